@@ -1,0 +1,246 @@
+// Package api holds the plain values that cross JSON: what the HTTP API
+// answers, what the client decodes, what the event stream carries and what
+// the terminal UI shows. It has no behaviour beyond naming and formatting,
+// and imports nothing else of this program, so that server, client and UI
+// share one set of types and need no twins.
+package api
+
+import "time"
+
+// HostName is the name under which the machine itself is listed as a sandbox.
+const HostName = "host"
+
+// ContainerPrefix disambiguates a container whose own name is HostName:
+// it is addressed as "container:host".
+const ContainerPrefix = "container:"
+
+// Ref identifies a sandbox: an engine (docker context) and the name of a
+// container on it. The host has an empty Engine and the name "host".
+// A sandbox is its name: a container made anew under it is the same sandbox.
+type Ref struct {
+	Engine string `json:"engine,omitempty"`
+	Name   string `json:"name"`
+}
+
+// Host is the machine that the program runs on.
+var Host = Ref{Name: HostName}
+
+// IsHost says whether r is the machine itself and not a container.
+func (r Ref) IsHost() bool { return r == Host }
+
+// String is the name under which people and URLs address the sandbox.
+func (r Ref) String() string {
+	if r.Name == HostName && !r.IsHost() {
+		return ContainerPrefix + r.Name
+	}
+	return r.Name
+}
+
+// Container states, as the engine names them, and "missing" for a sandbox
+// whose container does not exist (any more).
+const (
+	ContainerCreated    = "created"
+	ContainerRunning    = "running"
+	ContainerPaused     = "paused"
+	ContainerRestarting = "restarting"
+	ContainerExited     = "exited"
+	ContainerDead       = "dead"
+	ContainerMissing    = "missing"
+)
+
+// DaemonState says what is known of the daemon in a sandbox.
+type DaemonState string
+
+// The states of a daemon.
+const (
+	DaemonUnknown   DaemonState = "unknown"   // not asked yet
+	DaemonNone      DaemonState = "none"      // sandbox runs, no daemon answers, none was asked for
+	DaemonInjecting DaemonState = "injecting" // an injection is under way
+	DaemonHealthy   DaemonState = "healthy"   // the last /version call was answered
+	DaemonDown      DaemonState = "down"      // it was there (or was asked for) and does not answer
+	DaemonFailed    DaemonState = "failed"    // the last injection failed, see LastError
+	DaemonStopped   DaemonState = "stopped"   // the container does not run
+)
+
+// Daemon is what is known of the daemon of one sandbox.
+type Daemon struct {
+	State DaemonState `json:"state"`
+	// Kind is "built-in", "daytona" or empty while unknown.
+	Kind    string `json:"kind,omitempty"`
+	Version string `json:"version,omitempty"`
+	// URL is for showing only; nobody dials it (see sandbox.Sandboxes.Upstream).
+	URL string `json:"url,omitempty"`
+	// LatencyMS is the round trip of the last answered /version call; 0 until the first.
+	LatencyMS float64 `json:"latency_ms"`
+	// LatencyHistory holds the last round trips in milliseconds, oldest first, at most 60; 0 is a failed call.
+	LatencyHistory []float64 `json:"latency_history,omitempty"`
+	// Since is when State was entered.
+	Since time.Time `json:"since"`
+	// LastError is the latest failure; nil while healthy.
+	LastError *Problem `json:"last_error,omitempty"`
+	// Started says that this program started the daemon (rather than finding it).
+	Started bool `json:"started"`
+}
+
+// Sandbox is a place where a daemon runs: one container, or the host.
+type Sandbox struct {
+	Ref
+	// Kind is "container" or "host".
+	Kind string `json:"kind"`
+	// Container is one of the Container… states; "running" for the host.
+	Container string `json:"container_state"`
+	ID        string `json:"container_id,omitempty"`
+	Image     string `json:"image,omitempty"`
+	// Platform is os/arch[/variant], e.g. "linux/amd64".
+	Platform string `json:"platform,omitempty"`
+	// Address is the IP address that is dialled; empty while there is none.
+	Address string `json:"address,omitempty"`
+	// SharesNetworkOf names the sandbox whose network namespace, and so whose daemon, this one uses.
+	SharesNetworkOf string `json:"shares_network_of,omitempty"`
+	// Project is the compose project; empty outside one.
+	Project string            `json:"project,omitempty"`
+	Labels  map[string]string `json:"labels,omitempty"`
+	Started time.Time         `json:"started_at,omitzero"`
+	Daemon  Daemon            `json:"daemon"`
+	// Default says that this is the sandbox that /proxy/… and a create without a name mean.
+	Default bool `json:"default"`
+}
+
+// InjectionStep names one step of an injection, in the order they happen.
+type InjectionStep string
+
+// The steps of an injection.
+const (
+	StepInspect InjectionStep = "inspect" // container runs, platform and binary fit
+	StepAdopt   InjectionStep = "adopt"   // is a daemon already answering?
+	StepPrepare InjectionStep = "prepare" // stage an executable copy of the binary
+	StepCopy    InjectionStep = "copy"    // stream it into the container
+	StepStart   InjectionStep = "start"   // working directory and exec
+	StepWait    InjectionStep = "wait"    // poll /version
+)
+
+// Injection is one event in the life of an injection.
+type Injection struct {
+	Sandbox Ref           `json:"sandbox"`
+	Step    InjectionStep `json:"step"`
+	// State is "running", "done", "skipped" or "failed".
+	State string `json:"state"`
+	// Detail is one line for people: "linux/amd64, static binary fits".
+	Detail string `json:"detail,omitempty"`
+	// Bytes and Total are the progress of StepCopy.
+	Bytes int64 `json:"bytes,omitempty"`
+	Total int64 `json:"total,omitempty"`
+	// Error is set on the last event of a failed injection.
+	Error *Problem `json:"error,omitempty"`
+	// Finished is set on the last event, whether it failed or not; Daemon is then the outcome.
+	Finished bool    `json:"finished,omitempty"`
+	Daemon   *Daemon `json:"daemon,omitempty"`
+}
+
+// Port is a TCP port that something listens on inside a sandbox.
+type Port struct {
+	Port int `json:"port"`
+	// Address is where it is bound where that is known: "0.0.0.0", "127.0.0.1", "::1", ….
+	Address string `json:"address,omitempty"`
+	// Daemon marks the daemon's own ports.
+	Daemon bool `json:"daemon,omitempty"`
+}
+
+// Link is a preview link: whoever has the token may look at one port of one sandbox.
+type Link struct {
+	// Token is the capability; never log it. ID is public and stands for it in logs and lists.
+	Token string `json:"token"`
+	ID    string `json:"id"`
+	// URL is the path form, HostURL the host form; both end without a slash.
+	URL     string `json:"url"`
+	HostURL string `json:"host_url"`
+	Port    int    `json:"port"`
+	Sandbox Ref    `json:"-"`
+	// SandboxName is Sandbox as people address it.
+	SandboxName string     `json:"sandbox"`
+	Label       string     `json:"label"`
+	CreatedAt   time.Time  `json:"created_at"`
+	ExpiresAt   *time.Time `json:"expires_at"`
+	RevokedAt   *time.Time `json:"revoked_at,omitempty"`
+	// AllowDaemonPort permits a link to one of the daemon's own ports.
+	AllowDaemonPort bool `json:"allow_daemon_port,omitempty"`
+
+	Requests   int64      `json:"requests"`
+	BytesIn    int64      `json:"bytes_in"`
+	BytesOut   int64      `json:"bytes_out"`
+	LastUsedAt *time.Time `json:"last_used_at"`
+	// State is "active", "expired" or "revoked".
+	State string `json:"state"`
+}
+
+// Exchange is one request and its response as the request log keeps it.
+// Everything in it may be shown: secrets are masked before it is made.
+type Exchange struct {
+	// ID grows by one with every exchange of this run of the program.
+	ID     uint64    `json:"id"`
+	Start  time.Time `json:"start"`
+	Method string    `json:"method"`
+	// Path is what the service saw: path and masked query.
+	Path string `json:"path"`
+	// Status is 0 while the exchange has no answer yet.
+	Status  int    `json:"status"`
+	Sandbox string `json:"sandbox,omitempty"`
+	Port    int    `json:"port,omitempty"`
+	// LinkID is the public id of the preview link; empty for /proxy and the API.
+	LinkID string `json:"link_id,omitempty"`
+	// Kind is "proxy", "preview" or "api".
+	Kind string `json:"kind"`
+	// Protocol is "http", "websocket" or "event-stream".
+	Protocol string `json:"protocol"`
+	// Live is true until the last byte went through.
+	Live bool `json:"live,omitempty"`
+	// Wait is until the request was written to the daemon, FirstByte until its
+	// response head arrived, Duration the whole; all from Start.
+	Wait      time.Duration `json:"wait_ns"`
+	FirstByte time.Duration `json:"first_byte_ns"`
+	Duration  time.Duration `json:"duration_ns"`
+	BytesIn   int64         `json:"bytes_in"`
+	BytesOut  int64         `json:"bytes_out"`
+	// Remote is the client's address as far as it is trusted.
+	Remote string `json:"remote,omitempty"`
+	// Code is the problem's code when the program itself answered; Note is a
+	// remark for people, e.g. "needs host mode".
+	Code string `json:"code,omitempty"`
+	Note string `json:"note,omitempty"`
+}
+
+// EngineStatus says whether an engine answers.
+type EngineStatus struct {
+	Name     string `json:"name"`
+	Endpoint string `json:"endpoint"`
+	// State is "connecting", "connected" or "lost".
+	State   string    `json:"state"`
+	Version string    `json:"version,omitempty"`
+	Since   time.Time `json:"since"`
+	// Error says why it does not answer, with a hint.
+	Error *Problem `json:"error,omitempty"`
+}
+
+// EventKind names what an Event is about; exactly the field of that name is set.
+type EventKind string
+
+// The kinds of event.
+const (
+	EventSandbox   EventKind = "sandbox"   // a sandbox appeared or changed
+	EventRemoved   EventKind = "removed"   // a sandbox is gone; only Sandbox.Ref is meaningful
+	EventInjection EventKind = "injection" // an injection took a step
+	EventLink      EventKind = "link"      // a link was created, revoked, expired
+	EventExchange  EventKind = "exchange"  // an exchange began, got its answer or ended
+	EventEngine    EventKind = "engine"    // an engine was reached or lost
+)
+
+// Event is one element of the event stream.
+type Event struct {
+	Kind      EventKind     `json:"kind"`
+	Time      time.Time     `json:"time"`
+	Sandbox   *Sandbox      `json:"sandbox,omitempty"`
+	Injection *Injection    `json:"injection,omitempty"`
+	Link      *Link         `json:"link,omitempty"`
+	Exchange  *Exchange     `json:"exchange,omitempty"`
+	Engine    *EngineStatus `json:"engine,omitempty"`
+}

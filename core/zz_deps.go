@@ -1,0 +1,27 @@
+package core
+
+import (
+	_ "github.com/charmbracelet/bubbles/key"
+	_ "github.com/charmbracelet/bubbletea"
+	_ "github.com/charmbracelet/lipgloss"
+	_ "github.com/charmbracelet/x/ansi"
+	_ "github.com/coder/websocket"
+	_ "github.com/containerd/errdefs"
+	_ "github.com/docker/docker/api/types/container"
+	_ "github.com/docker/docker/api/types/events"
+	_ "github.com/docker/docker/client"
+	_ "github.com/docker/docker/pkg/stdcopy"
+	_ "github.com/docker/go-connections/tlsconfig"
+	_ "github.com/pkg/browser"
+	_ "github.com/spf13/cobra"
+	_ "github.com/spf13/pflag"
+	_ "github.com/stretchr/testify/require"
+	_ "go.etcd.io/bbolt"
+	_ "go.uber.org/goleak"
+	_ "golang.org/x/net/http/httpguts"
+	_ "golang.org/x/sync/errgroup"
+	_ "golang.org/x/sys/unix"
+	_ "gopkg.in/natefinch/lumberjack.v2"
+	_ "gopkg.in/yaml.v3"
+	_ "golang.org/x/term"
+)
