@@ -1,4 +1,13 @@
-// Package config holds the one typed configuration of the program.
+// Package config turns defaults, one YAML file, environment variables and
+// flags, in that order of growing weight, into one typed Config.
+//
+// One table (keys.go) knows every key: its place in the file, its variable,
+// its flag, its default, what is allowed and what it is for. Decoding, flags,
+// messages, the example file and the effective configuration all come from it.
+//
+// Load reports every problem that it finds, one line each, with the place,
+// the key, the value and what is allowed. It changes nothing on the disk:
+// whoever uses a folder that is named here makes it (mode 0700).
 package config
 
 import "time"
@@ -15,15 +24,24 @@ type Config struct {
 
 	// File is the absolute path of the configuration file that was read; empty without one.
 	File string
+	// StateDir is the absolute folder of what must survive: $XDG_STATE_HOME/daemon-proxy.
+	StateDir string
+	// CacheDir is the absolute folder of what can be made again, staged binaries
+	// above all (CacheDir/binaries/daemon-amd64): .tmp beside the configuration
+	// file, or $XDG_CACHE_HOME/daemon-proxy if there is no file, if it is the one
+	// under $XDG_CONFIG_HOME, or if its folder cannot be written.
+	CacheDir string
+	// Notes are remarks on how the file was found and what is odd about it, for the log.
+	Notes []string
 }
 
 // Server says where the HTTP server listens and whom it serves.
 type Server struct {
-	Host           string   // bind address; default 127.0.0.1
+	Host           string   // bind address or name; default 127.0.0.1
 	Port           int      // default 8080
-	AllowedHosts   []string // further Host names that are served
-	PublicURL      string   // base of the URLs handed out; empty: the request's checked Host
-	PreviewDomain  string   // default "localhost"
+	AllowedHosts   []string // further Host names that are served, lower case, without port
+	PublicURL      string   // scheme://host[:port], no slash at the end; empty: the request's checked Host
+	PreviewDomain  string   // lower case, default "localhost"
 	TrustedProxies []string // addresses or CIDR prefixes whose X-Forwarded-* count
 	MaxConnections int      // open client connections; default 10000
 }
@@ -32,33 +50,35 @@ type Server struct {
 type Daemon struct {
 	Mode             string            // "auto", "docker" or "host"
 	Port             int               // default 2280
-	Path             string            // host mode: binary; empty: /usr/local/bin/daytona if there, else built-in
+	Path             string            // host mode: binary, absolute; empty: /usr/local/bin/daytona if there, else built-in
 	ContainerName    string            // the default sandbox
 	StartupTimeout   time.Duration     // default 30s (a bare number in the file is seconds)
 	InjectionMode    string            // "volume" or "direct"
-	BinarySourcePath string            // volume: binary on this machine; empty: as Path
-	WorkDir          string            // empty: the container's own, else /workspace
-	InstallDir       string            // folder in the container; default /usr/local/bin
-	Env              map[string]string // added to the daemon's environment
+	BinarySourcePath string            // volume: binary on this machine, absolute; empty: as Path
+	WorkDir          string            // absolute in the sandbox; empty: the container's own, else /workspace
+	InstallDir       string            // absolute folder in the container; default /usr/local/bin
+	Env              map[string]string // added to the daemon's environment; nil if there is none
 	StopOnExit       bool              // stop the daemons that this program started when it ends
 }
 
-// Docker chooses the engine.
+// Docker chooses the engine. Load fills at most one of the two, with
+// DOCKER_HOST and DOCKER_CONTEXT already taken into account: if both are
+// empty, the docker CLI's current context counts.
 type Docker struct {
-	Host    string // empty: DOCKER_HOST, else the context
-	Context string // empty: DOCKER_CONTEXT, else the docker CLI's current context
+	Host    string // unix:///…, tcp://…, ssh://…, …
+	Context string // name of a docker CLI context
 }
 
 // Security guards the management API.
 type Security struct {
 	Enabled bool
-	APIKey  string
+	APIKey  string // visible ASCII, never empty if Enabled
 }
 
 // Preview says how links are kept.
 type Preview struct {
 	DefaultTTL time.Duration // 0: until revoked
-	StateFile  string        // absolute
+	StateFile  string        // absolute; default StateDir/links.db
 	MaxLinks   int           // live links; default 1000
 }
 
@@ -69,9 +89,36 @@ type Traffic struct {
 
 // Logging says what is logged, how and where.
 type Logging struct {
-	Level      string // DEBUG, INFO, WARNING (WARN), ERROR, CRITICAL
+	Level      string // DEBUG, INFO, WARNING, ERROR or CRITICAL
 	Format     string // "text", "json" or a Python %-format
-	File       string // absolute; default see design
-	MaxSizeMB  int    // default 10
+	File       string // absolute; default logs/daemon-proxy.log beside File, else StateDir/daemon-proxy.log
+	MaxSizeMB  int    // in MiB; default 10
 	MaxBackups int    // default 3
+}
+
+// Defaults is the configuration without file, environment and flags, before
+// Load fills in what depends on the machine: File, StateDir, CacheDir,
+// Preview.StateFile and Logging.File are empty.
+func Defaults() Config {
+	var c Config
+	for _, k := range table() {
+		k.set(&c, k.defaults())
+	}
+	return c
+}
+
+// Validate checks each value and what the values mean together. The error is
+// an *Errors whose problems name no place, for a Config can come from anywhere.
+func (c Config) Validate() error {
+	var errs Errors
+	for _, k := range table() {
+		scratch := c
+		for _, r := range k.set(&scratch, k.get(&c)) {
+			errs.add(Problem{Key: k.Path, Value: k.show(r.entry), Text: r.text(k)})
+		}
+	}
+	for _, x := range c.conflicts() {
+		errs.add(x.Problem)
+	}
+	return errs.orNil()
 }

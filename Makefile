@@ -1,0 +1,40 @@
+# The two commands of the README are `make run` and `make test`; they need Go, make and git only.
+SHELL := /bin/bash
+GO ?= go
+BIN := bin/daemon-proxy
+# What `make run` passes on: make run ARGS="--container-name my-sandbox"
+ARGS ?=
+# -race needs a C compiler; without one the tests run without it.
+RACE := $(shell command -v $${CC:-gcc} >/dev/null 2>&1 && [ "$$($(GO) env GOOS)" = linux ] && echo -race)
+.PHONY: run build test e2e bench fuzz lint fmt clean
+
+run: build ## build and start
+	./$(BIN) $(ARGS)
+
+build: ## bin/daemon-proxy, static
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=auto -ldflags '-s -w' -o $(BIN) ./cmd/daemon-proxy
+
+test: ## every test that this machine can run; a skipped one says why
+	@[ -n "$(RACE)" ] || echo "no C compiler: testing without -race"
+	$(GO) test $(RACE) -timeout 20m ./...
+
+e2e: build ## the end-to-end tests against the real Docker engine, said aloud
+	$(GO) test $(RACE) -timeout 20m -count 1 -v ./cmd/... | grep -E '^(=== RUN|--- |\s+--- |ok|FAIL|PASS|panic|\s+.*_test.go)' ; exit $${PIPESTATUS[0]}
+
+bench: build ## hot paths, as ratios against nginx and the standard library's proxy in the same run
+	$(GO) test -run '^$$' -bench . -benchtime 2s -timeout 30m ./core/...
+
+FUZZTIME ?= 10s
+fuzz: ## every fuzzer for FUZZTIME
+	@set -e; grep -rlE '^func Fuzz' --include='*_test.go' core cmd | while read -r f; do \
+	  for fn in $$(grep -oE '^func Fuzz[A-Za-z0-9_]+' $$f | cut -d' ' -f2); do \
+	    echo "== $$fn ($$(dirname $$f))"; $(GO) test ./$$(dirname $$f) -run '^$$' -fuzz "^$$fn\$$" -fuzztime $(FUZZTIME); done; done
+
+lint: ## golangci-lint v2: go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@latest
+	golangci-lint run ./...
+
+fmt:
+	golangci-lint fmt ./...
+
+clean:
+	rm -rf bin .artifacts

@@ -1,0 +1,111 @@
+// Command daemon-proxy puts a preview daemon into containers and gives links
+// to whatever listens inside them. This package reads flags and wires the
+// core to them; it decides nothing else.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/config"
+)
+
+// The exit codes of the program.
+const (
+	exitOK     = 0
+	exitFailed = 1 // it could not start, or ended because of a failure
+	exitUsage  = 2 // flags, environment or configuration file are wrong
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the whole program less the process: it returns the exit code.
+func run(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// The first signal asks for an orderly end, the second one ends at once:
+	// after the first the signals have their default effect again.
+	context.AfterFunc(ctx, stop)
+
+	root := newRoot(stderr)
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	return report(stderr, root.ExecuteContext(ctx))
+}
+
+// usageError is an error in what the person typed.
+type usageError struct{ error }
+
+// Unwrap is the error itself.
+func (e usageError) Unwrap() error { return e.error }
+
+// report prints err for a person and returns the exit code that belongs to it.
+func report(stderr io.Writer, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if problems, ok := errors.AsType[*config.Errors](err); ok {
+		fmt.Fprintln(stderr, problems.Error())
+		return exitUsage
+	}
+	if usage, ok := errors.AsType[usageError](err); ok {
+		fmt.Fprintf(stderr, "daemon-proxy: %v\nSee daemon-proxy --help.\n", usage.error)
+		return exitUsage
+	}
+	fmt.Fprintf(stderr, "daemon-proxy: %v\n", err)
+	if problem, ok := errors.AsType[*api.Problem](err); ok && problem.Hint != "" {
+		fmt.Fprintf(stderr, "  try: %s\n", problem.Hint)
+	}
+	return exitFailed
+}
+
+func newRoot(stderr io.Writer) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "daemon-proxy",
+		Short: "Look inside containers: a preview daemon, a proxy and preview links",
+		Long: "daemon-proxy puts a small HTTP daemon into a Docker container and gives you links to\n" +
+			"whatever listens inside it: a VNC desktop, a dev server, a notebook.",
+		Version:       version(),
+		Args:          cobra.NoArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return serve(cmd.Context(), cmd.Flags(), stderr)
+		},
+	}
+	config.BindFlags(root.Flags())
+	root.Flags().Bool("no-tui", false, "run the proxy and preview server alone, without the terminal UI")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetVersionTemplate("daemon-proxy {{.Version}}\n")
+	root.AddCommand(newToolbox(), newVersion())
+	return root
+}
+
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Run: func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), version()) },
+	}
+}
+
+// version is what the build recorded: the module's version, made from the
+// commit, or "devel" when it was built outside a checkout.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return "devel"
+	}
+	return info.Main.Version
+}

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"daemon-proxy/core/toolbox"
+)
+
+// newToolbox is the built-in daemon: what runs inside a container after the
+// program has put itself there.
+func newToolbox() *cobra.Command {
+	options := toolbox.Options{Version: version()}
+	cmd := &cobra.Command{
+		Use:   "toolbox",
+		Short: "Run the built-in daemon (daemon-proxy starts it inside containers)",
+		Long: "toolbox is the built-in daemon. daemon-proxy copies itself into a container and starts it\n" +
+			"there; the secret that it asks of every caller comes in the environment variable\n" +
+			toolbox.SecretEnv + ".",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			options.Secret = os.Getenv(toolbox.SecretEnv)
+			if err := os.Unsetenv(toolbox.SecretEnv); err != nil {
+				return err
+			}
+			options.Logger = slog.Default()
+			return toolbox.Serve(cmd.Context(), options)
+		},
+	}
+	cmd.Flags().StringVar(&options.Addr, "addr", ":2280", "address to listen on")
+	cmd.Flags().StringVar(&options.LogFile, "log-file", "", "file that the log goes to; empty: standard output")
+	return cmd
+}

@@ -1,0 +1,131 @@
+package config
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "write config.example.yaml anew")
+
+const exampleFile = "../../config.example.yaml"
+
+// loadFile loads a configuration file of that text, with no other source.
+func loadFile(t *testing.T, text string, env map[string]string) (Config, string, error) {
+	t.Helper()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "config.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	c, err := Load(Options{WorkDir: dir, Env: func(name string) (string, bool) {
+		switch name {
+		case "DAEMON_PROXY_CONFIG":
+			return file, true
+		case "HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME":
+			return dir, true
+		}
+		value, ok := env[name]
+		return value, ok
+	}})
+	return c, dir, err
+}
+
+func TestExampleFileIsTheWritersAndLoadsToTheDefaults(t *testing.T) {
+	var want bytes.Buffer
+	require.NoError(t, WriteExample(&want))
+	if *update {
+		require.NoError(t, os.WriteFile(exampleFile, want.Bytes(), 0o600))
+	}
+	have, err := os.ReadFile(exampleFile)
+	require.NoError(t, err)
+	require.Equal(t, want.String(), string(have), "run go test ./core/config -update")
+	c, _, err := loadFile(t, string(have), nil)
+	require.NoError(t, err)
+	d := Defaults()
+	assert.Equal(t, d.Server, c.Server)
+	assert.Equal(t, d.Daemon, c.Daemon)
+	assert.Equal(t, d.Docker, c.Docker)
+	assert.Equal(t, d.Security.Enabled, c.Security.Enabled)
+	assert.Equal(t, d.Traffic, c.Traffic)
+	assert.Equal(t, d.Logging.Format, c.Logging.Format)
+	for _, k := range Keys() {
+		_, name, _ := strings.Cut(k.Path, ".")
+		assert.Contains(t, string(have), name+":", k.Path)
+	}
+}
+
+const pythonExample = `# config.yaml
+server:
+  host: "0.0.0.0"
+  port: 8080
+
+daemon:
+  mode: "host"  # "host" or "docker"
+  port: 2280
+  path: "/usr/local/bin/daytona"
+  container_name: "my-sandbox"
+  startup_timeout: 30
+  injection_mode: "volume"
+  binary_source_path: "/usr/local/bin/daytona"
+
+security:
+  enabled: false
+  api_key: "your-secret-key"
+
+logging:
+  level: "INFO"
+  format: "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
+`
+
+func TestThePythonServicesExampleLoadsUnchanged(t *testing.T) {
+	c, dir, err := loadFile(t, pythonExample, nil)
+	require.NoError(t, err)
+	assert.Equal(t, "0.0.0.0", c.Server.Host)
+	assert.Equal(t, "host", c.Daemon.Mode)
+	assert.Equal(t, "/usr/local/bin/daytona", c.Daemon.Path)
+	assert.Equal(t, "my-sandbox", c.Daemon.ContainerName)
+	assert.InDelta(t, 30, c.Daemon.StartupTimeout.Seconds(), 0)
+	assert.False(t, c.Security.Enabled)
+	assert.Equal(t, "%(asctime)s - %(name)s - %(levelname)s - %(message)s", c.Logging.Format)
+	assert.Equal(t, filepath.Join(dir, "logs", "daemon-proxy.log"), c.Logging.File)
+}
+
+func TestEnvironmentGoesBeforeTheFile(t *testing.T) {
+	c, _, err := loadFile(t, pythonExample, map[string]string{"DAEMON_PROXY_HOST": "127.0.0.1", "DAEMON_PROXY_PORT": "9090",
+		"DAEMON_MODE": "docker", "DAEMON_PORT": "2281", "DAEMON_INJECTION_MODE": "direct", "LOG_LEVEL": "DEBUG"})
+	require.NoError(t, err)
+	assert.Equal(t, "127.0.0.1", c.Server.Host)
+	assert.Equal(t, 9090, c.Server.Port)
+	assert.Equal(t, "docker", c.Daemon.Mode)
+	assert.Equal(t, 2281, c.Daemon.Port)
+	assert.Equal(t, "direct", c.Daemon.InjectionMode)
+	assert.Equal(t, "DEBUG", c.Logging.Level)
+}
+
+func TestEveryMistakeIsALineWithItsPlace(t *testing.T) {
+	_, _, err := loadFile(t, "server:\n  port: 70000\n  prot: 1\nsecurity:\n  enabled: true\n  api_key: \"\"\ndaemon:\n  startup_timeout: soon\n", nil)
+	require.Error(t, err)
+	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
+	require.GreaterOrEqual(t, len(lines), 4, err.Error())
+	for _, want := range []string{"config.yaml:2", "70000", "config.yaml:3", "prot", "api_key", "config.yaml:8", "soon"} {
+		assert.Contains(t, err.Error(), want)
+	}
+}
+
+func FuzzConfig(f *testing.F) {
+	f.Add(pythonExample)
+	f.Add("server: [1, 2]\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, _, err := loadFile(t, text, nil)
+		if err == nil {
+			if err := c.Validate(); err != nil {
+				t.Fatalf("it loads and is not valid: %v", err)
+			}
+		}
+	})
+}

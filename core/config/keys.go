@@ -1,0 +1,248 @@
+package config
+
+import (
+	"encoding/csv"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Key describes one key of the configuration.
+type Key struct {
+	// Path is section and name: "server.port".
+	Path string
+	// Env is the environment variable.
+	Env string
+	// Flag is the flag without its dashes; empty if the key has none.
+	Flag string
+	// Default is the default as a flag would give it.
+	Default string
+	// Allowed says what values there are: "a whole number from 1 to 65535".
+	Allowed string
+	// Doc is a paragraph; its first sentence is the flag's usage.
+	Doc string
+}
+
+// Keys lists every key, in the order of the example file.
+func Keys() []Key {
+	rows := table()
+	keys := make([]Key, len(rows))
+	for i, r := range rows {
+		keys[i] = r.Key
+	}
+	return keys
+}
+
+// key is a row of the table: what a Key tells, and where and how its value is kept.
+type key struct {
+	Key
+	value
+	secret bool // its value is never shown
+}
+
+// section and name are the two parts of the path.
+func (k key) section() string { s, _, _ := strings.Cut(k.Path, "."); return s }
+func (k key) name() string    { _, n, _ := strings.Cut(k.Path, "."); return n }
+
+// defaults are the entries of the default.
+func (k key) defaults() []string {
+	entries, _ := k.split(k.Default)
+	return entries
+}
+
+// split turns the text of a variable or a flag into entries. A list and a
+// mapping are comma-separated; an entry that holds a comma goes in double quotes.
+func (k key) split(text string) ([]string, error) {
+	if k.form != formList && k.form != formMap {
+		return []string{text}, nil
+	}
+	if strings.TrimSpace(text) == "" {
+		return nil, nil
+	}
+	r := csv.NewReader(strings.NewReader(text))
+	r.TrimLeadingSpace = true
+	entries, err := r.Read()
+	if err != nil {
+		return nil, err
+	}
+	for i := range entries {
+		entries[i] = strings.TrimSpace(entries[i])
+	}
+	return entries, nil
+}
+
+// show is an entry as a message may quote it.
+func (k key) show(entry string) string {
+	if k.secret && entry != "" && entry != exampleAPIKey {
+		return mask
+	}
+	return quote(entry)
+}
+
+// quote makes text from outside fit for one line of a terminal.
+func quote(s string) string {
+	const most = 80
+	if r := []rune(s); len(r) > most {
+		s = string(r[:most]) + "…"
+	}
+	return strconv.Quote(s)
+}
+
+// table is every key. Docs are plain text; WriteExample wraps them.
+func table() []key {
+	rows := serverKeys()
+	rows = append(rows, daemonKeys()...)
+	rows = append(rows, dockerAndSecurityKeys()...)
+	rows = append(rows, previewAndTrafficKeys()...)
+	rows = append(rows, loggingKeys()...)
+	for i := range rows {
+		rows[i].Allowed = rows[i].allowed
+	}
+	return rows
+}
+
+func serverKeys() []key {
+	return []key{{
+		Key: Key{Path: "server.host", Env: "DAEMON_PROXY_HOST", Flag: "host", Default: "127.0.0.1",
+			Doc: "Address to listen on. 127.0.0.1 and ::1 are reachable from this machine only; with 0.0.0.0 everybody on the network reaches the API, so turn security on first."},
+		value: text(func(c *Config) *string { return &c.Server.Host }, "an IP address or a host name, without port", checkHost),
+	}, {
+		Key: Key{Path: "server.port", Env: "DAEMON_PROXY_PORT", Flag: "port", Default: "8080",
+			Doc: "TCP port to listen on."},
+		value: number(func(c *Config) *int { return &c.Server.Port }, 1, 65535),
+	}, {
+		Key: Key{Path: "server.allowed_hosts", Env: "DAEMON_PROXY_ALLOWED_HOSTS", Flag: "allowed-hosts",
+			Doc: "Further host names under which the server may be addressed. IP addresses, localhost, the preview domain and this machine's own name always work; any other Host is refused, which keeps DNS rebinding out."},
+		value: list(func(c *Config) *[]string { return &c.Server.AllowedHosts }, "a list of host names, without scheme and port", checkHost),
+	}, {
+		Key: Key{Path: "server.public_url", Env: "DAEMON_PROXY_PUBLIC_URL", Flag: "public-url",
+			Doc: "Base of the links that are handed out, for a server behind a reverse proxy. Empty: the host that the request was sent to."},
+		value: text(func(c *Config) *string { return &c.Server.PublicURL }, "empty, or http:// or https:// with host and optional port, without a path", optional(checkPublicURL)),
+	}, {
+		Key: Key{Path: "server.preview_domain", Env: "DAEMON_PROXY_PREVIEW_DOMAIN", Flag: "preview-domain", Default: "localhost",
+			Doc: "Domain of the host form of a link, http://TOKEN.DOMAIN:8080/. Browsers resolve every name under localhost to this machine; any other domain needs a wildcard DNS record."},
+		value: text(func(c *Config) *string { return &c.Server.PreviewDomain }, "a domain name such as localhost or preview.example.com, without scheme, port and wildcard", checkDomain),
+	}, {
+		Key: Key{Path: "server.trusted_proxies", Env: "DAEMON_PROXY_TRUSTED_PROXIES", Flag: "trusted-proxies",
+			Doc: "Reverse proxies whose X-Forwarded-* headers are believed. From everybody else they are dropped."},
+		value: list(func(c *Config) *[]string { return &c.Server.TrustedProxies }, "a list of IP addresses and CIDR prefixes such as 10.0.0.0/8", checkPrefix),
+	}, {
+		Key: Key{Path: "server.max_connections", Env: "DAEMON_PROXY_MAX_CONNECTIONS", Flag: "max-connections", Default: "10000",
+			Doc: "Open client connections at a time."},
+		value: number(func(c *Config) *int { return &c.Server.MaxConnections }, 1, 1_000_000),
+	}}
+}
+
+func daemonKeys() []key {
+	return []key{{
+		Key: Key{Path: "daemon.mode", Env: "DAEMON_MODE", Flag: "daemon-mode", Default: "auto",
+			Doc: "Where the daemon runs. docker: in a container; host: on this machine; auto: docker if a Docker engine answers, else host."},
+		value: choice(func(c *Config) *string { return &c.Daemon.Mode }, strings.ToLower, nil, "auto", "docker", "host"),
+	}, {
+		Key: Key{Path: "daemon.port", Env: "DAEMON_PORT", Flag: "daemon-port", Default: "2280",
+			Doc: "TCP port of the daemon."},
+		value: number(func(c *Config) *int { return &c.Daemon.Port }, 1, 65535),
+	}, {
+		Key: Key{Path: "daemon.path", Env: "DAEMON_PATH", Flag: "daemon-path",
+			Doc: "Daemon binary on this machine, used in host mode only. Empty: /usr/local/bin/daytona if it is there, else the built-in daemon. A path that is set and missing is an error, never a fallback."},
+		value: localPath(func(c *Config) *string { return &c.Daemon.Path }),
+	}, {
+		Key: Key{Path: "daemon.container_name", Env: "DAEMON_CONTAINER_NAME", Flag: "container-name",
+			Doc: "Container that /proxy/… and a link without a sandbox mean, injected at the start. Empty: the only running container."},
+		value: text(func(c *Config) *string { return &c.Daemon.ContainerName }, "empty, or a container's name: letters, digits, and inside also _ . -", optional(checkContainer)),
+	}, {
+		Key: Key{Path: "daemon.startup_timeout", Env: "DAEMON_STARTUP_TIMEOUT", Flag: "startup-timeout", Default: "30s",
+			Doc: "How long a daemon may take until it answers."},
+		value: duration(func(c *Config) *time.Duration { return &c.Daemon.StartupTimeout }, minStartup, maxStartup, "from 100ms to 24h"),
+	}, {
+		Key: Key{Path: "daemon.injection_mode", Env: "DAEMON_INJECTION_MODE", Flag: "injection-mode", Default: "volume",
+			Doc: "How the daemon gets into a container. volume: copy the binary from this machine and start it; direct: start the daytona binary that the container already has."},
+		value: choice(func(c *Config) *string { return &c.Daemon.InjectionMode }, strings.ToLower, nil, "volume", "direct"),
+	}, {
+		Key: Key{Path: "daemon.binary_source_path", Env: "DAEMON_BINARY_SOURCE_PATH", Flag: "binary-source-path",
+			Doc: "Daemon binary on this machine that volume mode copies into the container. Empty: /usr/local/bin/daytona if it is there, else the built-in daemon."},
+		value: localPath(func(c *Config) *string { return &c.Daemon.BinarySourcePath }),
+	}, {
+		Key: Key{Path: "daemon.work_dir", Env: "DAEMON_WORK_DIR", Flag: "daemon-work-dir",
+			Doc: "Folder in the sandbox that the daemon works in. Empty: the container's own working directory, else /workspace."},
+		value: text(func(c *Config) *string { return &c.Daemon.WorkDir }, "empty, or an absolute path in the sandbox", optional(checkSandboxPath)),
+	}, {
+		Key: Key{Path: "daemon.install_dir", Env: "DAEMON_INSTALL_DIR", Flag: "daemon-install-dir", Default: "/usr/local/bin",
+			Doc: "Folder in the container that the binary is copied to, for containers whose root is read-only."},
+		value: text(func(c *Config) *string { return &c.Daemon.InstallDir }, "an absolute path in the container", checkSandboxPath),
+	}, {
+		Key: Key{Path: "daemon.env", Env: "DAEMON_ENV", Flag: "daemon-env",
+			Doc: `Variables added to the daemon's environment: a mapping of NAME: "value". As variable or flag: A=1,B=2; an entry that holds a comma goes in double quotes.`},
+		value: environment(func(c *Config) *map[string]string { return &c.Daemon.Env }),
+	}, {
+		Key: Key{Path: "daemon.stop_on_exit", Env: "DAEMON_STOP_ON_EXIT", Flag: "stop-on-exit", Default: "false",
+			Doc: "Stop the daemons that this program started when it ends. Off: they stay, and the next start adopts them."},
+		value: boolean(func(c *Config) *bool { return &c.Daemon.StopOnExit }),
+	}}
+}
+
+func dockerAndSecurityKeys() []key {
+	return []key{{
+		Key: Key{Path: "docker.host", Env: "DOCKER_HOST", Flag: "docker-host",
+			Doc: "Docker engine to use. DOCKER_HOST is the docker CLI's own variable, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH work as there. Host and context exclude each other: flags go before environment before file, and of the two variables DOCKER_HOST wins. Both empty: the docker CLI's current context."},
+		value: text(func(c *Config) *string { return &c.Docker.Host }, "empty, or an address such as unix:///var/run/docker.sock or tcp://10.0.0.5:2376", optional(checkDockerHost)),
+	}, {
+		Key: Key{Path: "docker.context", Env: "DOCKER_CONTEXT", Flag: "docker-context",
+			Doc: "Context of the docker CLI whose engine to use (docker context ls)."},
+		value: text(func(c *Config) *string { return &c.Docker.Context }, "empty, or a context's name: letters, digits, and inside also _ . + -", optional(checkContext)),
+	}, {
+		Key: Key{Path: "security.enabled", Env: "SECURITY_ENABLED", Flag: "security-enabled", Default: "false",
+			Doc: "Demand the API key from everybody who uses the API and /proxy. Preview links need only their token."},
+		value: boolean(func(c *Config) *bool { return &c.Security.Enabled }),
+	}, {
+		Key: Key{Path: "security.api_key", Env: "SECURITY_API_KEY",
+			Doc: "The key, sent as X-API-Key or as Authorization: Bearer. With security on it must be set, and not to your-secret-key. It has no flag, because every user of the machine can read the arguments of a process. Keep the file that holds it at mode 0600."},
+		value:  text(func(c *Config) *string { return &c.Security.APIKey }, "empty, or visible ASCII characters without spaces", optional(checkAPIKey)),
+		secret: true,
+	}}
+}
+
+func previewAndTrafficKeys() []key {
+	return []key{{
+		Key: Key{Path: "preview.default_ttl", Env: "PREVIEW_DEFAULT_TTL", Flag: "default-ttl", Default: "0",
+			Doc: "How long a link lives if its creator does not say. 0: until it is revoked."},
+		value: duration(func(c *Config) *time.Duration { return &c.Preview.DefaultTTL }, 0, maxTTL, "from 0 to 3650d"),
+	}, {
+		Key: Key{Path: "preview.state_file", Env: "PREVIEW_STATE_FILE", Flag: "state-file",
+			Doc: "File that keeps the links over restarts. Empty: daemon-proxy/links.db under $XDG_STATE_HOME (~/.local/state)."},
+		value: localPath(func(c *Config) *string { return &c.Preview.StateFile }),
+	}, {
+		Key: Key{Path: "preview.max_links", Env: "PREVIEW_MAX_LINKS", Flag: "max-links", Default: "1000",
+			Doc: "Live links at a time."},
+		value: number(func(c *Config) *int { return &c.Preview.MaxLinks }, 1, 1_000_000),
+	}, {
+		Key: Key{Path: "traffic.bodies", Env: "TRAFFIC_BODIES", Flag: "traffic-bodies", Default: "true",
+			Doc: "Keep the first 64 KiB of each request and response body in memory for the request log."},
+		value: boolean(func(c *Config) *bool { return &c.Traffic.Bodies }),
+	}}
+}
+
+func loggingKeys() []key {
+	return []key{{
+		Key: Key{Path: "logging.level", Env: "LOG_LEVEL", Flag: "log-level", Default: "INFO",
+			Doc: "Least level that is logged."},
+		value: choice(func(c *Config) *string { return &c.Logging.Level }, strings.ToUpper, levelAliases,
+			"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+	}, {
+		Key: Key{Path: "logging.format", Env: "LOGGING_FORMAT", Flag: "log-format", Default: "text",
+			Doc: `Form of a line. text: time, level, message, key=value; json: one object a line; or a format of Python's logging module such as "%(asctime)s - %(name)s - %(levelname)s - %(message)s".`},
+		value: text(func(c *Config) *string { return &c.Logging.Format }, "text, json or a Python format with %(message)s and other fields of a LogRecord", checkLogFormat),
+	}, {
+		Key: Key{Path: "logging.file", Env: "LOGGING_FILE", Flag: "log-file",
+			Doc: "Log file. Empty: logs/daemon-proxy.log beside this file; without a configuration file, daemon-proxy/daemon-proxy.log under $XDG_STATE_HOME (~/.local/state)."},
+		value: localPath(func(c *Config) *string { return &c.Logging.File }),
+	}, {
+		Key: Key{Path: "logging.max_size_mb", Env: "LOGGING_MAX_SIZE_MB", Flag: "log-max-size-mb", Default: "10",
+			Doc: "Size in MiB at which a new log file is begun."},
+		value: number(func(c *Config) *int { return &c.Logging.MaxSizeMB }, 1, 10_000),
+	}, {
+		Key: Key{Path: "logging.max_backups", Env: "LOGGING_MAX_BACKUPS", Flag: "log-max-backups", Default: "3",
+			Doc: "Old log files that are kept."},
+		value: number(func(c *Config) *int { return &c.Logging.MaxBackups }, 1, 1000),
+	}}
+}

@@ -1,0 +1,184 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+
+	"gopkg.in/yaml.v3"
+)
+
+const (
+	configFlag = "config"
+	configEnv  = "DAEMON_PROXY_CONFIG"
+	configName = "config.yaml"
+	program    = "daemon-proxy"
+)
+
+// foundFile is the configuration file that counts.
+type foundFile struct {
+	path string // absolute; empty if there is none
+	data []byte
+	xdg  bool // it is the one under XDG_CONFIG_HOME
+}
+
+// locate finds and reads the file. One that was asked for and cannot be read
+// is a problem; ./config.yaml that is not ours is only noted.
+func (l *loader) locate() foundFile {
+	if texts, given := givenFlag(l.flags, configFlag); given {
+		return l.asked("flag --"+configFlag, texts[0])
+	}
+	if name := l.env(configEnv); name != "" {
+		return l.asked("environment variable "+configEnv, name)
+	}
+	if here := filepath.Join(l.workDir, configName); exists(here) {
+		data, err := l.readOurs(here)
+		if err == nil {
+			return foundFile{path: here, data: data}
+		}
+		l.note("%s is ignored: %v; use --config to read it all the same", quotePath(here), err)
+	}
+	if dir := l.xdg("XDG_CONFIG_HOME", ".config"); dir != "" && exists(filepath.Join(dir, configName)) {
+		name := filepath.Join(dir, configName)
+		data, err := readFile(name)
+		if err != nil {
+			l.errs.add(Problem{Where: quotePath(name), Text: "cannot be read: " + cause(err)})
+			return foundFile{}
+		}
+		return foundFile{path: name, data: data, xdg: true}
+	}
+	return foundFile{}
+}
+
+// asked reads the file that a flag or a variable names.
+func (l *loader) asked(where, name string) foundFile {
+	full := resolve(name, l.workDir, l.home)
+	if full == "" {
+		l.errs.add(Problem{Where: where, Value: quote(name), Text: "want the name of a file"})
+		return foundFile{}
+	}
+	data, err := readFile(full)
+	if err != nil {
+		l.errs.add(Problem{Where: where, Value: quotePath(full), Text: "cannot be read: " + cause(err)})
+		return foundFile{}
+	}
+	return foundFile{path: full, data: data}
+}
+
+// cause is err without operation and path.
+func cause(err error) string {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err.Error()
+	}
+	return err.Error()
+}
+
+func exists(name string) bool {
+	_, err := os.Lstat(name)
+	return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrInvalid)
+}
+
+// readFile reads a file of at most maxFileSize bytes.
+func readFile(name string) ([]byte, error) {
+	f, err := os.Open(name) //nolint:gosec // the configuration file that was asked for
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	if err == nil && len(data) > maxFileSize {
+		err = fmt.Errorf("it is larger than %d bytes", maxFileSize)
+	}
+	return data, err
+}
+
+// readOurs reads a config.yaml that happens to stand in the current directory,
+// or says why it is not this program's or not this user's.
+func (l *loader) readOurs(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return nil, errors.New(cause(err))
+	case !info.Mode().IsRegular():
+		return nil, errors.New("it is not a regular file")
+	case !belongsToUser(info):
+		return nil, errors.New("it belongs to another user")
+	}
+	data, err := readFile(name)
+	if err != nil {
+		return nil, errors.New("it cannot be read: " + cause(err))
+	}
+	root, err := parseYAML(data)
+	if err != nil {
+		return nil, fmt.Errorf("it cannot be parsed: %w", err)
+	}
+	if !looksOurs(l.keys, root) {
+		return nil, errors.New("it is another program's")
+	}
+	return data, nil
+}
+
+// looksOurs tells our configuration from some other program's: it has a
+// daemon section with a key of ours, whatever else; or it has sections of ours
+// and none that is not ours, misspelt ones aside.
+func looksOurs(keys []key, root *yaml.Node) bool {
+	if root == nil || root.Kind != yaml.MappingNode {
+		return false
+	}
+	known, foreign := 0, 0
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		name, v := follow(root.Content[i]).Value, follow(root.Content[i+1])
+		switch {
+		case slices.Contains(sections(keys), name) && (v.Kind == yaml.MappingNode || isNull(v)):
+			known++
+			if name == "daemon" && hasKeyOf(keys, name, v) {
+				return true
+			}
+		case nearest(keys, "", name) == "":
+			foreign++
+		}
+	}
+	return known > 0 && foreign == 0
+}
+
+// hasKeyOf says whether a mapping has a key of the section.
+func hasKeyOf(keys []key, section string, mapping *yaml.Node) bool {
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if slices.Contains(names(keys, section), follow(mapping.Content[i]).Value) {
+			return true
+		}
+	}
+	return false
+}
+
+// xdg is our folder under a base directory: that of the variable if it is
+// absolute, else fallback under the home directory; empty if there is neither.
+// https://specifications.freedesktop.org/basedir-spec/latest/
+func (l *loader) xdg(variable, fallback string) string {
+	if dir := l.env(variable); filepath.IsAbs(dir) {
+		return filepath.Join(dir, program)
+	}
+	if l.home == "" {
+		return ""
+	}
+	return filepath.Join(l.home, fallback, program)
+}
+
+// homeDir is the user's home directory: HOME, USERPROFILE (on Windows), or
+// what the system knows of the user; empty if none is absolute.
+func homeDir(env func(string) string) string {
+	for _, name := range []string{"HOME", "USERPROFILE"} {
+		if dir := env(name); filepath.IsAbs(dir) {
+			return dir
+		}
+	}
+	if u, err := user.Current(); err == nil && filepath.IsAbs(u.HomeDir) {
+		return u.HomeDir
+	}
+	return ""
+}

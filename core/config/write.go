@@ -1,0 +1,117 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// WriteYAML writes every value as a configuration file. The API key is
+// written as "***" if there is one, which Load does not take for a key.
+func (c Config) WriteYAML(w io.Writer) error {
+	if c.Security.APIKey != "" {
+		c.Security.APIKey = mask
+	}
+	return c.write(w, func(key) string { return "" })
+}
+
+// WriteExample writes config.example.yaml: every key with its default and its
+// documentation.
+func WriteExample(w io.Writer) error {
+	const head = `# Configuration of daemon-proxy. Every key is here with its default.
+#
+# What counts: flags before environment variables before this file before
+# defaults. An empty variable counts as not set. The file that is read is the
+# first of
+#   --config FILE
+#   DAEMON_PROXY_CONFIG
+#   ./config.yaml, if it is yours and has no other program's sections
+#   $XDG_CONFIG_HOME/daemon-proxy/config.yaml (~/.config/daemon-proxy/config.yaml)
+# Relative paths are relative to the folder of this file; in flags and
+# variables, to the current directory. "~/" is the home directory.
+# Lists in flags and variables are separated by commas.
+
+`
+	if _, err := io.WriteString(w, head); err != nil {
+		return err
+	}
+	return Defaults().write(w, func(k key) string {
+		var b strings.Builder
+		facts := []string{"Allowed: " + k.allowed + ".", "Variable: " + k.Env}
+		if k.Flag != "" {
+			facts[1] += "   Flag: --" + k.Flag
+		}
+		for _, paragraph := range append([]string{k.Doc}, facts...) {
+			for _, line := range wrap(paragraph, 74) {
+				b.WriteString("  # " + line + "\n")
+			}
+		}
+		return b.String()
+	})
+}
+
+// write writes every value, each after the comment that about gives for it.
+func (c Config) write(w io.Writer, about func(key) string) error {
+	var b strings.Builder
+	section := ""
+	for _, k := range table() {
+		comment := about(k)
+		if k.section() != section {
+			if section != "" {
+				b.WriteString("\n")
+			}
+			section = k.section()
+			b.WriteString(section + ":\n")
+		} else if comment != "" {
+			b.WriteString("\n")
+		}
+		b.WriteString(comment)
+		fmt.Fprintf(&b, "  %s: %s\n", k.name(), k.yaml(k.get(&c)))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// yaml is the entries of a value as the file has them. Go's quoted strings
+// are YAML's double-quoted ones: text here is valid UTF-8, so that no \x
+// stands for half a character.
+func (k key) yaml(entries []string) string {
+	switch k.form {
+	case formList:
+		quoted := make([]string, len(entries))
+		for i, entry := range entries {
+			quoted[i] = strconv.Quote(entry)
+		}
+		return "[" + strings.Join(quoted, ", ") + "]"
+	case formMap:
+		quoted := make([]string, len(entries))
+		for i, entry := range entries {
+			name, v, _ := strings.Cut(entry, "=")
+			quoted[i] = strconv.Quote(name) + ": " + strconv.Quote(v)
+		}
+		return "{" + strings.Join(quoted, ", ") + "}"
+	case formText, formPath:
+		return strconv.Quote(entries[0])
+	default:
+		return entries[0]
+	}
+}
+
+// wrap breaks text at spaces into lines of at most width bytes, longer words aside.
+func wrap(text string, width int) []string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		switch {
+		case line == "":
+			line = word
+		case len(line)+1+len(word) > width:
+			lines = append(lines, line)
+			line = word
+		default:
+			line += " " + word
+		}
+	}
+	return append(lines, line)
+}

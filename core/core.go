@@ -1,0 +1,248 @@
+// Package core assembles the parts of the program: the engine, the sandboxes,
+// the links, the request log and the HTTP server. It owns their goroutines,
+// the order in which they start and end, and the event stream that a front
+// follows.
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/config"
+	"daemon-proxy/core/engine"
+	"daemon-proxy/core/preview"
+	"daemon-proxy/core/proxy"
+	"daemon-proxy/core/sandbox"
+	"daemon-proxy/core/server"
+	"daemon-proxy/core/toolbox"
+	"daemon-proxy/core/traffic"
+)
+
+const (
+	// findEngine bounds the wait for an engine when daemon.mode is "auto".
+	findEngine = 3 * time.Second
+	// drain is what requests get to end when the program does.
+	drain = 10 * time.Second
+)
+
+// Options configure Start.
+type Options struct {
+	Config config.Config
+	// Version is what /health and the built-in daemon say.
+	Version string
+	// Executable is this program's own file, which is what is injected where
+	// no daytona binary is.
+	Executable string
+	Logger     *slog.Logger
+}
+
+// Core is a running core.
+type Core struct {
+	log       *slog.Logger
+	config    config.Config
+	events    events
+	links     *preview.Links
+	proxy     *proxy.Proxy
+	traffic   *traffic.Log
+	sandboxes *sandbox.Sandboxes
+	server    *server.Server
+	engine    *engine.Engine
+	toolbox   *toolbox.Toolbox // the host's, once it runs
+	done      chan struct{}
+	err       error
+}
+
+// Start runs a core until ctx ends; Wait gives the outcome. The error is for a
+// person: the port or the links file is in use, the configuration names
+// something that is not there. Nothing is left behind then. An engine or a
+// container that does not answer is no error.
+func Start(ctx context.Context, o Options) (_ *Core, err error) {
+	c := &Core{log: o.Logger, config: o.Config, done: make(chan struct{})}
+	var undo []func() error
+	defer func() {
+		if err != nil {
+			for i := len(undo) - 1; i >= 0; i-- {
+				err = errors.Join(err, undo[i]())
+			}
+		}
+	}()
+	c.sayConfig()
+	if err := c.findEngine(ctx); err != nil {
+		return nil, err
+	}
+	if c.engine != nil {
+		undo = append(undo, c.engine.Close)
+	}
+	c.links, err = preview.Open(ctx, preview.Options{
+		StateFile: c.config.Preview.StateFile, DefaultTTL: c.config.Preview.DefaultTTL, MaxLinks: c.config.Preview.MaxLinks,
+		DaemonPort: c.config.Daemon.Port, Logger: c.log,
+		OnChange: func(l api.Link) {
+			l.Token = ""
+			c.events.publish(api.Event{Kind: api.EventLink, Time: time.Now(), Link: &l})
+		},
+	})
+	if err != nil {
+		return nil, sayWhoRuns(err, c.config.StateDir)
+	}
+	undo = append(undo, c.links.Close)
+	listeners, err := server.Listen(ctx, c.config.Server)
+	if err != nil {
+		return nil, err
+	}
+	undo = append(undo, func() error {
+		for _, l := range listeners {
+			l.Close()
+		}
+		return nil
+	})
+	if err := c.openSandboxes(o); err != nil {
+		return nil, err
+	}
+	c.proxy = proxy.New(proxy.Options{Logger: c.log})
+	c.traffic = traffic.New(traffic.Options{Bodies: c.config.Traffic.Bodies, OnChange: func(x api.Exchange) {
+		c.events.publish(api.Event{Kind: api.EventExchange, Time: time.Now(), Exchange: &x})
+	}})
+	hostname, _ := os.Hostname() // without one, that name is not served
+	c.server = server.New(server.Options{
+		Config: c.config, Version: o.Version, Logger: c.log, Links: c.links, Proxy: c.proxy, Traffic: c.traffic,
+		Sandboxes: forServer{c.sandboxes}, Hostname: hostname,
+	})
+	if err := writeRunning(c.config.StateDir, Running{
+		Address: listeners[0].Addr().String(), URL: c.URL(), PID: os.Getpid(), Version: o.Version,
+	}); err != nil {
+		c.log.Warn("other commands will not find this one: core.json cannot be written", "error", err)
+	}
+	go c.run(ctx, listeners)
+	c.log.Info("daemon-proxy serves", "url", c.URL(), "mode", c.config.Daemon.Mode, "version", o.Version)
+	return c, nil
+}
+
+// sayConfig logs where the configuration came from and what is dangerous in it.
+func (c *Core) sayConfig() {
+	if c.config.File != "" {
+		c.log.Info("configuration read", "file", c.config.File)
+	}
+	for _, note := range c.config.Notes {
+		c.log.Warn("configuration", "note", note)
+	}
+	if server.Exposed(c.config) {
+		c.log.Warn("everybody on the network may use the API and look into the sandboxes: set security.enabled and security.api_key, or server.host: 127.0.0.1", "host", c.config.Server.Host)
+	}
+}
+
+// findEngine opens the engine and decides what mode "auto" means.
+func (c *Core) findEngine(ctx context.Context) error {
+	if c.config.Daemon.Mode == "host" {
+		return nil
+	}
+	e, err := engine.Open(engine.Options{Host: c.config.Docker.Host, Context: c.config.Docker.Context})
+	if c.config.Daemon.Mode == "docker" {
+		c.engine = e
+		return err
+	}
+	if err == nil {
+		asking, cancel := context.WithTimeout(ctx, findEngine)
+		defer cancel()
+		if _, err = e.Ping(asking); err == nil {
+			c.engine, c.config.Daemon.Mode = e, "docker"
+			return nil
+		}
+		err = errors.Join(err, e.Close())
+	}
+	c.config.Daemon.Mode = "host"
+	c.log.Warn("no Docker engine answers: the ports of this machine are previewed instead", "error", err)
+	return nil
+}
+
+func (c *Core) openSandboxes(o Options) error {
+	options := sandbox.Options{
+		Config: c.config.Daemon, Executable: o.Executable, StateDir: c.config.StateDir, CacheDir: c.config.CacheDir, Logger: c.log,
+		HostDaemon: func(secret string) (http.Handler, error) {
+			t, err := toolbox.New(toolbox.Options{Secret: secret, Version: o.Version, WorkDir: c.config.Daemon.WorkDir, Logger: c.log})
+			c.toolbox = t
+			return t, err
+		},
+		OnEvent: c.events.publish,
+	}
+	if c.engine != nil {
+		options.Engine = c.engine
+	}
+	var err error
+	c.sandboxes, err = sandbox.New(options)
+	return err
+}
+
+// run serves until ctx ends or the server fails, and then ends everything.
+func (c *Core) run(ctx context.Context, listeners []net.Listener) {
+	defer close(c.done)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var group sync.WaitGroup
+	group.Go(func() { c.sandboxes.Run(ctx) })
+	served := make(chan error, 1)
+	go func() { served <- c.server.Serve(listeners) }()
+	ended := false
+	select {
+	case <-ctx.Done():
+	case c.err = <-served:
+		ended = true
+		cancel()
+	}
+	c.log.Info("ending")
+	closing, done := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer done()
+	errs := []error{c.err, c.server.Shutdown(closing)}
+	if !ended {
+		errs = append(errs, <-served)
+	}
+	group.Wait()
+	errs = append(errs, c.sandboxes.Close(closing))
+	if c.toolbox != nil {
+		c.toolbox.Close()
+	}
+	c.proxy.Close()
+	errs = append(errs, c.links.Close(), removeRunning(c.config.StateDir))
+	if c.engine != nil {
+		errs = append(errs, c.engine.Close())
+	}
+	c.err = errors.Join(errs...)
+}
+
+// Wait waits for the end. The error is nil after an orderly one.
+func (c *Core) Wait() error {
+	<-c.done
+	if c.err != nil {
+		return fmt.Errorf("the end was not orderly: %w", c.err)
+	}
+	return nil
+}
+
+// URL is how this machine reaches the core.
+func (c *Core) URL() string {
+	host := c.config.Server.Host
+	if ip := net.ParseIP(host); ip != nil && (ip.IsLoopback() || ip.IsUnspecified()) {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(c.config.Server.Port))
+}
+
+// Subscribe follows the event stream until ctx ends.
+func (c *Core) Subscribe(ctx context.Context) *Subscription { return c.events.subscribe(ctx) }
+
+// forServer gives the server the sandboxes in its own words.
+type forServer struct{ *sandbox.Sandboxes }
+
+// Upstream says how the daemon of ref is reached.
+func (f forServer) Upstream(ref api.Ref) (server.Upstream, error) {
+	up, err := f.Sandboxes.Upstream(ref)
+	return server.Upstream(up), err
+}

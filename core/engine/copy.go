@@ -1,0 +1,135 @@
+package engine
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+)
+
+// PathStat describes a path in a container. Of a symbolic link it describes
+// the link itself.
+type PathStat struct {
+	Name       string
+	Size       int64 // bytes
+	Mode       fs.FileMode
+	LinkTarget string // of a symbolic link
+	Mtime      time.Time
+}
+
+// CopyIn unpacks a tar stream into the folder dir of a container, running or
+// not. Folders on the way to an entry are made; dir itself must exist, else
+// the error is fs.ErrNotExist. Owners are as the tar says.
+//
+// The stream is passed on in pieces. When ctx ends, no further Read of it
+// begins, but one that is under way may return after CopyIn does; and a file
+// that was half sent stays half written in the container.
+func (e *Engine) CopyIn(ctx context.Context, id, dir string, tar io.Reader) error {
+	if err := e.begin(ctx, id); err != nil {
+		return err
+	}
+	body := &endableReader{r: tar}
+	err := e.cli.CopyToContainer(ctx, id, dir, body, container.CopyToContainerOptions{})
+	source := body.end()
+	if ctx.Err() != nil {
+		source = ctx.Err()
+	}
+	if err != nil && source != nil {
+		return fmt.Errorf("copy into %s: %w", id, source) // not the engine's fault
+	}
+	return e.failPath(ctx, "copy into", id, dir, err)
+}
+
+// Stat describes one path. errors.Is(err, fs.ErrNotExist) if there is none.
+func (e *Engine) Stat(ctx context.Context, id, path string) (PathStat, error) {
+	if err := e.begin(ctx, id); err != nil {
+		return PathStat{}, err
+	}
+	stat, err := e.cli.ContainerStatPath(ctx, id, path)
+	if err != nil {
+		return PathStat{}, e.failPath(ctx, "stat", id, path, err)
+	}
+	return pathStat(stat), nil
+}
+
+func pathStat(s container.PathStat) PathStat {
+	return PathStat{Name: s.Name, Size: s.Size, Mode: s.Mode, LinkTarget: s.LinkTarget, Mtime: s.Mtime}
+}
+
+// CopyOut streams the content of one regular file. A path that is something
+// else is an error; a symbolic link is not followed. The reader ends with ctx;
+// close it in any case.
+func (e *Engine) CopyOut(ctx context.Context, id, path string) (io.ReadCloser, PathStat, error) {
+	if err := e.begin(ctx, id); err != nil {
+		return nil, PathStat{}, err
+	}
+	body, s, err := e.cli.CopyFromContainer(ctx, id, path)
+	if err != nil {
+		return nil, PathStat{}, e.failPath(ctx, "copy out of", id, path, err)
+	}
+	stat := pathStat(s)
+	content := tar.NewReader(body)
+	head, err := content.Next()
+	if err == nil && (!stat.Mode.IsRegular() || head.Typeflag != tar.TypeReg) {
+		err = fmt.Errorf("%s is not a regular file but %s", path, stat.Mode)
+	}
+	if err != nil {
+		return nil, stat, errors.Join(fmt.Errorf("copy out of %s: %w", id, err), body.Close())
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{content, body}, stat, nil
+}
+
+// failPath is fail for calls on a path, where "not found" may mean the path
+// or the container: the engine says which only in words, so it is asked again.
+func (e *Engine) failPath(ctx context.Context, op, id, path string, err error) error {
+	if errdefs.IsNotFound(err) {
+		if _, gone := e.cli.ContainerInspect(ctx, id); gone == nil {
+			return fmt.Errorf("%s %s: %w", op, id, &fs.PathError{Op: "open", Path: path, Err: errors.Join(fs.ErrNotExist, err)})
+		}
+	}
+	return e.fail(op, id, err)
+}
+
+// endableReader stops reading from r once end was called, and keeps its error.
+type endableReader struct {
+	r io.Reader
+
+	mu    sync.Mutex
+	err   error // r's own, other than io.EOF
+	ended bool
+}
+
+// Read is of io.Reader.
+func (b *endableReader) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	ended := b.ended
+	b.mu.Unlock()
+	if ended {
+		return 0, fs.ErrClosed
+	}
+	n, err := b.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.mu.Lock()
+		b.err = err
+		b.mu.Unlock()
+	}
+	return n, err
+}
+
+// end lets no further Read begin and is the error that r gave, if any.
+func (b *endableReader) end() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ended = true
+	return b.err
+}

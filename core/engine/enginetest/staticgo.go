@@ -1,0 +1,85 @@
+//go:build unix
+
+package enginetest
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// StaticGo builds a Go command as a static Linux executable for this
+// machine's architecture and returns the path of a copy that is the test's
+// own. Target is a package path ("daemon-proxy/cmd/daemon-proxy",
+// "./testdata/server") or a .go file, as for `go build`. What was built before,
+// by this or another process, is not built again while it is up to date.
+func StaticGo(t testing.TB, target string, tags ...string) string {
+	t.Helper()
+	absolute := target
+	if strings.HasPrefix(target, ".") || strings.HasSuffix(target, ".go") {
+		var err error
+		absolute, err = filepath.Abs(target)
+		require.NoError(t, err)
+	}
+	key := fmt.Sprintf("%x", sha256.Sum256([]byte(absolute+"\x00"+strings.Join(tags, ","))))[:16]
+	return build(t, key, target, tags)
+}
+
+// StaticGoSource is StaticGo for the text of one file of package main that
+// needs the standard library only.
+func StaticGoSource(t testing.TB, source string) string {
+	t.Helper()
+	key := fmt.Sprintf("%x", sha256.Sum256([]byte(source)))[:16]
+	file := filepath.Join(t.TempDir(), "main.go")
+	require.NoError(t, os.WriteFile(file, []byte(source), 0o600))
+	return build(t, key, file, nil)
+}
+
+// build runs `go build` into a cache under a lock and copies the result out.
+// The go command leaves an executable that is up to date as it is.
+func build(t testing.TB, key, target string, tags []string) string {
+	t.Helper()
+	base, err := os.UserCacheDir()
+	require.NoError(t, err)
+	dir := filepath.Join(base, "daemon-proxy-test")
+	require.NoError(t, os.MkdirAll(dir, 0o700))
+	cached := filepath.Join(dir, key)
+
+	lock, err := os.OpenFile(cached+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	require.NoError(t, err)
+	defer func() { _ = lock.Close() }() // unlocks
+	require.NoError(t, syscall.Flock(int(lock.Fd()), syscall.LOCK_EX))
+
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", strings.Join(tags, ","), "-o", cached, target)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOFLAGS=")
+	output, err := cmd.CombinedOutput()
+	require.NoError(t, err, "go build %s: %s", target, output)
+
+	own := filepath.Join(t.TempDir(), "static")
+	require.NoError(t, copyExecutable(own, cached))
+	return own
+}
+
+func copyExecutable(to, from string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }() // only read
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		return err
+	}
+	return out.Close()
+}

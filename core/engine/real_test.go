@@ -1,0 +1,339 @@
+package engine_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/engine"
+	"daemon-proxy/core/engine/enginetest"
+)
+
+// Promises that only a real engine can keep or break.
+
+// soon bounds the wait for something that takes milliseconds on an idle machine.
+const soon = 30 * time.Second
+
+func TestPingGivesTheVersion(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Require(t)
+	version, err := e.Ping(t.Context())
+	require.NoError(t, err)
+	require.Regexp(t, `^\d+\.\d+`, version)
+}
+
+func TestInspectAndListTellTheSame(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Require(t)
+	image := enginetest.Busybox(t)
+	name := enginetest.Name(t)
+	id := enginetest.Run(t, image, enginetest.RunOptions{
+		Name: name, Env: []string{"A=1"}, User: "somebody", WorkDir: "/tmp", ReadOnly: true,
+		Tmpfs: map[string]string{"/scratch": "ro,size=1m", "/run": ""}, Binds: []string{"/tmp:/data:ro"},
+		Labels: map[string]string{"com.docker.compose.project": "shop"},
+	})
+	c, err := e.Inspect(t.Context(), name)
+	require.NoError(t, err)
+	require.Equal(t, id, c.ID)
+	require.Equal(t, name, c.Name)
+	require.Equal(t, api.ContainerRunning, c.State)
+	require.True(t, c.Running())
+	require.Equal(t, "linux/"+runtime.GOARCH, c.Platform)
+	require.False(t, c.PlatformAssumed)
+	require.Equal(t, image, c.Image)
+	require.True(t, strings.HasPrefix(c.ImageID, "sha256:"), c.ImageID)
+	require.True(t, c.ReadOnlyRoot)
+	require.Equal(t, "/tmp", c.WorkingDir)
+	require.Equal(t, "somebody", c.User)
+	require.Subset(t, c.Env, []string{"A=1", "PATH=/bin"})
+	require.Equal(t, "shop", c.Labels["com.docker.compose.project"])
+	require.Positive(t, c.Pid)
+	require.WithinDuration(t, time.Now(), c.StartedAt, time.Hour)
+	require.True(t, c.FinishedAt.IsZero())
+	require.Len(t, c.Addresses, 1)
+	require.Equal(t, []engine.Mount{
+		{Type: "bind", Source: "/tmp", Destination: "/data"},
+		{Type: "tmpfs", Destination: "/run", Writable: true},
+		{Type: "tmpfs", Destination: "/scratch"},
+	}, c.Mounts)
+
+	listed := find(t, e, id)
+	require.Equal(t, c.Platform, listed.Platform, "known since Inspect")
+	for _, pair := range [][2]any{
+		{c.Name, listed.Name}, {c.Image, listed.Image}, {c.ImageID, listed.ImageID}, {c.State, listed.State},
+		{c.Addresses, listed.Addresses}, {c.NetworkMode, listed.NetworkMode}, {c.Labels, listed.Labels},
+		{c.CreatedAt.Unix(), listed.CreatedAt.Unix()},
+	} {
+		require.Equal(t, pair[0], pair[1])
+	}
+
+	byShortID, err := e.Inspect(t.Context(), id[:12])
+	require.NoError(t, err)
+	require.Equal(t, id, byShortID.ID)
+	_, err = e.Inspect(t.Context(), id[:6])
+	require.ErrorIs(t, err, &api.Problem{Code: api.CodeSandboxMissing})
+}
+
+// find is the container as List gives it.
+func find(t *testing.T, e *engine.Engine, id string) engine.Container {
+	t.Helper()
+	list, err := e.List(t.Context())
+	require.NoError(t, err)
+	for _, c := range list {
+		if c.ID == id {
+			return c
+		}
+	}
+	require.Fail(t, "not listed", id)
+	return engine.Container{}
+}
+
+func TestMissingContainersAreNamed(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Require(t)
+	ctx, gone := t.Context(), "dp-test-does-not-exist"
+	for call, do := range map[string]func() error{
+		"inspect": func() error { _, err := e.Inspect(ctx, gone); return err },
+		"start":   func() error { return e.StartContainer(ctx, gone) },
+		"stop":    func() error { return e.StopContainer(ctx, gone, 0) },
+		"restart": func() error { return e.RestartContainer(ctx, gone, 0) },
+		"copy in": func() error { return e.CopyIn(ctx, gone, "/", bytes.NewReader(nil)) },
+		"stat":    func() error { _, err := e.Stat(ctx, gone, "/"); return err },
+		"copy out": func() error {
+			_, _, err := e.CopyOut(ctx, gone, "/x")
+			return err
+		},
+		"exec": func() error { _, err := e.Start(ctx, gone, engine.ExecSpec{Cmd: []string{"x"}}); return err },
+		"run":  func() error { _, _, err := e.Run(ctx, gone, engine.ExecSpec{Cmd: []string{"x"}}); return err },
+		"logs": func() error { _, err := e.Logs(ctx, gone, -1, false); return err },
+	} {
+		err := do()
+		require.ErrorIs(t, err, &api.Problem{Code: api.CodeSandboxMissing}, call)
+		require.ErrorContains(t, err, gone, call)
+		require.NotErrorIs(t, err, fs.ErrNotExist, call)
+	}
+}
+
+func TestStatesOfAContainerAreTheEngines(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Require(t)
+	image := enginetest.Busybox(t)
+	state := func(id string) string {
+		t.Helper()
+		c, err := e.Inspect(t.Context(), id)
+		require.NoError(t, err)
+		require.Equal(t, c.State, find(t, e, id).State)
+		return c.State
+	}
+	problem := func(id string) string {
+		t.Helper()
+		_, err := e.Start(t.Context(), id, engine.ExecSpec{Cmd: []string{"true"}})
+		require.Error(t, err)
+		require.NotEmpty(t, api.AsProblem(err).Hint)
+		return api.AsProblem(err).Code
+	}
+	id := enginetest.Run(t, image, enginetest.RunOptions{CreateOnly: true})
+	require.Equal(t, api.ContainerCreated, state(id))
+	require.Equal(t, api.CodeSandboxStopped, problem(id))
+	require.NoError(t, e.StartContainer(t.Context(), id))
+	require.NoError(t, e.StartContainer(t.Context(), id), "runs already")
+	require.Equal(t, api.ContainerRunning, state(id))
+
+	enginetest.Pause(t, id)
+	require.Equal(t, api.ContainerPaused, state(id))
+	require.Equal(t, api.CodeSandboxPaused, problem(id))
+	enginetest.Unpause(t, id)
+
+	first, err := e.Inspect(t.Context(), id)
+	require.NoError(t, err)
+	require.NoError(t, e.RestartContainer(t.Context(), id, time.Second))
+	second, err := e.Inspect(t.Context(), id)
+	require.NoError(t, err)
+	require.NotEqual(t, first.Pid, second.Pid)
+	require.True(t, second.StartedAt.After(first.StartedAt))
+
+	require.NoError(t, e.StopContainer(t.Context(), id, 0))
+	require.Equal(t, api.ContainerExited, state(id))
+	require.Equal(t, api.CodeSandboxStopped, problem(id))
+	ended, err := e.Inspect(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, 137, ended.ExitCode)
+	require.Zero(t, ended.Pid)
+	require.Empty(t, ended.Addresses)
+	require.False(t, ended.FinishedAt.IsZero())
+
+	loop := enginetest.Run(t, image, enginetest.RunOptions{RestartPolicy: "always", Cmd: []string{"/bin/false"}})
+	require.Eventually(t, func() bool { return state(loop) == api.ContainerRestarting }, soon, 20*time.Millisecond)
+	enginetest.Remove(t, loop)
+	_, err = e.Inspect(t.Context(), loop)
+	require.ErrorIs(t, err, &api.Problem{Code: api.CodeSandboxMissing})
+}
+
+func TestNetworksOfAContainer(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Require(t)
+	image := enginetest.Busybox(t)
+	inspect := func(id string) engine.Container {
+		t.Helper()
+		c, err := e.Inspect(t.Context(), id)
+		require.NoError(t, err)
+		return c
+	}
+	network := enginetest.Network(t, "")
+
+	none := inspect(enginetest.Run(t, image, enginetest.RunOptions{Network: "none"}))
+	require.Empty(t, none.Addresses)
+	require.Equal(t, "none", none.NetworkMode)
+
+	host := inspect(enginetest.Run(t, image, enginetest.RunOptions{Network: "host"}))
+	require.True(t, host.HostNetwork)
+	require.Empty(t, host.Addresses)
+
+	ownerID := enginetest.Run(t, image, enginetest.RunOptions{Network: network})
+	owner := inspect(ownerID)
+	require.Len(t, owner.Addresses, 1)
+	require.False(t, owner.HostNetwork)
+	require.Empty(t, owner.SharesNetworkOf)
+
+	guestID := enginetest.Run(t, image, enginetest.RunOptions{Network: "container:" + owner.Name})
+	guest := inspect(guestID)
+	require.Equal(t, ownerID, guest.SharesNetworkOf, "the engine has turned the name into an id")
+	require.Equal(t, ownerID, find(t, e, guestID).SharesNetworkOf)
+	require.Empty(t, guest.Addresses)
+
+	bridged := enginetest.Run(t, image, enginetest.RunOptions{})
+	before := inspect(bridged).Addresses
+	enginetest.Connect(t, network, bridged)
+	after := inspect(bridged).Addresses
+	require.Len(t, after, 2)
+	require.Equal(t, before[0], after[0], "the default bridge stays first")
+}
+
+func TestIPv6AddressesComeAfterIPv4(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Require(t)
+	image := enginetest.Busybox(t)
+	network := enginetest.Network(t, "fd00:d09:5ca1::/64")
+	c, err := e.Inspect(t.Context(), enginetest.Run(t, image, enginetest.RunOptions{Network: network}))
+	require.NoError(t, err)
+	require.Len(t, c.Addresses, 2)
+	require.Contains(t, c.Addresses[0], ".")
+	require.Contains(t, c.Addresses[1], "fd00:d09:5ca1:")
+}
+
+func TestPlatformIsAssumedWhenTheImageIsGone(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Require(t)
+	files := enginetest.BusyboxFiles(t)
+	foreign := enginetest.Import(t, files, []string{`CMD ["/bin/sleep", "3600"]`}, "linux/s390x")
+	id := enginetest.Run(t, foreign, enginetest.RunOptions{CreateOnly: true})
+	c, err := e.Inspect(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, "linux/s390x", c.Platform)
+	require.False(t, c.PlatformAssumed)
+
+	other := enginetest.Busybox(t)
+	id = enginetest.Run(t, other, enginetest.RunOptions{})
+	enginetest.RemoveImage(t, other)
+	c, err = e.Inspect(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, "linux/"+runtime.GOARCH, c.Platform)
+}
+
+func TestLogsGiveBothStreams(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Require(t)
+	image := enginetest.Busybox(t)
+	for _, tty := range []bool{false, true} {
+		id := enginetest.Run(t, image, enginetest.RunOptions{Tty: tty, Cmd: []string{"/bin/sh", "-c", "echo one; echo two >&2; echo three"}})
+		read := func(tail int, follow bool) string {
+			logs, err := e.Logs(t.Context(), id, tail, follow)
+			require.NoError(t, err)
+			text, err := io.ReadAll(logs)
+			require.NoError(t, errors.Join(err, logs.Close()))
+			return strings.ReplaceAll(string(text), "\r\n", "\n")
+		}
+		text := read(-1, true) // until the container ends
+		require.Len(t, text, len("one\ntwo\nthree\n"), "tty %t", tty)
+		for _, line := range []string{"one\n", "two\n", "three\n"} {
+			require.Contains(t, text, line, "tty %t", tty)
+		}
+		require.Equal(t, text, read(-1, false))
+		require.Equal(t, 2, strings.Count(read(2, false), "\n"))
+	}
+}
+
+func TestFollowedLogsEndWithTheirContext(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Require(t)
+	id := enginetest.Run(t, enginetest.Busybox(t), enginetest.RunOptions{})
+	ctx, cancel := context.WithCancel(t.Context())
+	logs, err := e.Logs(ctx, id, 0, true)
+	require.NoError(t, err)
+	cancel()
+	_, err = io.ReadAll(logs)
+	require.ErrorIs(t, err, context.Canceled)
+	require.NoError(t, logs.Close())
+}
+
+func TestEventsTellALifeWithoutItsExecs(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Require(t)
+	image := enginetest.Busybox(t)
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	events, errs := e.Events(ctx)
+
+	name := enginetest.Name(t)
+	id := enginetest.Run(t, image, enginetest.RunOptions{Name: name})
+	_, code, err := e.Run(ctx, id, engine.ExecSpec{Cmd: []string{"/bin/true"}})
+	require.NoError(t, err)
+	require.Zero(t, code)
+	enginetest.Pause(t, id)
+	enginetest.Unpause(t, id)
+	enginetest.Rename(t, id, name+"-b")
+	enginetest.Kill(t, id, "KILL")
+	require.Eventually(t, func() bool { return find(t, e, id).State == api.ContainerExited }, soon, 10*time.Millisecond)
+	enginetest.Remove(t, id)
+
+	var actions []string
+	for ev := range events {
+		if ev.ID != id { // another test's
+			continue
+		}
+		actions = append(actions, ev.Action)
+		require.WithinDuration(t, time.Now(), ev.Time, time.Hour)
+		switch ev.Action {
+		case "create", "start":
+			require.Equal(t, name, ev.Name)
+		case "rename":
+			require.Equal(t, name+"-b", ev.Name)
+			require.Equal(t, name, ev.OldName)
+		case "destroy":
+			cancel()
+		}
+	}
+	require.ErrorIs(t, <-errs, context.Canceled)
+	require.Equal(t, []string{"create", "start", "pause", "unpause", "rename", "die", "destroy"}, actions)
+}
+
+// tarOf is a tar with one file.
+func tarOf(t *testing.T, name, content string, mode int64) io.Reader {
+	t.Helper()
+	var buffer bytes.Buffer
+	w := tar.NewWriter(&buffer)
+	require.NoError(t, w.WriteHeader(&tar.Header{Name: name, Size: int64(len(content)), Mode: mode}))
+	_, err := io.WriteString(w, content)
+	require.NoError(t, errors.Join(err, w.Close()))
+	return &buffer
+}

@@ -1,0 +1,168 @@
+package logging
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const pythonFormat = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
+
+func newLogger(t *testing.T, o Options) (*slog.Logger, *bytes.Buffer) {
+	t.Helper()
+	var out bytes.Buffer
+	o.Stderr = &out
+	logger, closer, err := New(o)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, closer.Close()) })
+	return logger, &out
+}
+
+func TestPythonFormatWritesWhatPythonWrites(t *testing.T) {
+	logger, out := newLogger(t, Options{Format: pythonFormat})
+	logger.Error("it broke", "sandbox", "web", "error", errors.New("no such file"), "port", 80)
+	assert.Regexp(t, `^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - daemon-proxy - ERROR - it broke sandbox=web error="no such file" port=80\n$`, out.String())
+}
+
+func TestPythonDirectives(t *testing.T) {
+	logger, out := newLogger(t, Options{Level: "DEBUG",
+		Format: "[%(levelname)-8s] 100%% %(lineno)d %(levelno)03d %(filename)s %(funcName)s %(msecs)03d|%(message).3s"})
+	logger.With("a", 1).WithGroup("g").Warn("message", "b", 2)
+	assert.Regexp(t, `^\[WARNING \] 100% \d+ 030 logging_test.go TestPythonDirectives \d{3}\|mes\n$`, out.String())
+}
+
+func TestPythonAppendsAttributesOfWithAndGroups(t *testing.T) {
+	logger, out := newLogger(t, Options{Format: "%(message)s"})
+	logger.With("a", 1).WithGroup("g").Info("m", slog.Int("b", 2), slog.Group("h", slog.String("c", "")))
+	assert.Equal(t, "m a=1 g.b=2 g.h.c=\"\"\n", out.String())
+}
+
+func TestBadFormatsAndLevelsAreNamed(t *testing.T) {
+	for _, c := range []struct{ level, format, says string }{
+		{"LOUD", "text", `"LOUD"`},
+		{"INFO", "xml", `"xml"`},
+		{"INFO", "%(nothing)s", `"nothing"`},
+		{"INFO", "%(message)s %d", `"%d"`},
+		{"INFO", "%(message)", `"%(message)"`},
+	} {
+		_, _, err := New(Options{Level: c.level, Format: c.format})
+		require.ErrorContains(t, err, c.says)
+	}
+}
+
+func TestLevelsHoldBackWhatIsBelow(t *testing.T) {
+	logger, out := newLogger(t, Options{Level: "WARNING", Format: "%(levelname)s"})
+	logger.Info("no")
+	logger.Warn("yes")
+	logger.Log(t.Context(), LevelCritical, "yes")
+	assert.Equal(t, "WARNING\nCRITICAL\n", out.String())
+}
+
+func TestS10EveryRecordIsOneLineWithoutControlCharacters(t *testing.T) {
+	evil := "a\x1b]52;c;eA==\x07b\r\nERROR \u202ec\u009b31m\xff"
+	for _, format := range []string{"text", "json", pythonFormat} {
+		logger, out := newLogger(t, Options{Format: format})
+		logger.With("with", evil).Info(evil, "value", evil, "error", errors.New(evil), "list", []string{evil})
+		line, rest, _ := strings.Cut(out.String(), "\n")
+		assert.Empty(t, rest, format)
+		for _, r := range line {
+			assert.True(t, unicode.IsPrint(r), "%s: %q in %q", format, r, line)
+		}
+		if format == "json" {
+			assert.True(t, json.Valid([]byte(line)))
+		}
+	}
+}
+
+func TestFileIsPrivateAndRotates(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "logs", "x.log")
+	logger, closer, err := New(Options{File: file, MaxSizeMB: 1, MaxBackups: 1, Format: "text"})
+	require.NoError(t, err)
+	for range 1100 {
+		logger.Info(strings.Repeat("x", 1000))
+	}
+	require.NoError(t, closer.Close())
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	assert.Less(t, info.Size(), int64(1<<20))
+	folder, err := os.Stat(filepath.Dir(file))
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o700), folder.Mode().Perm())
+	files, err := os.ReadDir(filepath.Dir(file))
+	require.NoError(t, err)
+	assert.Len(t, files, 2)
+}
+
+func TestUnwritableFolderIsAWarning(t *testing.T) {
+	blocked := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(blocked, nil, 0o600))
+	logger, out := newLogger(t, Options{File: filepath.Join(blocked, "logs", "x.log")})
+	logger.Info("still here")
+	assert.Contains(t, out.String(), "level=WARNING")
+	assert.Contains(t, out.String(), "still here")
+}
+
+func TestS11MaskQuery(t *testing.T) {
+	for query, want := range map[string]string{
+		"":                               "",
+		"q=test&x=1":                     "q=test&x=1",
+		"token=abc":                      "token=***",
+		"a=1&Access_Token=abc&b=2":       "a=1&Access_Token=***&b=2",
+		"a=1;password=x;b":               "a=1;password=***;b",
+		"%74oken=abc&z":                  "%74oken=***&z",
+		"token=&key":                     "token=&key",
+		"next=%2Ftree%3Ftoken%3Dabc&a=b": "next=***&a=b",
+		"%zz=1&&=&=x":                    "%zz=1&&=&=x",
+		"state=1&estate=2":               "state=***&estate=2",
+	} {
+		assert.Equal(t, want, MaskQuery(query), query)
+	}
+	assert.Zero(t, testing.AllocsPerRun(100, func() { MaskQuery("q=some+words&page=2&sort=name") }))
+}
+
+func TestS11MaskTarget(t *testing.T) {
+	for target, want := range map[string]string{
+		"/x?q=1":                             "/x?q=1",
+		"/x?":                                "/x?",
+		"/preview/k3vabcdefgh/app.js?code=1": "/preview/k3v…/app.js?code=***",
+		"//preview/k3vabcdefgh/ws":           "//preview/k3v…/ws",
+		"/preview/k3vabcdefgh":               "/preview/k3v…",
+		"/api/preview/k3vabcdefghijkl":       "/api/preview/k3v…",
+		"/api/preview/stats":                 "/api/preview/stats",
+		"/api/preview/abcdefghij":            "/api/preview/abcdefghij",
+	} {
+		assert.Equal(t, want, MaskTarget(target), target)
+	}
+}
+
+func FuzzMaskQuery(f *testing.F) {
+	f.Add("a=1&token=geheim&b=2")
+	f.Add("t%6fken=geheim;x")
+	f.Fuzz(func(t *testing.T, query string) {
+		masked := MaskQuery(query)
+		if MaskQuery(masked) != masked {
+			t.Fatalf("%q: masking twice gives something else", query)
+		}
+		both := MaskQuery(query + "&token=geheim-geheim")
+		if strings.Contains(both, "geheim-geheim") {
+			t.Fatalf("%q lets a secret through: %q", query, both)
+		}
+	})
+}
+
+func BenchmarkMaskTarget(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		MaskTarget("/assets/app-3f2a.js?v=12&lang=en&theme=dark")
+	}
+}

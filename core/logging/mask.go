@@ -1,0 +1,175 @@
+package logging
+
+import (
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// hidden stands for a secret.
+const hidden = "***"
+
+// secretWords are what a parameter's name holds if its value is a secret.
+var secretWords = []string{"token", "key", "password", "passwd", "pwd", "secret", "code", "auth", "session", "signature", "credential", "jwt"}
+
+// secretNames are whole names of that kind, too short to be looked for inside others.
+var secretNames = []string{"sig", "sid", "pass", "pw", "pin", "otp", "state"}
+
+// MaskQuery hides the values in a raw query whose names say that they are
+// secret, and leaves all other bytes as they are. It allocates only if there
+// is something to hide.
+func MaskQuery(query string) string {
+	var b *strings.Builder
+	kept := 0 // what is in b of query
+	for start := 0; start <= len(query); {
+		end := start + strings.IndexAny(query[start:], "&;")
+		if end < start {
+			end = len(query)
+		}
+		pair := query[start:end]
+		if eq := strings.IndexByte(pair, '='); eq >= 0 && eq+1 < len(pair) && (secretName(pair[:eq]) || holdsSecret(pair[eq+1:])) {
+			if b == nil {
+				b = &strings.Builder{}
+			}
+			b.WriteString(query[kept : start+eq+1])
+			b.WriteString(hidden)
+			kept = end
+		}
+		start = end + 1
+	}
+	if b == nil {
+		return query
+	}
+	b.WriteString(query[kept:])
+	return b.String()
+}
+
+// secretName says whether a parameter of that name holds a secret.
+func secretName(name string) bool {
+	if strings.IndexByte(name, '%') >= 0 {
+		if plain, err := url.QueryUnescape(name); err == nil {
+			name = plain
+		}
+	}
+	for _, word := range secretWords {
+		if containsFold(name, word) {
+			return true
+		}
+	}
+	for _, whole := range secretNames {
+		if strings.EqualFold(name, whole) {
+			return true
+		}
+	}
+	return false
+}
+
+// holdsSecret says whether a value is itself a target with a secret parameter:
+// next=%2Ftree%3Ftoken%3Dabc.
+func holdsSecret(value string) bool {
+	if !containsFold(value, "%3d") && strings.IndexByte(value, '=') < 0 {
+		return false
+	}
+	for _, word := range secretWords {
+		if containsFold(value, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// containsFold is strings.Contains for a lower-case ASCII word in any case.
+func containsFold(s, word string) bool {
+	for i := 0; i+len(word) <= len(s); i++ {
+		if s[i]|0x20 == word[0] && strings.EqualFold(s[i:i+len(word)], word) {
+			return true
+		}
+	}
+	return false
+}
+
+// MaskTarget hides the secrets of a request target: the token of a preview link,
+// of which three characters remain, and secret values in the query.
+func MaskTarget(target string) string {
+	path, query, has := strings.Cut(target, "?")
+	masked := MaskPath(path)
+	if !has {
+		return masked
+	}
+	if q := MaskQuery(query); masked != path || len(q) != len(query) || q != query {
+		return masked + "?" + q
+	}
+	return target
+}
+
+// MaskPath hides the token in the path of a preview link, or of the API's
+// route that ends one.
+func MaskPath(path string) string {
+	for _, prefix := range []string{"/preview/", "//preview/", "/api/preview/"} {
+		rest, ok := strings.CutPrefix(path, prefix)
+		if !ok {
+			continue
+		}
+		token, _, _ := strings.Cut(rest, "/")
+		if prefix == "/api/preview/" && len(token) <= idLength {
+			return path // a public id, or a route's name
+		}
+		return prefix + MaskToken(token) + rest[len(token):]
+	}
+	return path
+}
+
+// idLength is how long the public id of a link is.
+const idLength = 10
+
+// MaskToken is what may be shown of a token: its first three characters.
+func MaskToken(token string) string {
+	const shown = 3
+	if len(token) <= shown {
+		return token
+	}
+	return token[:shown] + "…"
+}
+
+// Printable is s with everything escaped that is not meant to be seen: control
+// characters, line ends, characters that reorder text, bytes that are no UTF-8.
+func Printable(s string) string {
+	clean := true
+	for i := 0; i < len(s) && clean; i++ {
+		clean = s[i] >= 0x20 && s[i] < 0x7f
+	}
+	if clean {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && n == 1:
+			b.WriteString(`\x` + hex(s[i]>>4) + hex(s[i]&15))
+		case r == ' ' || unicode.IsPrint(r):
+			b.WriteString(s[i : i+n])
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\t':
+			b.WriteString(`\t`)
+		case r == '\r':
+			b.WriteString(`\r`)
+		case r < 0x100:
+			b.WriteString(`\x` + hex(byte(r)>>4) + hex(byte(r)&15))
+		default:
+			b.WriteString(`\u{`)
+			for shift := 20; shift >= 0; shift -= 4 {
+				if r>>shift != 0 || shift == 0 {
+					b.WriteString(hex(byte(r>>shift) & 15))
+				}
+			}
+			b.WriteString(`}`)
+		}
+		i += n
+	}
+	return b.String()
+}
+
+func hex(nibble byte) string { return "0123456789abcdef"[nibble : nibble+1] }

@@ -1,0 +1,25 @@
+//go:build !windows
+
+package preview
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// tryLock takes the lock on an open file that bbolt takes too (on the same
+// *os.File it gets it as well), or says that another program has it.
+func tryLock(file *os.File) (locked bool, err error) {
+	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// unlock gives the lock back: a memory map holds it beyond the file's close.
+func unlock(file *os.File) error { return syscall.Flock(int(file.Fd()), syscall.LOCK_UN) }
+
+// replaceLocked puts the file fresh in the place of the locked file at path.
+func replaceLocked(_ *os.File, fresh, path string) error { return os.Rename(fresh, path) }

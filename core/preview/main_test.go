@@ -1,0 +1,16 @@
+package preview
+
+import (
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	if file := os.Getenv(childFileEnv); file != "" {
+		createForEver(file)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}

@@ -1,0 +1,51 @@
+package preview
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+
+	"daemon-proxy/core/api"
+)
+
+// ParsePort reads a port as URLs may have it: [1-9][0-9]{0,4}, at most 65535,
+// and nothing else: no sign, no leading zero, no escape, no other digits. What
+// passes cannot mean anything but a port to whoever reads it next. The error
+// is an *api.Problem, CodeBadPort.
+func ParsePort(s string) (int, error) {
+	if len(s) == 0 || len(s) > 5 || s[0] == '0' {
+		return 0, badPort(s)
+	}
+	port := 0
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, badPort(s)
+		}
+		port = port*10 + int(s[i]-'0')
+	}
+	if port > 65535 {
+		return 0, badPort(s)
+	}
+	return port, nil
+}
+
+// IsDaemonPort says whether a port belongs to the daemon itself: its API
+// (2280), SSH (22220), web terminal (22222) and recordings (33333), or one of
+// the more that the caller knows of, such as the configured port.
+func IsDaemonPort(port int, more ...int) bool {
+	switch port {
+	case 2280, 22220, 22222, 33333:
+		return true
+	}
+	return slices.Contains(more, port)
+}
+
+func badPort(s string) *api.Problem {
+	if len(s) > 32 {
+		s = s[:32] + "…"
+	}
+	return &api.Problem{
+		Title: "Bad port", Status: http.StatusBadRequest, Code: api.CodeBadPort,
+		Detail: fmt.Sprintf("%+q is not a port", s), Hint: "give a number from 1 to 65535 without leading zeros",
+	}
+}

@@ -1,0 +1,123 @@
+package preview
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+)
+
+// run ends links when their time is over, stores counters and forgets what
+// ended long ago, until ctx ends.
+func (l *Links) run(ctx context.Context) {
+	defer close(l.done)
+	flush := time.NewTicker(flushEvery)
+	defer flush.Stop()
+	for {
+		// The wait is cut at each flush: timers stand still while a machine
+		// sleeps, and clocks are set.
+		expiry := time.NewTimer(l.untilExpiry())
+		select {
+		case <-ctx.Done():
+			expiry.Stop()
+			return
+		case <-l.wake:
+		case <-expiry.C:
+			l.expire()
+		case <-flush.C:
+			l.expire()
+			l.forget()
+			if err := l.flush(); err != nil {
+				l.options.Logger.Warn("cannot store the counters of preview links", "error", err)
+			}
+		}
+		expiry.Stop()
+	}
+}
+
+// reschedule makes run look at the expiries anew.
+func (l *Links) reschedule() {
+	select {
+	case l.wake <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// untilExpiry is how long it is until the next link expires, or the next flush.
+func (l *Links) untilExpiry() time.Duration {
+	now, wait := l.options.Now(), flushEvery
+	for _, link := range *l.live.Load() {
+		if !link.ExpiresAt.IsZero() {
+			wait = min(wait, link.ExpiresAt.Sub(now))
+		}
+	}
+	return wait
+}
+
+// expire ends all links whose time is over.
+func (l *Links) expire() {
+	now := l.options.Now()
+	for _, link := range *l.live.Load() {
+		if link.due(now) && l.finish(link, func() bool { return link.expireIfDue(now) }) {
+			l.notify(link)
+		}
+	}
+}
+
+// flush stores all links that differ from what is stored.
+func (l *Links) flush() error {
+	l.mu.Lock()
+	all := slices.Collect(maps.Values(l.byID))
+	l.mu.Unlock()
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	return l.save(all...)
+}
+
+// save stores those of the links that differ from what is stored. l.writing
+// is held: a link's older state must never overwrite a newer one.
+func (l *Links) save(links ...*Live) error {
+	var changed []*Live
+	var records []record
+	for _, link := range links {
+		if link.dirty.Swap(false) {
+			changed = append(changed, link)
+			records = append(records, link.record())
+		}
+	}
+	if len(records) == 0 {
+		return nil
+	}
+	err := l.store.Put(records...)
+	if err != nil {
+		for _, link := range changed {
+			link.dirty.Store(true)
+		}
+	}
+	return err
+}
+
+// forget drops the links that ended long ago.
+func (l *Links) forget() {
+	now := l.options.Now()
+	var tokens []string
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	l.mu.Lock()
+	for token, link := range l.ended {
+		if link.forgotten(now) {
+			tokens = append(tokens, token)
+			delete(l.ended, token)
+			delete(l.byID, link.ID)
+		}
+	}
+	l.mu.Unlock()
+	if len(tokens) == 0 {
+		return
+	}
+	if err := l.store.Delete(tokens...); err != nil {
+		// They are forgotten all the same: what is read again at the next
+		// start is too old to be told of.
+		l.options.Logger.Warn("cannot remove old preview links from the links file", "error", err)
+	}
+}

@@ -1,0 +1,329 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// exchange is one call of Forward. Its fields belong to the handler's
+// goroutine, those under mu excepted.
+type exchange struct {
+	proxy  *Proxy
+	w      http.ResponseWriter
+	rc     *http.ResponseController
+	r      *http.Request
+	t      *Target
+	start  time.Time
+	result Result
+	stop   func() bool // x.fail is not called any more when the context ends
+
+	head      *[]byte // the request head, from headBuffers
+	hasBody   bool
+	expects   bool // the daemon was asked for a 100 (Continue)
+	websocket bool
+	upload    *upload // nil until the body is on its way
+
+	mu        sync.Mutex
+	up        *upstream
+	failure   error // why the exchange was given up: the first reason
+	committed bool  // the final head is going out
+	continued bool  // the client was told to send its body
+	over      bool  // Forward returns: fail has nothing left to break
+}
+
+// past is a deadline that ends what waits.
+var past = time.Unix(1, 0)
+
+var (
+	headBuffers   = sync.Pool{New: func() any { b := make([]byte, 0, 2048); return &b }}
+	headerMaps    = sync.Pool{New: func() any { return make(http.Header, 24) }}
+	errNoTransfer = errors.New("the method CONNECT is not forwarded")
+)
+
+// forward is Forward; an error is always an *api.Problem.
+func (x *exchange) forward() error {
+	if err := x.prepare(); err != nil {
+		return err
+	}
+	defer headBuffers.Put(x.head)
+	x.rc = http.NewResponseController(x.w)
+	ctx := x.r.Context()
+	stop := context.AfterFunc(ctx, func() { x.fail(context.Cause(ctx)) })
+	x.stop = stop
+	defer x.finish()
+	defer stop()
+
+	resp, err := x.send()
+	if err != nil {
+		return err
+	}
+	x.result.FirstByte = time.Since(x.start)
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		if !stop() {
+			x.fail(context.Cause(ctx))
+			return x.failureProblem()
+		}
+		return x.upgrade(resp)
+	}
+	return x.answer(resp)
+}
+
+// prepare checks the request and renders its head.
+func (x *exchange) prepare() error {
+	r, t := x.r, x.t
+	if err := checkURI(t.RequestURI); err != nil {
+		return badPath(err)
+	}
+	if !httpguts.ValidHeaderFieldName(r.Method) || !httpguts.ValidHostHeader(t.Authority) {
+		return badRequest(fmt.Errorf("method %q to %q", r.Method, t.Authority))
+	}
+	if r.Method == http.MethodConnect {
+		return badRequest(errNoTransfer)
+	}
+	x.hasBody = r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody
+	x.websocket = wantsWebSocket(r)
+
+	h, _ := headerMaps.Get().(http.Header)
+	defer func() { clear(h); headerMaps.Put(h) }()
+	outgoing(h, r, t, x.hasBody)
+	x.expects = x.hasBody && r.ProtoAtLeast(1, 1) && httpguts.HeaderValuesContainsToken(h["Expect"], "100-continue")
+
+	x.head, _ = headBuffers.Get().(*[]byte)
+	b := (*x.head)[:0]
+	b = append(b, r.Method...)
+	b = append(b, ' ')
+	b = append(b, t.RequestURI...)
+	b = append(b, " HTTP/1.1\r\n"...)
+	b = appendLine(b, "Host", t.Authority)
+	b, err := appendHeader(b, h)
+	if err != nil {
+		headBuffers.Put(x.head)
+		return badRequest(err)
+	}
+	b = x.appendFraming(b)
+	b = append(b, "\r\n"...)
+	*x.head = b
+	return nil
+}
+
+// appendFraming appends the headers that say where the request ends, and
+// those of an upgrade.
+func (x *exchange) appendFraming(b []byte) []byte {
+	switch {
+	case x.websocket:
+		return append(b, "Connection: Upgrade\r\nUpgrade: websocket\r\n"...)
+	case !x.hasBody:
+		if _, said := x.r.Header["Content-Length"]; said {
+			b = appendLine(b, "Content-Length", "0")
+		}
+		return b
+	case x.r.ContentLength > 0:
+		b = append(b, "Content-Length: "...)
+		b = strconv.AppendInt(b, x.r.ContentLength, 10)
+		return append(b, "\r\n"...)
+	}
+	b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	announced := make([]string, 0, len(x.r.Trailer))
+	for name := range x.r.Trailer {
+		if httpguts.ValidTrailerHeader(name) {
+			announced = append(announced, name)
+		}
+	}
+	slices.Sort(announced)
+	for _, name := range announced {
+		b = appendLine(b, "Trailer", name)
+	}
+	return b
+}
+
+// repeatable says whether a request may be sent a second time when it is not
+// known whether the first had an effect (RFC 9110 §9.2.2).
+func repeatable(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	return false
+}
+
+// send sends the request and reads answers up to the final head. A request
+// that may be repeated is, once and on a new connection, if an idle connection
+// turns out to be dead before a byte of the body was read from the client.
+func (x *exchange) send() (*http.Response, error) {
+	again := repeatable(x.r.Method)
+	for fresh := false; ; fresh = true {
+		up, err := x.proxy.connect(x.r.Context(), x.t, fresh, again && !x.hasBody)
+		if err != nil {
+			if x.r.Context().Err() != nil {
+				x.fail(context.Cause(x.r.Context()))
+				return nil, x.failureProblem()
+			}
+			return nil, dialProblem(err)
+		}
+		if !x.attach(up) {
+			return nil, x.failureProblem()
+		}
+		resp, err := x.try(up)
+		if err == nil {
+			return resp, nil
+		}
+		up.Close()
+		stale := up.used && !up.src.answered && x.upload == nil
+		x.endUpload(0)
+		if x.failed() {
+			return nil, x.failureProblem()
+		}
+		if fresh || !stale || !again {
+			return nil, answerProblem(err)
+		}
+		x.proxy.log.Debug("an idle connection was dead, trying another", "error", err)
+	}
+}
+
+// try sends the request on up and reads answers up to the final head.
+func (x *exchange) try(up *upstream) (*http.Response, error) {
+	up.src.limit = int64(x.proxy.opts.MaxHeadBytes)
+	_, err := up.Write(*x.head)
+	x.result.Wait = time.Since(x.start)
+	if err == nil && x.hasBody {
+		x.startUpload(up)
+	} // else: the daemon may have answered and hung up before it read the request
+	for interim := 0; ; interim++ {
+		resp, err := up.readHead(x.r)
+		if err != nil {
+			return nil, err
+		}
+		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
+			up.src.limit = -1
+			if resp.StatusCode == http.StatusSwitchingProtocols && !x.websocket {
+				return nil, errNotAsked
+			}
+			return resp, nil
+		}
+		if interim == x.proxy.opts.MaxInterim {
+			return nil, errTooManyInterim
+		}
+		x.relayInterim(resp)
+	}
+}
+
+var (
+	errNotAsked       = errors.New("it switches protocols although nobody asked for it")
+	errTooManyInterim = errors.New("too many interim answers")
+)
+
+// relayInterim passes on an interim answer (RFC 9110 §15.2), but no 100 to a
+// client that did not ask for one, and nothing to HTTP/1.0.
+func (x *exchange) relayInterim(resp *http.Response) {
+	if resp.StatusCode == http.StatusContinue {
+		if x.expects {
+			x.sendContinue()
+		}
+		return
+	}
+	if !x.r.ProtoAtLeast(1, 1) {
+		return
+	}
+	h := make(http.Header, len(resp.Header))
+	incoming(h, resp.Header)
+	if x.t.Response != nil {
+		x.t.Response(resp.StatusCode, h)
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.failure != nil {
+		return
+	}
+	// WriteHeader sends the whole map, so it holds these only for that long.
+	all := x.w.Header()
+	before := all.Clone()
+	clear(all)
+	for name, values := range h {
+		all[name] = values
+	}
+	x.w.WriteHeader(resp.StatusCode)
+	clear(all)
+	for name, values := range before {
+		all[name] = values
+	}
+}
+
+// sendContinue tells the client to send its body, once, unless the final
+// answer is on its way.
+func (x *exchange) sendContinue() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.upload == nil || x.continued || x.committed || x.failure != nil {
+		return
+	}
+	x.continued = true
+	x.w.WriteHeader(http.StatusContinue)
+	close(x.upload.proceed)
+}
+
+// attach makes up the connection that fail breaks; false if it is too late.
+func (x *exchange) attach(up *upstream) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.failure != nil {
+		up.Close()
+		return false
+	}
+	x.up = up
+	return true
+}
+
+// commit is called before the final head goes out; false if the exchange was
+// given up before, and nothing may be written.
+func (x *exchange) commit() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.failure == nil {
+		x.committed = true
+	}
+	return x.committed
+}
+
+// fail gives the exchange up: it ends every read and write that is waiting.
+// It may be called from any goroutine; only the first cause counts.
+func (x *exchange) fail(cause error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.over || x.failure != nil {
+		return
+	}
+	x.failure = cause
+	if x.up != nil {
+		x.up.Close()
+	}
+	if x.hasBody {
+		_ = x.rc.SetReadDeadline(past) // endUpload has the remedy where this is not supported
+	}
+	if x.committed {
+		_ = x.rc.SetWriteDeadline(past)
+	}
+}
+
+func (x *exchange) failed() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.failure != nil
+}
+
+// finish ends what fail may do, and sees to what it did to the client's connection.
+func (x *exchange) finish() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.over = true
+	if x.failure != nil && x.hasBody {
+		x.endReuse()
+	}
+}

@@ -1,0 +1,271 @@
+package proxy
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+const (
+	// halfOpen is how long a WebSocket of which one side has ended may be
+	// silent. A FIN does not tell "I have sent everything" from "the process is
+	// gone": so what the other side still sends is delivered, and when it
+	// pauses for this long, both are ended.
+	halfOpen = 800 * time.Millisecond
+	// farewell bounds what is done after ErrGoingAway: to finish a write that
+	// is under way, to send the close frames, and to let them arrive.
+	farewell = 400 * time.Millisecond
+
+	smallBuffer    = 4 << 10 // what an idle direction of a WebSocket holds
+	statusGoing    = 1001    // RFC 6455 §7.4.1
+	maxFrameHeader = 14      // RFC 6455 §5.2
+)
+
+// tunnel carries the bytes of a WebSocket between client and daemon. It ends
+// when both sides have, when one of them breaks, when one has ended and the
+// other is silent for halfOpen, or when a context ends. While both are open
+// there is no time limit on silence.
+type tunnel struct {
+	in, out flow // client → daemon, daemon → client
+
+	mu       sync.Mutex
+	oneEnded bool  // one side has sent its FIN
+	ended    bool  // deadlines are set for good
+	cause    error // what ended it; nil for an ordinary end
+	going    bool  // it ends with close frames
+}
+
+// flow is one direction of a tunnel.
+type flow struct {
+	src, dst net.Conn
+	masked   bool // frames on it are masked: it leads to the daemon
+	n        int64
+	frames   frames
+}
+
+// run carries bytes until the tunnel has ended, and closes both connections.
+// early is what the client sent before.
+func (t *tunnel) run(ctx, life context.Context, early []byte) error {
+	for _, c := range []context.Context{ctx, life} {
+		stop := context.AfterFunc(c, func() { t.end(context.Cause(c)) })
+		defer stop()
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		t.carry(&t.in, early)
+	}()
+	t.carry(&t.out, nil)
+	<-done
+	t.in.src.Close()
+	t.in.dst.Close()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ended = true
+	return t.cause
+}
+
+// carry copies one direction to its end and then ends what has to end with it.
+func (t *tunnel) carry(f *flow, early []byte) {
+	err := t.copy(f, early)
+	if err == nil {
+		if c, ok := f.dst.(interface{ CloseWrite() error }); ok && c.CloseWrite() == nil {
+			t.halfClose(f.dst)
+			return
+		}
+		t.end(nil)
+		return
+	}
+	t.mu.Lock()
+	silent := t.oneEnded && errors.Is(err, os.ErrDeadlineExceeded)
+	t.mu.Unlock()
+	if silent {
+		err = nil
+	}
+	t.end(err)
+	if t.goingAway() {
+		f.bidFarewell()
+	}
+}
+
+// copy copies until the source ends (nil) or something breaks. An idle
+// direction holds a small buffer, a busy one a large one.
+func (t *tunnel) copy(f *flow, early []byte) error {
+	if err := f.pass(early); err != nil {
+		return err
+	}
+	small := make([]byte, smallBuffer)
+	buf, pooled := small, (*[]byte)(nil)
+	defer func() {
+		if pooled != nil {
+			bodyBuffers.Put(pooled)
+		}
+	}()
+	for {
+		t.extend(f.src)
+		n, err := f.src.Read(buf)
+		if n > 0 {
+			if werr := f.pass(buf[:n]); werr != nil {
+				return werr
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		switch {
+		case pooled == nil && n == len(buf):
+			pooled, _ = bodyBuffers.Get().(*[]byte)
+			buf = *pooled
+		case pooled != nil && n < smallBuffer:
+			bodyBuffers.Put(pooled)
+			buf, pooled = small, nil
+		}
+	}
+}
+
+// pass writes p on and keeps track of the frames in it.
+func (f *flow) pass(p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	n, err := f.dst.Write(p)
+	f.n += int64(n)
+	f.frames.feed(p[:n])
+	return err
+}
+
+// halfClose begins to count the silence of c, the side that has not ended.
+func (t *tunnel) halfClose(c net.Conn) {
+	t.mu.Lock()
+	t.oneEnded = true
+	t.mu.Unlock()
+	t.extend(c)
+}
+
+// extend gives c another halfOpen to say something, if silence counts.
+func (t *tunnel) extend(c net.Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.oneEnded && !t.ended {
+		_ = c.SetReadDeadline(time.Now().Add(halfOpen))
+	}
+}
+
+// end ends both directions; only the first call counts.
+func (t *tunnel) end(cause error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ended {
+		return
+	}
+	t.ended = true
+	t.cause = cause
+	t.going = errors.Is(cause, ErrGoingAway)
+	writing := past
+	if t.going {
+		writing = time.Now().Add(farewell)
+	}
+	for _, c := range []net.Conn{t.in.src, t.in.dst} {
+		_ = c.SetReadDeadline(past)
+		_ = c.SetWriteDeadline(writing)
+	}
+}
+
+func (t *tunnel) goingAway() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.going
+}
+
+// bidFarewell sends a close frame with 1001 (going away) if the direction is
+// between two frames (within one it would be taken for payload) and none was
+// sent. It then reads on for a moment: to close a connection with unread bytes
+// would reset it, and the frame could be lost.
+func (f *flow) bidFarewell() {
+	if f.frames.between() && !f.frames.closed {
+		_, _ = f.dst.Write(closeFrame(f.masked))
+	}
+	if c, ok := f.dst.(interface{ CloseWrite() error }); ok {
+		_ = c.CloseWrite()
+	}
+	_ = f.src.SetReadDeadline(time.Now().Add(farewell))
+	_, _ = io.Copy(io.Discard, f.src)
+}
+
+// closeFrame is a WebSocket close frame with 1001 (RFC 6455 §5.5.1).
+func closeFrame(masked bool) []byte {
+	code := binary.BigEndian.AppendUint16(nil, statusGoing)
+	if !masked {
+		return append([]byte{0x88, 2}, code...)
+	}
+	var key [4]byte
+	_, _ = rand.Read(key[:]) // never fails
+	return append(append([]byte{0x88, 0x80 | 2}, key[:]...), code[0]^key[0], code[1]^key[1])
+}
+
+// frames follows the framing of a WebSocket (RFC 6455 §5.2) far enough to know
+// where frames end. On bytes that are no frames it ends up anywhere, and only
+// the place of a close frame depends on it.
+type frames struct {
+	head   [maxFrameHeader]byte
+	have   int    // bytes of head seen
+	left   uint64 // bytes of payload to come
+	closed bool   // a close frame was seen
+}
+
+func (f *frames) feed(p []byte) {
+	for len(p) > 0 {
+		if f.left > 0 {
+			n := min(f.left, uint64(len(p)))
+			f.left -= n
+			p = p[n:]
+			continue
+		}
+		f.head[f.have] = p[0]
+		f.have++
+		p = p[1:]
+		if f.have < f.headLen() {
+			continue
+		}
+		f.closed = f.closed || f.head[0]&0x0f == 8
+		switch f.head[1] & 0x7f {
+		case 126:
+			f.left = uint64(binary.BigEndian.Uint16(f.head[2:]))
+		case 127:
+			f.left = binary.BigEndian.Uint64(f.head[2:])
+		default:
+			f.left = uint64(f.head[1] & 0x7f)
+		}
+		f.have = 0
+	}
+}
+
+// headLen is the length of the header whose first bytes are in head.
+func (f *frames) headLen() int {
+	if f.have < 2 {
+		return 2
+	}
+	n := 2
+	switch f.head[1] & 0x7f {
+	case 126:
+		n += 2
+	case 127:
+		n += 8
+	}
+	if f.head[1]&0x80 != 0 {
+		n += 4
+	}
+	return n
+}
+
+// between says whether the last frame is complete.
+func (f *frames) between() bool { return f.have == 0 && f.left == 0 }

@@ -1,0 +1,77 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+
+	"daemon-proxy/core/api"
+)
+
+var errOtherUpgrade = errors.New("it switches to a protocol other than websocket")
+
+// upgrade relays a 101 and then all bytes of the WebSocket, both ways, until
+// it has ended. Whether the handshake is right (Sec-WebSocket-Accept) is for
+// the client to judge. An error is an *api.Problem, and then nothing was written.
+func (x *exchange) upgrade(resp *http.Response) error {
+	up := x.up
+	if !httpguts.HeaderValuesContainsToken(resp.Header["Upgrade"], "websocket") {
+		up.Close()
+		return badUpstream(errOtherUpgrade)
+	}
+	h := make(http.Header, len(resp.Header))
+	maps.Copy(h, x.w.Header())
+	incoming(h, resp.Header)
+	if x.t.Response != nil {
+		x.t.Response(resp.StatusCode, h)
+	}
+	head, err := appendHeader([]byte("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"), h)
+	if err != nil {
+		up.Close()
+		return badUpstream(err)
+	}
+	head = append(head, "\r\n"...)
+
+	if !x.proxy.beginTunnel() {
+		up.Close()
+		x.fail(ErrGoingAway)
+		return x.failureProblem()
+	}
+	defer x.proxy.tunnels.Done()
+	client, buffered, err := x.rc.Hijack()
+	if err != nil {
+		up.Close()
+		return &api.Problem{
+			Title: "Upgrade not possible", Status: http.StatusInternalServerError, Code: api.CodeInternal,
+			Detail: "the client's connection cannot carry a WebSocket: " + err.Error(),
+			Hint:   "connect with HTTP/1.1", Cause: err,
+		}
+	}
+	x.result.Status = http.StatusSwitchingProtocols
+	x.result.Protocol = "websocket"
+
+	// What either side sent along with the handshake is in the buffers.
+	early, _ := buffered.Reader.Peek(buffered.Reader.Buffered()) //nolint:staticcheck // Buffered is ambiguous otherwise
+	answer, _ := up.br.Peek(up.br.Buffered())
+	tun := tunnel{
+		in:  flow{src: client, dst: up.Conn, masked: true},
+		out: flow{src: up.Conn, dst: client},
+	}
+	tun.out.frames.feed(answer)
+	_, err = client.Write(append(head, answer...))
+	tun.out.n = int64(len(answer))
+	if err != nil {
+		client.Close()
+		up.Close()
+		x.result.Err = fmt.Errorf("write to the client: %w", err)
+		return nil
+	}
+	x.result.Err = tun.run(x.r.Context(), x.proxy.life, early)
+	x.result.BytesIn, x.result.BytesOut = tun.in.n, tun.out.n
+	x.proxy.log.Debug("websocket ended", "duration", time.Since(x.start), "error", x.result.Err)
+	return nil
+}

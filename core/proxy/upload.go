@@ -1,0 +1,226 @@
+package proxy
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+const (
+	// continueWait is how long a daemon that was asked for a 100 (Continue) may
+	// say nothing before the body is sent all the same (RFC 9110 §10.1.1).
+	continueWait = time.Second
+	// uploadGrace is how long the rest of a request body may take once the
+	// answer is complete.
+	uploadGrace = 50 * time.Millisecond
+	// drainTime is for how long the server may throw away the rest of a request
+	// body, so that the client reads its answer before the connection ends.
+	drainTime = 500 * time.Millisecond
+
+	bodyBuffer = 64 << 10
+	chunkRoom  = 16 // before and after the data in a buffer, for chunk framing
+)
+
+var bodyBuffers = sync.Pool{New: func() any { b := make([]byte, bodyBuffer+2*chunkRoom); return &b }}
+
+// upload is a request body on its way to the daemon. Its goroutine is ended
+// and awaited by exchange.endUpload; n and complete are read after done.
+type upload struct {
+	proceed  chan struct{} // closed: the client was told to send
+	quit     chan struct{} // closed: the answer is complete, do not begin any more
+	done     chan struct{} // closed by the goroutine
+	n        int64
+	complete bool // all of it was written, so the connection may be used again
+}
+
+func (x *exchange) startUpload(up *upstream) {
+	// Without it, net/http would read the rest of the body before it lets the
+	// head of an answer out, and reading and writing at once would not be allowed.
+	_ = x.rc.EnableFullDuplex() // an error means HTTP/2 or a test's writer: they need none
+	x.upload = &upload{proceed: make(chan struct{}), quit: make(chan struct{}), done: make(chan struct{})}
+	go x.sendBody(up, x.upload)
+}
+
+// sendBody copies the client's body to the daemon. What the client does wrong
+// fails the exchange. That the daemon takes no more does not: it may have
+// answered (413), so it is the answer that counts.
+func (x *exchange) sendBody(up *upstream, u *upload) {
+	defer close(u.done)
+	if x.expects && !x.awaitContinue(u) {
+		return
+	}
+	buf, _ := bodyBuffers.Get().(*[]byte)
+	defer bodyBuffers.Put(buf)
+	data := (*buf)[chunkRoom : chunkRoom+bodyBuffer]
+	for {
+		n, err := x.r.Body.Read(data)
+		if n > 0 {
+			if x.t.RequestBody != nil && u.n < TapBytes {
+				x.t.RequestBody(data[:min(int64(n), TapBytes-u.n)])
+			}
+			u.n += int64(n)
+			if x.r.ContentLength >= 0 && u.n > x.r.ContentLength {
+				x.fail(&clientError{fmt.Errorf("longer than its Content-Length of %d", x.r.ContentLength)})
+				return
+			}
+			if _, err := up.Write(x.frame(*buf, n)); err != nil {
+				return
+			}
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			select {
+			case <-u.quit: // endUpload ended the read
+			default:
+				x.fail(&clientError{err})
+			}
+			return
+		}
+	}
+	if x.r.ContentLength < 0 {
+		if _, err := up.Write(appendTrailer((*buf)[:0], x.r.Trailer)); err != nil {
+			return
+		}
+	} else if u.n < x.r.ContentLength {
+		x.fail(&clientError{io.ErrUnexpectedEOF})
+		return
+	}
+	u.complete = true
+}
+
+// awaitContinue waits until the daemon wants the body, or has said nothing for
+// so long that it is sent unasked; false if it has answered instead.
+func (x *exchange) awaitContinue(u *upload) bool {
+	timer := time.NewTimer(continueWait)
+	defer timer.Stop()
+	select {
+	case <-u.proceed:
+		return true
+	case <-u.quit:
+		return false
+	case <-timer.C:
+		x.sendContinue()
+		select {
+		case <-u.proceed:
+			return true
+		default:
+			return false
+		}
+	}
+}
+
+// frame is the n bytes of data in buf as they are sent: as they are, or as one chunk.
+func (x *exchange) frame(buf []byte, n int) []byte {
+	if x.r.ContentLength >= 0 {
+		return buf[chunkRoom : chunkRoom+n]
+	}
+	size := strconv.AppendInt(make([]byte, 0, chunkRoom), int64(n), 16)
+	size = append(size, "\r\n"...)
+	copy(buf[chunkRoom-len(size):], size)
+	copy(buf[chunkRoom+n:], "\r\n")
+	return buf[chunkRoom-len(size) : chunkRoom+n+2]
+}
+
+// appendTrailer appends the last chunk and the trailer section (RFC 9112 §7.1).
+func appendTrailer(b []byte, trailer http.Header) []byte {
+	b = append(b, "0\r\n"...)
+	names := make([]string, 0, len(trailer))
+	for name := range trailer {
+		if usableTrailer(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		for _, v := range trailer[name] {
+			if httpguts.ValidHeaderFieldValue(v) {
+				b = appendLine(b, name, v)
+			}
+		}
+	}
+	return append(b, "\r\n"...)
+}
+
+// usableTrailer says whether a field may stand in a trailer section (RFC 9110
+// §6.5.1) and may be forwarded.
+func usableTrailer(name string) bool {
+	return httpguts.ValidTrailerHeader(name) && httpguts.ValidHeaderFieldName(name) &&
+		!hopByHop(name) && !forwarding(name)
+}
+
+// endUpload ends the upload, with up to grace for the rest of it, and waits
+// for its goroutine. It says whether the whole body was sent. If not, the
+// client's connection cannot be used for another request: what follows on it
+// is the rest of this one.
+func (x *exchange) endUpload(grace time.Duration) bool {
+	u := x.upload
+	if u == nil {
+		return !x.hasBody
+	}
+	close(u.quit)
+	if !waitFor(u.done, grace) {
+		x.up.Close()
+		x.stop() // net/http cancels the request's context when a read fails, which is no reason to cut the answer
+		if err := x.rc.SetReadDeadline(past); err != nil {
+			x.r.Body.Close()
+		}
+		<-u.done
+	}
+	x.upload = nil
+	x.result.BytesIn = u.n
+	if !u.complete {
+		x.endReuse()
+	}
+	return u.complete
+}
+
+// endReuse makes the server end the client's connection after the answer.
+func (x *exchange) endReuse() {
+	closeAfterAnswer(x.w)
+	_ = x.rc.SetReadDeadline(time.Now().Add(drainTime))
+}
+
+// waitFor waits for done, at most that long.
+func waitFor(done <-chan struct{}, grace time.Duration) bool {
+	select {
+	case <-done:
+		return true
+	default:
+	}
+	if grace <= 0 {
+		return false
+	}
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// closeAfterAnswer makes the server close the client's connection, gently,
+// once the answer is out. net/http takes the rest of a body whose reading was
+// cut short by a deadline for the next request, and has one public way to be
+// told otherwise: a reader whose limit is exceeded (http.MaxBytesReader).
+func closeAfterAnswer(w http.ResponseWriter) {
+	for {
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			break
+		}
+		w = u.Unwrap()
+	}
+	var b [1]byte
+	_, _ = http.MaxBytesReader(w, io.NopCloser(strings.NewReader("x")), 0).Read(b[:])
+}

@@ -1,0 +1,100 @@
+package proxy
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+)
+
+// upstreamBuffer is the read buffer of a connection: room for a usual head and
+// a small body. Larger reads bypass it.
+const upstreamBuffer = 8 << 10
+
+// maxTrailerBytes bounds the trailer section of an answer.
+const maxTrailerBytes = 64 << 10
+
+var errHeadTooLarge = errors.New("the head of the answer is too large")
+
+// upstream is one connection to a daemon.
+type upstream struct {
+	net.Conn
+	key string // Target.Pool
+	br  *bufio.Reader
+	src source
+
+	used      bool // has carried an exchange before
+	checked   bool // quiet was able to look at the socket
+	idleSince time.Time
+}
+
+// source is what the buffered reader of an upstream reads from.
+type source struct {
+	conn net.Conn
+	// limit is how many bytes may still be read; negative: any number.
+	limit int64
+	// answered is set by the first byte that arrives in an exchange.
+	answered bool
+	// pause is called before each read that may have to wait, if not nil: the
+	// moment to send on what has been held back.
+	pause func()
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	if s.pause != nil {
+		s.pause()
+	}
+	if s.limit >= 0 && int64(len(p)) > s.limit {
+		if s.limit == 0 {
+			return 0, errHeadTooLarge
+		}
+		p = p[:s.limit]
+	}
+	n, err := s.conn.Read(p)
+	if n > 0 {
+		s.answered = true
+		if s.limit >= 0 {
+			s.limit -= int64(n)
+		}
+	}
+	return n, err
+}
+
+// connect takes an idle connection for t, or dials one. A request that must
+// not be sent twice only gets an idle one that was seen to be alive.
+func (p *Proxy) connect(ctx context.Context, t *Target, fresh, repeatable bool) (*upstream, error) {
+	if t.Pool != "" && !fresh {
+		for u := p.idle.get(t.Pool); u != nil; u = p.idle.get(t.Pool) {
+			if repeatable || u.checked {
+				u.src.answered = false
+				return u, nil
+			}
+			u.Close()
+		}
+	}
+	dctx, cancel := context.WithTimeout(ctx, p.opts.DialTimeout)
+	defer cancel()
+	conn, err := t.Dial(dctx)
+	if err != nil {
+		return nil, err
+	}
+	u := &upstream{Conn: conn, key: t.Pool, src: source{conn: conn, limit: -1}}
+	u.br = bufio.NewReaderSize(&u.src, upstreamBuffer)
+	return u, nil
+}
+
+// readHead reads the next head of an answer to a request of that method.
+func (u *upstream) readHead(r *http.Request) (*http.Response, error) {
+	resp, err := http.ReadResponse(u.br, r)
+	if err != nil {
+		return nil, err
+	}
+	if resp.ProtoMajor != 1 || resp.StatusCode < 100 {
+		return nil, errBadStatusLine
+	}
+	return resp, nil
+}
+
+var errBadStatusLine = errors.New("not an HTTP/1.x status line")

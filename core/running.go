@@ -1,0 +1,88 @@
+package core
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"daemon-proxy/core/api"
+)
+
+// Running names the core that runs on this desk: core.json in the state
+// directory, written when it listens and removed at its end.
+type Running struct {
+	Address string `json:"address"` // what it listens on: "127.0.0.1:8080"
+	URL     string `json:"url"`     // how this machine reaches it
+	PID     int    `json:"pid"`
+	Version string `json:"version"`
+}
+
+func runningFile(stateDir string) string { return filepath.Join(stateDir, "core.json") }
+
+// ReadRunning is the core that says it runs, and false if none does. A file
+// that a crash left behind is still read: whether its process lives is for
+// the caller to find out by asking its URL.
+func ReadRunning(stateDir string) (Running, bool) {
+	raw, err := os.ReadFile(runningFile(stateDir))
+	if err != nil {
+		return Running{}, false
+	}
+	var r Running
+	if json.Unmarshal(raw, &r) != nil || r.PID <= 0 {
+		return Running{}, false
+	}
+	return r, true
+}
+
+// writeRunning puts r in place in one step, readable by its user only.
+func writeRunning(stateDir string, r Running) error {
+	if err := os.MkdirAll(stateDir, 0o700); err != nil {
+		return err
+	}
+	raw, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	next, err := os.CreateTemp(stateDir, "core-*.json") // mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = next.Write(append(raw, '\n'))
+	if err = errors.Join(err, next.Close()); err == nil {
+		err = os.Rename(next.Name(), runningFile(stateDir))
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(next.Name()))
+	}
+	return nil
+}
+
+// removeRunning takes the file away if it is still this process's.
+func removeRunning(stateDir string) error {
+	if r, ok := ReadRunning(stateDir); !ok || r.PID != os.Getpid() {
+		return nil
+	}
+	if err := os.Remove(runningFile(stateDir)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// sayWhoRuns adds to the problem of a links file in use who uses it and where.
+func sayWhoRuns(err error, stateDir string) error {
+	problem, ok := errors.AsType[*api.Problem](err)
+	if !ok || problem.Code != api.CodeStateLocked {
+		return err
+	}
+	r, ok := ReadRunning(stateDir)
+	if !ok {
+		return err
+	}
+	said := *problem
+	said.Detail = fmt.Sprintf("%s: daemon-proxy runs already, process %d, at %s", problem.Detail, r.PID, r.URL)
+	said.Hint = "use that one, or start a second with another --port and another --state-file"
+	return &said
+}

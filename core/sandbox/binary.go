@@ -1,0 +1,239 @@
+package sandbox
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"daemon-proxy/core/api"
+)
+
+// defaultDaytona is where a daytona binary is looked for when none is configured.
+const defaultDaytona = "/usr/local/bin/daytona"
+
+// workDirHelp is the help text of the flag --work-dir. Only releases that know
+// the flag hold it; the newest run their arguments as a command instead.
+const workDirHelp = "sets the working directory"
+
+// Texts that only the two daemons hold: by them a file in a container is known
+// to be one.
+var daemonTexts = []string{"daemon-proxy/core/toolbox", "DAYTONA_"}
+
+// binary is a daemon's executable on this machine.
+type binary struct {
+	path    string
+	builtIn bool
+	size    int64
+	// platform is os/arch; interp is the loader of a dynamic one.
+	platform, interp string
+	workDirFlag      bool
+}
+
+// name is the file's name in the container.
+func (b binary) name() string {
+	if b.builtIn {
+		return "daemon-proxy"
+	}
+	return "daytona"
+}
+
+// choose finds the binary to inject: the configured one, else daytona at its
+// default place, else this program itself.
+func (s *Sandboxes) choose(ref api.Ref) (binary, error) {
+	path := s.o.Config.BinarySourcePath
+	switch {
+	case path != "":
+	case isFile(defaultDaytona):
+		path = defaultDaytona
+	default:
+		return s.inspectBinary(ref, s.o.Executable, true)
+	}
+	return s.inspectBinary(ref, path, false)
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+func (s *Sandboxes) inspectBinary(ref api.Ref, path string, builtIn bool) (binary, error) {
+	b := binary{path: path, builtIn: builtIn}
+	f, err := os.Open(path) //nolint:gosec // the daemon binary that was configured, or its staged copy
+	if err != nil {
+		return b, problem(ref, http.StatusUnprocessableEntity, api.CodeBinaryMissing, "No daemon binary",
+			fmt.Sprintf("daemon.binary_source_path: %v", err),
+			"correct the path (--binary-source-path, DAEMON_BINARY_SOURCE_PATH), or leave it empty to use the built-in daemon")
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return b, problem(ref, http.StatusUnprocessableEntity, api.CodeNotExecutable, "Not a program", path+" is not a regular file", "name the daemon's binary")
+	}
+	b.size = info.Size()
+	if err := b.readELF(ref, f); err != nil {
+		return b, err
+	}
+	if !builtIn {
+		if b.workDirFlag, err = holds(f, workDirHelp); err != nil {
+			return b, fmt.Errorf("read %s: %w", path, err)
+		}
+	}
+	return b, nil
+}
+
+var architectures = map[elf.Machine]string{
+	elf.EM_X86_64: "amd64", elf.EM_AARCH64: "arm64", elf.EM_386: "386", elf.EM_ARM: "arm",
+	elf.EM_PPC64: "ppc64le", elf.EM_S390: "s390x", elf.EM_RISCV: "riscv64",
+}
+
+func (b *binary) readELF(ref api.Ref, r io.ReaderAt) error {
+	f, err := elf.NewFile(r)
+	if err != nil {
+		return problem(ref, http.StatusUnprocessableEntity, api.CodeNotExecutable, "Not a Linux program",
+			fmt.Sprintf("%s is not an ELF executable: %v", b.path, err), "name a Linux build of the daemon")
+	}
+	if f.Type != elf.ET_EXEC && f.Type != elf.ET_DYN {
+		return problem(ref, http.StatusUnprocessableEntity, api.CodeNotExecutable, "Not a Linux program", b.path+" is an ELF file but no executable", "name a Linux build of the daemon")
+	}
+	arch, ok := architectures[f.Machine]
+	if !ok {
+		arch = f.Machine.String()
+	}
+	b.platform = "linux/" + arch
+	for _, p := range f.Progs {
+		if p.Type != elf.PT_INTERP || p.Filesz > 4096 {
+			continue
+		}
+		raw := make([]byte, p.Filesz)
+		if _, err := p.ReadAt(raw, 0); err == nil || errors.Is(err, io.EOF) {
+			b.interp = string(bytes.TrimRight(raw, "\x00"))
+		}
+	}
+	return nil
+}
+
+// holds says whether a file holds a text, reading it in pieces.
+func holds(r io.ReadSeeker, texts ...string) (bool, error) {
+	if _, err := r.Seek(0, io.SeekStart); err != nil {
+		return false, err
+	}
+	return streamHolds(r, texts...)
+}
+
+func streamHolds(r io.Reader, texts ...string) (bool, error) {
+	const overlap = 64 // longer than any text
+	buf := make([]byte, 0, 256<<10)
+	for {
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		for _, text := range texts {
+			if bytes.Contains(buf, []byte(text)) {
+				return true, nil
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if len(buf) > overlap {
+			buf = append(buf[:0], buf[len(buf)-overlap:]...)
+		}
+	}
+}
+
+// stage puts an executable copy of a daytona binary under the cache directory,
+// unless one of the same content is there. The program itself needs none.
+func (s *Sandboxes) stage(b binary) (binary, error) {
+	if b.builtIn {
+		return b, nil
+	}
+	arch := b.platform[strings.IndexByte(b.platform, '/')+1:]
+	staged := filepath.Join(s.o.CacheDir, "binaries", "daemon-"+arch)
+	want, err := digest(b.path)
+	if err != nil {
+		return b, err
+	}
+	if have, err := digest(staged); err == nil && have == want {
+		b.path = staged
+		return b, os.Chmod(staged, 0o755) //nolint:gosec // an executable for everyone, as it will be in the container
+	}
+	if err := os.MkdirAll(filepath.Dir(staged), 0o700); err != nil {
+		return b, err
+	}
+	if err := copyFile(staged, b.path); err != nil {
+		return b, err
+	}
+	b.path = staged
+	return b, nil
+}
+
+func digest(path string) (sum [sha256.Size]byte, err error) {
+	f, err := os.Open(path) //nolint:gosec // the daemon binary that was configured, or its staged copy
+	if err != nil {
+		return sum, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return sum, err
+	}
+	return [sha256.Size]byte(h.Sum(nil)), nil
+}
+
+// copyFile puts an executable copy in place in one step.
+func copyFile(to, from string) (err error) {
+	in, err := os.Open(from) //nolint:gosec // the daemon binary that was configured
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.CreateTemp(filepath.Dir(to), ".staging-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(out.Name()))
+		}
+	}()
+	_, err = io.Copy(out, in)
+	if err = errors.Join(err, out.Chmod(0o755), out.Close()); err != nil {
+		return err
+	}
+	return os.Rename(out.Name(), to)
+}
+
+// fits compares the binary with the container that it is for.
+func (b binary) fits(ref api.Ref, platform string, loader func(path string) error) error {
+	want := strings.Split(platform, "/")
+	have := strings.Split(b.platform, "/")
+	if len(want) >= 2 && (want[0] != have[0] || want[1] != have[1]) {
+		return problem(ref, http.StatusUnprocessableEntity, api.CodeArchMismatch, "Wrong architecture",
+			fmt.Sprintf("%s is built for %s, the container %s is %s", b.path, b.platform, ref, platform),
+			"name a binary for "+platform+" (daemon.binary_source_path)")
+	}
+	if b.interp == "" {
+		return nil
+	}
+	if err := loader(b.interp); errors.Is(err, fs.ErrNotExist) {
+		return problem(ref, http.StatusUnprocessableEntity, api.CodeDynamicBinary, "Dynamically linked binary",
+			fmt.Sprintf("%s is dynamically linked and needs %s, which the container %s does not have", b.path, b.interp, ref),
+			"use a static build, or leave binary_source_path empty to use the built-in daemon")
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+func hostPlatform() string { return runtime.GOOS + "/" + runtime.GOARCH }

@@ -1,0 +1,216 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"daemon-proxy/core/api"
+)
+
+const (
+	often      = 2 * time.Second  // between looks at a sandbox in use
+	seldom     = 15 * time.Second // at others
+	firstRetry = time.Second
+	maxRetry   = 60 * time.Second
+	inUse      = time.Minute // how long after a request a sandbox counts as in use
+	history    = 60
+)
+
+// want notes that a sandbox should have a daemon, and sees to it.
+func (s *Sandboxes) want(ref api.Ref) {
+	s.mu.Lock()
+	s.boxFor(ref).wanted = true
+	s.mu.Unlock()
+	s.keep(ref)
+}
+
+// keep sees to it that a goroutine looks after the daemon of ref, now.
+func (s *Sandboxes) keep(ref api.Ref) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.boxes[ref]
+	if b == nil || s.ctx.Err() != nil {
+		return
+	}
+	select {
+	case b.kick <- struct{}{}:
+	default:
+	}
+	if b.kept || !b.wanted && b.Container != api.ContainerRunning {
+		return
+	}
+	b.kept = true
+	s.group.Go(func() { s.lookAfter(b) })
+}
+
+// lookAfter watches the daemon of one sandbox and brings it back. It ends
+// when there is nothing to watch: no daemon, and none was asked for.
+func (s *Sandboxes) lookAfter(b *box) {
+	retry := firstRetry
+	var wait time.Duration
+	for {
+		timer := time.NewTimer(wait)
+		select {
+		case <-s.ctx.Done():
+			timer.Stop()
+			return
+		case _, open := <-b.kick:
+			timer.Stop()
+			if !open {
+				return
+			}
+			retry = firstRetry
+		case <-timer.C:
+		}
+		switch s.look(b) {
+		case nothing:
+			s.mu.Lock()
+			if !b.wanted && len(b.kick) == 0 {
+				b.kept = false
+				s.mu.Unlock()
+				return
+			}
+			s.mu.Unlock()
+			wait = maxRetry // until kicked
+		case healthy:
+			retry = firstRetry
+			wait = s.interval(b)
+		case broken:
+			wait = retry
+			retry = min(2*retry, maxRetry)
+		}
+	}
+}
+
+func (s *Sandboxes) interval(b *box) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b.Default || time.Since(b.used) < inUse {
+		return often
+	}
+	return seldom
+}
+
+type outcome int
+
+const (
+	nothing outcome = iota // not running, or no daemon and none wanted
+	healthy
+	broken
+)
+
+// look checks the daemon of b once, and injects it if it is wanted and gone.
+func (s *Sandboxes) look(b *box) outcome {
+	s.mu.Lock()
+	state, wanted, busy := b.Container, b.wanted, b.injected != nil
+	before := b.Daemon.State
+	s.mu.Unlock()
+	if busy {
+		return healthy // the injection tells what comes of it
+	}
+	if state != api.ContainerRunning {
+		return nothing
+	}
+	f, err := s.ask(b)
+	if err == nil {
+		s.alive(b, f)
+		return healthy
+	}
+	if !wanted {
+		if before == api.DaemonHealthy || before == api.DaemonDown {
+			s.dead(b, err)
+			return broken
+		}
+		s.update(b.Ref, func(b *box) { b.Daemon.State = api.DaemonNone })
+		return nothing
+	}
+	if before == api.DaemonHealthy {
+		s.dead(b, err)
+	}
+	if err := s.Inject(s.ctx, b.Ref, nil); err != nil {
+		return broken
+	}
+	return healthy
+}
+
+// ask is one look at the daemon of b, its own or the one of its network's owner.
+func (s *Sandboxes) ask(b *box) (found, error) {
+	if b.IsHost() {
+		return s.host.probe(s.ctx)
+	}
+	s.mu.Lock()
+	owner, err := s.owner(b)
+	if err != nil {
+		s.mu.Unlock()
+		return found{}, err
+	}
+	if owner.IsHost() {
+		s.mu.Unlock()
+		return s.host.probe(s.ctx)
+	}
+	dial, secret := s.dialler(owner.container.Addresses), s.secretOf(owner.ID)
+	none := len(owner.container.Addresses) == 0
+	s.mu.Unlock()
+	if none {
+		return found{}, noAddress(b.Ref)
+	}
+	f, err := probe(s.ctx, dial)
+	if err == nil && f.kind == kindBuiltIn && b.Daemon.State != api.DaemonHealthy {
+		err = trusts(s.ctx, dial, secret)
+	}
+	return f, err
+}
+
+func noAddress(ref api.Ref) *api.Problem {
+	return problem(ref, http.StatusServiceUnavailable, api.CodeUnreachable, "No address",
+		ref.String()+" has no network address that can be dialled (--network none?)", "connect it: docker network connect bridge "+ref.Name)
+}
+
+// alive notes that the daemon answered.
+func (s *Sandboxes) alive(b *box, f found) {
+	s.update(b.Ref, func(b *box) {
+		b.Daemon.State, b.Daemon.Kind, b.Daemon.Version, b.Daemon.LastError = api.DaemonHealthy, f.kind, f.version, nil
+		b.Daemon.LatencyMS = float64(f.latency.Microseconds()) / 1000
+		b.Daemon.LatencyHistory = sample(b.Daemon.LatencyHistory, b.Daemon.LatencyMS)
+		if url := s.urlOf(b); url != "" {
+			b.Daemon.URL = url
+		}
+	})
+}
+
+// dead notes that a daemon which was there does not answer.
+func (s *Sandboxes) dead(b *box, err error) {
+	last := s.lastWords(b)
+	detail := "the daemon in " + b.String() + " does not answer any more"
+	if errors.Is(err, errRefused) {
+		detail = "the daemon in " + b.String() + " ended"
+	}
+	if last != "" {
+		detail += "; its last words: " + last
+	}
+	s.log.Error("daemon down", "sandbox", b.String(), "error", err)
+	s.update(b.Ref, func(b *box) {
+		b.Daemon.State = api.DaemonDown
+		b.Daemon.LastError = problem(b.Ref, http.StatusServiceUnavailable, api.CodeDaemonDown, "The daemon does not answer", detail, "POST /api/sandboxes/"+b.String()+"/inject starts it again")
+		b.Daemon.LatencyHistory = sample(b.Daemon.LatencyHistory, 0)
+	})
+}
+
+func sample(samples []float64, ms float64) []float64 {
+	samples = append(slices.Clone(samples), ms)
+	return samples[max(0, len(samples)-history):]
+}
+
+// call asks something of the daemon of ref.
+func (s *Sandboxes) call(ctx context.Context, ref api.Ref, method, path string) (*http.Response, []byte, error) {
+	up, err := s.Upstream(ref)
+	if err != nil {
+		return nil, nil, err
+	}
+	h := http.Header{}
+	up.Header(h)
+	return call(ctx, up.Dial, method, path, h.Get(secretHeader))
+}

@@ -1,0 +1,282 @@
+package sandbox
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"daemon-proxy/core/api"
+)
+
+// host is the machine itself as a sandbox: served by the built-in daemon from
+// within the program, or by a real daytona.
+type host struct {
+	s *Sandboxes
+
+	mu      sync.Mutex
+	address string // 127.0.0.1:PORT; empty: no daemon yet
+	secret  string // of the built-in one; empty: a daytona
+	server  *http.Server
+	command *exec.Cmd
+	ended   chan struct{} // closed when command has ended
+}
+
+func (h *host) dial(address string) func(context.Context) (net.Conn, error) {
+	return func(ctx context.Context) (net.Conn, error) {
+		d := net.Dialer{Timeout: dialTimeout}
+		return d.DialContext(ctx, "tcp", address)
+	}
+}
+
+// upstream reaches the host's daemon, which is started if there is none.
+func (h *host) upstream() (Upstream, error) {
+	h.mu.Lock()
+	address, secret := h.address, h.secret
+	h.mu.Unlock()
+	if address == "" {
+		if h.s.o.Config.Mode == "host" {
+			if p := h.lastError(); p != nil {
+				return Upstream{}, p
+			}
+		}
+		if err := h.s.Inject(h.s.ctx, api.Host, nil); err != nil {
+			return Upstream{}, err
+		}
+		h.mu.Lock()
+		address, secret = h.address, h.secret
+		h.mu.Unlock()
+	}
+	return Upstream{
+		Dial: h.dial(address), Pool: "host " + address, Authority: address, Loopback: true,
+		Header: func(header http.Header) {
+			delete(header, secretHeader)
+			if secret != "" {
+				header[secretHeader] = []string{secret}
+			}
+		},
+	}, nil
+}
+
+func (h *host) lastError() error {
+	now, _ := h.s.Get(api.Host)
+	if now.Daemon.State == api.DaemonFailed && now.Daemon.LastError != nil {
+		return now.Daemon.LastError
+	}
+	return nil
+}
+
+// probe looks whether the host's daemon answers.
+func (h *host) probe(ctx context.Context) (found, error) {
+	h.mu.Lock()
+	address := h.address
+	h.mu.Unlock()
+	if address == "" {
+		return found{}, errRefused
+	}
+	return probe(ctx, h.dial(address))
+}
+
+// runHost starts the daemon of the host, or adopts the one that answers.
+func (in *injection) runHost() error {
+	h := in.s.host
+	port := in.s.o.Config.Port
+	preferred := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	in.doing(api.StepAdopt, "is a daemon answering on %s?", preferred)
+	h.mu.Lock()
+	current := h.address
+	h.mu.Unlock()
+	if current != "" {
+		if f, err := probe(in.ctx, h.dial(current)); err == nil {
+			in.adopt = f
+			return nil
+		}
+	}
+	f, err := probe(in.ctx, h.dial(preferred))
+	if err == nil && f.kind == kindDaytona {
+		in.did(api.StepAdopt, "a daytona answers already: adopted")
+		in.s.log.Warn("a daytona runs on this machine: everybody on the network who reaches its port controls the machine", "port", port)
+		in.adopt = f
+		h.use(preferred, "")
+		return nil
+	}
+	free := errors.Is(err, errRefused)
+	if in.s.o.Config.Mode == "host" {
+		path, err := in.s.hostBinary()
+		if err != nil {
+			return err
+		}
+		if path != "" {
+			return in.runDaytona(path, preferred, free)
+		}
+	}
+	if !free {
+		preferred = "127.0.0.1:0"
+	}
+	return in.serveBuiltIn(preferred)
+}
+
+// hostBinary is the daytona to run on the host; empty: the built-in daemon.
+func (s *Sandboxes) hostBinary() (string, error) {
+	switch path := s.o.Config.Path; {
+	case path != "" && !isFile(path):
+		return "", problem(api.Host, http.StatusUnprocessableEntity, api.CodeBinaryMissing, "No daemon binary",
+			fmt.Sprintf("daemon.path: there is no file %s", path), "correct it (--daemon-path, DAEMON_PATH), or leave it empty to use the built-in daemon")
+	case path != "":
+		return path, nil
+	case isFile(defaultDaytona):
+		return defaultDaytona, nil
+	}
+	return "", nil
+}
+
+func (h *host) use(address, secret string) {
+	h.mu.Lock()
+	h.address, h.secret = address, secret
+	h.mu.Unlock()
+	h.s.update(api.Host, func(b *box) { b.Daemon.URL = "http://" + address })
+}
+
+// serveBuiltIn serves the built-in daemon from within the program, reachable
+// from this machine only.
+func (in *injection) serveBuiltIn(address string) error {
+	h := in.s.host
+	in.doing(api.StepStart, "serving the built-in daemon")
+	secret := rand.Text()
+	handler, err := in.s.o.HostDaemon(secret)
+	if err != nil {
+		return err
+	}
+	var lc net.ListenConfig
+	listener, err := lc.Listen(in.ctx, "tcp", address)
+	if err != nil {
+		listener, err = lc.Listen(in.ctx, "tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		return fmt.Errorf("listen for the built-in daemon: %w", err)
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, DisableGeneralOptionsHandler: true,
+		BaseContext: func(net.Listener) context.Context { return in.s.ctx }}
+	h.mu.Lock()
+	h.server = server
+	h.mu.Unlock()
+	in.s.group.Go(func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			in.s.log.Error("the host's daemon ended", "error", err)
+		}
+	})
+	h.use(listener.Addr().String(), secret)
+	f, err := probe(in.ctx, h.dial(listener.Addr().String()))
+	in.adopt = f
+	return err
+}
+
+// runDaytona runs a real daytona on this machine.
+func (in *injection) runDaytona(path, address string, free bool) error {
+	if !free {
+		return problem(api.Host, http.StatusConflict, api.CodePortTaken, "The daemon's port is taken",
+			"something that is not a daemon uses "+address, "stop it; the daytona daemon can use no other port")
+	}
+	in.s.log.Warn("a daytona is started on this machine: everybody on the network who reaches its port controls the machine", "path", path, "port", in.s.o.Config.Port)
+	in.doing(api.StepStart, "starting %s", path)
+	b, err := in.s.inspectBinary(api.Host, path, false)
+	if err != nil {
+		return err
+	}
+	dir := in.s.o.Config.WorkDir
+	if dir == "" {
+		if dir, err = os.Getwd(); err != nil {
+			return err
+		}
+	}
+	var args []string
+	if b.workDirFlag {
+		args = []string{"--work-dir", dir}
+	}
+	output := &process{}
+	command := exec.Command(path, args...) //nolint:gosec,noctx // the configured binary; it ends with the program, not with this call
+	command.Dir, command.Stdout, command.Stderr = dir, output, output
+	command.Env = append(os.Environ(), "DAYTONA_SANDBOX_ID="+hostID(), "DAYTONA_PROJECT_DIR="+dir)
+	for name, value := range in.s.o.Config.Env {
+		command.Env = append(command.Env, name+"="+value)
+	}
+	if err := command.Start(); err != nil {
+		return problem(api.Host, http.StatusUnprocessableEntity, api.CodeNotExecutable, "It cannot be started", fmt.Sprintf("daemon.path: %v", err), "check the file and its mode")
+	}
+	h := in.s.host
+	ended := make(chan struct{})
+	h.mu.Lock()
+	h.command, h.ended = command, ended
+	h.mu.Unlock()
+	in.s.group.Go(func() {
+		defer close(ended)
+		_ = command.Wait() // its end is seen by the probes
+	})
+	return in.awaitHost(output, address, ended)
+}
+
+func (in *injection) awaitHost(output *process, address string, ended chan struct{}) error {
+	ctx, cancel := context.WithTimeout(in.ctx, in.s.o.Config.StartupTimeout)
+	defer cancel()
+	poll := time.NewTicker(pollEvery)
+	defer poll.Stop()
+	h := in.s.host
+	for {
+		select {
+		case <-ended:
+			return problem(api.Host, http.StatusBadGateway, api.CodeDaemonExited, "The daemon ended at once",
+				"the daemon on this machine ended at once; its last words: "+in.s.output(ctx, "", output), "see its own message, or leave daemon.path empty to use the built-in daemon")
+		case <-ctx.Done():
+			h.close()
+			if in.ctx.Err() != nil {
+				return in.ctx.Err()
+			}
+			return problem(api.Host, http.StatusGatewayTimeout, api.CodeStartTimeout, "The daemon does not answer",
+				"the daemon on this machine did not listen on "+address+" in time; its last words: "+in.s.output(context.WithoutCancel(ctx), "", output), "raise daemon.startup_timeout")
+		case <-poll.C:
+			if f, err := probe(ctx, h.dial(address)); err == nil {
+				in.adopt = f
+				h.use(address, "")
+				in.s.update(api.Host, func(b *box) { b.Daemon.Started = true })
+				return nil
+			}
+		}
+	}
+}
+
+func hostID() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return filepath.Base(os.Args[0])
+	}
+	return name
+}
+
+// close ends what the program runs for the host.
+func (h *host) close() {
+	h.mu.Lock()
+	server, command, ended := h.server, h.command, h.ended
+	h.server, h.command = nil, nil
+	h.mu.Unlock()
+	if server != nil {
+		_ = server.Close() // the program ends
+	}
+	if command == nil {
+		return
+	}
+	_ = command.Process.Signal(os.Interrupt) // if it has ended, ended says so
+	select {
+	case <-ended:
+	case <-time.After(5 * time.Second):
+		_ = command.Process.Kill()
+		<-ended
+	}
+}

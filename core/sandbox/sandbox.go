@@ -1,0 +1,336 @@
+// Package sandbox keeps the sandboxes: the containers of an engine and the
+// machine itself. It puts a daemon into the one that is asked for, watches it,
+// brings it back, stops it, and is the only one who connects to it.
+//
+// It promises that nothing is copied before it is known to fit, that a daemon
+// which already answers is adopted and never started twice, that a failure is
+// an *api.Problem of its own with the next step, and that nothing half-copied
+// is left behind. A sandbox is its name: a container made anew under it is the
+// same sandbox.
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/config"
+	"daemon-proxy/core/engine"
+)
+
+// Engine is what a sandbox needs of a container engine; *engine.Engine is one.
+type Engine interface {
+	Name() string
+	Endpoint() string
+	Ping(ctx context.Context) (version string, err error)
+	List(ctx context.Context) ([]engine.Container, error)
+	Inspect(ctx context.Context, nameOrID string) (engine.Container, error)
+	Stat(ctx context.Context, id, path string) (engine.PathStat, error)
+	CopyIn(ctx context.Context, id, dir string, tar io.Reader) error
+	CopyOut(ctx context.Context, id, path string) (io.ReadCloser, engine.PathStat, error)
+	Start(ctx context.Context, id string, spec engine.ExecSpec) (*engine.Process, error)
+	Run(ctx context.Context, id string, spec engine.ExecSpec) (out []byte, exitCode int, err error)
+	Events(ctx context.Context) (<-chan engine.Event, <-chan error)
+}
+
+var _ Engine = (*engine.Engine)(nil)
+
+// Options configure New.
+type Options struct {
+	// Engine is where the containers are; nil: there is only the host.
+	Engine Engine
+	// Config is the section "daemon"; Mode is "docker" or "host" by now.
+	Config config.Daemon
+	// HostDaemon makes the built-in daemon that serves the host from within the
+	// program, given its secret.
+	HostDaemon func(secret string) (http.Handler, error)
+	// Executable is this program's own file, the built-in daemon of containers.
+	Executable string
+	// StateDir holds the key that secrets are made of, CacheDir staged binaries.
+	StateDir, CacheDir string
+	Logger             *slog.Logger
+	// OnEvent is told of every change. It must not wait. nil: nobody.
+	OnEvent func(api.Event)
+}
+
+// Sandboxes are all sandboxes of one engine, and the host. Run must run for
+// states to be followed.
+type Sandboxes struct {
+	o    Options
+	key  []byte // what the secrets of built-in daemons are made of
+	log  *slog.Logger
+	host *host
+
+	ctx    context.Context // of everything that outlives a call; ended by Close
+	cancel context.CancelFunc
+	group  sync.WaitGroup
+
+	mu     sync.Mutex
+	boxes  map[api.Ref]*box
+	status api.EngineStatus
+}
+
+// box is what is known of one sandbox; Sandboxes.mu guards it.
+type box struct {
+	api.Sandbox
+	container engine.Container
+	// wanted: a daemon was asked for, so it is brought back when it is gone.
+	wanted bool
+	// kept: a goroutine looks after its daemon.
+	kept     bool
+	kick     chan struct{} // tells that goroutine that something changed
+	used     time.Time     // when a request last went there
+	injected *injection    // the one under way
+	process  *process      // the last one started
+}
+
+// New makes the set; Run fills it and Close ends it.
+func New(o Options) (*Sandboxes, error) {
+	key, err := loadKey(o.StateDir)
+	if err != nil {
+		return nil, fmt.Errorf("the key of the built-in daemons: %w", err)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Sandboxes{o: o, key: key, log: o.Logger, boxes: map[api.Ref]*box{}}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.host = &host{s: s}
+	s.boxes[api.Host] = &box{kick: make(chan struct{}, 1), Sandbox: api.Sandbox{
+		Ref: api.Host, Kind: "host", Container: api.ContainerRunning, Address: "127.0.0.1",
+		Platform: hostPlatform(), Default: o.Config.Mode == "host",
+		Daemon: api.Daemon{State: api.DaemonNone, Since: time.Now()},
+	}}
+	if o.Engine != nil {
+		s.status = api.EngineStatus{Name: o.Engine.Name(), Endpoint: o.Engine.Endpoint(), State: "connecting", Since: time.Now()}
+		if name := o.Config.ContainerName; name != "" && o.Config.Mode == "docker" {
+			s.boxFor(s.ref(name)).Container = api.ContainerMissing
+		}
+	}
+	return s, nil
+}
+
+// ref is the container of that name.
+func (s *Sandboxes) ref(name string) api.Ref {
+	return api.Ref{Engine: s.o.Engine.Name(), Name: name}
+}
+
+// boxFor is the box of ref, made if it is new; mu is held, or nobody else is there.
+func (s *Sandboxes) boxFor(ref api.Ref) *box {
+	b := s.boxes[ref]
+	if b == nil {
+		b = &box{kick: make(chan struct{}, 1), Sandbox: api.Sandbox{
+			Ref: ref, Kind: "container", Daemon: api.Daemon{State: api.DaemonUnknown, Since: time.Now()},
+			Default: s.o.Config.Mode == "docker" && ref.Name == s.o.Config.ContainerName,
+		}}
+		b.wanted = b.Default
+		s.boxes[ref] = b
+	}
+	return b
+}
+
+// snapshot is a copy that may be handed out; mu is held.
+func (b *box) snapshot() api.Sandbox {
+	out := b.Sandbox
+	out.Daemon.LatencyHistory = slices.Clone(b.Daemon.LatencyHistory)
+	return out
+}
+
+// List is all sandboxes, the host first, then by name.
+func (s *Sandboxes) List() []api.Sandbox {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]api.Sandbox, 0, len(s.boxes))
+	for _, b := range s.boxes {
+		list = append(list, b.snapshot())
+	}
+	slices.SortFunc(list, func(a, b api.Sandbox) int {
+		if a.IsHost() != b.IsHost() {
+			return map[bool]int{true: -1, false: 1}[a.IsHost()]
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return list
+}
+
+// Get is one sandbox, false if nothing is known of it.
+func (s *Sandboxes) Get(ref api.Ref) (api.Sandbox, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.boxes[ref]
+	if b == nil {
+		return api.Sandbox{}, false
+	}
+	return b.snapshot(), true
+}
+
+// Engine is what is known of the engine; zero without one.
+func (s *Sandboxes) Engine() api.EngineStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.status
+}
+
+// Resolve is the sandbox that a name means: "host", a container's name,
+// "container:host" for a container of that name. Empty means the default: the
+// host in host mode, else the configured container, else the only one that
+// runs. Problems: unknown_sandbox, and sandbox_required with the names.
+func (s *Sandboxes) Resolve(name string) (api.Ref, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if name == "" {
+		return s.defaultRef()
+	}
+	if name == api.HostName {
+		return api.Host, nil
+	}
+	if s.o.Engine != nil {
+		plain := name
+		if name == api.ContainerPrefix+api.HostName {
+			plain = api.HostName
+		}
+		if ref := s.ref(plain); s.boxes[ref] != nil {
+			return ref, nil
+		}
+	}
+	return api.Ref{}, &api.Problem{
+		Title: "Unknown sandbox", Status: http.StatusNotFound, Code: api.CodeUnknownSandbox, Sandbox: name,
+		Detail: fmt.Sprintf("there is no container %q", name), Hint: "GET /api/sandboxes lists them", Names: s.names(false),
+	}
+}
+
+func (s *Sandboxes) defaultRef() (api.Ref, error) {
+	if s.o.Config.Mode == "host" || s.o.Engine == nil {
+		return api.Host, nil
+	}
+	if name := s.o.Config.ContainerName; name != "" {
+		return s.ref(name), nil
+	}
+	running := s.names(true)
+	if len(running) == 1 {
+		return s.ref(strings.TrimPrefix(running[0], api.ContainerPrefix)), nil
+	}
+	detail := "several containers run"
+	if len(running) == 0 {
+		detail = "no container runs"
+	}
+	return api.Ref{}, &api.Problem{
+		Title: "Which sandbox?", Status: http.StatusConflict, Code: api.CodeSandboxRequired, Names: running,
+		Detail: detail + " and daemon.container_name does not choose one",
+		Hint:   "name the sandbox, or set daemon.container_name (--container-name, DAEMON_CONTAINER_NAME)",
+	}
+}
+
+// names are the containers' names; mu is held.
+func (s *Sandboxes) names(running bool) []string {
+	var names []string
+	for ref, b := range s.boxes {
+		if !ref.IsHost() && (!running || b.Container == api.ContainerRunning) {
+			names = append(names, ref.String())
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// emit tells of an event.
+func (s *Sandboxes) emit(e api.Event) {
+	if s.o.OnEvent != nil {
+		e.Time = time.Now()
+		s.o.OnEvent(e)
+	}
+}
+
+// update changes a box and tells of it if what may be shown has changed.
+func (s *Sandboxes) update(ref api.Ref, change func(*box)) {
+	s.mu.Lock()
+	b := s.boxFor(ref)
+	before := b.Sandbox
+	change(b)
+	if before.Daemon.State != b.Daemon.State {
+		b.Daemon.Since = time.Now()
+	}
+	changed := !sameShown(before, b.Sandbox)
+	after := b.snapshot()
+	s.mu.Unlock()
+	if changed {
+		s.emit(api.Event{Kind: api.EventSandbox, Sandbox: &after})
+	}
+}
+
+// sameShown says whether two states look the same. Latency does not count: who
+// shows it reads it.
+func sameShown(a, b api.Sandbox) bool {
+	return a.Container == b.Container && a.ID == b.ID && a.Image == b.Image && a.Address == b.Address &&
+		a.Daemon.State == b.Daemon.State && a.Daemon.Version == b.Daemon.Version && a.Daemon.Kind == b.Daemon.Kind &&
+		sameProblem(a.Daemon.LastError, b.Daemon.LastError)
+}
+
+func sameProblem(a, b *api.Problem) bool {
+	return a == b || a != nil && b != nil && a.Code == b.Code && a.Detail == b.Detail
+}
+
+// problem makes an *api.Problem about a sandbox.
+func problem(ref api.Ref, status int, code, title, detail, hint string) *api.Problem {
+	return &api.Problem{Title: title, Status: status, Code: code, Detail: detail, Hint: hint, Sandbox: ref.String()}
+}
+
+// asProblem is err for a person, with the sandbox named.
+func asProblem(ref api.Ref, err error) *api.Problem {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return problem(ref, 499, api.CodeCancelled, "Cancelled", "the injection into "+ref.String()+" was cancelled", "nothing was kept; inject again when you like")
+	case errors.Is(err, context.DeadlineExceeded):
+		return problem(ref, http.StatusGatewayTimeout, api.CodeStartTimeout, "Timeout", ref.String()+": "+err.Error(), "try again")
+	}
+	if p, ok := errors.AsType[*api.Problem](err); ok {
+		if p.Sandbox == "" {
+			named := *p
+			named.Sandbox = ref.String()
+			return &named
+		}
+		return p
+	}
+	return &api.Problem{Title: "Injection failed", Status: http.StatusBadGateway, Code: api.CodeInternal, Sandbox: ref.String(),
+		Detail: ref.String() + ": " + err.Error(), Hint: "see the engine's log", Cause: err}
+}
+
+// Close ends everything that Run and injections left running. With
+// daemon.stop_on_exit the daemons that this program started are stopped first.
+func (s *Sandboxes) Close(ctx context.Context) error {
+	var errs []error
+	if s.o.Config.StopOnExit {
+		for _, box := range s.List() {
+			if box.Daemon.Started && !box.IsHost() {
+				errs = append(errs, s.StopDaemon(ctx, box.Ref))
+			}
+		}
+	}
+	s.cancel()
+	s.host.close()
+	s.group.Wait()
+	return errors.Join(errs...)
+}
+
+// Upstream is how the daemon of a sandbox is reached.
+type Upstream struct {
+	// Dial connects to the daemon within a second, or fails.
+	Dial func(ctx context.Context) (net.Conn, error)
+	// Pool changes with the place that Dial leads to.
+	Pool string
+	// Authority is the Host header for the daemon.
+	Authority string
+	// Header adds what the daemon wants to see: the built-in one's secret.
+	Header func(http.Header)
+	// Loopback says that the sandbox's localhost is this machine's.
+	Loopback bool
+}

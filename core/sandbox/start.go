@@ -1,0 +1,258 @@
+package sandbox
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/engine"
+)
+
+const (
+	// pollEvery is how often a starting daemon is asked.
+	pollEvery = 10 * time.Millisecond
+	// exitEvery is how often the engine is asked whether it still runs.
+	exitEvery = 200 * time.Millisecond
+	// keepOutput is how much of a daemon's output is kept.
+	keepOutput = 64 << 10
+)
+
+// logName is the daemon's log inside the sandbox.
+const logName = "/tmp/daemon-proxy-daemon.log"
+
+// process is a daemon that this program started.
+type process struct {
+	*engine.Process
+	log string // its log in the container; empty: its output is kept here
+
+	mu   sync.Mutex
+	tail []byte
+}
+
+// Write keeps the end of the output.
+func (p *process) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tail = append(p.tail, b...)
+	if over := len(p.tail) - keepOutput; over > 0 {
+		p.tail = append(p.tail[:0], p.tail[over:]...)
+	}
+	return len(b), nil
+}
+
+// start makes the working directory, starts the daemon there and waits until
+// it answers.
+func (in *injection) start() error {
+	dir := in.s.o.Config.WorkDir
+	if dir == "" {
+		dir = in.c.WorkingDir
+	}
+	if dir == "" || dir == "/" && !in.binary.builtIn {
+		dir = "/workspace"
+	}
+	in.doing(api.StepStart, "starting in %s", dir)
+	if err := in.makeDir(dir); err != nil {
+		return err
+	}
+	p, err := in.launch(dir)
+	if err != nil {
+		return err
+	}
+	in.s.mu.Lock()
+	in.s.boxes[in.ref].process = p
+	in.s.mu.Unlock()
+	in.did(api.StepStart, "started in %s", dir)
+	return in.await(p)
+}
+
+// makeDir makes the working directory if it is missing: no generation of the
+// daemon starts in one that does not exist.
+func (in *injection) makeDir(dir string) error {
+	stat, err := in.s.o.Engine.Stat(in.ctx, in.c.ID, dir)
+	if err == nil && (stat.Mode.IsDir() || stat.LinkTarget != "") {
+		return nil
+	}
+	if err == nil {
+		return problem(in.ref, http.StatusUnprocessableEntity, api.CodeWorkDir, "No working directory",
+			fmt.Sprintf("%s in %s is not a folder", dir, in.ref), "set daemon.work_dir to a folder")
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	err = errors.Join(w.WriteHeader(&tar.Header{Name: strings.TrimPrefix(dir, "/") + "/", Mode: 0o777, Typeflag: tar.TypeDir, ModTime: time.Now()}), w.Close())
+	if err == nil {
+		err = in.s.o.Engine.CopyIn(in.ctx, in.c.ID, "/", &archive)
+	}
+	if err != nil {
+		return &api.Problem{Title: "No working directory", Status: http.StatusUnprocessableEntity, Code: api.CodeWorkDir, Sandbox: in.ref.String(),
+			Detail: fmt.Sprintf("the folder %s does not exist in %s and cannot be made: %v", dir, in.ref, err),
+			Hint:   "set daemon.work_dir to a folder that exists", Cause: err}
+	}
+	return nil
+}
+
+// launch starts the daemon. Its output goes to a log in the sandbox where a
+// shell can redirect it, and is kept by this program where there is none.
+func (in *injection) launch(dir string) (*process, error) {
+	spec := engine.ExecSpec{WorkDir: dir, Cmd: []string{in.target}}
+	p := &process{}
+	if in.binary.builtIn {
+		spec.Cmd = append(spec.Cmd, "toolbox", "--addr", ":"+strconv.Itoa(in.s.o.Config.Port), "--log-file", logName)
+		spec.Env = append(spec.Env, secretEnv+"="+in.s.secretOf(in.c.ID))
+	} else {
+		spec.Env = append(spec.Env, "DAYTONA_SANDBOX_ID="+in.c.ID, "DAYTONA_PROJECT_DIR="+dir)
+		if in.binary.workDirFlag {
+			spec.Cmd = append(spec.Cmd, "--work-dir", dir)
+		}
+		_, shellErr := in.s.o.Engine.Stat(in.ctx, in.c.ID, "/bin/sh")
+		_, tmpErr := in.s.o.Engine.Stat(in.ctx, in.c.ID, path.Dir(logName))
+		if shellErr == nil && tmpErr == nil && !in.c.ReadOnlyRoot {
+			spec.Cmd = append([]string{"/bin/sh", "-c", `exec "$0" "$@" >` + logName + ` 2>&1`}, spec.Cmd...)
+			p.log = logName
+		}
+	}
+	for name, value := range in.s.o.Config.Env {
+		spec.Env = append(spec.Env, name+"="+value)
+	}
+	started, err := in.s.o.Engine.Start(in.ctx, in.c.ID, spec)
+	if err != nil {
+		return nil, fmt.Errorf("start the daemon: %w", err)
+	}
+	p.Process = started
+	// The process goes on when its output is not read any more: that ends with us.
+	in.s.group.Go(func() {
+		defer func() { _ = p.Close() }()
+		defer context.AfterFunc(in.s.ctx, func() { _ = p.Close() })()
+		_, _ = io.Copy(p, p.Output()) // it ends when the process or the program does
+	})
+	return p, nil
+}
+
+// await polls until the daemon answers, ends, or its time is over.
+func (in *injection) await(p *process) error {
+	timeout := in.s.o.Config.StartupTimeout
+	in.doing(api.StepWait, "waiting for it to answer")
+	ctx, cancel := context.WithTimeout(in.ctx, timeout)
+	defer cancel()
+	poll, exit := time.NewTicker(pollEvery), time.NewTicker(exitEvery)
+	defer poll.Stop()
+	defer exit.Stop()
+	dial := in.s.dialler(in.c.Addresses)
+	for {
+		select {
+		case <-ctx.Done():
+			if err := in.ctx.Err(); err != nil {
+				in.end(p)
+				return err
+			}
+			words := in.lastWords(p)
+			in.end(p)
+			return problem(in.ref, http.StatusGatewayTimeout, api.CodeStartTimeout, "The daemon does not answer",
+				fmt.Sprintf("the daemon runs in %s but did not listen on port %d within %v%s", in.ref, in.s.o.Config.Port, timeout, words),
+				"raise daemon.startup_timeout, or see its log in the container: "+logName)
+		case <-exit.C:
+			running, code, err := p.Running(ctx)
+			if err == nil && !running {
+				return in.exited(p, code)
+			}
+		case <-poll.C:
+			f, err := probe(ctx, dial)
+			if err != nil {
+				continue
+			}
+			in.adopt = f
+			in.s.update(in.ref, func(b *box) { b.Daemon.Started = true })
+			in.did(api.StepWait, "%s %s answers", f.kind, f.version)
+			return nil
+		}
+	}
+}
+
+// end stops a daemon whose start is given up, so that none is left behind.
+func (in *injection) end(*process) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(in.ctx), cleanTimeout)
+	defer cancel()
+	if err := in.killAll(ctx, in.binary.name()); err != nil {
+		in.s.log.Warn("a daemon whose start was given up could not be ended", "sandbox", in.ref.String(), "error", err)
+	}
+}
+
+// exited is the problem of a daemon that ended while it should have started.
+func (in *injection) exited(p *process, code int) error {
+	words := in.lastWords(p)
+	if code == 126 && strings.Contains(words, "chdir to cwd") {
+		return problem(in.ref, http.StatusUnprocessableEntity, api.CodeWorkDir, "No working directory", "the daemon could not be started"+words, "set daemon.work_dir to a folder that exists")
+	}
+	hint := "see the daemon's own message; leave binary_source_path empty to use the built-in daemon"
+	if in.binary.builtIn {
+		hint = "see the daemon's own message"
+	}
+	return problem(in.ref, http.StatusBadGateway, api.CodeDaemonExited, "The daemon ended at once",
+		fmt.Sprintf("the daemon in %s ended at once with exit code %d%s", in.ref, code, words), hint)
+}
+
+// lastWords is what the daemon wrote last, ready to be appended to a sentence.
+func (in *injection) lastWords(p *process) string {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(in.ctx), cleanTimeout)
+	defer cancel()
+	if words := in.s.output(ctx, in.c.ID, p); words != "" {
+		return "; its last words: " + words
+	}
+	return ""
+}
+
+// lastWords of a daemon that has gone down.
+func (s *Sandboxes) lastWords(b *box) string {
+	s.mu.Lock()
+	p, id := b.process, b.ID
+	s.mu.Unlock()
+	if p == nil {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, probeTimeout)
+	defer cancel()
+	return s.output(ctx, id, p)
+}
+
+// output is the end of what a daemon wrote, in one line that may be shown.
+func (s *Sandboxes) output(ctx context.Context, id string, p *process) string {
+	p.mu.Lock()
+	raw := bytes.Clone(p.tail)
+	p.mu.Unlock()
+	if len(bytes.TrimSpace(raw)) == 0 && p.log != "" {
+		if content, stat, err := s.o.Engine.CopyOut(ctx, id, p.log); err == nil {
+			defer content.Close()
+			if skip := stat.Size - keepOutput; skip > 0 {
+				_, _ = io.CopyN(io.Discard, content, skip) // an error shows in the next read
+			}
+			raw, _ = io.ReadAll(io.LimitReader(content, keepOutput))
+		}
+	}
+	lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
+	const most = 5
+	text := strings.Join(lines[max(0, len(lines)-most):], " / ")
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, text)
+	if runes := []rune(text); len(runes) > 600 {
+		text = "…" + string(runes[len(runes)-600:])
+	}
+	return strings.TrimSpace(text)
+}

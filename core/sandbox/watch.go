@@ -1,0 +1,207 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/engine"
+)
+
+const (
+	retryEngine    = time.Second      // first wait for an engine that is gone
+	maxRetryEngine = 10 * time.Second // and the longest
+	coalesce       = 50 * time.Millisecond
+)
+
+// Run follows the engine until ctx ends: containers that come, go and change,
+// an engine that goes and comes back. It starts what has to run by itself: the
+// daemon of the default sandbox.
+func (s *Sandboxes) Run(ctx context.Context) {
+	if s.o.Config.Mode == "host" || s.o.Engine == nil {
+		s.want(api.Host)
+	}
+	if s.o.Engine == nil {
+		<-ctx.Done()
+		return
+	}
+	wait := retryEngine
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := s.follow(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > maxRetryEngine {
+			wait = retryEngine
+		}
+		s.engineIs("lost", "", asProblem(api.Ref{}, err))
+		s.log.Warn("the engine is lost: its containers are shown as they were last", "error", err, "retry_in", wait)
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, maxRetryEngine)
+	}
+}
+
+// follow lists the containers and follows events until the engine is lost.
+func (s *Sandboxes) follow(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	version, err := s.o.Engine.Ping(ctx)
+	if err != nil {
+		return err
+	}
+	events, ended := s.o.Engine.Events(ctx)
+	if err := s.relist(ctx); err != nil {
+		return err
+	}
+	s.engineIs("connected", version, nil)
+	for {
+		select {
+		case _, open := <-events:
+			if !open {
+				return errors.Join(<-ended, errors.New("the event stream ended"))
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		// One list answers all events of a moment.
+		settle := time.NewTimer(coalesce)
+	drain:
+		for {
+			select {
+			case _, open := <-events:
+				if !open {
+					break drain
+				}
+			case <-settle.C:
+				break drain
+			}
+		}
+		settle.Stop()
+		if err := s.relist(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Sandboxes) engineIs(state, version string, p *api.Problem) {
+	s.mu.Lock()
+	if s.status.State != state {
+		s.status.Since = time.Now()
+	}
+	s.status.State, s.status.Error = state, p
+	if version != "" {
+		s.status.Version = version
+	}
+	status := s.status
+	s.mu.Unlock()
+	s.emit(api.Event{Kind: api.EventEngine, Engine: &status})
+}
+
+// relist brings all boxes up to date.
+func (s *Sandboxes) relist(ctx context.Context) error {
+	containers, err := s.o.Engine.List(ctx)
+	if err != nil {
+		return err
+	}
+	seen := map[api.Ref]bool{api.Host: true}
+	for _, c := range containers {
+		ref := s.ref(c.Name)
+		seen[ref] = true
+		s.see(ref, c)
+	}
+	s.mu.Lock()
+	var gone []api.Ref
+	for ref := range s.boxes {
+		if !seen[ref] {
+			gone = append(gone, ref)
+		}
+	}
+	s.mu.Unlock()
+	for _, ref := range gone {
+		s.lose(ref)
+	}
+	return nil
+}
+
+// see takes in what the engine says of a container.
+func (s *Sandboxes) see(ref api.Ref, c engine.Container) {
+	anew := false
+	s.update(ref, func(b *box) {
+		was := b.container
+		anew = b.ID != c.ID || b.Container != c.State || !sameStrings(was.Addresses, c.Addresses)
+		b.container = c
+		b.ID, b.Image, b.Container, b.Labels = c.ID, c.Image, c.State, c.Labels
+		b.Project = c.Labels["com.docker.compose.project"]
+		if c.Platform != "" {
+			b.Platform = c.Platform
+		}
+		b.Address = ""
+		if len(c.Addresses) > 0 {
+			b.Address = c.Addresses[0]
+		}
+		if !c.StartedAt.IsZero() {
+			b.Started = c.StartedAt
+		}
+		b.SharesNetworkOf = s.sharesWith(c)
+		if c.State != api.ContainerRunning {
+			b.Daemon.State, b.Daemon.LastError = api.DaemonStopped, nil
+			b.Daemon.Started = false
+		} else if b.Daemon.State == api.DaemonStopped {
+			b.Daemon.State = api.DaemonUnknown
+		}
+	})
+	if anew {
+		s.keep(ref)
+	}
+}
+
+func (s *Sandboxes) sharesWith(c engine.Container) string {
+	if c.HostNetwork {
+		return api.HostName
+	}
+	for ref, b := range s.boxes {
+		if c.SharesNetworkOf != "" && b.ID == c.SharesNetworkOf {
+			return ref.String()
+		}
+	}
+	return c.SharesNetworkOf
+}
+
+func sameStrings(a, b []string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// lose takes in that a container is gone. The default one stays in the list
+// as missing: it is asked for by name.
+func (s *Sandboxes) lose(ref api.Ref) {
+	s.mu.Lock()
+	b := s.boxes[ref]
+	keep := b.Default || b.injected != nil
+	if !keep {
+		delete(s.boxes, ref)
+		close(b.kick)
+	}
+	s.mu.Unlock()
+	if !keep {
+		s.emit(api.Event{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: ref}})
+		return
+	}
+	s.update(ref, func(b *box) {
+		b.container = engine.Container{}
+		b.ID, b.Address, b.Container = "", "", api.ContainerMissing
+		b.Daemon = api.Daemon{State: api.DaemonStopped, Since: time.Now(), LastError: missing(ref)}
+	})
+}

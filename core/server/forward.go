@@ -1,0 +1,269 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/logging"
+	"daemon-proxy/core/preview"
+	"daemon-proxy/core/proxy"
+	"daemon-proxy/core/traffic"
+)
+
+// hop says where a request goes and what its client sees of it.
+type hop struct {
+	ref      api.Ref
+	port     int
+	live     *preview.Live // nil for /proxy and /sandboxes
+	prefix   string        // empty in host mode
+	rest     string        // what the service gets of the target
+	hostMode bool
+}
+
+func (s *Server) servePreviewHost(w http.ResponseWriter, r *http.Request, token string) {
+	if s.looped(r) {
+		s.refuse(w, r, loopProblem())
+		return
+	}
+	live, err := s.o.Links.Resolve(token)
+	if err == nil {
+		err = preview.CheckTarget(r.RequestURI)
+	}
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	s.forward(w, r, hop{ref: live.Sandbox, port: live.Port, live: live, rest: r.RequestURI, hostMode: true})
+}
+
+func (s *Server) servePreview(w http.ResponseWriter, r *http.Request, route preview.Route) {
+	live, err := s.o.Links.Resolve(route.Token)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	if route.Bare() {
+		redirect(w, http.StatusPermanentRedirect, route.Prefix+"/"+route.Rest)
+		return
+	}
+	s.forward(w, r, hop{ref: live.Sandbox, port: live.Port, live: live, prefix: route.Prefix, rest: route.Rest})
+}
+
+// serveProxy answers /proxy/{port}/… and /sandboxes/{name}/proxy/{port}/….
+func (s *Server) serveProxy(w http.ResponseWriter, r *http.Request, route preview.Route) {
+	if err := s.guard(r); err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	port, err := preview.ParsePort(route.Port)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	name := route.Sandbox
+	if plain, err := url.PathUnescape(name); err == nil {
+		name = plain
+	}
+	ref, err := s.o.Sandboxes.Resolve(name)
+	if err == nil && preview.IsDaemonPort(port, s.o.Config.Daemon.Port) && r.Header.Get("X-Allow-Daemon-Port") != "true" {
+		err = &api.Problem{Title: "The daemon's own port", Status: http.StatusForbidden, Code: api.CodeDaemonPort, Port: port,
+			Detail: "port " + route.Port + " is the daemon's own", Hint: "a program that means it sends X-Allow-Daemon-Port: true"}
+	}
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	if typed(r) {
+		s.toPreview(w, r, ref, port, route.Rest)
+		return
+	}
+	if route.Bare() {
+		redirect(w, http.StatusPermanentRedirect, route.Prefix+"/"+route.Rest)
+		return
+	}
+	s.forward(w, r, hop{ref: ref, port: port, prefix: route.Prefix, rest: route.Rest})
+}
+
+// toPreview sends a person who typed the address of a port to a preview link
+// of it, which is where browsers belong.
+func (s *Server) toPreview(w http.ResponseWriter, r *http.Request, ref api.Ref, port int, rest string) {
+	link, ok := s.o.Links.Find(ref, port)
+	if !ok {
+		err := s.checkLoop(ref, port)
+		if err == nil {
+			link, err = s.o.Links.Create(preview.Request{Sandbox: ref, Port: port})
+		}
+		if err != nil {
+			s.refuse(w, r, err)
+			return
+		}
+	}
+	if !strings.HasPrefix(rest, "/") {
+		rest = "/" + rest
+	}
+	redirect(w, http.StatusTemporaryRedirect, "/preview/"+link.Token+rest)
+}
+
+func redirect(w http.ResponseWriter, status int, location string) {
+	h := w.Header()
+	h.Set("Location", location)
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Length", "0")
+	w.WriteHeader(status)
+}
+
+// checkLoop refuses a port that is this server's own.
+func (s *Server) checkLoop(ref api.Ref, port int) error {
+	up, err := s.o.Sandboxes.Upstream(ref)
+	if err == nil && up.Loopback && port == s.o.Config.Server.Port {
+		return &api.Problem{Title: "Loop", Status: http.StatusConflict, Code: api.CodeLoop, Sandbox: ref.String(), Port: port,
+			Detail: "port " + strconv.Itoa(port) + " of " + ref.String() + " is daemon-proxy itself", Hint: "name the port of the service"}
+	}
+	return nil
+}
+
+// forward sends a request to its daemon and its answer back, counts and records it.
+func (s *Server) forward(w http.ResponseWriter, r *http.Request, h hop) {
+	x := api.Exchange{Start: time.Now(), Method: r.Method, Path: logging.MaskTarget(h.rest), Sandbox: h.ref.String(), Port: h.port,
+		Kind: "proxy", Protocol: "http", Remote: s.remote(r)}
+	if h.live != nil {
+		x.Kind, x.LinkID = "preview", h.live.ID
+	}
+	rec := s.o.Traffic.Begin(x)
+	rec.Request(r.Header)
+	result, err := s.roundTrip(w, r, h, rec)
+	end := traffic.End{Status: result.Status, Protocol: result.Protocol, Wait: result.Wait, FirstByte: result.FirstByte,
+		BytesIn: result.BytesIn, BytesOut: result.BytesOut}
+	if err != nil {
+		p := s.asProblem(err)
+		end.Status, end.Code = p.Status, p.Code
+		s.answer(w, r, p)
+	}
+	if h.live != nil {
+		h.live.Count(end.BytesIn, end.BytesOut)
+	}
+	s.logRequest(r, rec.End(end))
+	if result.Cut {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func (s *Server) roundTrip(w http.ResponseWriter, r *http.Request, h hop, rec *traffic.Recording) (proxy.Result, error) {
+	scheme := s.scheme(r)
+	if err := s.checkOrigin(r, h, scheme); err != nil {
+		return proxy.Result{}, err
+	}
+	up, err := s.o.Sandboxes.Upstream(h.ref)
+	if err != nil {
+		return proxy.Result{}, err
+	}
+	view := preview.View{Scheme: scheme, Host: r.Host, Prefix: h.prefix, HostMode: h.hostMode, Port: h.port, OtherPort: s.otherPort(r, h), IsKey: s.isKey}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	if h.live != nil {
+		link := h.live.Context()
+		defer context.AfterFunc(link, func() { cancel(context.Cause(link)) })()
+	}
+	defer s.streamEnded(&cancel)
+	target := proxy.Target{
+		Dial: up.Dial, Pool: up.Pool, Authority: up.Authority, RequestURI: "/proxy/" + strconv.Itoa(h.port) + h.rest,
+		ForwardedPrefix: h.prefix, RequestBody: rec.RequestBody, ResponseBody: rec.ResponseBody,
+		Header: func(header http.Header) {
+			view.RewriteRequest(header)
+			delete(header, "X-Allow-Daemon-Port")
+			header["Cdn-Loop"] = append(slices.Clone(header["Cdn-Loop"]), s.loopID)
+			if up.Header != nil {
+				up.Header(header)
+			}
+		},
+		Response: func(status int, header http.Header) {
+			for _, note := range view.RewriteResponse(status, header) {
+				rec.Note(note)
+			}
+			if status < 200 && status != http.StatusSwitchingProtocols {
+				return
+			}
+			protocol := protocolOf(status, header)
+			if protocol != "http" {
+				s.stream(&cancel)
+			}
+			rec.Head(status, protocol, header.Clone())
+		},
+	}
+	result, err := s.o.Proxy.Forward(w, proxy.WithContext(ctx, r), target)
+	if p, ok := err.(*api.Problem); ok && p.Sandbox == "" { //nolint:errorlint // Forward's own problem, to be completed
+		named := *p
+		named.Sandbox, named.Port = h.ref.String(), h.port
+		err = &named
+	}
+	return result, err
+}
+
+func protocolOf(status int, h http.Header) string {
+	switch {
+	case status == http.StatusSwitchingProtocols:
+		return "websocket"
+	case strings.HasPrefix(h.Get("Content-Type"), "text/event-stream"):
+		return "event-stream"
+	}
+	return "http"
+}
+
+// otherPort finds what stands for another port of the same sandbox.
+func (s *Server) otherPort(r *http.Request, h hop) func(int) (string, bool) {
+	return func(port int) (string, bool) {
+		link, ok := s.o.Links.Find(h.ref, port)
+		if !ok {
+			return "", false
+		}
+		scheme, host := s.base(r)
+		if h.hostMode {
+			return scheme + "://" + link.Token + "." + s.o.Config.Server.PreviewDomain + portOf(host), true
+		}
+		return "/preview/" + link.Token, true
+	}
+}
+
+// checkOrigin refuses a WebSocket of a page that is neither the preview's own
+// nor of a live preview of the same sandbox.
+func (s *Server) checkOrigin(r *http.Request, h hop, scheme string) error {
+	origin := r.Header.Get("Origin")
+	if r.Header.Get("Upgrade") == "" || h.live == nil {
+		return nil
+	}
+	if origin == "" {
+		if r.Header.Get("Sec-Fetch-Site") == "" && !strings.HasPrefix(r.UserAgent(), "Mozilla/") {
+			return nil // a program
+		}
+	} else if strings.EqualFold(origin, scheme+"://"+r.Host) {
+		return nil
+	} else if _, host, ok := strings.Cut(origin, "://"); ok {
+		if token, ok := preview.SplitHost(host, s.o.Config.Server.PreviewDomain); ok {
+			if other, err := s.o.Links.Resolve(token); err == nil && other.Sandbox == h.ref {
+				return nil
+			}
+		}
+	}
+	return &api.Problem{Title: "Cross-origin WebSocket", Status: http.StatusForbidden, Code: api.CodeCrossOrigin, Sandbox: h.ref.String(), Port: h.port,
+		Detail: "a page of another origin may not open a WebSocket here", Hint: "open the preview itself"}
+}
+
+// logRequest writes the one line of an exchange.
+func (s *Server) logRequest(r *http.Request, x api.Exchange) {
+	level := slogLevel(x)
+	target := r.RequestURI
+	if token, ok := preview.SplitHost(r.Host, s.o.Config.Server.PreviewDomain); ok {
+		target = "/preview/" + token + target
+	}
+	if !s.log.Enabled(r.Context(), level) {
+		return
+	}
+	s.log.Log(r.Context(), level, "Request: "+x.Method+" "+logging.MaskTarget(target)+" "+strconv.Itoa(x.Status),
+		"duration", x.Duration.Round(time.Microsecond), "bytes", x.BytesOut, "sandbox", x.Sandbox, "port", x.Port)
+}

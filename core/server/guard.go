@@ -1,0 +1,152 @@
+package server
+
+import (
+	"errors"
+	"mime"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"daemon-proxy/core/api"
+)
+
+// guard says whether a request may use what is for programs: nil, or the
+// problem. It looks for the key first, so that a stranger learns nothing else.
+func (s *Server) guard(r *http.Request) error {
+	keyed := s.keyed(r)
+	if s.o.Config.Security.Enabled && !keyed {
+		return unauthorized()
+	}
+	if keyed {
+		return nil
+	}
+	if err := s.cross.Check(r); err != nil {
+		return bad(http.StatusForbidden, api.CodeCrossOrigin, "Cross-origin request", "a page of another origin may not change anything here", "call the API from a program")
+	}
+	if pageMade(r) {
+		return bad(http.StatusForbidden, api.CodePageMade, "For programs only", "a page in a browser may not use this address", "call it from a program, or send the API key in X-API-Key; browsers look through preview links")
+	}
+	return nil
+}
+
+func unauthorized() *api.Problem {
+	return bad(http.StatusUnauthorized, api.CodeUnauthorized, "API key needed", "the API key is missing or wrong", "send it as X-API-Key or as Authorization: Bearer")
+}
+
+// keyed says whether the request carries the API key.
+func (s *Server) keyed(r *http.Request) bool {
+	if s.isKey(r.Header.Get("X-API-Key")) {
+		return true
+	}
+	scheme, credential, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.EqualFold(scheme, "Bearer") && s.isKey(strings.TrimSpace(credential))
+}
+
+// pageMade says whether a page in a browser made the request. Browsers send
+// Sec-Fetch-Site only to loopback and over TLS, so that without it what else
+// betrays a browser counts.
+func pageMade(r *http.Request) bool {
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" {
+		return site != "none"
+	}
+	return r.Header.Get("Origin") != "" || r.Header.Get("Referer") != "" || strings.HasPrefix(r.UserAgent(), "Mozilla/")
+}
+
+// typed says whether a person typed the address into a browser.
+func typed(r *http.Request) bool {
+	return r.Header.Get("Sec-Fetch-Site") == "none" && r.Header.Get("Sec-Fetch-Mode") == "navigate" &&
+		(r.Method == http.MethodGet || r.Method == http.MethodHead)
+}
+
+// onlyJSON refuses a body that is not JSON.
+func onlyJSON(r *http.Request) error {
+	if r.ContentLength == 0 {
+		return nil
+	}
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/json" && !strings.HasSuffix(kind, "+json") {
+		return bad(http.StatusUnsupportedMediaType, api.CodeNotJSON, "Not JSON", "the body must be JSON", "send Content-Type: application/json")
+	}
+	return nil
+}
+
+// scheme and remote believe a reverse proxy only if it is a trusted one.
+func (s *Server) scheme(r *http.Request) string {
+	if r.TLS != nil || s.fromTrusted(r) && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
+		return "https"
+	}
+	return "http"
+}
+
+func (s *Server) remote(r *http.Request) string {
+	peer, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	if !s.fromTrusted(r) {
+		return peer
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0; i-- {
+		addr, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		peer = addr.String()
+		if !s.trusts(addr) {
+			break
+		}
+	}
+	return peer
+}
+
+func (s *Server) fromTrusted(r *http.Request) bool {
+	if len(s.trusted) == 0 {
+		return false
+	}
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && s.trusts(peer.Addr())
+}
+
+func (s *Server) trusts(addr netip.Addr) bool {
+	for _, prefix := range s.trusted {
+		if prefix.Contains(addr.Unmap()) {
+			return true
+		}
+	}
+	return false
+}
+
+// base is scheme and host under which the client of r reaches this server.
+func (s *Server) base(r *http.Request) (scheme, host string) {
+	if url := s.o.Config.Server.PublicURL; url != "" {
+		scheme, host, _ = strings.Cut(url, "://")
+		return scheme, host
+	}
+	host = r.Host
+	if addr, err := netip.ParseAddr(hostOf(host)); err == nil && addr.IsUnspecified() {
+		host = "localhost" + portOf(host)
+	}
+	return s.scheme(r), host
+}
+
+// portOf is ":8080", or "" for a Host without a port.
+func portOf(host string) string {
+	if _, port, err := net.SplitHostPort(host); err == nil && port != "" {
+		return ":" + port
+	}
+	return ""
+}
+
+// asProblem is err as the problem that the client gets, its cause in the log.
+func (s *Server) asProblem(err error) *api.Problem {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return bad(http.StatusRequestEntityTooLarge, api.CodeTooLarge, "Too large", "the body is too large", "send less")
+	}
+	p := api.AsProblem(err)
+	if p.Code == api.CodeInternal {
+		s.log.Error("a request met an error", "error", err)
+	}
+	return p
+}

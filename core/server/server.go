@@ -1,0 +1,232 @@
+// Package server is the HTTP surface: routes, the guard that says who may ask,
+// the management API, and the hand-over of everything else to the daemons.
+//
+// It routes on the bytes of the request target. Previews need their token and
+// nothing else; /api, /daemon, /proxy and /sandboxes are for programs: pages
+// in a browser are refused there, since a preview's page may be hostile.
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/config"
+	"daemon-proxy/core/logging"
+	"daemon-proxy/core/preview"
+	"daemon-proxy/core/proxy"
+	"daemon-proxy/core/traffic"
+)
+
+// Upstream is how the daemon of a sandbox is reached.
+type Upstream struct {
+	Dial      func(ctx context.Context) (net.Conn, error)
+	Pool      string            // changes with the place that Dial leads to
+	Authority string            // the Host header for the daemon
+	Header    func(http.Header) // adds what the daemon wants to see
+	Loopback  bool              // the sandbox's localhost is this machine's
+}
+
+// Sandboxes is what the server needs of the sandboxes. Errors are *api.Problem.
+type Sandboxes interface {
+	Resolve(name string) (api.Ref, error)
+	List() []api.Sandbox
+	Get(ref api.Ref) (api.Sandbox, bool)
+	Inject(ctx context.Context, ref api.Ref, progress func(api.Injection)) error
+	StopDaemon(ctx context.Context, ref api.Ref) error
+	Ports(ctx context.Context, ref api.Ref) ([]api.Port, error)
+	Upstream(ref api.Ref) (Upstream, error)
+	Engine() api.EngineStatus
+}
+
+// Options configure New. All but Hostname are needed.
+type Options struct {
+	Config    config.Config // Daemon.Mode is "docker" or "host" by now
+	Version   string
+	Logger    *slog.Logger
+	Links     *preview.Links
+	Proxy     *proxy.Proxy
+	Traffic   *traffic.Log
+	Sandboxes Sandboxes
+	// Hostname is this machine's own name; requests may use it.
+	Hostname string
+}
+
+// Server answers all requests. Use New.
+type Server struct {
+	o       Options
+	log     *slog.Logger
+	hosts   map[string]bool // names that a Host may have
+	trusted []netip.Prefix
+	key     [sha256.Size]byte
+	loopID  string // in CDN-Loop of all that goes to a daemon
+	cross   http.CrossOriginProtection
+	started time.Time
+	http    *http.Server
+
+	mu      sync.Mutex
+	closing bool
+	streams map[*context.CancelCauseFunc]struct{} // WebSockets and event streams under way
+}
+
+// New makes the server; Serve runs it.
+func New(o Options) *Server {
+	s := &Server{
+		o: o, log: o.Logger, hosts: map[string]bool{"localhost": true}, started: time.Now(),
+		key: sha256.Sum256([]byte(o.Config.Security.APIKey)), loopID: "daemon-proxy-" + strings.ToLower(rand.Text()[:10]),
+		streams: map[*context.CancelCauseFunc]struct{}{},
+	}
+	for _, name := range append([]string{o.Hostname, hostOf(strings.TrimPrefix(strings.TrimPrefix(o.Config.Server.PublicURL, "https://"), "http://"))}, o.Config.Server.AllowedHosts...) {
+		if name != "" {
+			s.hosts[strings.ToLower(name)] = true
+		}
+	}
+	for _, text := range o.Config.Server.TrustedProxies {
+		if prefix, err := netip.ParsePrefix(text); err == nil {
+			s.trusted = append(s.trusted, prefix)
+		} else if addr, err := netip.ParseAddr(text); err == nil {
+			s.trusted = append(s.trusted, netip.PrefixFrom(addr, addr.BitLen()))
+		}
+	}
+	s.http = &http.Server{
+		Handler: s, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 20,
+		DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+	}
+	return s
+}
+
+// Serve answers on all listeners until Shutdown. It returns the first error
+// that is not http.ErrServerClosed.
+func (s *Server) Serve(listeners []net.Listener) error {
+	errs := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() { errs <- s.http.Serve(l) }()
+	}
+	var first error
+	for range listeners {
+		if err := <-errs; err != nil && err != http.ErrServerClosed && first == nil { //nolint:errorlint // Serve returns it bare
+			first = err
+		}
+	}
+	return first
+}
+
+// Shutdown ends event streams and WebSockets at once, waits for plain requests
+// until ctx ends, and then cuts what is left.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.closing = true
+	for cancel := range s.streams {
+		(*cancel)(proxy.ErrGoingAway)
+	}
+	s.mu.Unlock()
+	if err := s.http.Shutdown(ctx); err != nil {
+		return s.http.Close()
+	}
+	return nil
+}
+
+// stream registers a long-lived exchange; the result takes it out again.
+func (s *Server) stream(cancel *context.CancelCauseFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		(*cancel)(proxy.ErrGoingAway)
+	}
+	s.streams[cancel] = struct{}{}
+}
+
+func (s *Server) streamEnded(cancel *context.CancelCauseFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.streams, cancel)
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodConnect || !strings.HasPrefix(r.RequestURI, "/") {
+		s.refuse(w, r, bad(http.StatusBadRequest, api.CodeBadRequest, "Bad request", "only requests for a path are served", "send GET /path"))
+		return
+	}
+	if !s.knownHost(r.Host) {
+		token, ok := preview.SplitHost(r.Host, s.o.Config.Server.PreviewDomain)
+		if !ok {
+			s.refuse(w, r, bad(http.StatusMisdirectedRequest, api.CodeWrongHost, "Wrong host",
+				"this server is not "+logging.Printable(hostOf(r.Host)), "use localhost or an IP address, or add the name to server.allowed_hosts"))
+			return
+		}
+		s.servePreviewHost(w, r, token)
+		return
+	}
+	if s.looped(r) {
+		s.refuse(w, r, loopProblem())
+		return
+	}
+	route, err := preview.SplitPath(r.RequestURI)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	switch route.Kind {
+	case preview.KindPreview:
+		s.servePreview(w, r, route)
+	case preview.KindProxy, preview.KindSandboxProxy:
+		s.serveProxy(w, r, route)
+	default:
+		s.serveAPI(w, r)
+	}
+}
+
+// knownHost says whether a Host names this server: an address, or a name that
+// cannot be made to point here by a stranger's DNS.
+func (s *Server) knownHost(host string) bool {
+	name := hostOf(host)
+	if s.hosts[name] {
+		return true
+	}
+	_, err := netip.ParseAddr(name)
+	return err == nil
+}
+
+// hostOf is the name in a Host header: lower case, no port, brackets or final dot.
+func hostOf(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	} else {
+		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	}
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
+
+// looped says whether the request has been here before (RFC 8586).
+func (s *Server) looped(r *http.Request) bool {
+	for _, line := range r.Header["Cdn-Loop"] {
+		if strings.Contains(line, s.loopID) {
+			return true
+		}
+	}
+	return false
+}
+
+// isKey says whether a credential is the API key, in constant time.
+func (s *Server) isKey(credential string) bool {
+	sum := sha256.Sum256([]byte(credential))
+	return s.o.Config.Security.APIKey != "" && subtle.ConstantTimeCompare(sum[:], s.key[:]) == 1
+}
+
+func bad(status int, code, title, detail, hint string) *api.Problem {
+	return &api.Problem{Title: title, Status: status, Code: code, Detail: detail, Hint: hint}
+}
+
+func loopProblem() *api.Problem {
+	return bad(http.StatusLoopDetected, api.CodeLoop, "Loop", "the request came back to this server", "use the port of the service, not that of daemon-proxy")
+}

@@ -1,0 +1,280 @@
+// Package toolbox is the built-in daemon: an HTTP server inside a sandbox that
+// forwards to the ports there, for people who have no daytona binary. Its
+// answers have the shapes of the Daytona daemon's:
+//
+//	GET  /version              {"version":"…"}
+//	GET  /port                 {"ports":[…],"listeners":[{"port":…,"address":"…"}]}
+//	GET  /port/{port}/in-use   {"isInUse":true}
+//	GET  /work-dir             {"dir":"…"}
+//	GET  /user-home-dir        {"dir":"…"}
+//	ANY  /proxy/{port}/{path}  http://localhost:{port}/{path}, WebSockets too
+//	POST /shutdown             ends it
+//
+// Unlike that one it is no open door: all but /version wants a secret which
+// the daemon got in its environment, so that neither a neighbour on the
+// network nor a web page can use it.
+package toolbox
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"gopkg.in/natefinch/lumberjack.v2"
+
+	"daemon-proxy/core/proxy"
+)
+
+// SecretHeader carries the secret of a request; it is removed before forwarding.
+const SecretHeader = "X-Daemon-Proxy-Secret" //nolint:gosec // the name of a header, not a secret
+
+// SecretEnv is the environment variable in which the daemon gets the secret.
+const SecretEnv = "DAEMON_PROXY_SECRET" //nolint:gosec // the name of a variable, not a secret
+
+// ServerName is the Server header by which the built-in daemon is known.
+const ServerName = "daemon-proxy-toolbox"
+
+// Options configure New and Serve.
+type Options struct {
+	// Secret is what every request but GET /version must carry. Needed.
+	Secret string
+	// Version is what /version answers.
+	Version string
+	// WorkDir is what /work-dir answers; empty: the current directory.
+	WorkDir string
+	// Logger gets a line for what goes wrong; nil: none.
+	Logger *slog.Logger
+
+	// Addr is where Serve listens: ":2280".
+	Addr string
+	// LogFile gets Serve's log, at most 2 files of 1 MB; empty or not
+	// writable: standard output.
+	LogFile string
+}
+
+// Toolbox is the daemon's handler. Use New.
+type Toolbox struct {
+	options  Options
+	secret   [sha256.Size]byte
+	proxy    *proxy.Proxy
+	stopOnce sync.Once
+	stopped  chan struct{}
+}
+
+// New makes the handler; Close ends it. The error says that there is no secret.
+func New(options Options) (*Toolbox, error) {
+	if options.Secret == "" {
+		return nil, fmt.Errorf("the built-in daemon needs a secret in %s: it is started by daemon-proxy, not by hand", SecretEnv)
+	}
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
+	}
+	if options.WorkDir == "" {
+		dir, err := os.Getwd()
+		if err != nil {
+			return nil, fmt.Errorf("find the working directory: %w", err)
+		}
+		options.WorkDir = dir
+	}
+	return &Toolbox{options: options, secret: sha256.Sum256([]byte(options.Secret)), proxy: proxy.New(proxy.Options{}), stopped: make(chan struct{})}, nil
+}
+
+// Close drops the connections to services.
+func (t *Toolbox) Close() { t.proxy.Close() }
+
+// Stopped is closed by POST /shutdown.
+func (t *Toolbox) Stopped() <-chan struct{} { return t.stopped }
+
+// ServeHTTP answers one request. It routes on the bytes of the target, since
+// decoding them would lose what the service must get.
+func (t *Toolbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Server", ServerName)
+	path, _, _ := strings.Cut(r.RequestURI, "?")
+	if path == "/version" && r.Method == http.MethodGet {
+		answer(w, http.StatusOK, map[string]string{"version": t.options.Version})
+		return
+	}
+	if !t.knows(r) {
+		answer(w, http.StatusUnauthorized, map[string]string{"error": "this daemon serves only the daemon-proxy that started it"})
+		return
+	}
+	w.Header().Set("X-Request-Id", rand.Text())
+	if rest, ok := strings.CutPrefix(r.RequestURI, "/proxy/"); ok {
+		t.forward(w, r, rest)
+		return
+	}
+	switch r.Method + " " + path {
+	case "GET /port":
+		t.ports(w)
+	case "GET /work-dir":
+		answer(w, http.StatusOK, map[string]string{"dir": t.options.WorkDir})
+	case "GET /user-home-dir":
+		home, err := os.UserHomeDir()
+		if err != nil {
+			answer(w, http.StatusInternalServerError, map[string]string{"error": err.Error()})
+			return
+		}
+		answer(w, http.StatusOK, map[string]string{"dir": home})
+	case "POST /computeruse/start", "GET /computeruse/status", "GET /computeruse/process-status":
+		answer(w, http.StatusServiceUnavailable, map[string]string{
+			"message": "Computer-use functionality is not available",
+			"details": "the built-in daemon brings no desktop; start one in the container, with VNC on port 6080",
+		})
+	case "POST /shutdown":
+		answer(w, http.StatusOK, map[string]bool{"stopping": true})
+		t.stopOnce.Do(func() { close(t.stopped) })
+	default:
+		if port, ok := strings.CutPrefix(path, "/port/"); ok && r.Method == http.MethodGet {
+			if port, ok := strings.CutSuffix(port, "/in-use"); ok {
+				t.inUse(r.Context(), w, port)
+				return
+			}
+		}
+		http.Error(w, "404 page not found", http.StatusNotFound)
+	}
+}
+
+// knows says whether the request carries the secret, in constant time.
+func (t *Toolbox) knows(r *http.Request) bool {
+	given := r.Header[SecretHeader]
+	if len(given) != 1 {
+		return false
+	}
+	sum := sha256.Sum256([]byte(given[0]))
+	return subtle.ConstantTimeCompare(sum[:], t.secret[:]) == 1
+}
+
+func answer(w http.ResponseWriter, status int, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(value) // a client that is gone needs no answer
+}
+
+// forward serves /proxy/{port}/{path}; rest is what follows "/proxy/".
+func (t *Toolbox) forward(w http.ResponseWriter, r *http.Request, rest string) {
+	end := strings.IndexAny(rest, "/?")
+	if end < 0 {
+		end = len(rest)
+	}
+	port, err := strconv.ParseUint(rest[:end], 10, 16)
+	if err != nil || port == 0 || rest[0] == '0' || rest[0] == '+' {
+		answer(w, http.StatusBadRequest, map[string]string{"error": "the port must be a number from 1 to 65535"})
+		return
+	}
+	uri := rest[end:]
+	if !strings.HasPrefix(uri, "/") {
+		w.Header().Set("Location", "/proxy/"+rest[:end]+"/"+uri)
+		w.WriteHeader(http.StatusMovedPermanently)
+		return
+	}
+	number := strconv.FormatUint(port, 10)
+	result, err := t.proxy.Forward(w, r, proxy.Target{
+		Dial:          func(ctx context.Context) (net.Conn, error) { return dialLocal(ctx, number) },
+		Pool:          number,
+		Authority:     "localhost:" + number,
+		RequestURI:    uri,
+		KeepForwarded: true,
+		Header:        func(h http.Header) { delete(h, SecretHeader) },
+		Response:      func(int, http.Header) { w.Header().Del("Server") },
+	})
+	switch {
+	case err != nil:
+		// An empty 502 is how this daemon says that nothing listens there.
+		t.options.Logger.Debug("not forwarded", "port", port, "error", err)
+		w.Header().Set("Content-Length", "0")
+		w.WriteHeader(http.StatusBadGateway)
+	case result.Cut:
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// dialLocal connects to a port of this sandbox. A service may listen on one of
+// the two addresses of localhost only.
+func dialLocal(ctx context.Context, port string) (net.Conn, error) {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "tcp4", "127.0.0.1:"+port)
+	if err == nil {
+		return c, nil
+	}
+	c, err6 := d.DialContext(ctx, "tcp6", "[::1]:"+port)
+	if err6 != nil {
+		return nil, errors.Join(err, err6)
+	}
+	return c, nil
+}
+
+// Serve runs the daemon until ctx ends or POST /shutdown comes.
+func Serve(ctx context.Context, options Options) error {
+	out := io.Writer(os.Stdout)
+	if options.LogFile != "" {
+		if f, err := os.OpenFile(options.LogFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600); err == nil {
+			_ = f.Close() // only to see whether it can be written
+			log := &lumberjack.Logger{Filename: options.LogFile, MaxSize: 1, MaxBackups: 1}
+			defer func() { _ = log.Close() }()
+			out = log
+		}
+	}
+	options.Logger = slog.New(slog.NewTextHandler(out, nil))
+	t, err := New(options)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "tcp", options.Addr)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	options.Logger.Info("Starting toolbox server on port "+portOf(listener), "version", options.Version)
+	return t.serve(ctx, listener)
+}
+
+func portOf(listener net.Listener) string {
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		return listener.Addr().String()
+	}
+	return port
+}
+
+// serve answers on listener until ctx ends or it is told to stop; what is
+// under way then gets 5 s.
+func (t *Toolbox) serve(ctx context.Context, listener net.Listener) error {
+	server := &http.Server{
+		Handler: t, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 20,
+		DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(t.options.Logger.Handler(), slog.LevelWarn),
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	server.BaseContext = func(net.Listener) context.Context { return ctx }
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	case <-t.stopped:
+	}
+	grace, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer done()
+	err := server.Shutdown(grace)
+	cancel() // ends upgraded connections
+	if err != nil {
+		err = server.Close()
+	}
+	<-ended
+	return err
+}

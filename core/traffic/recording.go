@@ -1,0 +1,203 @@
+package traffic
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"daemon-proxy/core/api"
+)
+
+// Recording is one exchange as it happens.
+type Recording struct {
+	log *Log
+
+	held    int         // captured bytes; guarded by log.mu
+	dropped atomic.Bool // the bodies were given up
+
+	bytesIn, bytesOut atomic.Int64
+
+	mu             sync.Mutex
+	exchange       api.Exchange
+	requestHeader  http.Header
+	responseHeader http.Header
+	request, reply body
+}
+
+// body is the captured beginning of one.
+type body struct {
+	data []byte
+	full atomic.Bool // no more is captured
+}
+
+func (r *Recording) id() uint64 { return r.exchange.ID } // never changes
+
+// ID is the exchange's number.
+func (r *Recording) ID() uint64 { return r.id() }
+
+// Request keeps the request's header, which must not change afterwards.
+func (r *Recording) Request(h http.Header) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.requestHeader = h
+}
+
+// Head records the answer's head; h must not change afterwards.
+func (r *Recording) Head(status int, protocol string, h http.Header) {
+	r.mu.Lock()
+	r.exchange.Status, r.exchange.Protocol = status, protocol
+	r.exchange.FirstByte = r.log.options.Now().Sub(r.exchange.Start)
+	r.responseHeader = h
+	x := r.exchange
+	r.mu.Unlock()
+	if protocol != "http" {
+		r.log.changed(x) // a long exchange is shown while it lives
+	}
+}
+
+// RequestBody and ResponseBody are taps: each piece that passes is counted and
+// its beginning captured. Once BodyLimit is reached they only count.
+func (r *Recording) RequestBody(p []byte) {
+	r.bytesIn.Add(int64(len(p)))
+	r.capture(&r.request, p)
+}
+
+// ResponseBody is RequestBody for the other direction.
+func (r *Recording) ResponseBody(p []byte) {
+	r.bytesOut.Add(int64(len(p)))
+	r.capture(&r.reply, p)
+}
+
+func (r *Recording) capture(b *body, p []byte) {
+	if !r.log.options.Bodies || b.full.Load() || r.dropped.Load() || len(p) == 0 {
+		return
+	}
+	n := min(len(p), BodyLimit-len(b.data))
+	if !r.log.reserve(r, n) {
+		b.full.Store(true)
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b.data = append(b.data, p[:n]...)
+	if len(b.data) >= BodyLimit {
+		b.full.Store(true)
+	}
+}
+
+// Note adds a remark for people.
+func (r *Recording) Note(note string) {
+	if note == "" {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.exchange.Note != "" {
+		note = r.exchange.Note + "; " + note
+	}
+	r.exchange.Note = note
+}
+
+// End is the outcome of an exchange.
+type End struct {
+	Status            int
+	Protocol          string
+	Wait, FirstByte   time.Duration
+	BytesIn, BytesOut int64
+	Code              string // of the problem that the program answered with
+}
+
+// End closes the recording and returns the exchange as it is kept.
+func (r *Recording) End(end End) api.Exchange {
+	r.mu.Lock()
+	x := &r.exchange
+	x.Status, x.Code, x.Live = end.Status, end.Code, false
+	if end.Protocol != "" {
+		x.Protocol = end.Protocol
+	}
+	x.Wait, x.FirstByte = end.Wait, end.FirstByte
+	x.Duration = r.log.options.Now().Sub(x.Start)
+	r.bytesIn.Store(end.BytesIn)
+	r.bytesOut.Store(end.BytesOut)
+	x.BytesIn, x.BytesOut = end.BytesIn, end.BytesOut
+	done := *x
+	r.mu.Unlock()
+	r.log.end(r, done)
+	return done
+}
+
+// snapshot is the exchange as it is now; a live one counts up.
+func (r *Recording) snapshot() api.Exchange {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	x := r.exchange
+	if x.Live {
+		x.BytesIn, x.BytesOut = r.bytesIn.Load(), r.bytesOut.Load()
+		x.Duration = r.log.options.Now().Sub(x.Start)
+	}
+	return x
+}
+
+func (r *Recording) detail() Detail {
+	d := Detail{Exchange: r.snapshot()}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d.RequestHeader, d.ResponseHeader = masked(r.requestHeader), masked(r.responseHeader)
+	if r.dropped.Load() {
+		r.request.data, r.reply.data = nil, nil
+		return d
+	}
+	d.RequestBody, d.ResponseBody = slices.Clone(r.request.data), slices.Clone(r.reply.data)
+	return d
+}
+
+// mask stands for a secret.
+const mask = "••••"
+
+// masked is a copy of h that may be shown.
+func masked(h http.Header) http.Header {
+	shown := h.Clone()
+	for name, values := range shown {
+		switch http.CanonicalHeaderKey(name) {
+		case "Authorization", "Proxy-Authorization":
+			for i, v := range values {
+				scheme, _, found := strings.Cut(v, " ")
+				if values[i] = mask; found {
+					values[i] = scheme + " " + mask
+				}
+			}
+		case "Cookie":
+			for i, v := range values {
+				values[i] = maskPairs(v, len(v))
+			}
+		case "Set-Cookie":
+			for i, v := range values {
+				values[i] = maskPairs(v, 1)
+			}
+		case "X-Api-Key", "X-Daemon-Proxy-Secret", "X-Daytona-Preview-Token":
+			for i := range values {
+				values[i] = mask
+			}
+		}
+	}
+	return shown
+}
+
+// maskPairs masks the values of the first n "name=value" pairs of a cookie header.
+func maskPairs(header string, n int) string {
+	pairs := strings.Split(header, ";")
+	for i, pair := range pairs {
+		if i >= n {
+			break
+		}
+		if name, _, found := strings.Cut(pair, "="); found {
+			pairs[i] = name + "=" + mask
+		} else {
+			pairs[i] = mask
+		}
+	}
+	return strings.Join(pairs, ";")
+}
