@@ -221,7 +221,7 @@ func container(t *testing.T, options enginetest.RunOptions, more map[string]engi
 	for path, file := range more {
 		files[path] = file
 	}
-	image := enginetest.Import(t, files, []string{`CMD ["/service"]`, "ENV PATH=/bin"}, "")
+	image := enginetest.Import(t, files, []string{`CMD ["/service"]`, "ENV PATH=/bin"})
 	options.Name = enginetest.Name(t)
 	return options.Name, enginetest.Run(t, image, options)
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"sync"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -28,24 +27,40 @@ type PathStat struct {
 // not. Folders on the way to an entry are made; dir itself must exist, else
 // the error is fs.ErrNotExist. Owners are as the tar says.
 //
-// The stream is passed on in pieces. When ctx ends, no further Read of it
-// begins, but one that is under way may return after CopyIn does; and a file
+// The stream is passed on in pieces. When ctx ends, CopyIn does: no further
+// Read of it begins, but one that is under way may return later; and a file
 // that was half sent stays half written in the container.
 func (e *Engine) CopyIn(ctx context.Context, id, dir string, tar io.Reader) error {
 	if err := e.begin(ctx, id); err != nil {
 		return err
 	}
-	body := &endableReader{r: tar}
+	// The client waits for a Read that is under way, so it reads from a pipe that
+	// can be broken, not from the source.
+	body, pump := io.Pipe()
+	defer context.AfterFunc(ctx, func() { body.CloseWithError(ctx.Err()) })()
+	source := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(pump, tar)
+		source <- err
+		pump.CloseWithError(err)
+	}()
 	err := e.cli.CopyToContainer(ctx, id, dir, body, container.CopyToContainerOptions{})
-	source := body.end()
-	if ctx.Err() != nil {
-		source = ctx.Err()
+	body.CloseWithError(errStopped)
+	if ctx.Err() != nil && err != nil {
+		return fmt.Errorf("copy into %s: %w", id, ctx.Err())
 	}
-	if err != nil && source != nil {
-		return fmt.Errorf("copy into %s: %w", id, source) // not the engine's fault
+	select {
+	case broken := <-source:
+		if err != nil && broken != nil && !errors.Is(broken, errStopped) {
+			return fmt.Errorf("copy into %s: %w", id, broken) // not the engine's fault
+		}
+	default: // the engine gave up before the source ended
 	}
 	return e.failPath(ctx, "copy into", id, dir, err)
 }
+
+// errStopped breaks the pipe of a copy that the engine ended.
+var errStopped = errors.New("the engine stopped reading")
 
 // Stat describes one path. errors.Is(err, fs.ErrNotExist) if there is none.
 func (e *Engine) Stat(ctx context.Context, id, path string) (PathStat, error) {
@@ -98,38 +113,4 @@ func (e *Engine) failPath(ctx context.Context, op, id, path string, err error) e
 		}
 	}
 	return e.fail(op, id, err)
-}
-
-// endableReader stops reading from r once end was called, and keeps its error.
-type endableReader struct {
-	r io.Reader
-
-	mu    sync.Mutex
-	err   error // r's own, other than io.EOF
-	ended bool
-}
-
-// Read is of io.Reader.
-func (b *endableReader) Read(p []byte) (int, error) {
-	b.mu.Lock()
-	ended := b.ended
-	b.mu.Unlock()
-	if ended {
-		return 0, fs.ErrClosed
-	}
-	n, err := b.r.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		b.mu.Lock()
-		b.err = err
-		b.mu.Unlock()
-	}
-	return n, err
-}
-
-// end lets no further Read begin and is the error that r gave, if any.
-func (b *endableReader) end() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.ended = true
-	return b.err
 }

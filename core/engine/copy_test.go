@@ -161,7 +161,6 @@ func TestCopyInEndsThoughItsSourceHangs(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	hang := make(chan struct{})
-	t.Cleanup(func() { close(hang) })
 	source := stream(t, 1<<20, func(done int64) error {
 		if done > 0 {
 			cancel()
@@ -169,6 +168,7 @@ func TestCopyInEndsThoughItsSourceHangs(t *testing.T) {
 		}
 		return nil
 	})
+	t.Cleanup(func() { close(hang) }) // before stream waits for its end
 	require.ErrorIs(t, e.CopyIn(ctx, id, "/tmp", source), context.Canceled)
 }
 

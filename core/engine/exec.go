@@ -80,8 +80,8 @@ func (e *Engine) Start(ctx context.Context, id string, spec ExecSpec) (*Process,
 	return p, nil
 }
 
-// Output is standard output and error together, in order. It ends with io.EOF
-// when every process that holds it has ended, and fails after Close.
+// Output is standard output and error together, each in its own order. It ends
+// with io.EOF when every process that holds it has ended, and fails after Close.
 func (p *Process) Output() io.Reader { return p.output }
 
 // Close hangs up. The process goes on; its further output is lost.

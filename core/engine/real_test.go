@@ -142,7 +142,8 @@ func TestStatesOfAContainerAreTheEngines(t *testing.T) {
 		require.NotEmpty(t, api.AsProblem(err).Hint)
 		return api.AsProblem(err).Code
 	}
-	id := enginetest.Run(t, image, enginetest.RunOptions{CreateOnly: true})
+	// A first process without a handler takes no SIGTERM: only SIGKILL ends it.
+	id := enginetest.Run(t, image, enginetest.RunOptions{CreateOnly: true, Cmd: []string{"/bin/sleep", "3600"}})
 	require.Equal(t, api.ContainerCreated, state(id))
 	require.Equal(t, api.CodeSandboxStopped, problem(id))
 	require.NoError(t, e.StartContainer(t.Context(), id))
@@ -235,7 +236,7 @@ func TestPlatformIsAssumedWhenTheImageIsGone(t *testing.T) {
 	t.Parallel()
 	e := enginetest.Require(t)
 	files := enginetest.BusyboxFiles(t)
-	foreign := enginetest.Import(t, files, []string{`CMD ["/bin/sleep", "3600"]`}, "linux/s390x")
+	foreign := enginetest.Foreign(t, files, "s390x")
 	id := enginetest.Run(t, foreign, enginetest.RunOptions{CreateOnly: true})
 	c, err := e.Inspect(t.Context(), id)
 	require.NoError(t, err)

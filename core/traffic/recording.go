@@ -75,13 +75,13 @@ func (r *Recording) capture(b *body, p []byte) {
 	if !r.log.options.Bodies || b.full.Load() || r.dropped.Load() || len(p) == 0 {
 		return
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	n := min(len(p), BodyLimit-len(b.data))
 	if !r.log.reserve(r, n) {
 		b.full.Store(true)
 		return
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	b.data = append(b.data, p[:n]...)
 	if len(b.data) >= BodyLimit {
 		b.full.Store(true)

@@ -3,6 +3,8 @@ package enginetest
 import (
 	"archive/tar"
 	"bytes"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/client"
 	"github.com/stretchr/testify/require"
 )
 
@@ -27,9 +30,8 @@ type File struct {
 }
 
 // Import makes an image of files (absolute path → content) and returns its
-// name. Changes are lines of a Dockerfile: `CMD ["/app"]`. An empty platform
-// is the engine's own.
-func Import(t testing.TB, files map[string]File, changes []string, platform string) string {
+// name. Changes are lines of a Dockerfile: `CMD ["/app"]`.
+func Import(t testing.TB, files map[string]File, changes []string) string {
 	t.Helper()
 	cli := docker(t)
 	ctx, cancel := call(t)
@@ -43,20 +45,54 @@ func Import(t testing.TB, files map[string]File, changes []string, platform stri
 	}()
 	name := Name(t)
 	body, err := cli.ImageImport(ctx, image.ImportSource{Source: reader, SourceName: "-"}, name, image.ImportOptions{
-		Changes: append([]string{"LABEL " + Label + "=1"}, changes...), Platform: platform,
+		Changes: append([]string{"LABEL " + Label + "=1"}, changes...),
 	})
 	_ = reader.Close() // ends pack where the engine did not read all
 	require.NoError(t, errors.Join(err, <-packed), "import %s", name)
+	removeAtEnd(t, cli, name)
+	answer, err := io.ReadAll(body)
+	require.NoError(t, errors.Join(err, body.Close()))
+	require.NotContains(t, string(answer), `"error"`, "import %s", name)
+	return name
+}
+
+// Foreign makes an image of files for another architecture and returns its
+// name. It is loaded, since engines before 23 import for their own only.
+func Foreign(t testing.TB, files map[string]File, architecture string) string {
+	t.Helper()
+	cli := docker(t)
+	ctx, cancel := call(t)
+	defer cancel()
+	name := Name(t)
+	var layer, archive bytes.Buffer
+	require.NoError(t, pack(&layer, files))
+	config, err := json.Marshal(map[string]any{
+		"os": "linux", "architecture": architecture,
+		"config": map[string]any{"Cmd": []string{"/bin/sh"}, "Labels": map[string]string{Label: "1"}},
+		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{fmt.Sprintf("sha256:%x", sha256.Sum256(layer.Bytes()))}},
+	})
+	require.NoError(t, err)
+	require.NoError(t, pack(&archive, map[string]File{
+		"manifest.json": {Data: fmt.Appendf(nil, `[{"Config":"config.json","RepoTags":[%q],"Layers":["layer.tar"]}]`, name+":latest"), Mode: 0o644},
+		"config.json":   {Data: config, Mode: 0o644},
+		"layer.tar":     {Data: layer.Bytes(), Mode: 0o644},
+	}))
+	answer, err := cli.ImageLoad(ctx, &archive)
+	require.NoError(t, err, "load %s", name)
+	removeAtEnd(t, cli, name)
+	said, err := io.ReadAll(answer.Body)
+	require.NoError(t, errors.Join(err, answer.Body.Close()))
+	require.NotContains(t, string(said), `"error"`, "load %s", name)
+	return name
+}
+
+func removeAtEnd(t testing.TB, cli *client.Client, name string) {
 	t.Cleanup(func() {
 		ctx, cancel := call(t)
 		defer cancel()
 		_, err := cli.ImageRemove(ctx, name, image.RemoveOptions{Force: true})
 		require.NoError(t, ignoreMissing(err), "remove image %s", name)
 	})
-	answer, err := io.ReadAll(body)
-	require.NoError(t, errors.Join(err, body.Close()))
-	require.NotContains(t, string(answer), `"error"`, "import %s", name)
-	return name
 }
 
 // RemoveImage removes an image at once, also from under a container.
@@ -129,7 +165,7 @@ const busybox = "/bin/busybox"
 // or fails where CI=true.
 func Busybox(t testing.TB) string {
 	t.Helper()
-	return Import(t, BusyboxFiles(t), []string{`CMD ["/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"]`, "ENV PATH=/bin"}, "")
+	return Import(t, BusyboxFiles(t), []string{`CMD ["/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"]`, "ENV PATH=/bin"})
 }
 
 // BusyboxFiles are the files of the image Busybox, for images that add to it.
