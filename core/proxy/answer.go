@@ -43,6 +43,7 @@ func (x *exchange) answer(resp *http.Response) error {
 			x.result.Err = x.failure
 		}
 		x.mu.Unlock()
+		x.reset()
 	}
 	return nil
 }
@@ -63,6 +64,23 @@ func (x *exchange) inspect(resp *http.Response, body *answerBody) error {
 		return badUpstream(err)
 	}
 	return nil
+}
+
+// reset breaks the client's connection where its end would mean the end of the
+// body: an answer of unknown length to HTTP/1.0. Only a reset tells such a
+// client that something is missing.
+func (x *exchange) reset() {
+	if _, known := x.w.Header()["Content-Length"]; known || x.r.ProtoAtLeast(1, 1) {
+		return
+	}
+	c, _, err := x.rc.Hijack()
+	if err != nil {
+		return
+	}
+	if tcp, ok := c.(interface{ SetLinger(sec int) error }); ok {
+		_ = tcp.SetLinger(0) // Close then sends RST
+	}
+	c.Close()
 }
 
 func (x *exchange) writeHead(resp *http.Response) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -232,28 +233,30 @@ func (x *exchange) relayInterim(resp *http.Response) {
 	if !x.r.ProtoAtLeast(1, 1) {
 		return
 	}
-	h := make(http.Header, len(resp.Header))
-	incoming(h, resp.Header)
-	if x.t.Response != nil {
-		x.t.Response(resp.StatusCode, h)
-	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.failure != nil {
 		return
 	}
+	h := make(http.Header, len(resp.Header))
+	incoming(h, resp.Header)
+	if x.t.Response != nil {
+		x.t.Response(resp.StatusCode, h)
+	}
+	x.sendInterim(resp.StatusCode, h)
+}
+
+// sendInterim sends an interim answer with h as its header. The caller holds
+// x.mu: the upload's goroutine may want to send a 100 at the same time.
+func (x *exchange) sendInterim(status int, h http.Header) {
 	// WriteHeader sends the whole map, so it holds these only for that long.
 	all := x.w.Header()
-	before := all.Clone()
+	before := maps.Clone(all)
 	clear(all)
-	for name, values := range h {
-		all[name] = values
-	}
-	x.w.WriteHeader(resp.StatusCode)
+	maps.Copy(all, h)
+	x.w.WriteHeader(status)
 	clear(all)
-	for name, values := range before {
-		all[name] = values
-	}
+	maps.Copy(all, before)
 }
 
 // sendContinue tells the client to send its body, once, unless the final
@@ -265,7 +268,7 @@ func (x *exchange) sendContinue() {
 		return
 	}
 	x.continued = true
-	x.w.WriteHeader(http.StatusContinue)
+	x.sendInterim(http.StatusContinue, nil)
 	close(x.upload.proceed)
 }
 

@@ -77,7 +77,7 @@ func TestP1StatusesWithoutBody(t *testing.T) {
 	}
 }
 
-func TestP2P3TargetPassesByteForByte(t *testing.T) {
+func TestP2AndP3TargetPassesByteForByte(t *testing.T) {
 	t.Parallel()
 	heads := make(chan string, 1)
 	up := newRaw(t, func(_ int, c *wire) {

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -387,6 +388,7 @@ func TestP6UpstreamCutMidBodyCutsTheClient(t *testing.T) {
 		"before trailers": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n0\r\n",
 		"in trailers":     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n0\r\nX-A: b\r\n",
 		"garbage":         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npartgarbage",
+		"long chunk line": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n1;" + strings.Repeat("a", 9<<10) + "\r\nx\r\n0\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -406,6 +408,56 @@ func TestP6UpstreamCutMidBodyCutsTheClient(t *testing.T) {
 			require.EqualValues(t, 4, o.BytesOut)
 		})
 	}
+}
+
+// To a client of HTTP/1.0, the end of a connection is the end of a body of
+// unknown length: only a reset says that something is missing.
+func TestP6UpstreamCutMidBodyResetsHTTP10(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]string{
+		"chunked": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n",
+		"to EOF":  "HTTP/1.1 200 OK\r\n\r\npart",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cut := make(chan struct{})
+			up := newRaw(t, func(_ int, c *wire) {
+				c.mustHead()
+				c.send(answer)
+				<-cut
+				_ = c.SetLinger(0)
+			})
+			f := newFront(t, up.addr)
+			c := f.dial(t)
+			c.send("GET / HTTP/1.0\r\nHost: x\r\n\r\n")
+			require.Equal(t, "HTTP/1.0 200 OK", firstLine(c.mustHead()))
+			require.Equal(t, "part", c.read(4))
+			close(cut)
+			_, err := c.rest()
+			require.ErrorIs(t, err, syscall.ECONNRESET)
+			require.True(t, f.result(t).Cut)
+		})
+	}
+}
+
+func TestP6ResetOfABodyWithoutLengthCutsTheClient(t *testing.T) {
+	t.Parallel()
+	cut := make(chan struct{})
+	up := newRaw(t, func(_ int, c *wire) {
+		c.mustHead()
+		c.send("HTTP/1.1 200 OK\r\n\r\npart")
+		<-cut
+		_ = c.SetLinger(0)
+	})
+	f := newFront(t, up.addr)
+	c := f.dial(t)
+	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	c.mustHead()
+	require.Equal(t, "4\r\npart\r\n", c.read(9))
+	close(cut)
+	rest, _ := c.rest()
+	require.Empty(t, rest, "no last chunk")
+	require.True(t, f.result(t).Cut)
 }
 
 func TestP6LongBodiesArriveWhole(t *testing.T) {
@@ -442,7 +494,7 @@ func TestP6LongBodiesArriveWhole(t *testing.T) {
 	}
 }
 
-func TestP6TapSeesTheBeginningOfTheRequestBody(t *testing.T) {
+func TestS8TapsSeeTheFirst64KiBOnly(t *testing.T) {
 	t.Parallel()
 	want := pattern(300 << 10)
 	up := newService(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })

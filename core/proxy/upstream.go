@@ -37,6 +37,8 @@ type source struct {
 	limit int64
 	// answered is set by the first byte that arrives in an exchange.
 	answered bool
+	// failed is why nothing more can be read; nil as long as something may.
+	failed error
 	// pause is called before each read that may have to wait, if not nil: the
 	// moment to send on what has been held back.
 	pause func()
@@ -48,6 +50,7 @@ func (s *source) Read(p []byte) (int, error) {
 	}
 	if s.limit >= 0 && int64(len(p)) > s.limit {
 		if s.limit == 0 {
+			s.failed = errHeadTooLarge
 			return 0, errHeadTooLarge
 		}
 		p = p[:s.limit]
@@ -58,6 +61,9 @@ func (s *source) Read(p []byte) (int, error) {
 		if s.limit >= 0 {
 			s.limit -= int64(n)
 		}
+	}
+	if err != nil {
+		s.failed = err
 	}
 	return n, err
 }
@@ -88,6 +94,9 @@ func (p *Proxy) connect(ctx context.Context, t *Target, fresh, repeatable bool) 
 // readHead reads the next head of an answer to a request of that method.
 func (u *upstream) readHead(r *http.Request) (*http.Response, error) {
 	resp, err := http.ReadResponse(u.br, r)
+	if u.src.failed != nil && err != nil {
+		return nil, cutShort(u.src.failed) // what there is of a line may look malformed
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -181,6 +181,7 @@ func (t *Toolbox) forward(w http.ResponseWriter, r *http.Request, rest string) {
 		return
 	}
 	number := strconv.FormatUint(port, 10)
+	w.Header().Del("Server") // the service's own counts, if it says one
 	result, err := t.proxy.Forward(w, r, proxy.Target{
 		Dial:          func(ctx context.Context) (net.Conn, error) { return dialLocal(ctx, number) },
 		Pool:          number,
@@ -188,12 +189,12 @@ func (t *Toolbox) forward(w http.ResponseWriter, r *http.Request, rest string) {
 		RequestURI:    uri,
 		KeepForwarded: true,
 		Header:        func(h http.Header) { delete(h, SecretHeader) },
-		Response:      func(int, http.Header) { w.Header().Del("Server") },
 	})
 	switch {
 	case err != nil:
 		// An empty 502 is how this daemon says that nothing listens there.
 		t.options.Logger.Debug("not forwarded", "port", port, "error", err)
+		w.Header().Set("Server", ServerName)
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(http.StatusBadGateway)
 	case result.Cut:

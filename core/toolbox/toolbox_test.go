@@ -154,6 +154,20 @@ func TestPathBytesAndHostReachTheService(t *testing.T) {
 	}
 }
 
+func TestTheServicesServerHeaderPasses(t *testing.T) {
+	t.Parallel()
+	url := start(t)
+	for _, want := range [][]string{nil, {"nginx"}} {
+		port := service(t, "127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if want != nil {
+				w.Header()["Server"] = want
+			}
+		}))
+		response, _ := ask(t, "GET", url+"/proxy/"+port+"/", secret)
+		require.Equal(t, want, response.Header["Server"], "as the service said it, and none of the daemon's")
+	}
+}
+
 func TestAServiceOnTheOtherLocalhost(t *testing.T) {
 	t.Parallel()
 	url := start(t)
