@@ -4,20 +4,12 @@ import (
 	"math/bits"
 	"sync"
 	"time"
+
+	"daemon-proxy/core/api"
 )
 
 // window is what Rates looks back on, in seconds.
 const window = 60
-
-// Rates sums up the last minute.
-type Rates struct {
-	// PerSecond is exchanges ended per second over the last 10 seconds.
-	PerSecond float64
-	// P50 and P99 are durations within 7 % of the true ones; 0 without exchanges.
-	P50, P99 time.Duration
-	// Spark is exchanges ended in each of the last 60 seconds, oldest first.
-	Spark [window]int
-}
 
 // rates counts ended exchanges by second and by duration.
 type rates struct {
@@ -58,8 +50,8 @@ func (r *rates) add(at time.Time, d time.Duration) {
 	s.buckets[bucket(d)]++
 }
 
-func (r *rates) at(now time.Time) Rates {
-	var out Rates
+func (r *rates) at(now time.Time) api.Rates {
+	var out api.Rates
 	var total [8 * 48]uint64
 	var sum uint64
 	r.mu.Lock()

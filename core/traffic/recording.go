@@ -141,8 +141,8 @@ func (r *Recording) snapshot() api.Exchange {
 	return x
 }
 
-func (r *Recording) detail() Detail {
-	d := Detail{Exchange: r.snapshot()}
+func (r *Recording) detail() api.ExchangeDetail {
+	d := api.ExchangeDetail{Exchange: r.snapshot()}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	d.RequestHeader, d.ResponseHeader = masked(r.requestHeader), masked(r.responseHeader)

@@ -125,22 +125,11 @@ func (l *Log) Last(n int) []api.Exchange {
 	return exchanges
 }
 
-// Detail is an exchange with what was captured of it, secrets masked.
-type Detail struct {
-	api.Exchange
-	RequestHeader  http.Header
-	ResponseHeader http.Header
-	// RequestBody and ResponseBody are at most BodyLimit bytes; nil if they were
-	// empty, not captured or given up for later ones.
-	RequestBody  []byte
-	ResponseBody []byte
-}
-
 // Get is the exchange of that id, false if the log does not hold it any more.
-func (l *Log) Get(id uint64) (Detail, bool) {
+func (l *Log) Get(id uint64) (api.ExchangeDetail, bool) {
 	r := l.find(id)
 	if r == nil {
-		return Detail{}, false
+		return api.ExchangeDetail{}, false
 	}
 	return r.detail(), true
 }
@@ -216,4 +205,4 @@ func (l *Log) queue(r *Recording) {
 }
 
 // Rates sums up the last minute.
-func (l *Log) Rates() Rates { return l.rates.at(l.options.Now()) }
+func (l *Log) Rates() api.Rates { return l.rates.at(l.options.Now()) }

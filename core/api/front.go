@@ -1,0 +1,107 @@
+package api
+
+import (
+	"net/http"
+	"time"
+)
+
+// Status is what a front shows of the core itself.
+type Status struct {
+	Version string `json:"version"`
+	// URL is how this machine reaches the core: "http://localhost:8080".
+	URL string `json:"url"`
+	// Mode is "docker" or "host"; "auto" until the engine has answered or was given up.
+	Mode string `json:"mode"`
+	// Exposed says that others than this machine may use the API without a key.
+	Exposed bool `json:"exposed,omitempty"`
+	// HostLinks says that the host form of links works on this machine.
+	HostLinks  bool   `json:"host_links"`
+	ConfigFile string `json:"config_file,omitempty"`
+	LogFile    string `json:"log_file,omitempty"`
+	// StopOnExit says that the daemons which the core started end with it.
+	StopOnExit bool `json:"stop_on_exit,omitempty"`
+}
+
+// LinkRequest is what POST /api/preview/create takes.
+type LinkRequest struct {
+	Port int `json:"port"`
+	// Sandbox is empty for the default one.
+	Sandbox string `json:"sandbox,omitempty"`
+	Label   string `json:"label,omitempty"`
+	// TTLSeconds is the time to live; 0 means until revoked, nil the configured default.
+	TTLSeconds      *int64 `json:"ttl_seconds,omitempty"`
+	AllowDaemonPort bool   `json:"allow_daemon_port,omitempty"`
+}
+
+// PortCard is a listening port with what answers there.
+type PortCard struct {
+	Port
+	// Service is "http", "https", "vnc" (a VNC page over HTTP), "rfb" (raw VNC),
+	// "daemon", "other" (not HTTP) or "unknown" (it did not answer in time).
+	Service string `json:"service"`
+	// Name is the page's title, else the Server header, else empty: "Vite + React".
+	Name string `json:"name,omitempty"`
+	// Remarks are words such as "websocket", "login".
+	Remarks []string `json:"remarks,omitempty"`
+	// Warning says why it may not work as it is; empty: it should.
+	Warning string `json:"warning,omitempty"`
+	// Label and Path come from devcontainer metadata, where the container has it.
+	Label string `json:"label,omitempty"`
+	Path  string `json:"path,omitempty"`
+}
+
+// Rates sums up the exchanges of the last minute.
+type Rates struct {
+	// PerSecond is exchanges ended per second over the last 10 seconds.
+	PerSecond float64 `json:"per_second"`
+	// P50 and P99 are durations within 7 % of the true ones; 0 without exchanges.
+	P50 time.Duration `json:"p50_ns"`
+	P99 time.Duration `json:"p99_ns"`
+	// Spark is exchanges ended in each of the last 60 seconds, oldest first.
+	Spark [60]int `json:"spark"`
+}
+
+// ExchangeDetail is an exchange with what was captured of it, secrets masked.
+type ExchangeDetail struct {
+	Exchange
+	RequestHeader  http.Header `json:"request_header"`
+	ResponseHeader http.Header `json:"response_header"`
+	// RequestBody and ResponseBody are at most 64 KiB; nil if they were empty,
+	// not captured or given up for later ones.
+	RequestBody  []byte `json:"request_body,omitempty"`
+	ResponseBody []byte `json:"response_body,omitempty"`
+	// Frames are the last 200 of a WebSocket, oldest first.
+	Frames []Frame `json:"frames,omitempty"`
+}
+
+// Frame is one WebSocket frame that passed.
+type Frame struct {
+	Time time.Time `json:"time"`
+	// FromClient is its direction.
+	FromClient bool `json:"from_client"`
+	// Opcode is that of RFC 6455 §5.2: 1 text, 2 binary, 8 close, 9 ping, 10 pong, 0 continuation.
+	Opcode int   `json:"opcode"`
+	Size   int64 `json:"size"`
+	// Data is its first KiB, unmasked.
+	Data []byte `json:"data,omitempty"`
+}
+
+// EngineChoice is one docker context that can be switched to.
+type EngineChoice struct {
+	Name     string `json:"name"`
+	Endpoint string `json:"endpoint"`
+	Current  bool   `json:"current,omitempty"`
+}
+
+// Share is a second listener on the LAN that serves one link in path mode.
+type Share struct {
+	URL     string    `json:"url"` // what the QR code says
+	Expires time.Time `json:"expires_at"`
+}
+
+// Sources of logs that a front can follow.
+const (
+	LogProgram   = "program"   // this program's own
+	LogDaemon    = "daemon"    // the daemon's of a sandbox
+	LogContainer = "container" // the container's main process
+)
