@@ -78,7 +78,7 @@ func newRoot(stderr io.Writer) *cobra.Command {
 		Long: "daemon-proxy puts a small HTTP daemon into a Docker container and gives you links to\n" +
 			"whatever listens inside it: a VNC desktop, a dev server, a notebook.",
 		Version:       version(),
-		Args:          cobra.NoArgs,
+		Args:          noArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -93,9 +93,17 @@ func newRoot(stderr io.Writer) *cobra.Command {
 	return root
 }
 
+// noArgs is cobra.NoArgs with an error that counts as wrong usage.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if err := cobra.NoArgs(cmd, args); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
 func newVersion() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Use: "version", Short: "Print the version", Args: noArgs,
 		Run: func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), version()) },
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -23,11 +24,22 @@ func TestAWrongConfigurationEndsWithTwoAndOneLineAProblem(t *testing.T) {
 	}
 }
 
-func TestAnUnknownFlagEndsWithTwo(t *testing.T) {
+func TestAnUnknownFlagOrCommandEndsWithTwo(t *testing.T) {
 	t.Parallel()
-	var stdout, stderr bytes.Buffer
-	require.Equal(t, exitUsage, run([]string{"--nonsense"}, &stdout, &stderr))
-	require.Contains(t, stderr.String(), "--nonsense")
+	for _, args := range [][]string{{"--nonsense"}, {"nonsense"}, {"version", "nonsense"}} {
+		var stdout, stderr bytes.Buffer
+		require.Equal(t, exitUsage, run(args, &stdout, &stderr))
+		require.Contains(t, stderr.String(), "nonsense")
+	}
+}
+
+func TestAFailedInjectionIsTriedAgainAfterAPause(t *testing.T) {
+	t.Parallel()
+	p := newDesk(t).serving(t, nil, "--daemon-mode", "host", "--daemon-path", "/nonexistent/daytona")
+	p.expect(422, "daemon.path", "GET", "/proxy/8080/", "")
+	tries := func() int { return strings.Count(p.stderr.String(), "injection failed") }
+	p.eventually("it is tried again", func() bool { return tries() >= 2 })
+	require.Less(t, tries(), 20, "it is tried without a pause")
 }
 
 func TestAPortInUseEndsWithOneAndSaysByWhatItIsChanged(t *testing.T) {

@@ -19,7 +19,7 @@ func newToolbox() *cobra.Command {
 		Long: "toolbox is the built-in daemon. daemon-proxy copies itself into a container and starts it\n" +
 			"there; the secret that it asks of every caller comes in the environment variable\n" +
 			toolbox.SecretEnv + ".",
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			options.Secret = os.Getenv(toolbox.SecretEnv)
 			if err := os.Unsetenv(toolbox.SecretEnv); err != nil {

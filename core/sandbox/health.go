@@ -31,26 +31,38 @@ func (s *Sandboxes) want(ref api.Ref) {
 func (s *Sandboxes) keep(ref api.Ref) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b := s.boxes[ref]
-	if b == nil || s.ctx.Err() != nil {
-		return
+	if b := s.boxes[ref]; b != nil && s.ctx.Err() == nil {
+		select {
+		case b.kick <- struct{}{}:
+		default:
+		}
+		s.keeper(b, 0)
 	}
-	select {
-	case b.kick <- struct{}{}:
-	default:
+}
+
+// keepLater is keep after a failure: the next try comes after a pause, and
+// one that is being waited for is not brought forward.
+func (s *Sandboxes) keepLater(ref api.Ref) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b := s.boxes[ref]; b != nil && s.ctx.Err() == nil {
+		s.keeper(b, firstRetry)
 	}
+}
+
+// keeper starts the goroutine that looks after b unless it runs; mu is held.
+func (s *Sandboxes) keeper(b *box, wait time.Duration) {
 	if b.kept || !b.wanted && b.Container != api.ContainerRunning {
 		return
 	}
 	b.kept = true
-	s.group.Go(func() { s.lookAfter(b) })
+	s.group.Go(func() { s.lookAfter(b, wait) })
 }
 
 // lookAfter watches the daemon of one sandbox and brings it back. It ends
 // when there is nothing to watch: no daemon, and none was asked for.
-func (s *Sandboxes) lookAfter(b *box) {
+func (s *Sandboxes) lookAfter(b *box, wait time.Duration) {
 	retry := firstRetry
-	var wait time.Duration
 	for {
 		timer := time.NewTimer(wait)
 		select {

@@ -91,10 +91,11 @@ func (s *Sandboxes) Inject(ctx context.Context, ref api.Ref, progress func(api.I
 	now, _ := s.Get(ref)
 	in.tell(api.Injection{Step: in.step, State: map[bool]string{true: "done", false: "failed"}[p == nil], Error: p, Finished: true, Daemon: &now.Daemon})
 	close(in.done)
-	s.keep(ref)
 	if p != nil {
+		s.keepLater(ref)
 		return p
 	}
+	s.keep(ref)
 	return nil
 }
 
