@@ -131,6 +131,7 @@ func TestS11MaskQuery(t *testing.T) {
 }
 
 func TestS11MaskTarget(t *testing.T) {
+	const token = "aabcdefghijklmnopqrstuvwxyz23456"
 	for target, want := range map[string]string{
 		"/x?q=1":                             "/x?q=1",
 		"/x?":                                "/x?",
@@ -140,6 +141,13 @@ func TestS11MaskTarget(t *testing.T) {
 		"/api/preview/k3vabcdefghijkl":       "/api/preview/k3v…",
 		"/api/preview/stats":                 "/api/preview/stats",
 		"/api/preview/abcdefghij":            "/api/preview/abcdefghij",
+
+		"/vnc.html?path=preview/" + token + "/websockify":            "/vnc.html?path=preview/aab…/websockify",
+		"/vnc.html?path=preview%2F" + token + "%2fwebsockify&code=1": "/vnc.html?path=preview%2Faab…%2fwebsockify&code=***",
+		"/%70review/" + token + "/x":                                 "/%70review/aab…/x",
+		"/" + token + "/" + token:                                    "/aab…/aab…",
+		"/go?to=http://" + token + ".localhost:8080/" + token[1:]:    "/go?to=http://aab….localhost:8080/" + token[1:],
+		"/" + strings.Repeat("A", 40) + "/" + token[:31]:             "/" + strings.Repeat("A", 40) + "/" + token[:31],
 	} {
 		assert.Equal(t, want, MaskTarget(target), target)
 	}

@@ -89,19 +89,46 @@ func containsFold(s, word string) bool {
 	return false
 }
 
-// MaskTarget hides the secrets of a request target: the token of a preview link,
+// MaskTarget hides the secrets of a request target: tokens of preview links,
 // of which three characters remain, and secret values in the query.
 func MaskTarget(target string) string {
 	path, query, has := strings.Cut(target, "?")
 	masked := MaskPath(path)
 	if !has {
-		return masked
+		return MaskTokens(masked)
 	}
 	if q := MaskQuery(query); masked != path || len(q) != len(query) || q != query {
-		return masked + "?" + q
+		return MaskTokens(masked + "?" + q)
 	}
-	return target
+	return MaskTokens(target)
 }
+
+// tokenLength is how long the token of a link is.
+const tokenLength = 32
+
+// MaskTokens hides what looks like the token of a link, wherever in s it is: as
+// the path of a WebSocket in a query, in a Referer, under a misspelt route. It
+// allocates only if there is something to hide.
+func MaskTokens(s string) string {
+	for i := 0; i+tokenLength <= len(s); {
+		start := i + tokenLength // of the run that ends with the byte before
+		for start > i && tokenByte(s[start-1]) {
+			start--
+		}
+		if start > i { // no token begins before start
+			i = start
+			continue
+		}
+		end := start + tokenLength
+		for end < len(s) && tokenByte(s[end]) {
+			end++
+		}
+		return s[:start] + MaskToken(s[start:end]) + MaskTokens(s[end:])
+	}
+	return s
+}
+
+func tokenByte(c byte) bool { return c >= 'a' && c <= 'z' || c >= '2' && c <= '7' }
 
 // MaskPath hides the token in the path of a preview link, or of the API's
 // route that ends one.

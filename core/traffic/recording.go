@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/logging"
 )
 
 // Recording is one exchange as it happens.
@@ -181,6 +182,15 @@ func masked(h http.Header) http.Header {
 			for i := range values {
 				values[i] = mask
 			}
+		case "Referer", "Location", "Content-Location":
+			for i, v := range values {
+				if url, query, found := strings.Cut(v, "?"); found {
+					values[i] = url + "?" + logging.MaskQuery(query)
+				}
+			}
+		}
+		for i, v := range values {
+			values[i] = logging.MaskTokens(v)
 		}
 	}
 	return shown

@@ -98,19 +98,22 @@ func TestBodiesOffCapturesNothingAndStillCounts(t *testing.T) {
 }
 
 func TestS11HeadersAreMaskedAndOriginalsStay(t *testing.T) {
+	const token = "aabcdefghijklmnopqrstuvwxyz23456"
 	t.Parallel()
 	l := New(Options{})
 	r := l.Begin(api.Exchange{})
 	r.Request(http.Header{
 		"Authorization": {"Bearer hush"}, "Cookie": {"a=hush; b=hush"}, "X-Api-Key": {"hush"}, "Accept": {"text/html"},
+		"Referer": {"http://localhost/preview/" + token + "/x?code=hush&a=b"}, "Origin": {"http://" + token + ".localhost"},
 	})
-	r.Head(200, "http", http.Header{"Set-Cookie": {"sid=hush; Path=/; HttpOnly"}})
+	r.Head(200, "http", http.Header{"Set-Cookie": {"sid=hush; Path=/preview/" + token + "/; HttpOnly"}, "Location": {"/preview/" + token + "/?key=hush"}})
 	r.End(End{Status: 200})
 	d, _ := l.Get(r.ID())
 	require.Equal(t, http.Header{
 		"Authorization": {"Bearer ••••"}, "Cookie": {"a=••••; b=••••"}, "X-Api-Key": {"••••"}, "Accept": {"text/html"},
+		"Referer": {"http://localhost/preview/aab…/x?code=***&a=b"}, "Origin": {"http://aab….localhost"},
 	}, d.RequestHeader)
-	require.Equal(t, []string{"sid=••••; Path=/; HttpOnly"}, d.ResponseHeader["Set-Cookie"])
+	require.Equal(t, http.Header{"Set-Cookie": {"sid=••••; Path=/preview/aab…/; HttpOnly"}, "Location": {"/preview/aab…/?key=***"}}, d.ResponseHeader)
 	original, ok := l.Original(r.ID())
 	require.True(t, ok)
 	require.Equal(t, "Bearer hush", original.Get("Authorization"))
