@@ -53,7 +53,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, p *api.Problem) 
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	h.Set("Referrer-Policy", "no-referrer")
 	w.WriteHeader(status)
-	wait := status == http.StatusBadGateway || status == http.StatusServiceUnavailable
+	wait := r.Method == http.MethodGet && (status == http.StatusBadGateway || status == http.StatusServiceUnavailable)
 	_ = page.Execute(w, struct {
 		*api.Problem
 		Wait bool
@@ -62,9 +62,6 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, p *api.Problem) 
 
 // navigation says whether a browser asks for a page that a person will see.
 func navigation(r *http.Request) bool {
-	if r.Method != http.MethodGet {
-		return false
-	}
 	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
 		return mode == "navigate"
 	}

@@ -62,37 +62,34 @@ func (s *Server) callAPI(w http.ResponseWriter, r *http.Request) error {
 	if !strings.HasPrefix(path, "/api/") && !strings.HasPrefix(path, "/daemon/") {
 		return unknownRoute()
 	}
-	if err := s.guard(r); err != nil {
-		return err
-	}
 	if err := onlyJSON(r); err != nil {
 		return err
 	}
 	switch path {
 	case "/daemon/status":
-		return only(r, http.MethodGet, func() error { return s.daemonStatus(w, r) })
+		return only(w, r, http.MethodGet, func() error { return s.daemonStatus(w, r) })
 	case "/api/preview/create":
-		return only(r, http.MethodPost, func() error { return s.createLink(w, r) })
+		return only(w, r, http.MethodPost, func() error { return s.createLink(w, r) })
 	case "/api/preview":
-		return only(r, http.MethodGet, func() error {
+		return only(w, r, http.MethodGet, func() error {
 			reply(w, map[string]any{"links": s.withURLs(r, s.o.Links.List())})
 			return nil
 		})
 	case "/api/preview/stats":
-		return only(r, http.MethodGet, func() error {
+		return only(w, r, http.MethodGet, func() error {
 			stats := s.o.Links.Stats()
 			stats.Links = s.withURLs(r, stats.Links)
 			reply(w, stats)
 			return nil
 		})
 	case "/api/sandboxes":
-		return only(r, http.MethodGet, func() error {
+		return only(w, r, http.MethodGet, func() error {
 			reply(w, map[string]any{"engine": s.o.Sandboxes.Engine(), "sandboxes": s.o.Sandboxes.List()})
 			return nil
 		})
 	}
-	if token, ok := strings.CutPrefix(path, "/api/preview/"); ok && !strings.Contains(token, "/") {
-		return only(r, http.MethodDelete, func() error { return s.revokeLink(w, token) })
+	if token, ok := strings.CutPrefix(path, "/api/preview/"); ok && token != "" && !strings.Contains(token, "/") {
+		return only(w, r, http.MethodDelete, func() error { return s.revokeLink(w, token) })
 	}
 	if rest, ok := strings.CutPrefix(path, "/api/sandboxes/"); ok {
 		if name, what, ok := strings.Cut(rest, "/"); ok {
@@ -107,8 +104,13 @@ func unknownRoute() error {
 }
 
 // only refuses other methods. A HEAD is a GET.
-func only(r *http.Request, method string, do func() error) error {
+func only(w http.ResponseWriter, r *http.Request, method string, do func() error) error {
 	if r.Method != method && (method != http.MethodGet || r.Method != http.MethodHead) {
+		allow := method
+		if method == http.MethodGet {
+			allow = "GET, HEAD"
+		}
+		w.Header().Set("Allow", allow)
 		return bad(http.StatusMethodNotAllowed, api.CodeMethodNotAllowed, "Method not allowed", "this address knows only "+method, "use "+method)
 	}
 	return do()
@@ -120,7 +122,7 @@ func (s *Server) sandboxAPI(w http.ResponseWriter, r *http.Request, name, what s
 	if method == "" {
 		return unknownRoute()
 	}
-	return only(r, method, func() error {
+	return only(w, r, method, func() error {
 		plain, err := url.PathUnescape(name)
 		if err != nil {
 			return bad(http.StatusBadRequest, api.CodeBadPath, "Bad path", "the sandbox's name has a broken escape", "see GET /api/sandboxes")
@@ -192,6 +194,9 @@ func (s *Server) createLink(w http.ResponseWriter, r *http.Request) error {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return err
 		}
+		if errors.Is(err, io.EOF) {
+			return bad(http.StatusBadRequest, api.CodeBadRequest, "Bad request", "the body is empty", `send {"port": 6080}`)
+		}
 		return bad(http.StatusBadRequest, api.CodeBadRequest, "Bad request", "the body is not what it should be: "+err.Error(), `send {"port": 6080}`)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
@@ -246,14 +251,17 @@ func (s *Server) withURLs(r *http.Request, links []api.Link) []api.Link {
 // health answers to everybody; without the API key, where one is needed, only
 // with the status.
 func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
-	return only(r, http.MethodGet, func() error {
+	return only(w, r, http.MethodGet, func() error {
 		answer := map[string]any{"status": "healthy"}
 		ref, err := s.o.Sandboxes.Resolve("")
 		if err == nil {
 			box, _ := s.o.Sandboxes.Get(ref)
 			answer["sandbox"], answer["daemon"] = ref.String(), box.Daemon.State
 			if box.Daemon.State != api.DaemonHealthy {
-				answer["status"], answer["reason"] = "degraded", box.Daemon.LastError
+				answer["status"] = "degraded"
+				if box.Daemon.LastError != nil {
+					answer["reason"] = box.Daemon.LastError
+				}
 			}
 		} else if engine := s.o.Sandboxes.Engine(); engine.State == "lost" {
 			answer["status"], answer["reason"] = "degraded", engine.Error

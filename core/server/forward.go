@@ -31,7 +31,7 @@ func (s *Server) servePreviewHost(w http.ResponseWriter, r *http.Request, token 
 		s.refuse(w, r, loopProblem())
 		return
 	}
-	live, err := s.o.Links.Resolve(token)
+	live, err := s.resolve(token)
 	if err == nil {
 		err = preview.CheckTarget(r.RequestURI)
 	}
@@ -42,8 +42,23 @@ func (s *Server) servePreviewHost(w http.ResponseWriter, r *http.Request, token 
 	s.forward(w, r, hop{ref: live.Sandbox, port: live.Port, live: live, rest: r.RequestURI, hostMode: true})
 }
 
+// resolve finds the link of a token. A port may have become the daemon's own
+// by configuration since the link was made.
+func (s *Server) resolve(token string) (*preview.Live, error) {
+	live, err := s.o.Links.Resolve(token)
+	if err == nil && !live.AllowDaemonPort && preview.IsDaemonPort(live.Port, s.o.Config.Daemon.Port) {
+		return nil, daemonPort(live.Port, "make a link with allow_daemon_port if that is what you want")
+	}
+	return live, err
+}
+
+func daemonPort(port int, hint string) *api.Problem {
+	return &api.Problem{Title: "Daemon's own port", Status: http.StatusForbidden, Code: api.CodeDaemonPort, Port: port,
+		Detail: "port " + strconv.Itoa(port) + " is the daemon's own", Hint: hint}
+}
+
 func (s *Server) servePreview(w http.ResponseWriter, r *http.Request, route preview.Route) {
-	live, err := s.o.Links.Resolve(route.Token)
+	live, err := s.resolve(route.Token)
 	if err != nil {
 		s.refuse(w, r, err)
 		return
@@ -57,10 +72,6 @@ func (s *Server) servePreview(w http.ResponseWriter, r *http.Request, route prev
 
 // serveProxy answers /proxy/{port}/… and /sandboxes/{name}/proxy/{port}/….
 func (s *Server) serveProxy(w http.ResponseWriter, r *http.Request, route preview.Route) {
-	if err := s.guard(r); err != nil {
-		s.refuse(w, r, err)
-		return
-	}
 	port, err := preview.ParsePort(route.Port)
 	if err != nil {
 		s.refuse(w, r, err)
@@ -72,8 +83,7 @@ func (s *Server) serveProxy(w http.ResponseWriter, r *http.Request, route previe
 	}
 	ref, err := s.o.Sandboxes.Resolve(name)
 	if err == nil && preview.IsDaemonPort(port, s.o.Config.Daemon.Port) && r.Header.Get("X-Allow-Daemon-Port") != "true" {
-		err = &api.Problem{Title: "The daemon's own port", Status: http.StatusForbidden, Code: api.CodeDaemonPort, Port: port,
-			Detail: "port " + route.Port + " is the daemon's own", Hint: "a program that means it sends X-Allow-Daemon-Port: true"}
+		err = daemonPort(port, "a program that means it sends X-Allow-Daemon-Port: true")
 	}
 	if err != nil {
 		s.refuse(w, r, err)
@@ -176,6 +186,9 @@ func (s *Server) roundTrip(w http.ResponseWriter, r *http.Request, h hop, rec *t
 		ForwardedPrefix: h.prefix, RequestBody: rec.RequestBody, ResponseBody: rec.ResponseBody,
 		Header: func(header http.Header) {
 			view.RewriteRequest(header)
+			if s.fromTrusted(r) {
+				header["X-Forwarded-For"] = []string{s.remote(r)}
+			}
 			delete(header, "X-Allow-Daemon-Port")
 			header["Cdn-Loop"] = append(slices.Clone(header["Cdn-Loop"]), s.loopID)
 			if up.Header != nil {

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"bufio"
 	"errors"
+	"io"
 	"mime"
 	"net"
 	"net/http"
@@ -10,6 +12,17 @@ import (
 
 	"daemon-proxy/core/api"
 )
+
+// guarded says whether a request target is for programs, whether or not there
+// is anything at it.
+func guarded(target string) bool {
+	for _, root := range [...]string{"/api", "/daemon", "/proxy", "/sandboxes"} {
+		if rest, ok := strings.CutPrefix(target, root); ok && (rest == "" || rest[0] == '/' || rest[0] == '?') {
+			return true
+		}
+	}
+	return false
+}
 
 // guard says whether a request may use what is for programs: nil, or the
 // problem. It looks for the key first, so that a stranger learns nothing else.
@@ -59,10 +72,21 @@ func typed(r *http.Request) bool {
 		(r.Method == http.MethodGet || r.Method == http.MethodHead)
 }
 
-// onlyJSON refuses a body that is not JSON.
+// onlyJSON refuses a body that is not JSON. No body is none that is not.
 func onlyJSON(r *http.Request) error {
 	if r.ContentLength == 0 {
 		return nil
+	}
+	if r.ContentLength < 0 {
+		body := bufio.NewReaderSize(r.Body, 16)
+		if _, err := body.Peek(1); errors.Is(err, io.EOF) {
+			r.Body = http.NoBody
+			return nil
+		}
+		r.Body = struct {
+			io.Reader
+			io.Closer
+		}{body, r.Body}
 	}
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/json" && !strings.HasSuffix(kind, "+json") {

@@ -171,6 +171,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, loopProblem())
 		return
 	}
+	if guarded(r.RequestURI) {
+		if err := s.guard(r); err != nil {
+			s.refuse(w, r, err)
+			return
+		}
+	}
 	route, err := preview.SplitPath(r.RequestURI)
 	if err != nil {
 		s.refuse(w, r, err)
@@ -189,6 +195,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // knownHost says whether a Host names this server: an address, or a name that
 // cannot be made to point here by a stranger's DNS.
 func (s *Server) knownHost(host string) bool {
+	if _, port, err := net.SplitHostPort(host); err == nil && strings.Trim(port, "0123456789") != "" {
+		return false
+	}
 	name := hostOf(host)
 	if s.hosts[name] {
 		return true
@@ -217,10 +226,11 @@ func (s *Server) looped(r *http.Request) bool {
 	return false
 }
 
-// isKey says whether a credential is the API key, in constant time.
+// isKey says whether a credential is the API key, in constant time. With
+// security off none is: the key in the configuration may be the example's.
 func (s *Server) isKey(credential string) bool {
 	sum := sha256.Sum256([]byte(credential))
-	return s.o.Config.Security.APIKey != "" && subtle.ConstantTimeCompare(sum[:], s.key[:]) == 1
+	return s.o.Config.Security.Enabled && s.o.Config.Security.APIKey != "" && subtle.ConstantTimeCompare(sum[:], s.key[:]) == 1
 }
 
 func bad(status int, code, title, detail, hint string) *api.Problem {

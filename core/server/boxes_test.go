@@ -1,0 +1,128 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"daemon-proxy/core/api"
+)
+
+var _ Sandboxes = (*boxes)(nil)
+
+// boxes are made-up sandboxes, whose daemons are where the test says.
+type boxes struct {
+	mu       sync.Mutex
+	known    map[string]*box
+	fallback string // the default sandbox; empty: sandbox_required
+	dials    atomic.Int64
+	engine   api.EngineStatus
+}
+
+type box struct {
+	api.Sandbox
+	up      Upstream
+	err     error // what Upstream says
+	inject  func(progress func(api.Injection)) error
+	stopped bool
+	ports   []api.Port
+}
+
+// add makes a sandbox whose daemon is at an address.
+func (b *boxes) add(ref api.Ref, daemon string) *box {
+	x := &box{
+		Sandbox: api.Sandbox{Ref: ref, Kind: "container", Container: api.ContainerRunning, Daemon: api.Daemon{
+			State: api.DaemonHealthy, Kind: "built-in", Version: "1.2.3", URL: "http://" + daemon, LatencyMS: 1.5,
+		}},
+		ports: []api.Port{{Port: 3000, Address: "0.0.0.0"}, {Port: 2280, Daemon: true}},
+		up: Upstream{
+			Pool: daemon, Authority: daemon,
+			Header: func(h http.Header) { h["X-Daemon-Proxy-Secret"] = []string{daemonSecret} },
+		},
+	}
+	x.up.Dial = func(ctx context.Context) (net.Conn, error) {
+		b.dials.Add(1)
+		var d net.Dialer
+		return d.DialContext(ctx, "tcp", daemon)
+	}
+	b.known[ref.String()] = x
+	return x
+}
+
+func (b *boxes) Resolve(name string) (api.Ref, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if name == "" {
+		if name = b.fallback; name == "" {
+			return api.Ref{}, &api.Problem{Title: "Which sandbox?", Status: 409, Code: api.CodeSandboxRequired, Detail: "there are two", Hint: "name one", Names: []string{"other", "web"}}
+		}
+	}
+	if x := b.known[name]; x != nil {
+		return x.Ref, nil
+	}
+	return api.Ref{}, &api.Problem{Title: "Unknown sandbox", Status: 404, Code: api.CodeUnknownSandbox, Detail: "there is no such sandbox", Hint: "see GET /api/sandboxes"}
+}
+
+func (b *boxes) List() []api.Sandbox {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return []api.Sandbox{b.known["web"].Sandbox, b.known["other"].Sandbox}
+}
+
+func (b *boxes) Get(ref api.Ref) (api.Sandbox, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	x := b.known[ref.String()]
+	if x == nil {
+		return api.Sandbox{}, false
+	}
+	return x.Sandbox, true
+}
+
+func (b *boxes) Inject(_ context.Context, ref api.Ref, progress func(api.Injection)) error {
+	x := b.known[ref.String()]
+	if x.inject == nil {
+		return nil
+	}
+	return x.inject(progress)
+}
+
+func (b *boxes) StopDaemon(_ context.Context, ref api.Ref) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.known[ref.String()].stopped = true
+	return nil
+}
+
+func (b *boxes) Ports(_ context.Context, ref api.Ref) ([]api.Port, error) {
+	return b.known[ref.String()].ports, nil
+}
+
+func (b *boxes) Upstream(ref api.Ref) (Upstream, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	x := b.known[ref.String()]
+	if x == nil {
+		return Upstream{}, &api.Problem{Title: "No such container", Status: 503, Code: api.CodeSandboxMissing, Detail: "the container is gone", Hint: "create it"}
+	}
+	return x.up, x.err
+}
+
+func (b *boxes) Engine() api.EngineStatus {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.engine
+}
+
+// change changes a sandbox while the front runs.
+func (b *boxes) change(name string, change func(*box)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	change(b.known[name])
+}
+
+func writeEvent(w io.Writer, x api.Exchange) { _ = json.NewEncoder(w).Encode(x) }

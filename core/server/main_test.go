@@ -1,0 +1,295 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/config"
+	"daemon-proxy/core/logging"
+	"daemon-proxy/core/preview"
+	"daemon-proxy/core/proxy"
+	"daemon-proxy/core/toolbox"
+	"daemon-proxy/core/traffic"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	// patience is how long a test waits for what should happen at once.
+	patience = 10 * time.Second
+	// daemonSecret is what the daemon behind the front wants to see.
+	daemonSecret = "the-secret-of-the-daemon"
+	apiKey       = "the-key-of-the-front"
+)
+
+var (
+	web   = api.Ref{Engine: "default", Name: "web"}
+	other = api.Ref{Engine: "default", Name: "other"}
+)
+
+// front is a whole server on a loopback port, with its links, request log and
+// forwarding, and made-up sandboxes behind it.
+type front struct {
+	*Server
+	t      testing.TB
+	addr   string // 127.0.0.1:PORT
+	host   string // localhost:PORT
+	boxes  *boxes
+	links  *preview.Links
+	log    *traffic.Log
+	logged *buffer
+	events *buffer // every exchange that was announced, as JSON
+}
+
+// settings are what a test may change before the front starts.
+type settings struct {
+	config config.Config
+	boxes  *boxes
+	links  preview.Options
+}
+
+// newFront starts a front whose default sandbox has its daemon at an address.
+func newFront(t testing.TB, daemon string, changes ...func(*settings)) *front {
+	t.Helper()
+	l := listen(t)
+	set := settings{config: config.Defaults(), boxes: &boxes{known: map[string]*box{}}}
+	set.config.Daemon.Mode = "docker"
+	set.config.Server.Port = portIn(t, l.Addr().String())
+	set.links.StateFile = filepath.Join(t.TempDir(), "links.db")
+	set.boxes.add(web, daemon)
+	set.boxes.add(other, daemon)
+	set.boxes.fallback = "web"
+	for _, change := range changes {
+		change(&set)
+	}
+	f := &front{t: t, addr: l.Addr().String(), boxes: set.boxes, logged: &buffer{}, events: &buffer{}}
+	f.host = "localhost:" + strconv.Itoa(set.config.Server.Port)
+	logger, closer, err := logging.New(logging.Options{Level: "DEBUG", Format: "text", Stderr: f.logged})
+	require.NoError(t, err)
+	f.links, err = preview.Open(t.Context(), set.links)
+	require.NoError(t, err)
+	f.log = traffic.New(traffic.Options{Bodies: true, OnChange: func(x api.Exchange) { writeEvent(f.events, x) }})
+	p := proxy.New(proxy.Options{Logger: logger})
+	f.Server = New(Options{
+		Config: set.config, Version: "1.2.3", Logger: logger, Links: f.links, Proxy: p, Traffic: f.log,
+		Sandboxes: f.boxes, Hostname: "my-desk",
+	})
+	served := make(chan error, 1)
+	go func() { served <- f.Serve([]net.Listener{l}) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		require.NoError(t, f.Shutdown(ctx))
+		require.NoError(t, <-served)
+		p.Close()
+		require.NoError(t, f.links.Close())
+		require.NoError(t, closer.Close())
+	})
+	return f
+}
+
+// withKey turns security on.
+func withKey(s *settings) { s.config.Security.Enabled, s.config.Security.APIKey = true, apiKey }
+
+// link makes a preview link of the default sandbox.
+func (f *front) link(port int) api.Link {
+	f.t.Helper()
+	return f.linkOf(preview.Request{Sandbox: web, Port: port})
+}
+
+func (f *front) linkOf(r preview.Request) api.Link {
+	f.t.Helper()
+	link, err := f.links.Create(r)
+	require.NoError(f.t, err)
+	return link
+}
+
+// way is how a request gets to a port: by path, by host name, or as a program's.
+type way struct {
+	name, host, prefix string
+	link               api.Link
+}
+
+// ways are a new link in path mode and in host mode, and /proxy.
+func (f *front) ways(port int) []way {
+	f.t.Helper()
+	link := f.link(port)
+	return append(f.modes(link),
+		way{name: "proxy", host: f.host, prefix: "/proxy/" + strconv.Itoa(port)},
+		way{name: "sandbox", host: f.host, prefix: "/sandboxes/web/proxy/" + strconv.Itoa(port)})
+}
+
+// modes are the two forms of a link.
+func (f *front) modes(link api.Link) []way {
+	return []way{
+		{name: "path mode", host: f.host, prefix: "/preview/" + link.Token, link: link},
+		{name: "host mode", host: link.Token + "." + f.host, link: link},
+	}
+}
+
+// client decides nothing by itself: no redirect, no decoding, no cookie.
+func (f *front) client() *http.Client {
+	tr := &http.Transport{DisableCompression: true}
+	f.t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{
+		Transport: tr, Timeout: 3 * patience,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// answer is a whole answer.
+type answer struct {
+	*http.Response
+	body string
+}
+
+// do sends a request; headers are "Name: value", "Host" among them.
+func (f *front) do(method, target, body string, headers ...string) answer {
+	f.t.Helper()
+	var reader io.Reader
+	if body != "" {
+		reader = strings.NewReader(body)
+	}
+	r, err := http.NewRequestWithContext(f.t.Context(), method, "http://"+f.addr+target, reader)
+	require.NoError(f.t, err)
+	r.Host = f.host
+	r.Header.Set("User-Agent", "curl/8.5.0")
+	for _, line := range headers {
+		name, value, _ := strings.Cut(line, ": ")
+		switch name {
+		case "Host":
+			r.Host = value
+		case "User-Agent":
+			r.Header.Set(name, value)
+		default:
+			r.Header.Add(name, value)
+		}
+	}
+	resp, err := f.client().Do(r)
+	require.NoError(f.t, err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(f.t, err)
+	return answer{resp, string(b)}
+}
+
+func (f *front) get(target string, headers ...string) answer {
+	f.t.Helper()
+	return f.do(http.MethodGet, target, "", headers...)
+}
+
+// buffer is what several goroutines write and the test reads.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func listen(t testing.TB) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	return l
+}
+
+func portIn(t testing.TB, addr string) int {
+	t.Helper()
+	_, text, err := net.SplitHostPort(addr)
+	require.NoError(t, err)
+	port, err := strconv.Atoi(text)
+	require.NoError(t, err)
+	return port
+}
+
+// serve runs a handler until the test ends.
+func serve(t testing.TB, h http.Handler) string {
+	t.Helper()
+	l := listen(t)
+	s := &http.Server{Handler: h, DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = s.Serve(l) }()
+	t.Cleanup(func() { _ = s.Close(); <-done })
+	return l.Addr().String()
+}
+
+// newDaemon is the real built-in daemon.
+func newDaemon(t testing.TB) string {
+	t.Helper()
+	d, err := toolbox.New(toolbox.Options{Secret: daemonSecret, Version: "1.2.3", WorkDir: t.TempDir()})
+	require.NoError(t, err)
+	t.Cleanup(d.Close)
+	return serve(t, d)
+}
+
+// service is what listens in the sandbox; it remembers what it was asked.
+type service struct {
+	port int
+	mu   sync.Mutex
+	seen []*http.Request
+}
+
+// newService answers every request with h, 200 and "hello" if it is nil.
+func newService(t testing.TB, h http.HandlerFunc) *service {
+	t.Helper()
+	s := &service{}
+	s.port = portIn(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		s.seen = append(s.seen, r.Clone(context.Background()))
+		s.mu.Unlock()
+		if h == nil {
+			_, _ = io.WriteString(w, "hello")
+			return
+		}
+		h(w, r)
+	})))
+	return s
+}
+
+// requests are those that the service got since it was last asked.
+func (s *service) requests() []*http.Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := s.seen
+	s.seen = nil
+	return seen
+}
+
+// one is the only request that the service got.
+func (s *service) one(t testing.TB) *http.Request {
+	t.Helper()
+	seen := s.requests()
+	require.Len(t, seen, 1)
+	return seen[0]
+}
+
+// newStack is a front, a real daemon and a service behind it.
+func newStack(t testing.TB, h http.HandlerFunc, changes ...func(*settings)) (*front, *service) {
+	t.Helper()
+	s := newService(t, h)
+	return newFront(t, newDaemon(t), changes...), s
+}

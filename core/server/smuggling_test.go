@@ -1,0 +1,135 @@
+package server
+
+import (
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// counting is a daemon that reads whole requests, as RFC 9112 reads them, keeps
+// their heads and bodies, and answers each.
+func counting(t testing.TB) *rawDaemon {
+	t.Helper()
+	return newRaw(t, func(d *rawDaemon, c *wire) {
+		for {
+			head, err := c.head()
+			if err != nil {
+				return
+			}
+			body := ""
+			if lengths := lines(head, "Content-Length"); len(lengths) == 1 {
+				n := 0
+				for _, digit := range lengths[0] {
+					n = n*10 + int(digit-'0')
+				}
+				b := make([]byte, n)
+				if _, err := io.ReadFull(c.br, b); err != nil {
+					return
+				}
+				body = string(b)
+			} else if len(lines(head, "Transfer-Encoding")) == 1 {
+				for !strings.HasSuffix(body, "0\r\n\r\n") {
+					line, err := c.br.ReadString('\n')
+					if err != nil {
+						return
+					}
+					body += line
+				}
+			}
+			d.keep(head + "\r\n" + body)
+			if _, err := io.WriteString(c.TCPConn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"); err != nil {
+				return
+			}
+		}
+	})
+}
+
+func TestS7NothingIsSmuggled(t *testing.T) {
+	t.Parallel()
+	const inner = "GET /preview/TOKEN/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+	for name, test := range map[string]struct {
+		request string // {t}: the target, {h}: the host
+		refused bool   // it must be; otherwise it may be one normalised request
+	}{
+		"two lengths that differ":       {"POST {t} HTTP/1.1\r\nHost: {h}\r\nContent-Length: 0\r\nContent-Length: 49\r\n\r\n" + inner, true},
+		"two lengths in one line":       {"POST {t} HTTP/1.1\r\nHost: {h}\r\nContent-Length: 0, 49\r\n\r\n" + inner, true},
+		"the same length twice":         {"POST {t} HTTP/1.1\r\nHost: {h}\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nab", false},
+		"a length with a sign":          {"POST {t} HTTP/1.1\r\nHost: {h}\r\nContent-Length: +2\r\n\r\nab", true},
+		"length and chunks":             {"POST {t} HTTP/1.1\r\nHost: {h}\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", false},
+		"a space before the colon":      {"POST {t} HTTP/1.1\r\nHost: {h}\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n" + inner, true},
+		"a space in the length":         {"POST {t} HTTP/1.1\r\nHost: {h}\r\nContent-Length : 2\r\n\r\nab", true},
+		"an unknown coding":             {"POST {t} HTTP/1.1\r\nHost: {h}\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n" + inner, true},
+		"two codings":                   {"POST {t} HTTP/1.1\r\nHost: {h}\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n", true},
+		"a coding in a list":            {"POST {t} HTTP/1.1\r\nHost: {h}\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", true},
+		"a vertical tab in a coding":    {"POST {t} HTTP/1.1\r\nHost: {h}\r\nTransfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n", true},
+		"bare LF":                       {"GET {t} HTTP/1.1\nHost: {h}\nX: a\n\n", false},
+		"bare CR":                       {"GET {t} HTTP/1.1\r\nHost: {h}\r\nX: a\rY: b\r\n\r\n", true},
+		"a folded header":               {"GET {t} HTTP/1.1\r\nHost: {h}\r\nX: a\r\n b\r\n\r\n", false},
+		"a folded coding":               {"POST {t} HTTP/1.1\r\nHost: {h}\r\nX: a\r\n Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\nab", false},
+		"a NUL in a value":              {"GET {t} HTTP/1.1\r\nHost: {h}\r\nX: a\x00b\r\n\r\n", true},
+		"a NUL in a name":               {"GET {t} HTTP/1.1\r\nHost: {h}\r\nX\x00: a\r\n\r\n", true},
+		"a NUL in the target":           {"GET {t}\x00 HTTP/1.1\r\nHost: {h}\r\n\r\n", true},
+		"two Hosts":                     {"GET {t} HTTP/1.1\r\nHost: {h}\r\nHost: evil.example\r\n\r\n", true},
+		"no Host":                       {"GET {t} HTTP/1.1\r\n\r\n", true},
+		"a header without a colon":      {"GET {t} HTTP/1.1\r\nHost: {h}\r\nnonsense\r\n\r\n", true},
+		"a space before a name":         {"GET {t} HTTP/1.1\r\n X: a\r\nHost: {h}\r\n\r\n", true},
+		"a space in the target":         {"GET {t} x HTTP/1.1\r\nHost: {h}\r\n\r\n", true},
+		"a bad chunk size":              {"POST {t} HTTP/1.1\r\nHost: {h}\r\nTransfer-Encoding: chunked\r\n\r\n0x2\r\nab\r\n0\r\n\r\n", true},
+		"a chunk that is too long":      {"POST {t} HTTP/1.1\r\nHost: {h}\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabcd\r\n0\r\n\r\n", true},
+		"a huge chunk size":             {"POST {t} HTTP/1.1\r\nHost: {h}\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\nab\r\n0\r\n\r\n", true},
+		"a body that a GET carries":     {"GET {t} HTTP/1.1\r\nHost: {h}\r\nContent-Length: 2\r\n\r\nab", false},
+		"chunks in HTTP/1.0":            {"POST {t} HTTP/1.0\r\nHost: {h}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false},
+		"CR LF that is encoded":         {"GET {t}%0d%0aX:%20y HTTP/1.1\r\nHost: {h}\r\n\r\n", false},
+		"another version of HTTP":       {"GET {t} HTTP/1.2\r\nHost: {h}\r\n\r\n", false},
+		"a version that is none":        {"GET {t} HTTP/x\r\nHost: {h}\r\n\r\n", true},
+		"a lower-case version":          {"GET {t} http/1.1\r\nHost: {h}\r\n\r\n", true},
+		"a body after an upgrade":       {"GET {t} HTTP/1.1\r\nHost: {h}\r\n" + upgradeHeaders + "Content-Length: 2\r\n\r\nab", false},
+		"a length that Connection cuts": {"POST {t} HTTP/1.1\r\nHost: {h}\r\nConnection: Content-Length\r\nContent-Length: 2\r\n\r\nab", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := counting(t)
+			f := newFront(t, d.addr)
+			for _, m := range f.modes(f.link(3000)) {
+				c := f.dial()
+				c.send(strings.NewReplacer("{t}", m.prefix+"/outer", "{h}", m.host).Replace(test.request))
+				require.NoError(t, c.CloseWrite())
+				require.NoError(t, c.SetReadDeadline(time.Now().Add(patience)))
+				answers, err := io.ReadAll(c.br)
+				require.NoError(t, err)
+				first, _, _ := strings.Cut(string(answers), "\r\n")
+				if test.refused {
+					require.Regexp(t, `^HTTP/1\.[01] (4\d\d|50[15]) `, first, m.name)
+				}
+				seen := d.heads()
+				require.LessOrEqual(t, len(seen), 1, "%s: %q", m.name, seen)
+				for _, one := range seen {
+					require.NotContains(t, target(t, one), "smuggled")
+					head, _, _ := strings.Cut(one, "\r\n\r\n")
+					require.LessOrEqual(t, len(lines(head, "Content-Length"))+len(lines(head, "Transfer-Encoding")), 1, one)
+					require.Len(t, lines(head, "Host"), 1)
+					require.NotContains(t, strings.ReplaceAll(head, "\r\n", ""), "\n")
+					require.NotContains(t, head, "\x00")
+				}
+			}
+		})
+	}
+}
+
+func TestS7WhatFollowsARequestIsTheNextOne(t *testing.T) {
+	t.Parallel()
+	d := counting(t)
+	f := newFront(t, d.addr)
+	m := f.modes(f.link(3000))[0]
+	c := f.dial()
+	c.send("POST " + m.prefix + "/a HTTP/1.1\r\nHost: " + m.host + "\r\nContent-Length: 2\r\n\r\nab" + request("GET", m.prefix+"/b", m.host, ""))
+	require.Equal(t, 200, c.response("POST").StatusCode)
+	require.Equal(t, 200, c.response("GET").StatusCode)
+	seen := d.heads()
+	require.Len(t, seen, 2)
+	require.Equal(t, "/proxy/3000/a", target(t, seen[0]))
+	require.Equal(t, "/proxy/3000/b", target(t, seen[1]))
+}
