@@ -188,10 +188,24 @@ func (b *answerBody) readTrailer() error {
 		return err
 	}
 	b.up.src.limit = maxTrailerBytes
-	h, err := textproto.NewReader(b.up.br).ReadMIMEHeader()
-	b.up.src.limit = -1
+	defer func() { b.up.src.limit = -1 }()
+	var section []byte
+	for {
+		line, err := b.up.br.ReadBytes('\n')
+		if err != nil {
+			return fmt.Errorf("trailer section: %w", cutShort(err))
+		}
+		if !bytes.HasSuffix(line, []byte("\r\n")) {
+			return errChunk // see chunkLine
+		}
+		section = append(section, line...)
+		if len(line) == len("\r\n") {
+			break
+		}
+	}
+	h, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(section))).ReadMIMEHeader()
 	if err != nil {
-		return fmt.Errorf("trailer section: %w", cutShort(err))
+		return fmt.Errorf("trailer section: %w", err)
 	}
 	b.trailer = http.Header(h)
 	return nil

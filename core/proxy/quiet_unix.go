@@ -4,32 +4,46 @@ package proxy
 
 import (
 	"errors"
+	"net"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// quiet says that an idle connection is open and that nothing has arrived on
+// probe looks at the socket of an idle connection. It is made once for a
+// connection, because it is used before every request on it.
+type probe struct {
+	raw   syscall.RawConn // nil if the socket cannot be reached, such as through TLS
+	try   func(fd uintptr) bool
+	byte  [1]byte
+	quiet bool // what look saw
+}
+
+func newProbe(c net.Conn) *probe {
+	p := &probe{}
+	p.try = p.look
+	if sc, ok := c.(syscall.Conn); ok {
+		p.raw, _ = sc.SyscallConn() // an error leaves nil
+	}
+	return p
+}
+
+// look reads without waiting, once.
+func (p *probe) look(fd uintptr) bool {
+	_, err := unix.Read(int(fd), p.byte[:])
+	p.quiet = errors.Is(err, unix.EAGAIN)
+	return true
+}
+
+// quietNow says that the connection is open and that nothing has arrived on
 // it: a read that does not wait must find nothing, not even the end. (The
-// method is that of go-sql-driver/mysql's connCheck.) A connection whose
-// socket cannot be reached, such as one through TLS, is taken to be quiet; see
-// upstream.checked.
-func (u *upstream) quiet() bool {
-	sc, ok := u.Conn.(syscall.Conn)
-	if !ok {
-		return true
+// method is that of go-sql-driver/mysql's connCheck.) known is false where the
+// socket cannot be reached.
+func (p *probe) quietNow() (quiet, known bool) {
+	if p.raw == nil {
+		return true, false
 	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
-		return false
-	}
-	quiet := false
-	err = raw.Read(func(fd uintptr) bool {
-		var b [1]byte
-		_, err := unix.Read(int(fd), b[:])
-		quiet = errors.Is(err, unix.EAGAIN)
-		return true
-	})
-	u.checked = true
-	return err == nil && quiet
+	p.quiet = false
+	err := p.raw.Read(p.try)
+	return err == nil && p.quiet, true
 }

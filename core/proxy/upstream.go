@@ -27,7 +27,16 @@ type upstream struct {
 
 	used      bool // has carried an exchange before
 	checked   bool // quiet was able to look at the socket
+	probe     *probe
 	idleSince time.Time
+}
+
+// quiet says whether an idle connection is still good for a request. Where
+// that cannot be seen, it is taken to be; see checked.
+func (u *upstream) quiet() bool {
+	quiet, known := u.probe.quietNow()
+	u.checked = known
+	return quiet
 }
 
 // source is what the buffered reader of an upstream reads from.
@@ -86,7 +95,7 @@ func (p *Proxy) connect(ctx context.Context, t *Target, fresh, repeatable bool) 
 	if err != nil {
 		return nil, err
 	}
-	u := &upstream{Conn: conn, key: t.Pool, src: source{conn: conn, limit: -1}}
+	u := &upstream{Conn: conn, key: t.Pool, src: source{conn: conn, limit: -1}, probe: newProbe(conn)}
 	u.br = bufio.NewReaderSize(&u.src, upstreamBuffer)
 	return u, nil
 }
