@@ -22,9 +22,12 @@ func slogLevel(x api.Exchange) slog.Level {
 
 // refuse answers a request that goes nowhere, and records it.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	start := time.Now()
 	p := s.asProblem(err)
-	s.answer(w, r, p)
-	s.logRequest(r, api.Exchange{Method: logging.Printable(r.Method), Status: p.Status, Code: p.Code, Sandbox: p.Sandbox, Port: p.Port})
+	counted := &statusWriter{ResponseWriter: w}
+	s.answer(counted, r, p)
+	s.logRequest(r, api.Exchange{Method: logging.Printable(r.Method), Status: p.Status, Code: p.Code, Sandbox: p.Sandbox, Port: p.Port,
+		BytesOut: counted.bytes, Duration: time.Since(start)})
 }
 
 // answer writes a problem: a page for a person in a browser, a document for

@@ -24,7 +24,9 @@ type statusWriter struct {
 }
 
 func (w *statusWriter) WriteHeader(status int) {
-	w.status = status
+	if status >= 200 { // an interim answer is none yet
+		w.status = status
+	}
 	w.ResponseWriter.WriteHeader(status)
 }
 

@@ -150,13 +150,14 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, h hop) {
 	result, err := s.roundTrip(w, r, h, rec)
 	end := traffic.End{Status: result.Status, Protocol: result.Protocol, Wait: result.Wait, FirstByte: result.FirstByte,
 		BytesIn: result.BytesIn, BytesOut: result.BytesOut}
-	if err != nil {
-		p := s.asProblem(err)
-		end.Status, end.Code = p.Status, p.Code
-		s.answer(w, r, p)
-	}
 	if h.live != nil {
 		h.live.Count(end.BytesIn, end.BytesOut)
+	}
+	if err != nil {
+		p := s.asProblem(err)
+		counted := &statusWriter{ResponseWriter: w}
+		s.answer(counted, r, p)
+		end.Status, end.Code, end.BytesOut = p.Status, p.Code, counted.bytes
 	}
 	s.logRequest(r, rec.End(end))
 	if result.Cut {

@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -279,6 +281,13 @@ func (s *service) requests() []*http.Request {
 	return seen
 }
 
+// seenNow is requests, but they stay.
+func (s *service) seenNow() []*http.Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.seen)
+}
+
 // one is the only request that the service got.
 func (s *service) one(t testing.TB) *http.Request {
 	t.Helper()
@@ -292,4 +301,15 @@ func newStack(t testing.TB, h http.HandlerFunc, changes ...func(*settings)) (*fr
 	t.Helper()
 	s := newService(t, h)
 	return newFront(t, newDaemon(t), changes...), s
+}
+
+func portText(port int) string { return strconv.Itoa(port) }
+
+// skip skips a test, but not where everything must be there.
+func skip(t *testing.T, why string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		require.Fail(t, why)
+	}
+	t.Skip(why)
 }

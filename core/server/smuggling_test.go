@@ -4,7 +4,6 @@ import (
 	"io"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -96,15 +95,17 @@ func TestS7NothingIsSmuggled(t *testing.T) {
 			for _, m := range f.modes(f.link(3000)) {
 				c := f.dial()
 				c.send(strings.NewReplacer("{t}", m.prefix+"/outer", "{h}", m.host).Replace(test.request))
-				require.NoError(t, c.CloseWrite())
-				require.NoError(t, c.SetReadDeadline(time.Now().Add(patience)))
-				answers, err := io.ReadAll(c.br)
-				require.NoError(t, err)
-				first, _, _ := strings.Cut(string(answers), "\r\n")
+				first := c.response("GET")
 				if test.refused {
-					require.Regexp(t, `^HTTP/1\.[01] (4\d\d|50[15]) `, first, m.name)
+					require.Regexp(t, `^(4\d\d|50[15]) `, first.Status, m.name)
 				}
+				// If the connection goes on, all that was smuggled is answered before this.
+				_, _ = io.WriteString(c, request("GET", m.prefix+"/last", m.host, "Connection: close\r\n"))
+				_, _ = io.Copy(io.Discard, c.br)
 				seen := d.heads()
+				if n := len(seen); n > 0 && target(t, seen[n-1]) == "/proxy/3000/last" {
+					seen = seen[:n-1]
+				}
 				require.LessOrEqual(t, len(seen), 1, "%s: %q", m.name, seen)
 				for _, one := range seen {
 					require.NotContains(t, target(t, one), "smuggled")

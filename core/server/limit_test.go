@@ -1,0 +1,168 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/config"
+)
+
+func TestS8HeadersAreBounded(t *testing.T) {
+	t.Parallel()
+	f, s := newStack(t, nil)
+	for _, m := range f.ways(s.port) {
+		for name, size := range map[string]int{"within": 900 << 10, "above": 1100 << 10} {
+			c := f.dial()
+			// An answer may come before all is written.
+			go func() {
+				_, _ = c.Write([]byte("GET " + m.prefix + "/ HTTP/1.1\r\nHost: " + m.host + "\r\nX-Big: " + strings.Repeat("a", size) + "\r\n\r\n"))
+			}()
+			got := c.response("GET")
+			want := http.StatusOK
+			if name == "above" {
+				want = http.StatusRequestHeaderFieldsTooLarge
+			}
+			require.Equal(t, want, got.StatusCode, "%s %s", m.name, name)
+		}
+	}
+}
+
+func TestS8CreateBodiesAreBounded(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, "127.0.0.1:1")
+	label := func(size int) string {
+		const around = len(`{"port":80,"label":""}`)
+		return `{"port":80,"label":"` + strings.Repeat("a", size-around) + `"}`
+	}
+	got := f.do("POST", "/api/preview/create", label(4<<10), "Content-Type: application/json")
+	require.Equal(t, 200, got.StatusCode, got.body)
+	for _, body := range []string{label(4<<10 + 1), label(1 << 20), strings.Repeat(" ", 1<<20) + `{"port":80}`} {
+		got := f.do("POST", "/api/preview/create", body, "Content-Type: application/json")
+		require.Equal(t, 413, got.StatusCode)
+		requireProblem(t, got, api.CodeTooLarge)
+	}
+	require.Len(t, f.links.List(), 1)
+}
+
+func TestS8LiveLinksAreBounded(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, "127.0.0.1:1", func(s *settings) { s.links.MaxLinks = 2 })
+	create := func() answer {
+		return f.do("POST", "/api/preview/create", `{"port":3000}`, "Content-Type: application/json")
+	}
+	require.Equal(t, 200, create().StatusCode)
+	require.Equal(t, 200, create().StatusCode)
+	got := create()
+	require.Equal(t, 429, got.StatusCode)
+	requireProblem(t, got, api.CodeTooMany)
+	require.Empty(t, got.Header.Get("Retry-After"))
+	require.Equal(t, 429, f.get("/proxy/4000/", "Sec-Fetch-Site: none", "Sec-Fetch-Mode: navigate").StatusCode, "a typed address makes none either")
+	require.Equal(t, 200, f.do("DELETE", "/api/preview/"+f.links.List()[0].ID, "").StatusCode)
+	require.Equal(t, 200, create().StatusCode)
+}
+
+func TestS8OpenConnectionsAreBounded(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, "127.0.0.1:1")
+	listeners, err := Listen(t.Context(), config.Server{Host: "127.0.0.1", Port: freePort(t), MaxConnections: 2})
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	go func() { done <- f.Serve(listeners) }()
+	t.Cleanup(func() { f.http.Close(); <-done })
+	addr := listeners[0].Addr().String()
+	health := func(c net.Conn, patience time.Duration) error {
+		if _, err := c.Write([]byte(request("GET", "/health", "localhost", ""))); err != nil {
+			return err
+		}
+		require.NoError(t, c.SetReadDeadline(time.Now().Add(patience)))
+		_, err := c.Read(make([]byte, 1024))
+		return err
+	}
+	open := make([]net.Conn, 3)
+	for i := range open {
+		open[i], err = net.Dial("tcp", addr)
+		require.NoError(t, err)
+		defer open[i].Close()
+		if i < 2 {
+			require.NoError(t, health(open[i], patience))
+		}
+	}
+	timeout, ok := errors.AsType[net.Error](health(open[2], 50*time.Millisecond))
+	require.True(t, ok && timeout.Timeout(), "the third waits")
+	require.NoError(t, open[0].Close())
+	require.NoError(t, open[2].SetReadDeadline(time.Now().Add(patience)))
+	_, err = open[2].Read(make([]byte, 1024))
+	require.NoError(t, err, "until one of the others has gone")
+}
+
+func TestS8SlowClientsDoNotStopOthers(t *testing.T) {
+	t.Parallel()
+	f, s := newStack(t, nil)
+	m := f.modes(f.link(s.port))[0]
+	for range 300 {
+		f.dial().send("GET " + m.prefix + "/ HTTP/1.1\r\nHost: loc")
+	}
+	require.Equal(t, "hello", f.get(m.prefix+"/").body)
+	require.Equal(t, 10*time.Second, f.http.ReadHeaderTimeout)
+	require.Equal(t, 2*time.Minute, f.http.IdleTimeout)
+	require.Zero(t, f.http.WriteTimeout, "a live stream has no end")
+	require.Zero(t, f.http.ReadTimeout)
+}
+
+func TestS15LoopbackIsBothFamilies(t *testing.T) {
+	t.Parallel()
+	probe, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skip("this machine has no IPv6 loopback: " + err.Error())
+	}
+	defer probe.Close()
+	for _, host := range []string{"127.0.0.1", "localhost", "::1"} {
+		port := freePort(t)
+		listeners, err := Listen(t.Context(), config.Server{Host: host, Port: port, MaxConnections: 10})
+		require.NoError(t, err)
+		require.Len(t, listeners, 2, host)
+		for _, l := range listeners {
+			require.Equal(t, port, portIn(t, l.Addr().String()))
+			l.Close()
+		}
+	}
+	_, err = Listen(t.Context(), config.Server{Host: "localhost", Port: portIn(t, probe.Addr().String()), MaxConnections: 10})
+	require.ErrorContains(t, err, "[::1]:")
+	require.ErrorContains(t, err, "--port")
+}
+
+func TestListenSaysWhatToDoAboutATakenPort(t *testing.T) {
+	t.Parallel()
+	l := listen(t)
+	defer l.Close()
+	_, err := Listen(context.Background(), config.Server{Host: "127.0.0.1", Port: portIn(t, l.Addr().String()), MaxConnections: 10})
+	for _, part := range []string{l.Addr().String(), "in use", "--port", "DAEMON_PROXY_PORT", "server.port"} {
+		require.ErrorContains(t, err, part)
+	}
+}
+
+// freePort is a port that is free in both families at the moment.
+func freePort(t testing.TB) int {
+	t.Helper()
+	for range 100 {
+		port := closedPort(t)
+		l, err := net.Listen("tcp6", net.JoinHostPort("::1", portText(port)))
+		if err == nil {
+			l.Close()
+			return port
+		}
+		if !strings.Contains(err.Error(), "in use") {
+			return port // no IPv6
+		}
+	}
+	require.Fail(t, "no port is free")
+	return 0
+}
