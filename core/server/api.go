@@ -190,6 +190,8 @@ type createRequest struct {
 
 func (s *Server) createLink(w http.ResponseWriter, r *http.Request) error {
 	var body createRequest
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(s.http.ReadHeaderTimeout)) // the body is as short as a head
 	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxCreate))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&body); err != nil {
@@ -204,6 +206,7 @@ func (s *Server) createLink(w http.ResponseWriter, r *http.Request) error {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return bad(http.StatusBadRequest, api.CodeBadRequest, "Bad request", "something follows the JSON document", `send {"port": 6080}`)
 	}
+	_ = control.SetReadDeadline(time.Time{})
 	if body.Port == nil {
 		return bad(http.StatusBadRequest, api.CodeBadPort, "No port", "the body names no port", `send {"port": 6080}`)
 	}

@@ -53,6 +53,12 @@ var failures = []struct {
 	{"daemon down", func(_ *testing.T, f *front, _ api.Link) {
 		f.boxes.change("web", func(b *box) { b.up.Dial = closedDial; b.up.Pool = "gone" })
 	}, 503, api.CodeDaemonDown, true},
+	{"daemon that nothing is heard of", func(_ *testing.T, f *front, _ api.Link) {
+		f.boxes.change("web", func(b *box) {
+			b.up.Pool = "gone"
+			b.up.Dial = func(ctx context.Context) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }
+		})
+	}, 503, api.CodeDaemonDown, true},
 	{"sandbox stopped", func(_ *testing.T, f *front, _ api.Link) {
 		f.boxes.change("web", func(b *box) {
 			b.err = &api.Problem{Title: "Sandbox stopped", Status: 503, Code: api.CodeSandboxStopped, Detail: "web does not run", Hint: "docker start web", Sandbox: "web"}

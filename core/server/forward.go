@@ -64,7 +64,7 @@ func (s *Server) servePreview(w http.ResponseWriter, r *http.Request, route prev
 		return
 	}
 	if route.Bare() {
-		redirect(w, http.StatusPermanentRedirect, route.Prefix+"/"+route.Rest)
+		s.redirect(w, r, http.StatusPermanentRedirect, route.Prefix+"/"+route.Rest, live.Sandbox, live.Port)
 		return
 	}
 	s.forward(w, r, hop{ref: live.Sandbox, port: live.Port, live: live, prefix: route.Prefix, rest: route.Rest})
@@ -94,7 +94,7 @@ func (s *Server) serveProxy(w http.ResponseWriter, r *http.Request, route previe
 		return
 	}
 	if route.Bare() {
-		redirect(w, http.StatusPermanentRedirect, route.Prefix+"/"+route.Rest)
+		s.redirect(w, r, http.StatusPermanentRedirect, route.Prefix+"/"+route.Rest, ref, port)
 		return
 	}
 	s.forward(w, r, hop{ref: ref, port: port, prefix: route.Prefix, rest: route.Rest})
@@ -117,15 +117,18 @@ func (s *Server) toPreview(w http.ResponseWriter, r *http.Request, ref api.Ref, 
 	if !strings.HasPrefix(rest, "/") {
 		rest = "/" + rest
 	}
-	redirect(w, http.StatusTemporaryRedirect, "/preview/"+link.Token+rest)
+	s.redirect(w, r, http.StatusTemporaryRedirect, "/preview/"+link.Token+rest, ref, port)
 }
 
-func redirect(w http.ResponseWriter, status int, location string) {
+// redirect sends a client to another path of this server.
+func (s *Server) redirect(w http.ResponseWriter, r *http.Request, status int, location string, ref api.Ref, port int) {
+	start := time.Now()
 	h := w.Header()
 	h.Set("Location", location)
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Length", "0")
 	w.WriteHeader(status)
+	s.logRequest(r, api.Exchange{Method: r.Method, Status: status, Sandbox: ref.String(), Port: port, Duration: time.Since(start)})
 }
 
 // checkLoop refuses a port that is this server's own.

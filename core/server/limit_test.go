@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -115,6 +116,21 @@ func TestS8SlowClientsDoNotStopOthers(t *testing.T) {
 	require.Equal(t, 2*time.Minute, f.http.IdleTimeout)
 	require.Zero(t, f.http.WriteTimeout, "a live stream has no end")
 	require.Zero(t, f.http.ReadTimeout)
+}
+
+func TestS8SlowBodiesOfTheAPIEnd(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, "127.0.0.1:1")
+	hasty := New(f.o)
+	hasty.http.ReadHeaderTimeout = 50 * time.Millisecond
+	f.addr = serve(t, hasty)
+	const head = "POST /api/preview/create HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n"
+	c := f.dial()
+	c.send(head + "{")
+	require.Equal(t, 400, c.response("POST").StatusCode)
+	_, err := io.Copy(io.Discard, c.br)
+	require.NoError(t, ended(err), "the connection is closed")
+	require.Equal(t, 200, f.raw(head+`{"port":80}`).StatusCode)
 }
 
 func TestS15LoopbackIsBothFamilies(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/preview"
 )
 
 // lasting serves what does not end by itself, and tells which of it has ended.
@@ -152,6 +153,26 @@ func TestB4RevokedMeansNow(t *testing.T) {
 			}, patience, time.Millisecond, "the request log knows")
 		})
 	}
+}
+
+func TestB4ExpiredMeansNow(t *testing.T) {
+	t.Parallel()
+	over := make(chan string, 8)
+	f, s := newStack(t, lasting(over))
+	ttl := 500 * time.Millisecond
+	link := f.linkOf(preview.Request{Sandbox: web, Port: s.port, TTL: &ttl})
+	m := f.modes(link)[0]
+	c := f.dial()
+	c.send(request("GET", m.prefix+"/events", m.host, ""))
+	head, err := c.head()
+	require.NoError(t, err)
+	require.True(t, strings.HasPrefix(head, "HTTP/1.1 200 "), head)
+	_, err = io.Copy(io.Discard, c.br)
+	require.NoError(t, ended(err))
+	require.Equal(t, "events", <-over)
+	got := f.get(m.prefix+"/", "Host: "+m.host)
+	require.Equal(t, 410, got.StatusCode)
+	requireProblem(t, got, api.CodeLinkExpired)
 }
 
 func TestB4OtherLinksGoOn(t *testing.T) {

@@ -95,6 +95,7 @@ func TestEveryExchangeHasOneRequestLine(t *testing.T) {
 		{"GET", "/preview/" + link.Token + "/a?b=c", f.host, `level=INFO msg="Request: GET /preview/…/a\?b=c 200" duration=\S+ bytes=5 sandbox=web port=PORT`},
 		{"POST", "/b", link.Token + "." + f.host, `msg="Request: POST /preview/…/b 200" duration=\S+ bytes=5 sandbox=web port=PORT`},
 		{"GET", "/proxy/" + portText(s.port) + "/c", f.host, `msg="Request: GET /proxy/PORT/c 200" duration=\S+ bytes=5 sandbox=web port=PORT`},
+		{"GET", "/preview/" + link.Token + "?b=c", f.host, `level=INFO msg="Request: GET /preview/…\?b=c 308" duration=[1-9]\S* bytes=0 sandbox=web port=PORT`},
 		{"GET", "/api/preview", f.host, `msg="Request: GET /api/preview 200" duration=\S+ bytes=[1-9]\d* `},
 		{"GET", "/nothing", f.host, `msg="Request: GET /nothing 404" duration=\S+ bytes=[1-9]`},
 		{"DELETE", "/health", f.host, `msg="Request: DELETE /health 405" `},
