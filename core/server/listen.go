@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"syscall"
 
-	"golang.org/x/net/netutil"
-
 	"daemon-proxy/core/config"
 )
 
@@ -23,6 +21,7 @@ func Listen(ctx context.Context, c config.Server) ([]net.Listener, error) {
 		hosts = []string{"127.0.0.1", "::1"}
 	}
 	var listeners []net.Listener
+	places := make(chan struct{}, c.MaxConnections)
 	var lc net.ListenConfig
 	for i, host := range hosts {
 		address := net.JoinHostPort(host, strconv.Itoa(c.Port))
@@ -39,7 +38,9 @@ func Listen(ctx context.Context, c config.Server) ([]net.Listener, error) {
 			}
 			return nil, fmt.Errorf("listen on %s (server.host, server.port): %w", address, err)
 		}
-		listeners = append(listeners, netutil.LimitListener(l, c.MaxConnections))
+		if tcp, ok := l.(*net.TCPListener); ok { // "tcp" is never anything else
+			listeners = append(listeners, newLimited(tcp, places))
+		}
 	}
 	return listeners, nil
 }
