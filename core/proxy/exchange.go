@@ -32,9 +32,12 @@ type exchange struct {
 	websocket bool
 	upload    *upload // nil until the body is on its way
 
+	heads sync.Mutex // held while an interim head goes out; taken before mu
+
 	mu        sync.Mutex
 	up        *upstream
 	failure   error // why the exchange was given up: the first reason
+	interim   bool  // an interim head is going out
 	committed bool  // the final head is going out
 	continued bool  // the client was told to send its body
 	over      bool  // Forward returns: fail has nothing left to break
@@ -233,11 +236,8 @@ func (x *exchange) relayInterim(resp *http.Response) {
 	if !x.r.ProtoAtLeast(1, 1) {
 		return
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.failure != nil {
-		return
-	}
+	x.heads.Lock()
+	defer x.heads.Unlock()
 	h := make(http.Header, len(resp.Header))
 	incoming(h, resp.Header)
 	if x.t.Response != nil {
@@ -246,9 +246,18 @@ func (x *exchange) relayInterim(resp *http.Response) {
 	x.sendInterim(resp.StatusCode, h)
 }
 
-// sendInterim sends an interim answer with h as its header. The caller holds
-// x.mu: the upload's goroutine may want to send a 100 at the same time.
+// sendInterim sends an interim answer with h as its header, unless the exchange
+// was given up or has its final answer. The caller holds x.heads, because the
+// upload's goroutine may want to send a 100 at the same time, but not x.mu:
+// where the client does not read, fail must be able to end the write.
 func (x *exchange) sendInterim(status int, h http.Header) {
+	x.mu.Lock()
+	x.interim = x.failure == nil && !x.committed
+	send := x.interim
+	x.mu.Unlock()
+	if !send {
+		return
+	}
 	// WriteHeader sends the whole map, so it holds these only for that long.
 	all := x.w.Header()
 	before := maps.Clone(all)
@@ -257,17 +266,23 @@ func (x *exchange) sendInterim(status int, h http.Header) {
 	x.w.WriteHeader(status)
 	clear(all)
 	maps.Copy(all, before)
+	x.mu.Lock()
+	x.interim = false
+	x.mu.Unlock()
 }
 
 // sendContinue tells the client to send its body, once, unless the final
 // answer is on its way.
 func (x *exchange) sendContinue() {
+	x.heads.Lock()
+	defer x.heads.Unlock()
 	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.upload == nil || x.continued || x.committed || x.failure != nil {
+	send := x.upload != nil && !x.continued && !x.committed && x.failure == nil
+	x.continued = x.continued || send
+	x.mu.Unlock()
+	if !send {
 		return
 	}
-	x.continued = true
 	x.sendInterim(http.StatusContinue, nil)
 	close(x.upload.proceed)
 }
@@ -287,6 +302,8 @@ func (x *exchange) attach(up *upstream) bool {
 // commit is called before the final head goes out; false if the exchange was
 // given up before, and nothing may be written.
 func (x *exchange) commit() bool {
+	x.heads.Lock()
+	defer x.heads.Unlock()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.failure == nil {
@@ -310,7 +327,7 @@ func (x *exchange) fail(cause error) {
 	if x.hasBody {
 		_ = x.rc.SetReadDeadline(past) // endUpload has the remedy where this is not supported
 	}
-	if x.committed {
+	if x.committed || x.interim {
 		_ = x.rc.SetWriteDeadline(past)
 	}
 }

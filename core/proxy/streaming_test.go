@@ -326,12 +326,16 @@ func TestP6ContextEndsAnExchangeWhateverItWaitsFor(t *testing.T) {
 	for name, tc := range map[string]struct {
 		request, answer string
 		flood           bool // the daemon sends more than the client reads
+		interim         bool // and that are interim answers
 		head            bool
 	}{
 		"the answer":        {request: "GET / HTTP/1.1\r\nHost: x\r\n\r\n"},
 		"the client's body": {request: postHead(1000, "") + "some"},
 		"the next event":    {request: "GET / HTTP/1.1\r\nHost: x\r\n\r\n", answer: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", head: true},
 		"a slow client":     {request: "GET / HTTP/1.1\r\nHost: x\r\n\r\n", answer: "HTTP/1.1 200 OK\r\n\r\n", flood: true, head: true},
+		"a client that reads no interim answer": {
+			request: "GET / HTTP/1.1\r\nHost: x\r\n\r\n", interim: true,
+		},
 		"a slow client of a long body": {
 			request: "GET / HTTP/1.1\r\nHost: x\r\n\r\n", answer: "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", flood: true, head: true,
 		},
@@ -343,8 +347,11 @@ func TestP6ContextEndsAnExchangeWhateverItWaitsFor(t *testing.T) {
 			up := newRaw(t, func(_ int, c *wire) {
 				c.mustHead()
 				c.send(tc.answer)
-				if tc.flood {
+				if tc.flood || tc.interim {
 					block := make([]byte, 1<<20)
+					if tc.interim {
+						block = []byte("HTTP/1.1 103 Early Hints\r\nX-A: " + strings.Repeat("a", 100<<10) + "\r\n\r\n")
+					}
 					for {
 						_ = c.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
 						if _, err := c.Write(block); err != nil {
@@ -355,7 +362,8 @@ func TestP6ContextEndsAnExchangeWhateverItWaitsFor(t *testing.T) {
 				close(stuck)
 				_, _ = c.rest()
 			})
-			f := newFront(t, up.addr, withContext(func(context.Context) context.Context { return ctx }))
+			f := newFront(t, up.addr, withContext(func(context.Context) context.Context { return ctx }),
+				withLimits(Options{MaxInterim: 1 << 20, MaxHeadBytes: 1 << 30}))
 			c := f.dial(t)
 			c.send(tc.request)
 			recv(t, stuck, "request")
@@ -372,6 +380,9 @@ func TestP6ContextEndsAnExchangeWhateverItWaitsFor(t *testing.T) {
 				return
 			}
 			require.ErrorIs(t, o.err, revoked)
+			if tc.interim {
+				return // and there is nobody to read it
+			}
 			require.Equal(t, "HTTP/1.1 410 Gone", firstLine(c.mustHead()), "nothing was written: the caller's answer gets through")
 		})
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -44,14 +45,15 @@ type tunnel struct {
 // flow is one direction of a tunnel.
 type flow struct {
 	src, dst net.Conn
-	masked   bool // frames on it are masked: it leads to the daemon
-	n        int64
+	masked   bool   // frames on it are masked: it leads to the daemon
+	head     []byte // the end of the handshake, which goes before all frames
+	early    []byte // what src sent along with the handshake
+	n        int64  // bytes passed on, without head
 	frames   frames
 }
 
 // run carries bytes until the tunnel has ended, and closes both connections.
-// early is what the client sent before.
-func (t *tunnel) run(ctx, life context.Context, early []byte) error {
+func (t *tunnel) run(ctx, life context.Context) error {
 	for _, c := range []context.Context{ctx, life} {
 		stop := context.AfterFunc(c, func() { t.end(context.Cause(c)) })
 		defer stop()
@@ -59,9 +61,9 @@ func (t *tunnel) run(ctx, life context.Context, early []byte) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		t.carry(&t.in, early)
+		t.carry(&t.in)
 	}()
-	t.carry(&t.out, nil)
+	t.carry(&t.out)
 	<-done
 	t.in.src.Close()
 	t.in.dst.Close()
@@ -72,8 +74,8 @@ func (t *tunnel) run(ctx, life context.Context, early []byte) error {
 }
 
 // carry copies one direction to its end and then ends what has to end with it.
-func (t *tunnel) carry(f *flow, early []byte) {
-	err := t.copy(f, early)
+func (t *tunnel) carry(f *flow) {
+	err := t.copy(f)
 	if err == nil {
 		if c, ok := f.dst.(interface{ CloseWrite() error }); ok && c.CloseWrite() == nil {
 			t.halfClose(f.dst)
@@ -96,8 +98,8 @@ func (t *tunnel) carry(f *flow, early []byte) {
 
 // copy copies until the source ends (nil) or something breaks. An idle
 // direction holds a small buffer, a busy one a large one.
-func (t *tunnel) copy(f *flow, early []byte) error {
-	if err := f.pass(early); err != nil {
+func (t *tunnel) copy(f *flow) error {
+	if err := f.begin(); err != nil {
 		return err
 	}
 	small := make([]byte, smallBuffer)
@@ -132,11 +134,22 @@ func (t *tunnel) copy(f *flow, early []byte) error {
 	}
 }
 
-// pass writes p on and keeps track of the frames in it.
-func (f *flow) pass(p []byte) error {
-	if len(p) == 0 {
+// begin writes head and early, in one piece.
+func (f *flow) begin() error {
+	first := slices.Concat(f.head, f.early)
+	if len(first) == 0 {
 		return nil
 	}
+	n, err := f.dst.Write(first)
+	early := first[:n][min(n, len(f.head)):]
+	f.n += int64(len(early))
+	f.frames.feed(early)
+	f.head, f.early = nil, nil
+	return err
+}
+
+// pass writes p on and keeps track of the frames in it.
+func (f *flow) pass(p []byte) error {
 	n, err := f.dst.Write(p)
 	f.n += int64(n)
 	f.frames.feed(p[:n])

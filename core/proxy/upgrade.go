@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"time"
@@ -58,19 +57,10 @@ func (x *exchange) upgrade(resp *http.Response) error {
 	early, _ := buffered.Reader.Peek(buffered.Reader.Buffered()) //nolint:staticcheck // Buffered is ambiguous otherwise
 	answer, _ := up.br.Peek(up.br.Buffered())
 	tun := tunnel{
-		in:  flow{src: client, dst: up.Conn, masked: true},
-		out: flow{src: up.Conn, dst: client},
+		in:  flow{src: client, dst: up.Conn, masked: true, early: early},
+		out: flow{src: up.Conn, dst: client, head: head, early: answer},
 	}
-	tun.out.frames.feed(answer)
-	_, err = client.Write(append(head, answer...))
-	tun.out.n = int64(len(answer))
-	if err != nil {
-		client.Close()
-		up.Close()
-		x.result.Err = fmt.Errorf("write to the client: %w", err)
-		return nil
-	}
-	x.result.Err = tun.run(x.r.Context(), x.proxy.life, early)
+	x.result.Err = tun.run(x.r.Context(), x.proxy.life)
 	x.result.BytesIn, x.result.BytesOut = tun.in.n, tun.out.n
 	x.proxy.log.Debug("websocket ended", "duration", time.Since(x.start), "error", x.result.Err)
 	return nil

@@ -283,6 +283,23 @@ func TestP7ContextEndsAWebSocket(t *testing.T) {
 	require.ErrorIs(t, f.result(t).Err, revoked)
 }
 
+// A client that does not even read its handshake's answer can be ended all the same.
+func TestP7ContextEndsAWebSocketWhoseClientDoesNotRead(t *testing.T) {
+	t.Parallel()
+	up := newRaw(t, func(_ int, c *wire) {
+		c.mustHead()
+		c.send(strings.Replace(switching, "\r\n\r\n", "\r\nX-A: "+strings.Repeat("a", 16<<20)+"\r\n\r\n", 1))
+		_, _ = c.rest()
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	f := newFront(t, up.addr, withLimits(Options{MaxHeadBytes: 32 << 20}), withContext(func(context.Context) context.Context { return ctx }),
+		withTarget(func(_ *http.Request, t *Target) { t.Response = func(int, http.Header) { cancel() } }))
+	f.dial(t).send(handshake)
+	o := f.result(t)
+	require.Equal(t, 101, o.Status)
+	require.ErrorIs(t, o.Err, context.Canceled)
+}
+
 func TestP7GoingAwayIsSaidBetweenFrames(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -324,7 +341,7 @@ func TestP7IdleSocketLivesForHours(t *testing.T) {
 		back, daemon := net.Pipe()
 		tun := tunnel{in: flow{src: front, dst: back, masked: true}, out: flow{src: back, dst: front}}
 		ended := make(chan error, 1)
-		go func() { ended <- tun.run(t.Context(), context.Background(), nil) }()
+		go func() { ended <- tun.run(t.Context(), context.Background()) }()
 		for _, way := range []struct{ from, to net.Conn }{{client, daemon}, {daemon, client}} {
 			time.Sleep(9 * time.Hour) // of the bubble's clock
 			go func() { _, _ = way.from.Write([]byte("still here")) }()
