@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -47,16 +46,8 @@ func StaticGoSource(t testing.TB, source string) string {
 // The go command leaves an executable that is up to date as it is.
 func build(t testing.TB, key, target string, tags []string) string {
 	t.Helper()
-	base, err := os.UserCacheDir()
-	require.NoError(t, err)
-	dir := filepath.Join(base, "daemon-proxy-test")
-	require.NoError(t, os.MkdirAll(dir, 0o700))
-	cached := filepath.Join(dir, key)
-
-	lock, err := os.OpenFile(cached+".lock", os.O_CREATE|os.O_RDWR, 0o600)
-	require.NoError(t, err)
-	defer func() { _ = lock.Close() }() // unlocks
-	require.NoError(t, syscall.Flock(int(lock.Fd()), syscall.LOCK_EX))
+	defer lock(t, key)()
+	cached := filepath.Join(cacheFolder(t), key)
 
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", strings.Join(tags, ","), "-o", cached, target)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOFLAGS=")

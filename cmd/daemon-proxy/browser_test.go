@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+)
+
+// pageWithin bounds what a page does on a busy machine.
+const pageWithin = 60 * time.Second
+
+// oneBrowser lets one test at a time have a browser: they are what costs most.
+var oneBrowser sync.Mutex
+
+// browser is a headless Chromium of its own profile with one page open.
+type browser struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu       sync.Mutex
+	requests map[network.RequestID]string
+	failed   []string // requests without an answer, answers of 400 and up, uncaught errors
+}
+
+// newBrowser starts a browser. Without Chromium the test is skipped, or fails
+// where CI=true.
+func newBrowser(t *testing.T) *browser {
+	t.Helper()
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("needed with CI=true: %v (Debian: chromium)", err)
+		}
+		t.Skipf("chromium is needed: %v", err)
+	}
+	oneBrowser.Lock()
+	t.Cleanup(oneBrowser.Unlock)
+	profile := t.TempDir()
+	allocator, end := chromedp.NewExecAllocator(context.Background(),
+		chromedp.ExecPath(path), chromedp.UserDataDir(profile), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.WSURLReadTimeout(pageWithin),
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-dev-shm-usage", true), chromedp.WindowSize(1280, 900),
+	)
+	ctx, closeAll := chromedp.NewContext(allocator)
+	t.Cleanup(func() {
+		_ = chromedp.Cancel(ctx) // closes the browser in good order, so that its profile can be removed
+		closeAll()
+		end()
+	})
+	b := &browser{t: t, ctx: ctx, requests: map[network.RequestID]string{}}
+	require.NoError(t, chromedp.Listen(ctx, b.hear), "start %s", path)
+	_, err = chromedp.Call(ctx, network.Enable, network.EnableParams{})
+	require.NoError(t, err)
+	return b
+}
+
+// hear notes what went wrong in the page.
+func (b *browser) hear(event any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch e := event.(type) {
+	case *network.EventRequestWillBeSent:
+		b.requests[e.RequestID] = e.Request.Method + " " + e.Request.URL
+	case *network.EventResponseReceived:
+		if e.Response.Status >= 400 {
+			b.failed = append(b.failed, fmt.Sprintf("%s: %d", b.requests[e.RequestID], e.Response.Status))
+		}
+	case *network.EventLoadingFailed:
+		if !e.Canceled {
+			b.failed = append(b.failed, b.requests[e.RequestID]+": "+e.ErrorText+" "+string(e.BlockedReason))
+		}
+	case *runtime.EventExceptionThrown:
+		b.failed = append(b.failed, uncaught(e.ExceptionDetails))
+	}
+}
+
+// failures are what went wrong since the last call.
+func (b *browser) failures() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	failed := b.failed
+	b.failed = nil
+	return failed
+}
+
+// do runs actions within a time.
+func (b *browser) do(what string, actions ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	act(b, what, chromedp.Steps(actions...))
+}
+
+// act is the value of an action.
+func act[T any](b *browser, what string, action chromedp.Action[T]) T {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, pageWithin)
+	defer cancel()
+	value, err := chromedp.Run(ctx, action)
+	if err != nil {
+		b.screenshot("failed")
+	}
+	require.NoError(b.t, err, "%s; went wrong: %q", what, b.failures())
+	return value
+}
+
+// open navigates and waits for the page's load event.
+func (b *browser) open(url string) {
+	b.t.Helper()
+	b.do("open "+url, chromedp.Navigate(url))
+}
+
+// eval is the value of a JavaScript expression, awaited if it is a promise.
+func eval[T any](b *browser, expression string) T {
+	b.t.Helper()
+	return act(b, "evaluate "+expression, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+}
+
+// until waits until an expression is true in the page.
+func (b *browser) until(what, expression string) {
+	b.t.Helper()
+	ok := func() bool {
+		ctx, cancel := context.WithTimeout(b.ctx, pageWithin)
+		defer cancel()
+		value, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("!!("+expression+")", chromedp.EvalAwaitPromise))
+		return err == nil && value
+	}
+	deadline := time.NewTimer(pageWithin)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * look)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			b.screenshot("failed")
+			require.FailNow(b.t, what, "never true: %s; went wrong: %q", expression, b.failures())
+		}
+	}
+}
+
+// screenshot keeps a picture of the page under .artifacts/ and returns its path.
+func (b *browser) screenshot(name string) string {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, pageWithin)
+	defer cancel()
+	picture, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		b.t.Logf("no screenshot: %v", err)
+		return ""
+	}
+	dir := filepath.Join("..", "..", ".artifacts")
+	require.NoError(b.t, os.MkdirAll(dir, 0o755))
+	file := filepath.Join(dir, strings.ReplaceAll(b.t.Name(), "/", "-")+"-"+name+".png")
+	require.NoError(b.t, os.WriteFile(file, picture, 0o644))
+	return file
+}
+
+func uncaught(e *runtime.ExceptionDetails) string {
+	if e.Exception != nil && e.Exception.Description != "" {
+		return "uncaught: " + e.Exception.Description
+	}
+	return "uncaught: " + e.Text
+}

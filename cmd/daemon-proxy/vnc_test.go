@@ -1,0 +1,90 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/engine"
+	"daemon-proxy/core/engine/enginetest"
+)
+
+// desktopColour is what the desktop is filled with.
+const desktopColour = "#2a6f97"
+
+// desktopScript starts a VNC desktop with one xterm, and noVNC on 6080, all as
+// Debian has them.
+const desktopScript = `#!/bin/bash
+export HOME=/root DISPLAY=:1
+Xtigervnc :1 -geometry 1024x768 -depth 24 -SecurityTypes None -rfbport 5900 -localhost &
+until xsetroot -solid '` + desktopColour + `'; do sleep 0.1; done
+xterm -geometry 80x12+200+300 -e /bin/sh &
+exec websockify --web /usr/share/novnc 6080 localhost:5900
+`
+
+// notebookScript starts Jupyter as its manual says, with a token of its own.
+const notebookScript = `#!/bin/bash
+export HOME=/root
+mkdir -p /notebooks && cd /notebooks
+exec jupyter-notebook --allow-root --no-browser --ip=127.0.0.1 --port=8888 --NotebookApp.token=` + notebookToken + `
+`
+
+const notebookToken = "5ecre7"
+
+// debian is the image of the real applications, with a command that starts one
+// of them.
+func debian(t *testing.T, command string) (name, id string) {
+	t.Helper()
+	image := enginetest.Debian(t,
+		[]string{"procps", "tigervnc-standalone-server", "x11-xserver-utils", "xterm", "novnc", "websockify", "jupyter-notebook"},
+		map[string]string{"/usr/local/bin/desktop": desktopScript, "/usr/local/bin/notebook": notebookScript},
+		[]string{"ENV PATH=/usr/local/bin:/usr/bin:/bin", "ENV LANG=C.UTF-8"})
+	name = enginetest.Name(t)
+	return name, enginetest.Run(t, image, enginetest.RunOptions{Name: name, Cmd: []string{command}})
+}
+
+// From a container with nothing injected to a desktop that is seen and typed
+// into, in both modes.
+func TestM6H4AVNCDesktopIsSeenAndTypedInto(t *testing.T) {
+	e := enginetest.Require(t)
+	b := newBrowser(t)
+	name, id := debian(t, "desktop")
+	d := newDesk(t)
+	p := d.serving(t, nil, "--daemon-mode", "docker", "--container-name", name)
+	p.healthy()
+	token, url, hostURL := p.link(`{"port": 6080, "label": "desktop"}`)
+	p.eventually("noVNC is served", func() bool {
+		status, _ := p.try("GET", url+"/vnc.html", "")
+		return status == 200
+	})
+	port := strings.TrimPrefix(p.url, "http://localhost:")
+	const query = "/vnc.html?autoconnect=true&resize=scale"
+	for mode, page := range map[string]string{
+		"host": hostURL + query,
+		"path": "http://127.0.0.1:" + port + "/preview/" + token + query + "&encrypt=0&host=127.0.0.1&port=" + port + "&path=preview/" + token + "/websockify",
+	} {
+		b.open(page)
+		b.until("noVNC connects", `document.documentElement.classList.contains("noVNC_connected")`)
+		b.until("the canvas shows the desktop", `(() => {
+			const canvas = document.querySelector("#noVNC_container canvas");
+			const pixel = canvas.getContext("2d").getImageData(20, 20, 1, 1).data;
+			return canvas.width === 1024 && "#" + [...pixel].slice(0, 3).map(v => v.toString(16).padStart(2, "0")).join("") === "`+desktopColour+`";
+		})()`)
+		// The middle of the terminal, whatever the scale.
+		at := eval[[2]float64](b, `(() => {
+			const r = document.querySelector("#noVNC_container canvas").getBoundingClientRect();
+			return [r.left + r.width * 400 / 1024, r.top + r.height * 380 / 768];
+		})()`)
+		text := "seen in " + mode + " mode"
+		b.do("type", chromedp.MouseClickXY(at[0], at[1]), chromedp.KeyEvent("echo '"+text+"' > /tmp/typed"+kb.Enter))
+		p.eventually("the terminal wrote what was typed", func() bool {
+			out, code, err := e.Run(t.Context(), id, engine.ExecSpec{Cmd: []string{"cat", "/tmp/typed"}})
+			return err == nil && code == 0 && string(out) == text+"\n"
+		})
+		t.Logf("screenshot: %s", b.screenshot(mode))
+		require.Empty(t, b.failures(), mode)
+	}
+}
