@@ -210,6 +210,54 @@ func TestWebSocketsPass(t *testing.T) {
 	require.NoError(t, c.Close(websocket.StatusNormalClosure, ""))
 }
 
+// The second hop keeps what the first one kept.
+func TestTrailersAndInterimAnswersPass(t *testing.T) {
+	t.Parallel()
+	url := start(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	got := make(chan string, 1)
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		_, _ = io.WriteString(c, "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n")
+		var all []byte
+		for buf := make([]byte, 4096); !strings.HasSuffix(string(all), "\r\n0\r\nX-Up: 1\r\n\r\n"); {
+			n, err := c.Read(buf)
+			if all = append(all, buf[:n]...); err != nil {
+				break
+			}
+		}
+		got <- string(all)
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Down: 2\r\n\r\n")
+	}()
+	t.Cleanup(func() { l.Close() })
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	require.NoError(t, err)
+	defer c.Close()
+	require.NoError(t, c.SetDeadline(time.Now().Add(10*time.Second)))
+	br := bufio.NewReader(c)
+	fmt.Fprintf(c, "POST /proxy/%s/ HTTP/1.1\r\nHost: x\r\n%s: %s\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n", port, SecretHeader, secret)
+	for _, want := range []int{103, 100} {
+		interim, err := http.ReadResponse(br, nil)
+		require.NoError(t, err)
+		require.Equal(t, want, interim.StatusCode)
+		require.Empty(t, interim.Header["X-Request-Id"])
+	}
+	fmt.Fprint(c, "1\r\nx\r\n0\r\nX-Up: 1\r\n\r\n") // not announced
+	response, err := http.ReadResponse(br, nil)
+	require.NoError(t, err)
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.Equal(t, "hi", string(body))
+	require.Equal(t, []string{"2"}, response.Trailer["X-Down"])
+	require.Contains(t, <-got, "1\r\nx\r\n0\r\nX-Up: 1\r\n\r\n")
+}
+
 func TestServeEndsByShutdownAndByContext(t *testing.T) {
 	t.Parallel()
 	for _, by := range []string{"shutdown", "context"} {

@@ -1,0 +1,250 @@
+package proxy
+
+import (
+	"io"
+	"net/http"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/api"
+)
+
+// postHead begins a POST whose body the test sends itself.
+func postHead(length int, more string) string {
+	return "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + strconv.Itoa(length) + "\r\n" + more + "\r\n"
+}
+
+func TestP6RequestBodyStreams(t *testing.T) {
+	t.Parallel()
+	first := make(chan string)
+	up := newService(t, func(_ http.ResponseWriter, r *http.Request) {
+		b := make([]byte, 5)
+		_, _ = io.ReadFull(r.Body, b)
+		first <- string(b)
+		_, _ = io.Copy(io.Discard, r.Body)
+	})
+	f := newFront(t, up)
+	c := f.dial(t)
+	c.send(postHead(10, "") + "first")
+	require.Equal(t, "first", recv(t, first, "the first half, before the second was sent"))
+	c.send("last.")
+	require.Equal(t, "HTTP/1.1 200 OK", firstLine(c.mustHead()))
+	require.EqualValues(t, 10, f.result(t).BytesIn)
+}
+
+func TestP6FullDuplex(t *testing.T) {
+	t.Parallel()
+	up := newRaw(t, func(_ int, c *wire) {
+		c.mustHead()
+		c.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+		for {
+			line, err := c.br.ReadString('\n') // "1\r\n", "x\r\n"
+			if err != nil || line == "0\r\n" {
+				c.send("0\r\n\r\n")
+				return
+			}
+			data, _ := c.br.ReadString('\n')
+			c.send(line + data)
+		}
+	})
+	f := newFront(t, up.addr)
+	c := f.dial(t)
+	c.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+	require.Equal(t, "HTTP/1.1 200 OK", firstLine(c.mustHead()))
+	for range 3 {
+		c.send("1\r\nx\r\n")
+		require.Equal(t, "1\r\nx\r\n", c.read(6))
+	}
+	c.send("0\r\n\r\n")
+	require.Equal(t, "0\r\n\r\n", c.read(5))
+}
+
+func TestP6UploadOfOneGiBTakesNoMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("moves 1 GiB")
+	}
+	const size = 1 << 30
+	up := newService(t, func(w http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, strconv.FormatInt(n, 10))
+	})
+	f := newFront(t, up)
+	var before, now runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	var most uint64
+	body := &meter{left: size, every: 64 << 20, look: func() {
+		runtime.ReadMemStats(&now)
+		most = max(most, now.HeapInuse)
+	}}
+	req, err := http.NewRequest(http.MethodPost, "http://"+f.addr, body)
+	require.NoError(t, err)
+	req.ContentLength = size
+	resp, err := f.client(t).Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Equal(t, strconv.Itoa(size), string(got))
+	require.Less(t, most, before.HeapInuse+8<<20)
+	require.EqualValues(t, size, f.result(t).BytesIn)
+}
+
+// meter is a body of zeros that calls look now and then.
+type meter struct {
+	left, since, every int
+	look               func()
+}
+
+func (m *meter) Read(p []byte) (int, error) {
+	if m.left == 0 {
+		return 0, io.EOF
+	}
+	n := min(len(p), m.left)
+	m.left -= n
+	if m.since += n; m.since >= m.every {
+		m.since = 0
+		m.look()
+	}
+	return n, nil
+}
+
+func TestP6RefusalDuringAnUploadReachesTheClient(t *testing.T) {
+	t.Parallel()
+	for name, framing := range map[string]string{"length": "Content-Length: 1073741824", "chunked": "Transfer-Encoding: chunked"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			up := newRaw(t, func(_ int, c *wire) {
+				c.mustHead()
+				c.read(1)
+				c.send("HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 3\r\n\r\nbig")
+			})
+			f := newFront(t, up.addr)
+			c := f.dial(t)
+			// What follows the body's beginning would be another request, if the rest were taken for one.
+			c.send("POST / HTTP/1.1\r\nHost: x\r\n" + framing + "\r\n\r\n1\r\nx\r\n")
+			h := c.mustHead()
+			require.Equal(t, "HTTP/1.1 413 Request Entity Too Large", firstLine(h))
+			require.Equal(t, []string{"close"}, lines(h, "Connection"), "so that the client stops")
+			require.Equal(t, "big", c.read(3))
+			_, _ = io.WriteString(c, "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n")
+			rest, _ := c.rest()
+			require.Empty(t, rest, "the connection ends with the answer")
+			require.NoError(t, f.result(t).err)
+			require.Empty(t, f.results)
+			require.EqualValues(t, 1, up.conns.Load())
+		})
+	}
+}
+
+func TestP6EarlyAnswerOnAKeptConnectionEndsTheUpload(t *testing.T) {
+	t.Parallel()
+	up := answering(t, ok("early")) // does not read the body, and does not close either
+	f := newFront(t, up.addr)
+	c := f.dial(t)
+	c.send(postHead(1000, "") + "some")
+	require.Equal(t, "HTTP/1.1 200 OK", firstLine(c.mustHead()))
+	require.Equal(t, "early", c.read(5))
+	o := f.result(t)
+	require.NoError(t, o.err)
+	require.EqualValues(t, 4, o.BytesIn)
+	_, _ = io.WriteString(c, "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n")
+	rest, _ := c.rest()
+	require.Empty(t, rest)
+	_, body, _ := f.get(t, "/")
+	require.Equal(t, "early", body)
+	require.EqualValues(t, 2, up.conns.Load(), "the half-used connection was not kept")
+}
+
+func TestP4ContinueIsForwarded(t *testing.T) {
+	t.Parallel()
+	head, wants := make(chan struct{}), make(chan struct{})
+	up := newRaw(t, func(_ int, c *wire) {
+		require.Equal(t, []string{"100-continue"}, lines(c.mustHead(), "Expect"))
+		close(head)
+		<-wants
+		c.send("HTTP/1.1 100 Continue\r\n\r\n")
+		c.send(ok(c.read(5)))
+	})
+	c := newFront(t, up.addr).dial(t)
+	c.send(postHead(5, "Expect: 100-continue\r\n"))
+	<-head
+	close(wants)
+	require.Equal(t, "HTTP/1.1 100 Continue\r\n", c.mustHead())
+	c.send("hello")
+	require.Equal(t, "HTTP/1.1 200 OK", firstLine(c.mustHead()))
+	require.Equal(t, "hello", c.read(5))
+}
+
+func TestP4NoContinueAfterARefusal(t *testing.T) {
+	t.Parallel()
+	up := newRaw(t, func(_ int, c *wire) {
+		c.mustHead()
+		c.send("HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno")
+		_, _ = c.rest()
+	})
+	f := newFront(t, up.addr)
+	c := f.dial(t)
+	c.send(postHead(5, "Expect: 100-continue\r\n"))
+	require.Equal(t, "HTTP/1.1 401 Unauthorized", firstLine(c.mustHead()), "and no 100 before it")
+	require.Equal(t, "no", c.read(2))
+	rest, _ := c.rest()
+	require.Empty(t, rest)
+	require.Zero(t, f.result(t).BytesIn)
+}
+
+func TestP4DaemonThatIgnoresExpectGetsTheBody(t *testing.T) {
+	t.Parallel()
+	up := newRaw(t, func(_ int, c *wire) {
+		c.mustHead()
+		c.send(ok(c.read(5)))
+	})
+	c := newFront(t, up.addr).dial(t)
+	c.send(postHead(5, "Expect: 100-continue\r\n"))
+	require.Equal(t, "HTTP/1.1 100 Continue\r\n", c.mustHead())
+	c.send("hello")
+	require.Equal(t, "HTTP/1.1 200 OK", firstLine(c.mustHead()))
+	require.Equal(t, "hello", c.read(5))
+}
+
+func TestP6BrokenRequestBodies(t *testing.T) {
+	t.Parallel()
+	up := newRaw(t, func(_ int, c *wire) { _, _ = c.rest() })
+	t.Run("malformed chunk", func(t *testing.T) {
+		t.Parallel()
+		f := newFront(t, up.addr)
+		c := f.dial(t)
+		c.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+		h := c.mustHead()
+		require.Equal(t, "HTTP/1.1 400 Bad Request", firstLine(h))
+		require.Equal(t, []string{"close"}, lines(h, "Connection"))
+		require.Equal(t, api.CodeBadRequest, code(f.result(t).err))
+	})
+	t.Run("over a limit", func(t *testing.T) {
+		t.Parallel()
+		f := newFront(t, up.addr, withTarget(func(r *http.Request, _ *Target) { r.Body = http.MaxBytesReader(nil, r.Body, 3) }))
+		c := f.dial(t)
+		c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")
+		require.Equal(t, "HTTP/1.1 413 Request Entity Too Large", firstLine(c.mustHead()))
+		require.Equal(t, api.CodeTooLarge, code(f.result(t).err))
+	})
+	t.Run("longer than it says", func(t *testing.T) {
+		t.Parallel()
+		f := newFront(t, up.addr, withTarget(func(r *http.Request, _ *Target) { r.Body = io.NopCloser(strings.NewReader("too long")) }))
+		c := f.dial(t)
+		c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")
+		require.Equal(t, "HTTP/1.1 400 Bad Request", firstLine(c.mustHead()))
+	})
+	t.Run("shorter than it says", func(t *testing.T) {
+		t.Parallel()
+		f := newFront(t, up.addr, withTarget(func(r *http.Request, _ *Target) { r.Body = io.NopCloser(strings.NewReader("abc")) }))
+		c := f.dial(t)
+		c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")
+		c.mustHead()
+		require.Equal(t, api.CodeCancelled, code(f.result(t).err))
+	})
+}
