@@ -152,6 +152,7 @@ type Link struct {
 	Token string `json:"token"`
 	ID    string `json:"id"`
 	// URL is the path form, HostURL the host form; both end without a slash.
+	// HostURL is empty where the preview domain does not lead to this machine.
 	URL     string `json:"url"`
 	HostURL string `json:"host_url"`
 	Port    int    `json:"port"`
@@ -164,6 +165,12 @@ type Link struct {
 	RevokedAt   *time.Time `json:"revoked_at,omitempty"`
 	// AllowDaemonPort permits a link to one of the daemon's own ports.
 	AllowDaemonPort bool `json:"allow_daemon_port,omitempty"`
+	// Fence says that its pages are kept away from other services on the
+	// viewer's machine, as far as the configuration has that on at all.
+	Fence bool `json:"fence"`
+	// StripPrefix says that the service does not see /preview/TOKEN; false is
+	// for one that was told its prefix.
+	StripPrefix bool `json:"strip_prefix"`
 
 	Requests   int64      `json:"requests"`
 	BytesIn    int64      `json:"bytes_in"`

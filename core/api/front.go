@@ -31,6 +31,9 @@ type LinkRequest struct {
 	// TTLSeconds is the time to live; 0 means until revoked, nil the configured default.
 	TTLSeconds      *int64 `json:"ttl_seconds,omitempty"`
 	AllowDaemonPort bool   `json:"allow_daemon_port,omitempty"`
+	// Fence and StripPrefix are those of Link; nil means true.
+	Fence       *bool `json:"fence,omitempty"`
+	StripPrefix *bool `json:"strip_prefix,omitempty"`
 }
 
 // PortCard is a listening port with what answers there.

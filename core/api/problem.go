@@ -91,6 +91,7 @@ const (
 	CodeWrongHost        = "wrong_host"         // 421
 	CodeCrossOrigin      = "cross_origin"       // 403
 	CodePageMade         = "page_made"          // 403
+	CodeOutsidePrefix    = "outside_prefix"     // 403: a service worker's script at no preview
 	CodeUnauthorized     = "unauthorized"       // 401
 	CodeMethodNotAllowed = "method_not_allowed" // 405
 

@@ -183,6 +183,14 @@ func (c Config) conflicts() []conflict {
 			[]string{"security.api_key", "security.enabled"},
 		})
 	}
+	for _, file := range [...]struct{ path, name string }{{"server.tls.cert", c.Server.TLS.Cert}, {"server.tls.key", c.Server.TLS.Key}} {
+		if c.Server.TLS.Mode == "files" && file.name == "" {
+			found = append(found, conflict{
+				Problem{Key: file.path, Value: quote(""), Text: "want a file while server.tls.mode is files"},
+				[]string{file.path, "server.tls.mode"},
+			})
+		}
+	}
 	if c.Docker.Host != "" && c.Docker.Context != "" {
 		found = append(found, conflict{
 			Problem{Key: "docker.context", Value: quote(c.Docker.Context), Text: "want only one of docker.host and docker.context"},

@@ -44,6 +44,14 @@ type Server struct {
 	PreviewDomain  string   // lower case, default "localhost"
 	TrustedProxies []string // addresses or CIDR prefixes whose X-Forwarded-* count
 	MaxConnections int      // open client connections; default 10000
+	TLS            TLS
+}
+
+// TLS says whether the server speaks TLS and with which certificates.
+type TLS struct {
+	Mode string // "off", "self-signed" or "files"
+	Cert string // files: certificate chain in PEM, absolute
+	Key  string // files: its private key in PEM, absolute
 }
 
 // Daemon says which daemon runs where.
@@ -75,11 +83,14 @@ type Security struct {
 	APIKey  string // visible ASCII, never empty if Enabled
 }
 
-// Preview says how links are kept.
+// Preview says how links are kept and what previews may do.
 type Preview struct {
-	DefaultTTL time.Duration // 0: until revoked
-	StateFile  string        // absolute; default StateDir/links.db
-	MaxLinks   int           // live links; default 1000
+	DefaultTTL     time.Duration // 0: until revoked
+	StateFile      string        // absolute; default StateDir/links.db
+	MaxLinks       int           // live links; default 1000
+	Fence          bool          // keep pages of previews away from other services of the viewer's machine; default true
+	Rescue         bool          // send requests that lost their prefix back to their preview; default true
+	RedirectToHost bool          // send browsers from the path form of a link to its host form; default true
 }
 
 // Traffic says what the request log keeps.

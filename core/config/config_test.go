@@ -54,7 +54,7 @@ func TestExampleFileIsTheWritersAndLoadsToTheDefaults(t *testing.T) {
 	assert.Equal(t, d.Traffic, c.Traffic)
 	assert.Equal(t, d.Logging.Format, c.Logging.Format)
 	for _, k := range Keys() {
-		_, name, _ := strings.Cut(k.Path, ".")
+		name := k.Path[strings.LastIndexByte(k.Path, '.')+1:]
 		assert.Contains(t, string(have), name+":", k.Path)
 	}
 }
@@ -128,4 +128,20 @@ func FuzzConfig(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestAGroupOfKeysIsAMapping(t *testing.T) {
+	c, dir, err := loadFile(t, "server:\n  tls:\n    mode: files\n    cert: a.pem\n    key: b.pem\n", nil)
+	require.NoError(t, err)
+	assert.Equal(t, TLS{Mode: "files", Cert: filepath.Join(dir, "a.pem"), Key: filepath.Join(dir, "b.pem")}, c.Server.TLS)
+	for text, want := range map[string]string{
+		"server:\n  tls: files\n":                         "config.yaml:2: server.tls: \"files\": want a mapping",
+		"server:\n  tls:\n    mod: files\n":               "did you mean server.tls.mode?",
+		"server:\n  tls:\n    mode: on\n":                 "off",
+		"server:\n  tls:\n    mode: files\n    key: k\n":  "server.tls.cert",
+		"server:\n  tls:\n    mode: files\n    cert: k\n": "server.tls.key",
+	} {
+		_, _, err := loadFile(t, text, nil)
+		require.ErrorContains(t, err, want, text)
+	}
 }

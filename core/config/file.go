@@ -131,6 +131,15 @@ func (f *fileDecoder) pairs(mapping *yaml.Node, under string, each func(full str
 // key decodes one key of a section.
 func (f *fileDecoder) key(full string, kn, v *yaml.Node) {
 	at := slices.IndexFunc(f.keys, func(k key) bool { return k.Path == full })
+	if at < 0 && slices.ContainsFunc(f.keys, func(k key) bool { return strings.HasPrefix(k.Path, full+".") }) {
+		switch {
+		case v.Kind == yaml.MappingNode:
+			f.pairs(v, full, f.key)
+		case !isNull(v):
+			f.problem(v, full, describe(v), "want a mapping")
+		}
+		return
+	}
 	if at < 0 {
 		section, name, _ := strings.Cut(full, ".")
 		f.unknown(kn, section, name)

@@ -130,6 +130,18 @@ func serverKeys() []key {
 		Key: Key{Path: "server.max_connections", Env: "DAEMON_PROXY_MAX_CONNECTIONS", Flag: "max-connections", Default: "10000",
 			Doc: "Open client connections at a time."},
 		value: number(func(c *Config) *int { return &c.Server.MaxConnections }, 1, 1_000_000),
+	}, {
+		Key: Key{Path: "server.tls.mode", Env: "DAEMON_PROXY_TLS_MODE", Flag: "tls-mode", Default: "off",
+			Doc: "TLS, with HTTP/2 for plain requests. off: plain HTTP; self-signed: a private authority, made once and kept as tls-authority.pem under $XDG_STATE_HOME/daemon-proxy, signs a certificate for each name on demand, and browsers must be told to trust it; files: the certificate in cert and key, read again when it changes."},
+		value: choice(func(c *Config) *string { return &c.Server.TLS.Mode }, strings.ToLower, nil, "off", "self-signed", "files"),
+	}, {
+		Key: Key{Path: "server.tls.cert", Env: "DAEMON_PROXY_TLS_CERT", Flag: "tls-cert",
+			Doc: "Certificate chain in PEM, for tls mode files. For the host form of links it must be valid for *.PREVIEW_DOMAIN too."},
+		value: localPath(func(c *Config) *string { return &c.Server.TLS.Cert }),
+	}, {
+		Key: Key{Path: "server.tls.key", Env: "DAEMON_PROXY_TLS_KEY", Flag: "tls-key",
+			Doc: "Private key of that certificate, in PEM."},
+		value: localPath(func(c *Config) *string { return &c.Server.TLS.Key }),
 	}}
 }
 
@@ -215,6 +227,18 @@ func previewAndTrafficKeys() []key {
 		Key: Key{Path: "preview.max_links", Env: "PREVIEW_MAX_LINKS", Flag: "max-links", Default: "1000",
 			Doc: "Live links at a time."},
 		value: number(func(c *Config) *int { return &c.Preview.MaxLinks }, 1, 1_000_000),
+	}, {
+		Key: Key{Path: "preview.fence", Env: "PREVIEW_FENCE", Flag: "preview-fence", Default: "true",
+			Doc: "Add a Content-Security-Policy to every answer of a preview, which keeps its pages away from other services on the viewer's own machine. A link can be made without it."},
+		value: boolean(func(c *Config) *bool { return &c.Preview.Fence }),
+	}, {
+		Key: Key{Path: "preview.rescue", Env: "PREVIEW_RESCUE", Flag: "preview-rescue", Default: "true",
+			Doc: "Send a request that lost its /preview/TOKEN back to the preview whose page made it."},
+		value: boolean(func(c *Config) *bool { return &c.Preview.Rescue }),
+	}, {
+		Key: Key{Path: "preview.redirect_to_host", Env: "PREVIEW_REDIRECT_TO_HOST", Flag: "redirect-to-host", Default: "true",
+			Doc: "Send a browser that opens the path form of a link on localhost to its host form, where the preview has an origin of its own. Safari, which does not resolve names under localhost, stays."},
+		value: boolean(func(c *Config) *bool { return &c.Preview.RedirectToHost }),
 	}, {
 		Key: Key{Path: "traffic.bodies", Env: "TRAFFIC_BODIES", Flag: "traffic-bodies", Default: "true",
 			Doc: "Keep the first 64 KiB of each request and response body in memory for the request log."},

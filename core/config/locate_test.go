@@ -110,6 +110,7 @@ func TestEveryKeyHasAVariable(t *testing.T) {
 	t.Parallel()
 	for _, k := range Keys() {
 		section, name, _ := strings.Cut(k.Path, ".")
+		name = strings.ReplaceAll(name, ".", "_")
 		want := strings.ToUpper(section + "_" + name)
 		if section == "server" {
 			want = "DAEMON_PROXY_" + strings.ToUpper(name)

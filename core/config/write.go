@@ -54,7 +54,7 @@ func WriteExample(w io.Writer) error {
 // write writes every value, each after the comment that about gives for it.
 func (c Config) write(w io.Writer, about func(key) string) error {
 	var b strings.Builder
-	section := ""
+	section, group := "", ""
 	for _, k := range table() {
 		comment := about(k)
 		if k.section() != section {
@@ -66,8 +66,19 @@ func (c Config) write(w io.Writer, about func(key) string) error {
 		} else if comment != "" {
 			b.WriteString("\n")
 		}
+		indent, name := "  ", k.name()
+		outer, inner, nested := strings.Cut(name, ".")
+		if nested && group != k.section()+"."+outer {
+			b.WriteString(indent + outer + ":\n")
+		}
+		group = ""
+		if nested {
+			group, name = k.section()+"."+outer, inner
+			comment = strings.ReplaceAll(comment, indent+"#", indent+indent+"#")
+			indent += indent
+		}
 		b.WriteString(comment)
-		fmt.Fprintf(&b, "  %s: %s\n", k.name(), k.yaml(k.get(&c)))
+		fmt.Fprintf(&b, "%s%s: %s\n", indent, name, k.yaml(k.get(&c)))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

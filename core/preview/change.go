@@ -19,6 +19,11 @@ type Request struct {
 	TTL *time.Duration
 	// AllowDaemonPort permits one of the daemon's own ports.
 	AllowDaemonPort bool
+	// NoFence leaves the policy of FencePolicy out.
+	NoFence bool
+	// KeepPrefix is for a service that was told its prefix (base_url, --base):
+	// in path mode it gets the whole path.
+	KeepPrefix bool
 }
 
 // Create makes a link and stores it. URL and HostURL are left empty: they
@@ -67,6 +72,7 @@ func (l *Links) admit(request Request, now time.Time) (record, error) {
 	r := record{
 		Token: newToken(), Engine: request.Sandbox.Engine, Sandbox: request.Sandbox.Name, Port: request.Port,
 		Label: request.Label, Created: now.Round(0).UTC(), AllowDaemonPort: request.AllowDaemonPort,
+		NoFence: request.NoFence, KeepPrefix: request.KeepPrefix,
 	}
 	if ttl > 0 {
 		r.Expires = r.Created.Add(ttl)
@@ -76,7 +82,7 @@ func (l *Links) admit(request Request, now time.Time) (record, error) {
 
 // add stores and publishes a new link. l.writing is held.
 func (l *Links) add(r record) (*Live, error) {
-	link := newLive(r, l.options.Now)
+	link := l.newLive(r)
 	l.mu.Lock()
 	count := len(*l.live.Load())
 	_, taken := l.byID[link.ID]

@@ -3,6 +3,7 @@ package preview
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -10,13 +11,22 @@ import (
 // service neither gets such a cookie nor may set one.
 const CookiePrefix = "daemon-proxy-"
 
-// dropOwnCookies removes the front's cookies and leaves the bytes of the
-// others, and of what is between them, alone.
-func dropOwnCookies(h http.Header) {
+// filterCookies removes the cookies that are none of the service's: the
+// front's own and, in path mode, those that the service has not set and all
+// but the first of one name. It leaves the bytes of the others, and of what is
+// between them, alone.
+func (v View) filterCookies(h http.Header) (notes []string) {
 	lines := h["Cookie"]
+	if len(lines) == 0 {
+		return nil
+	}
+	f := cookieFilter{}
+	if !v.HostMode {
+		f.jar = v.Cookies
+	}
 	kept := lines[:0:0]
 	for _, line := range lines {
-		if line = withoutOwn(line); line != "" {
+		if line = f.pass(line); line != "" {
 			kept = append(kept, line)
 		}
 	}
@@ -25,21 +35,58 @@ func dropOwnCookies(h http.Header) {
 	} else {
 		delete(h, "Cookie")
 	}
+	if len(f.held) == 0 {
+		return nil
+	}
+	const shown = 3
+	names := f.held[:min(len(f.held), shown)]
+	return []string{fmt.Sprintf("%d cookies held back that this link has not set (%s): one that a script made needs host mode",
+		len(f.held), strings.Join(names, ", "))}
 }
 
-// withoutOwn is a Cookie line without the front's cookies.
-func withoutOwn(line string) string {
-	if !strings.Contains(line, CookiePrefix) {
+// cookieFilter decides on the cookies of one request.
+type cookieFilter struct {
+	jar    Jar      // nil: only the front's own are removed
+	passed []string // names
+	held   []string // names, quoted
+}
+
+// pass is a Cookie line without the cookies that do not pass.
+func (f *cookieFilter) pass(line string) string {
+	if f.jar == nil && !strings.Contains(line, CookiePrefix) {
 		return line
 	}
 	pairs := strings.Split(line, ";")
 	kept := pairs[:0]
 	for _, pair := range pairs {
-		if !strings.HasPrefix(strings.TrimLeft(pair, " \t"), CookiePrefix) {
+		if f.passes(strings.Trim(pair, " \t")) {
 			kept = append(kept, pair)
 		}
 	}
+	if len(kept) == len(pairs) {
+		return line
+	}
 	return strings.TrimLeft(strings.Join(kept, ";"), " \t")
+}
+
+func (f *cookieFilter) passes(pair string) bool {
+	if strings.HasPrefix(pair, CookiePrefix) {
+		return false
+	}
+	if f.jar == nil || pair == "" {
+		return true
+	}
+	pair = sentPair(pair)
+	name, _, _ := strings.Cut(pair, "=")
+	if !f.jar.Knows(pair) {
+		f.held = append(f.held, fmt.Sprintf("%+q", name[:min(len(name), 64)]))
+		return false
+	}
+	if slices.Contains(f.passed, name) {
+		return false
+	}
+	f.passed = append(f.passed, name)
+	return true
 }
 
 // mapCookies fits the Set-Cookie lines to the preview and says which of the
@@ -55,6 +102,10 @@ func (v View) mapCookies(h http.Header) (notes []string) {
 		if strings.HasPrefix(strings.TrimLeft(line, " \t="), CookiePrefix) {
 			notes = append(notes, "cookie dropped: names that begin with "+CookiePrefix+" are the proxy's own")
 			continue
+		}
+		if v.Cookies != nil && !v.HostMode {
+			pair, _, _ := strings.Cut(line, ";")
+			v.Cookies.Learn(sentPair(pair))
 		}
 		line, note := v.mapCookie(line)
 		kept = append(kept, line)

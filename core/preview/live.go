@@ -30,6 +30,8 @@ type Live struct {
 	ExpiresAt time.Time
 	// AllowDaemonPort says that Port may be one of the daemon's own.
 	AllowDaemonPort bool
+	// NoFence and KeepPrefix are those of the Request.
+	NoFence, KeepPrefix bool
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -38,6 +40,8 @@ type Live struct {
 	requests, bytesIn, bytesOut atomic.Int64
 	lastUsed                    atomic.Int64 // Unix nanoseconds; 0: never
 	dirty                       atomic.Bool  // differs from what is stored
+	cookies                     *jar
+	store                       chan<- struct{} // holds one element while something should be stored soon
 	now                         func() time.Time
 }
 
@@ -49,11 +53,11 @@ type ending struct {
 }
 
 // newLive makes a link from what is stored of it.
-func newLive(r record, now func() time.Time) *Live {
+func (all *Links) newLive(r record) *Live {
 	l := &Live{
 		Token: r.Token, ID: PublicID(r.Token), Sandbox: api.Ref{Engine: r.Engine, Name: r.Sandbox}, Port: r.Port,
 		Label: r.Label, CreatedAt: r.Created, ExpiresAt: r.Expires, AllowDaemonPort: r.AllowDaemonPort,
-		now: now,
+		NoFence: r.NoFence, KeepPrefix: r.KeepPrefix, cookies: readJar(r.Cookies), store: all.soon, now: all.options.Now,
 	}
 	l.requests.Store(r.Requests)
 	l.bytesIn.Store(r.BytesIn)
@@ -74,6 +78,7 @@ func (l *Live) record() record {
 	r := record{
 		Token: l.Token, Engine: l.Sandbox.Engine, Sandbox: l.Sandbox.Name, Port: l.Port, Label: l.Label,
 		Created: l.CreatedAt, Expires: l.ExpiresAt, AllowDaemonPort: l.AllowDaemonPort,
+		NoFence: l.NoFence, KeepPrefix: l.KeepPrefix, Cookies: l.cookies.bytes(),
 		Requests: l.requests.Load(), BytesIn: l.bytesIn.Load(), BytesOut: l.bytesOut.Load(),
 	}
 	if n := l.lastUsed.Load(); n != 0 {
@@ -112,6 +117,7 @@ func (l *Live) Link(now time.Time) api.Link {
 	link := api.Link{
 		Token: l.Token, ID: l.ID, Port: l.Port, Sandbox: l.Sandbox, SandboxName: l.Sandbox.String(), Label: l.Label,
 		CreatedAt: l.CreatedAt, AllowDaemonPort: l.AllowDaemonPort, State: stateActive,
+		Fence: !l.NoFence, StripPrefix: !l.KeepPrefix,
 		Requests: l.requests.Load(), BytesIn: l.bytesIn.Load(), BytesOut: l.bytesOut.Load(),
 	}
 	if expires := l.ExpiresAt; !expires.IsZero() {

@@ -17,13 +17,6 @@
 //
 // The package forwards nothing, serves nothing and does not decide who may
 // ask. It knows sandboxes by name only.
-//
-// Not here yet, and where it belongs: which cookies of a link pass (a field
-// of record, a set in Live, a filter in cookie.go), rescue of absolute paths
-// (beside SplitPath, with the cookie name under CookiePrefix), links that keep
-// their prefix and links without a fence (fields of Request, record and Live),
-// the fence's policy header (View.RewriteResponse), names for TLS leaves
-// (SplitHost).
 package preview
 
 import (
@@ -46,6 +39,10 @@ const Remember = 30 * 24 * time.Hour
 
 // flushEvery bounds how far the stored counters are behind the real ones.
 const flushEvery = 10 * time.Second
+
+// storeWithin is how soon a new cookie is stored. A service that sets a new
+// one with every answer does not make the disk busy.
+const storeWithin = time.Second
 
 // Options configure Open.
 type Options struct {
@@ -87,6 +84,7 @@ type Links struct {
 	notifying sync.Mutex // held from taking a link's state until OnChange has it
 
 	wake   chan struct{} // the next expiry may have changed
+	soon   chan struct{} // something should be stored before the next flush
 	cancel context.CancelFunc
 	done   chan struct{} // closed when run has returned
 }
@@ -136,11 +134,11 @@ func open(options Options, store store) (*Links, error) {
 	l := &Links{
 		options: options, store: store,
 		ended: map[string]*Live{}, byID: map[string]*Live{},
-		wake: make(chan struct{}, 1), done: make(chan struct{}),
+		wake: make(chan struct{}, 1), soon: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	live := map[string]*Live{}
 	for _, r := range records {
-		link := newLive(r, l.options.Now)
+		link := l.newLive(r)
 		l.byID[link.ID] = link
 		if link.hasEnded() || link.expireIfDue(options.Now()) {
 			l.ended[link.Token] = link

@@ -67,7 +67,7 @@ func TestCreateResolveGetListFind(t *testing.T) {
 	created := create(t, links, Request{Sandbox: box, Port: 6080, Label: "desktop"})
 	require.Equal(t, api.Link{
 		Token: created.Token, ID: PublicID(created.Token), Port: 6080, Sandbox: box, SandboxName: "my-sandbox",
-		Label: "desktop", CreatedAt: created.CreatedAt, State: "active",
+		Label: "desktop", CreatedAt: created.CreatedAt, State: "active", Fence: true, StripPrefix: true,
 	}, created)
 	require.WithinDuration(t, time.Now(), created.CreatedAt, time.Minute)
 

@@ -13,6 +13,7 @@ func (l *Links) run(ctx context.Context) {
 	defer close(l.done)
 	flush := time.NewTicker(flushEvery)
 	defer flush.Stop()
+	var early <-chan time.Time
 	for {
 		// The wait is cut at each flush: timers stand still while a machine
 		// sleeps, and clocks are set.
@@ -24,14 +25,25 @@ func (l *Links) run(ctx context.Context) {
 		case <-l.wake:
 		case <-expiry.C:
 			l.expire()
+		case <-l.soon:
+			if early == nil {
+				early = time.After(storeWithin)
+			}
+		case <-early:
+			early = nil
+			l.tryFlush()
 		case <-flush.C:
 			l.expire()
 			l.forget()
-			if err := l.flush(); err != nil {
-				l.options.Logger.Warn("cannot store the counters of preview links", "error", err)
-			}
+			l.tryFlush()
 		}
 		expiry.Stop()
+	}
+}
+
+func (l *Links) tryFlush() {
+	if err := l.flush(); err != nil {
+		l.options.Logger.Warn("cannot store the counters and cookies of preview links", "error", err)
 	}
 }
 

@@ -33,6 +33,9 @@ type record struct {
 	Expires         time.Time `json:"expires,omitzero"`
 	Revoked         time.Time `json:"revoked,omitzero"`
 	AllowDaemonPort bool      `json:"allow_daemon_port,omitempty"`
+	NoFence         bool      `json:"no_fence,omitempty"`
+	KeepPrefix      bool      `json:"keep_prefix,omitempty"`
+	Cookies         []byte    `json:"cookies,omitempty"` // jar.bytes
 	Requests        int64     `json:"requests,omitempty"`
 	BytesIn         int64     `json:"bytes_in,omitempty"`
 	BytesOut        int64     `json:"bytes_out,omitempty"`

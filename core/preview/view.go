@@ -28,6 +28,13 @@ type View struct {
 	// IsKey says whether a credential is the front's API key; it compares in
 	// constant time. nil: the front has none.
 	IsKey func(credential string) bool
+	// Cookies knows which cookies are the service's; in path mode others do not
+	// pass. nil: all pass but the front's own.
+	Cookies Jar
+	// Fence is the policy that is added to every answer, see FencePolicy; empty: none.
+	Fence string
+	// KeepPrefix says that the service gets the whole path, prefix included.
+	KeepPrefix bool
 }
 
 // The headers that reach beyond a prefix: they would speak for the whole
@@ -45,13 +52,14 @@ var toldByClients = [...]string{
 // RewriteRequest prepares the request header for the service: Origin and
 // Referer of the preview itself become the service's own, the X-Forwarded-…
 // headers agree with them, the browser's origin goes in X-Preview-Origin, and
-// nothing that is the front's secret is left.
-func (v View) RewriteRequest(h http.Header) {
+// nothing that is the front's secret, or another service's cookie, is left.
+// Notes are remarks for the request log.
+func (v View) RewriteRequest(h http.Header) (notes []string) {
 	own := v.Scheme + "://" + v.Host
 	local := "localhost:" + strconv.Itoa(v.Port)
 
 	v.dropKeys(h)
-	dropOwnCookies(h)
+	notes = v.filterCookies(h)
 	for _, name := range toldByClients {
 		delete(h, name)
 	}
@@ -62,6 +70,7 @@ func (v View) RewriteRequest(h http.Header) {
 	h["X-Forwarded-Host"] = []string{local}
 	h["X-Forwarded-Proto"] = []string{"http"}
 	h["X-Preview-Origin"] = []string{own}
+	return notes
 }
 
 // dropKeys removes the front's API key wherever it is taken from, and leaves
@@ -115,6 +124,9 @@ func (v View) mapReferer(h http.Header, own, local string) {
 	case len(referers) > 1: // which one is true cannot be told
 		delete(h, "Referer")
 	case ok && sameOrigin(origin, own):
+		if v.KeepPrefix {
+			local += v.Prefix
+		}
 		h["Referer"] = []string{local + slashed(inside)}
 	case hasToken(origin, rest):
 		delete(h, "Referer")
@@ -134,7 +146,10 @@ func hasToken(origin, rest string) bool {
 // mode speaks for more than its prefix. It serves every status, interim ones
 // and 101 too. The slices of h are changed in place. Notes are remarks for the
 // request log.
-func (v View) RewriteResponse(_ int, h http.Header) (notes []string) {
+func (v View) RewriteResponse(status int, h http.Header) (notes []string) {
+	if v.Fence != "" && status != http.StatusSwitchingProtocols {
+		h["Content-Security-Policy"] = append(h["Content-Security-Policy"], v.Fence)
+	}
 	if v.HostMode {
 		if v.Scheme == "http" {
 			delete(h, "Strict-Transport-Security")

@@ -186,6 +186,8 @@ type createRequest struct {
 	Label           string `json:"label"`
 	TTLSeconds      *int64 `json:"ttl_seconds"`
 	AllowDaemonPort bool   `json:"allow_daemon_port"`
+	Fence           *bool  `json:"fence"`
+	StripPrefix     *bool  `json:"strip_prefix"`
 }
 
 func (s *Server) createLink(w http.ResponseWriter, r *http.Request) error {
@@ -217,7 +219,8 @@ func (s *Server) createLink(w http.ResponseWriter, r *http.Request) error {
 	if err := s.checkLoop(ref, *body.Port); err != nil {
 		return err
 	}
-	request := preview.Request{Sandbox: ref, Port: *body.Port, Label: body.Label, AllowDaemonPort: body.AllowDaemonPort}
+	request := preview.Request{Sandbox: ref, Port: *body.Port, Label: body.Label, AllowDaemonPort: body.AllowDaemonPort,
+		NoFence: body.Fence != nil && !*body.Fence, KeepPrefix: body.StripPrefix != nil && !*body.StripPrefix}
 	if body.TTLSeconds != nil {
 		const longest = 100 * 365 * 24 * 3600
 		if *body.TTLSeconds < 0 || *body.TTLSeconds > longest {
@@ -248,7 +251,9 @@ func (s *Server) withURLs(r *http.Request, links []api.Link) []api.Link {
 	scheme, host := s.base(r)
 	for i := range links {
 		links[i].URL = scheme + "://" + host + "/preview/" + links[i].Token
-		links[i].HostURL = scheme + "://" + links[i].Token + "." + s.o.Config.Server.PreviewDomain + portOf(host)
+		if s.HostLinks() {
+			links[i].HostURL = scheme + "://" + links[i].Token + "." + s.o.Config.Server.PreviewDomain + portOf(host)
+		}
 	}
 	return links
 }

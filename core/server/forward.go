@@ -24,6 +24,8 @@ type hop struct {
 	prefix   string        // empty in host mode
 	rest     string        // what the service gets of the target
 	hostMode bool
+	note     string // a remark for the request log
+	cookie   string // a Set-Cookie line of the front's own; empty: none
 }
 
 func (s *Server) servePreviewHost(w http.ResponseWriter, r *http.Request, token string) {
@@ -63,11 +65,15 @@ func (s *Server) servePreview(w http.ResponseWriter, r *http.Request, route prev
 		s.refuse(w, r, err)
 		return
 	}
+	if s.belongsOnHost(r) {
+		redirect(w, http.StatusTemporaryRedirect, s.hostForm(r, live, route))
+		return
+	}
 	if route.Bare() {
 		s.redirect(w, r, http.StatusPermanentRedirect, route.Prefix+"/"+route.Rest, live.Sandbox, live.Port)
 		return
 	}
-	s.forward(w, r, hop{ref: live.Sandbox, port: live.Port, live: live, prefix: route.Prefix, rest: route.Rest})
+	s.forward(w, r, hop{ref: live.Sandbox, port: live.Port, live: live, prefix: route.Prefix, rest: route.Rest, cookie: s.visited(r, live)})
 }
 
 // serveProxy answers /proxy/{port}/… and /sandboxes/{name}/proxy/{port}/….
@@ -150,6 +156,7 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, h hop) {
 	}
 	rec := s.o.Traffic.Begin(x)
 	rec.Request(r.Header)
+	rec.Note(h.note)
 	result, err := s.roundTrip(w, r, h, rec)
 	end := traffic.End{Status: result.Status, Protocol: result.Protocol, Wait: result.Wait, FirstByte: result.FirstByte,
 		BytesIn: result.BytesIn, BytesOut: result.BytesOut}
@@ -178,6 +185,13 @@ func (s *Server) roundTrip(w http.ResponseWriter, r *http.Request, h hop, rec *t
 		return proxy.Result{}, err
 	}
 	view := preview.View{Scheme: scheme, Host: r.Host, Prefix: h.prefix, HostMode: h.hostMode, Port: h.port, OtherPort: s.otherPort(r, h), IsKey: s.isKey}
+	uri, forwardedPrefix := h.rest, h.prefix
+	if h.live != nil {
+		view.Cookies, view.Fence, view.KeepPrefix = h.live, s.fence(r, h.live), h.live.KeepPrefix
+		if h.live.KeepPrefix {
+			uri, forwardedPrefix = h.prefix+h.rest, "" // it would put a prefix that it is told before its own
+		}
+	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	if h.live != nil {
@@ -186,10 +200,12 @@ func (s *Server) roundTrip(w http.ResponseWriter, r *http.Request, h hop, rec *t
 	}
 	defer s.streamEnded(&cancel)
 	target := proxy.Target{
-		Dial: up.Dial, Pool: up.Pool, Authority: up.Authority, RequestURI: "/proxy/" + strconv.Itoa(h.port) + h.rest,
-		ForwardedPrefix: h.prefix, RequestBody: rec.RequestBody, ResponseBody: rec.ResponseBody,
+		Dial: up.Dial, Pool: up.Pool, Authority: up.Authority, RequestURI: "/proxy/" + strconv.Itoa(h.port) + uri,
+		ForwardedPrefix: forwardedPrefix, RequestBody: rec.RequestBody, ResponseBody: rec.ResponseBody,
 		Header: func(header http.Header) {
-			view.RewriteRequest(header)
+			for _, note := range view.RewriteRequest(header) {
+				rec.Note(note)
+			}
 			if s.fromTrusted(r) {
 				header["X-Forwarded-For"] = []string{s.remote(r)}
 			}
@@ -205,6 +221,9 @@ func (s *Server) roundTrip(w http.ResponseWriter, r *http.Request, h hop, rec *t
 			}
 			if status < 200 && status != http.StatusSwitchingProtocols {
 				return
+			}
+			if h.cookie != "" {
+				header["Set-Cookie"] = append(header["Set-Cookie"], h.cookie)
 			}
 			protocol := protocolOf(status, header)
 			if protocol != "http" {

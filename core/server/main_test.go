@@ -70,6 +70,7 @@ func newFront(t testing.TB, daemon string, changes ...func(*settings)) *front {
 	l := listen(t)
 	set := settings{config: config.Defaults(), boxes: &boxes{known: map[string]*box{}}}
 	set.config.Daemon.Mode = "docker"
+	set.config.Preview.RedirectToHost = false // or no navigation could be tested in path mode
 	set.config.Server.Port = portIn(t, l.Addr().String())
 	set.links.StateFile = filepath.Join(t.TempDir(), "links.db")
 	set.boxes.add(web, daemon)

@@ -17,6 +17,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"daemon-proxy/core/api"
@@ -73,6 +74,10 @@ type Server struct {
 	started time.Time
 	http    *http.Server
 
+	hostLinks atomic.Bool // see HostLinks
+	newest    newest
+	policy    atomic.Pointer[fencePolicy]
+
 	mu      sync.Mutex
 	closing bool
 	streams map[*context.CancelCauseFunc]struct{} // WebSockets and event streams under way
@@ -97,6 +102,8 @@ func New(o Options) *Server {
 			s.trusted = append(s.trusted, netip.PrefixFrom(addr, addr.BitLen()))
 		}
 	}
+	domain := "." + o.Config.Server.PreviewDomain
+	s.hostLinks.Store(strings.HasSuffix(domain, ".localhost"))
 	s.http = &http.Server{
 		Handler: s, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 20,
 		DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
@@ -171,13 +178,26 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, loopProblem())
 		return
 	}
-	if guarded(r.RequestURI) {
+	target := r.RequestURI
+	if strings.HasPrefix(target, "//preview/") {
+		target = target[1:] // noVNC puts a slash before the path that it is given
+	}
+	if !strings.HasPrefix(target, "/preview/") {
+		if r.Header.Get("Service-Worker") == "script" {
+			s.refuse(w, r, outsidePrefix())
+			return
+		}
+		if s.rescue(w, r) {
+			return
+		}
+	}
+	if guarded(target) {
 		if err := s.guard(r); err != nil {
 			s.refuse(w, r, err)
 			return
 		}
 	}
-	route, err := preview.SplitPath(r.RequestURI)
+	route, err := preview.SplitPath(target)
 	if err != nil {
 		s.refuse(w, r, err)
 		return
