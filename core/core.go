@@ -30,6 +30,8 @@ import (
 const (
 	// findEngine bounds the wait for an engine when daemon.mode is "auto".
 	findEngine = 3 * time.Second
+	// findHostLinks bounds the look-up of the preview domain.
+	findHostLinks = 10 * time.Second
 	// drain is what requests get to end when the program does.
 	drain = 10 * time.Second
 )
@@ -188,6 +190,11 @@ func (c *Core) run(ctx context.Context, listeners []net.Listener) {
 	defer cancel()
 	var group sync.WaitGroup
 	group.Go(func() { c.sandboxes.Run(ctx) })
+	group.Go(func() {
+		asking, stop := context.WithTimeout(ctx, findHostLinks)
+		defer stop()
+		c.server.FindHostLinks(asking, net.DefaultResolver.LookupNetIP)
+	})
 	served := make(chan error, 1)
 	go func() { served <- c.server.Serve(listeners) }()
 	ended := false

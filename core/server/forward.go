@@ -66,7 +66,7 @@ func (s *Server) servePreview(w http.ResponseWriter, r *http.Request, route prev
 		return
 	}
 	if s.belongsOnHost(r) {
-		redirect(w, http.StatusTemporaryRedirect, s.hostForm(r, live, route))
+		s.redirect(w, r, http.StatusTemporaryRedirect, s.hostForm(r, live, route), live.Sandbox, live.Port)
 		return
 	}
 	if route.Bare() {
@@ -126,7 +126,7 @@ func (s *Server) toPreview(w http.ResponseWriter, r *http.Request, ref api.Ref, 
 	s.redirect(w, r, http.StatusTemporaryRedirect, "/preview/"+link.Token+rest, ref, port)
 }
 
-// redirect sends a client to another path of this server.
+// redirect sends a client to another address of this server.
 func (s *Server) redirect(w http.ResponseWriter, r *http.Request, status int, location string, ref api.Ref, port int) {
 	start := time.Now()
 	h := w.Header()

@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/logging"
 	"daemon-proxy/core/preview"
 )
 
@@ -45,8 +44,7 @@ func (s *Server) rescue(w http.ResponseWriter, r *http.Request) bool {
 	if err != nil {
 		return false
 	}
-	redirect(w, http.StatusTemporaryRedirect, "/preview/"+token+r.RequestURI)
-	s.logRequest(r, api.Exchange{Method: logging.Printable(r.Method), Status: http.StatusTemporaryRedirect, Sandbox: live.Sandbox.String(), Port: live.Port})
+	s.redirect(w, r, http.StatusTemporaryRedirect, "/preview/"+token+r.RequestURI, live.Sandbox, live.Port)
 	return true
 }
 
