@@ -53,12 +53,6 @@ var failures = []struct {
 	{"daemon down", func(_ *testing.T, f *front, _ api.Link) {
 		f.boxes.change("web", func(b *box) { b.up.Dial = closedDial; b.up.Pool = "gone" })
 	}, 503, api.CodeDaemonDown, true},
-	{"daemon that nothing is heard of", func(_ *testing.T, f *front, _ api.Link) {
-		f.boxes.change("web", func(b *box) {
-			b.up.Pool = "gone"
-			b.up.Dial = func(ctx context.Context) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }
-		})
-	}, 503, api.CodeDaemonDown, true},
 	{"sandbox stopped", func(_ *testing.T, f *front, _ api.Link) {
 		f.boxes.change("web", func(b *box) {
 			b.err = &api.Problem{Title: "Sandbox stopped", Status: 503, Code: api.CodeSandboxStopped, Detail: "web does not run", Hint: "docker start web", Sandbox: "web"}
@@ -127,6 +121,19 @@ func requirePage(t testing.TB, page answer, code string, waits bool) {
 	require.Contains(t, page.body, code)
 	require.Equal(t, waits, strings.Contains(page.body, `http-equiv="refresh"`), page.body)
 	require.NotContains(t, page.body, "<script")
+}
+
+func TestP10ADaemonThatNothingIsHeardOfIsDown(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, "127.0.0.1:1")
+	f.boxes.change("web", func(b *box) {
+		b.up.Dial = func(ctx context.Context) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }
+	})
+	start := time.Now()
+	got := f.get("/preview/" + f.link(3000).Token + "/")
+	require.Equal(t, 503, got.StatusCode)
+	requireProblem(t, got, api.CodeDaemonDown)
+	require.Less(t, time.Since(start), patience)
 }
 
 func TestP10UnknownLinksAllLookAlike(t *testing.T) {
@@ -205,6 +212,17 @@ func TestP10OwnLoopIsFound(t *testing.T) {
 	}
 	typed := f.get("/proxy/"+port+"/", "Sec-Fetch-Site: none", "Sec-Fetch-Mode: navigate", "Accept: text/html")
 	require.Contains(t, []int{307, 409}, typed.StatusCode)
+}
+
+func TestP10AReturnToAPreviewsHostIsFound(t *testing.T) {
+	t.Parallel()
+	f, s := newStack(t, nil)
+	for _, m := range f.ways(s.port) { // a daemon that leaves the Host as it is comes back like this
+		got := f.get(m.prefix+"/", "Host: "+m.host, "CDN-Loop: other-cdn", "CDN-Loop: a, "+f.loopID)
+		require.Equal(t, 508, got.StatusCode, m.name)
+		requireProblem(t, got, api.CodeLoop)
+	}
+	require.Empty(t, s.requests())
 }
 
 func TestP10OthersLoopHeadersPass(t *testing.T) {

@@ -98,6 +98,31 @@ func TestP6RequestBodiesStream(t *testing.T) {
 	}
 }
 
+func TestP6ACutAnswerIsCutForTheClient(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]string{
+		"of known length": "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello",
+		"in chunks":       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+	} {
+		d := newRaw(t, func(_ *rawDaemon, c *wire) {
+			if _, err := c.head(); err == nil {
+				_, _ = io.WriteString(c, answer)
+			}
+		})
+		f := newFront(t, d.addr)
+		for _, m := range f.ways(3000) {
+			c := f.dial()
+			c.send(request("GET", m.prefix+"/", m.host, ""))
+			resp, err := http.ReadResponse(c.br, nil)
+			require.NoError(t, err)
+			body, err := io.ReadAll(resp.Body)
+			require.Equal(t, "hello", string(body), "%s %s", m.name, name)
+			require.Error(t, err, "%s %s", m.name, name)
+			resp.Body.Close()
+		}
+	}
+}
+
 func TestP7WebSocketsPass(t *testing.T) {
 	t.Parallel()
 	f, s := newStack(t, func(w http.ResponseWriter, r *http.Request) {
