@@ -17,33 +17,21 @@ const desktopColour = "#2a6f97"
 
 // desktopScript starts a VNC desktop with one xterm, and noVNC on 6080, all as
 // Debian has them.
-const desktopScript = `#!/bin/bash
-export HOME=/root DISPLAY=:1
+const desktopScript = `
 Xtigervnc :1 -geometry 1024x768 -depth 24 -SecurityTypes None -rfbport 5900 -localhost &
 until xsetroot -solid '` + desktopColour + `'; do sleep 0.1; done
 xterm -geometry 80x12+200+300 -e /bin/sh &
 exec websockify --web /usr/share/novnc 6080 localhost:5900
 `
 
-// notebookScript starts Jupyter as its manual says, with a token of its own.
-const notebookScript = `#!/bin/bash
-export HOME=/root
-mkdir -p /notebooks && cd /notebooks
-exec jupyter-notebook --allow-root --no-browser --ip=127.0.0.1 --port=8888 --NotebookApp.token=` + notebookToken + `
-`
-
-const notebookToken = "5ecre7"
-
-// debian is the image of the real applications, with a command that starts one
-// of them.
-func debian(t *testing.T, command string) (name, id string) {
+// debian runs a script in the image that has the real applications.
+func debian(t *testing.T, script string) (name, id string) {
 	t.Helper()
-	image := enginetest.Debian(t,
-		[]string{"procps", "tigervnc-standalone-server", "x11-xserver-utils", "xterm", "novnc", "websockify", "jupyter-notebook"},
-		map[string]string{"/usr/local/bin/desktop": desktopScript, "/usr/local/bin/notebook": notebookScript},
-		[]string{"ENV PATH=/usr/local/bin:/usr/bin:/bin", "ENV LANG=C.UTF-8"})
+	image := enginetest.Debian(t, "tigervnc-standalone-server", "x11-xserver-utils", "xterm", "novnc", "websockify", "jupyter-notebook")
 	name = enginetest.Name(t)
-	return name, enginetest.Run(t, image, enginetest.RunOptions{Name: name, Cmd: []string{command}})
+	return name, enginetest.Run(t, image, enginetest.RunOptions{
+		Name: name, Cmd: []string{"/bin/bash", "-c", script}, Env: []string{"HOME=/root", "LANG=C.UTF-8", "DISPLAY=:1"},
+	})
 }
 
 // From a container with nothing injected to a desktop that is seen and typed
@@ -51,7 +39,7 @@ func debian(t *testing.T, command string) (name, id string) {
 func TestM6H4AVNCDesktopIsSeenAndTypedInto(t *testing.T) {
 	e := enginetest.Require(t)
 	b := newBrowser(t)
-	name, id := debian(t, "desktop")
+	name, id := debian(t, desktopScript)
 	d := newDesk(t)
 	p := d.serving(t, nil, "--daemon-mode", "docker", "--container-name", name)
 	p.healthy()
@@ -62,11 +50,11 @@ func TestM6H4AVNCDesktopIsSeenAndTypedInto(t *testing.T) {
 	})
 	port := strings.TrimPrefix(p.url, "http://localhost:")
 	const query = "/vnc.html?autoconnect=true&resize=scale"
-	for mode, page := range map[string]string{
-		"host": hostURL + query,
-		"path": "http://127.0.0.1:" + port + "/preview/" + token + query + "&encrypt=0&host=127.0.0.1&port=" + port + "&path=preview/" + token + "/websockify",
+	for _, page := range []struct{ mode, url string }{
+		{"host", hostURL + query},
+		{"path", "http://127.0.0.1:" + port + "/preview/" + token + query + "&encrypt=0&host=127.0.0.1&port=" + port + "&path=preview/" + token + "/websockify"},
 	} {
-		b.open(page)
+		b.open(page.url)
 		b.until("noVNC connects", `document.documentElement.classList.contains("noVNC_connected")`)
 		b.until("the canvas shows the desktop", `(() => {
 			const canvas = document.querySelector("#noVNC_container canvas");
@@ -78,13 +66,13 @@ func TestM6H4AVNCDesktopIsSeenAndTypedInto(t *testing.T) {
 			const r = document.querySelector("#noVNC_container canvas").getBoundingClientRect();
 			return [r.left + r.width * 400 / 1024, r.top + r.height * 380 / 768];
 		})()`)
-		text := "seen in " + mode + " mode"
+		text := "seen in " + page.mode + " mode"
 		b.do("type", chromedp.MouseClickXY(at[0], at[1]), chromedp.KeyEvent("echo '"+text+"' > /tmp/typed"+kb.Enter))
 		p.eventually("the terminal wrote what was typed", func() bool {
 			out, code, err := e.Run(t.Context(), id, engine.ExecSpec{Cmd: []string{"cat", "/tmp/typed"}})
 			return err == nil && code == 0 && string(out) == text+"\n"
 		})
-		t.Logf("screenshot: %s", b.screenshot(mode))
-		require.Empty(t, b.failures(), mode)
+		t.Logf("screenshot: %s", b.screenshot(page.mode))
+		require.Empty(t, b.failures(), page.mode)
 	}
 }

@@ -30,16 +30,15 @@ const debianSuite = "bookworm"
 
 // Debian is an image with these packages of Debian and all that they depend
 // on, unpacked by mmdebstrap from the mirror that this machine uses; their
-// installation scripts are not run. Scripts are further files, path → text,
-// made executable; changes are lines of a Dockerfile.
+// installation scripts are not run.
 //
 // The image stays when the test ends, under a name made of its content: what
 // asks for the same again has it at once. Without mmdebstrap, or without a
 // mirror that answers, the test is skipped, or fails where CI=true.
-func Debian(t testing.TB, packages []string, scripts map[string]string, changes []string) string {
+func Debian(t testing.TB, packages ...string) string {
 	t.Helper()
 	cli := docker(t)
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%q\x00%v\x00%q", debianSuite, packages, scripts, changes))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q", bootstrapArgs(packages)))
 	name := fmt.Sprintf("dp-test-debian-%x", sum[:8])
 	defer lock(t, name)()
 	call, cancel := call(t)
@@ -54,42 +53,16 @@ func Debian(t testing.TB, packages []string, scripts map[string]string, changes 
 	ctx, cancel := context.WithTimeout(t.Context(), debianWithin)
 	defer cancel()
 	started := time.Now()
-	if err := bootstrap(ctx, cli, tool, name, packages, scriptFolder(t, scripts), changes); err != nil {
+	if err := bootstrap(ctx, cli, tool, name, packages); err != nil {
 		unavailable(t, fmt.Sprintf("make a Debian image: %v", err))
 	}
 	t.Logf("made %s in %v", name, time.Since(started).Round(time.Second))
 	return name
 }
 
-// scriptFolder is a folder with the scripts at their paths.
-func scriptFolder(t testing.TB, scripts map[string]string) string {
-	t.Helper()
-	dir := t.TempDir()
-	for path, text := range scripts {
-		file := filepath.Join(dir, path)
-		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
-		require.NoError(t, os.WriteFile(file, []byte(text), 0o755))
-	}
-	return dir
-}
-
 // bootstrap pipes mmdebstrap's tar into the engine.
-func bootstrap(ctx context.Context, cli *client.Client, tool, name string, packages []string, folder string, changes []string) error {
-	args := []string{
-		"--quiet", "--variant=extract", "--format=tar", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
-		"--include=" + strings.Join(append([]string{"base-files", "base-passwd", "dash", "bash", "coreutils", "sed", "grep"}, packages...), ","),
-		// What the scripts of base-passwd and dash would have made.
-		`--extract-hook=cp "$1/usr/share/base-passwd/passwd.master" "$1/etc/passwd" && cp "$1/usr/share/base-passwd/group.master" "$1/etc/group"`,
-		`--extract-hook=test -e "$1/bin/sh" || ln -s dash "$1/bin/sh"`,
-		`--extract-hook=mkdir -p "$1/tmp" && chmod 1777 "$1/tmp"`,
-		`--extract-hook=cp -r ` + folder + `/. "$1/"`,
-		`--extract-hook=rm -rf "$1/usr/share/doc" "$1/usr/share/man" "$1/usr/share/locale" "$1/var/cache/apt/archives" "$1/var/lib/apt/lists"`,
-		debianSuite, "-",
-	}
-	if mirror := debianMirror(); mirror != "" {
-		args = append(args, mirror)
-	}
-	cmd := exec.CommandContext(ctx, tool, args...)
+func bootstrap(ctx context.Context, cli *client.Client, tool, name string, packages []string) error {
+	cmd := exec.CommandContext(ctx, tool, bootstrapArgs(packages)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it cleans up after itself
 	cmd.WaitDelay = 30 * time.Second
 	var said bytes.Buffer
@@ -101,7 +74,7 @@ func bootstrap(ctx context.Context, cli *client.Client, tool, name string, packa
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	id, err := importTar(ctx, cli, io.MultiReader(archive), changes) // not to be closed before it is drained
+	id, err := importTar(ctx, cli, io.MultiReader(archive)) // not to be closed before it is drained
 	_, drained := io.Copy(io.Discard, archive)
 	if err := errors.Join(err, drained, cmd.Wait()); err != nil {
 		return fmt.Errorf("%w: %s", err, said.Bytes())
@@ -109,10 +82,28 @@ func bootstrap(ctx context.Context, cli *client.Client, tool, name string, packa
 	return cli.ImageTag(ctx, id, name) // only a whole one gets the name
 }
 
+// bootstrapArgs are mmdebstrap's for a tar on standard output.
+func bootstrapArgs(packages []string) []string {
+	args := []string{
+		"--quiet", "--variant=extract", "--format=tar", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+		"--include=" + strings.Join(append([]string{"base-files", "base-passwd", "dash", "bash", "coreutils"}, packages...), ","),
+		// What the scripts of base-passwd and dash would have made.
+		`--extract-hook=cp "$1/usr/share/base-passwd/passwd.master" "$1/etc/passwd" && cp "$1/usr/share/base-passwd/group.master" "$1/etc/group"`,
+		`--extract-hook=test -e "$1/bin/sh" || ln -s dash "$1/bin/sh"`,
+		`--extract-hook=mkdir -p "$1/tmp" && chmod 1777 "$1/tmp"`,
+		`--extract-hook=rm -rf "$1/usr/share/doc" "$1/usr/share/man" "$1/usr/share/locale" "$1/var/cache/apt/archives" "$1/var/lib/apt/lists"`,
+		debianSuite, "-",
+	}
+	if mirror := debianMirror(); mirror != "" {
+		args = append(args, mirror)
+	}
+	return args
+}
+
 // importTar makes an image of a tar and returns its id.
-func importTar(ctx context.Context, cli *client.Client, archive io.Reader, changes []string) (string, error) {
+func importTar(ctx context.Context, cli *client.Client, archive io.Reader) (string, error) {
 	body, err := cli.ImageImport(ctx, image.ImportSource{Source: archive, SourceName: "-"}, "", image.ImportOptions{
-		Changes: append([]string{"LABEL " + Label + "=1"}, changes...),
+		Changes: []string{"LABEL " + Label + "=1", "ENV PATH=/usr/bin:/bin"},
 	})
 	if err != nil {
 		return "", err
