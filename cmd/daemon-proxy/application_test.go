@@ -1,0 +1,44 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/engine/enginetest"
+)
+
+// boxed runs a program that was built statically as a container's only file.
+func boxed(t *testing.T, target string, args ...string) (name string) {
+	t.Helper()
+	image := enginetest.Import(t, map[string]enginetest.File{"/program": {Path: enginetest.StaticGo(t, target)}}, nil)
+	name = enginetest.Name(t)
+	enginetest.Run(t, image, enginetest.RunOptions{Name: name, Cmd: append([]string{"/program"}, args...)})
+	return name
+}
+
+// What the application's page must find, whatever the mode.
+func applicationWorks(t *testing.T, b *browser, url string, scriptCookie bool) {
+	t.Helper()
+	b.open(url)
+	b.until("all is tried", "window.results")
+	require.Equal(t, map[string]any{
+		"module": "depth two", "classic": true, "style": "rgb(1, 2, 3)", "image": "decoded",
+		"session": map[string]any{"host": "localhost:3000", "script": false}, "change": "7 is ü", "scriptCookie": scriptCookie,
+		"events": "event 0,event 1,event 2", "socket": "echo.v1,hello,1048576,4001,as you wish", "worker": "worker got this",
+		"range": "206,bytes 1000-1015/1048576,89abcdef01234567", "download": float64(1 << 20), "serviceWorker": "the worker's",
+	}, eval[map[string]any](b, "window.results"))
+	b.do("send the form", chromedp.Click("#send"))
+	b.until("the form's answer", `document.body.innerText === 'got "a b&c"'`)
+	require.Empty(t, b.failures())
+}
+
+func TestH3B1AnApplicationWorksWholeInHostMode(t *testing.T) {
+	enginetest.Require(t)
+	b := newBrowser(t)
+	p := newDesk(t).serving(t, nil, "--daemon-mode", "docker", "--container-name", boxed(t, "./testdata/application"))
+	p.healthy()
+	_, _, hostURL := p.link(`{"port": 3000}`)
+	applicationWorks(t, b, hostURL+"/", true)
+}

@@ -1,0 +1,1 @@
+export { value } from "/static/deeper.js";

@@ -1,0 +1,1 @@
+onmessage = event => postMessage("worker got " + event.data);
