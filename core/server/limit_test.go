@@ -171,7 +171,9 @@ func TestListenSaysWhatToDoAboutATakenPort(t *testing.T) {
 func freePort(t testing.TB) int {
 	t.Helper()
 	for range 100 {
-		port := closedPort(t)
+		v4 := listen(t)
+		port := portIn(t, v4.Addr().String())
+		v4.Close()
 		l, err := net.Listen("tcp6", net.JoinHostPort("::1", portText(port)))
 		if err == nil {
 			l.Close()

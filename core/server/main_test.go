@@ -213,11 +213,17 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
+// listen takes a port that is none of a daemon's own.
 func listen(t testing.TB) net.Listener {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	return l
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		if !preview.IsDaemonPort(portIn(t, l.Addr().String())) {
+			return l
+		}
+		defer l.Close() // or it comes again
+	}
 }
 
 func portIn(t testing.TB, addr string) int {
