@@ -13,6 +13,7 @@ import (
 // program has put itself there.
 func newToolbox() *cobra.Command {
 	options := toolbox.Options{Version: version()}
+	stop := false
 	cmd := &cobra.Command{
 		Use:   "toolbox",
 		Short: "Run the built-in daemon (daemon-proxy starts it inside containers)",
@@ -21,6 +22,9 @@ func newToolbox() *cobra.Command {
 			toolbox.SecretEnv + ".",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if stop {
+				return toolbox.StopOthers(cmd.Context())
+			}
 			options.Secret = os.Getenv(toolbox.SecretEnv)
 			if err := os.Unsetenv(toolbox.SecretEnv); err != nil {
 				return err
@@ -31,5 +35,6 @@ func newToolbox() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&options.Addr, "addr", ":2280", "address to listen on")
 	cmd.Flags().StringVar(&options.LogFile, "log-file", "", "file that the log goes to; empty: standard output")
+	cmd.Flags().BoolVar(&stop, "stop", false, "end the daemons that run from this file here, and nothing else")
 	return cmd
 }

@@ -10,9 +10,11 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"daemon-proxy/core/api"
 )
@@ -24,9 +26,9 @@ const defaultDaytona = "/usr/local/bin/daytona"
 // the flag hold it; the newest run their arguments as a command instead.
 const workDirHelp = "sets the working directory"
 
-// Texts that only the two daemons hold: by them a file in a container is known
-// to be one.
-var daemonTexts = []string{"daemon-proxy/core/toolbox", "DAYTONA_"}
+// daemonText is what all daemons say at their start, every generation of them:
+// by it a program in a container is known to be one.
+const daemonText = "Starting toolbox server on port"
 
 // binary is a daemon's executable on this machine.
 type binary struct {
@@ -39,35 +41,46 @@ type binary struct {
 }
 
 // name is the file's name in the container.
-func (b binary) name() string {
-	if b.builtIn {
+func (b binary) name() string { return daemonName(b.builtIn) }
+
+func daemonName(builtIn bool) string {
+	if builtIn {
 		return "daemon-proxy"
 	}
 	return "daytona"
 }
 
+// installed is the path of a daemon's binary in a container.
+func (s *Sandboxes) installed(builtIn bool) string {
+	return path.Join(s.o.Config.InstallDir, daemonName(builtIn))
+}
+
 // choose finds the binary to inject: the configured one, else daytona at its
 // default place, else this program itself.
 func (s *Sandboxes) choose(ref api.Ref) (binary, error) {
-	path := s.o.Config.BinarySourcePath
+	file := s.o.Config.BinarySourcePath
 	switch {
-	case path != "":
+	case file != "":
 	case isFile(defaultDaytona):
-		path = defaultDaytona
+		file = defaultDaytona
 	default:
 		return s.inspectBinary(ref, s.o.Executable, true)
 	}
-	return s.inspectBinary(ref, path, false)
+	return s.inspectBinary(ref, file, false)
 }
 
-func isFile(path string) bool {
-	info, err := os.Stat(path)
+func isFile(name string) bool {
+	info, err := os.Stat(name)
 	return err == nil && info.Mode().IsRegular()
 }
 
-func (s *Sandboxes) inspectBinary(ref api.Ref, path string, builtIn bool) (binary, error) {
-	b := binary{path: path, builtIn: builtIn}
-	f, err := os.Open(path) //nolint:gosec // the daemon binary that was configured, or its staged copy
+func (s *Sandboxes) inspectBinary(ref api.Ref, file string, builtIn bool) (binary, error) {
+	b := binary{path: file, builtIn: builtIn}
+	f, err := os.Open(file) //nolint:gosec // the daemon binary that was configured, or its staged copy
+	if err != nil && builtIn {
+		return b, problem(ref, http.StatusUnprocessableEntity, api.CodeBinaryMissing, "No daemon binary",
+			fmt.Sprintf("the program's own file, which is the built-in daemon, cannot be read: %v", err), "start daemon-proxy anew: its file was moved or replaced")
+	}
 	if err != nil {
 		return b, problem(ref, http.StatusUnprocessableEntity, api.CodeBinaryMissing, "No daemon binary",
 			fmt.Sprintf("daemon.binary_source_path: %v", err),
@@ -76,7 +89,7 @@ func (s *Sandboxes) inspectBinary(ref api.Ref, path string, builtIn bool) (binar
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() {
-		return b, problem(ref, http.StatusUnprocessableEntity, api.CodeNotExecutable, "Not a program", path+" is not a regular file", "name the daemon's binary")
+		return b, problem(ref, http.StatusUnprocessableEntity, api.CodeNotExecutable, "Not a program", file+" is not a regular file", "name the daemon's binary")
 	}
 	b.size = info.Size()
 	if err := b.readELF(ref, f); err != nil {
@@ -84,7 +97,7 @@ func (s *Sandboxes) inspectBinary(ref api.Ref, path string, builtIn bool) (binar
 	}
 	if !builtIn {
 		if b.workDirFlag, err = holds(f, workDirHelp); err != nil {
-			return b, fmt.Errorf("read %s: %w", path, err)
+			return b, fmt.Errorf("read %s: %w", file, err)
 		}
 	}
 	return b, nil
@@ -122,23 +135,21 @@ func (b *binary) readELF(ref api.Ref, r io.ReaderAt) error {
 }
 
 // holds says whether a file holds a text, reading it in pieces.
-func holds(r io.ReadSeeker, texts ...string) (bool, error) {
+func holds(r io.ReadSeeker, text string) (bool, error) {
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
 		return false, err
 	}
-	return streamHolds(r, texts...)
+	return streamHolds(r, text)
 }
 
-func streamHolds(r io.Reader, texts ...string) (bool, error) {
+func streamHolds(r io.Reader, text string) (bool, error) {
 	const overlap = 64 // longer than any text
 	buf := make([]byte, 0, 256<<10)
 	for {
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
-		for _, text := range texts {
-			if bytes.Contains(buf, []byte(text)) {
-				return true, nil
-			}
+		if bytes.Contains(buf, []byte(text)) {
+			return true, nil
 		}
 		if errors.Is(err, io.EOF) {
 			return false, nil
@@ -171,11 +182,26 @@ func (s *Sandboxes) stage(b binary) (binary, error) {
 	if err := os.MkdirAll(filepath.Dir(staged), 0o700); err != nil {
 		return b, err
 	}
+	removeOld(filepath.Join(filepath.Dir(staged), stagingPrefix+"*"))
 	if err := copyFile(staged, b.path); err != nil {
 		return b, err
 	}
 	b.path = staged
 	return b, nil
+}
+
+// stagingPrefix begins the name of a copy that is not whole yet.
+const stagingPrefix = ".staging-"
+
+// removeOld takes away what a program that was killed left half copied. A
+// younger one may be another program's, at work.
+func removeOld(pattern string) {
+	names, _ := filepath.Glob(pattern) // fails only for a bad pattern
+	for _, name := range names {
+		if info, err := os.Stat(name); err == nil && time.Since(info.ModTime()) > time.Hour {
+			_ = os.Remove(name) // the next injection tries again
+		}
+	}
 }
 
 func digest(path string) (sum [sha256.Size]byte, err error) {
@@ -198,7 +224,7 @@ func copyFile(to, from string) (err error) {
 		return err
 	}
 	defer in.Close()
-	out, err := os.CreateTemp(filepath.Dir(to), ".staging-*")
+	out, err := os.CreateTemp(filepath.Dir(to), stagingPrefix+"*")
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,9 @@ package sandbox
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"strings"
 	"time"
 
 	"daemon-proxy/core/api"
@@ -22,9 +25,13 @@ const cleanTimeout = 10 * time.Second
 // copy streams the binary to its target, unless the same file is there.
 func (in *injection) copy() error {
 	dir := path.Dir(in.target)
-	if err := in.writable(dir); err != nil {
-		return err
+	base, why := in.writable(dir)
+	if base == "" {
+		return problem(in.ref, http.StatusUnprocessableEntity, api.CodeReadOnlyRoot, "Read-only container",
+			fmt.Sprintf("nothing can be copied to %s in %s: %s", dir, in.ref, why),
+			"set daemon.install_dir to a folder on a writable volume (a tmpfs does not do), or put the daemon into the image and use --injection-mode direct")
 	}
+	in.base = base
 	if err := in.noSymlinks(); err != nil {
 		return err
 	}
@@ -54,10 +61,12 @@ func (in *injection) copy() error {
 // could lead anywhere. Links that an image's own layout has at the top (/bin →
 // usr/bin) are not on the way to the default folder.
 func (in *injection) noSymlinks() error {
-	for p := in.target; p != "/" && p != "."; p = path.Dir(p) {
+	p := ""
+	for part := range strings.SplitSeq(strings.TrimPrefix(in.target, "/"), "/") { // from the top: what lies behind a link is not asked for
+		p += "/" + part
 		stat, err := in.s.o.Engine.Stat(in.ctx, in.c.ID, p)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue
+			return nil // nor is there anything below
 		}
 		if err != nil {
 			return fmt.Errorf("look at %s: %w", p, err)
@@ -103,12 +112,29 @@ func (in *injection) compare() (same bool, err error) {
 	if stat.Size == 0 { // what a cut copy leaves where nothing can be removed
 		return false, nil
 	}
-	known, err := streamHolds(content, daemonTexts...)
+	known, err := isDaemon(content)
 	if err == nil && !known {
 		err = problem(in.ref, http.StatusConflict, api.CodeForeignFile, "A file is in the way",
 			fmt.Sprintf("%s in %s is not a daemon of ours; it is not replaced", in.target, in.ref), "remove it, or set daemon.install_dir to another folder")
 	}
 	return false, err
+}
+
+// isDaemon says whether a file's content is a program that is a daemon: a
+// script that only mentions one is somebody's own.
+func isDaemon(content io.Reader) (bool, error) {
+	magic := make([]byte, len(elf.ELFMAG))
+	if _, err := io.ReadFull(content, magic); err != nil || string(magic) != elf.ELFMAG {
+		return false, ignoreShort(err)
+	}
+	return streamHolds(content, daemonText)
+}
+
+func ignoreShort(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil
+	}
+	return err
 }
 
 func sameContent(a, b io.Reader) (bool, error) {
@@ -144,7 +170,7 @@ func (in *injection) stream() error {
 	packed := make(chan error, 1)
 	in.s.group.Go(func() {
 		archive := tar.NewWriter(writer)
-		err := archive.WriteHeader(&tar.Header{Name: in.target[1:], Mode: 0o755, Size: in.binary.size, Typeflag: tar.TypeReg, ModTime: time.Now()})
+		err := archive.WriteHeader(&tar.Header{Name: within(in.base, in.target), Mode: 0o755, Size: in.binary.size, Typeflag: tar.TypeReg, ModTime: time.Now()})
 		if err == nil {
 			_, err = io.CopyBuffer(archive, &counting{in: in, r: io.LimitReader(f, in.binary.size)}, make([]byte, 256<<10))
 		}
@@ -154,7 +180,7 @@ func (in *injection) stream() error {
 		writer.CloseWithError(err)
 		packed <- err
 	})
-	err = in.s.o.Engine.CopyIn(in.ctx, in.c.ID, "/", reader)
+	err = in.s.o.Engine.CopyIn(in.ctx, in.c.ID, in.base, reader)
 	reader.CloseWithError(errors.New("the engine stopped reading"))
 	if packErr := <-packed; err == nil {
 		err = packErr
@@ -196,16 +222,15 @@ func (in *injection) clean() {
 	if err == nil && code == 0 {
 		return
 	}
-	err = in.s.o.Engine.CopyIn(ctx, in.c.ID, "/", emptyFile(in.target[1:]))
-	in.s.log.Warn("a cut copy could not be removed; it was made empty", "sandbox", in.ref.String(), "path", in.target, "error", err)
-}
-
-func emptyFile(name string) io.Reader {
-	reader, writer := io.Pipe()
-	go func() {
-		archive := tar.NewWriter(writer)
-		err := archive.WriteHeader(&tar.Header{Name: name, Mode: 0, Typeflag: tar.TypeReg})
-		writer.CloseWithError(errors.Join(err, archive.Close()))
-	}()
-	return reader
+	var empty bytes.Buffer
+	archive := tar.NewWriter(&empty)
+	err = errors.Join(archive.WriteHeader(&tar.Header{Name: within(in.base, in.target), Mode: 0, Typeflag: tar.TypeReg}), archive.Close())
+	if err == nil {
+		err = in.s.o.Engine.CopyIn(ctx, in.c.ID, in.base, &empty)
+	}
+	if err != nil {
+		in.s.log.Warn("a cut copy could not be removed", "sandbox", in.ref.String(), "path", in.target, "error", err)
+		return
+	}
+	in.s.log.Warn("a cut copy could not be removed, for the image has no rm; it was made empty", "sandbox", in.ref.String(), "path", in.target)
 }

@@ -11,13 +11,20 @@ import (
 )
 
 const (
-	often      = 2 * time.Second  // between looks at a sandbox in use
-	seldom     = 15 * time.Second // at others
-	firstRetry = time.Second
-	maxRetry   = 60 * time.Second
-	inUse      = time.Minute // how long after a request a sandbox counts as in use
-	history    = 60
+	inUse   = time.Minute // how long after a request a sandbox counts as in use
+	history = 60
+	// patience is how many calls in a row may get no answer before a daemon
+	// that still listens counts as down: a busy machine is no dead daemon.
+	patience = 3
 )
+
+// pace is how often a sandbox is looked at.
+type pace struct {
+	often, seldom        time.Duration // one in use, another
+	firstRetry, maxRetry time.Duration // one whose daemon is gone: doubled from the first to the last
+}
+
+var usual = pace{often: 2 * time.Second, seldom: 15 * time.Second, firstRetry: time.Second, maxRetry: time.Minute}
 
 // want notes that a sandbox should have a daemon, and sees to it.
 func (s *Sandboxes) want(ref api.Ref) {
@@ -46,7 +53,7 @@ func (s *Sandboxes) keepLater(ref api.Ref) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if b := s.boxes[ref]; b != nil && s.ctx.Err() == nil {
-		s.keeper(b, firstRetry)
+		s.keeper(b, s.pace.firstRetry)
 	}
 }
 
@@ -62,7 +69,7 @@ func (s *Sandboxes) keeper(b *box, wait time.Duration) {
 // lookAfter watches the daemon of one sandbox and brings it back. It ends
 // when there is nothing to watch: no daemon, and none was asked for.
 func (s *Sandboxes) lookAfter(b *box, wait time.Duration) {
-	retry := firstRetry
+	retry := s.pace.firstRetry
 	for {
 		timer := time.NewTimer(wait)
 		select {
@@ -74,7 +81,7 @@ func (s *Sandboxes) lookAfter(b *box, wait time.Duration) {
 			if !open {
 				return
 			}
-			retry = firstRetry
+			retry = s.pace.firstRetry
 		case <-timer.C:
 		}
 		switch s.look(b) {
@@ -86,13 +93,13 @@ func (s *Sandboxes) lookAfter(b *box, wait time.Duration) {
 				return
 			}
 			s.mu.Unlock()
-			wait = maxRetry // until kicked
+			wait = s.pace.maxRetry // until kicked
 		case healthy:
-			retry = firstRetry
+			retry = s.pace.firstRetry
 			wait = s.interval(b)
 		case broken:
 			wait = retry
-			retry = min(2*retry, maxRetry)
+			retry = min(2*retry, s.pace.maxRetry)
 		}
 	}
 }
@@ -101,9 +108,9 @@ func (s *Sandboxes) interval(b *box) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if b.Default || time.Since(b.used) < inUse {
-		return often
+		return s.pace.often
 	}
-	return seldom
+	return s.pace.seldom
 }
 
 type outcome int
@@ -117,8 +124,7 @@ const (
 // look checks the daemon of b once, and injects it if it is wanted and gone.
 func (s *Sandboxes) look(b *box) outcome {
 	s.mu.Lock()
-	state, wanted, busy := b.Container, b.wanted, b.injected != nil
-	before := b.Daemon.State
+	state, before, busy := b.Container, b.Daemon.State, b.injected != nil || b.stopping
 	s.mu.Unlock()
 	if busy {
 		return healthy // the injection tells what comes of it
@@ -126,30 +132,46 @@ func (s *Sandboxes) look(b *box) outcome {
 	if state != api.ContainerRunning {
 		return nothing
 	}
-	f, err := s.ask(b)
+	f, err := s.ask(b, before == api.DaemonHealthy)
 	if err == nil {
 		s.alive(b, f)
 		return healthy
 	}
-	if !wanted {
-		if before == api.DaemonHealthy || before == api.DaemonDown {
+	s.mu.Lock()
+	wanted := b.wanted // it may have been stopped meanwhile
+	before, busy = b.Daemon.State, b.injected != nil || b.stopping
+	b.misses++
+	late := errors.Is(err, errSilent) && before == api.DaemonHealthy && b.misses < patience
+	s.mu.Unlock()
+	switch {
+	case busy || s.ctx.Err() != nil:
+		return healthy
+	case late:
+		s.update(b, func(b *box) { b.Daemon.LatencyHistory = sample(b.Daemon.LatencyHistory, 0) })
+		return broken
+	case wanted:
+		if before == api.DaemonHealthy {
 			s.dead(b, err)
+		}
+		if s.inject(s.ctx, b.Ref, nil, true) != nil {
 			return broken
 		}
-		s.update(b.Ref, func(b *box) { b.Daemon.State = api.DaemonNone })
-		return nothing
-	}
-	if before == api.DaemonHealthy {
+		return healthy
+	case before == api.DaemonHealthy || before == api.DaemonDown:
 		s.dead(b, err)
-	}
-	if err := s.Inject(s.ctx, b.Ref, nil); err != nil {
 		return broken
 	}
-	return healthy
+	s.update(b, func(b *box) {
+		if b.Daemon.State != api.DaemonFailed && b.Daemon.State != api.DaemonInjecting {
+			b.Daemon.State = api.DaemonNone
+		}
+	})
+	return nothing
 }
 
 // ask is one look at the daemon of b, its own or the one of its network's owner.
-func (s *Sandboxes) ask(b *box) (found, error) {
+// The secret of one that was healthy before is not asked again.
+func (s *Sandboxes) ask(b *box, known bool) (found, error) {
 	if b.IsHost() {
 		return s.host.probe(s.ctx)
 	}
@@ -170,7 +192,7 @@ func (s *Sandboxes) ask(b *box) (found, error) {
 		return found{}, noAddress(b.Ref)
 	}
 	f, err := probe(s.ctx, dial)
-	if err == nil && f.kind == kindBuiltIn && b.Daemon.State != api.DaemonHealthy {
+	if err == nil && f.kind == kindBuiltIn && !known {
 		err = trusts(s.ctx, dial, secret)
 	}
 	return f, err
@@ -183,7 +205,11 @@ func noAddress(ref api.Ref) *api.Problem {
 
 // alive notes that the daemon answered.
 func (s *Sandboxes) alive(b *box, f found) {
-	s.update(b.Ref, func(b *box) {
+	s.update(b, func(b *box) {
+		if b.Container != api.ContainerRunning {
+			return // it has stopped since it answered
+		}
+		b.misses = 0
 		b.Daemon.State, b.Daemon.Kind, b.Daemon.Version, b.Daemon.LastError = api.DaemonHealthy, f.kind, f.version, nil
 		b.Daemon.LatencyMS = float64(f.latency.Microseconds()) / 1000
 		b.Daemon.LatencyHistory = sample(b.Daemon.LatencyHistory, b.Daemon.LatencyMS)
@@ -204,7 +230,10 @@ func (s *Sandboxes) dead(b *box, err error) {
 		detail += "; its last words: " + last
 	}
 	s.log.Error("daemon down", "sandbox", b.String(), "error", err)
-	s.update(b.Ref, func(b *box) {
+	s.update(b, func(b *box) {
+		if b.Container != api.ContainerRunning {
+			return // that is why
+		}
 		b.Daemon.State = api.DaemonDown
 		b.Daemon.LastError = problem(b.Ref, http.StatusServiceUnavailable, api.CodeDaemonDown, "The daemon does not answer", detail, "POST /api/sandboxes/"+b.String()+"/inject starts it again")
 		b.Daemon.LatencyHistory = sample(b.Daemon.LatencyHistory, 0)

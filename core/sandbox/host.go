@@ -142,7 +142,7 @@ func (h *host) use(address, secret string) {
 	h.mu.Lock()
 	h.address, h.secret = address, secret
 	h.mu.Unlock()
-	h.s.update(api.Host, func(b *box) { b.Daemon.URL = "http://" + address })
+	h.s.update(h.s.box(api.Host), func(b *box) { b.Daemon.URL = "http://" + address })
 }
 
 // serveBuiltIn serves the built-in daemon from within the program, reachable
@@ -166,8 +166,13 @@ func (in *injection) serveBuiltIn(address string) error {
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, DisableGeneralOptionsHandler: true,
 		BaseContext: func(net.Listener) context.Context { return in.s.ctx }}
 	h.mu.Lock()
+	old := h.server
 	h.server = server
 	h.mu.Unlock()
+	if old != nil {
+		_ = old.Close() // it did not answer
+	}
+	context.AfterFunc(in.s.ctx, func() { _ = server.Close() }) // also if the program ended just now
 	in.s.group.Go(func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			in.s.log.Error("the host's daemon ended", "error", err)
@@ -216,6 +221,7 @@ func (in *injection) runDaytona(path, address string, free bool) error {
 	h.mu.Lock()
 	h.command, h.ended = command, ended
 	h.mu.Unlock()
+	context.AfterFunc(in.s.ctx, h.close) // also if the program ended just now
 	in.s.group.Go(func() {
 		defer close(ended)
 		_ = command.Wait() // its end is seen by the probes
@@ -245,7 +251,7 @@ func (in *injection) awaitHost(output *process, address string, ended chan struc
 			if f, err := probe(ctx, h.dial(address)); err == nil {
 				in.adopt = f
 				h.use(address, "")
-				in.s.update(api.Host, func(b *box) { b.Daemon.Started = true })
+				in.s.update(in.box, func(b *box) { b.Daemon.Started = true })
 				return nil
 			}
 		}

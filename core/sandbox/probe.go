@@ -29,11 +29,13 @@ type found struct {
 var (
 	errRefused   = errors.New("nothing listens there")
 	errNotDaemon = errors.New("what listens there is not a daemon")
+	errSilent    = errors.New("what listens there does not answer")
 	errSecret    = errors.New("the daemon does not know our secret")
 )
 
 // probe asks GET /version. errRefused if nothing listens, errNotDaemon if
-// something else does; any other error leaves it open.
+// something else does, errSilent if there is no answer in time, ctx's error if
+// it ended; any other error leaves it open.
 func probe(ctx context.Context, dial func(context.Context) (net.Conn, error)) (found, error) {
 	start := time.Now()
 	response, body, err := call(ctx, dial, http.MethodGet, "/version", "") //nolint:bodyclose // call has read and closed it
@@ -53,11 +55,15 @@ func probe(ctx context.Context, dial func(context.Context) (net.Conn, error)) (f
 
 // call is one small request to a daemon.
 func call(ctx context.Context, dial func(context.Context) (net.Conn, error), method, path, secret string) (*http.Response, []byte, error) {
+	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	c, err := dial(ctx)
 	if err != nil {
-		if errors.Is(err, syscall.ECONNREFUSED) {
+		switch {
+		case whole.Err() != nil:
+			err = whole.Err()
+		case errors.Is(err, syscall.ECONNREFUSED):
 			err = fmt.Errorf("%w: %w", errRefused, err)
 		}
 		return nil, nil, err
@@ -65,19 +71,29 @@ func call(ctx context.Context, dial func(context.Context) (net.Conn, error), met
 	defer c.Close()
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer stop()
+	response, body, err := exchange(c, method, path, secret)
+	switch {
+	case err == nil:
+		return response, body, nil
+	case whole.Err() != nil:
+		return nil, nil, whole.Err()
+	case ctx.Err() != nil:
+		return nil, nil, fmt.Errorf("%w within %v", errSilent, probeTimeout)
+	}
+	return nil, nil, fmt.Errorf("%w: %w", errNotDaemon, err)
+}
+
+func exchange(c net.Conn, method, path, secret string) (*http.Response, []byte, error) {
 	request := &http.Request{Method: method, URL: &url.URL{Path: path}, Host: "localhost", Header: http.Header{}, Close: true}
 	if secret != "" {
 		request.Header.Set(secretHeader, secret)
 	}
 	if err := request.Write(c); err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", errNotDaemon, err)
+		return nil, nil, err
 	}
 	response, err := http.ReadResponse(bufio.NewReader(io.LimitReader(c, maxAnswer)), request)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, nil, fmt.Errorf("%w: no answer within %v", errNotDaemon, probeTimeout)
-		}
-		return nil, nil, fmt.Errorf("%w: %w", errNotDaemon, err)
+		return nil, nil, err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)

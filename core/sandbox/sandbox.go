@@ -58,7 +58,8 @@ type Options struct {
 	// StateDir holds the key that secrets are made of, CacheDir staged binaries.
 	StateDir, CacheDir string
 	Logger             *slog.Logger
-	// OnEvent is told of every change. It must not wait. nil: nobody.
+	// OnEvent is told of every change, in order. It must neither wait nor change
+	// anything here. nil: nobody.
 	OnEvent func(api.Event)
 }
 
@@ -72,11 +73,13 @@ type Sandboxes struct {
 
 	ctx    context.Context // of everything that outlives a call; ended by Close
 	cancel context.CancelFunc
-	group  sync.WaitGroup
+	group  sync.WaitGroup // joined under mu while ctx lives, or by a member
+	pace   pace
 
-	mu     sync.Mutex
-	boxes  map[api.Ref]*box
-	status api.EngineStatus
+	telling sync.Mutex // held around a change and its event, so that events keep the order of changes
+	mu      sync.Mutex
+	boxes   map[api.Ref]*box
+	status  api.EngineStatus
 }
 
 // box is what is known of one sandbox; Sandboxes.mu guards it.
@@ -86,11 +89,14 @@ type box struct {
 	// wanted: a daemon was asked for, so it is brought back when it is gone.
 	wanted bool
 	// kept: a goroutine looks after its daemon.
-	kept     bool
-	kick     chan struct{} // tells that goroutine that something changed
-	used     time.Time     // when a request last went there
-	injected *injection    // the one under way
-	process  *process      // the last one started
+	kept      bool
+	stopping  bool          // its daemon is being stopped
+	announced bool          // an event told that it is there
+	misses    int           // calls in a row that a daemon which runs did not answer in time
+	kick      chan struct{} // tells that goroutine that something changed
+	used      time.Time     // when a request last went there
+	injected  *injection    // the one under way
+	process   *process      // the last one started
 }
 
 // New makes the set; Run fills it and Close ends it.
@@ -102,7 +108,7 @@ func New(o Options) (*Sandboxes, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Sandboxes{o: o, key: key, log: o.Logger, boxes: map[api.Ref]*box{}}
+	s := &Sandboxes{o: o, key: key, log: o.Logger, boxes: map[api.Ref]*box{}, pace: usual}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.host = &host{s: s}
 	s.boxes[api.Host] = &box{kick: make(chan struct{}, 1), Sandbox: api.Sandbox{
@@ -136,6 +142,13 @@ func (s *Sandboxes) boxFor(ref api.Ref) *box {
 		s.boxes[ref] = b
 	}
 	return b
+}
+
+// box is the box of a sandbox that is always there, or nil.
+func (s *Sandboxes) box(ref api.Ref) *box {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.boxes[ref]
 }
 
 // snapshot is a copy that may be handed out; mu is held.
@@ -250,16 +263,19 @@ func (s *Sandboxes) emit(e api.Event) {
 	}
 }
 
-// update changes a box and tells of it if what may be shown has changed.
-func (s *Sandboxes) update(ref api.Ref, change func(*box)) {
+// update changes a box and tells of it if what may be shown has changed. A box
+// that is no longer listed changes in silence.
+func (s *Sandboxes) update(b *box, change func(*box)) {
+	s.telling.Lock()
+	defer s.telling.Unlock()
 	s.mu.Lock()
-	b := s.boxFor(ref)
 	before := b.Sandbox
 	change(b)
 	if before.Daemon.State != b.Daemon.State {
 		b.Daemon.Since = time.Now()
 	}
-	changed := !sameShown(before, b.Sandbox)
+	changed := s.boxes[b.Ref] == b && (!b.announced || !sameShown(before, b.Sandbox))
+	b.announced = b.announced || changed
 	after := b.snapshot()
 	s.mu.Unlock()
 	if changed {
@@ -270,7 +286,7 @@ func (s *Sandboxes) update(ref api.Ref, change func(*box)) {
 // sameShown says whether two states look the same. Latency does not count: who
 // shows it reads it.
 func sameShown(a, b api.Sandbox) bool {
-	return a.Container == b.Container && a.ID == b.ID && a.Image == b.Image && a.Address == b.Address &&
+	return a.Container == b.Container && a.ID == b.ID && a.Image == b.Image && a.Address == b.Address && a.SharesNetworkOf == b.SharesNetworkOf &&
 		a.Daemon.State == b.Daemon.State && a.Daemon.Version == b.Daemon.Version && a.Daemon.Kind == b.Daemon.Kind &&
 		sameProblem(a.Daemon.LastError, b.Daemon.LastError)
 }
@@ -286,11 +302,8 @@ func problem(ref api.Ref, status int, code, title, detail, hint string) *api.Pro
 
 // asProblem is err for a person, with the sandbox named.
 func asProblem(ref api.Ref, err error) *api.Problem {
-	switch {
-	case errors.Is(err, context.Canceled):
+	if errors.Is(err, context.Canceled) {
 		return problem(ref, 499, api.CodeCancelled, "Cancelled", "the injection into "+ref.String()+" was cancelled", "nothing was kept; inject again when you like")
-	case errors.Is(err, context.DeadlineExceeded):
-		return problem(ref, http.StatusGatewayTimeout, api.CodeStartTimeout, "Timeout", ref.String()+": "+err.Error(), "try again")
 	}
 	if p, ok := errors.AsType[*api.Problem](err); ok {
 		if p.Sandbox == "" {
@@ -299,6 +312,9 @@ func asProblem(ref api.Ref, err error) *api.Problem {
 			return &named
 		}
 		return p
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return problem(ref, http.StatusGatewayTimeout, api.CodeStartTimeout, "Timeout", ref.String()+": "+err.Error(), "try again")
 	}
 	return &api.Problem{Title: "Injection failed", Status: http.StatusBadGateway, Code: api.CodeInternal, Sandbox: ref.String(),
 		Detail: ref.String() + ": " + err.Error(), Hint: "see the engine's log", Cause: err}
@@ -315,7 +331,9 @@ func (s *Sandboxes) Close(ctx context.Context) error {
 			}
 		}
 	}
+	s.mu.Lock() // so that nothing joins the group from now on
 	s.cancel()
+	s.mu.Unlock()
 	s.host.close()
 	s.group.Wait()
 	return errors.Join(errs...)

@@ -23,8 +23,8 @@ import (
 const (
 	// pollEvery is how often a starting daemon is asked.
 	pollEvery = 10 * time.Millisecond
-	// exitEvery is how often the engine is asked whether it still runs.
-	exitEvery = 200 * time.Millisecond
+	// drainFor bounds the wait for the last output of a process that has ended.
+	drainFor = time.Second
 	// keepOutput is how much of a daemon's output is kept.
 	keepOutput = 64 << 10
 )
@@ -35,7 +35,8 @@ const logName = "/tmp/daemon-proxy-daemon.log"
 // process is a daemon that this program started.
 type process struct {
 	*engine.Process
-	log string // its log in the container; empty: its output is kept here
+	log     string        // its log in the container; empty: its output is kept here
+	drained chan struct{} // closed when its output has ended; nil on the host
 
 	mu   sync.Mutex
 	tail []byte
@@ -55,13 +56,7 @@ func (p *process) Write(b []byte) (int, error) {
 // start makes the working directory, starts the daemon there and waits until
 // it answers.
 func (in *injection) start() error {
-	dir := in.s.o.Config.WorkDir
-	if dir == "" {
-		dir = in.c.WorkingDir
-	}
-	if dir == "" || dir == "/" && !in.binary.builtIn {
-		dir = "/workspace"
-	}
+	dir := in.workDir()
 	in.doing(api.StepStart, "starting in %s", dir)
 	if err := in.makeDir(dir); err != nil {
 		return err
@@ -71,10 +66,30 @@ func (in *injection) start() error {
 		return err
 	}
 	in.s.mu.Lock()
-	in.s.boxes[in.ref].process = p
+	in.box.process = p
 	in.s.mu.Unlock()
 	in.did(api.StepStart, "started in %s", dir)
 	return in.await(p)
+}
+
+// workDir is where the daemon starts: where it was told to, else where the
+// container's own process did, else in /workspace, which is made; in a
+// container that cannot be written the root must do.
+func (in *injection) workDir() string {
+	dir := in.s.o.Config.WorkDir
+	if dir == "" {
+		dir = in.c.WorkingDir
+	}
+	if dir != "" && (dir != "/" || in.binary.builtIn) {
+		return dir
+	}
+	const usual = "/workspace"
+	if base, _ := in.writable(usual); base == "" {
+		if _, err := in.s.o.Engine.Stat(in.ctx, in.c.ID, usual); err != nil {
+			return "/"
+		}
+	}
+	return usual
 }
 
 // makeDir makes the working directory if it is missing: no generation of the
@@ -91,11 +106,15 @@ func (in *injection) makeDir(dir string) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	base, why := in.writable(dir)
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
-	err = errors.Join(w.WriteHeader(&tar.Header{Name: strings.TrimPrefix(dir, "/") + "/", Mode: 0o777, Typeflag: tar.TypeDir, ModTime: time.Now()}), w.Close())
-	if err == nil {
-		err = in.s.o.Engine.CopyIn(in.ctx, in.c.ID, "/", &archive)
+	err = errors.Join(w.WriteHeader(&tar.Header{Name: within(base, dir) + "/", Mode: 0o777, Typeflag: tar.TypeDir, ModTime: time.Now()}), w.Close())
+	switch {
+	case base == "":
+		err = errors.New(why)
+	case err == nil:
+		err = in.s.o.Engine.CopyIn(in.ctx, in.c.ID, base, &archive)
 	}
 	if err != nil {
 		return &api.Problem{Title: "No working directory", Status: http.StatusUnprocessableEntity, Code: api.CodeWorkDir, Sandbox: in.ref.String(),
@@ -109,10 +128,11 @@ func (in *injection) makeDir(dir string) error {
 // shell can redirect it, and is kept by this program where there is none.
 func (in *injection) launch(dir string) (*process, error) {
 	spec := engine.ExecSpec{WorkDir: dir, Cmd: []string{in.target}}
-	p := &process{}
+	p := &process{drained: make(chan struct{})}
 	if in.binary.builtIn {
 		spec.Cmd = append(spec.Cmd, "toolbox", "--addr", ":"+strconv.Itoa(in.s.o.Config.Port), "--log-file", logName)
 		spec.Env = append(spec.Env, secretEnv+"="+in.s.secretOf(in.c.ID))
+		p.log = logName
 	} else {
 		spec.Env = append(spec.Env, "DAYTONA_SANDBOX_ID="+in.c.ID, "DAYTONA_PROJECT_DIR="+dir)
 		if in.binary.workDirFlag {
@@ -121,7 +141,8 @@ func (in *injection) launch(dir string) (*process, error) {
 		_, shellErr := in.s.o.Engine.Stat(in.ctx, in.c.ID, "/bin/sh")
 		_, tmpErr := in.s.o.Engine.Stat(in.ctx, in.c.ID, path.Dir(logName))
 		if shellErr == nil && tmpErr == nil && !in.c.ReadOnlyRoot {
-			spec.Cmd = append([]string{"/bin/sh", "-c", `exec "$0" "$@" >` + logName + ` 2>&1`}, spec.Cmd...)
+			// A log that cannot be written, because another user's stands there, must not stop it.
+			spec.Cmd = append([]string{"/bin/sh", "-c", `(: >` + logName + `) 2>/dev/null && exec "$0" "$@" >` + logName + ` 2>&1; exec "$0" "$@"`}, spec.Cmd...)
 			p.log = logName
 		}
 	}
@@ -135,6 +156,7 @@ func (in *injection) launch(dir string) (*process, error) {
 	p.Process = started
 	// The process goes on when its output is not read any more: that ends with us.
 	in.s.group.Go(func() {
+		defer close(p.drained)
 		defer func() { _ = p.Close() }()
 		defer context.AfterFunc(in.s.ctx, func() { _ = p.Close() })()
 		_, _ = io.Copy(p, p.Output()) // it ends when the process or the program does
@@ -148,52 +170,64 @@ func (in *injection) await(p *process) error {
 	in.doing(api.StepWait, "waiting for it to answer")
 	ctx, cancel := context.WithTimeout(in.ctx, timeout)
 	defer cancel()
-	poll, exit := time.NewTicker(pollEvery), time.NewTicker(exitEvery)
+	ended := make(chan int, 1) // the engine is asked beside the polling, which must not wait for it
+	in.s.group.Go(func() {
+		if code, err := p.Wait(ctx); err == nil {
+			ended <- code
+		}
+	})
+	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
-	defer exit.Stop()
-	dial := in.s.dialler(in.c.Addresses)
 	for {
 		select {
 		case <-ctx.Done():
 			if err := in.ctx.Err(); err != nil {
-				in.end(p)
+				in.end()
 				return err
 			}
 			words := in.lastWords(p)
-			in.end(p)
+			in.end()
 			return problem(in.ref, http.StatusGatewayTimeout, api.CodeStartTimeout, "The daemon does not answer",
-				fmt.Sprintf("the daemon runs in %s but did not listen on port %d within %v%s", in.ref, in.s.o.Config.Port, timeout, words),
+				fmt.Sprintf("the daemon in %s was started but did not listen on port %d within %v, and was ended%s", in.ref, in.s.o.Config.Port, timeout, words),
 				"raise daemon.startup_timeout, or see its log in the container: "+logName)
-		case <-exit.C:
-			running, code, err := p.Running(ctx)
-			if err == nil && !running {
-				return in.exited(p, code)
-			}
+		case code := <-ended:
+			return in.exited(p, code)
 		case <-poll.C:
-			f, err := probe(ctx, dial)
+			f, err := in.answers(ctx)
 			if err != nil {
 				continue
 			}
 			in.adopt = f
-			in.s.update(in.ref, func(b *box) { b.Daemon.Started = true })
+			in.s.update(in.box, func(b *box) { b.Daemon.Started = true })
 			in.did(api.StepWait, "%s %s answers", f.kind, f.version)
 			return nil
 		}
 	}
 }
 
-// end stops a daemon whose start is given up, so that none is left behind.
-func (in *injection) end(*process) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(in.ctx), cleanTimeout)
-	defer cancel()
-	if err := in.killAll(ctx, in.binary.name()); err != nil {
-		in.s.log.Warn("a daemon whose start was given up could not be ended", "sandbox", in.ref.String(), "error", err)
+// answers says whether the daemon that was started answers. One that somebody
+// else started meanwhile is not taken for it, unless it knows our secret.
+func (in *injection) answers(ctx context.Context) (found, error) {
+	dial := in.s.dialler(in.c.Addresses)
+	f, err := probe(ctx, dial)
+	if err == nil && f.kind == kindBuiltIn {
+		err = trusts(ctx, dial, in.s.secretOf(in.c.ID))
 	}
+	return f, err
 }
 
 // exited is the problem of a daemon that ended while it should have started.
 func (in *injection) exited(p *process, code int) error {
+	select {
+	case <-p.drained:
+	case <-time.After(drainFor): // a child of it may hold its output open
+	case <-in.ctx.Done():
+	}
 	words := in.lastWords(p)
+	if strings.Contains(words, "address already in use") {
+		return problem(in.ref, http.StatusConflict, api.CodePortTaken, "The daemon's port is taken",
+			fmt.Sprintf("port %d of %s is used by something else%s", in.s.o.Config.Port, in.ref, words), "stop that service, or let it use another port")
+	}
 	if code == 126 && strings.Contains(words, "chdir to cwd") {
 		return problem(in.ref, http.StatusUnprocessableEntity, api.CodeWorkDir, "No working directory", "the daemon could not be started"+words, "set daemon.work_dir to a folder that exists")
 	}

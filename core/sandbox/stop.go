@@ -24,34 +24,51 @@ func (s *Sandboxes) StopDaemon(ctx context.Context, ref api.Ref) error {
 		s.mu.Unlock()
 		return missing(ref)
 	}
-	if b.injected != nil {
+	owner, err := s.owner(b)
+	if err == nil && (owner.injected != nil || owner.stopping) {
+		err = busy(owner)
+	}
+	if err != nil {
 		s.mu.Unlock()
-		return problem(ref, http.StatusConflict, api.CodeSandboxBusy, "Busy", "an injection into "+ref.String()+" is under way", "wait for its end")
+		return err
 	}
-	kind, state, started, wanted, c := b.Daemon.Kind, b.Daemon.State, b.Daemon.Started, b.wanted, b.container
-	b.wanted = false
+	if owner.IsHost() {
+		s.mu.Unlock()
+		return problem(ref, http.StatusConflict, api.CodeBadRequest, "The host's daemon stays", ref.String()+" uses the daemon of the host, which is served from within this program", "end the program instead")
+	}
+	daemon, wanted, ownerWanted, c := owner.Daemon, b.wanted, owner.wanted, owner.container
+	b.wanted, owner.wanted, owner.stopping = false, false, true
 	s.mu.Unlock()
-	err := s.stop(ctx, ref, kind, state, started, &injection{s: s, ref: ref, ctx: ctx, c: c})
-	s.mu.Lock()
+	err = s.stop(ctx, daemon, &injection{s: s, box: owner, ref: owner.Ref, ctx: ctx, c: c})
 	if err != nil {
-		b.wanted = wanted
+		s.mu.Lock()
+		b.wanted, owner.wanted, owner.stopping = wanted, ownerWanted, false
+		s.mu.Unlock()
+		return asProblem(owner.Ref, err)
 	}
-	s.mu.Unlock()
-	if err != nil {
-		return asProblem(ref, err)
+	for _, stopped := range []*box{b, owner} {
+		s.update(stopped, func(b *box) {
+			state := api.DaemonNone
+			if b.Container != api.ContainerRunning {
+				state = api.DaemonStopped
+			}
+			b.Daemon, b.stopping = api.Daemon{State: state, Since: b.Daemon.Since}, false
+		})
 	}
-	s.update(ref, func(b *box) {
-		b.Daemon = api.Daemon{State: api.DaemonNone, Since: b.Daemon.Since}
-	})
-	s.log.Info("daemon stopped", "sandbox", ref.String())
+	s.log.Info("daemon stopped", "sandbox", owner.String())
 	return nil
 }
 
-func (s *Sandboxes) stop(ctx context.Context, ref api.Ref, kind string, state api.DaemonState, started bool, in *injection) error {
+func busy(b *box) *api.Problem {
+	return problem(b.Ref, http.StatusConflict, api.CodeSandboxBusy, "Busy", "the daemon in "+b.String()+" is just being started or stopped", "try again in a moment")
+}
+
+func (s *Sandboxes) stop(ctx context.Context, daemon api.Daemon, in *injection) error {
+	ref := in.ref
 	switch {
-	case state != api.DaemonHealthy:
+	case daemon.State != api.DaemonHealthy:
 		return nil // it does not run; it is only not wanted any more
-	case kind == kindBuiltIn:
+	case daemon.Kind == kindBuiltIn:
 		response, _, err := s.call(ctx, ref, http.MethodPost, "/shutdown") //nolint:bodyclose // call has read and closed it
 		if err != nil {
 			return fmt.Errorf("stop the daemon in %s: %w", ref, err)
@@ -60,12 +77,12 @@ func (s *Sandboxes) stop(ctx context.Context, ref api.Ref, kind string, state ap
 			return fmt.Errorf("stop the daemon in %s: it answers %d", ref, response.StatusCode)
 		}
 		return nil
-	case !started:
+	case !daemon.Started:
 		return problem(ref, http.StatusConflict, api.CodeBadRequest, "Not ours", "the daemon in "+ref.String()+" was not started by this program", "stop it where it was started")
 	}
-	if err := in.killAll(in.ctx, "daytona"); err != nil {
+	if err := in.killAll(ctx, s.installed(false), false); err != nil {
 		return &api.Problem{Title: "It cannot be stopped", Status: http.StatusConflict, Code: api.CodeBadRequest, Sandbox: ref.String(),
-			Detail: fmt.Sprintf("the daemon in %s cannot be stopped: the image has no shell to do it", ref), Hint: "docker restart " + ref.Name, Cause: err}
+			Detail: fmt.Sprintf("the daemon in %s cannot be stopped; it takes a shell in the image: %v", ref, err), Hint: "docker restart " + ref.Name, Cause: err}
 	}
 	return nil
 }

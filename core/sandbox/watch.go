@@ -3,6 +3,9 @@ package sandbox
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
+	"slices"
 	"time"
 
 	"daemon-proxy/core/api"
@@ -36,7 +39,7 @@ func (s *Sandboxes) Run(ctx context.Context) {
 		if time.Since(began) > maxRetryEngine {
 			wait = retryEngine
 		}
-		s.engineIs("lost", "", asProblem(api.Ref{}, err))
+		s.engineIs("lost", "", s.engineProblem(err))
 		s.log.Warn("the engine is lost: its containers are shown as they were last", "error", err, "retry_in", wait)
 		select {
 		case <-ctx.Done():
@@ -88,6 +91,15 @@ func (s *Sandboxes) follow(ctx context.Context) error {
 	}
 }
 
+// engineProblem is why the engine is lost.
+func (s *Sandboxes) engineProblem(err error) *api.Problem {
+	if p, ok := errors.AsType[*api.Problem](err); ok {
+		return p
+	}
+	return &api.Problem{Title: "The Docker engine does not answer", Status: http.StatusServiceUnavailable, Code: api.CodeEngineUnreachable,
+		Detail: fmt.Sprintf("the connection to the Docker engine at %s broke: %v", s.o.Engine.Endpoint(), err), Hint: "it is tried again by itself; docker version", Cause: err}
+}
+
 func (s *Sandboxes) engineIs(state, version string, p *api.Problem) {
 	s.mu.Lock()
 	if s.status.State != state {
@@ -110,9 +122,12 @@ func (s *Sandboxes) relist(ctx context.Context) error {
 	}
 	seen := map[api.Ref]bool{api.Host: true}
 	for _, c := range containers {
-		ref := s.ref(c.Name)
-		seen[ref] = true
-		s.see(ref, c)
+		seen[s.ref(c.Name)] = true
+	}
+	for range 2 { // whose network a container shares is known once all are
+		for _, c := range containers {
+			s.see(s.ref(c.Name), c)
+		}
 	}
 	s.mu.Lock()
 	var gone []api.Ref
@@ -131,9 +146,19 @@ func (s *Sandboxes) relist(ctx context.Context) error {
 // see takes in what the engine says of a container.
 func (s *Sandboxes) see(ref api.Ref, c engine.Container) {
 	anew := false
-	s.update(ref, func(b *box) {
+	s.mu.Lock()
+	seen := s.boxFor(ref)
+	s.mu.Unlock()
+	s.update(seen, func(b *box) {
 		was := b.container
-		anew = b.ID != c.ID || b.Container != c.State || !sameStrings(was.Addresses, c.Addresses)
+		if b.ID != "" && b.ID != c.ID { // another container under the same name
+			b.process, b.Started = nil, time.Time{}
+			b.Daemon = api.Daemon{State: api.DaemonUnknown, Since: time.Now()}
+			if b.injected != nil {
+				b.Daemon.State = api.DaemonInjecting
+			}
+		}
+		anew = b.ID != c.ID || b.Container != c.State || !slices.Equal(was.Addresses, c.Addresses)
 		b.container = c
 		b.ID, b.Image, b.Container, b.Labels = c.ID, c.Image, c.State, c.Labels
 		b.Project = c.Labels["com.docker.compose.project"]
@@ -172,36 +197,39 @@ func (s *Sandboxes) sharesWith(c engine.Container) string {
 	return c.SharesNetworkOf
 }
 
-func sameStrings(a, b []string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
-}
-
 // lose takes in that a container is gone. The default one stays in the list
 // as missing: it is asked for by name.
 func (s *Sandboxes) lose(ref api.Ref) {
 	s.mu.Lock()
 	b := s.boxes[ref]
-	keep := b.Default || b.injected != nil
-	if !keep {
-		delete(s.boxes, ref)
-		close(b.kick)
-	}
 	s.mu.Unlock()
-	if !keep {
-		s.emit(api.Event{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: ref}})
+	if b == nil {
 		return
 	}
-	s.update(ref, func(b *box) {
-		b.container = engine.Container{}
+	s.update(b, func(b *box) {
+		if b.Container == api.ContainerMissing && b.Daemon.State == api.DaemonStopped {
+			return // known already
+		}
+		b.container, b.process = engine.Container{}, nil
 		b.ID, b.Address, b.Container = "", "", api.ContainerMissing
 		b.Daemon = api.Daemon{State: api.DaemonStopped, Since: time.Now(), LastError: missing(ref)}
 	})
+	s.dropGone(b)
+}
+
+// dropGone takes a box whose container is gone off the list, unless it is the
+// default one or still has an injection to end.
+func (s *Sandboxes) dropGone(b *box) {
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	s.mu.Lock()
+	gone := s.boxes[b.Ref] == b && b.Container == api.ContainerMissing && !b.Default && b.injected == nil
+	if gone {
+		delete(s.boxes, b.Ref)
+		close(b.kick)
+	}
+	s.mu.Unlock()
+	if gone {
+		s.emit(api.Event{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: b.Ref}})
+	}
 }

@@ -1,0 +1,299 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/config"
+	"daemon-proxy/core/engine"
+	"daemon-proxy/core/engine/enginetest"
+)
+
+// fake is an engine whose containers are what a test says, with one daemon on
+// loopback, for what depends on time or on an engine that fails. Whatever is
+// not overridden panics: no test here needs it.
+type fake struct {
+	Engine
+	port int
+
+	asked   atomic.Int64 // GET /version
+	silent  atomic.Bool  // no answer, though it listens
+	version atomic.Pointer[string]
+
+	mu     sync.Mutex
+	list   []engine.Container
+	broken error
+	stream chan engine.Event
+	times  []time.Time
+}
+
+func newFake(t *testing.T) *fake {
+	t.Helper()
+	f := &fake{stream: make(chan engine.Event)}
+	first := "v1"
+	f.version.Store(&first)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.asked.Add(1)
+		f.mu.Lock()
+		f.times = append(f.times, time.Now())
+		f.mu.Unlock()
+		if f.silent.Load() {
+			<-r.Context().Done()
+			return
+		}
+		_, _ = io.WriteString(w, `{"version":"`+*f.version.Load()+`"}`)
+	}))
+	t.Cleanup(server.Close)
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(server.URL, "http://"))
+	require.NoError(t, err)
+	f.port, err = strconv.Atoi(port)
+	require.NoError(t, err)
+	return f
+}
+
+func (f *fake) desk(t *testing.T, change func(*Options)) *desk {
+	t.Helper()
+	return opened(t, func(o *Options) {
+		o.Engine, o.Config.Port, o.Config.ContainerName = f, f.port, "box"
+		change(o)
+	})
+}
+
+// container runs at the address of the daemon.
+func (f *fake) container(name string) engine.Container {
+	return engine.Container{ID: name + strings.Repeat("0", 64-len(name)), Name: name, State: api.ContainerRunning, Addresses: []string{"127.0.0.1"}, Platform: hostPlatform()}
+}
+
+// set changes the containers and tells of it.
+func (f *fake) set(list ...engine.Container) {
+	f.mu.Lock()
+	f.list = list
+	stream := f.stream
+	f.mu.Unlock()
+	select {
+	case stream <- engine.Event{}:
+	case <-time.After(time.Second): // nobody follows yet
+	}
+}
+
+// breaks makes every call fail, and the event stream; nil repairs it.
+func (f *fake) breaks(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err != nil {
+		close(f.stream)
+		f.stream = make(chan engine.Event)
+	}
+	f.broken = err
+}
+
+func (f *fake) Name() string     { return "fake" }
+func (f *fake) Endpoint() string { return "unix:///fake" }
+
+func (f *fake) failure() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.broken
+}
+
+func (f *fake) Ping(context.Context) (string, error) { return "99", f.failure() }
+
+func (f *fake) List(context.Context) ([]engine.Container, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.list, f.broken
+}
+
+func (f *fake) Inspect(_ context.Context, name string) (engine.Container, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, c := range f.list {
+		if c.Name == name && f.broken == nil {
+			return c, nil
+		}
+	}
+	if f.broken != nil {
+		return engine.Container{}, f.broken
+	}
+	return engine.Container{}, &api.Problem{Code: api.CodeSandboxMissing, Title: "gone", Hint: "none"}
+}
+
+func (f *fake) Events(context.Context) (<-chan engine.Event, <-chan error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	ended := make(chan error)
+	close(ended)
+	return f.stream, ended
+}
+
+// sandboxEvents are those about one sandbox.
+func (d *desk) sandboxEvents(name string) []api.Event {
+	return d.told(func(e api.Event) bool { return e.Kind == api.EventSandbox && e.Sandbox.Name == name })
+}
+
+func TestADaemonIsAskedAtItsPaceAndOnlyChangesAreTold(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.list = []engine.Container{f.container("box")}
+	d := f.desk(t, func(*Options) {})
+	d.pace = pace{often: 2 * time.Millisecond, seldom: time.Hour, firstRetry: look, maxRetry: look}
+	d.run()
+	d.becomes("box", api.DaemonHealthy)
+	asked, told := f.asked.Load(), len(d.sandboxEvents("box"))
+	require.Eventually(t, func() bool { return f.asked.Load() > asked+100 }, soon, look)
+	require.Len(t, d.sandboxEvents("box"), told, "events were told though nothing shown changed")
+
+	box := d.get("box")
+	require.Len(t, box.Daemon.LatencyHistory, history)
+	require.Equal(t, box.Daemon.LatencyMS, box.Daemon.LatencyHistory[history-1])
+	require.NotZero(t, box.Daemon.LatencyMS)
+
+	next := "v2"
+	f.version.Store(&next)
+	require.Eventually(t, func() bool { return d.get("box").Daemon.Version == "v2" }, soon, look)
+	events := d.sandboxEvents("box")
+	require.Len(t, events, told+1)
+	require.Equal(t, "v2", events[told].Sandbox.Daemon.Version)
+}
+
+func TestASandboxThatNobodyUsesIsAskedSeldom(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.list = []engine.Container{f.container("idle")}
+	d := f.desk(t, func(*Options) {})
+	d.pace = pace{often: 2 * time.Millisecond, seldom: time.Hour, firstRetry: look, maxRetry: look}
+	d.run()
+	d.becomes("idle", api.DaemonHealthy)
+	require.Never(t, func() bool { return f.asked.Load() > 2 }, 300*time.Millisecond, look)
+	_, err := d.Upstream(d.ref("idle")) // a request goes there
+	require.NoError(t, err)
+	d.keep(d.ref("idle"))
+	require.Eventually(t, func() bool { return f.asked.Load() > 20 }, soon, look)
+}
+
+func TestADaemonThatIsGoneIsAskedWithBackOff(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	d := f.desk(t, func(o *Options) { o.Config.ContainerName = "" })
+	d.pace = pace{often: time.Millisecond, seldom: time.Millisecond, firstRetry: 20 * time.Millisecond, maxRetry: 160 * time.Millisecond}
+	f.list = []engine.Container{f.container("box")}
+	d.run()
+	d.becomes("box", api.DaemonHealthy)
+	// It says it is something else: answered at once, and never by a daemon.
+	nobody := ""
+	f.version.Store(&nobody)
+	d.becomes("box", api.DaemonDown)
+	f.mu.Lock()
+	f.times = nil
+	f.mu.Unlock()
+	require.Eventually(t, func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.times) > 7 }, soon, look)
+	f.mu.Lock()
+	times := f.times
+	f.mu.Unlock()
+	for i := 5; i < 7; i++ { // the pauses have grown to the longest by then
+		require.Greater(t, times[i+1].Sub(times[i]), 100*time.Millisecond)
+	}
+	back := "v3"
+	f.version.Store(&back)
+	d.becomes("box", api.DaemonHealthy)
+}
+
+func TestADaemonThatIsLateOnceIsNotDown(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.list = []engine.Container{f.container("box")}
+	d := f.desk(t, func(o *Options) { o.Config.ContainerName = "" })
+	d.pace = pace{often: look, seldom: look, firstRetry: look, maxRetry: look}
+	d.run()
+	d.becomes("box", api.DaemonHealthy)
+	f.silent.Store(true)
+	require.Eventually(t, func() bool {
+		samples := d.get("box").Daemon.LatencyHistory
+		return samples[len(samples)-1] == 0
+	}, soon, look)
+	require.Equal(t, api.DaemonHealthy, d.get("box").Daemon.State)
+	_, err := d.Upstream(d.ref("box"))
+	require.NoError(t, err)
+	d.becomes("box", api.DaemonDown)
+	f.silent.Store(false)
+	d.becomes("box", api.DaemonHealthy)
+}
+
+func TestAnEngineThatIsLostIsNamedAndFoundAgain(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.list = []engine.Container{f.container("box")}
+	d := f.desk(t, func(*Options) {})
+	d.run()
+	d.becomes("box", api.DaemonHealthy)
+	require.Equal(t, "connected", d.Engine().State)
+	f.breaks(errors.New("pipe burst"))
+	require.Eventually(t, func() bool { return d.Engine().State == "lost" }, soon, look)
+	lost := d.Engine().Error
+	require.Equal(t, api.CodeEngineUnreachable, lost.Code)
+	require.NotEmpty(t, lost.Hint)
+	require.Equal(t, api.DaemonHealthy, d.get("box").Daemon.State, "the daemon needs no engine")
+	f.breaks(nil)
+	require.Eventually(t, func() bool { return d.Engine().State == "connected" && d.Engine().Error == nil }, soon, look)
+}
+
+func TestAnEngineThatDoesNotAnswerIsTheProblemOfAnInjection(t *testing.T) {
+	t.Parallel()
+	e, err := engine.Open(engine.Options{Host: "unix://" + t.TempDir() + "/nobody.sock"})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, e.Close()) })
+	d := opened(t, func(o *Options) { o.Engine, o.Config.ContainerName = e, "box" })
+	d.fails("box", api.CodeEngineUnreachable)
+
+	late := &api.Problem{Code: api.CodeEngineUnreachable, Title: "late", Hint: "wait", Cause: context.DeadlineExceeded}
+	require.Equal(t, api.CodeEngineUnreachable, asProblem(d.ref("box"), late).Code, "what the engine said was hidden by its cause")
+}
+
+func TestACancelledProbeIsNoTakenPort(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.silent.Store(true)
+	f.list = []engine.Container{f.container("box")}
+	d := f.desk(t, func(o *Options) { o.Config.ContainerName = "" })
+	d.boxFor(d.ref("box"))
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error, 1)
+	go func() { result <- d.Inject(ctx, d.ref("box"), nil) }()
+	require.Eventually(t, func() bool { return f.asked.Load() > 0 }, soon, look)
+	cancel()
+	require.ErrorIs(t, <-result, &api.Problem{Code: api.CodeCancelled})
+}
+
+// The fake stands in for the real engine where time matters: both tell of a
+// container in the same way.
+func TestTheFakeEngineShowsAContainerAsTheRealOneDoes(t *testing.T) {
+	t.Parallel()
+	name, _ := shellBox(t, enginetest.RunOptions{})
+	real := opened(t, func(o *Options) { o.Config = config.Defaults().Daemon; o.Config.Mode = "docker" })
+	real.run()
+	require.Eventually(t, func() bool { box, ok := real.Get(real.ref(name)); return ok && box.Daemon.State == api.DaemonNone }, soon, look)
+	f := newFake(t)
+	f.list = []engine.Container{f.container(name)}
+	d := f.desk(t, func(*Options) {})
+	d.run()
+	d.becomes(name, api.DaemonHealthy)
+	a, b := real.get(name), d.get(name)
+	require.Equal(t, a.Kind, b.Kind)
+	require.Equal(t, a.Container, b.Container)
+	require.Len(t, b.ID, len(a.ID))
+	require.NotNil(t, net.ParseIP(a.Address))
+	require.NotNil(t, net.ParseIP(b.Address))
+}

@@ -1,0 +1,230 @@
+package sandbox
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/engine"
+)
+
+// injection is one injection under way. Everybody who asks for the same joins
+// it; it goes on until the last of them has left.
+type injection struct {
+	s      *Sandboxes
+	box    *box
+	ref    api.Ref
+	ctx    context.Context // ended when nobody waits any more
+	cancel context.CancelFunc
+	done   chan struct{} // closed at the end; err is valid from then on
+	err    *api.Problem
+
+	waiting int  // callers of Inject; guarded by Sandboxes.mu
+	before  bool // whether a daemon was wanted before
+
+	mu    sync.Mutex
+	told  []numbered    // what was reported; of a copy's progress the last only
+	count int           // of all reports
+	more  chan struct{} // closed by the next report
+	step  api.InjectionStep
+
+	// What follows belongs to the injection's own goroutine.
+	c      engine.Container
+	binary binary
+	target string // the daemon's path in the container
+	base   string // what is unpacked into to write it
+	adopt  found  // what answers, once it does
+}
+
+// numbered is a report and its place among all.
+type numbered struct {
+	n int
+	e api.Injection
+}
+
+// Inject puts a daemon into ref and starts it, or adopts the one that answers.
+// It returns when the daemon is healthy. progress is told of each step, one
+// call at a time, and only until Inject returns; nil: nobody. A call for a
+// sandbox that is being injected joins that injection, which is undone when
+// the ctx of all who wait for it have ended. The error is an *api.Problem and
+// stands in the sandbox's Daemon.LastError too.
+func (s *Sandboxes) Inject(ctx context.Context, ref api.Ref, progress func(api.Injection)) error {
+	if p := s.inject(ctx, ref, progress, false); p != nil {
+		return p
+	}
+	return nil
+}
+
+// inject is Inject; with onlyWanted it does nothing for a sandbox that is not
+// to have a daemon (any more).
+func (s *Sandboxes) inject(ctx context.Context, ref api.Ref, progress func(api.Injection), onlyWanted bool) *api.Problem {
+	for {
+		in, p := s.joinOrBegin(ctx, ref, onlyWanted)
+		if in == nil {
+			return p
+		}
+		left := in.follow(ctx, progress)
+		s.mu.Lock()
+		in.waiting--
+		last := left && in.waiting == 0
+		if last {
+			in.cancel()
+		}
+		s.mu.Unlock()
+		if last {
+			<-in.done // its traces are gone when this returns
+		}
+		if left {
+			return asProblem(ref, ctx.Err())
+		}
+		if in.err == nil || in.err.Code != api.CodeCancelled || s.ctx.Err() != nil {
+			return in.err
+		}
+		// Its last follower left at the moment that this one came.
+	}
+}
+
+// joinOrBegin is the injection of ref, one more waiting for it. It is nil if
+// there is nothing to do, or with the problem that stands against it.
+func (s *Sandboxes) joinOrBegin(ctx context.Context, ref api.Ref, onlyWanted bool) (*injection, *api.Problem) {
+	s.mu.Lock()
+	b := s.boxes[ref]
+	switch {
+	case s.ctx.Err() != nil || ctx.Err() != nil:
+		s.mu.Unlock()
+		return nil, asProblem(ref, context.Canceled)
+	case b == nil:
+		s.mu.Unlock()
+		return nil, missing(ref)
+	case onlyWanted && !b.wanted:
+		s.mu.Unlock()
+		return nil, nil
+	case b.stopping:
+		s.mu.Unlock()
+		return nil, busy(b)
+	case b.injected != nil:
+		in := b.injected
+		in.waiting++
+		s.mu.Unlock()
+		return in, nil
+	}
+	in := &injection{s: s, box: b, ref: ref, done: make(chan struct{}), more: make(chan struct{}), waiting: 1, before: b.wanted}
+	in.ctx, in.cancel = context.WithCancel(s.ctx)
+	b.injected, b.wanted = in, true
+	s.group.Go(in.life)
+	s.mu.Unlock()
+	return in, nil
+}
+
+// life is the whole injection.
+func (in *injection) life() {
+	defer in.cancel()
+	s := in.s
+	s.update(in.box, func(b *box) { b.Daemon.State = api.DaemonInjecting })
+	started := time.Now()
+	err := in.run()
+	if err != nil {
+		if in.ctx.Err() != nil {
+			err = in.ctx.Err() // whatever it looked like to the step that it met
+		}
+		in.err = asProblem(in.ref, err)
+	}
+	p := in.err
+	s.update(in.box, func(b *box) {
+		b.injected = nil
+		if p == nil {
+			return
+		}
+		b.Daemon.State, b.Daemon.LastError = api.DaemonFailed, p
+		if notRunning(in.ref, b.Container) != nil {
+			b.Daemon.State = api.DaemonStopped
+		}
+		if p.Code == api.CodeCancelled {
+			b.wanted = in.before // who gave it up does not want it by and by
+		}
+	})
+	end := api.Injection{Step: in.lastStep(), State: "done", Finished: true}
+	if p == nil {
+		s.alive(in.box, in.adopt)
+		s.log.Info("daemon healthy", "sandbox", in.ref.String(), "version", in.adopt.version, "kind", in.adopt.kind, "duration", time.Since(started))
+	} else {
+		end.State, end.Error = "failed", p
+		s.log.Error("injection failed", "sandbox", in.ref.String(), "code", p.Code, "error", p.Error(), "hint", p.Hint)
+	}
+	now, _ := s.Get(in.ref)
+	end.Daemon = &now.Daemon
+	in.tell(end)
+	close(in.done)
+	if p == nil {
+		s.keep(in.ref)
+	} else {
+		s.keepLater(in.ref)
+	}
+	s.dropGone(in.box)
+}
+
+// follow tells progress of everything until the injection ends; left says that
+// ctx did before. A follower that stands still holds nobody up.
+func (in *injection) follow(ctx context.Context, progress func(api.Injection)) (left bool) {
+	seen := 0
+	for {
+		in.mu.Lock()
+		more := in.more
+		var news []api.Injection
+		for _, report := range in.told {
+			if report.n > seen {
+				news = append(news, report.e)
+			}
+		}
+		seen = in.count
+		in.mu.Unlock()
+		for _, e := range news {
+			if progress != nil {
+				progress(e)
+			}
+			if e.Finished {
+				<-in.done
+				return false
+			}
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return true
+		}
+	}
+}
+
+// tell reports a step.
+func (in *injection) tell(e api.Injection) {
+	e.Sandbox = in.ref
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.step = e.Step
+	in.count++
+	if last := len(in.told) - 1; last >= 0 && isProgress(e) && isProgress(in.told[last].e) {
+		in.told = in.told[:last]
+	}
+	in.told = append(in.told, numbered{in.count, e})
+	close(in.more)
+	in.more = make(chan struct{})
+	in.s.emit(api.Event{Kind: api.EventInjection, Injection: &e})
+}
+
+func isProgress(e api.Injection) bool { return e.State == "running" && e.Bytes > 0 }
+
+func (in *injection) lastStep() api.InjectionStep {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.step
+}
+
+func (in *injection) doing(step api.InjectionStep, format string, args ...any) {
+	in.tell(api.Injection{Step: step, State: "running", Detail: fmt.Sprintf(format, args...)})
+}
+
+func (in *injection) did(step api.InjectionStep, format string, args ...any) {
+	in.tell(api.Injection{Step: step, State: "done", Detail: fmt.Sprintf(format, args...)})
+}

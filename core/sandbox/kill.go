@@ -1,0 +1,62 @@
+package sandbox
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/engine"
+)
+
+// killScript ends the processes that run the file $0, and waits for their end:
+// 6 s after SIGTERM, for the Daytona daemon takes up to 5, then SIGKILL. It
+// goes by the file and not by the name, so that in a container that sees the
+// machine's processes (--pid host) nobody else's daemon is meant.
+const killScript = `
+all() { for p in /proc/[0-9]*; do [ $p/exe -ef "$0" ] && echo ${p#/proc/}; done; }
+found=$(all)
+[ -n "$found" ] || exit 3
+kill -TERM $found
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+  [ -n "$(all)" ] || exit 0
+  sleep 0.2
+done
+kill -KILL $(all)`
+
+// killAll ends the daemons that run from file: the built-in one by its own
+// program, another with the container's shell.
+func (in *injection) killAll(ctx context.Context, file string, builtIn bool) error {
+	cmd := []string{"/bin/sh", "-c", killScript, file}
+	if builtIn {
+		cmd = []string{file, "toolbox", "--stop"}
+	}
+	out, code, err := in.s.o.Engine.Run(ctx, in.c.ID, engine.ExecSpec{Cmd: cmd})
+	if err != nil {
+		return err
+	}
+	if code != 0 {
+		return fmt.Errorf("exit code %d: %s", code, out)
+	}
+	return nil
+}
+
+// replaceStranger ends a built-in daemon whose secret is lost.
+func (in *injection) replaceStranger() error {
+	if err := in.killAll(in.ctx, in.s.installed(true), true); err != nil {
+		return &api.Problem{Title: "Another daemon-proxy's daemon", Status: http.StatusConflict, Code: api.CodePortTaken, Sandbox: in.ref.String(),
+			Detail: fmt.Sprintf("a built-in daemon runs in %s whose secret is not known here, and it cannot be ended: %v", in.ref, err),
+			Hint:   "docker restart " + in.ref.Name, Cause: err}
+	}
+	in.did(api.StepAdopt, "the built-in daemon there had a secret that is lost: it is replaced")
+	return nil
+}
+
+// end stops a daemon whose start is given up, so that none is left behind.
+func (in *injection) end() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(in.ctx), cleanTimeout)
+	defer cancel()
+	if err := in.killAll(ctx, in.target, in.binary.builtIn); err != nil {
+		in.s.log.Warn("a daemon whose start was given up could not be ended", "sandbox", in.ref.String(), "error", err)
+	}
+}
