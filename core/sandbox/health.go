@@ -124,7 +124,7 @@ const (
 // look checks the daemon of b once, and injects it if it is wanted and gone.
 func (s *Sandboxes) look(b *box) outcome {
 	s.mu.Lock()
-	state, before, busy := b.Container, b.Daemon.State, b.injected != nil || b.stopping
+	state, busy := b.Container, b.injected != nil || b.stopping
 	s.mu.Unlock()
 	if busy {
 		return healthy // the injection tells what comes of it
@@ -132,14 +132,15 @@ func (s *Sandboxes) look(b *box) outcome {
 	if state != api.ContainerRunning {
 		return nothing
 	}
-	f, err := s.ask(b, before == api.DaemonHealthy)
+	f, err := s.ask(b)
 	if err == nil {
 		s.alive(b, f)
 		return healthy
 	}
 	s.mu.Lock()
 	wanted := b.wanted // it may have been stopped meanwhile
-	before, busy = b.Daemon.State, b.injected != nil || b.stopping
+	before := b.Daemon.State
+	busy = b.injected != nil || b.stopping
 	b.misses++
 	late := errors.Is(err, errSilent) && before == api.DaemonHealthy && b.misses < patience
 	s.mu.Unlock()
@@ -149,6 +150,9 @@ func (s *Sandboxes) look(b *box) outcome {
 	case late:
 		s.update(b, func(b *box) { b.Daemon.LatencyHistory = sample(b.Daemon.LatencyHistory, 0) })
 		return broken
+	case errors.Is(err, errSecret) && before == api.DaemonHealthy:
+		s.taken(b)
+		return nothing
 	case wanted:
 		if before == api.DaemonHealthy {
 			s.dead(b, err)
@@ -169,9 +173,18 @@ func (s *Sandboxes) look(b *box) outcome {
 	return nothing
 }
 
+// taken notes that another daemon-proxy has put its daemon in the place of
+// ours. It stays so until somebody asks: two who take it back from each other
+// would serve nobody.
+func (s *Sandboxes) taken(b *box) {
+	p := problem(b.Ref, http.StatusConflict, api.CodePortTaken, "Another daemon-proxy's daemon",
+		"another daemon-proxy has replaced the daemon in "+b.String()+" by its own", "end that one, and POST /api/sandboxes/"+b.String()+"/inject to have it back")
+	s.log.Warn("daemon replaced by another daemon-proxy", "sandbox", b.String())
+	s.update(b, func(b *box) { b.wanted, b.Daemon.State, b.Daemon.LastError = false, api.DaemonFailed, p })
+}
+
 // ask is one look at the daemon of b, its own or the one of its network's owner.
-// The secret of one that was healthy before is not asked again.
-func (s *Sandboxes) ask(b *box, known bool) (found, error) {
+func (s *Sandboxes) ask(b *box) (found, error) {
 	if b.IsHost() {
 		return s.host.probe(s.ctx)
 	}
@@ -192,7 +205,7 @@ func (s *Sandboxes) ask(b *box, known bool) (found, error) {
 		return found{}, noAddress(b.Ref)
 	}
 	f, err := probe(s.ctx, dial)
-	if err == nil && f.kind == kindBuiltIn && !known {
+	if err == nil && f.kind == kindBuiltIn {
 		err = trusts(s.ctx, dial, secret)
 	}
 	return f, err

@@ -33,6 +33,9 @@ type fake struct {
 	silent  atomic.Bool  // no answer, though it listens
 	version atomic.Pointer[string]
 
+	// serve may answer a request itself; nil: nothing special. Set it before the desk.
+	serve func(http.ResponseWriter, *http.Request) bool
+
 	mu     sync.Mutex
 	list   []engine.Container
 	broken error
@@ -46,6 +49,9 @@ func newFake(t *testing.T) *fake {
 	first := "v1"
 	f.version.Store(&first)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if f.serve != nil && f.serve(w, r) {
+			return
+		}
 		f.asked.Add(1)
 		f.mu.Lock()
 		f.times = append(f.times, time.Now())

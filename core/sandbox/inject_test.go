@@ -2,14 +2,18 @@ package sandbox
 
 import (
 	"context"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/engine"
 	"daemon-proxy/core/engine/enginetest"
 )
 
@@ -104,6 +108,7 @@ func TestADaemonWhoseSecretIsLostIsReplaced(t *testing.T) {
 			name, _ := bareBoxOrShell(t, shell)
 			first := builtIn(t, name)
 			first.inject(name)
+			require.NoError(t, first.Close(t.Context()))
 			second := builtIn(t, name)
 			require.True(t, second.inject(name).Daemon.Started)
 			second.asks(name, "/port")
@@ -112,6 +117,31 @@ func TestADaemonWhoseSecretIsLostIsReplaced(t *testing.T) {
 			require.Equal(t, 401, response.StatusCode, "the old secret opens it still")
 		})
 	}
+}
+
+func TestTwoProgramsDoNotTakeADaemonFromEachOtherForEver(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.list = []engine.Container{f.container("box")}
+	var secret atomic.Value
+	f.serve = func(w http.ResponseWriter, r *http.Request) bool {
+		w.Header().Set("Server", serverName)
+		if r.URL.Path != "/version" && r.Header.Get(secretHeader) != secret.Load() {
+			w.WriteHeader(http.StatusUnauthorized)
+			return true
+		}
+		return false
+	}
+	d := f.desk(t, func(*Options) {})
+	d.pace = pace{often: look, seldom: look, firstRetry: look, maxRetry: look}
+	secret.Store(d.secretOf(f.list[0].ID))
+	d.run()
+	d.becomes("box", api.DaemonHealthy)
+	secret.Store("another's")
+	require.Equal(t, api.CodePortTaken, d.becomes("box", api.DaemonFailed).Daemon.LastError.Code)
+	_, err := d.Upstream(d.ref("box"))
+	require.ErrorContains(t, err, "another daemon-proxy")
+	require.Never(t, func() bool { return d.get("box").Daemon.State != api.DaemonFailed }, 200*time.Millisecond, look)
 }
 
 func bareBoxOrShell(t *testing.T, shell bool) (name, id string) {
@@ -141,7 +171,9 @@ func TestOnlyProcessesOfTheDaemonsOwnFileAreEnded(t *testing.T) {
 	sh(t, id, `printf '#!/bin/sh\nwhile :; do sleep 1; done\n' >/tmp/daemon-proxy; chmod +x /tmp/daemon-proxy; /tmp/daemon-proxy >/dev/null 2>&1 &`)
 	before := processes(t, id, "daemon-proxy")
 	require.Len(t, before, 1)
-	builtIn(t, name).inject(name)
+	first := builtIn(t, name)
+	first.inject(name)
+	require.NoError(t, first.Close(t.Context()))
 	builtIn(t, name).inject(name) // replaces it
 	require.Contains(t, processes(t, id, "daemon-proxy"), before[0])
 }

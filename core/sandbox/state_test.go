@@ -152,6 +152,7 @@ func TestAVolumeMakesAReadOnlyContainerUsable(t *testing.T) {
 			d := builtIn(t, name, func(o *Options) { o.Config.InstallDir = "/opt/daemon" })
 			d.inject(name)
 			d.asks(name, "/port")
+			require.NoError(t, d.Close(t.Context()))
 			second := builtIn(t, name, func(o *Options) { o.Config.InstallDir = "/opt/daemon" })
 			second.inject(name)
 		})
