@@ -1,0 +1,72 @@
+package api
+
+import "time"
+
+// Health is the document of GET /health. Without the API key, where one is
+// needed, only Status is set.
+type Health struct {
+	// Status is "healthy" or "degraded".
+	Status        string      `json:"status"`
+	Version       string      `json:"version,omitempty"`
+	UptimeSeconds float64     `json:"uptime_seconds,omitempty"`
+	Sandbox       string      `json:"sandbox,omitempty"` // the default one
+	Daemon        DaemonState `json:"daemon,omitempty"`  // its daemon
+	// Reason says why Status is "degraded", where that is known.
+	Reason *Problem `json:"reason,omitempty"`
+	// Warning says what is dangerous in how the server is set up.
+	Warning string `json:"warning,omitempty"`
+}
+
+// DaemonStatus is the document of GET /daemon/status.
+type DaemonStatus struct {
+	Mode           string      `json:"mode"` // "docker" or "host"
+	Sandbox        string      `json:"sandbox"`
+	ContainerState string      `json:"container_state"`
+	State          DaemonState `json:"state"`
+	Running        bool        `json:"running"`
+	Kind           string      `json:"kind"`
+	Version        string      `json:"version"`
+	URL            string      `json:"url"`
+	LatencyMS      float64     `json:"latency_ms"`
+	Since          time.Time   `json:"since"`
+	LastError      *Problem    `json:"last_error"`
+}
+
+// LinkStats is the document of GET /api/preview/stats: all links that are
+// remembered, ended ones for thirty days.
+type LinkStats struct {
+	Total    int    `json:"total"`
+	Active   int    `json:"active"`
+	Expired  int    `json:"expired"`
+	Revoked  int    `json:"revoked"`
+	Requests int64  `json:"requests"`
+	Links    []Link `json:"links"`
+}
+
+// Links is the document of GET /api/preview.
+type Links struct {
+	Links []Link `json:"links"`
+}
+
+// Revoked is the answer of DELETE /api/preview/{token}.
+type Revoked struct {
+	Token   string `json:"token"`
+	Revoked bool   `json:"revoked"`
+}
+
+// SandboxList is the document of GET /api/sandboxes.
+type SandboxList struct {
+	Engine    EngineStatus `json:"engine"`
+	Sandboxes []Sandbox    `json:"sandboxes"`
+}
+
+// PortList is the document of GET /api/sandboxes/{name}/ports.
+type PortList struct {
+	Sandbox string `json:"sandbox"`
+	Ports   []Port `json:"ports"`
+}
+
+// ExchangeList is the document of GET /api/requests, newest first.
+type ExchangeList struct {
+	Requests []Exchange `json:"requests"`
+}

@@ -1,0 +1,311 @@
+// Package client is the Go client of the HTTP API.
+//
+// Errors of the server are *api.Problem values with a stable Code, and a Hint
+// for people; errors.Is(err, &api.Problem{Code: api.CodeSandboxStopped}) tells
+// one from another. A call is repeated, a few times and with growing pauses,
+// only where that cannot do a thing twice: when no connection came about, or
+// when it only reads.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"daemon-proxy/core/api"
+)
+
+const (
+	maxAnswer = 32 << 20 // bytes of a document
+	maxTries  = 4
+	firstWait = 100 * time.Millisecond
+)
+
+// Client talks to one server. Its methods may be called from any goroutine.
+type Client struct {
+	base    *url.URL
+	key     string
+	http    *http.Client
+	silence time.Duration // after which an event stream counts as broken
+}
+
+// Option changes how New makes a client.
+type Option func(*Client)
+
+// WithAPIKey sends the key with every call.
+func WithAPIKey(key string) Option { return func(c *Client) { c.key = key } }
+
+// WithHTTPClient uses h for all calls. Its Timeout would end streams too, and
+// it should not follow redirects: the API makes none, and the key would go
+// along to wherever one leads.
+func WithHTTPClient(h *http.Client) Option { return func(c *Client) { c.http = h } }
+
+// New makes a client of the server at baseURL, "http://localhost:8080". It
+// does not connect. The error names what is wrong with the URL.
+func New(baseURL string, options ...Option) (*Client, error) {
+	base, err := url.Parse(strings.TrimSuffix(baseURL, "/"))
+	if err != nil {
+		return nil, fmt.Errorf("the server's URL: %w", err)
+	}
+	if base.Scheme != "http" && base.Scheme != "https" || base.Host == "" || base.RawQuery != "" || base.Fragment != "" {
+		return nil, fmt.Errorf("the server's URL is %q: want http:// or https:// and a host", baseURL)
+	}
+	c := &Client{base: base, http: &http.Client{CheckRedirect: stay}, silence: longestSilence}
+	for _, option := range options {
+		option(c)
+	}
+	return c, nil
+}
+
+// stay follows no redirect.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// URL is the server's, without a slash at its end.
+func (c *Client) URL() string { return c.base.String() }
+
+// Health is how the server is. It needs no key, but says more with it.
+func (c *Client) Health(ctx context.Context) (api.Health, error) {
+	return get[api.Health](ctx, c, "/health")
+}
+
+// DaemonStatus is how the daemon of a sandbox is; an empty name means the
+// default sandbox.
+func (c *Client) DaemonStatus(ctx context.Context, sandbox string) (api.DaemonStatus, error) {
+	query := url.Values{}
+	if sandbox != "" {
+		query.Set("sandbox", sandbox)
+	}
+	return get[api.DaemonStatus](ctx, c, "/daemon/status"+queryOf(query))
+}
+
+// PreviewLink makes a link to a port of the default sandbox.
+func (c *Client) PreviewLink(ctx context.Context, port int) (api.Link, error) {
+	return c.CreateLink(ctx, api.LinkRequest{Port: port})
+}
+
+// VNCPreviewLink makes a link to port 6080, where VNC desktops are.
+func (c *Client) VNCPreviewLink(ctx context.Context) (api.Link, error) {
+	return c.PreviewLink(ctx, 6080)
+}
+
+// WebsitePreviewLink makes a link to port 8080.
+func (c *Client) WebsitePreviewLink(ctx context.Context) (api.Link, error) {
+	return c.PreviewLink(ctx, 8080)
+}
+
+// CreateLink makes a link as the request says.
+func (c *Client) CreateLink(ctx context.Context, request api.LinkRequest) (api.Link, error) {
+	return post[api.Link](ctx, c, "/api/preview/create", request)
+}
+
+// PreviewLinks are all links that are remembered, newest first.
+func (c *Client) PreviewLinks(ctx context.Context) ([]api.Link, error) {
+	list, err := get[api.Links](ctx, c, "/api/preview")
+	return list.Links, err
+}
+
+// PreviewStats counts the links and what went through them.
+func (c *Client) PreviewStats(ctx context.Context) (api.LinkStats, error) {
+	return get[api.LinkStats](ctx, c, "/api/preview/stats")
+}
+
+// RevokePreviewLink ends a link, named by its token or its id, and what is
+// open through it.
+func (c *Client) RevokePreviewLink(ctx context.Context, tokenOrID string) error {
+	_, err := call[api.Revoked](ctx, c, http.MethodDelete, "/api/preview/"+url.PathEscape(tokenOrID), nil)
+	return err
+}
+
+// Sandboxes are the host and the containers, and what is known of the engine.
+func (c *Client) Sandboxes(ctx context.Context) (api.SandboxList, error) {
+	return get[api.SandboxList](ctx, c, "/api/sandboxes")
+}
+
+// Ports are what listens in a sandbox.
+func (c *Client) Ports(ctx context.Context, sandbox string) ([]api.Port, error) {
+	list, err := get[api.PortList](ctx, c, "/api/sandboxes/"+url.PathEscape(sandbox)+"/ports")
+	return list.Ports, err
+}
+
+// StopDaemon ends the daemon of a sandbox.
+func (c *Client) StopDaemon(ctx context.Context, sandbox string) (api.Sandbox, error) {
+	return post[api.Sandbox](ctx, c, "/api/sandboxes/"+url.PathEscape(sandbox)+"/stop", nil)
+}
+
+// Inject puts a daemon into a sandbox and returns when it is healthy. progress
+// is told of each step; nil: nobody. The end of ctx undoes the injection.
+func (c *Client) Inject(ctx context.Context, sandbox string, progress func(api.Injection)) error {
+	response, err := c.open(ctx, http.MethodPost, "/api/sandboxes/"+url.PathEscape(sandbox)+"/inject", "application/x-ndjson", nil)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	for steps := json.NewDecoder(response.Body); ; {
+		var step api.Injection
+		if err := steps.Decode(&step); err != nil {
+			return fmt.Errorf("inject %s: the server hung up before the end: %w", sandbox, noEOF(err))
+		}
+		if progress != nil {
+			progress(step)
+		}
+		if step.Error != nil {
+			return step.Error
+		}
+		if step.Finished {
+			return nil
+		}
+	}
+}
+
+// Requests are the newest exchanges that a filter takes, newest first; limit 0
+// means all that are kept. For filters see traffic.ParseFilter.
+func (c *Client) Requests(ctx context.Context, filter string, limit int) ([]api.Exchange, error) {
+	query := url.Values{}
+	if filter != "" {
+		query.Set("filter", filter)
+	}
+	if limit > 0 {
+		query.Set("limit", strconv.Itoa(limit))
+	}
+	list, err := get[api.ExchangeList](ctx, c, "/api/requests"+queryOf(query))
+	return list.Requests, err
+}
+
+// queryOf is a query with its question mark; nothing if there is none.
+func queryOf(query url.Values) string {
+	if len(query) == 0 {
+		return ""
+	}
+	return "?" + query.Encode()
+}
+
+// Request is one exchange with what was captured of it.
+func (c *Client) Request(ctx context.Context, id uint64) (api.ExchangeDetail, error) {
+	return get[api.ExchangeDetail](ctx, c, "/api/requests/"+strconv.FormatUint(id, 10))
+}
+
+func get[T any](ctx context.Context, c *Client, path string) (T, error) {
+	return call[T](ctx, c, http.MethodGet, path, nil)
+}
+
+func post[T any](ctx context.Context, c *Client, path string, body any) (T, error) {
+	return call[T](ctx, c, http.MethodPost, path, body)
+}
+
+func call[T any](ctx context.Context, c *Client, method, path string, body any) (T, error) {
+	var value T
+	response, err := c.open(ctx, method, path, "application/json", body)
+	if err != nil {
+		return value, err
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(&value); err != nil {
+		return value, fmt.Errorf("%s %s: the answer: %w", method, plainPath(path), noEOF(err))
+	}
+	return value, nil
+}
+
+// open sends a request, again where it is safe, and returns its answer if it
+// is a good one.
+func (c *Client) open(ctx context.Context, method, path, accept string, body any) (*http.Response, error) {
+	var raw []byte
+	if body != nil {
+		var err error
+		if raw, err = json.Marshal(body); err != nil {
+			return nil, err
+		}
+	}
+	wait := firstWait
+	for try := 1; ; try++ {
+		response, err := c.send(ctx, method, path, accept, raw)
+		if err == nil {
+			return response, nil
+		}
+		if try == maxTries || ctx.Err() != nil || !again(method, err) {
+			return nil, fmt.Errorf("%s %s: %w", method, plainPath(path), withoutURL(err))
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(wait):
+			wait *= 2
+		}
+	}
+}
+
+func (c *Client) send(ctx context.Context, method, path, accept string, raw []byte) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, c.base.String()+path, bytes.NewReader(raw))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Accept", accept)
+	request.Header.Set("User-Agent", "daemon-proxy-client")
+	if raw != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if c.key != "" {
+		request.Header.Set("X-API-Key", c.key)
+	}
+	response, err := c.http.Do(request)
+	if err != nil || response.StatusCode < 300 {
+		return response, err
+	}
+	defer response.Body.Close()
+	return nil, problemOf(response)
+}
+
+// problemOf is what a bad answer says.
+func problemOf(response *http.Response) *api.Problem {
+	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
+	problem := &api.Problem{}
+	if kind == "application/problem+json" && json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(problem) == nil && problem.Code != "" {
+		return problem
+	}
+	return &api.Problem{
+		Title: "Not a daemon-proxy", Status: response.StatusCode, Code: api.CodeBadUpstream,
+		Detail: "the server answers " + response.Status + ", which is nothing that daemon-proxy says", Hint: "check the URL",
+	}
+}
+
+// again says whether a call that failed may be made once more.
+func again(method string, err error) bool {
+	if _, ok := errors.AsType[*api.Problem](err); ok {
+		return false // it was answered
+	}
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial" || method == http.MethodGet
+}
+
+// plainPath is a path that may be shown: a link's token is cut off.
+func plainPath(path string) string {
+	path, _, _ = strings.Cut(path, "?")
+	if token, ok := strings.CutPrefix(path, "/api/preview/"); ok && token != "create" && token != "stats" {
+		return "/api/preview/" + token[:min(3, len(token))] + "…"
+	}
+	return path
+}
+
+// withoutURL drops the URL that http.Client puts into its errors.
+func withoutURL(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
+	}
+	return err
+}
+
+func noEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

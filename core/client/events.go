@@ -1,0 +1,108 @@
+package client
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"daemon-proxy/core/api"
+)
+
+const (
+	maxEvent  = 4 << 20 // bytes of one event
+	firstBack = 200 * time.Millisecond
+	lastBack  = 5 * time.Second
+	// longestSilence is three of the server's heartbeats: a stream that is
+	// silent for longer hangs on a connection that nobody serves any more.
+	longestSilence = 45 * time.Second
+)
+
+// Events follows the event stream and calls event for each, one at a time,
+// until ctx ends or event returns an error, which Events returns. A stream
+// that breaks is opened again; reconnected, if not nil, is called then, since
+// events may have been missed. The error is a *api.Problem if the server
+// refuses, and one of the network if the first attempt finds no server.
+func (c *Client) Events(ctx context.Context, event func(api.Event) error, reconnected func()) error {
+	back, reached := firstBack, false
+	for {
+		err := c.follow(ctx, func() {
+			if reached && reconnected != nil {
+				reconnected()
+			}
+			reached = true
+		}, func(e api.Event) error {
+			back = firstBack
+			return event(e)
+		})
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if stop, ok := errors.AsType[stopError](err); ok {
+			return stop.error
+		}
+		if !reached || refused(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(back):
+			back = min(2*back, lastBack)
+		}
+	}
+}
+
+// stopError is what the caller's function returned.
+type stopError struct{ error }
+
+// refused says whether the server said no, and would say it again. A 5xx may
+// come from something in front of a server that starts anew.
+func refused(err error) bool {
+	p, ok := errors.AsType[*api.Problem](err)
+	return ok && p.Status < http.StatusInternalServerError
+}
+
+// follow reads one event stream (HTML, "Server-sent events").
+func (c *Client) follow(ctx context.Context, began func(), event func(api.Event) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	silence := time.AfterFunc(c.silence, cancel)
+	defer silence.Stop()
+	response, err := c.open(ctx, http.MethodGet, "/api/events", "text/event-stream", nil)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	began()
+	lines := bufio.NewScanner(response.Body)
+	lines.Buffer(nil, maxEvent)
+	var data strings.Builder
+	for lines.Scan() {
+		silence.Reset(c.silence)
+		if part, ok := strings.CutPrefix(lines.Text(), "data:"); ok {
+			data.WriteString(part)
+			continue
+		}
+		if lines.Text() != "" || data.Len() == 0 {
+			continue // a comment, or the name of the event, which is in the data too
+		}
+		var e api.Event
+		if err := json.Unmarshal([]byte(data.String()), &e); err != nil {
+			return fmt.Errorf("the event stream: %w", err)
+		}
+		data.Reset()
+		if err := event(e); err != nil {
+			return stopError{err}
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("the event stream broke: %w", err)
+	}
+	return fmt.Errorf("the event stream ended: %w", io.EOF)
+}
