@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strconv"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -39,6 +40,21 @@ func TestH3B1AnApplicationWorksWholeInHostMode(t *testing.T) {
 	b := newBrowser(t)
 	p := newDesk(t).serving(t, nil, "--daemon-mode", "docker", "--container-name", boxed(t, "./testdata/application"))
 	p.healthy()
-	_, _, hostURL := p.link(`{"port": 3000}`)
+	_, url, hostURL := p.link(`{"port": 3000}`)
 	applicationWorks(t, b, hostURL+"/", true)
+	// A person who opens the path form on localhost lands in host mode too (H5).
+	b.open(url + "/")
+	require.Equal(t, hostURL+"/app/", eval[string](b, "location.href"))
+}
+
+// In path mode all that the page asks for lies outside the preview; only a
+// cookie that a script made is left behind (M4).
+func TestM5AnApplicationWorksWholeInPathMode(t *testing.T) {
+	enginetest.Require(t)
+	b := newBrowser(t)
+	d := newDesk(t)
+	p := d.serving(t, nil, "--daemon-mode", "docker", "--container-name", boxed(t, "./testdata/application"))
+	p.healthy()
+	token, _, _ := p.link(`{"port": 3000}`)
+	applicationWorks(t, b, "http://127.0.0.1:"+strconv.Itoa(d.port)+"/preview/"+token+"/", false)
 }
