@@ -117,6 +117,7 @@ func Start(ctx context.Context, o Options) (_ *Core, err error) {
 	c.server = server.New(server.Options{
 		Config: c.config, Version: o.Version, Logger: c.log, Links: c.links, Proxy: c.proxy, Traffic: c.traffic,
 		Sandboxes: forServer{c.sandboxes}, Hostname: hostname,
+		Events: func(ctx context.Context) server.News { return c.Subscribe(ctx) },
 	})
 	if err := writeRunning(c.config.StateDir, Running{
 		Address: listeners[0].Addr().String(), URL: c.URL(), PID: os.Getpid(), Version: o.Version,

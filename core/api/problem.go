@@ -108,6 +108,7 @@ const (
 	CodeStartTimeout      = "start_timeout"       // 504
 	CodeUnreachable       = "address_unreachable" // 503: the container has no address that can be dialled
 	CodeCancelled         = "cancelled"           // 499
+	CodeUnknownExchange   = "unknown_exchange"    // 404: the request log does not hold it (any more)
 	CodeStateLocked       = "state_locked"        // 409: another program has the links file open
 	CodeStateUnusable     = "state_unusable"      // 500: the links file cannot be read or written
 	CodeInternal          = "internal"            // 500

@@ -25,17 +25,18 @@ const (
 
 // Events follows the event stream and calls event for each, one at a time,
 // until ctx ends or event returns an error, which Events returns. A stream
-// that breaks is opened again; reconnected, if not nil, is called then, since
-// events may have been missed. The error is a *api.Problem if the server
-// refuses, and one of the network if the first attempt finds no server.
-func (c *Client) Events(ctx context.Context, event func(api.Event) error, reconnected func()) error {
+// that breaks is opened again. began, if not nil, is called whenever one has
+// begun: what the lists say from then on, with the events that follow, misses
+// nothing. The error is a *api.Problem if the server refuses, and one of the
+// network if the first attempt finds no server.
+func (c *Client) Events(ctx context.Context, event func(api.Event) error, began func()) error {
 	back, reached := firstBack, false
 	for {
 		err := c.follow(ctx, func() {
-			if reached && reconnected != nil {
-				reconnected()
-			}
 			reached = true
+			if began != nil {
+				began()
+			}
 		}, func(e api.Event) error {
 			back = firstBack
 			return event(e)

@@ -146,3 +146,34 @@ func ExampleClient_Inject() {
 	// Output:
 	// true healthy
 }
+
+// The event stream tells of each request that is forwarded, and the request
+// log holds it afterwards.
+func ExampleClient_Events() {
+	url, port, end := desk()
+	defer end()
+	c, err := client.New(url)
+	check(err)
+	ctx := context.Background()
+	link, err := c.PreviewLink(ctx, port)
+	check(err)
+	ctx, stop := context.WithCancel(ctx)
+	var seen api.Exchange
+	_ = c.Events(ctx, func(e api.Event) error {
+		if e.Exchange != nil && !e.Exchange.Live {
+			seen = *e.Exchange
+			stop()
+		}
+		return nil
+	}, func() { go get(link.URL + "/first") })
+	fmt.Println("seen:", seen.Method, seen.Path)
+	ctx = context.Background()
+	requests, err := c.Requests(ctx, "path:/first status:2xx", 1)
+	check(err)
+	detail, err := c.Request(ctx, requests[0].ID)
+	check(err)
+	fmt.Println(detail.Path, detail.Status, string(detail.ResponseBody))
+	// Output:
+	// seen: GET /first
+	// /first 200 hello from /first
+}

@@ -49,14 +49,14 @@ func TestAFailedInjectionIsAProblem(t *testing.T) {
 var errEnough = errors.New("enough")
 
 // ids follows the stream until it has seen n exchanges.
-func ids(ctx context.Context, c *Client, n int, again func()) ([]uint64, error) {
+func ids(ctx context.Context, c *Client, n int, began func()) ([]uint64, error) {
 	var seen []uint64
 	err := c.Events(ctx, func(e api.Event) error {
 		if seen = append(seen, e.Exchange.ID); len(seen) == n {
 			return errEnough
 		}
 		return nil
-	}, again)
+	}, began)
 	return seen, err
 }
 
@@ -80,11 +80,11 @@ func TestABrokenEventStreamIsOpenedAgain(t *testing.T) {
 			panic(http.ErrAbortHandler) // in the middle of an event, which must not count
 		}
 	})
-	again := 0
-	seen, err := ids(t.Context(), c, 3, func() { again++ })
+	begun := 0
+	seen, err := ids(t.Context(), c, 3, func() { begun++ })
 	require.Equal(t, errEnough, err)
 	require.Equal(t, []uint64{1, 3, 4}, seen)
-	require.Equal(t, 2, again)
+	require.Equal(t, 3, begun)
 	require.Equal(t, "text/event-stream", got.seen[0].Header.Get("Accept"))
 }
 

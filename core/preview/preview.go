@@ -89,18 +89,6 @@ type Links struct {
 	done   chan struct{} // closed when run has returned
 }
 
-// Stats sums up all links that are remembered. It is the document of
-// GET /api/preview/stats.
-type Stats struct {
-	Total    int   `json:"total"`
-	Active   int   `json:"active"`
-	Expired  int   `json:"expired"`
-	Revoked  int   `json:"revoked"`
-	Requests int64 `json:"requests"`
-	// Links is what List returns.
-	Links []api.Link `json:"links"`
-}
-
 // Open reads the links file, or begins one. A file that is damaged is set
 // aside as NAME.damaged-TIMESTAMP with a warning in the log, and what can be
 // read of it beyond doubt goes on in a new one. The error is an *api.Problem:
@@ -218,8 +206,8 @@ func (l *Links) List() []api.Link {
 }
 
 // Stats counts the links by their state.
-func (l *Links) Stats() Stats {
-	s := Stats{Links: l.List()}
+func (l *Links) Stats() api.LinkStats {
+	s := api.LinkStats{Links: l.List()}
 	s.Total = len(s.Links)
 	for _, link := range s.Links {
 		s.Requests += link.Requests

@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"html/template"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -83,7 +84,7 @@ h1{font-size:1.4em}p.hint{opacity:.75}code{font-size:.9em}</style></head>
 {{if .Wait}}<p class="hint">This page loads again by itself.</p>{{end}}</body></html>
 `))
 
-func writeJSON(w http.ResponseWriter, v any) {
+func writeJSON(w io.Writer, v any) {
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	_ = encoder.Encode(v)

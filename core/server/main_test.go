@@ -62,6 +62,7 @@ type settings struct {
 	config config.Config
 	boxes  *boxes
 	links  preview.Options
+	events func(ctx context.Context) News
 }
 
 // newFront starts a front whose default sandbox has its daemon at an address.
@@ -89,7 +90,7 @@ func newFront(t testing.TB, daemon string, changes ...func(*settings)) *front {
 	p := proxy.New(proxy.Options{Logger: logger})
 	f.Server = New(Options{
 		Config: set.config, Version: "1.2.3", Logger: logger, Links: f.links, Proxy: p, Traffic: f.log,
-		Sandboxes: f.boxes, Hostname: "my-desk",
+		Sandboxes: f.boxes, Hostname: "my-desk", Events: set.events,
 	})
 	served := make(chan error, 1)
 	go func() { served <- f.Serve([]net.Listener{l}) }()

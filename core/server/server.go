@@ -58,6 +58,8 @@ type Options struct {
 	Proxy     *proxy.Proxy
 	Traffic   *traffic.Log
 	Sandboxes Sandboxes
+	// Events begins to follow the event stream before it returns, until ctx ends.
+	Events func(ctx context.Context) News
 	// Hostname is this machine's own name; requests may use it.
 	Hostname string
 }
@@ -73,6 +75,7 @@ type Server struct {
 	cross   http.CrossOriginProtection
 	started time.Time
 	http    *http.Server
+	routes  []route
 
 	hostLinks atomic.Bool // see HostLinks
 	newest    newest
@@ -88,7 +91,7 @@ func New(o Options) *Server {
 	s := &Server{
 		o: o, log: o.Logger, hosts: map[string]bool{"localhost": true}, started: time.Now(),
 		key: sha256.Sum256([]byte(o.Config.Security.APIKey)), loopID: "daemon-proxy-" + strings.ToLower(rand.Text()[:10]),
-		streams: map[*context.CancelCauseFunc]struct{}{},
+		streams: map[*context.CancelCauseFunc]struct{}{}, routes: routes(),
 	}
 	for _, name := range append([]string{o.Hostname, hostOf(strings.TrimPrefix(strings.TrimPrefix(o.Config.Server.PublicURL, "https://"), "http://"))}, o.Config.Server.AllowedHosts...) {
 		if name != "" {

@@ -1,0 +1,128 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/traffic"
+)
+
+const (
+	// heartbeat is the longest silence of an event stream.
+	heartbeat = 15 * time.Second
+	// longestWrite is what the reader of an event stream may take for what is
+	// sent to it; then it is cut, and may come again.
+	longestWrite = 30 * time.Second
+	// lastWrite is what it may take once the server ends.
+	lastWrite = time.Second
+)
+
+// News is one follower of the event stream.
+type News interface {
+	// Next waits for news and returns all of it. It owes a slow follower only
+	// the latest state of each thing.
+	Next(ctx context.Context) ([]api.Event, error)
+}
+
+func (s *Server) listRequests(w http.ResponseWriter, r *http.Request, _ values) error {
+	query := r.URL.Query()
+	filter, err := traffic.ParseFilter(query.Get("filter"))
+	if err != nil {
+		return bad(http.StatusBadRequest, api.CodeBadRequest, "Bad filter", err.Error(), "see the documentation of the filter")
+	}
+	limit := 0
+	if text := query.Get("limit"); text != "" {
+		if limit, err = strconv.Atoi(text); err != nil || limit < 1 {
+			return bad(http.StatusBadRequest, api.CodeBadRequest, "Bad limit", "limit is no whole number from 1 on", "leave it away for all that are kept")
+		}
+	}
+	list := api.ExchangeList{Requests: []api.Exchange{}}
+	for _, x := range s.o.Traffic.Last(0) {
+		if filter.Match(x) {
+			if list.Requests = append(list.Requests, x); len(list.Requests) == limit {
+				break
+			}
+		}
+	}
+	reply(w, list)
+	return nil
+}
+
+func (s *Server) oneRequest(w http.ResponseWriter, _ *http.Request, v values) error {
+	id, err := strconv.ParseUint(v["id"], 10, 64)
+	if err == nil {
+		if detail, ok := s.o.Traffic.Get(id); ok {
+			reply(w, detail)
+			return nil
+		}
+	}
+	return bad(http.StatusNotFound, api.CodeUnknownExchange, "Unknown request", "the request log does not hold it (any more)", "see GET /api/requests")
+}
+
+// events sends the event stream (HTML, "Server-sent events") until the client
+// goes or the server ends. Whoever reads too slowly skips states in between;
+// whoever does not read at all is cut.
+func (s *Server) events(w http.ResponseWriter, r *http.Request, _ values) error {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	s.stream(&cancel)
+	defer s.streamEnded(&cancel)
+	news := s.o.Events(ctx)
+	control := http.NewResponseController(w)
+	defer context.AfterFunc(ctx, func() { _ = control.SetWriteDeadline(time.Now().Add(lastWrite)) })()
+
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	out := eventWriter{w: w, control: control}
+	for out.comment("the events of daemon-proxy"); out.err == nil; {
+		waiting, stop := context.WithTimeout(ctx, heartbeat)
+		batch, err := news.Next(waiting)
+		stop()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			out.comment("still here")
+		default:
+			out.events(batch)
+		}
+	}
+	return nil
+}
+
+// eventWriter writes an event stream; after an error it does nothing more.
+type eventWriter struct {
+	w       io.Writer
+	control *http.ResponseController
+	err     error
+}
+
+func (o *eventWriter) comment(text string) { o.write(func() { fmt.Fprintf(o.w, ": %s\n\n", text) }) }
+
+func (o *eventWriter) events(batch []api.Event) {
+	o.write(func() {
+		for _, e := range batch {
+			fmt.Fprintf(o.w, "event: %s\ndata: ", e.Kind)
+			writeJSON(o.w, e)
+			fmt.Fprint(o.w, "\n")
+		}
+	})
+}
+
+func (o *eventWriter) write(put func()) {
+	if o.err = o.control.SetWriteDeadline(time.Now().Add(longestWrite)); o.err != nil {
+		return
+	}
+	put()
+	o.err = o.control.Flush() // says what went wrong before it too
+}
