@@ -6,7 +6,7 @@ BIN := bin/daemon-proxy
 ARGS ?=
 # -race needs a C compiler; without one the tests run without it.
 RACE := $(shell command -v $${CC:-gcc} >/dev/null 2>&1 && [ "$$($(GO) env GOOS)" = linux ] && echo -race)
-.PHONY: run build test e2e bench fuzz lint fmt clean
+.PHONY: run build test e2e bench fuzz lint docs fmt clean
 
 run: build ## build and start
 	./$(BIN) $(ARGS)
@@ -32,6 +32,9 @@ fuzz: ## every fuzzer for FUZZTIME
 
 lint: ## golangci-lint v2: go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@latest
 	golangci-lint run ./...
+
+docs: ## the table of keys in the README, and the golden screens of the UI
+	$(GO) test ./tui -update
 
 fmt:
 	golangci-lint fmt ./...

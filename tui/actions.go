@@ -1,0 +1,236 @@
+package tui
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"daemon-proxy/core/api"
+)
+
+// place is where a key is pressed; a set of them says where an action is.
+type place uint
+
+// The places.
+const (
+	inList place = 1 << iota
+	inOverview
+	inRequests
+	inPreviews
+	inLogs
+	inInspector
+	everywhere = inList | inOverview | inRequests | inPreviews | inLogs | inInspector
+	onSandbox  = everywhere &^ inInspector
+)
+
+// action is one row of the table that feeds dispatch, footer, help, palette
+// and the documentation.
+type action struct {
+	id    string // the name by which its keys are configured
+	keys  []string
+	short string // the word in the footer; empty: not shown there
+	desc  string
+	group string // the heading in the help
+	in    place
+	// changes marks what --read-only takes away.
+	changes bool
+	// when says whether the action makes sense now; nil: always.
+	when func(*model) bool
+	run  func(*model) tea.Cmd
+}
+
+// The headings of the help.
+const (
+	groupSandbox  = "Sandbox"
+	groupPreviews = "Previews"
+	groupRequests = "Requests and logs"
+	groupMove     = "Moving"
+	groupProgram  = "Program"
+)
+
+// actions is the table, in the order of help and footer. Of two actions on one
+// key the first that is here and makes sense now is run.
+func actions() []action {
+	return slices.Concat(sandboxActions(), previewActions(), requestActions(), logActions(), moveActions(), programActions())
+}
+
+func sandboxActions() []action {
+	return []action{
+		{id: "inject", keys: []string{"i"}, short: "inject", desc: "inject the daemon and start it", group: groupSandbox, in: onSandbox, changes: true,
+			when: func(m *model) bool { s, ok := m.chosen(); return ok && injectable(s) }, run: (*model).inject},
+		{id: "vnc", keys: []string{"v"}, short: "VNC", desc: "open the VNC desktop in the browser: injects and makes a link if needed", group: groupSandbox, in: onSandbox, changes: true,
+			when: func(m *model) bool { s, ok := m.chosen(); return ok && s.Container == api.ContainerRunning }, run: (*model).vnc},
+		{id: "stop-daemon", keys: []string{"x"}, desc: "stop the daemon that this program started", group: groupSandbox, in: onSandbox, changes: true,
+			when: func(m *model) bool { s, ok := m.chosen(); return ok && s.Daemon.Started && daemonLives(s) }, run: (*model).askStopDaemon},
+		{id: "container", keys: []string{"s"}, short: "start/stop", desc: "start or stop the container", group: groupSandbox, in: onSandbox, changes: true,
+			when: (*model).onContainer, run: (*model).startOrStop},
+		{id: "shell", keys: []string{"e"}, short: "shell", desc: "a shell in the container", group: groupSandbox, in: onSandbox, changes: true,
+			when: func(m *model) bool {
+				s, ok := m.chosen()
+				return ok && s.Container == api.ContainerRunning && !s.IsHost()
+			}, run: (*model).shell},
+		{id: "eject", keys: []string{"U"}, desc: "take the daemon's binary and log out of the container again", group: groupSandbox, in: onSandbox, changes: true,
+			when: func(m *model) bool {
+				s, ok := m.chosen()
+				return ok && !s.IsHost() && s.Container == api.ContainerRunning
+			}, run: (*model).askEject},
+		{id: "demo", keys: []string{"D"}, desc: "start the demo sandbox and open it", group: groupSandbox, in: onSandbox, changes: true,
+			when: func(m *model) bool { return m.world.engine.State == "connected" }, run: (*model).demo},
+	}
+}
+
+func moveActions() []action {
+	move := func(id, desc string, to motion, keys ...string) action {
+		return action{id: id, keys: keys, desc: desc, group: groupMove, in: everywhere, run: func(m *model) tea.Cmd { return m.inFocus().Move(to) }}
+	}
+	return []action{
+		move("up", "up", up, "up", "k"),
+		move("down", "down", down, "down", "j"),
+		move("page-up", "a page up", pageUp, "pgup", "ctrl+b"),
+		move("page-down", "a page down", pageDown, "pgdown", "ctrl+f"),
+		move("top", "to the top", toTop, "g", "home"),
+		move("bottom", "to the end", toBottom, "G", "end"),
+		{id: "details", keys: []string{"enter"}, short: "details", desc: "go from the list to the details", group: groupMove, in: inList, run: func(m *model) tea.Cmd { return m.goTo(m.tab) }},
+		{id: "pane", keys: []string{"tab", "shift+tab"}, short: "pane", desc: "the other pane", group: groupMove, in: onSandbox, run: (*model).otherPane},
+		{id: "next-tab", keys: []string{"right", "l"}, desc: "the next tab", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.sideways(1) }},
+		{id: "previous-tab", keys: []string{"left", "h"}, desc: "the tab before; from the first to the list", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.sideways(-1) }},
+		{id: "overview", keys: []string{"1"}, desc: "overview", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.goTo(tabOverview) }},
+		{id: "requests", keys: []string{"2"}, desc: "requests", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.goTo(tabRequests) }},
+		{id: "previews", keys: []string{"3"}, desc: "previews", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.goTo(tabPreviews) }},
+		{id: "logs", keys: []string{"4"}, desc: "logs", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.goTo(tabLogs) }},
+		{id: "filter", keys: []string{"/"}, short: "filter", desc: "filter the list in focus", group: groupMove, in: inList, run: func(m *model) tea.Cmd { m.list.startFilter(); return nil }},
+	}
+}
+
+func programActions() []action {
+	return []action{
+		{id: "palette", keys: []string{":"}, desc: "every action by name", group: groupProgram, in: everywhere, run: (*model).openPalette},
+		{id: "engine", keys: []string{"E"}, desc: "switch to another engine (docker context)", group: groupProgram, in: onSandbox, changes: true, run: (*model).openEngines},
+		{id: "refresh", keys: []string{"R"}, desc: "refresh now, try the engine now", group: groupProgram, in: everywhere, run: (*model).refresh},
+		{id: "mouse", keys: []string{"m"}, desc: "mouse on or off (off: text can be selected)", group: groupProgram, in: everywhere, run: (*model).toggleMouse},
+		{id: "help", keys: []string{"?"}, short: "help", desc: "every key", group: groupProgram, in: everywhere, run: (*model).openHelp},
+		{id: "back", keys: []string{"esc"}, desc: "back; cancels an injection that is looked at", group: groupProgram, in: everywhere, run: (*model).back},
+		{id: "quit", keys: []string{"q"}, short: "quit", desc: "quit (asks while an injection runs)", group: groupProgram, in: everywhere, run: (*model).quit},
+	}
+}
+
+// keymap is the table with the keys as they are configured.
+type keymap struct {
+	actions  []action
+	readOnly bool
+}
+
+// newKeymap gives actions the keys that rebind names for them ("i, ctrl+i",
+// "none" for no key). The error names every action that does not exist and
+// every key that two actions would share in one place.
+func newKeymap(rebind map[string]string, readOnly bool) (keymap, error) {
+	k := keymap{actions: actions(), readOnly: readOnly}
+	var wrong []string
+	for id, keys := range rebind {
+		i := slices.IndexFunc(k.actions, func(a action) bool { return a.id == id })
+		if i < 0 {
+			wrong = append(wrong, fmt.Sprintf("there is no action %q", id))
+			continue
+		}
+		k.actions[i].keys = splitKeys(keys)
+	}
+	for i, a := range k.actions {
+		for _, b := range k.actions[:i] {
+			_, aSet := rebind[a.id]
+			_, bSet := rebind[b.id]
+			// What shares a key by default is told apart by when it makes sense.
+			if a.in&b.in == 0 || !aSet && !bSet {
+				continue
+			}
+			for _, key := range a.keys {
+				if slices.Contains(b.keys, key) {
+					wrong = append(wrong, fmt.Sprintf("%q is the key of both %q and %q", key, b.id, a.id))
+				}
+			}
+		}
+	}
+	if wrong != nil {
+		slices.Sort(wrong)
+		return k, fmt.Errorf("keys: %s", strings.Join(wrong, "; "))
+	}
+	return k, nil
+}
+
+func splitKeys(s string) []string {
+	if s == "" || s == "none" {
+		return nil
+	}
+	keys := strings.Split(s, ",")
+	for i := range keys {
+		keys[i] = strings.TrimSpace(keys[i])
+	}
+	return keys
+}
+
+// find is the action of a key at a place.
+func (k keymap) find(m *model, key string, at place) *action {
+	for i := range k.actions {
+		a := &k.actions[i]
+		if a.in&at != 0 && slices.Contains(a.keys, key) && (a.when == nil || a.when(m)) {
+			return a
+		}
+	}
+	return nil
+}
+
+func (k keymap) byID(id string) *action {
+	for i := range k.actions {
+		if k.actions[i].id == id {
+			return &k.actions[i]
+		}
+	}
+	return nil
+}
+
+// key is the first key of an action, for texts.
+func (k keymap) key(id string) string {
+	if a := k.byID(id); a != nil && len(a.keys) > 0 {
+		return a.keys[0]
+	}
+	return ":" + id
+}
+
+// usable says whether an action can be run at a place now.
+func (k keymap) usable(m *model, a *action, at place) bool {
+	return a.in&at != 0 && (!k.readOnly || !a.changes) && (a.when == nil || a.when(m))
+}
+
+// run runs an action, unless --read-only took it away.
+func (k keymap) run(m *model, a *action) tea.Cmd {
+	if k.readOnly && a.changes {
+		return m.fail("not in read-only mode: "+a.desc, "start without --read-only")
+	}
+	return a.run(m)
+}
+
+// keyNames are how keys are written for people.
+var keyNames = strings.NewReplacer("up", "↑", "down", "↓", "left", "←", "right", "→", "pgup", "PgUp", "pgdown", "PgDn", "pg↑", "PgUp", "pg↓", "PgDn")
+
+func shownKeys(keys []string) string {
+	out := make([]string, len(keys))
+	for i, key := range keys {
+		out[i] = keyNames.Replace(key)
+	}
+	return strings.Join(out, " ")
+}
+
+// KeysMarkdown is the table of keys for the documentation.
+func KeysMarkdown() string {
+	var b strings.Builder
+	b.WriteString("| key | action | does |\n|---|---|---|\n")
+	for _, a := range actions() {
+		keys := make([]string, len(a.keys))
+		for i, key := range a.keys {
+			keys[i] = "`" + keyNames.Replace(key) + "`"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", strings.Join(keys, " "), a.id, a.desc)
+	}
+	return b.String()
+}

@@ -1,0 +1,256 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"daemon-proxy/core/api"
+)
+
+// fake is a core in memory: what it answers can be set, what it was asked is kept.
+type fake struct {
+	mu        sync.Mutex
+	status    api.Status
+	engine    api.EngineStatus
+	engines   []api.EngineChoice
+	sandboxes []api.Sandbox
+	ports     map[api.Ref][]api.PortCard
+	links     []api.Link
+	exchanges []api.Exchange
+	rates     api.Rates
+	logs      string
+	asked     []string
+	fail      map[string]error // by the name of the method
+
+	// injecting is what Inject does; nil: it is done at once.
+	injecting func(ctx context.Context, ref api.Ref) error
+	pending   []api.Event
+	ready     chan struct{}
+}
+
+// clock is when all screens in tests are drawn.
+var clock = time.Date(2026, 5, 4, 14, 2, 30, 0, time.UTC)
+
+func ago0(d time.Duration) *time.Time { t := clock.Add(-d); return &t }
+
+// newFake is a desk with some containers, links and requests.
+func newFake() *fake {
+	web, box := api.Ref{Engine: "default", Name: "web"}, api.Ref{Engine: "default", Name: "my-sandbox"}
+	history := []float64{1, 1.2, 1.1, 2, 1.3, 1, 1.1, 1.5, 1.1}
+	f := &fake{
+		ready: make(chan struct{}, 1), fail: map[string]error{},
+		status:  api.Status{Version: "v0.1.0", URL: "http://localhost:8080", Mode: "docker", HostLinks: true},
+		engine:  api.EngineStatus{Name: "default", Endpoint: "unix:///var/run/docker.sock", State: "connected", Version: "28.5", Since: clock.Add(-time.Hour)},
+		engines: []api.EngineChoice{{Name: "default", Endpoint: "unix:///var/run/docker.sock", Current: true}, {Name: "lab", Endpoint: "ssh://lab"}},
+		sandboxes: []api.Sandbox{
+			{Ref: api.Host, Kind: "host", Container: "running", Daemon: api.Daemon{State: api.DaemonHealthy, Kind: "built-in", LatencyMS: 0.2, Since: clock.Add(-time.Minute)}},
+			{Ref: box, Kind: "container", Container: "running", Image: "kit/vnc:1", Platform: "linux/amd64", Address: "172.17.0.2", Default: true,
+				Daemon: api.Daemon{State: api.DaemonHealthy, Kind: "daytona", Version: "0.190.0", LatencyMS: 1.1, LatencyHistory: history, Since: clock.Add(-192 * time.Second), Started: true}},
+			{Ref: web, Kind: "container", Container: "running", Image: "node:22", Platform: "linux/amd64", Address: "172.17.0.3", Daemon: api.Daemon{State: api.DaemonNone}},
+			{Ref: api.Ref{Engine: "default", Name: "shop-db"}, Kind: "container", Container: "running", Project: "shop", Image: "postgres", Daemon: api.Daemon{State: api.DaemonNone}},
+			{Ref: api.Ref{Engine: "default", Name: "shop-api"}, Kind: "container", Container: "running", Project: "shop", Image: "shop", Daemon: api.Daemon{State: api.DaemonDown, Since: clock.Add(-time.Minute),
+				LastError: &api.Problem{Detail: "the daemon does not answer on 172.17.0.5:2280", Hint: "i injects it again"}}},
+			{Ref: api.Ref{Engine: "default", Name: "old"}, Kind: "container", Container: "exited", Image: "alpine"},
+		},
+		ports: map[api.Ref][]api.PortCard{
+			box: {
+				{Port: api.Port{Port: 2280, Daemon: true}, Service: "daemon"},
+				{Port: api.Port{Port: 3000, Address: "0.0.0.0"}, Service: "http", Name: "Vite + React", Remarks: []string{"websocket"}},
+				{Port: api.Port{Port: 6080, Address: "0.0.0.0"}, Service: "vnc", Name: "noVNC"},
+				{Port: api.Port{Port: 9090, Address: "::1"}, Service: "other", Warning: "bound to ::1 only, may not answer"},
+			},
+			api.Host: {{Port: api.Port{Port: 5173, Address: "127.0.0.1"}, Service: "http", Name: "Vite + React"}, {Port: api.Port{Port: 8888, Address: "127.0.0.1"}, Service: "http", Name: "Jupyter Server"}},
+		},
+		links: []api.Link{
+			{Token: "k3v9aaaabbbb", ID: "k3v", URL: "http://localhost:8080/preview/k3v9aaaabbbb", HostURL: "http://k3v9aaaabbbb.localhost:8080", Port: 6080, Sandbox: box, SandboxName: "my-sandbox",
+				Label: "desktop", State: "active", Requests: 42, LastUsedAt: ago0(2 * time.Second), CreatedAt: clock.Add(-time.Hour)},
+			{Token: "9qfdccccdddd", ID: "9qf", URL: "http://localhost:8080/preview/9qfdccccdddd", HostURL: "http://9qfdccccdddd.localhost:8080", Port: 3000, Sandbox: box, SandboxName: "my-sandbox",
+				State: "active", Requests: 7, LastUsedAt: ago0(time.Minute), ExpiresAt: func() *time.Time { t := clock.Add(59*time.Minute + 20*time.Second); return &t }(), CreatedAt: clock.Add(-2 * time.Hour)},
+		},
+		logs:  "listening on 3000\n\x1b[32mready\x1b[0m in 120 ms\n\x1b]0;owned\x07bell\n",
+		rates: api.Rates{PerSecond: 12.2, P50: 1200 * time.Microsecond, P99: 8 * time.Millisecond},
+	}
+	for i := range f.rates.Spark {
+		f.rates.Spark[i] = i % 9
+	}
+	for i := range 12 {
+		f.exchanges = append(f.exchanges, api.Exchange{ID: uint64(100 - i), Start: clock.Add(-time.Duration(i) * 3 * time.Second), Method: []string{"GET", "POST"}[i%2], Path: fmt.Sprintf("/app/%d.js", i),
+			Status: []int{200, 304, 404, 502}[i%4], Sandbox: "my-sandbox", Port: 3000, LinkID: "9qf", Kind: "preview", Protocol: "http", Duration: 3100 * time.Microsecond, BytesOut: 12_400})
+	}
+	return f
+}
+
+// ask notes a call and gives the error that is set for it.
+func (f *fake) ask(method string, args ...any) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, strings.TrimSpace(method+" "+fmt.Sprintln(args...)))
+	return f.fail[method]
+}
+
+// calls are what was asked of the method, with its arguments.
+func (f *fake) calls(method string) []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []string
+	for _, s := range f.asked {
+		if s == method || strings.HasPrefix(s, method+" ") {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// push sends events.
+func (f *fake) push(events ...api.Event) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pending = append(f.pending, events...)
+	select {
+	case f.ready <- struct{}{}:
+	default:
+	}
+}
+
+func (f *fake) Status(context.Context) (api.Status, error) { return f.status, f.ask("Status") }
+
+func (f *fake) Events(context.Context) (Events, error) { return f, f.ask("Events") }
+
+func (f *fake) Next(ctx context.Context) ([]api.Event, error) {
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-f.ready:
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	batch := f.pending
+	f.pending = nil
+	return batch, nil
+}
+
+func (f *fake) Engine(context.Context) (api.EngineStatus, error) { return f.engine, f.ask("Engine") }
+
+func (f *fake) Engines(context.Context) ([]api.EngineChoice, error) {
+	return f.engines, f.ask("Engines")
+}
+
+func (f *fake) SwitchEngine(_ context.Context, name string) error { return f.ask("SwitchEngine", name) }
+func (f *fake) RetryEngine(context.Context) error                 { return f.ask("RetryEngine") }
+
+func (f *fake) Demo(context.Context) (api.Link, error) { return f.links[0], f.ask("Demo") }
+
+func (f *fake) Logs(ctx context.Context, ref api.Ref, source string, tail int, follow bool) (io.ReadCloser, error) {
+	r, w := io.Pipe()
+	context.AfterFunc(ctx, func() { w.Close() })
+	go func() { _, _ = io.WriteString(w, f.logs) }()
+	return r, f.ask("Logs", ref, source, tail, follow)
+}
+
+func (f *fake) Sandboxes(context.Context) ([]api.Sandbox, error) {
+	err := f.ask("Sandboxes")
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.sandboxes), err
+}
+
+func (f *fake) Watch(ref api.Ref) { _ = f.ask("Watch", ref) }
+
+func (f *fake) Inject(ctx context.Context, ref api.Ref) error {
+	if err := f.ask("Inject", ref); err != nil {
+		return err
+	}
+	if f.injecting != nil {
+		return f.injecting(ctx, ref)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.sandboxes {
+		if f.sandboxes[i].Ref == ref {
+			f.sandboxes[i].Daemon = api.Daemon{State: api.DaemonHealthy, Kind: "built-in", Started: true}
+		}
+	}
+	return nil
+}
+
+func (f *fake) StopDaemon(_ context.Context, ref api.Ref) error { return f.ask("StopDaemon", ref) }
+func (f *fake) Eject(_ context.Context, ref api.Ref) error      { return f.ask("Eject", ref) }
+func (f *fake) StartContainer(_ context.Context, ref api.Ref) error {
+	return f.ask("StartContainer", ref)
+}
+func (f *fake) StopContainer(_ context.Context, ref api.Ref) error {
+	return f.ask("StopContainer", ref)
+}
+
+func (f *fake) Ports(_ context.Context, ref api.Ref) ([]api.PortCard, error) {
+	err := f.ask("Ports", ref)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]api.PortCard{}, f.ports[ref]...), err
+}
+
+func (f *fake) StartDesktop(_ context.Context, ref api.Ref) error { return f.ask("StartDesktop", ref) }
+
+func (f *fake) Shell(_ context.Context, ref api.Ref, columns, rows int) (Terminal, error) {
+	return nil, f.ask("Shell", ref, columns, rows)
+}
+
+func (f *fake) Links(context.Context) ([]api.Link, error) {
+	err := f.ask("Links")
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.links), err
+}
+
+func (f *fake) CreateLink(_ context.Context, r api.LinkRequest) (api.Link, error) {
+	if err := f.ask("CreateLink", r.Port, r.Sandbox, r.Label); err != nil {
+		return api.Link{}, err
+	}
+	l := api.Link{Token: "newtoken", ID: "new", URL: "http://localhost:8080/preview/newtoken", HostURL: "http://newtoken.localhost:8080",
+		Port: r.Port, SandboxName: r.Sandbox, Label: r.Label, State: "active", CreatedAt: clock}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.links = append(f.links, l)
+	return l, nil
+}
+
+func (f *fake) RevokeLink(_ context.Context, id string) error { return f.ask("RevokeLink", id) }
+
+func (f *fake) Share(_ context.Context, id string) (api.Share, error) {
+	return api.Share{URL: "http://192.168.1.7:8081/preview/k3v9/", Expires: clock.Add(time.Hour)}, f.ask("Share", id)
+}
+
+func (f *fake) Exchanges(_ context.Context, filter string, n int) ([]api.Exchange, error) {
+	return slices.Clone(f.exchanges), f.ask("Exchanges", filter, n)
+}
+
+func (f *fake) Exchange(_ context.Context, id uint64) (api.ExchangeDetail, error) {
+	for _, x := range f.exchanges {
+		if x.ID == id {
+			return api.ExchangeDetail{Exchange: x, RequestHeader: http.Header{"Accept": {"*/*"}}}, f.ask("Exchange", id)
+		}
+	}
+	return api.ExchangeDetail{}, f.ask("Exchange", id)
+}
+
+func (f *fake) Rates(context.Context) (api.Rates, error) { return f.rates, f.ask("Rates") }
+
+func (f *fake) Curl(_ context.Context, id uint64) (string, error) {
+	return "curl http://localhost:8080/", f.ask("Curl", id)
+}
+
+func (f *fake) Replay(_ context.Context, id uint64) (api.Exchange, error) {
+	return api.Exchange{ID: 999}, f.ask("Replay", id)
+}
+
+func (f *fake) HAR(_ context.Context, filter string) ([]byte, error) {
+	return []byte("{}"), f.ask("HAR", filter)
+}
+
+var _ Backend = (*fake)(nil)

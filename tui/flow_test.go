@@ -1,0 +1,251 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/api"
+)
+
+var (
+	boxRef = api.Ref{Engine: "default", Name: "my-sandbox"}
+	webRef = api.Ref{Engine: "default", Name: "web"}
+)
+
+func TestScreensAreAsDrawn(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name          string
+		width, height int
+		with          func(*Options)
+		colours       bool
+	}{
+		{"80x24", 80, 24, nil, false},
+		{"120x40", 120, 40, nil, false},
+		{"200x60", 200, 60, nil, false},
+		{"120x30-ascii", 120, 30, func(o *Options) { o.ASCII = true }, false},
+		{"120x30-mono", 120, 30, func(o *Options) { o.Theme = "mono" }, true},
+		{"40x10", 40, 10, nil, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := loaded(t, newFake(), test.width, test.height, test.with)
+			if test.colours {
+				golden(t, test.name, s.m.View())
+				return
+			}
+			golden(t, test.name, s.text())
+		})
+	}
+}
+
+func TestTheDefaultSandboxIsChosenFirst(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, nil)
+	require.Equal(t, boxRef, s.m.list.chosen)
+	s.until("the core is told", func() bool { return len(s.f.calls("Watch")) > 0 })
+	require.Contains(t, s.f.calls("Watch")[0], "my-sandbox")
+}
+
+func TestTheChosenSandboxStaysChosen(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, nil)
+	s.press("down", "down")
+	require.Equal(t, webRef, s.m.list.chosen)
+	s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: api.Ref{Engine: "default", Name: "a-new-one"}, Container: "running"}})
+	s.shows("a-new-one")
+	require.Equal(t, webRef, s.m.list.chosen)
+	s.f.push(api.Event{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: webRef}})
+	s.until("web is gone", func() bool { _, ok := s.m.world.sandbox(webRef); return !ok })
+	require.NotEqual(t, webRef, s.m.list.chosen)
+	_, ok := s.m.chosen()
+	require.True(t, ok)
+}
+
+func TestAFilterTakesNamesAndProjects(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, nil)
+	s.press("/")
+	s.word("shop")
+	s.press("enter")
+	require.Contains(t, s.text(), "shop-api")
+	require.NotContains(t, s.text(), "● my-sandbox")
+	require.Equal(t, "shop-api", s.m.list.chosen.Name)
+	s.press("esc")
+	s.shows("● my-sandbox")
+}
+
+func TestAnInjectionShowsItsStepsAndEscCancelsIt(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	ended := make(chan error, 1)
+	f.injecting = func(ctx context.Context, ref api.Ref) error {
+		<-ctx.Done()
+		ended <- ctx.Err()
+		return ctx.Err()
+	}
+	s := loaded(t, f, 120, 40, nil)
+	s.press("down", "down", "i")
+	f.push(
+		api.Event{Kind: api.EventInjection, Time: clock, Injection: &api.Injection{Sandbox: webRef, Step: api.StepInspect, State: "done", Detail: "linux/amd64, static binary fits"}},
+		api.Event{Kind: api.EventInjection, Time: clock, Injection: &api.Injection{Sandbox: webRef, Step: api.StepCopy, State: "running", Detail: "copying daytona", Bytes: 1, Total: 58_100_000}},
+	)
+	s.shows("static binary fits")
+	f.push(api.Event{Kind: api.EventInjection, Time: clock.Add(time.Second), Injection: &api.Injection{Sandbox: webRef, Step: api.StepCopy, State: "running", Detail: "copying daytona", Bytes: 36_200_000, Total: 58_100_000}})
+	s.shows("36.2 MB / 58.1 MB", "36.2 MB/s", "copying  62 %")
+	s.press("q")
+	s.shows("Quit?", "1 injection runs")
+	s.press("enter") // stay is in focus
+	require.False(t, s.quit)
+	s.press("esc")
+	require.ErrorIs(t, <-ended, context.Canceled)
+	s.shows("cancelled, nothing is kept")
+	require.Empty(t, s.m.world.injections)
+}
+
+func TestAFailedInjectionSaysWhatToTry(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	f.fail["Inject"] = &api.Problem{Detail: "daemon ended at once with exit code 2", Hint: "set daemon.env.DAYTONA_SANDBOX_ID"}
+	s := loaded(t, f, 120, 40, nil)
+	s.press("down", "down", "i")
+	s.shows("daemon ended at once with exit code 2", "try: set daemon.env.DAYTONA_SANDBOX_ID", "try again")
+	require.Contains(t, s.m.statusLine(), "daemon ended at once")
+	s.press("down")
+	require.Empty(t, s.m.note.text, "a key takes the error line away")
+}
+
+func TestOneKeyOpensTheDesktop(t *testing.T) {
+	t.Parallel()
+	t.Run("an old link is used again", func(t *testing.T) {
+		t.Parallel()
+		s := loaded(t, newFake(), 120, 40, nil)
+		s.press("v")
+		s.until("the browser opens", func() bool { return len(s.opened) == 1 })
+		require.Equal(t, "http://k3v9aaaabbbb.localhost:8080/vnc.html?autoconnect=true&resize=scale", s.opened[0])
+		require.Empty(t, s.f.calls("CreateLink"))
+		require.Empty(t, s.f.calls("Inject"))
+	})
+	t.Run("without a daemon it is injected first", func(t *testing.T) {
+		t.Parallel()
+		f := newFake()
+		f.ports[webRef] = []api.PortCard{{Port: api.Port{Port: 6080}, Service: "vnc"}}
+		f.status.HostLinks = false
+		s := loaded(t, f, 120, 40, nil)
+		s.press("down", "down", "v")
+		s.until("the browser opens", func() bool { return len(s.opened) == 1 })
+		require.Equal(t, "http://localhost:8080/preview/newtoken/vnc.html?autoconnect=true&resize=scale&path=preview%2Fnewtoken%2Fwebsockify", s.opened[0])
+		require.Equal(t, []string{"Inject web"}, f.calls("Inject"))
+		require.Equal(t, []string{"CreateLink 6080 web desktop"}, f.calls("CreateLink"))
+	})
+	t.Run("where nothing listens the desktop can be started", func(t *testing.T) {
+		t.Parallel()
+		f := newFake()
+		f.ports[boxRef] = []api.PortCard{{Port: api.Port{Port: 3000}, Service: "http"}}
+		s := loaded(t, f, 120, 40, nil)
+		s.press("v")
+		s.shows("Nothing listens on port 6080")
+		s.press("enter")
+		require.Empty(t, f.calls("StartDesktop"), "no is in focus")
+		s.press("v")
+		s.shows("Nothing listens on port 6080")
+		s.press("right", "enter")
+		s.until("the browser opens", func() bool { return len(s.opened) == 1 })
+		require.Equal(t, []string{"StartDesktop my-sandbox"}, f.calls("StartDesktop"))
+	})
+}
+
+func TestWithoutABrowserTheURLIsCopiedAndShownWhole(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 80, 24, func(o *Options) { o.Browse = func(string) error { return errNoBrowser } })
+	s.press("o")
+	s.shows("There is no browser here", "http://k3v9aaaabbbb.localhost:8080/")
+	s.until("it is copied", func() bool { return len(s.copied) == 1 })
+	s.press("enter")
+	require.Empty(t, s.m.overlays)
+}
+
+func TestConfirmationsAreNoByDefaultAndTakeNoLetter(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, nil)
+	s.press("s", "y", "enter")
+	s.press("x", "n", "esc")
+	s.press("s", "left", "left", "enter")
+	require.Empty(t, s.f.calls("StopContainer"))
+	require.Empty(t, s.copied, "keys do not reach what lies under a question")
+	s.press("s", "right", "enter")
+	s.until("it is stopped", func() bool { return len(s.f.calls("StopContainer")) == 1 })
+}
+
+func TestReadOnlyTakesEveryChangeAwayInDispatch(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, func(o *Options) { o.ReadOnly = true })
+	for _, a := range s.m.keys.actions {
+		if !a.changes {
+			continue
+		}
+		s.send(runMsg(a.id))
+		require.Empty(t, s.m.overlays, a.id)
+		s.shows("not in read-only mode")
+		for _, key := range a.keys {
+			s.press(key)
+			require.Empty(t, s.m.overlays, a.id)
+		}
+	}
+	s.settle()
+	for _, method := range []string{"Inject", "StopDaemon", "Eject", "StartContainer", "StopContainer", "CreateLink", "RevokeLink", "Share", "Shell", "Demo", "SwitchEngine", "Replay", "StartDesktop"} {
+		require.Empty(t, s.f.calls(method))
+	}
+}
+
+func TestTheEngineIsLostAndComesBack(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, nil)
+	lost := s.f.engine
+	lost.State, lost.Since = "lost", clock.Add(-12*time.Second)
+	s.f.push(api.Event{Kind: api.EventEngine, Engine: &lost})
+	s.shows("lost 12s ago", "as last seen", "my-sandbox")
+	back := s.f.engine
+	s.f.push(api.Event{Kind: api.EventEngine, Engine: &back})
+	s.shows("engine back · 2 previews work again")
+	require.Equal(t, boxRef, s.m.list.chosen)
+}
+
+func TestAFailedActionStaysUntilAKey(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	f.fail["StartContainer"] = errors.New("no such container")
+	s := loaded(t, f, 120, 40, nil)
+	s.press("down", "s") // old does not run
+	s.shows("start old: no such container", "full log")
+	s.send(noteOverMsg(s.m.noteAge))
+	s.shows("start old: no such container")
+	s.press("j")
+	require.NotContains(t, s.text(), "no such container")
+}
+
+func TestThePaletteRunsWhatItFinds(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, nil)
+	s.press(":")
+	s.word("engi")
+	s.press("enter")
+	s.shows("Engines", "ssh://lab")
+	s.word("lab")
+	s.press("enter")
+	s.until("it is switched", func() bool { return len(s.f.calls("SwitchEngine")) == 1 })
+}
+
+func TestASecondInterruptEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, nil)
+	s.m.world.injections[webRef] = &injection{}
+	s.press("ctrl+c")
+	require.Len(t, s.m.overlays, 1)
+	s.press("ctrl+c")
+	s.until("it quits", func() bool { return s.quit })
+}

@@ -1,0 +1,171 @@
+package tui
+
+import (
+	"context"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+// twice is how soon a second ctrl+c ends the program whatever it asks.
+const twice = 2 * time.Second
+
+// takeKey passes a key to what is on top: an overlay, a line that is typed
+// into, or the action table.
+func (m *model) takeKey(key tea.KeyMsg) tea.Cmd {
+	wasFailed := m.note.failed
+	if wasFailed {
+		m.note = note{} // an error stays until a key is pressed
+	}
+	name := key.String()
+	if name == "ctrl+c" {
+		return m.interrupt()
+	}
+	if m.layout.small {
+		if name == "q" {
+			return tea.Quit
+		}
+		return nil
+	}
+	var cmd tea.Cmd
+	p := m.inFocus()
+	switch {
+	case len(m.overlays) > 0:
+		return m.keyToOverlay(key)
+	case p.Typing():
+		cmd = p.HandleKey(key)
+	case wasFailed && name == "esc": // that key has done its work
+	default:
+		if a := m.keys.find(m, name, m.place()); a != nil {
+			cmd = m.keys.run(m, a)
+		}
+	}
+	return tea.Batch(cmd, m.arrange())
+}
+
+func (m *model) keyToOverlay(key tea.KeyMsg) tea.Cmd {
+	top := m.overlays[len(m.overlays)-1]
+	cmd, done := top.HandleKey(key)
+	if done {
+		m.close(top)
+	}
+	return cmd
+}
+
+// push lays an overlay over all else.
+func (m *model) push(o overlay) { m.overlays = append(m.overlays, o) }
+
+func (m *model) close(o overlay) {
+	for i := range m.overlays {
+		if m.overlays[i] == o {
+			m.overlays = append(m.overlays[:i:i], m.overlays[i+1:]...)
+			return
+		}
+	}
+}
+
+// interrupt is ctrl+c: like quit, and the second one within a moment asks nothing.
+func (m *model) interrupt() tea.Cmd {
+	now := m.options.Now()
+	if now.Sub(m.interrupted) < twice {
+		return tea.Quit
+	}
+	m.interrupted = now
+	return m.quit()
+}
+
+// takeMouse passes wheel and clicks to what is under the pointer.
+func (m *model) takeMouse(mouse tea.MouseMsg) tea.Cmd {
+	if m.layout.small || mouse.Action != tea.MouseActionPress {
+		return nil
+	}
+	wheel, isWheel := map[tea.MouseButton]motion{tea.MouseButtonWheelUp: up, tea.MouseButtonWheelDown: down}[mouse.Button]
+	if len(m.overlays) > 0 {
+		if isWheel {
+			return m.keyToOverlay(tea.KeyMsg{Type: map[motion]tea.KeyType{up: tea.KeyUp, down: tea.KeyDown}[wheel]})
+		}
+		return nil
+	}
+	p, r := pane(m.list), m.layout.list
+	if m.layout.detail.has(mouse.X, mouse.Y) {
+		p, r = m.panes[m.tab], m.layout.detail
+	} else if !r.has(mouse.X, mouse.Y) {
+		return nil
+	}
+	var cmd tea.Cmd
+	switch {
+	case isWheel:
+		cmd = p.Move(wheel)
+	case mouse.Button != tea.MouseButtonLeft:
+		return nil
+	case p != pane(m.list) && mouse.Y == r.y:
+		if tab := m.tabAt(mouse.X); tab >= 0 {
+			return m.goTo(tab)
+		}
+	default:
+		m.listFocused = p == pane(m.list)
+		if x, y := mouse.X-r.x-1, mouse.Y-r.y-1; x >= 0 && y >= 0 && x < r.w-2 && y < r.h-2 {
+			cmd = p.Click(x, y)
+		}
+	}
+	return tea.Batch(cmd, m.arrange())
+}
+
+func (m *model) toggleMouse() tea.Cmd {
+	m.mouse = !m.mouse
+	if m.mouse {
+		return tea.Batch(tea.EnableMouseCellMotion, m.say("mouse on"))
+	}
+	return tea.Batch(tea.DisableMouse, m.say("mouse off: text can be selected"))
+}
+
+// back is esc where nothing lies over the panes.
+func (m *model) back() tea.Cmd {
+	ref := m.list.chosen
+	in := m.world.injections[ref]
+	atOverview := m.layout.wide && m.tab == tabOverview || !m.listFocused && m.tab == tabOverview
+	switch {
+	case in != nil && !in.finished && atOverview:
+		if cancel := m.cancels[ref]; cancel != nil {
+			cancel()
+			return m.say("cancelling the injection into " + ref.String())
+		}
+	case in != nil && in.problem != nil && atOverview:
+		delete(m.world.injections, ref)
+	case m.listFocused && m.list.filter.Value() != "":
+		m.list.filter.SetValue("")
+		m.list.refresh()
+	default:
+		m.listFocused = true
+	}
+	return nil
+}
+
+func (m *model) quit() tea.Cmd {
+	n := m.world.injecting()
+	if n == 0 {
+		return tea.Quit
+	}
+	words := "1 injection runs"
+	if n > 1 {
+		words = count(n, "injection") + " run"
+	}
+	m.push(&confirm{
+		look: m.look, title: "Quit?", lines: []string{words + " and will be undone.", "Daemons that run go on and are found again next time."},
+		yes: "quit", no: "stay", run: tea.Quit, letters: map[string]bool{"y": true, "n": false},
+	})
+	return nil
+}
+
+func (m *model) refresh() tea.Cmd {
+	backend := m.do.backend
+	retry := m.do.do(quickly, func(ctx context.Context) tea.Msg {
+		if err := backend.RetryEngine(ctx); err != nil {
+			return doneMsg{what: "try the engine", err: err}
+		}
+		return nil
+	})
+	m.portsRound++
+	m.askingPorts = false
+	return tea.Batch(m.say("refreshing"), tea.Sequence(retry, m.do.snapshot()), m.askPorts())
+}

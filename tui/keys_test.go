@@ -1,0 +1,58 @@
+package tui
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestTheKeysInTheReadmeAreTheKeysOfTheProgram(t *testing.T) {
+	t.Parallel()
+	const file, begin, end = "../README.md", "<!-- keys: make docs -->\n", "<!-- end of keys -->"
+	raw, err := os.ReadFile(file)
+	require.NoError(t, err)
+	before, rest, ok := strings.Cut(string(raw), begin)
+	require.True(t, ok, "the README has a place for the keys")
+	table, after, ok := strings.Cut(rest, end)
+	require.True(t, ok)
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(before+begin+KeysMarkdown()+end+after), 0o600))
+		return
+	}
+	require.Equal(t, KeysMarkdown(), table, "make docs writes it")
+}
+
+func TestKeysAreReboundByName(t *testing.T) {
+	t.Parallel()
+	k, err := newKeymap(map[string]string{"inject": "I, ctrl+i", "eject": "none"}, false)
+	require.NoError(t, err)
+	require.Equal(t, []string{"I", "ctrl+i"}, k.byID("inject").keys)
+	require.Empty(t, k.byID("eject").keys)
+
+	_, err = newKeymap(map[string]string{"injekt": "I", "help": "q"}, false)
+	require.ErrorContains(t, err, `no action "injekt"`)
+	require.ErrorContains(t, err, `"q" is the key of both "help" and "quit"`)
+}
+
+func TestEveryActionHasANameAndAPlaceOfItsOwn(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	table := actions()
+	for i, a := range table {
+		require.False(t, seen[a.id], a.id)
+		seen[a.id] = true
+		require.NotEmpty(t, a.desc)
+		require.NotZero(t, a.in, a.id)
+		require.NotNil(t, a.run, a.id)
+		for _, b := range table[:i] {
+			for _, key := range a.keys {
+				if a.in&b.in != 0 && slices.Contains(b.keys, key) {
+					require.NotNil(t, b.when, "%s hides %s: both have %q in one place", b.id, a.id, key)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,273 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/charmbracelet/bubbles/textinput"
+	tea "github.com/charmbracelet/bubbletea"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/text"
+)
+
+const (
+	logTail = 500    // lines of the past that are asked for
+	logKept = 10_000 // lines that are kept
+)
+
+var logSources = []string{api.LogContainer, api.LogDaemon, api.LogProgram}
+
+// logs is the fourth tab: what the container, the daemon or this program
+// writes. It follows only while it can be seen.
+type logs struct {
+	look *look
+	do   commands
+
+	width, height int
+	ref           api.Ref
+	visible       bool
+	source        int
+	opened        int // which opening answers belong to; older ones are dropped
+	stream        *logStream
+	stop          context.CancelFunc
+	ended         error
+	loading       bool
+
+	lines   []string
+	skipped int
+	shown   []int // the lines that the filter takes
+	top     int
+	paused  bool
+	missed  int // lines that came since the pause
+	filter  textinput.Model
+	typing  bool
+}
+
+func newLogs(l *look, do commands) *logs {
+	return &logs{look: l, do: do, filter: newInput(), stop: func() {}}
+}
+
+func logActions() []action {
+	in := func(run func(*logs) tea.Cmd) func(*model) tea.Cmd {
+		return func(m *model) tea.Cmd { return run(m.panes[tabLogs].(*logs)) }
+	}
+	return []action{
+		{id: "log-source", keys: []string{"t"}, short: "source", desc: "logs of the container, the daemon or this program", group: groupRequests, in: inLogs, run: in((*logs).nextSource)},
+		{id: "log-follow", keys: []string{"f"}, short: "follow", desc: "follow the log; scrolling up pauses", group: groupRequests, in: inLogs, run: in((*logs).follow)},
+		{id: "log-filter", keys: []string{"/"}, short: "search", desc: "only lines with a text", group: groupRequests, in: inLogs,
+			run: in(func(p *logs) tea.Cmd { p.typing = true; p.filter.CursorEnd(); return nil })},
+	}
+}
+
+func (p *logs) SetSize(width, height int) {
+	p.width, p.height = width, height
+	p.scroll(0)
+}
+
+func (p *logs) Show(ref api.Ref, visible bool) tea.Cmd {
+	if ref == p.ref && visible == p.visible {
+		return nil
+	}
+	p.ref, p.visible = ref, visible
+	return p.reopen()
+}
+
+// reopen ends the stream that was followed and opens the one to be seen.
+func (p *logs) reopen() tea.Cmd {
+	p.stop()
+	p.stop, p.stream, p.ended, p.loading = func() {}, nil, nil, false
+	p.opened++
+	p.lines, p.shown, p.skipped, p.top, p.missed, p.paused = nil, nil, 0, 0, 0, false
+	if !p.visible || p.ref == (api.Ref{}) {
+		return nil
+	}
+	p.loading = true
+	ctx, stop := context.WithCancel(p.do.ctx)
+	p.stop = stop
+	ref, source, opened, backend := p.ref, p.currentSource(), p.opened, p.do.backend
+	return func() tea.Msg {
+		r, err := backend.Logs(ctx, ref, source, logTail, true)
+		if err != nil {
+			return logMsg{opened: opened, ended: err}
+		}
+		return logMsg{opened: opened, stream: followLog(ctx, r)}
+	}
+}
+
+// currentSource is the chosen source; the machine itself has no container.
+func (p *logs) currentSource() string {
+	if p.ref.IsHost() {
+		return api.LogProgram
+	}
+	return logSources[p.source]
+}
+
+func (p *logs) nextSource() tea.Cmd {
+	p.source = (p.source + 1) % len(logSources)
+	return p.reopen()
+}
+
+func (p *logs) follow() tea.Cmd {
+	p.paused = !p.paused
+	if !p.paused {
+		p.Move(toBottom)
+	}
+	return nil
+}
+
+// HandleMsg implements pane.
+func (p *logs) HandleMsg(msg tea.Msg) tea.Cmd {
+	m, ok := msg.(logMsg)
+	if !ok || m.opened != p.opened {
+		return nil // of a log that is not looked at any more; its context has ended it
+	}
+	p.loading = false
+	if m.stream != nil {
+		p.stream = m.stream
+	}
+	p.add(m.lines, m.skipped)
+	if m.ended != nil {
+		p.ended = m.ended
+		return nil
+	}
+	return p.stream.next(p.opened)
+}
+
+func (p *logs) add(lines []string, skipped int) {
+	p.skipped += skipped
+	want := strings.ToLower(p.filter.Value())
+	for _, s := range lines {
+		s = text.Colours(s)
+		if takes(s, want) {
+			p.shown = append(p.shown, len(p.lines))
+			if p.paused {
+				p.missed++
+			}
+		}
+		p.lines = append(p.lines, s)
+	}
+	if over := len(p.lines) - logKept; over > 0 {
+		p.lines = append([]string(nil), p.lines[over:]...)
+		p.skipped += over
+		p.refilter()
+	}
+	p.scroll(0)
+}
+
+func takes(line, want string) bool {
+	return want == "" || strings.Contains(strings.ToLower(line), want)
+}
+
+func (p *logs) refilter() {
+	p.shown = p.shown[:0]
+	want := strings.ToLower(p.filter.Value())
+	for i, s := range p.lines {
+		if takes(s, want) {
+			p.shown = append(p.shown, i)
+		}
+	}
+	p.scroll(0)
+}
+
+// scroll moves the window by lines; while following it stays at the end.
+func (p *logs) scroll(by int) {
+	end := max(0, len(p.shown)-p.textHeight())
+	p.top = max(0, min(end, p.top+by))
+	if !p.paused {
+		p.top = end
+	}
+}
+
+func (p *logs) textHeight() int { return max(1, p.height-1) }
+
+func (p *logs) Typing() bool { return p.typing }
+
+func (p *logs) HandleKey(key tea.KeyMsg) tea.Cmd {
+	switch key.String() {
+	case "esc":
+		p.filter.SetValue("")
+		p.typing = false
+	case "enter":
+		p.typing = false
+	default:
+		p.filter, _ = p.filter.Update(key)
+	}
+	p.refilter()
+	return nil
+}
+
+func (p *logs) Move(to motion) tea.Cmd {
+	by := map[motion]int{up: -1, down: 1, pageUp: -p.textHeight(), pageDown: p.textHeight(), toTop: -len(p.shown), toBottom: len(p.shown)}[to]
+	if by < 0 && len(p.shown) > p.textHeight() {
+		p.paused = true
+	}
+	p.scroll(by)
+	if by > 0 && p.top >= len(p.shown)-p.textHeight() { // at the end again: follow
+		p.paused, p.missed = false, 0
+	}
+	return nil
+}
+
+func (p *logs) Click(int, int) tea.Cmd { return nil }
+
+func (p *logs) Foot() string {
+	if p.skipped > 0 {
+		return p.look.ink.Dim.Paint(thousands(p.skipped) + " earlier lines left out")
+	}
+	return ""
+}
+
+func (p *logs) View(bool) []string {
+	l := p.look
+	out := []string{p.head()}
+	for i := p.top; i < min(len(p.shown), p.top+p.textHeight()); i++ {
+		out = append(out, p.lines[p.shown[i]])
+	}
+	switch {
+	case p.loading:
+		out = append(out, l.ink.Dim.Paint("loading"+l.glyph.Ellipsis))
+	case p.ended != nil && len(p.shown) < p.textHeight():
+		what, try := explain(p.ended)
+		if try != "" {
+			what += "   try: " + try
+		}
+		out = append(out, l.ink.Dim.Paint(text.Clean("the log ends: "+what)))
+	case len(p.lines) == 0:
+		out = append(out, l.ink.Dim.Paint("nothing was written yet"))
+	case len(p.shown) == 0:
+		out = append(out, l.ink.Dim.Paint("no line matches"))
+	}
+	return out
+}
+
+// head names the source, the search, and whether it follows.
+func (p *logs) head() string {
+	l := p.look
+	left := ""
+	for _, s := range logSources {
+		if s == p.currentSource() {
+			s = l.ink.Cursor.Paint(" " + s + " ")
+		} else {
+			s = l.ink.Dim.Paint(" " + s + " ")
+		}
+		left += s
+	}
+	switch {
+	case p.typing:
+		left += "  " + l.ink.Key.Paint("/ ") + l.inputLine(p.filter, 30)
+	case p.filter.Value() != "":
+		left += "  " + l.ink.Key.Paint("/ ") + text.Clean(p.filter.Value())
+	}
+	right := l.ink.Good.Paint("following")
+	if p.paused {
+		right = l.ink.Busy.Paint(fmt.Sprintf("PAUSED +%d", p.missed)) + " " + l.glyph.Dot + " f follow"
+	} else if p.ended != nil {
+		right = l.ink.Dim.Paint("ended")
+	}
+	if p.filter.Value() != "" {
+		right = fmt.Sprintf("%s of %s %s ", thousands(len(p.shown)), thousands(len(p.lines)), l.glyph.Dot) + right
+	}
+	return l.ends(left, right+" ", p.width)
+}

@@ -1,0 +1,81 @@
+package tui
+
+import (
+	"errors"
+	"io"
+	"os/exec"
+	"runtime"
+	"strings"
+
+	"github.com/atotto/clipboard"
+	"github.com/aymanbagabas/go-osc52/v2"
+	"github.com/pkg/browser"
+)
+
+// errNoBrowser says that there is nowhere to open a page.
+var errNoBrowser = errors.New("no browser")
+
+// systemBrowser opens pages with $BROWSER, else as the desktop does. Without a
+// desktop there is none: what xdg-open then starts would draw over the UI.
+func systemBrowser(env func(string) string) func(url string) error {
+	browser.Stdout, browser.Stderr = io.Discard, io.Discard
+	return func(url string) error {
+		if chosen := env("BROWSER"); chosen != "" {
+			return openWith(chosen, url)
+		}
+		if runtime.GOOS == "linux" && env("DISPLAY") == "" && env("WAYLAND_DISPLAY") == "" && env("WSL_DISTRO_NAME") == "" {
+			return errNoBrowser
+		}
+		return browser.OpenURL(url)
+	}
+}
+
+// openWith tries the commands of $BROWSER, which stand between colons; a %s in
+// one is the URL.
+func openWith(chosen, url string) error {
+	var errs []error
+	for one := range strings.SplitSeq(chosen, ":") {
+		fields := strings.Fields(one)
+		if len(fields) == 0 {
+			continue
+		}
+		placed := false
+		for i := range fields {
+			if strings.Contains(fields[i], "%s") {
+				fields[i], placed = strings.ReplaceAll(fields[i], "%s", url), true
+			}
+		}
+		if !placed {
+			fields = append(fields, url)
+		}
+		// The page outlives the command and the program, so no context ends it.
+		cmd := exec.Command(fields[0], fields[1:]...) //nolint:gosec,noctx // the user's own $BROWSER
+		err := cmd.Start()
+		if err == nil {
+			go func() { _ = cmd.Wait() }() // so that it leaves no zombie
+			return nil
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(append(errs, errNoBrowser)...)
+}
+
+// mostCopied is what terminals take by OSC 52.
+const mostCopied = 74_994
+
+// copyTo fills the clipboard of the terminal, which may be far away, and that
+// of this machine, if it has one.
+func copyTo(terminal io.Writer, s string, env func(string) string) error {
+	seq := osc52.New(s).Limit(mostCopied)
+	switch {
+	case env("TMUX") != "":
+		seq = seq.Tmux()
+	case strings.HasPrefix(env("TERM"), "screen"):
+		seq = seq.Screen()
+	}
+	_, err := seq.WriteTo(terminal)
+	if !clipboard.Unsupported && clipboard.WriteAll(s) == nil {
+		return nil
+	}
+	return err
+}

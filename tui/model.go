@@ -1,0 +1,161 @@
+package tui
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"daemon-proxy/core/api"
+)
+
+// The tabs of the detail pane.
+const (
+	tabOverview = iota
+	tabRequests
+	tabPreviews
+	tabLogs
+)
+
+var tabNames = [...]string{"Overview", "Requests", "Previews", "Logs"}
+
+// model is the only Bubble Tea model. It owns the world, the panes and what
+// lies over them, and passes messages and keys on.
+type model struct {
+	options Options
+	do      commands
+	look    *look
+	keys    keymap
+	log     *slog.Logger
+	world   world
+	events  Events
+
+	width, height int
+	layout        layout
+	listFocused   bool
+	tab           int
+	list          *sandboxList
+	overview      *overview
+	panes         [4]pane // by tab; the first is overview
+	overlays      []overlay
+	mouse         bool
+
+	shown    api.Ref // the sandbox that the panes and the core's Watch are at
+	note     note
+	noteAge  int // which note a timer is about
+	cancels  map[api.Ref]context.CancelFunc
+	vncAfter map[api.Ref]bool // injections that end in the desktop being opened
+
+	trafficTimer bool      // a look at rates and links is due
+	lostTimer    bool      // the countdown of a lost engine is due
+	askingPorts  bool      // ports are asked for, or will be in a moment
+	portsRound   int       // which sandbox that is about
+	interrupted  time.Time // of the last ctrl+c
+
+	frame string // the screen as it was drawn last; empty when something changed
+}
+
+func newModel(ctx context.Context, backend Backend, o Options) (*model, error) {
+	o = o.withDefaults()
+	keys, err := newKeymap(o.Keys, o.ReadOnly)
+	if err != nil {
+		return nil, err
+	}
+	m := &model{
+		options: o, do: commands{ctx: ctx, backend: backend}, look: newLook(o.Theme, o.ASCII), keys: keys, log: o.Logger,
+		world: newWorld(), listFocused: true, mouse: !o.NoMouse,
+		cancels: map[api.Ref]context.CancelFunc{}, vncAfter: map[api.Ref]bool{},
+	}
+	saved := loadUIState(o.StateFile)
+	m.list = newSandboxList(m.look, &m.world, saved.Sandbox, saved.Filter)
+	m.overview = newOverview(m.look, &m.world, o.Now, m.keys.key)
+	m.panes = [4]pane{m.overview, newRequests(m.look, &m.world, m.do, o.Now), newPreviews(m.look, &m.world, m.do, o.Now), newLogs(m.look, m.do)}
+	if saved.Tab > 0 && saved.Tab < len(m.panes) {
+		m.tab = saved.Tab
+	}
+	return m, nil
+}
+
+// Init implements tea.Model.
+func (m *model) Init() tea.Cmd {
+	return tea.Batch(m.do.subscribe(), everyMinute(), tea.SetWindowTitle("daemon-proxy"))
+}
+
+func everyMinute() tea.Cmd {
+	return tea.Every(time.Minute, func(t time.Time) tea.Msg { return minuteMsg(t) })
+}
+
+// chosen is the sandbox that actions are about.
+func (m *model) chosen() (api.Sandbox, bool) { return m.world.sandbox(m.list.chosen) }
+
+func (m *model) onContainer() bool {
+	s, ok := m.chosen()
+	return ok && !s.IsHost()
+}
+
+// inFocus is the pane that keys go to.
+func (m *model) inFocus() pane {
+	if m.listFocused {
+		return m.list
+	}
+	return m.panes[m.tab]
+}
+
+// place is where keys are pressed now.
+func (m *model) place() place {
+	if m.listFocused {
+		return inList
+	}
+	if p, ok := m.panes[m.tab].(interface{ Place() place }); ok {
+		return p.Place() // a pane that has an inspector in it
+	}
+	return [...]place{inOverview, inRequests, inPreviews, inLogs}[m.tab]
+}
+
+// goTo puts a tab into focus.
+func (m *model) goTo(tab int) tea.Cmd {
+	m.tab, m.listFocused = tab, false
+	return m.arrange()
+}
+
+func (m *model) otherPane() tea.Cmd {
+	m.listFocused = !m.listFocused
+	return m.arrange()
+}
+
+// sideways goes to the tab beside; the list is left of the first.
+func (m *model) sideways(by int) tea.Cmd {
+	switch {
+	case m.listFocused && by < 0:
+		return nil
+	case m.listFocused:
+		m.listFocused = false
+	case m.tab == 0 && by < 0:
+		m.listFocused = true
+	default:
+		m.tab = min(len(m.panes)-1, max(0, m.tab+by))
+	}
+	return m.arrange()
+}
+
+// arrange fits the panes to the window and shows them what is chosen.
+func (m *model) arrange() tea.Cmd {
+	m.layout = arrange(m.width, m.height, m.listFocused)
+	m.list.SetSize(m.layout.list.w-2, m.layout.list.h-2)
+	cmds := []tea.Cmd{m.list.Show(m.list.chosen, m.layout.list.w > 0)}
+	for i, p := range m.panes {
+		p.SetSize(m.layout.detail.w-2, m.layout.detail.h-2)
+		cmds = append(cmds, p.Show(m.list.chosen, i == m.tab && m.layout.detail.w > 0))
+	}
+	if m.shown != m.list.chosen {
+		m.shown, m.askingPorts = m.list.chosen, false
+		m.portsRound++
+		ref, backend := m.shown, m.do.backend
+		cmds = append(cmds, func() tea.Msg { backend.Watch(ref); return nil }, m.askPorts())
+	}
+	return tea.Batch(cmds...)
+}
+
+// changed makes the next View draw anew.
+func (m *model) changed() { m.frame = "" }

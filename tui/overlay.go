@@ -1,0 +1,173 @@
+package tui
+
+import (
+	"strings"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
+
+	"daemon-proxy/tui/text"
+)
+
+// overlay lies over the panes and gets every key while it is there.
+type overlay interface {
+	// HandleKey says whether the overlay is done with.
+	HandleKey(key tea.KeyMsg) (cmd tea.Cmd, done bool)
+	HandleMsg(msg tea.Msg) tea.Cmd
+	// View is a box of at most width × height, its frame included.
+	View(width, height int) []string
+}
+
+// confirm asks before something is done. No is in focus; letters do not
+// confirm unless they are given.
+type confirm struct {
+	look    *look
+	title   string
+	lines   []string
+	yes, no string
+	run     tea.Cmd
+	letters map[string]bool
+	onYes   bool
+}
+
+func (c *confirm) HandleMsg(tea.Msg) tea.Cmd { return nil }
+
+func (c *confirm) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
+	name := key.String()
+	if yes, ok := c.letters[name]; ok {
+		if yes {
+			return c.run, true
+		}
+		return nil, true
+	}
+	switch name {
+	case "left", "right", "tab", "shift+tab":
+		c.onYes = !c.onYes
+	case "enter":
+		if c.onYes {
+			return c.run, true
+		}
+		return nil, true
+	case "esc", "q":
+		return nil, true
+	}
+	return nil, false
+}
+
+func (c *confirm) View(width, height int) []string {
+	l := c.look
+	button := func(s, key string, focused bool) string {
+		if key != "" {
+			s = key + " " + s
+		}
+		if focused {
+			return l.ink.Cursor.Paint(l.glyph.Cursor + " " + s + " ")
+		}
+		return "  " + s + " "
+	}
+	yesKey, noKey := "", ""
+	for letter, yes := range c.letters {
+		if yes {
+			yesKey = letter
+		} else {
+			noKey = letter
+		}
+	}
+	width = min(width, 74)
+	lines := []string{""}
+	for _, s := range c.lines {
+		for _, part := range text.Wrap(text.Clean(s), width-4) {
+			lines = append(lines, " "+part)
+		}
+	}
+	buttons := button(c.no, noKey, !c.onYes) + "  " + button(c.yes, yesKey, c.onYes)
+	lines = append(lines, "", " "+buttons+l.ink.Dim.Paint("   "+shownKeys([]string{"left"})+shownKeys([]string{"right"})+" enter"))
+	return l.box(l.ink.Title.Paint(text.Clean(c.title)), "", lines, width, min(height, len(lines)+2), true)
+}
+
+// shown is a text that is shown whole until a key is pressed, a URL above all.
+type shown struct {
+	look         *look
+	title, intro string
+	whole        string
+}
+
+func (s *shown) HandleMsg(tea.Msg) tea.Cmd { return nil }
+
+func (s *shown) HandleKey(tea.KeyMsg) (tea.Cmd, bool) { return nil, true }
+
+func (s *shown) View(width, height int) []string {
+	l := s.look
+	lines := []string{""}
+	for _, part := range text.Wrap(s.intro, width-4) {
+		lines = append(lines, " "+part)
+	}
+	lines = append(lines, "")
+	// A terminal joins what is selected over lines that are full.
+	for _, part := range strings.Split(ansi.Hardwrap(s.whole, width-4, true), "\n") {
+		lines = append(lines, " "+l.ink.Accent.Paint(part))
+	}
+	return l.box(l.ink.Title.Paint(s.title), l.ink.Dim.Paint("any key closes"), append(lines, ""), width, min(height, len(lines)+3), true)
+}
+
+// help is every key, by group.
+type help struct {
+	look *look
+	keys keymap
+	top  int
+}
+
+func (m *model) openHelp() tea.Cmd {
+	m.push(&help{look: m.look, keys: m.keys})
+	return nil
+}
+
+func (h *help) HandleMsg(tea.Msg) tea.Cmd { return nil }
+
+func (h *help) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
+	switch key.String() {
+	case "up", "k":
+		h.top--
+	case "down", "j":
+		h.top++
+	case "pgup":
+		h.top -= 10
+	case "pgdown", " ":
+		h.top += 10
+	case "home", "g":
+		h.top = 0
+	case "end", "G":
+		h.top = 1 << 20
+	default:
+		return nil, true
+	}
+	return nil, false
+}
+
+func (h *help) View(width, height int) []string {
+	l := h.look
+	width = min(width, 84)
+	var lines []string
+	for _, group := range []string{groupSandbox, groupPreviews, groupRequests, groupMove, groupProgram} {
+		lines = append(lines, l.ink.Title.Paint(group))
+		for _, a := range h.keys.actions {
+			if a.group != group {
+				continue
+			}
+			line := "  " + l.ink.Key.Paint(l.fit(shownKeys(a.keys), 14)) + " " + a.desc
+			if h.keys.readOnly && a.changes {
+				line = l.ink.Dim.Paint(ansi.Strip(line) + " (not in read-only mode)")
+			}
+			lines = append(lines, line)
+		}
+		lines = append(lines, "")
+	}
+	lines = append(lines, l.ink.Title.Paint("Mouse"), "  wheel scrolls, a click chooses; shift+drag selects text in most terminals")
+	rows := min(height, len(lines)+2) - 2
+	h.top = max(0, min(h.top, len(lines)-rows))
+	foot := "esc closes"
+	if rows < len(lines) {
+		foot = shownKeys([]string{"up"}) + shownKeys([]string{"down"}) + " more   " + foot
+	}
+	return l.box(l.ink.Title.Paint("Keys"), l.ink.Dim.Paint(foot), lines[h.top:h.top+rows], width, rows+2, true)
+}

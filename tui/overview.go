@@ -1,0 +1,366 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/text"
+	"daemon-proxy/tui/theme"
+)
+
+// overview is the first tab: all of one sandbox at a glance, an injection
+// while it runs, and what to do where there is nothing yet.
+type overview struct {
+	look  *look
+	world *world
+	now   func() time.Time
+	key   func(action string) string
+
+	width, height int
+	ref           api.Ref
+	top           int
+	lines         int // of the last view, for scrolling
+}
+
+func newOverview(l *look, w *world, now func() time.Time, key func(string) string) *overview {
+	return &overview{look: l, world: w, now: now, key: key}
+}
+
+func (p *overview) SetSize(width, height int) { p.width, p.height = width, height }
+
+func (p *overview) Show(ref api.Ref, _ bool) tea.Cmd {
+	if ref != p.ref {
+		p.ref, p.top = ref, 0
+	}
+	return nil
+}
+
+func (p *overview) HandleMsg(tea.Msg) tea.Cmd { return nil }
+
+func (p *overview) Typing() bool { return false }
+
+func (p *overview) HandleKey(tea.KeyMsg) tea.Cmd { return nil }
+
+func (p *overview) Click(int, int) tea.Cmd { return nil }
+
+func (p *overview) Foot() string { return "" }
+
+func (p *overview) Move(to motion) tea.Cmd {
+	c := cursor{at: p.top, count: max(1, p.lines-p.height+1), height: p.height}
+	c.move(to)
+	p.top = c.at
+	return nil
+}
+
+func (p *overview) View(bool) []string {
+	lines := p.content()
+	for i := range lines {
+		lines[i] = " " + lines[i]
+	}
+	p.lines = len(lines)
+	return lines[min(p.top, max(0, len(lines)-p.height)):]
+}
+
+func (p *overview) content() []string {
+	s, ok := p.world.sandbox(p.ref)
+	in := p.world.injections[p.ref]
+	switch {
+	case !ok && p.world.engine.State == "lost":
+		return p.noEngine()
+	case !ok && !p.world.listed:
+		return []string{"", p.look.ink.Dim.Paint("asking" + p.look.glyph.Ellipsis)}
+	case !ok:
+		return p.noContainers()
+	case in != nil && !in.finished:
+		return p.injectionLines(in)
+	}
+	var lines []string
+	if in != nil && in.problem != nil {
+		lines = p.failureLines(in.problem)
+	}
+	if s.IsHost() {
+		switch {
+		case p.world.containers() > 0:
+		case p.world.engine.State == "connected":
+			lines = append(lines, p.noContainers()...)
+		case p.world.engine.State == "lost" || p.world.status.Mode == "host":
+			lines = append(lines, p.noEngine()...)
+		}
+		return append(lines, p.host(s)...)
+	}
+	return append(lines, p.container(s)...)
+}
+
+// noEngine says why there is no Docker and that this need not stop anybody.
+func (p *overview) noEngine() []string {
+	l, e := p.look, p.world.engine
+	where := ""
+	if e.Endpoint != "" {
+		where = " at " + text.Clean(e.Endpoint)
+	}
+	lines := text.Wrap("No Docker engine answers"+where, p.width-2)
+	if e.Error != nil {
+		lines = append(lines, text.Wrap(text.Clean("("+e.Error.Error()+")"), p.width-2)...)
+		if e.Error.Hint != "" {
+			lines = append(lines, text.Wrap(text.Clean("try: "+e.Error.Hint), p.width-2)...)
+		}
+	} else {
+		lines = append(lines, text.Wrap("Docker is at https://docs.docker.com/get-docker/; Podman's socket works too (DOCKER_HOST).", p.width-2)...)
+	}
+	lines = append(lines, "Containers appear here by themselves once it does.  "+l.ink.Key.Paint(p.key("refresh"))+"  try now", "")
+	return append(lines, "Until then, anything listening on this machine can be previewed:")
+}
+
+func (p *overview) noContainers() []string {
+	l := p.look
+	return []string{
+		fmt.Sprintf("No containers on engine %q.", text.Clean(p.world.engine.Name)), "",
+		"  " + l.ink.Key.Paint(p.key("demo")) + "   start the demo sandbox   " + l.ink.Dim.Paint("(made from this program, no download, ~1 s; removed with daemon-proxy demo --remove)"),
+		"      or run one yourself:  docker run -d --name my-sandbox " + l.glyph.Ellipsis + "    it shows up here at once", "",
+	}
+}
+
+// host is the machine itself: what listens on it.
+func (p *overview) host(s api.Sandbox) []string {
+	l := p.look
+	var lines []string
+	if s.Daemon.State != api.DaemonHealthy {
+		lines = append(lines, p.daemonLine(s))
+	}
+	ports := p.world.ports[s.Ref]
+	shown := 0
+	for _, card := range ports.cards {
+		if card.Daemon {
+			continue
+		}
+		line := fmt.Sprintf("  %s  %s  %s", l.right(fmt.Sprint(card.Port.Port), 5), l.fit(cardName(card), 28), l.fit(text.Clean(card.Address), 16))
+		if shown == 0 {
+			line += l.ink.Key.Paint(p.key("new-preview")) + "  preview"
+		}
+		lines = append(lines, line)
+		shown++
+	}
+	switch {
+	case ports.err != nil:
+		what, _ := explain(ports.err)
+		lines = append(lines, l.ink.Dim.Paint("  the ports are not known: "+text.Clean(what)))
+	case shown == 0 && ports.cards == nil && s.Daemon.State == api.DaemonHealthy:
+		lines = append(lines, l.ink.Dim.Paint("  looking"+l.glyph.Ellipsis))
+	case shown == 0:
+		lines = append(lines, l.ink.Dim.Paint("  nothing listens"))
+	}
+	lines = append(lines, "")
+	lines = append(lines, p.previews(s.Ref)...)
+	return append(lines, p.recent(s)...)
+}
+
+func (p *overview) container(s api.Sandbox) []string {
+	lines := []string{p.daemonLine(s), p.label("Image") + p.image(s)}
+	if e := s.Daemon.LastError; e != nil && s.Daemon.State != api.DaemonHealthy && p.world.injections[s.Ref] == nil {
+		lines = append(lines, p.wrapped("Error", text.Clean(e.Error()), p.look.ink.Bad)...)
+		if e.Hint != "" {
+			lines = append(lines, p.wrapped("Try", text.Clean(e.Hint), theme.Ink{})...)
+		}
+	}
+	if s.SharesNetworkOf != "" {
+		lines = append(lines, p.label("Network")+"shared with "+text.Clean(s.SharesNetworkOf)+", whose daemon is used")
+	}
+	lines = append(lines, p.portLines(s)...)
+	lines = append(lines, p.previews(s.Ref)...)
+	return append(lines, p.recent(s)...)
+}
+
+func (p *overview) label(s string) string { return p.look.ink.Dim.Paint(p.look.fit(s, 10)) }
+
+// wrapped is a label and text over as many lines as it needs.
+func (p *overview) wrapped(label, s string, in theme.Ink) []string {
+	var out []string
+	for i, part := range text.Wrap(s, max(10, p.width-12)) {
+		if i > 0 {
+			label = ""
+		}
+		out = append(out, p.label(label)+in.Paint(part))
+	}
+	return out
+}
+
+func (p *overview) daemonLine(s api.Sandbox) string {
+	l, d := p.look, s.Daemon
+	line := p.label("Daemon")
+	since := ""
+	if !d.Since.IsZero() {
+		since = span(p.now().Sub(d.Since))
+	}
+	switch {
+	case s.Container != api.ContainerRunning:
+		return line + l.ink.Dim.Paint("the container is "+text.Clean(s.Container)) + p.offer("container", "start it")
+	case d.State == api.DaemonHealthy:
+		line += l.ink.Good.Paint("healthy") + "   " + strings.TrimSpace(d.Kind+" "+version(d.Version))
+		if since != "" {
+			line += "   up " + since
+		}
+		if d.LatencyMS > 0 {
+			line += "   latency " + latency(milliseconds(d.LatencyMS)) + "  " + l.ink.Accent.Paint(l.spark(d.LatencyHistory, 12))
+		}
+		return line
+	case d.State == api.DaemonDown:
+		return line + l.ink.Bad.Paint("does not answer") + " for " + since + p.offer("inject", "inject again")
+	case d.State == api.DaemonFailed:
+		return line + l.ink.Bad.Paint("failed") + p.offer("inject", "try again")
+	case d.State == api.DaemonInjecting:
+		return line + l.ink.Busy.Paint("injecting")
+	case d.State == api.DaemonUnknown:
+		return line + l.ink.Dim.Paint("asking"+l.glyph.Ellipsis)
+	}
+	return line + "none" + p.offer("inject", "inject") + p.offer("vnc", "VNC")
+}
+
+// offer is a key and what it would do here.
+func (p *overview) offer(action, words string) string {
+	return "   " + p.look.ink.Key.Paint(p.key(action)) + " " + words
+}
+
+func (p *overview) image(s api.Sandbox) string {
+	parts := []string{text.Clean(s.Image), text.Clean(s.Platform), text.Clean(s.Address)}
+	if s.Project != "" {
+		parts = append(parts, "project "+text.Clean(s.Project))
+	}
+	var shown []string
+	for _, part := range parts {
+		if part != "" {
+			shown = append(shown, part)
+		}
+	}
+	return strings.Join(shown, "   ")
+}
+
+// cardName is what answers at a port, in the owner's words if there are any.
+func cardName(card api.PortCard) string {
+	switch {
+	case card.Label != "":
+		return text.Clean(card.Label)
+	case card.Name != "":
+		return text.Clean(card.Name)
+	case card.Service == "other":
+		return "not http"
+	case card.Service == "rfb":
+		return "VNC without a page"
+	}
+	return text.Clean(card.Service)
+}
+
+func (p *overview) portLines(s api.Sandbox) []string {
+	if s.Daemon.State != api.DaemonHealthy {
+		return nil
+	}
+	l, ports := p.look, p.world.ports[s.Ref]
+	if ports.err != nil {
+		what, _ := explain(ports.err)
+		return p.wrapped("Ports", "not known: "+text.Clean(what), l.ink.Dim)
+	}
+	if ports.cards == nil {
+		return []string{p.label("Ports") + l.ink.Dim.Paint("looking"+l.glyph.Ellipsis)}
+	}
+	var lines []string
+	line, warnings := "", []string(nil)
+	for _, card := range ports.cards {
+		if card.Daemon {
+			continue
+		}
+		part := l.ink.Accent.Paint(fmt.Sprint(card.Port.Port)) + " " + cardName(card)
+		if card.Service == "https" {
+			part += " (TLS)"
+		}
+		if card.Warning != "" {
+			part += " " + l.ink.Busy.Paint(l.glyph.Warn)
+			warnings = append(warnings, p.label("")+l.ink.Busy.Paint(fmt.Sprintf("%s %d ", l.glyph.Warn, card.Port.Port))+text.Clean(card.Warning))
+		}
+		if line != "" && text.Width(line)+text.Width(part)+3 > p.width-12 {
+			lines, line = append(lines, line), ""
+		}
+		if line != "" {
+			line += "   "
+		}
+		line += part
+	}
+	if line == "" {
+		line = l.ink.Dim.Paint("nothing listens yet")
+	}
+	line += p.offer("new-preview", "new preview") + p.offer("vnc", "VNC")
+	lines = append(lines, line)
+	for i := range lines {
+		if i == 0 {
+			lines[i] = p.label("Ports") + lines[i]
+		} else {
+			lines[i] = p.label("") + lines[i]
+		}
+	}
+	return append(lines, warnings...)
+}
+
+func (p *overview) previews(ref api.Ref) []string {
+	l, now := p.look, p.now()
+	var lines []string
+	for i, link := range p.world.linksOf(ref, now) {
+		label := p.label("")
+		if i == 0 {
+			label = p.label("Previews")
+		}
+		last := "never used"
+		if link.LastUsedAt != nil {
+			last = "last " + ago(now.Sub(*link.LastUsedAt))
+		}
+		lines = append(lines, label+l.fit(fmt.Sprint(link.Port), 6)+l.fit(orDash(text.Clean(link.Label)), 12)+" "+
+			l.right(count(int(link.Requests), "request"), 14)+"   "+l.fit(last, 14)+"  "+lives(link, now))
+	}
+	return lines
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func (p *overview) recent(s api.Sandbox) []string {
+	l := p.look
+	var lines []string
+	for i, x := range p.world.recent[s.String()] {
+		if i == 8 {
+			break
+		}
+		label := p.label("")
+		if i == 0 {
+			label = p.label("Recent")
+		}
+		path := max(10, p.width-10-10-4-8-9-10-8)
+		lines = append(lines, label+x.Start.Local().Format("15:04:05")+"  "+l.statusInk(x).Paint(l.fit(statusWord(x), 3))+" "+
+			l.fit(text.Clean(x.Method), 7)+" "+l.fit(text.Clean(x.Path), path)+l.right(latency(x.Duration), 8)+l.right(size(x.BytesOut), 10)+l.right(fmt.Sprint(x.Port), 7))
+	}
+	return lines
+}
+
+// statusWord is the status of an exchange, or that there is none yet.
+func statusWord(x api.Exchange) string {
+	if x.Status == 0 {
+		return "..."
+	}
+	return fmt.Sprint(x.Status)
+}
+
+func (l *look) statusInk(x api.Exchange) theme.Ink {
+	switch {
+	case x.Status >= 500:
+		return l.ink.Bad
+	case x.Status >= 400:
+		return l.ink.Busy
+	case x.Status >= 200:
+		return l.ink.Good
+	}
+	return l.ink.Accent
+}

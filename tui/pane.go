@@ -1,0 +1,82 @@
+package tui
+
+import (
+	tea "github.com/charmbracelet/bubbletea"
+
+	"daemon-proxy/core/api"
+)
+
+// pane is one part of the screen that can be in focus. Panes are plain structs
+// that the root model calls: they change in these calls only, do no I/O in any
+// of them (a command does it and its message comes back through HandleMsg),
+// and read the world without changing it.
+type pane interface {
+	SetSize(width, height int)
+	// Show makes ref the sandbox that the pane is about, and says whether the
+	// pane can be seen; one that cannot keeps nothing running.
+	Show(ref api.Ref, visible bool) tea.Cmd
+	// HandleMsg gets every message that the root model does not keep for
+	// itself, and the events after the world took them in.
+	HandleMsg(msg tea.Msg) tea.Cmd
+	// Typing says that the pane reads text: HandleKey then gets every key, and
+	// none is looked up in the action table.
+	Typing() bool
+	HandleKey(key tea.KeyMsg) tea.Cmd
+	Move(to motion) tea.Cmd
+	// Click is at a cell of the pane, from its upper left corner.
+	Click(x, y int) tea.Cmd
+	// Foot stands in the lower edge of the frame; it may be empty.
+	Foot() string
+	// View is at most the lines and cells of SetSize.
+	View(focused bool) []string
+}
+
+// motion is where to go in a list or a text.
+type motion int
+
+// The motions; lines are counted by wheel and arrows.
+const (
+	up motion = iota
+	down
+	pageUp
+	pageDown
+	toTop
+	toBottom
+)
+
+// cursor is a place in a list of count rows of which height are seen.
+type cursor struct{ at, top, count, height int }
+
+// resize keeps the place inside the list and inside what is seen.
+func (c *cursor) resize(count, height int) {
+	c.count, c.height = count, max(1, height)
+	c.put(c.at)
+}
+
+func (c *cursor) put(at int) {
+	c.at = max(0, min(at, c.count-1))
+	c.top = max(0, min(c.top, c.at, c.count-c.height))
+	if c.at >= c.top+c.height {
+		c.top = c.at - c.height + 1
+	}
+}
+
+func (c *cursor) move(to motion) {
+	switch to {
+	case up:
+		c.put(c.at - 1)
+	case down:
+		c.put(c.at + 1)
+	case pageUp:
+		c.put(c.at - c.height)
+	case pageDown:
+		c.put(c.at + c.height)
+	case toTop:
+		c.put(0)
+	case toBottom:
+		c.put(c.count - 1)
+	}
+}
+
+// seen is the range of rows that can be seen.
+func (c *cursor) seen() (from, to int) { return c.top, min(c.count, c.top+c.height) }

@@ -1,0 +1,64 @@
+package tui
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/api"
+)
+
+// TestMain lets the test binary be a UI on the fake core, for tests that need
+// a real terminal around a process, and for people who want to look.
+func TestMain(m *testing.M) {
+	if os.Getenv("DAEMON_PROXY_PLAY") != "" {
+		os.Exit(play())
+	}
+	time.Local = time.UTC // the golden screens show times of day
+	os.Exit(m.Run())
+}
+
+func play() int {
+	f := newFake()
+	f.injecting = func(ctx context.Context, ref api.Ref) error {
+		step := func(s api.InjectionStep, state, detail string) api.Injection {
+			return api.Injection{Sandbox: ref, Step: s, State: state, Detail: detail}
+		}
+		say := func(n api.Injection) { f.push(api.Event{Kind: api.EventInjection, Time: time.Now(), Injection: &n}) }
+		say(step(api.StepInspect, "done", "container runs, linux/amd64, static binary fits"))
+		say(step(api.StepAdopt, "done", "no daemon answers on 172.17.0.3:2280"))
+		say(step(api.StepPrepare, "done", "binary staged"))
+		for i := range int64(60) {
+			n := step(api.StepCopy, "running", "copying daytona v0.190")
+			n.Bytes, n.Total = i*1_000_000, 58_100_000
+			say(n)
+			if pause(ctx, 50*time.Millisecond) != nil {
+				return ctx.Err()
+			}
+		}
+		if ref.Name == "shop-db" {
+			return &api.Problem{Detail: "daemon ended at once with exit code 2; its last words: DAYTONA_SANDBOX_ID is required", Hint: "set daemon.env.DAYTONA_SANDBOX_ID"}
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		for i := range f.sandboxes {
+			if f.sandboxes[i].Ref == ref {
+				f.sandboxes[i].Daemon = api.Daemon{State: api.DaemonHealthy, Kind: "built-in", Started: true, Since: time.Now()}
+			}
+		}
+		return nil
+	}
+	if err := Run(context.Background(), f, Options{}); err != nil {
+		println(err.Error())
+		return 1
+	}
+	return 0
+}
+
+func TestTheFakeIsADesk(t *testing.T) {
+	t.Parallel()
+	require.NotEmpty(t, newFake().sandboxes)
+}

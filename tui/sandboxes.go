@@ -1,0 +1,273 @@
+package tui
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/charmbracelet/bubbles/textinput"
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/text"
+	"daemon-proxy/tui/theme"
+)
+
+// sandboxList is the pane on the left. The chosen sandbox stays the same while
+// the list changes around it.
+type sandboxList struct {
+	look  *look
+	world *world
+
+	width, height int
+	chosen        api.Ref
+	rows          []listRow
+	cursor        cursor
+	filter        textinput.Model
+	typing        bool
+}
+
+// listRow is a sandbox, by its place in the world, or the heading of a project.
+type listRow struct {
+	sandbox int // -1 for a heading
+	heading string
+}
+
+func newSandboxList(l *look, w *world, chosen api.Ref, filter string) *sandboxList {
+	input := newInput()
+	input.SetValue(filter)
+	return &sandboxList{look: l, world: w, chosen: chosen, filter: input}
+}
+
+// newInput is a line that is typed into. It is drawn by inputLine.
+func newInput() textinput.Model {
+	input := textinput.New()
+	input.Prompt = ""
+	input.CharLimit = 200
+	input.Focus()
+	return input
+}
+
+// inputLine draws an input with its cursor, without blinking.
+func (l *look) inputLine(input textinput.Model, width int) string {
+	value, at := []rune(input.Value()), input.Position()
+	under, rest := " ", ""
+	if at < len(value) {
+		under, rest = string(value[at]), text.Clean(string(value[at+1:]))
+	}
+	before := text.Clean(string(value[:at]))
+	if over := text.Width(before) - width + 1; over > 0 {
+		before = l.right(before, width-1)
+	}
+	cursor := "\x1b[7m" + text.Clean(under) + "\x1b[27m"
+	if l.ascii {
+		cursor = "\x1b[7m" + text.ASCII(text.Clean(under)) + "\x1b[27m"
+	}
+	return l.fit(before+cursor+rest, width)
+}
+
+func (p *sandboxList) SetSize(width, height int) {
+	p.width, p.height = width, height
+	p.cursor.resize(len(p.rows), p.listHeight())
+}
+
+func (p *sandboxList) listHeight() int { return p.height - 1 }
+
+func (p *sandboxList) Show(api.Ref, bool) tea.Cmd { return nil }
+
+func (p *sandboxList) HandleMsg(tea.Msg) tea.Cmd { return nil }
+
+func (p *sandboxList) Typing() bool { return p.typing }
+
+func (p *sandboxList) startFilter() {
+	p.typing = true
+	p.filter.CursorEnd()
+}
+
+func (p *sandboxList) HandleKey(key tea.KeyMsg) tea.Cmd {
+	switch key.String() {
+	case "esc":
+		p.filter.SetValue("")
+		p.typing = false
+	case "enter", "tab":
+		p.typing = false
+	case "up":
+		return p.Move(up)
+	case "down":
+		return p.Move(down)
+	default:
+		p.filter, _ = p.filter.Update(key) // its command is for a paste that nobody asked for
+	}
+	p.refresh()
+	return nil
+}
+
+// refresh makes the rows anew after the world or the filter changed.
+func (p *sandboxList) refresh() {
+	want := strings.ToLower(strings.TrimSpace(p.filter.Value()))
+	p.rows = p.rows[:0]
+	project := ""
+	for i := range p.world.sandboxes {
+		s := &p.world.sandboxes[i]
+		if want != "" && !strings.Contains(strings.ToLower(s.String()+" "+s.Project+" "+s.Image+" "+s.Container+" "+string(s.Daemon.State)), want) {
+			continue
+		}
+		if s.Project != project && !s.IsHost() {
+			project = s.Project
+			p.rows = append(p.rows, listRow{-1, project})
+		}
+		p.rows = append(p.rows, listRow{sandbox: i})
+	}
+	p.cursor.resize(len(p.rows), p.listHeight())
+	p.follow()
+}
+
+// follow puts the cursor on the chosen sandbox; if that is gone, the one that
+// stands in its place is chosen.
+func (p *sandboxList) follow() {
+	if i := slices.IndexFunc(p.rows, func(r listRow) bool { return r.sandbox >= 0 && p.world.sandboxes[r.sandbox].Ref == p.chosen }); i >= 0 {
+		p.cursor.put(i)
+		return
+	}
+	if p.chosen == (api.Ref{}) { // the first look: the default sandbox
+		if i := slices.IndexFunc(p.rows, func(r listRow) bool { return r.sandbox >= 0 && p.world.sandboxes[r.sandbox].Default }); i >= 0 {
+			p.cursor.put(i)
+		}
+	}
+	p.choose(1)
+}
+
+// choose takes the sandbox at the cursor, or the next one in a direction.
+func (p *sandboxList) choose(by int) {
+	for _, by := range []int{by, -by} {
+		for i := p.cursor.at; i >= 0 && i < len(p.rows); i += by {
+			if r := p.rows[i]; r.sandbox >= 0 {
+				p.cursor.put(i)
+				p.chosen = p.world.sandboxes[r.sandbox].Ref
+				return
+			}
+		}
+	}
+}
+
+func (p *sandboxList) Move(to motion) tea.Cmd {
+	p.cursor.move(to)
+	if to == up || to == pageUp || to == toBottom {
+		p.choose(-1)
+		return nil
+	}
+	p.choose(1)
+	return nil
+}
+
+func (p *sandboxList) Click(_, y int) tea.Cmd {
+	if y >= p.listHeight() {
+		p.startFilter()
+		return nil
+	}
+	if i := p.cursor.top + y; i < len(p.rows) && p.rows[i].sandbox >= 0 {
+		p.cursor.put(i)
+		p.choose(1)
+	}
+	return nil
+}
+
+func (p *sandboxList) Foot() string {
+	if len(p.rows) <= p.listHeight() {
+		return ""
+	}
+	return p.look.ink.Dim.Paint(fmt.Sprintf("%d of %d", p.cursor.at+1, len(p.rows)))
+}
+
+func (p *sandboxList) View(focused bool) []string {
+	out := make([]string, 0, p.height)
+	from, to := p.cursor.seen()
+	for i := from; i < to; i++ {
+		r := p.rows[i]
+		if r.sandbox < 0 {
+			out = append(out, p.look.ink.Dim.Paint(text.Clean(r.heading)))
+			continue
+		}
+		s := p.world.sandboxes[r.sandbox]
+		row := p.look.row(p.row(s), p.width, i == p.cursor.at, focused && !p.typing)
+		if p.world.engine.State == "lost" && !s.IsHost() && i != p.cursor.at {
+			row = p.look.ink.Dim.Paint(ansi.Strip(row))
+		}
+		out = append(out, row)
+	}
+	switch {
+	case !p.world.listed:
+		out = append(out, p.look.ink.Dim.Paint("  asking"+p.look.glyph.Ellipsis))
+	case len(p.rows) == 0 && p.filter.Value() != "":
+		out = append(out, p.look.ink.Dim.Paint("  nothing matches, esc shows all"))
+	}
+	out = p.look.fill(out, p.width, p.listHeight())
+	return append(out, p.filterLine())
+}
+
+func (p *sandboxList) filterLine() string {
+	switch {
+	case p.typing:
+		return p.look.ink.Key.Paint("/ ") + p.look.inputLine(p.filter, p.width-2)
+	case p.filter.Value() != "":
+		return p.look.ink.Key.Paint("/ ") + text.Clean(p.filter.Value()) + p.look.ink.Dim.Paint("  esc shows all")
+	}
+	return p.look.ink.Dim.Paint("/ filter")
+}
+
+// row is one sandbox: glyph, name, state in words, version or progress, latency.
+func (p *sandboxList) row(s api.Sandbox) string {
+	l := p.look
+	glyph, ink, state, more := p.state(s)
+	name := text.Clean(s.String())
+	if s.IsHost() {
+		name = "this machine"
+	}
+	if s.Project != "" {
+		name = " " + name
+	}
+	lat := ""
+	if s.Daemon.State == api.DaemonHealthy && s.Daemon.LatencyMS > 0 {
+		lat = fmt.Sprintf("%.0fms", max(1, s.Daemon.LatencyMS))
+	}
+	// What has a width of its own: cursor and glyph 4, state 9, more 9, latency 6.
+	return ink.Paint(glyph) + " " + l.fit(name, max(6, p.width-29)) + " " + ink.Paint(l.fit(state, 9)) + l.fit(more, 9) + l.right(lat, 6)
+}
+
+// state is a sandbox in a glyph, its ink and two words.
+func (p *sandboxList) state(s api.Sandbox) (glyph string, ink theme.Ink, state, more string) {
+	l := p.look
+	if in := p.world.injections[s.Ref]; in != nil && !in.finished {
+		word, percent := in.progress()
+		return l.glyph.Busy, l.ink.Busy, word, percent
+	}
+	if s.Container != api.ContainerRunning {
+		return l.glyph.Bad, l.ink.Dim, text.Clean(s.Container), ""
+	}
+	switch s.Daemon.State {
+	case api.DaemonHealthy:
+		more = version(s.Daemon.Version)
+		if s.IsHost() && s.Daemon.Kind == "built-in" {
+			more = s.Daemon.Kind
+		}
+		return l.glyph.Healthy, l.ink.Good, "running", more
+	case api.DaemonInjecting:
+		return l.glyph.Busy, l.ink.Busy, "injecting", ""
+	case api.DaemonDown:
+		return l.glyph.Bad, l.ink.Bad, "down", "no answer"
+	case api.DaemonFailed:
+		return l.glyph.Bad, l.ink.Bad, "failed", "see 1"
+	case api.DaemonNone:
+		return l.glyph.None, theme.Ink{}, "running", "no daemon"
+	}
+	return l.glyph.None, theme.Ink{}, "running", ""
+}
+
+// version is a version as people write it: "v0.190.0".
+func version(s string) string {
+	if s = text.Clean(s); s != "" && s[0] >= '0' && s[0] <= '9' {
+		return "v" + s
+	}
+	return s
+}

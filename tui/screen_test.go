@@ -1,0 +1,206 @@
+package tui
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/tui/theme"
+)
+
+var update = flag.Bool("update", false, "write the golden files and the table of keys anew")
+
+// soon is how long a test waits for what should happen at once.
+const soon = 10 * time.Second
+
+// screen is a model on a fake core with a window, without a terminal: keys go
+// in, commands run, and the screen can be read.
+type screen struct {
+	t      *testing.T
+	m      *model
+	f      *fake
+	msgs   chan tea.Msg
+	opened []string
+	copied []string
+	quit   bool
+}
+
+func newScreen(t *testing.T, f *fake, width, height int, with func(*Options)) *screen {
+	t.Helper()
+	s := &screen{t: t, f: f, msgs: make(chan tea.Msg, 1000)}
+	o := Options{
+		Theme: theme.Dark, Now: func() time.Time { return clock },
+		Browse: func(url string) error { s.opened = append(s.opened, url); return nil },
+		Copy:   func(text string) error { s.copied = append(s.copied, text); return nil },
+	}
+	if with != nil {
+		with(&o)
+	}
+	m, err := newModel(t.Context(), f, o)
+	require.NoError(t, err)
+	s.m = m
+	s.run(m.Init())
+	s.send(tea.WindowSizeMsg{Width: width, Height: height})
+	return s
+}
+
+// loaded is newScreen after all snapshots have come.
+func loaded(t *testing.T, f *fake, width, height int, with func(*Options)) *screen {
+	t.Helper()
+	s := newScreen(t, f, width, height, with)
+	s.until("all is loaded", func() bool {
+		w := &s.m.world
+		return w.listed && w.status.URL != "" && w.engine.State != "connecting" && len(w.links) == len(f.links) && w.rates == f.rates &&
+			(len(w.recent) > 0 || len(f.exchanges) == 0) && (f.ports[s.m.list.chosen] == nil || w.ports[s.m.list.chosen].cards != nil)
+	})
+	return s
+}
+
+// run runs a command as Bubble Tea does, beside everything else.
+func (s *screen) run(cmd tea.Cmd) {
+	if cmd == nil {
+		return
+	}
+	go func() {
+		msg := cmd()
+		if v := reflect.ValueOf(msg); msg != nil && v.Kind() == reflect.Slice && v.Type().Elem() == reflect.TypeFor[tea.Cmd]() {
+			for i := range v.Len() { // a batch, or a sequence taken as one
+				s.run(v.Index(i).Interface().(tea.Cmd))
+			}
+			return
+		}
+		select {
+		case s.msgs <- msg:
+		case <-s.t.Context().Done():
+		}
+	}()
+}
+
+func (s *screen) send(msg tea.Msg) {
+	if _, ok := msg.(tea.QuitMsg); ok {
+		s.quit = true
+		return
+	}
+	if msg == nil {
+		return
+	}
+	_, cmd := s.m.Update(msg)
+	s.check()
+	s.run(cmd)
+}
+
+// check holds the promise of every screen: lines that fit, and nothing that a terminal would obey.
+func (s *screen) check() {
+	s.t.Helper()
+	if s.m.width == 0 || s.m.height == 0 {
+		return
+	}
+	lines := strings.Split(s.m.View(), "\n")
+	require.Len(s.t, lines, s.m.height)
+	for _, line := range lines {
+		require.Equal(s.t, s.m.width, ansi.StringWidth(line), "%q", line)
+		require.NotContains(s.t, withoutColours(line), "\x1b", "%q", line)
+		for _, r := range withoutColours(line) {
+			require.False(s.t, r < 0x20 || r >= 0x7f && r < 0xa0, "control character %q in %q", r, line)
+		}
+	}
+}
+
+// withoutColours takes out what Colours lets through, and nothing else.
+func withoutColours(s string) string {
+	var b strings.Builder
+	for {
+		i := strings.Index(s, "\x1b[")
+		if i < 0 {
+			return b.String() + s
+		}
+		j := strings.IndexFunc(s[i+2:], func(r rune) bool { return !strings.ContainsRune("0123456789;:", r) })
+		if j < 0 || s[i+2+j] != 'm' {
+			return b.String() + s
+		}
+		b.WriteString(s[:i])
+		s = s[i+2+j+1:]
+	}
+}
+
+// until takes messages until ok.
+func (s *screen) until(what string, ok func() bool) {
+	s.t.Helper()
+	over := time.After(soon)
+	for !ok() {
+		select {
+		case msg := <-s.msgs:
+			s.send(msg)
+		case <-over:
+			s.t.Fatalf("it did not happen: %s\n%s", what, s.text())
+		}
+	}
+}
+
+// shows waits until the screen holds each of the words.
+func (s *screen) shows(words ...string) {
+	s.t.Helper()
+	for _, w := range words {
+		s.until("the screen shows "+w, func() bool { return strings.Contains(s.text(), w) })
+	}
+}
+
+// settle takes what waits already.
+func (s *screen) settle() {
+	for {
+		select {
+		case msg := <-s.msgs:
+			s.send(msg)
+		default:
+			return
+		}
+	}
+}
+
+func (s *screen) text() string { return ansi.Strip(s.m.View()) }
+
+var namedKeys = map[string]tea.KeyType{
+	"enter": tea.KeyEnter, "esc": tea.KeyEsc, "tab": tea.KeyTab, "up": tea.KeyUp, "down": tea.KeyDown, "left": tea.KeyLeft, "right": tea.KeyRight,
+	"pgup": tea.KeyPgUp, "pgdown": tea.KeyPgDown, "home": tea.KeyHome, "end": tea.KeyEnd, "ctrl+c": tea.KeyCtrlC, "backspace": tea.KeyBackspace,
+}
+
+// press presses keys, named as in the action table.
+func (s *screen) press(keys ...string) {
+	s.t.Helper()
+	for _, key := range keys {
+		msg := tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(key)}
+		if named, ok := namedKeys[key]; ok {
+			msg = tea.KeyMsg{Type: named}
+		}
+		s.send(msg)
+		s.settle()
+	}
+}
+
+// word presses each letter.
+func (s *screen) word(text string) {
+	s.t.Helper()
+	s.press(strings.Split(text, "")...)
+}
+
+// golden compares the screen with a file; -update writes it.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name+".golden")
+	if *update {
+		require.NoError(t, os.MkdirAll("testdata", 0o750))
+		require.NoError(t, os.WriteFile(file, []byte(got+"\n"), 0o600))
+		return
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err, "go test ./tui -update makes it")
+	require.Equal(t, string(want), got+"\n", "go test ./tui -update if this is as it should be")
+}

@@ -1,0 +1,36 @@
+//go:build unix
+
+package tui
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/term"
+)
+
+// followSize tells far of every new size of tty until the returned function is called.
+func followSize(ctx context.Context, tty *os.File, far Terminal) (stop func()) {
+	changed, done, ended := make(chan os.Signal, 1), make(chan struct{}), make(chan struct{})
+	signal.Notify(changed, syscall.SIGWINCH)
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-done:
+				return
+			case <-changed:
+				if w, h, err := term.GetSize(int(tty.Fd())); err == nil {
+					_ = far.Resize(ctx, w, h) // a shell of the old size is still a shell
+				}
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(changed)
+		close(done)
+		<-ended
+	}
+}

@@ -1,0 +1,112 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"daemon-proxy/core/api"
+)
+
+// What is done to a sandbox. The core looks at the state again before it acts.
+
+// injectedMsg is the end of an injection.
+type injectedMsg struct {
+	ref api.Ref
+	err error
+}
+
+// inject begins an injection into the chosen sandbox; its steps come as events.
+func (m *model) inject() tea.Cmd { return m.injectInto(m.list.chosen) }
+
+func (m *model) injectInto(ref api.Ref) tea.Cmd {
+	if m.cancels[ref] != nil {
+		return nil // one runs
+	}
+	ctx, cancel := context.WithTimeout(m.do.ctx, slowly)
+	m.cancels[ref] = cancel
+	m.world.injections[ref] = &injection{}
+	backend := m.do.backend
+	return func() tea.Msg { return injectedMsg{ref, backend.Inject(ctx, ref)} }
+}
+
+func (m *model) afterInject(msg injectedMsg) tea.Cmd {
+	if cancel := m.cancels[msg.ref]; cancel != nil {
+		cancel()
+		delete(m.cancels, msg.ref)
+	}
+	desktop := m.vncAfter[msg.ref]
+	delete(m.vncAfter, msg.ref)
+	cmds := []tea.Cmd{m.do.sandboxes()}
+	switch in := m.world.injections[msg.ref]; {
+	case msg.err == nil:
+		delete(m.world.injections, msg.ref)
+		cmds = append(cmds, m.say(msg.ref.String()+": the daemon is ready"))
+		if desktop {
+			cmds = append(cmds, m.desktop(msg.ref))
+		}
+	case isCancelled(msg.err):
+		delete(m.world.injections, msg.ref)
+		cmds = append(cmds, m.failWith("inject "+msg.ref.String(), msg.err))
+	default:
+		if in == nil { // no event told of it
+			in = &injection{}
+			m.world.injections[msg.ref] = in
+		}
+		in.finished = true
+		if in.problem == nil {
+			in.problem = &api.Problem{Detail: msg.err.Error()}
+			if what, try := explain(msg.err); try != "" {
+				in.problem.Detail, in.problem.Hint = what, try
+			}
+		}
+		cmds = append(cmds, m.failWith("inject "+msg.ref.String(), msg.err))
+	}
+	return tea.Batch(cmds...)
+}
+
+// confirmThen asks before cmd is run.
+func (m *model) confirmThen(title, effect, yes string, cmd tea.Cmd) tea.Cmd {
+	m.push(&confirm{look: m.look, title: title, lines: []string{effect}, yes: yes, no: "no", run: cmd})
+	return nil
+}
+
+func (m *model) askStopDaemon() tea.Cmd {
+	ref, backend := m.list.chosen, m.do.backend
+	return m.confirmThen(fmt.Sprintf("Stop the daemon in %s?", ref), "Its previews do not work until it is injected again.", "stop",
+		m.do.act(quickly, "stop the daemon in "+ref.String(), ref.String()+": the daemon has ended", func(ctx context.Context) error { return backend.StopDaemon(ctx, ref) }))
+}
+
+func (m *model) askEject() tea.Cmd {
+	ref, backend := m.list.chosen, m.do.backend
+	return m.confirmThen(fmt.Sprintf("Eject from %s?", ref), "The daemon is stopped, its binary and its log are taken out of the container.", "eject",
+		m.do.act(2*quickly, "eject from "+ref.String(), ref.String()+": nothing of ours is left in it", func(ctx context.Context) error { return backend.Eject(ctx, ref) }))
+}
+
+func (m *model) startOrStop() tea.Cmd {
+	s, ok := m.chosen()
+	if !ok {
+		return nil
+	}
+	ref, backend := s.Ref, m.do.backend
+	if s.Container != api.ContainerRunning {
+		return tea.Batch(m.say("starting "+ref.String()), m.do.act(2*quickly, "start "+ref.String(), ref.String()+" runs",
+			func(ctx context.Context) error { return backend.StartContainer(ctx, ref) }))
+	}
+	return m.confirmThen(fmt.Sprintf("Stop the container %s?", ref), "Everything in it ends; s starts it again.", "stop",
+		m.do.act(4*quickly, "stop "+ref.String(), ref.String()+" has stopped", func(ctx context.Context) error { return backend.StopContainer(ctx, ref) }))
+}
+
+type demoMsg struct {
+	link api.Link
+	err  error
+}
+
+func (m *model) demo() tea.Cmd {
+	backend := m.do.backend
+	return tea.Batch(m.say("starting the demo sandbox"), m.do.do(slowly, func(ctx context.Context) tea.Msg {
+		link, err := backend.Demo(ctx)
+		return demoMsg{link, err}
+	}))
+}

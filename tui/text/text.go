@@ -1,0 +1,175 @@
+// Package text makes foreign text fit for a terminal: it takes away what a
+// terminal would obey, and cuts and pads by cells instead of bytes.
+package text
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/charmbracelet/x/ansi"
+)
+
+// longest bounds a line before it is looked at: nobody sees more of it.
+const longest = 4096
+
+// Clean makes s one line that only shows: control characters become their
+// pictures (ESC is ␛), what reorders or joins text is taken out, and what is
+// left takes the same number of cells in every terminal.
+func Clean(s string) string {
+	if plain(s) {
+		return s
+	}
+	if len(s) > longest {
+		s = s[:longest]
+	}
+	var b strings.Builder
+	b.Grow(len(s))
+	for _, r := range s {
+		switch {
+		case r == utf8.RuneError:
+			b.WriteRune('�')
+		case r == '\t':
+			b.WriteByte(' ')
+		case r < 0x20:
+			b.WriteRune('␀' + r)
+		case r == 0x7f:
+			b.WriteRune('␡')
+		case r < 0x7f:
+			b.WriteByte(byte(r))
+		case unicode.Is(unicode.Zs, r):
+			b.WriteByte(' ')
+		// Marks, joiners and modifiers are measured differently by terminals.
+		case !unicode.IsPrint(r), unicode.In(r, unicode.M), r >= 0x1f3fb && r <= 0x1f3ff:
+		case r >= 0x1f1e6 && r <= 0x1f1ff: // a flag is two of these
+			b.WriteByte(byte('A' + r - 0x1f1e6))
+		case ansi.StringWidth(string(r)) != ansi.StringWidthWc(string(r)):
+			b.WriteRune('�')
+		default:
+			b.WriteRune(r)
+		}
+	}
+	// Some scripts still join when they stand together.
+	if out := b.String(); ansi.StringWidth(out) == ansi.StringWidthWc(out) {
+		return out
+	}
+	return ASCII(b.String())
+}
+
+// plain is the fast way for what most text is.
+func plain(s string) bool {
+	if len(s) > longest {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] > 0x7e {
+			return false
+		}
+	}
+	return true
+}
+
+// Colours is Clean for a line of a log: colours stay, all else that a terminal
+// would obey goes.
+func Colours(s string) string {
+	if plain(s) {
+		return s
+	}
+	if len(s) > longest {
+		s = s[:longest]
+	}
+	s = strings.ReplaceAll(strings.TrimRight(s, "\r\n"), "\t", "    ")
+	if !strings.ContainsRune(s, ansi.ESC) {
+		return Clean(s)
+	}
+	var b strings.Builder
+	coloured := false
+	for state, rest := byte(0), s; rest != ""; {
+		seq, width, n, next := ansi.DecodeSequence(rest, state, nil)
+		switch {
+		case width > 0 || !strings.ContainsRune(seq, ansi.ESC):
+			b.WriteString(Clean(seq))
+		case isSGR(seq):
+			b.WriteString(seq)
+			coloured = true
+		}
+		state, rest = next, rest[n:]
+	}
+	if coloured {
+		b.WriteString(ansi.ResetStyle)
+	}
+	return b.String()
+}
+
+// isSGR says whether seq is a colour or attribute: ESC [ digits ; … m.
+func isSGR(seq string) bool {
+	inner, ok := strings.CutPrefix(seq, "\x1b[")
+	if !ok {
+		return false
+	}
+	inner, ok = strings.CutSuffix(inner, "m")
+	return ok && strings.Trim(inner, "0123456789;:") == ""
+}
+
+// ASCII replaces each cell outside ASCII by a question mark; escape sequences stay.
+func ASCII(s string) string {
+	ascii := true
+	for i := range len(s) {
+		ascii = ascii && s[i] < 0x80
+	}
+	if ascii {
+		return s
+	}
+	var b strings.Builder
+	for state, rest := byte(0), s; rest != ""; {
+		seq, width, n, next := ansi.DecodeSequence(rest, state, nil)
+		if seq[0] < 0x80 && len(seq) == 1 || strings.ContainsRune(seq, ansi.ESC) {
+			b.WriteString(seq)
+		} else {
+			b.WriteString(strings.Repeat("?", width))
+		}
+		state, rest = next, rest[n:]
+	}
+	return b.String()
+}
+
+// Width is the number of cells that s takes.
+func Width(s string) int {
+	if plain(s) {
+		return len(s)
+	}
+	return ansi.StringWidth(s)
+}
+
+// Fit makes s exactly width cells: cut with an ellipsis, or padded on the right.
+func Fit(s string, width int, ellipsis string) string {
+	if width <= 0 {
+		return ""
+	}
+	w := Width(s)
+	if w > width {
+		s = ansi.Truncate(s, width, ellipsis)
+		w = Width(s)
+	}
+	if w > width { // the ellipsis itself is too wide
+		s = ansi.Truncate(s, width, "")
+		w = Width(s)
+	}
+	return s + strings.Repeat(" ", max(0, width-w))
+}
+
+// Right is Fit with the padding on the left.
+func Right(s string, width int, ellipsis string) string {
+	if gap := width - Width(s); gap >= 0 {
+		return strings.Repeat(" ", gap) + s
+	}
+	return Fit(s, width, ellipsis)
+}
+
+// Wrap breaks s into lines of at most width cells, words kept where they fit.
+func Wrap(s string, width int) []string {
+	if width < 1 {
+		return nil
+	}
+	return strings.Split(ansi.Wrap(s, width, "/&?="), "\n")
+}

@@ -1,0 +1,110 @@
+// Package theme holds what the UI looks like: inks, glyphs, and how they are
+// chosen for a terminal. Inks use the 16 colours of the terminal's own palette.
+// State is never said by colour alone: the mono theme has none.
+package theme
+
+import (
+	"strings"
+
+	"github.com/charmbracelet/x/ansi"
+)
+
+// Ink is how a piece of text is painted. The zero Ink paints nothing.
+type Ink struct{ on string }
+
+// Paint is s in this ink. A piece that is painted already keeps its own.
+func (i Ink) Paint(s string) string {
+	if i.on == "" || s == "" {
+		return s
+	}
+	return i.on + s + ansi.ResetStyle
+}
+
+// Over paints a whole line, what is painted in it already included.
+func (i Ink) Over(s string) string {
+	if i.on == "" {
+		return s
+	}
+	return i.on + strings.ReplaceAll(s, ansi.ResetStyle, ansi.ResetStyle+i.on) + ansi.ResetStyle
+}
+
+func ink(s ansi.Style) Ink { return Ink{on: s.String()} }
+
+// Theme is a set of inks, named for what they say.
+type Theme struct {
+	Name string
+	// Title, Key and Accent lead the eye; Dim is for what one need not read.
+	Title, Key, Accent, Dim Ink
+	// Good, Busy and Bad are the states of things.
+	Good, Busy, Bad Ink
+	// Cursor is the chosen row in the pane in focus, Chosen the same elsewhere.
+	Cursor, Chosen Ink
+	// Frame is a border, Focus that of the pane in focus.
+	Frame, Focus Ink
+}
+
+// The names of the themes. Auto is dark or light, as the terminal is.
+const (
+	Auto  = "auto"
+	Dark  = "dark"
+	Light = "light"
+	Mono  = "mono"
+)
+
+// Names lists them as a flag may.
+var Names = []string{Auto, Dark, Light, Mono}
+
+// New is the theme of that name; anything but Light and Mono is Dark.
+func New(name string) Theme {
+	plain := ansi.NewStyle()
+	bold, faint, reverse := plain.Bold(), plain.Faint(), plain.Reverse(true)
+	fg := func(c ansi.BasicColor) ansi.Style { return ansi.NewStyle().ForegroundColor(c) }
+	switch name {
+	case Mono:
+		return Theme{
+			Name: Mono, Title: ink(bold), Key: ink(bold), Accent: ink(bold), Dim: ink(faint),
+			Bad: ink(bold), Cursor: ink(reverse), Chosen: ink(bold), Frame: ink(faint),
+		}
+	case Light:
+		return Theme{
+			Name: Light, Title: ink(bold), Key: ink(fg(ansi.Blue).Bold()), Accent: ink(fg(ansi.Blue)), Dim: ink(fg(ansi.BrightBlack)),
+			Good: ink(fg(ansi.Green)), Busy: ink(fg(ansi.Magenta)), Bad: ink(fg(ansi.Red).Bold()),
+			Cursor: ink(fg(ansi.Blue).Reverse(true)), Chosen: ink(bold), Frame: ink(fg(ansi.BrightBlack)), Focus: ink(fg(ansi.Blue)),
+		}
+	}
+	return Theme{
+		Name: Dark, Title: ink(bold), Key: ink(fg(ansi.BrightCyan)), Accent: ink(fg(ansi.BrightCyan)), Dim: ink(fg(ansi.BrightBlack)),
+		Good: ink(fg(ansi.BrightGreen)), Busy: ink(fg(ansi.BrightYellow)), Bad: ink(fg(ansi.BrightRed)),
+		Cursor: ink(fg(ansi.BrightCyan).Reverse(true)), Chosen: ink(bold), Frame: ink(fg(ansi.BrightBlack)), Focus: ink(fg(ansi.Cyan)),
+	}
+}
+
+// Glyphs are the characters that are not text.
+type Glyphs struct {
+	Healthy, Busy, None, Bad, Done, Warn  string
+	Cursor, Ellipsis, Dot, Up, Down, Dash string
+	Bar, BarHalf, BarRest                 string
+	Spark                                 []string // from nothing to most
+	// The frame: corners clockwise from the top left, then lines.
+	TopLeft, TopRight, BottomRight, BottomLeft, Across, Along string
+}
+
+// Unicode glyphs are in every font that a terminal has.
+func Unicode() Glyphs {
+	return Glyphs{
+		Healthy: "●", Busy: "◐", None: "○", Bad: "✕", Done: "✓", Warn: "!",
+		Cursor: "▸", Ellipsis: "…", Dot: "·", Up: "↑", Down: "↓", Dash: "──",
+		Bar: "█", BarHalf: "▌", BarRest: "░", Spark: []string{" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"},
+		TopLeft: "╭", TopRight: "╮", BottomRight: "╯", BottomLeft: "╰", Across: "─", Along: "│",
+	}
+}
+
+// ASCII glyphs are for terminals without UTF-8.
+func ASCII() Glyphs {
+	return Glyphs{
+		Healthy: "*", Busy: "~", None: "o", Bad: "x", Done: "+", Warn: "!",
+		Cursor: ">", Ellipsis: "~", Dot: "-", Up: "^", Down: "v", Dash: "--",
+		Bar: "#", BarHalf: "=", BarRest: ".", Spark: []string{" ", ".", ".", ":", ":", "-", "=", "+", "#"},
+		TopLeft: "+", TopRight: "+", BottomRight: "+", BottomLeft: "+", Across: "-", Along: "|",
+	}
+}

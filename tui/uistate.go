@@ -1,0 +1,51 @@
+package tui
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+
+	"daemon-proxy/core/api"
+)
+
+// uiState is what is as it was at the last quit.
+type uiState struct {
+	Sandbox api.Ref `json:"sandbox"`
+	Filter  string  `json:"filter,omitempty"`
+	Tab     int     `json:"tab,omitempty"`
+}
+
+// loadUIState reads the file; without one, or with a damaged one, all is as at the first start.
+func loadUIState(file string) uiState {
+	var s uiState
+	if file == "" {
+		return s
+	}
+	raw, err := os.ReadFile(file) //nolint:gosec // a file of ours in the state directory
+	if err != nil || json.Unmarshal(raw, &s) != nil {
+		return uiState{}
+	}
+	return s
+}
+
+func (m *model) saveUIState() error {
+	if m.options.StateFile == "" {
+		return nil
+	}
+	raw, err := json.Marshal(uiState{Sandbox: m.list.chosen, Filter: m.list.filter.Value(), Tab: m.tab})
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(m.options.StateFile), 0o700); err != nil {
+		return err
+	}
+	next := m.options.StateFile + ".new"
+	if err := os.WriteFile(next, raw, 0o600); err != nil {
+		return err
+	}
+	if err := os.Rename(next, m.options.StateFile); err != nil {
+		return errors.Join(err, os.Remove(next))
+	}
+	return nil
+}

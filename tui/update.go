@@ -1,0 +1,290 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"daemon-proxy/core/api"
+)
+
+const (
+	resubscribeAfter = time.Second
+	trafficEvery     = time.Second
+	portsEvery       = 5 * time.Second
+)
+
+type (
+	// The timers; each runs only while there is something to wait for.
+	resubscribeMsg struct{}
+	trafficMsg     struct{}
+	portsDueMsg    int
+	lostMsg        struct{}
+)
+
+// Update implements tea.Model. It does no I/O and takes no lock.
+func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	switch msg := msg.(type) {
+	case eventsMsg:
+		return m, m.takeEvents(msg)
+	case ratesMsg:
+		if msg.err == nil && msg.rates != m.world.rates {
+			m.world.rates = msg.rates
+			m.changed()
+		}
+		return m, m.trafficDue()
+	case portsMsg:
+		return m, m.takePorts(msg)
+	case portsDueMsg:
+		if int(msg) == m.portsRound {
+			m.askingPorts = false
+		}
+		return m, m.askPorts()
+	case trafficMsg:
+		m.trafficTimer = false
+		return m, tea.Batch(m.do.rates(), m.do.links())
+	}
+	m.changed()
+	switch msg := msg.(type) {
+	case tea.KeyMsg:
+		return m, m.takeKey(msg)
+	case tea.MouseMsg:
+		return m, m.takeMouse(msg)
+	case tea.WindowSizeMsg:
+		m.width, m.height = msg.Width, msg.Height
+		return m, m.arrange()
+	case minuteMsg:
+		return m, everyMinute()
+	case runMsg:
+		if a := m.keys.byID(string(msg)); a != nil {
+			return m, m.keys.run(m, a)
+		}
+		return m, nil
+	}
+	return m, m.takeAnswer(msg)
+}
+
+// takeAnswer takes what a command brought.
+func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case subscribedMsg:
+		if msg.err != nil {
+			return m.lostStream(msg.err)
+		}
+		m.events = msg.events
+		return tea.Batch(m.do.snapshot(), m.do.next(m.events))
+	case streamEndedMsg:
+		return m.lostStream(msg.err)
+	case resubscribeMsg:
+		return m.do.subscribe()
+	case statusMsg:
+		if msg.err != nil {
+			return m.failWith("ask the core", msg.err)
+		}
+		m.world.status = msg.status
+		return nil
+	case engineMsg:
+		if msg.err == nil {
+			m.world.engine = msg.engine
+		}
+		return m.countLost()
+	case sandboxesMsg:
+		return m.takeSandboxes(msg)
+	case linksMsg:
+		if msg.err != nil {
+			return m.failWith("list the previews", msg.err)
+		}
+		m.world.links = msg.list
+		return m.toPanes(msg)
+	case recentMsg:
+		for _, x := range msg {
+			m.world.takeExchange(x)
+		}
+		return nil
+	case doneMsg:
+		if msg.err != nil {
+			return m.failWith(msg.what, msg.err)
+		}
+		return tea.Batch(m.say(msg.did), m.do.sandboxes(), m.do.links())
+	case lostMsg:
+		m.lostTimer = false
+		return m.countLost()
+	case noteOverMsg:
+		if int(msg) == m.noteAge && !m.note.failed {
+			m.note = note{}
+		}
+		return nil
+	}
+	return m.takeFlow(msg)
+}
+
+// takeFlow takes the steps of actions that have several.
+func (m *model) takeFlow(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case injectedMsg:
+		return m.afterInject(msg)
+	case vncMsg:
+		return m.afterVNC(msg)
+	case openMsg:
+		return m.open(msg.url, msg.label)
+	case openedMsg:
+		return m.afterOpen(msg)
+	case copiedMsg:
+		return m.afterCopy(msg)
+	case demoMsg:
+		if msg.err != nil {
+			return m.failWith("start the demo", msg.err)
+		}
+		return tea.Batch(m.do.sandboxes(), m.do.links(), m.open(m.linkURL(msg.link), "demo"))
+	case sayMsg:
+		return m.say(string(msg))
+	case failMsg:
+		return m.failWith(msg.action, msg.err)
+	case shellEndedMsg:
+		if msg.err != nil {
+			return m.failWith("shell", msg.err)
+		}
+		return nil
+	}
+	return m.toPanes(msg)
+}
+
+// toPanes passes a message on to all that may want it.
+func (m *model) toPanes(msg tea.Msg) tea.Cmd {
+	cmds := []tea.Cmd{m.list.HandleMsg(msg)}
+	for _, p := range m.panes {
+		cmds = append(cmds, p.HandleMsg(msg))
+	}
+	for _, o := range m.overlays {
+		cmds = append(cmds, o.HandleMsg(msg))
+	}
+	return tea.Batch(cmds...)
+}
+
+func (m *model) lostStream(err error) tea.Cmd {
+	if m.do.ctx.Err() != nil {
+		return nil
+	}
+	m.log.Warn("no events from the core", "error", err)
+	return tea.Tick(resubscribeAfter, func(time.Time) tea.Msg { return resubscribeMsg{} })
+}
+
+func (m *model) takeSandboxes(msg sandboxesMsg) tea.Cmd {
+	if msg.err != nil {
+		if m.world.engine.State == "lost" {
+			return nil // the header says so
+		}
+		return m.failWith("list the sandboxes", msg.err)
+	}
+	m.world.sandboxes, m.world.listed = msg.list, true
+	m.world.sortSandboxes()
+	m.list.refresh()
+	return m.arrange()
+}
+
+func (m *model) takeEvents(batch eventsMsg) tea.Cmd {
+	c := m.world.take(batch)
+	cmds := []tea.Cmd{m.do.next(m.events)}
+	if c.visible {
+		m.changed()
+		m.list.refresh()
+		cmds = append(cmds, m.arrange(), m.askPorts())
+	}
+	if c.exchanges {
+		cmds = append(cmds, m.trafficSoon())
+	}
+	if c.unknownLink {
+		cmds = append(cmds, m.do.links())
+	}
+	if c.engineLost {
+		cmds = append(cmds, m.countLost())
+	}
+	if c.engineBack {
+		cmds = append(cmds, m.say(fmt.Sprintf("engine back %s %s work again", m.look.glyph.Dot, count(m.world.activeLinks(m.options.Now()), "preview"))), m.do.snapshot())
+	}
+	return tea.Batch(append(cmds, m.toPanes(batch))...)
+}
+
+// trafficSoon looks at rates and link counts once a second while there is traffic.
+func (m *model) trafficSoon() tea.Cmd {
+	if m.trafficTimer {
+		return nil
+	}
+	m.trafficTimer = true
+	return tea.Tick(trafficEvery, func(time.Time) tea.Msg { return trafficMsg{} })
+}
+
+// trafficDue goes on looking until the last bar has left the header.
+func (m *model) trafficDue() tea.Cmd {
+	if m.world.rates.Spark == ([60]int{}) {
+		return nil
+	}
+	return m.trafficSoon()
+}
+
+// askPorts asks what listens in the chosen sandbox, if somebody there can tell,
+// and then again every portsEvery. Another sandbox is another round.
+func (m *model) askPorts() tea.Cmd {
+	if s, ok := m.chosen(); !ok || s.Daemon.State != api.DaemonHealthy || m.askingPorts {
+		return nil
+	}
+	m.askingPorts = true
+	return m.do.ports(m.list.chosen, m.portsRound)
+}
+
+func (m *model) takePorts(msg portsMsg) tea.Cmd {
+	before, known := m.world.ports[msg.ref]
+	var again tea.Cmd
+	if round := msg.round; round == m.portsRound {
+		again = tea.Tick(portsEvery, func(time.Time) tea.Msg { return portsDueMsg(round) })
+	}
+	if samePorts(before, msg) {
+		return again
+	}
+	m.world.ports[msg.ref] = portList{msg.cards, msg.err}
+	m.changed()
+	cmds := []tea.Cmd{again, m.toPanes(msg)}
+	if known && before.err == nil {
+		for _, card := range msg.cards {
+			if !card.Daemon && !slices.ContainsFunc(before.cards, func(o api.PortCard) bool { return o.Port.Port == card.Port.Port }) {
+				cmds = append(cmds, m.say(m.portNews(msg.ref, card)))
+			}
+		}
+	}
+	return tea.Batch(cmds...)
+}
+
+func samePorts(before portList, now portsMsg) bool {
+	if (before.err == nil) != (now.err == nil) {
+		return false
+	}
+	return before.cards != nil && slices.EqualFunc(before.cards, now.cards, func(a, b api.PortCard) bool {
+		return a.Port == b.Port && a.Service == b.Service && a.Name == b.Name && a.Warning == b.Warning && a.Label == b.Label && slices.Equal(a.Remarks, b.Remarks)
+	})
+}
+
+func (m *model) portNews(ref api.Ref, card api.PortCard) string {
+	name := card.Name
+	if name == "" {
+		name = card.Service
+	}
+	return fmt.Sprintf("%s: %d %s is up   %s new preview", ref, card.Port.Port, name, m.keys.key("new-preview"))
+}
+
+// countLost redraws once a second while the engine is lost.
+func (m *model) countLost() tea.Cmd {
+	if m.world.engine.State != "lost" || m.lostTimer {
+		return nil
+	}
+	m.lostTimer = true
+	return tea.Tick(time.Second, func(time.Time) tea.Msg { return lostMsg{} })
+}
+
+// isCancelled says whether err is only the end that somebody asked for.
+func isCancelled(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, &api.Problem{Code: api.CodeCancelled})
+}

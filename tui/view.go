@@ -1,0 +1,232 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/text"
+)
+
+// View implements tea.Model. Bubble Tea asks for it after every message; the
+// screen is drawn only when something changed.
+func (m *model) View() string {
+	if m.frame == "" && m.width > 0 && m.height > 0 {
+		m.frame = strings.Join(m.draw(), "\n")
+	}
+	return m.frame
+}
+
+// draw is the screen: height lines of width cells.
+func (m *model) draw() []string {
+	l := m.look
+	if m.layout.small {
+		return m.finish([]string{fmt.Sprintf("needs %d×%d, is %d×%d", leastWidth, leastHeight, m.width, m.height)})
+	}
+	lines := []string{m.header()}
+	list := m.box(m.list, m.listTitle(), m.layout.list, m.listFocused)
+	detail := m.box(m.panes[m.tab], m.detailTitle(), m.layout.detail, !m.listFocused)
+	for i := range max(len(list), len(detail)) {
+		s := ""
+		if i < len(list) {
+			s = list[i]
+		}
+		if i < len(detail) {
+			s += detail[i]
+		}
+		lines = append(lines, s)
+	}
+	lines = append(lines, m.statusLine(), m.footer())
+	for _, o := range m.overlays {
+		box := o.View(m.width-4, m.height-4)
+		w := 0
+		for _, s := range box {
+			w = max(w, text.Width(s))
+		}
+		lines = l.over(lines, box, (m.width-w)/2, max(1, (m.height-len(box))/2))
+	}
+	return m.finish(lines)
+}
+
+// finish makes every line fit, and ASCII where the terminal knows no more.
+func (m *model) finish(lines []string) []string {
+	if m.look.ascii {
+		for i := range lines {
+			lines[i] = text.ASCII(strings.ReplaceAll(lines[i], "×", "x"))
+		}
+	}
+	return m.look.fill(lines, m.width, m.height)
+}
+
+func (m *model) box(p pane, title string, r rect, focused bool) []string {
+	if r.w == 0 {
+		return nil
+	}
+	return m.look.box(title, p.Foot(), p.View(focused), r.w, r.h, focused)
+}
+
+func (m *model) listTitle() string {
+	l := m.look
+	title := l.ink.Title.Paint("Sandboxes")
+	if m.world.engine.State == "lost" {
+		title += l.ink.Dim.Paint(" as last seen")
+	}
+	if !m.layout.wide {
+		title += l.ink.Dim.Paint(" " + l.glyph.Dash + " " + m.tabNamesFrom(-1))
+	}
+	return title
+}
+
+// detailTitle is the name of what is shown and the tabs.
+func (m *model) detailTitle() string {
+	l := m.look
+	return l.ink.Title.Paint(l.fitShort(m.chosenName(), max(8, m.layout.detail.w-60))) + l.ink.Frame.Paint(" "+l.glyph.Dash+" ") + m.tabNamesFrom(m.tab)
+}
+
+func (m *model) chosenName() string {
+	if m.list.chosen.IsHost() {
+		return "this machine"
+	}
+	return text.Clean(m.list.chosen.String())
+}
+
+// fitShort cuts s to width and does not pad it.
+func (l *look) fitShort(s string, width int) string {
+	if text.Width(s) <= width {
+		return s
+	}
+	return l.fit(s, width)
+}
+
+// tabNamesFrom are the names of the tabs, the one in front marked.
+func (m *model) tabNamesFrom(front int) string {
+	l := m.look
+	parts := make([]string, len(tabNames))
+	for i, name := range tabNames {
+		parts[i] = fmt.Sprintf("%d %s", i+1, name)
+		if i == front {
+			parts[i] = l.ink.Cursor.Paint(parts[i])
+		}
+	}
+	return strings.Join(parts, l.ink.Frame.Paint(" "+l.glyph.Across+" "))
+}
+
+// tabAt is the tab whose name stands at column x of the detail pane's upper edge; -1 without one.
+func (m *model) tabAt(x int) int {
+	at := m.layout.detail.x + 2 + text.Width(m.look.fitShort(m.chosenName(), max(8, m.layout.detail.w-60))) + 4
+	for i, name := range tabNames {
+		w := len(name) + 2
+		if x >= at && x < at+w {
+			return i
+		}
+		at += w + 3
+	}
+	return -1
+}
+
+// header is the first line: the program, the engine, the traffic. In a narrow
+// window the less important parts are left out.
+func (m *model) header() string {
+	l := m.look
+	left := " " + l.ink.Title.Paint("daemon-proxy") + "  " + m.urlPart()
+	engine, free := m.enginePart(), m.width-text.Width(left)
+	traffic := m.trafficParts()
+	for _, t := range traffic { // the fullest that leaves room for the engine
+		if gap := free - text.Width(engine) - text.Width(t) - 1; gap >= 5 {
+			return l.ends(left+strings.Repeat(" ", gap/2)+engine, t+" ", m.width)
+		}
+	}
+	right := engine
+	if m.world.engine.State == "connected" || free < text.Width(engine)+3 {
+		right = traffic[1]
+	}
+	if free < text.Width(right)+3 {
+		right = traffic[2]
+	}
+	return l.ends(left, right+" ", m.width)
+}
+
+func (m *model) urlPart() string {
+	l := m.look
+	s := m.world.status
+	if s.URL == "" {
+		return l.ink.Dim.Paint(l.glyph.None + " starting")
+	}
+	part := l.ink.Good.Paint(l.glyph.Healthy) + " " + text.Clean(s.URL)
+	if s.Exposed {
+		part += " " + l.ink.Bad.Paint(l.glyph.Warn+" open to the network")
+	}
+	if m.options.ReadOnly {
+		part += " " + l.ink.Busy.Paint("read-only")
+	}
+	return part
+}
+
+func (m *model) enginePart() string {
+	l, e := m.look, m.world.engine
+	name := "engine " + text.Clean(e.Name)
+	previews := count(m.world.activeLinks(m.options.Now()), "preview")
+	switch {
+	case e.State == "connected":
+		return fmt.Sprintf("%s %s %s %s %s %s", name, text.Clean(e.Version), l.glyph.Dot, count(m.world.containers(), "container"), l.glyph.Dot, previews)
+	case e.State == "lost" && m.world.containers() == 0:
+		return l.ink.Dim.Paint(fmt.Sprintf("no container engine %s this machine", l.glyph.Dot))
+	case e.State == "lost":
+		since := span(m.options.Now().Sub(e.Since).Truncate(time.Second))
+		return name + " " + l.ink.Bad.Paint(l.glyph.Bad+" lost "+since+" ago") + l.ink.Dim.Paint(fmt.Sprintf(" %s retrying (%s now)", l.glyph.Dot, m.keys.key("refresh")))
+	case e.Name == "" && m.world.status.Mode == "host":
+		return l.ink.Dim.Paint(fmt.Sprintf("no container engine %s this machine", l.glyph.Dot))
+	}
+	return l.ink.Busy.Paint(l.glyph.Busy+" looking for the engine") + l.ink.Dim.Paint(l.glyph.Ellipsis)
+}
+
+// trafficParts say how much goes through, from the fullest to the shortest.
+func (m *model) trafficParts() [3]string {
+	r := m.world.rates
+	values := make([]float64, len(r.Spark))
+	for i, n := range r.Spark {
+		values[i] = float64(n)
+	}
+	rate := fmt.Sprintf("%.0f req/s", r.PerSecond)
+	if r.Spark == ([60]int{}) {
+		rate = m.look.ink.Dim.Paint(rate)
+		return [3]string{rate, rate, rate}
+	}
+	more := fmt.Sprintf("%s  p50 %s  p99 %s", rate, latency(r.P50), latency(r.P99))
+	return [3]string{m.look.ink.Accent.Paint(m.look.spark(values, 10)) + " " + more, more, rate}
+}
+
+// footer shows the keys that work on what is in focus, as many as fit.
+func (m *model) footer() string {
+	l, at := m.look, m.place()
+	out := ""
+	last := " " + l.ink.Key.Paint(m.keys.key("help")) + " help  " + l.ink.Key.Paint(m.keys.key("quit")) + " quit "
+	most := 99
+	if !m.layout.wide {
+		most = 5
+	}
+	for i := range m.keys.actions {
+		a := &m.keys.actions[i]
+		if a.short == "" || len(a.keys) == 0 || a.id == "help" || a.id == "quit" || most == 0 || !m.keys.usable(m, a, at) {
+			continue
+		}
+		part := " " + l.ink.Key.Paint(shownKeys(a.keys[:1])) + " " + a.short + " "
+		if text.Width(out)+text.Width(part)+text.Width(last) > m.width {
+			break
+		}
+		out += part
+		most--
+	}
+	return l.fit(out+last, m.width)
+}
+
+// daemonLives says whether something answers, or should.
+func daemonLives(s api.Sandbox) bool {
+	return s.Daemon.State == api.DaemonHealthy || s.Daemon.State == api.DaemonDown
+}
+
+// injectable says whether an injection can be begun.
+func injectable(s api.Sandbox) bool {
+	return s.Container == api.ContainerRunning && s.Daemon.State != api.DaemonHealthy && s.Daemon.State != api.DaemonInjecting
+}

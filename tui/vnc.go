@@ -1,0 +1,109 @@
+package tui
+
+import (
+	"context"
+	"net/url"
+	"slices"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"daemon-proxy/core/api"
+)
+
+const (
+	vncPort  = 6080
+	vncLabel = "desktop"
+)
+
+// vncMsg is how far the way to the desktop came: a link, silence, or an error.
+type vncMsg struct {
+	ref    api.Ref
+	link   api.Link
+	silent bool // nothing listens on 6080
+	err    error
+}
+
+// vnc opens the desktop of the chosen sandbox; without a daemon there it
+// injects first and goes on by itself.
+func (m *model) vnc() tea.Cmd {
+	s, ok := m.chosen()
+	if !ok {
+		return nil
+	}
+	if s.Daemon.State == api.DaemonHealthy {
+		return tea.Batch(m.say("looking for the desktop of "+s.String()), m.desktop(s.Ref))
+	}
+	m.vncAfter[s.Ref] = true
+	return m.injectInto(s.Ref)
+}
+
+// desktop finds or makes the link for 6080 if something listens there.
+func (m *model) desktop(ref api.Ref) tea.Cmd {
+	backend, links := m.do.backend, m.world.linksOf(ref, m.options.Now())
+	return m.do.do(2*quickly, func(ctx context.Context) tea.Msg {
+		cards, err := backend.Ports(ctx, ref)
+		if err != nil {
+			return vncMsg{ref: ref, err: err}
+		}
+		if !slices.ContainsFunc(cards, func(c api.PortCard) bool { return c.Port.Port == vncPort }) {
+			return vncMsg{ref: ref, silent: true}
+		}
+		return desktopLink(ctx, backend, ref, links)
+	})
+}
+
+func desktopLink(ctx context.Context, backend Backend, ref api.Ref, links []api.Link) vncMsg {
+	if i := slices.IndexFunc(links, func(l api.Link) bool { return l.Port == vncPort && l.ExpiresAt == nil }); i >= 0 {
+		return vncMsg{ref: ref, link: links[i]}
+	}
+	link, err := backend.CreateLink(ctx, api.LinkRequest{Port: vncPort, Sandbox: ref.String(), Label: vncLabel})
+	return vncMsg{ref: ref, link: link, err: err}
+}
+
+func (m *model) afterVNC(msg vncMsg) tea.Cmd {
+	switch {
+	case msg.err != nil:
+		return m.failWith("open the desktop of "+msg.ref.String(), msg.err)
+	case msg.silent:
+		return m.offerDesktop(msg.ref)
+	}
+	return tea.Batch(m.do.links(), m.open(m.desktopURL(msg.link), "the desktop of "+msg.ref.String()))
+}
+
+// offerDesktop explains the silence and offers to end it.
+func (m *model) offerDesktop(ref api.Ref) tea.Cmd {
+	backend, links := m.do.backend, m.world.linksOf(ref, m.options.Now())
+	m.push(&confirm{
+		look: m.look, title: "No desktop in " + ref.String(),
+		lines: []string{"Nothing listens on port 6080, where a VNC page is expected.", "The daemon can start one if the image has it (Xvfb, a VNC server, noVNC)."},
+		yes:   "start the desktop", no: "no",
+		run: tea.Batch(m.saying("starting the desktop in "+ref.String()), m.do.do(8*quickly, func(ctx context.Context) tea.Msg {
+			if err := backend.StartDesktop(ctx, ref); err != nil {
+				return vncMsg{ref: ref, err: err}
+			}
+			return desktopLink(ctx, backend, ref, links)
+		})),
+	})
+	return nil
+}
+
+// desktopURL is the noVNC page of a link, which connects by itself and fits the window.
+func (m *model) desktopURL(l api.Link) string {
+	base := m.linkURL(l)
+	q := "autoconnect=true&resize=scale"
+	if !m.world.status.HostLinks {
+		// noVNC looks for its socket at the root of the host unless told.
+		if u, err := url.Parse(base); err == nil {
+			q += "&path=" + url.QueryEscape(u.Path[1:]+"websockify")
+		}
+	}
+	return base + "vnc.html?" + q
+}
+
+// linkURL is how a link is opened: with an origin of its own where that works.
+func (m *model) linkURL(l api.Link) string {
+	if m.world.status.HostLinks && l.HostURL != "" {
+		return l.HostURL + "/"
+	}
+	return l.URL + "/"
+}

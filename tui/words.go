@@ -1,0 +1,110 @@
+package tui
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"daemon-proxy/core/api"
+)
+
+// span is a duration in at most two units: "850ms", "3m12s", "2d4h".
+func span(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0s"
+	case d < time.Second:
+		return latency(d)
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
+}
+
+// ago is a duration in one unit, with the word: "2s ago".
+func ago(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return "now"
+	case d < time.Minute:
+		return fmt.Sprintf("%ds ago", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh ago", int(d.Hours()))
+	}
+	return fmt.Sprintf("%dd ago", int(d.Hours())/24)
+}
+
+// latency has two digits that count: "1.1ms", "88ms", "1.2s".
+func latency(d time.Duration) string {
+	ms := float64(d) / float64(time.Millisecond)
+	switch {
+	case d <= 0:
+		return "-"
+	case ms < 10:
+		return strings.TrimSuffix(strconv.FormatFloat(ms, 'f', 1, 64), ".0") + "ms"
+	case ms < 1000:
+		return strconv.FormatFloat(ms, 'f', 0, 64) + "ms"
+	case ms < 60_000:
+		return strconv.FormatFloat(ms/1000, 'f', 1, 64) + "s"
+	}
+	return span(d)
+}
+
+func milliseconds(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }
+
+// size is a number of bytes in decimal units.
+func size(n int64) string {
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	v, units := float64(n)/1000, "kMGT"
+	for v >= 1000 && len(units) > 1 {
+		v, units = v/1000, units[1:]
+	}
+	return fmt.Sprintf("%.1f %cB", v, units[0])
+}
+
+// count is "1 preview", "3 previews", "1,204 requests".
+func count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return thousands(n) + " " + thing
+}
+
+func thousands(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// lives says how long a link still works.
+func lives(l api.Link, now time.Time) string {
+	switch {
+	case l.State == "revoked":
+		return "revoked"
+	case l.ExpiresAt == nil:
+		return "until revoked"
+	case !l.ExpiresAt.After(now):
+		return "expired " + ago(now.Sub(*l.ExpiresAt))
+	}
+	return strings.TrimSuffix(span(l.ExpiresAt.Sub(now).Truncate(time.Minute)), "00s") + " left"
+}
+
+// explain is err in words and the next thing to try, empty if nobody knows.
+func explain(err error) (what, try string) {
+	if problem, ok := errors.AsType[*api.Problem](err); ok {
+		return problem.Error(), problem.Hint
+	}
+	return err.Error(), ""
+}
