@@ -125,8 +125,8 @@ func TestOneKeyOpensTheDesktop(t *testing.T) {
 		t.Parallel()
 		s := loaded(t, newFake(), 120, 40, nil)
 		s.press("v")
-		s.until("the browser opens", func() bool { return len(s.opened) == 1 })
-		require.Equal(t, "http://k3v9aaaabbbb.localhost:8080/vnc.html?autoconnect=true&resize=scale", s.opened[0])
+		s.until("the browser opens", func() bool { return len(s.opened.get()) == 1 })
+		require.Equal(t, "http://k3v9aaaabbbb.localhost:8080/vnc.html?autoconnect=true&resize=scale", s.opened.get()[0])
 		require.Empty(t, s.f.calls("CreateLink"))
 		require.Empty(t, s.f.calls("Inject"))
 	})
@@ -137,8 +137,8 @@ func TestOneKeyOpensTheDesktop(t *testing.T) {
 		f.status.HostLinks = false
 		s := loaded(t, f, 120, 40, nil)
 		s.press("down", "down", "v")
-		s.until("the browser opens", func() bool { return len(s.opened) == 1 })
-		require.Equal(t, "http://localhost:8080/preview/newtoken/vnc.html?autoconnect=true&resize=scale&path=preview%2Fnewtoken%2Fwebsockify", s.opened[0])
+		s.until("the browser opens", func() bool { return len(s.opened.get()) == 1 })
+		require.Equal(t, "http://localhost:8080/preview/newtoken/vnc.html?autoconnect=true&resize=scale&path=preview%2Fnewtoken%2Fwebsockify", s.opened.get()[0])
 		require.Equal(t, []string{"Inject web"}, f.calls("Inject"))
 		require.Equal(t, []string{"CreateLink 6080 web desktop"}, f.calls("CreateLink"))
 	})
@@ -154,7 +154,7 @@ func TestOneKeyOpensTheDesktop(t *testing.T) {
 		s.press("v")
 		s.shows("Nothing listens on port 6080")
 		s.press("right", "enter")
-		s.until("the browser opens", func() bool { return len(s.opened) == 1 })
+		s.until("the browser opens", func() bool { return len(s.opened.get()) == 1 })
 		require.Equal(t, []string{"StartDesktop my-sandbox"}, f.calls("StartDesktop"))
 	})
 }
@@ -164,7 +164,7 @@ func TestWithoutABrowserTheURLIsCopiedAndShownWhole(t *testing.T) {
 	s := loaded(t, newFake(), 80, 24, func(o *Options) { o.Browse = func(string) error { return errNoBrowser } })
 	s.press("o")
 	s.shows("There is no browser here", "http://k3v9aaaabbbb.localhost:8080/")
-	s.until("it is copied", func() bool { return len(s.copied) == 1 })
+	s.until("it is copied", func() bool { return len(s.copied.get()) == 1 })
 	s.press("enter")
 	require.Empty(t, s.m.overlays)
 }
@@ -176,7 +176,7 @@ func TestConfirmationsAreNoByDefaultAndTakeNoLetter(t *testing.T) {
 	s.press("x", "n", "esc")
 	s.press("s", "left", "left", "enter")
 	require.Empty(t, s.f.calls("StopContainer"))
-	require.Empty(t, s.copied, "keys do not reach what lies under a question")
+	require.Empty(t, s.copied.get(), "keys do not reach what lies under a question")
 	s.press("s", "right", "enter")
 	s.until("it is stopped", func() bool { return len(s.f.calls("StopContainer")) == 1 })
 }

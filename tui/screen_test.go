@@ -5,7 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,9 +30,28 @@ type screen struct {
 	m      *model
 	f      *fake
 	msgs   chan tea.Msg
-	opened []string
-	copied []string
+	opened kept // by the browser
+	copied kept // to the clipboard
 	quit   bool
+}
+
+// kept is what a command left outside of the model.
+type kept struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (k *kept) keep(s string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.all = append(k.all, s)
+	return nil
+}
+
+func (k *kept) get() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.all)
 }
 
 func newScreen(t *testing.T, f *fake, width, height int, with func(*Options)) *screen {
@@ -38,8 +59,7 @@ func newScreen(t *testing.T, f *fake, width, height int, with func(*Options)) *s
 	s := &screen{t: t, f: f, msgs: make(chan tea.Msg, 1000)}
 	o := Options{
 		Theme: theme.Dark, Now: func() time.Time { return clock },
-		Browse: func(url string) error { s.opened = append(s.opened, url); return nil },
-		Copy:   func(text string) error { s.copied = append(s.copied, text); return nil },
+		Browse: s.opened.keep, Copy: s.copied.keep,
 	}
 	if with != nil {
 		with(&o)
