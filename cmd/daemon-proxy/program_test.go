@@ -20,6 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/server"
+	"daemon-proxy/core/server/contract"
 )
 
 const (
@@ -161,6 +163,7 @@ var client = &http.Client{
 // try is one request as curl makes it; the status is 0 if there was no answer.
 func (p *program) try(method, target, body string, header ...string) (int, string) {
 	p.t.Helper()
+	path := target
 	if strings.HasPrefix(target, "/") {
 		target = p.url + target
 	}
@@ -177,6 +180,9 @@ func (p *program) try(method, target, body string, header ...string) (int, strin
 	answer, err := io.ReadAll(response.Body)
 	if err != nil {
 		return 0, err.Error()
+	}
+	if strings.HasPrefix(path, "/") {
+		contract.Load(p.t, server.OpenAPI()).Check(p.t, method, path, response.StatusCode, response.Header, answer)
 	}
 	return response.StatusCode, string(answer)
 }

@@ -24,6 +24,7 @@ import (
 	"daemon-proxy/core/logging"
 	"daemon-proxy/core/preview"
 	"daemon-proxy/core/proxy"
+	"daemon-proxy/core/server/contract"
 	"daemon-proxy/core/toolbox"
 	"daemon-proxy/core/traffic"
 )
@@ -55,6 +56,8 @@ type front struct {
 	log    *traffic.Log
 	logged *buffer
 	events *buffer // every exchange that was announced, as JSON
+
+	contract *contract.Contract // that every answer is held to
 }
 
 // settings are what a test may change before the front starts.
@@ -80,7 +83,7 @@ func newFront(t testing.TB, daemon string, changes ...func(*settings)) *front {
 	for _, change := range changes {
 		change(&set)
 	}
-	f := &front{t: t, addr: l.Addr().String(), boxes: set.boxes, logged: &buffer{}, events: &buffer{}}
+	f := &front{t: t, addr: l.Addr().String(), boxes: set.boxes, logged: &buffer{}, events: &buffer{}, contract: contract.Load(t, OpenAPI())}
 	f.host = "localhost:" + strconv.Itoa(set.config.Server.Port)
 	logger, closer, err := logging.New(logging.Options{Level: "DEBUG", Format: "text", Stderr: f.logged})
 	require.NoError(t, err)
@@ -188,6 +191,9 @@ func (f *front) do(method, target, body string, headers ...string) answer {
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	require.NoError(f.t, err)
+	if r.Host == f.host {
+		f.contract.Check(f.t, method, target, resp.StatusCode, resp.Header, b)
+	}
 	return answer{resp, string(b)}
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"daemon-proxy/core/api"
@@ -155,6 +156,11 @@ func linkRoutes() []route {
 	}}
 }
 
+// notInjected are the problems of an injection that failed, which a sandbox
+// without a daemon goes on to answer with.
+var notInjected = []string{api.CodePortTaken, api.CodeForeignFile, api.CodeArchMismatch, api.CodeNotExecutable, api.CodeDynamicBinary, api.CodeBinaryMissing,
+	api.CodeReadOnlyRoot, api.CodeWorkDir, api.CodeDaemonExited, api.CodeStartTimeout, api.CodeCancelled}
+
 // unreachable are the problems of a sandbox that cannot be talked to.
 var unreachable = []string{api.CodeUnknownSandbox, api.CodeBadPath, api.CodeSandboxStopped, api.CodeSandboxPaused, api.CodeSandboxMissing,
 	api.CodeSandboxBusy, api.CodeEngineUnreachable, api.CodeUnreachable, api.CodeDaemonDown, api.CodeNoDaemon}
@@ -166,13 +172,12 @@ func sandboxRoutes() []route {
 		answer: api.SandboxList{}, serve: (*Server).listSandboxes,
 	}, {
 		method: "GET", path: "/api/sandboxes/{name}/ports", summary: "List what listens in a sandbox",
-		answer: api.PortList{}, serve: (*Server).listPorts, codes: unreachable,
+		answer: api.PortList{}, serve: (*Server).listPorts, codes: slices.Concat(unreachable, notInjected),
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/inject", summary: "Put a daemon into a sandbox",
 		about:  "Answers when the daemon is healthy. With Accept: application/x-ndjson it answers at once with one line for each step; the last line has finished set, and error if it failed. A client that goes away undoes the injection.",
 		answer: api.Sandbox{}, kind: "application/x-ndjson", stream: api.Injection{}, both: true, serve: (*Server).inject,
-		codes: append([]string{api.CodePortTaken, api.CodeForeignFile, api.CodeArchMismatch, api.CodeNotExecutable, api.CodeDynamicBinary, api.CodeBinaryMissing,
-			api.CodeReadOnlyRoot, api.CodeWorkDir, api.CodeDaemonExited, api.CodeStartTimeout, api.CodeCancelled}, unreachable...),
+		codes: slices.Concat(notInjected, unreachable),
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/stop", summary: "Stop the daemon of a sandbox",
 		about:  "The container itself goes on.",
@@ -210,13 +215,16 @@ func stateRoutes() []route {
 		method: "GET", path: "/daemon/status", summary: "How the daemon of a sandbox is",
 		query:  []param{{"sandbox", "Name of the sandbox; the default one without it.", ""}},
 		answer: api.DaemonStatus{}, serve: (*Server).daemonStatus, codes: []string{api.CodeUnknownSandbox, api.CodeSandboxRequired},
+	}, {
+		method: "GET", path: "/openapi.json", summary: "This document",
+		answer: map[string]any{}, serve: (*Server).serveOpenAPI, open: true,
 	}}
 }
 
 // forwardedRoutes are answered by what listens in the sandbox. They stand here
 // to be documented; preview.SplitPath finds them.
 func forwardedRoutes() []route {
-	failures := append([]string{api.CodeBadPath, api.CodePortClosed, api.CodeBadUpstream, api.CodeUpstreamCut, api.CodeLoop, api.CodeDaemonPort}, unreachable...)
+	failures := slices.Concat([]string{api.CodePortClosed, api.CodeBadUpstream, api.CodeUpstreamCut, api.CodeLoop, api.CodeDaemonPort}, unreachable, notInjected)
 	return []route{{
 		path: "/preview/{token}/{path}", summary: "Look through a preview link",
 		about: "Every method, WebSockets and event streams included. The token is the permission. The same at http://TOKEN.localhost:8080/{path}.",

@@ -69,14 +69,14 @@ func (s *Server) inject(w http.ResponseWriter, r *http.Request, v values) error 
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.Header().Set("Cache-Control", "no-store")
 	control := http.NewResponseController(w)
-	finished := false
-	err = s.o.Sandboxes.Inject(r.Context(), ref, func(step api.Injection) {
-		finished = finished || step.Finished
-		writeJSON(w, step)
+	finished, step := false, api.StepInspect
+	err = s.o.Sandboxes.Inject(r.Context(), ref, func(taken api.Injection) {
+		finished, step = finished || taken.Finished, taken.Step
+		writeJSON(w, taken)
 		_ = control.Flush()
 	})
 	if err != nil && !finished {
-		writeJSON(w, api.Injection{Sandbox: ref, State: "failed", Error: s.asProblem(err), Finished: true})
+		writeJSON(w, api.Injection{Sandbox: ref, Step: step, State: "failed", Error: s.asProblem(err), Finished: true})
 	}
 	return nil // it is told in the stream
 }

@@ -1,0 +1,24 @@
+package server
+
+import (
+	_ "embed"
+	"net/http"
+)
+
+// openAPI is made from the table of routes and the types of core/api by
+// go test ./core/server -run OpenAPI -update; a test holds it to them.
+//
+//go:embed openapi.json
+var openAPI []byte
+
+// OpenAPI is the OpenAPI 3.1 document of the API.
+func OpenAPI() []byte { return openAPI }
+
+func (s *Server) serveOpenAPI(w http.ResponseWriter, _ *http.Request, _ values) error {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	_, _ = w.Write(openAPI) // a client that has gone needs none
+	return nil
+}
