@@ -33,7 +33,7 @@ type browser struct {
 	failed   []string // requests without an answer, answers of 400 and up, uncaught errors
 }
 
-// newBrowser starts a browser. Without Chromium the test is skipped, or fails
+// newBrowser starts a browser, for which each name under example is this machine. Without Chromium the test is skipped, or fails
 // where CI=true.
 func newBrowser(t *testing.T) *browser {
 	t.Helper()
@@ -51,7 +51,7 @@ func newBrowser(t *testing.T) *browser {
 		chromedp.ExecPath(path), chromedp.UserDataDir(profile), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.WSURLReadTimeout(pageWithin),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-dev-shm-usage", true), chromedp.WindowSize(1280, 900),
+		chromedp.Flag("host-resolver-rules", "MAP *.example 127.0.0.1"), chromedp.Flag("disable-sync", true), chromedp.Flag("disable-dev-shm-usage", true), chromedp.WindowSize(1280, 900),
 	)
 	ctx, closeAll := chromedp.NewContext(allocator)
 	t.Cleanup(func() {

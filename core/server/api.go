@@ -145,8 +145,8 @@ func (s *Server) withURLs(r *http.Request, links []api.Link) []api.Link {
 	return links
 }
 
-// health answers to everybody; without the API key, where one is needed, only
-// with the status.
+// health answers to everybody; without the API key, where one is needed, and
+// to pages, which may be a preview's, only with the status.
 func (s *Server) health(w http.ResponseWriter, r *http.Request, _ values) error {
 	answer := api.Health{Status: "healthy"}
 	ref, err := s.o.Sandboxes.Resolve("")
@@ -163,7 +163,7 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request, _ values) error 
 	if s.exposed() {
 		answer.Warning = "everybody who reaches this address may use the API: security is off"
 	}
-	if s.o.Config.Security.Enabled && !s.keyed(r) {
+	if (s.o.Config.Security.Enabled || pageMade(r)) && !s.keyed(r) {
 		answer = api.Health{Status: answer.Status}
 	}
 	reply(w, answer)

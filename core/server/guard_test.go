@@ -245,3 +245,12 @@ func TestS4HealthSaysOnlyStatusToStrangers(t *testing.T) {
 	f.boxes.change("web", func(b *box) { b.Daemon.State = api.DaemonDown })
 	require.JSONEq(t, `{"status":"degraded"}`, f.get("/health").body)
 }
+
+func TestS3HealthTellsAPageTheStatusOnly(t *testing.T) {
+	t.Parallel()
+	f, _ := newStack(t, nil)
+	document(t, f.get("/health"), "status", "version", "sandbox")
+	for _, header := range []string{"Sec-Fetch-Site: same-origin", "Referer: http://localhost/", "User-Agent: Mozilla/5.0"} {
+		require.JSONEq(t, `{"status":"healthy"}`, f.do("GET", "/health", "", header).body, header)
+	}
+}
