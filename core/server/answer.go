@@ -2,7 +2,6 @@ package server
 
 import (
 	"encoding/json"
-	"html/template"
 	"io"
 	"log/slog"
 	"net/http"
@@ -49,19 +48,12 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, p *api.Problem) 
 	}
 	if !navigation(r) {
 		h.Set("Content-Type", "application/problem+json")
+		h.Set("Content-Security-Policy", documentPolicy)
 		w.WriteHeader(status)
 		writeJSON(w, p)
 		return
 	}
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-	h.Set("Referrer-Policy", "no-referrer")
-	w.WriteHeader(status)
-	wait := r.Method == http.MethodGet && (status == http.StatusBadGateway || status == http.StatusServiceUnavailable)
-	_ = page.Execute(w, struct {
-		*api.Problem
-		Wait bool
-	}{p, wait})
+	writePage(w, r, status, p)
 }
 
 // navigation says whether a browser asks for a page that a person will see.
@@ -71,18 +63,6 @@ func navigation(r *http.Request) bool {
 	}
 	return strings.HasPrefix(r.UserAgent(), "Mozilla/") && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
-
-// page tells a person what is wrong. While it may mend itself, it loads itself
-// again every two seconds, without any script.
-var page = template.Must(template.New("page").Parse(`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-{{if .Wait}}<meta http-equiv="refresh" content="2">{{end}}<title>{{.Title}}</title>
-<style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:36em;margin:18vh auto;padding:0 1.5em}
-h1{font-size:1.4em}p.hint{opacity:.75}code{font-size:.9em}</style></head>
-<body><h1>{{.Title}}</h1><p>{{.Detail}}</p>{{if .Hint}}<p class="hint">{{.Hint}}</p>{{end}}
-<p><code>{{if .Sandbox}}{{.Sandbox}}{{if .Port}}:{{.Port}}{{end}} · {{end}}{{.Code}}</code></p>
-{{if .Wait}}<p class="hint">This page loads again by itself.</p>{{end}}</body></html>
-`))
 
 func writeJSON(w io.Writer, v any) {
 	encoder := json.NewEncoder(w)
@@ -94,6 +74,7 @@ func writeJSON(w io.Writer, v any) {
 func reply(w http.ResponseWriter, v any) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
+	h.Set("Content-Security-Policy", documentPolicy)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	writeJSON(w, v)
