@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/certs"
 	"daemon-proxy/core/config"
 	"daemon-proxy/core/engine"
 	"daemon-proxy/core/preview"
@@ -96,6 +97,10 @@ func Start(ctx context.Context, o Options) (_ *Core, err error) {
 		return nil, sayWhoRuns(err, c.config.StateDir)
 	}
 	undo = append(undo, c.links.Close)
+	certificate, err := c.certificate()
+	if err != nil {
+		return nil, err
+	}
 	listeners, err := server.Listen(ctx, c.config.Server)
 	if err != nil {
 		return nil, err
@@ -116,7 +121,7 @@ func Start(ctx context.Context, o Options) (_ *Core, err error) {
 	hostname, _ := os.Hostname() // without one, that name is not served
 	c.server = server.New(server.Options{
 		Config: c.config, Version: o.Version, Logger: c.log, Links: c.links, Proxy: c.proxy, Traffic: c.traffic,
-		Sandboxes: forServer{c.sandboxes}, Hostname: hostname,
+		Sandboxes: forServer{c.sandboxes}, Hostname: hostname, Certificate: certificate,
 		Events: func(ctx context.Context) server.News { return c.Subscribe(ctx) },
 	})
 	if err := writeRunning(c.config.StateDir, Running{
@@ -140,6 +145,22 @@ func (c *Core) sayConfig() {
 	if server.Exposed(c.config) {
 		c.log.Warn("everybody on the network may use the API and look into the sandboxes: set security.enabled and security.api_key, or server.host: 127.0.0.1", "host", c.config.Server.Host)
 	}
+}
+
+// certificate is where the server has its certificates from; nil without TLS.
+func (c *Core) certificate() (certs.Get, error) {
+	switch tls := c.config.Server.TLS; tls.Mode {
+	case "files":
+		return certs.Files(tls.Cert, tls.Key, c.log)
+	case "self-signed":
+		authority, err := certs.OpenAuthority(c.config.StateDir)
+		if err != nil {
+			return nil, err
+		}
+		c.log.Info("certificates are signed by an authority of this program's own: tell your browser to trust it", "file", certs.AuthorityFile(c.config.StateDir))
+		return authority.Get, nil
+	}
+	return nil, nil
 }
 
 // findEngine opens the engine and decides what mode "auto" means.
@@ -240,7 +261,11 @@ func (c *Core) URL() string {
 	if ip := net.ParseIP(host); ip != nil && (ip.IsLoopback() || ip.IsUnspecified()) {
 		host = "localhost"
 	}
-	return "http://" + net.JoinHostPort(host, strconv.Itoa(c.config.Server.Port))
+	scheme := "http://"
+	if mode := c.config.Server.TLS.Mode; mode == "self-signed" || mode == "files" {
+		scheme = "https://"
+	}
+	return scheme + net.JoinHostPort(host, strconv.Itoa(c.config.Server.Port))
 }
 
 // Subscribe follows the event stream until ctx ends.

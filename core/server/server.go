@@ -11,6 +11,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/http"
@@ -49,7 +50,7 @@ type Sandboxes interface {
 	Engine() api.EngineStatus
 }
 
-// Options configure New. All but Hostname are needed.
+// Options configure New. All but Hostname and Certificate are needed.
 type Options struct {
 	Config    config.Config // Daemon.Mode is "docker" or "host" by now
 	Version   string
@@ -62,6 +63,9 @@ type Options struct {
 	Events func(ctx context.Context) News
 	// Hostname is this machine's own name; requests may use it.
 	Hostname string
+	// Certificate is tls.Config.GetCertificate; it is asked only for names that
+	// are served. nil: plain HTTP.
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 }
 
 // Server answers all requests. Use New.
@@ -111,6 +115,9 @@ func New(o Options) *Server {
 		Handler: s, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 20,
 		DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 	}
+	if o.Certificate != nil {
+		s.http.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.certificate}
+	}
 	return s
 }
 
@@ -119,7 +126,13 @@ func New(o Options) *Server {
 func (s *Server) Serve(listeners []net.Listener) error {
 	errs := make(chan error, len(listeners))
 	for _, l := range listeners {
-		go func() { errs <- s.http.Serve(l) }()
+		go func() {
+			if s.http.TLSConfig != nil {
+				errs <- s.http.ServeTLS(l, "", "")
+				return
+			}
+			errs <- s.http.Serve(l)
+		}()
 	}
 	var first error
 	for range listeners {

@@ -1,0 +1,191 @@
+package certs
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	authorityLife = 10 * 365 * 24 * time.Hour
+	leafLife      = 199 * 24 * time.Hour
+	// renewBefore is when a leaf is signed anew.
+	renewBefore = 30 * 24 * time.Hour
+	// maxLeaves bounds the leaves that are kept.
+	maxLeaves = 2000
+)
+
+// Authority signs a leaf for each name on demand.
+type Authority struct {
+	cert *x509.Certificate
+	key  crypto.Signer
+	leaf *ecdsa.PrivateKey // of all leaves, for this run of the program
+	now  func() time.Time
+
+	mu     sync.Mutex
+	leaves map[string]*tls.Certificate
+}
+
+// OpenAuthority reads the authority in a state directory, or makes it: the
+// certificate in AuthorityFile, the key, which only its user may read, beside
+// it. An authority that cannot be used is not replaced, since somebody may
+// trust it: the error says which files to remove.
+func OpenAuthority(stateDir string) (*Authority, error) {
+	certFile := AuthorityFile(stateDir)
+	keyFile := strings.TrimSuffix(certFile, ".pem") + ".key"
+	if _, err := os.Stat(certFile); errors.Is(err, fs.ErrNotExist) {
+		if err := makeAuthority(certFile, keyFile); err != nil {
+			return nil, fmt.Errorf("make an authority for server.tls.mode self-signed: %w", err)
+		}
+	}
+	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err == nil && time.Now().After(pair.Leaf.NotAfter) {
+		err = fmt.Errorf("it has expired at %s", pair.Leaf.NotAfter.Format(time.DateOnly))
+	}
+	if err == nil && !pair.Leaf.IsCA {
+		err = errors.New("it is not an authority")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("use the authority %s: %w; to have a new one made, remove it and %s", certFile, err, keyFile)
+	}
+	if err := os.Chmod(keyFile, 0o600); err != nil {
+		return nil, err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	signer, ok := pair.PrivateKey.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("the key %s cannot sign", keyFile)
+	}
+	return &Authority{cert: pair.Leaf, key: signer, leaf: key, now: time.Now, leaves: map[string]*tls.Certificate{}}, nil
+}
+
+// makeAuthority writes both files; the certificate comes last, so that one
+// that is there has its key.
+func makeAuthority(certFile, keyFile string) error {
+	if err := os.MkdirAll(filepath.Dir(certFile), 0o700); err != nil {
+		return err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "this machine"
+	}
+	now := time.Now()
+	template := &x509.Certificate{
+		SerialNumber: serial(), Subject: pkix.Name{CommonName: "daemon-proxy on " + host, Organization: []string{"daemon-proxy"}},
+		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(authorityLife), IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return err
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	if err := writePEM(keyFile, "PRIVATE KEY", secret); err != nil {
+		return err
+	}
+	return writePEM(certFile, "CERTIFICATE", cert)
+}
+
+// writePEM puts a file in place in one step; only its user may read it.
+func writePEM(path, kind string, content []byte) error {
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+"-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	err = pem.Encode(file, &pem.Block{Type: kind, Bytes: content})
+	if err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(file.Name()))
+	}
+	return nil
+}
+
+func serial() *big.Int {
+	b := make([]byte, 16)
+	_, _ = rand.Read(b) // never fails
+	b[0] &= 0x7f        // positive (RFC 5280 §4.1.2.2)
+	return new(big.Int).SetBytes(b)
+}
+
+// Get is the leaf for the name that a client asks for, or, since browsers name
+// no addresses, for the address that it has reached.
+func (a *Authority) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
+	if name == "" {
+		addr, ok := hello.Conn.LocalAddr().(*net.TCPAddr)
+		if !ok {
+			return nil, errors.New("the client names no host")
+		}
+		name = addr.IP.String()
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if have := a.leaves[name]; have != nil && a.now().Add(renewBefore).Before(have.Leaf.NotAfter) {
+		return have, nil
+	}
+	made, err := a.sign(name)
+	if err != nil {
+		return nil, err
+	}
+	if len(a.leaves) >= maxLeaves {
+		clear(a.leaves) // they are quickly made again
+	}
+	a.leaves[name] = made
+	return made, nil
+}
+
+// sign makes a leaf for one name or address.
+func (a *Authority) sign(name string) (*tls.Certificate, error) {
+	now := a.now()
+	template := &x509.Certificate{
+		SerialNumber: serial(), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(leafLife),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, BasicConstraintsValid: true,
+	}
+	if template.NotAfter.After(a.cert.NotAfter) {
+		template.NotAfter = a.cert.NotAfter
+	}
+	if ip := net.ParseIP(name); ip != nil {
+		template.IPAddresses = []net.IP{ip}
+	} else {
+		template.DNSNames = []string{name}
+	}
+	raw, err := x509.CreateCertificate(rand.Reader, template, a.cert, a.leaf.Public(), a.key)
+	if err != nil {
+		return nil, fmt.Errorf("sign a certificate: %w", err)
+	}
+	leaf, err := x509.ParseCertificate(raw)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Certificate{Certificate: [][]byte{raw}, PrivateKey: a.leaf, Leaf: leaf}, nil
+}
