@@ -127,7 +127,7 @@ func (s *Server) Serve(listeners []net.Listener) error {
 	errs := make(chan error, len(listeners))
 	for _, l := range listeners {
 		go func() {
-			if s.http.TLSConfig != nil {
+			if s.o.Certificate != nil { // TLSConfig is also set by the first Serve
 				errs <- s.http.ServeTLS(l, "", "")
 				return
 			}
