@@ -66,11 +66,8 @@ type settings struct {
 	config config.Config
 	boxes  *boxes
 	links  preview.Options
-<<<<<<< HEAD
 	events func(ctx context.Context) News
-=======
 	tls    certs.Get
->>>>>>> 4a9b7ec (TLS: certificates from files or from a private authority that signs each name on demand; HTTP/2)
 }
 
 // newFront starts a front whose default sandbox has its daemon at an address.
@@ -98,11 +95,7 @@ func newFront(t testing.TB, daemon string, changes ...func(*settings)) *front {
 	p := proxy.New(proxy.Options{Logger: logger})
 	f.Server = New(Options{
 		Config: set.config, Version: "1.2.3", Logger: logger, Links: f.links, Proxy: p, Traffic: f.log,
-<<<<<<< HEAD
-		Sandboxes: f.boxes, Hostname: "my-desk", Events: set.events,
-=======
-		Sandboxes: f.boxes, Hostname: "my-desk", Certificate: set.tls,
->>>>>>> 4a9b7ec (TLS: certificates from files or from a private authority that signs each name on demand; HTTP/2)
+		Sandboxes: f.boxes, Hostname: "my-desk", Events: set.events, Certificate: set.tls,
 	})
 	served := make(chan error, 1)
 	go func() { served <- f.Serve([]net.Listener{l}) }()
