@@ -10,27 +10,22 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/certs"
 	"daemon-proxy/core/config"
-	"daemon-proxy/core/engine"
 	"daemon-proxy/core/preview"
 	"daemon-proxy/core/proxy"
-	"daemon-proxy/core/sandbox"
 	"daemon-proxy/core/server"
-	"daemon-proxy/core/toolbox"
 	"daemon-proxy/core/traffic"
 )
 
 const (
-	// findEngine bounds the wait for an engine when daemon.mode is "auto".
-	findEngine = 3 * time.Second
 	// findHostLinks bounds the look-up of the preview domain.
 	findHostLinks = 10 * time.Second
 	// drain is what requests get to end when the program does.
@@ -48,20 +43,25 @@ type Options struct {
 	Logger     *slog.Logger
 }
 
-// Core is a running core.
+// Core is a running core. Its methods that a front uses are in front….go.
 type Core struct {
-	log       *slog.Logger
-	config    config.Config
-	events    events
-	links     *preview.Links
-	proxy     *proxy.Proxy
-	traffic   *traffic.Log
-	sandboxes *sandbox.Sandboxes
-	server    *server.Server
-	engine    *engine.Engine
-	toolbox   *toolbox.Toolbox // the host's, once it runs
-	done      chan struct{}
-	err       error
+	log     *slog.Logger
+	options Options
+	config  config.Config
+	events  events
+	links   *preview.Links
+	proxy   *proxy.Proxy
+	traffic *traffic.Log
+	server  *server.Server
+	done    chan struct{}
+	err     error
+
+	ctx    context.Context // ends when the core begins to
+	cancel context.CancelFunc
+	group  sync.WaitGroup // what a front began and ctx ends
+
+	switching sync.Mutex // held while the fleet is replaced
+	fleet     atomic.Pointer[fleet]
 }
 
 // Start runs a core until ctx ends; Wait gives the outcome. The error is for a
@@ -69,22 +69,18 @@ type Core struct {
 // something that is not there. Nothing is left behind then. An engine or a
 // container that does not answer is no error.
 func Start(ctx context.Context, o Options) (_ *Core, err error) {
-	c := &Core{log: o.Logger, config: o.Config, done: make(chan struct{})}
+	c := &Core{log: o.Logger, options: o, config: o.Config, done: make(chan struct{})}
+	c.ctx, c.cancel = context.WithCancel(ctx)
 	var undo []func() error
 	defer func() {
 		if err != nil {
+			c.cancel()
 			for i := len(undo) - 1; i >= 0; i-- {
 				err = errors.Join(err, undo[i]())
 			}
 		}
 	}()
 	c.sayConfig()
-	if err := c.findEngine(ctx); err != nil {
-		return nil, err
-	}
-	if c.engine != nil {
-		undo = append(undo, c.engine.Close)
-	}
 	c.links, err = preview.Open(ctx, preview.Options{
 		StateFile: c.config.Preview.StateFile, DefaultTTL: c.config.Preview.DefaultTTL, MaxLinks: c.config.Preview.MaxLinks,
 		DaemonPort: c.config.Daemon.Port, Logger: c.log,
@@ -111,9 +107,11 @@ func Start(ctx context.Context, o Options) (_ *Core, err error) {
 		}
 		return nil
 	})
-	if err := c.openSandboxes(o); err != nil {
+	first, err := c.openFleet(c.config.Docker)
+	if err != nil {
 		return nil, err
 	}
+	c.fleet.Store(first)
 	c.proxy = proxy.New(proxy.Options{Logger: c.log})
 	c.traffic = traffic.New(traffic.Options{Bodies: c.config.Traffic.Bodies, OnChange: func(x api.Exchange) {
 		c.events.publish(api.Event{Kind: api.EventExchange, Time: time.Now(), Exchange: &x})
@@ -121,7 +119,7 @@ func Start(ctx context.Context, o Options) (_ *Core, err error) {
 	hostname, _ := os.Hostname() // without one, that name is not served
 	c.server = server.New(server.Options{
 		Config: c.config, Version: o.Version, Logger: c.log, Links: c.links, Proxy: c.proxy, Traffic: c.traffic,
-		Sandboxes: forServer{c.sandboxes}, Hostname: hostname, Certificate: certificate,
+		Sandboxes: forServer{c}, Hostname: hostname, Certificate: certificate, Mode: func() string { return c.fleet.Load().sandboxes.Mode() },
 		Events: func(ctx context.Context) server.News { return c.Subscribe(ctx) },
 	})
 	if err := writeRunning(c.config.StateDir, Running{
@@ -129,7 +127,8 @@ func Start(ctx context.Context, o Options) (_ *Core, err error) {
 	}); err != nil {
 		c.log.Warn("other commands will not find this one: core.json cannot be written", "error", err)
 	}
-	go c.run(ctx, listeners)
+	first.start(c.ctx)
+	go c.run(listeners)
 	c.log.Info("daemon-proxy serves", "url", c.URL(), "mode", c.config.Daemon.Mode, "version", o.Version)
 	return c, nil
 }
@@ -163,57 +162,11 @@ func (c *Core) certificate() (certs.Get, error) {
 	return nil, nil
 }
 
-// findEngine opens the engine and decides what mode "auto" means.
-func (c *Core) findEngine(ctx context.Context) error {
-	if c.config.Daemon.Mode == "host" {
-		return nil
-	}
-	e, err := engine.Open(engine.Options{Host: c.config.Docker.Host, Context: c.config.Docker.Context})
-	if c.config.Daemon.Mode == "docker" {
-		c.engine = e
-		return err
-	}
-	if err == nil {
-		asking, cancel := context.WithTimeout(ctx, findEngine)
-		defer cancel()
-		if _, err = e.Ping(asking); err == nil {
-			c.engine, c.config.Daemon.Mode = e, "docker"
-			return nil
-		}
-		err = errors.Join(err, e.Close())
-	}
-	c.config.Daemon.Mode = "host"
-	c.log.Warn("no Docker engine answers: the ports of this machine are previewed instead", "error", err)
-	return nil
-}
-
-func (c *Core) openSandboxes(o Options) error {
-	options := sandbox.Options{
-		Config: c.config.Daemon, Executable: o.Executable, StateDir: c.config.StateDir, CacheDir: c.config.CacheDir, Logger: c.log,
-		HostDaemon: func(secret string) (http.Handler, error) {
-			t, err := toolbox.New(toolbox.Options{Secret: secret, Version: o.Version, WorkDir: c.config.Daemon.WorkDir, Logger: c.log})
-			c.toolbox = t
-			return t, err
-		},
-		OnEvent: c.events.publish,
-	}
-	if c.engine != nil {
-		options.Engine = c.engine
-	}
-	var err error
-	c.sandboxes, err = sandbox.New(options)
-	return err
-}
-
 // run serves until ctx ends or the server fails, and then ends everything.
-func (c *Core) run(ctx context.Context, listeners []net.Listener) {
+func (c *Core) run(listeners []net.Listener) {
 	defer close(c.done)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var group sync.WaitGroup
-	group.Go(func() { c.sandboxes.Run(ctx) })
-	group.Go(func() {
-		asking, stop := context.WithTimeout(ctx, findHostLinks)
+	c.group.Go(func() {
+		asking, stop := context.WithTimeout(c.ctx, findHostLinks)
 		defer stop()
 		c.server.FindHostLinks(asking, net.DefaultResolver.LookupNetIP)
 	})
@@ -221,28 +174,24 @@ func (c *Core) run(ctx context.Context, listeners []net.Listener) {
 	go func() { served <- c.server.Serve(listeners) }()
 	ended := false
 	select {
-	case <-ctx.Done():
+	case <-c.ctx.Done():
 	case c.err = <-served:
 		ended = true
-		cancel()
 	}
+	c.cancel()
 	c.log.Info("ending")
-	closing, done := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	closing, done := context.WithTimeout(context.WithoutCancel(c.ctx), drain)
 	defer done()
 	errs := []error{c.err, c.server.Shutdown(closing)}
 	if !ended {
 		errs = append(errs, <-served)
 	}
-	group.Wait()
-	errs = append(errs, c.sandboxes.Close(closing))
-	if c.toolbox != nil {
-		c.toolbox.Close()
-	}
+	c.group.Wait()
+	c.switching.Lock() // nothing replaces the fleet any more
+	errs = append(errs, c.fleet.Load().close(closing))
+	c.switching.Unlock()
 	c.proxy.Close()
 	errs = append(errs, c.links.Close(), removeRunning(c.config.StateDir))
-	if c.engine != nil {
-		errs = append(errs, c.engine.Close())
-	}
 	c.err = errors.Join(errs...)
 }
 
@@ -270,12 +219,3 @@ func (c *Core) URL() string {
 
 // Subscribe follows the event stream until ctx ends.
 func (c *Core) Subscribe(ctx context.Context) *Subscription { return c.events.subscribe(ctx) }
-
-// forServer gives the server the sandboxes in its own words.
-type forServer struct{ *sandbox.Sandboxes }
-
-// Upstream says how the daemon of ref is reached.
-func (f forServer) Upstream(ref api.Ref) (server.Upstream, error) {
-	up, err := f.Sandboxes.Upstream(ref)
-	return server.Upstream(up), err
-}

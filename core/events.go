@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"sync"
+	"time"
 
 	"daemon-proxy/core/api"
 )
@@ -106,6 +107,8 @@ func subject(e api.Event) string {
 	case e.Injection != nil:
 		// Each step counts; within a step only the latest progress does.
 		return "injection\x00" + e.Injection.Sandbox.Engine + "\x00" + e.Injection.Sandbox.Name + "\x00" + string(e.Injection.Step) + "\x00" + e.Injection.State
+	case e.Port != nil:
+		return "port\x00" + e.Port.Sandbox.Engine + "\x00" + e.Port.Sandbox.Name + "\x00" + strconv.Itoa(e.Port.Port.Port)
 	case e.Sandbox != nil:
 		return "sandbox\x00" + e.Sandbox.Engine + "\x00" + e.Sandbox.Name
 	case e.Link != nil:
@@ -116,4 +119,10 @@ func subject(e api.Event) string {
 		return "engine\x00" + e.Engine.Name
 	}
 	return string(e.Kind)
+}
+
+// now is the event with its time.
+func now(e api.Event) api.Event {
+	e.Time = time.Now()
+	return e
 }

@@ -38,8 +38,9 @@ type Desk interface {
 	Logs(ctx context.Context, ref api.Ref, source string, tail int, follow bool) (io.ReadCloser, error)
 }
 
-// Events is the event stream.
-type Events interface {
+// Events is the event stream. It is an alias, as Terminal is, so that a core
+// which does not know this package can give one.
+type Events = interface {
 	// Next waits for news and returns all of it.
 	Next(ctx context.Context) ([]api.Event, error)
 }
@@ -65,7 +66,7 @@ type Sandboxes interface {
 }
 
 // Terminal is the far end of a shell.
-type Terminal interface {
+type Terminal = interface {
 	io.ReadWriteCloser
 	Resize(ctx context.Context, columns, rows int) error
 }

@@ -89,7 +89,7 @@ func newRoot(stderr io.Writer) *cobra.Command {
 	root.Flags().Bool("no-tui", false, "run the proxy and preview server alone, without the terminal UI")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.SetVersionTemplate("daemon-proxy {{.Version}}\n")
-	root.AddCommand(newToolbox(), newVersion())
+	root.AddCommand(newToolbox(), newDemo(stderr), newDemoPage(), newVersion())
 	return root
 }
 

@@ -208,6 +208,8 @@ type Exchange struct {
 	Duration  time.Duration `json:"duration_ns"`
 	BytesIn   int64         `json:"bytes_in"`
 	BytesOut  int64         `json:"bytes_out"`
+	// Frames counts those of a WebSocket, both ways; 0 with traffic.bodies off.
+	Frames int64 `json:"frames,omitempty"`
 	// Remote is the client's address as far as it is trusted.
 	Remote string `json:"remote,omitempty"`
 	// Code is the problem's code when the program itself answered; Note is a
@@ -239,6 +241,7 @@ const (
 	EventLink      EventKind = "link"      // a link was created, revoked, expired
 	EventExchange  EventKind = "exchange"  // an exchange began, got its answer or ended
 	EventEngine    EventKind = "engine"    // an engine was reached or lost
+	EventPort      EventKind = "port"      // a port of the watched sandbox began to listen
 )
 
 // Event is one element of the event stream.
@@ -250,4 +253,5 @@ type Event struct {
 	Link      *Link         `json:"link,omitempty"`
 	Exchange  *Exchange     `json:"exchange,omitempty"`
 	Engine    *EngineStatus `json:"engine,omitempty"`
+	Port      *PortCard     `json:"port,omitempty"`
 }

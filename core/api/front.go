@@ -39,6 +39,7 @@ type LinkRequest struct {
 // PortCard is a listening port with what answers there.
 type PortCard struct {
 	Port
+	Sandbox Ref `json:"sandbox,omitzero"`
 	// Service is "http", "https", "vnc" (a VNC page over HTTP), "rfb" (raw VNC),
 	// "daemon", "other" (not HTTP) or "unknown" (it did not answer in time).
 	Service string `json:"service"`
@@ -85,6 +86,10 @@ type Frame struct {
 	// Opcode is that of RFC 6455 §5.2: 1 text, 2 binary, 8 close, 9 ping, 10 pong, 0 continuation.
 	Opcode int   `json:"opcode"`
 	Size   int64 `json:"size"`
+	// Final says that no continuation of the message follows.
+	Final bool `json:"final"`
+	// Compressed says that Data is the beginning of a compressed message (RFC 7692).
+	Compressed bool `json:"compressed,omitempty"`
 	// Data is its first KiB, unmasked.
 	Data []byte `json:"data,omitempty"`
 }

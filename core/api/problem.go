@@ -108,7 +108,14 @@ const (
 	CodeStartTimeout      = "start_timeout"       // 504
 	CodeUnreachable       = "address_unreachable" // 503: the container has no address that can be dialled
 	CodeCancelled         = "cancelled"           // 499
+	CodeNoShell           = "no_shell"            // 422: the container has no shell to open
+	CodeNoDesktop         = "no_desktop"          // 503: the daemon cannot start one, or it did not come up
+	CodeNoLog             = "no_log"              // 404
+	CodeEmptied           = "emptied"             // 409: what should have been removed could only be made empty
 	CodeUnknownExchange   = "unknown_exchange"    // 404: the request log does not hold it (any more)
+	CodeNotReplayable     = "not_replayable"      // 409
+	CodeNeedsExpiry       = "needs_expiry"        // 409: only a link that expires may be shared
+	CodeNoNetwork         = "no_network"          // 503: this machine has no address on a network
 	CodeStateLocked       = "state_locked"        // 409: another program has the links file open
 	CodeStateUnusable     = "state_unusable"      // 500: the links file cannot be read or written
 	CodeInternal          = "internal"            // 500

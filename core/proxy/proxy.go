@@ -87,6 +87,11 @@ type Target struct {
 	// another goroutine than ResponseBody. Bytes on a WebSocket are not shown.
 	// Nil: no tap.
 	RequestBody, ResponseBody func([]byte)
+	// TunnelIn and TunnelOut are shown all bytes of a WebSocket after the
+	// handshake, from the client and from the daemon, once they were passed on.
+	// They must not keep the slice; each is called from a goroutine of its own.
+	// Nil: no tap.
+	TunnelIn, TunnelOut func([]byte)
 }
 
 // Result is what there is to record about a forwarded request.

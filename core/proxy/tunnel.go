@@ -50,6 +50,7 @@ type flow struct {
 	early    []byte // what src sent along with the handshake
 	n        int64  // bytes passed on, without head
 	frames   frames
+	tap      func([]byte) // shown what was passed on; nil: nobody
 }
 
 // run carries bytes until the tunnel has ended, and closes both connections.
@@ -143,7 +144,7 @@ func (f *flow) begin() error {
 	n, err := f.dst.Write(first)
 	early := first[:n][min(n, len(f.head)):]
 	f.n += int64(len(early))
-	f.frames.feed(early)
+	f.seen(early)
 	f.head, f.early = nil, nil
 	return err
 }
@@ -152,8 +153,16 @@ func (f *flow) begin() error {
 func (f *flow) pass(p []byte) error {
 	n, err := f.dst.Write(p)
 	f.n += int64(n)
-	f.frames.feed(p[:n])
+	f.seen(p[:n])
 	return err
+}
+
+// seen takes note of bytes that were passed on.
+func (f *flow) seen(p []byte) {
+	f.frames.feed(p)
+	if f.tap != nil && len(p) > 0 {
+		f.tap(p)
+	}
 }
 
 // halfClose begins to count the silence of c, the side that has not ended.

@@ -107,7 +107,7 @@ func (s *Sandboxes) lookAfter(b *box, wait time.Duration) {
 func (s *Sandboxes) interval(b *box) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if b.Default || time.Since(b.used) < inUse {
+	if b.Default || s.isWatched(b.Ref) || time.Since(b.used) < inUse {
 		return s.pace.often
 	}
 	return s.pace.seldom

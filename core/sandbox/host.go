@@ -43,7 +43,7 @@ func (h *host) upstream() (Upstream, error) {
 	address, secret := h.address, h.secret
 	h.mu.Unlock()
 	if address == "" {
-		if h.s.o.Config.Mode == "host" {
+		if h.s.mode() == "host" {
 			if p := h.lastError(); p != nil {
 				return Upstream{}, p
 			}
@@ -109,7 +109,7 @@ func (in *injection) runHost() error {
 		return nil
 	}
 	free := errors.Is(err, errRefused)
-	if in.s.o.Config.Mode == "host" {
+	if in.s.mode() == "host" {
 		path, err := in.s.hostBinary()
 		if err != nil {
 			return err

@@ -48,7 +48,8 @@ var _ Engine = (*engine.Engine)(nil)
 type Options struct {
 	// Engine is where the containers are; nil: there is only the host.
 	Engine Engine
-	// Config is the section "daemon"; Mode is "docker" or "host" by now.
+	// Config is the section "daemon". In mode "auto" containers' rules hold from
+	// when the engine has answered, the host's while it has not: see Settled.
 	Config config.Daemon
 	// HostDaemon makes the built-in daemon that serves the host from within the
 	// program, given its secret.
@@ -58,6 +59,8 @@ type Options struct {
 	// StateDir holds the key that secrets are made of, CacheDir staged binaries.
 	StateDir, CacheDir string
 	Logger             *slog.Logger
+	// OwnPort is this program's own on this machine; no card is made of it.
+	OwnPort int
 	// OnEvent is told of every change, in order. It must neither wait nor change
 	// anything here. nil: nobody.
 	OnEvent func(api.Event)
@@ -80,6 +83,9 @@ type Sandboxes struct {
 	mu      sync.Mutex
 	boxes   map[api.Ref]*box
 	status  api.EngineStatus
+
+	decision decision // what mode "auto" means
+	watching watching // what a front looks at
 }
 
 // box is what is known of one sandbox; Sandboxes.mu guards it.
@@ -109,6 +115,8 @@ func New(o Options) (*Sandboxes, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Sandboxes{o: o, key: key, log: o.Logger, boxes: map[api.Ref]*box{}, pace: usual}
+	s.decision.settled, s.decision.retry = make(chan struct{}), make(chan struct{}, 1)
+	s.watching.kick, s.watching.cards = make(chan struct{}, 1), map[api.Ref]*cardFile{}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.host = &host{s: s}
 	s.boxes[api.Host] = &box{kick: make(chan struct{}, 1), Sandbox: api.Sandbox{
@@ -136,7 +144,7 @@ func (s *Sandboxes) boxFor(ref api.Ref) *box {
 	if b == nil {
 		b = &box{kick: make(chan struct{}, 1), Sandbox: api.Sandbox{
 			Ref: ref, Kind: "container", Daemon: api.Daemon{State: api.DaemonUnknown, Since: time.Now()},
-			Default: s.o.Config.Mode == "docker" && ref.Name == s.o.Config.ContainerName,
+			Default: s.mode() == "docker" && ref.Name == s.o.Config.ContainerName,
 		}}
 		b.wanted = b.Default
 		s.boxes[ref] = b
@@ -222,7 +230,7 @@ func (s *Sandboxes) Resolve(name string) (api.Ref, error) {
 }
 
 func (s *Sandboxes) defaultRef() (api.Ref, error) {
-	if s.o.Config.Mode == "host" || s.o.Engine == nil {
+	if s.mode() == "host" || s.o.Engine == nil {
 		return api.Host, nil
 	}
 	if name := s.o.Config.ContainerName; name != "" {

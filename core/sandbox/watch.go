@@ -22,9 +22,7 @@ const (
 // an engine that goes and comes back. It starts what has to run by itself: the
 // daemon of the default sandbox.
 func (s *Sandboxes) Run(ctx context.Context) {
-	if s.o.Config.Mode == "host" || s.o.Engine == nil {
-		s.want(api.Host)
-	}
+	defer s.beginDecision(ctx)()
 	if s.o.Engine == nil {
 		<-ctx.Done()
 		return
@@ -43,6 +41,9 @@ func (s *Sandboxes) Run(ctx context.Context) {
 		s.log.Warn("the engine is lost: its containers are shown as they were last", "error", err, "retry_in", wait)
 		select {
 		case <-ctx.Done():
+		case <-s.decision.retry:
+			wait = retryEngine
+			continue
 		case <-time.After(wait):
 		}
 		wait = min(2*wait, maxRetryEngine)
@@ -112,6 +113,7 @@ func (s *Sandboxes) engineIs(state, version string, p *api.Problem) {
 	status := s.status
 	s.mu.Unlock()
 	s.emit(api.Event{Kind: api.EventEngine, Engine: &status})
+	s.decideBy(state)
 }
 
 // relist brings all boxes up to date.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/preview"
 )
 
 // maxCreate bounds the body of a create, in bytes.
@@ -87,28 +86,15 @@ func (s *Server) createLink(w http.ResponseWriter, r *http.Request, _ values) er
 	if body.Port == nil {
 		return bad(http.StatusBadRequest, api.CodeBadPort, "No port", "the body names no port", `send {"port": 6080}`)
 	}
-	ref, err := s.o.Sandboxes.Resolve(body.Sandbox)
+	scheme, host := s.base(r)
+	link, err := s.CreateLink(api.LinkRequest{
+		Port: *body.Port, Sandbox: body.Sandbox, Label: body.Label, TTLSeconds: body.TTLSeconds, AllowDaemonPort: body.AllowDaemonPort,
+		Fence: body.Fence, StripPrefix: body.StripPrefix,
+	}, Base{scheme, host})
 	if err != nil {
 		return err
 	}
-	if err := s.checkLoop(ref, *body.Port); err != nil {
-		return err
-	}
-	request := preview.Request{Sandbox: ref, Port: *body.Port, Label: body.Label, AllowDaemonPort: body.AllowDaemonPort,
-		NoFence: body.Fence != nil && !*body.Fence, KeepPrefix: body.StripPrefix != nil && !*body.StripPrefix}
-	if body.TTLSeconds != nil {
-		const longest = 100 * 365 * 24 * 3600
-		if *body.TTLSeconds < 0 || *body.TTLSeconds > longest {
-			return bad(http.StatusBadRequest, api.CodeBadRequest, "Bad time to live", "ttl_seconds must be from 0 to 3153600000", "0 means until revoked")
-		}
-		ttl := time.Duration(*body.TTLSeconds) * time.Second
-		request.TTL = &ttl
-	}
-	link, err := s.o.Links.Create(request)
-	if err != nil {
-		return err
-	}
-	reply(w, s.withURLs(r, []api.Link{link})[0])
+	reply(w, link)
 	return nil
 }
 
@@ -136,13 +122,7 @@ func (s *Server) revokeLink(w http.ResponseWriter, _ *http.Request, v values) er
 // withURLs fills in where the client of r finds the links.
 func (s *Server) withURLs(r *http.Request, links []api.Link) []api.Link {
 	scheme, host := s.base(r)
-	for i := range links {
-		links[i].URL = scheme + "://" + host + "/preview/" + links[i].Token
-		if s.HostLinks() {
-			links[i].HostURL = scheme + "://" + links[i].Token + "." + s.o.Config.Server.PreviewDomain + portOf(host)
-		}
-	}
-	return links
+	return s.fillIn(links, Base{scheme, host})
 }
 
 // health answers to everybody; without the API key, where one is needed, and
@@ -179,7 +159,7 @@ func (s *Server) daemonStatus(w http.ResponseWriter, r *http.Request, _ values) 
 	box, _ := s.o.Sandboxes.Get(ref)
 	d := box.Daemon
 	reply(w, api.DaemonStatus{
-		Mode: s.o.Config.Daemon.Mode, Sandbox: ref.String(), ContainerState: box.Container,
+		Mode: s.mode(), Sandbox: ref.String(), ContainerState: box.Container,
 		State: d.State, Running: d.State == api.DaemonHealthy, Kind: d.Kind, Version: d.Version, URL: d.URL,
 		LatencyMS: d.LatencyMS, Since: d.Since, LastError: d.LastError,
 	})

@@ -26,6 +26,10 @@ type hop struct {
 	hostMode bool
 	note     string // a remark for the request log
 	cookie   string // a Set-Cookie line of the front's own; empty: none
+
+	scheme string             // what the client saw; empty: as the request came
+	alone  bool               // it must not learn of other links
+	ended  func(api.Exchange) // is told what was recorded; nil: nobody
 }
 
 func (s *Server) servePreviewHost(w http.ResponseWriter, r *http.Request, token string) {
@@ -60,6 +64,12 @@ func daemonPort(port int, hint string) *api.Problem {
 }
 
 func (s *Server) servePreview(w http.ResponseWriter, r *http.Request, route preview.Route) {
+	s.servePreviewAs(w, r, route, false)
+}
+
+// servePreviewAs serves a link in path mode; alone says that other links must
+// stay unknown to its client.
+func (s *Server) servePreviewAs(w http.ResponseWriter, r *http.Request, route preview.Route, alone bool) {
 	live, err := s.resolve(route.Token)
 	if err != nil {
 		s.refuse(w, r, err)
@@ -73,7 +83,11 @@ func (s *Server) servePreview(w http.ResponseWriter, r *http.Request, route prev
 		s.redirect(w, r, http.StatusPermanentRedirect, route.Prefix+"/"+route.Rest, live.Sandbox, live.Port)
 		return
 	}
-	s.forward(w, r, hop{ref: live.Sandbox, port: live.Port, live: live, prefix: route.Prefix, rest: route.Rest, cookie: s.visited(r, live)})
+	h := hop{ref: live.Sandbox, port: live.Port, live: live, prefix: route.Prefix, rest: route.Rest, alone: alone}
+	if !alone {
+		h.cookie = s.visited(r, live)
+	}
+	s.forward(w, r, h)
 }
 
 // serveProxy answers /proxy/{port}/… and /sandboxes/{name}/proxy/{port}/….
@@ -156,6 +170,10 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, h hop) {
 	}
 	rec := s.o.Traffic.Begin(x)
 	rec.Request(r.Header)
+	if h.scheme == "" {
+		h.scheme = s.scheme(r)
+	}
+	rec.Sent(traffic.Sent{Ref: h.ref, Scheme: h.scheme, Host: r.Host, Prefix: h.prefix, Target: h.rest, HostMode: h.hostMode, Length: r.ContentLength})
 	rec.Note(h.note)
 	result, err := s.roundTrip(w, r, h, rec)
 	end := traffic.End{Status: result.Status, Protocol: result.Protocol, Wait: result.Wait, FirstByte: result.FirstByte,
@@ -169,14 +187,18 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, h hop) {
 		s.answer(counted, r, p)
 		end.Status, end.Code, end.BytesOut = p.Status, p.Code, counted.bytes
 	}
-	s.logRequest(r, rec.End(end))
+	done := rec.End(end)
+	s.logRequest(r, done)
+	if h.ended != nil {
+		h.ended(done)
+	}
 	if result.Cut {
 		panic(http.ErrAbortHandler)
 	}
 }
 
 func (s *Server) roundTrip(w http.ResponseWriter, r *http.Request, h hop, rec *traffic.Recording) (proxy.Result, error) {
-	scheme := s.scheme(r)
+	scheme := h.scheme
 	if err := s.checkOrigin(r, h, scheme); err != nil {
 		return proxy.Result{}, err
 	}
@@ -202,6 +224,7 @@ func (s *Server) roundTrip(w http.ResponseWriter, r *http.Request, h hop, rec *t
 	target := proxy.Target{
 		Dial: up.Dial, Pool: up.Pool, Authority: up.Authority, RequestURI: "/proxy/" + strconv.Itoa(h.port) + uri,
 		ForwardedPrefix: forwardedPrefix, RequestBody: rec.RequestBody, ResponseBody: rec.ResponseBody,
+		TunnelIn: rec.TunnelIn(), TunnelOut: rec.TunnelOut(),
 		Header: func(header http.Header) {
 			for _, note := range view.RewriteRequest(header) {
 				rec.Note(note)
@@ -255,7 +278,7 @@ func protocolOf(status int, h http.Header) string {
 func (s *Server) otherPort(r *http.Request, h hop) func(int) (string, bool) {
 	return func(port int) (string, bool) {
 		link, ok := s.o.Links.Find(h.ref, port)
-		if !ok {
+		if !ok || h.alone {
 			return "", false
 		}
 		scheme, host := s.base(r)

@@ -61,7 +61,7 @@ func (s *Server) oneRequest(w http.ResponseWriter, _ *http.Request, v values) er
 			return nil
 		}
 	}
-	return bad(http.StatusNotFound, api.CodeUnknownExchange, "Unknown request", "the request log does not hold it (any more)", "see GET /api/requests")
+	return UnknownExchange(id)
 }
 
 // events sends the event stream (HTML, "Server-sent events") until the client

@@ -50,9 +50,9 @@ type Sandboxes interface {
 	Engine() api.EngineStatus
 }
 
-// Options configure New. All but Hostname and Certificate are needed.
+// Options configure New. All but Hostname, Certificate and Mode are needed.
 type Options struct {
-	Config    config.Config // Daemon.Mode is "docker" or "host" by now
+	Config    config.Config
 	Version   string
 	Logger    *slog.Logger
 	Links     *preview.Links
@@ -66,6 +66,8 @@ type Options struct {
 	// Certificate is tls.Config.GetCertificate; it is asked only for names that
 	// are served. nil: plain HTTP.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// Mode is what daemon.mode means now; nil: what it says.
+	Mode func() string
 }
 
 // Server answers all requests. Use New.

@@ -26,6 +26,8 @@ type Recording struct {
 	requestHeader  http.Header
 	responseHeader http.Header
 	request, reply body
+	sent           Sent
+	frames         frameLog
 }
 
 // body is the captured beginning of one.
@@ -126,6 +128,7 @@ func (r *Recording) End(end End) api.Exchange {
 	x.BytesIn, x.BytesOut = end.BytesIn, end.BytesOut
 	done := *x
 	r.mu.Unlock()
+	done.Frames = r.frames.count.Load()
 	r.log.end(r, done)
 	return done
 }
@@ -139,11 +142,12 @@ func (r *Recording) snapshot() api.Exchange {
 		x.BytesIn, x.BytesOut = r.bytesIn.Load(), r.bytesOut.Load()
 		x.Duration = r.log.options.Now().Sub(x.Start)
 	}
+	x.Frames = r.frames.count.Load()
 	return x
 }
 
 func (r *Recording) detail() api.ExchangeDetail {
-	d := api.ExchangeDetail{Exchange: r.snapshot()}
+	d := api.ExchangeDetail{Exchange: r.snapshot(), Frames: r.frames.last()}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	d.RequestHeader, d.ResponseHeader = masked(r.requestHeader), masked(r.responseHeader)

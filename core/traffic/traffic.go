@@ -50,6 +50,9 @@ type Log struct {
 	live   map[uint64]*Recording
 	bodies []*Recording // those that held bodies when they came, oldest first
 	held   int          // captured bytes of all
+
+	framed     []*Recording // those that hold frames, oldest first
+	framesHeld int          // bytes of all frames
 }
 
 // New makes an empty log.
@@ -97,6 +100,7 @@ func (l *Log) end(r *Recording, x api.Exchange) {
 		l.ring = append(l.ring, r)
 	} else {
 		l.release(l.ring[l.next])
+		l.releaseFrames(l.ring[l.next])
 		l.ring[l.next] = r
 		l.next = (l.next + 1) % len(l.ring)
 	}

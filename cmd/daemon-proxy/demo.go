@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"daemon-proxy/core"
+	"daemon-proxy/core/api"
+	apiclient "daemon-proxy/core/client"
+	"daemon-proxy/core/config"
+	"daemon-proxy/core/demo"
+	"daemon-proxy/core/logging"
+)
+
+// demoTime bounds what is done to have the demo, or to take it away.
+const demoTime = 2 * time.Minute
+
+func newDemo(stderr io.Writer) *cobra.Command {
+	remove := false
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Start a small demo sandbox and preview it",
+		Long: "demo makes an image from this program itself (nothing is downloaded), starts a container\n" +
+			"with a small page, puts a daemon into it and prints a preview link. While no daemon-proxy\n" +
+			"runs, it serves the link itself until it is interrupted.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(config.Options{Flags: cmd.Flags()})
+			if err != nil {
+				return err
+			}
+			if remove {
+				ctx, cancel := context.WithTimeout(cmd.Context(), demoTime)
+				defer cancel()
+				if err := core.RemoveDemo(ctx, cfg.Docker); err != nil {
+					return err
+				}
+				fmt.Fprintln(cmd.OutOrStdout(), "The demo sandbox and its image are gone.")
+				return nil
+			}
+			return runDemo(cmd.Context(), cfg, cmd.OutOrStdout(), stderr)
+		},
+	}
+	config.BindFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&remove, "remove", false, "take the demo sandbox and its image away")
+	return cmd
+}
+
+// newDemoPage is what runs in the demo sandbox.
+func newDemoPage() *cobra.Command {
+	return &cobra.Command{
+		Use: core.DemoCommand, Short: "Serve the page of the demo sandbox", Hidden: true, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return demo.Serve(cmd.Context(), fmt.Sprintf(":%d", core.DemoPort))
+		},
+	}
+}
+
+// runDemo uses the core that runs on this desk, else one of its own for as
+// long as the person wants.
+func runDemo(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if running, ok := core.ReadRunning(cfg.StateDir); ok {
+		c, err := apiclient.New(running.URL, apiclient.WithAPIKey(cfg.Security.APIKey))
+		if err == nil {
+			if _, err = c.Health(ctx); err == nil {
+				return demoOn(ctx, c, cfg, self, stdout)
+			}
+		}
+	}
+	logger, logs, err := logging.New(logging.Options{
+		Level: cfg.Logging.Level, Format: cfg.Logging.Format, File: cfg.Logging.File,
+		MaxSizeMB: cfg.Logging.MaxSizeMB, MaxBackups: cfg.Logging.MaxBackups, Stderr: stderr,
+	})
+	if err != nil {
+		return fmt.Errorf("open the log: %w", err)
+	}
+	defer logs.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c, err := core.Start(ctx, core.Options{Config: cfg, Version: version(), Executable: self, Logger: logger})
+	if err != nil {
+		return err
+	}
+	starting, done := context.WithTimeout(ctx, demoTime)
+	link, err := c.Demo(starting)
+	done()
+	if err != nil {
+		cancel()
+		_ = c.Wait() // the first error counts
+		return err
+	}
+	sayDemo(stdout, link)
+	fmt.Fprintln(stdout, "It is served until you press ctrl+c; the sandbox stays: daemon-proxy demo --remove takes it away.")
+	return c.Wait()
+}
+
+// demoOn starts the demo beside a core that runs already.
+func demoOn(ctx context.Context, c *apiclient.Client, cfg config.Config, self string, stdout io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, demoTime)
+	defer cancel()
+	if err := core.StartDemo(ctx, cfg.Docker, self); err != nil {
+		return err
+	}
+	if err := appears(ctx, c); err != nil {
+		return err
+	}
+	if err := c.Inject(ctx, core.DemoName, nil); err != nil {
+		return err
+	}
+	links, err := c.PreviewLinks(ctx)
+	if err != nil {
+		return err
+	}
+	for _, link := range links {
+		if link.SandboxName == core.DemoName && link.Port == core.DemoPort && link.State == "active" {
+			sayDemo(stdout, link)
+			return nil
+		}
+	}
+	link, err := c.CreateLink(ctx, api.LinkRequest{Port: core.DemoPort, Sandbox: core.DemoName, Label: "demo"})
+	if err != nil {
+		return err
+	}
+	sayDemo(stdout, link)
+	return nil
+}
+
+// appears waits until the running core knows the container.
+func appears(ctx context.Context, c *apiclient.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		list, err := c.Sandboxes(ctx)
+		if err != nil {
+			return err
+		}
+		for _, box := range list.Sandboxes {
+			if box.Name == core.DemoName && box.Container == api.ContainerRunning {
+				return nil
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("the daemon-proxy that runs does not see the container %s: it may use another engine", core.DemoName)
+		}
+	}
+}
+
+func sayDemo(stdout io.Writer, link api.Link) {
+	where := link.HostURL
+	if where == "" {
+		where = link.URL
+	}
+	fmt.Fprintf(stdout, "The demo sandbox runs: %s/\n", strings.TrimSuffix(where, "/"))
+}

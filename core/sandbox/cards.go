@@ -1,0 +1,133 @@
+package sandbox
+
+import (
+	"context"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"daemon-proxy/core/api"
+)
+
+const (
+	// cardTimeout bounds the look at one port.
+	cardTimeout = 1500 * time.Millisecond
+	// cardsAtOnce bounds how many ports are looked at together.
+	cardsAtOnce = 32
+	// listFresh is how long a list of cards is handed out again, cardFresh how
+	// long what answered on a port is taken to be still there.
+	listFresh, cardFresh = 3 * time.Second, 30 * time.Second
+)
+
+// cardFile is what was found on the ports of a sandbox.
+type cardFile struct {
+	mu    sync.Mutex // held while the ports are looked at: others wait for that
+	at    time.Time
+	cards []api.PortCard
+	found map[int]foundCard
+}
+
+type foundCard struct {
+	api.PortCard
+	at time.Time
+}
+
+func (s *Sandboxes) cardFile(ref api.Ref) *cardFile {
+	s.watching.mu.Lock()
+	defer s.watching.mu.Unlock()
+	file := s.watching.cards[ref]
+	if file == nil {
+		file = &cardFile{found: map[int]foundCard{}}
+		s.watching.cards[ref] = file
+	}
+	return file
+}
+
+// Cards are the ports that something listens on in ref, by number, with what
+// answers there. Each is looked at for 1.5 s at most, all of them together, and
+// what was found is kept for some seconds. The error is that of Ports.
+func (s *Sandboxes) Cards(ctx context.Context, ref api.Ref) ([]api.PortCard, error) {
+	file := s.cardFile(ref)
+	file.mu.Lock()
+	defer file.mu.Unlock()
+	if time.Since(file.at) < listFresh {
+		return slices.Clone(file.cards), nil
+	}
+	ports, err := s.Ports(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	file.cards = s.cardsOf(ctx, ref, s.others(ref, ports), file.found)
+	if ctx.Err() != nil {
+		return nil, asProblem(ref, ctx.Err())
+	}
+	file.at = time.Now()
+	for _, card := range file.cards {
+		if old := file.found[card.Port.Port]; old.at.IsZero() || !sameService(old.PortCard, card) {
+			file.found[card.Port.Port] = foundCard{card, file.at}
+		}
+	}
+	return slices.Clone(file.cards), nil
+}
+
+// others are the ports without this program's own ones: its server is no
+// service of the machine, and its daemon for the machine may have any port.
+func (s *Sandboxes) others(ref api.Ref, ports []api.Port) []api.Port {
+	s.mu.Lock()
+	b := s.boxes[ref]
+	onHost := b != nil && b.IsHost()
+	if b != nil && !onHost {
+		owner, err := s.owner(b)
+		onHost = err == nil && owner.IsHost()
+	}
+	s.mu.Unlock()
+	if !onHost {
+		return ports
+	}
+	s.host.mu.Lock()
+	_, daemon, _ := net.SplitHostPort(s.host.address)
+	s.host.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(ports), func(p api.Port) bool {
+		return p.Port == s.o.OwnPort || strconv.Itoa(p.Port) == daemon
+	})
+}
+
+func sameService(a, b api.PortCard) bool {
+	return a.Service == b.Service && a.Name == b.Name && a.Address == b.Address
+}
+
+// usable says whether what was found may stand for what is there now.
+func (f foundCard) usable(p api.Port) bool {
+	return f.Address == p.Address && time.Since(f.at) < cardFresh && f.Service != "unknown" && f.Service != "other"
+}
+
+// cardsOf looks at ports together.
+func (s *Sandboxes) cardsOf(ctx context.Context, ref api.Ref, ports []api.Port, found map[int]foundCard) []api.PortCard {
+	s.mu.Lock()
+	var labels map[string]string
+	if b := s.boxes[ref]; b != nil {
+		labels = b.Labels
+	}
+	s.mu.Unlock()
+	said := readDevcontainer(labels[devcontainerLabel])
+	cards := make([]api.PortCard, len(ports))
+	slots := make(chan struct{}, cardsAtOnce)
+	var group sync.WaitGroup
+	for i, p := range ports {
+		if f, ok := found[p.Port]; ok && f.usable(p) {
+			cards[i] = f.PortCard
+			continue
+		}
+		slots <- struct{}{}
+		group.Go(func() {
+			defer func() { <-slots }()
+			cards[i] = s.lookAt(ctx, ref, p)
+			cards[i].Sandbox = ref
+			said.complete(&cards[i])
+		})
+	}
+	group.Wait()
+	return cards
+}

@@ -1,0 +1,99 @@
+package sandbox
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"daemon-proxy/core/api"
+)
+
+const (
+	// askDesktop bounds the daemon's own start of its desktop, desktopTimeout
+	// the wait for it to listen after that.
+	askDesktop     = 30 * time.Second
+	desktopTimeout = 30 * time.Second
+	desktopEvery   = 250 * time.Millisecond
+)
+
+// StartDesktop asks the daemon of ref for its VNC desktop and waits until it
+// listens on 6080; if something does already, it is left alone. The problem is
+// no_desktop where the daemon cannot, or the desktop did not come up.
+func (s *Sandboxes) StartDesktop(ctx context.Context, ref api.Ref) error {
+	up, err := s.Upstream(ref)
+	if err != nil {
+		return err
+	}
+	if s.listens(ctx, up, vncPort) {
+		return nil
+	}
+	asking, cancel := context.WithTimeout(ctx, askDesktop)
+	defer cancel()
+	response, body, err := ask(asking, up, http.MethodPost, "/computeruse/start", maxAnswer) //nolint:bodyclose // ask has read and closed it
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return asProblem(ref, ctx.Err())
+	case response == nil:
+		return noDesktop(ref, fmt.Sprintf("the daemon in %s did not answer when it was asked for its desktop: %v", ref, err), "see the daemon's log")
+	case response.StatusCode == http.StatusNotFound:
+		return noDesktop(ref, "the daemon in "+ref.String()+" knows no desktop (404)", "start one in the container yourself, with noVNC on port 6080, or use a newer daytona")
+	case response.StatusCode >= 300:
+		return noDesktop(ref, fmt.Sprintf("the daemon in %s has no desktop to start: %s", ref, reason(response.StatusCode, body)),
+			"use an image with a desktop, or start one in the container with noVNC on port 6080")
+	}
+	waiting, done := context.WithTimeout(ctx, desktopTimeout)
+	defer done()
+	tick := time.NewTicker(desktopEvery)
+	defer tick.Stop()
+	for {
+		if s.listens(waiting, up, vncPort) {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-waiting.Done():
+			if ctx.Err() != nil {
+				return asProblem(ref, ctx.Err())
+			}
+			return noDesktop(ref, fmt.Sprintf("the daemon in %s started its desktop, but nothing listens on port %d after %v", ref, vncPort, desktopTimeout), "see the daemon's log")
+		}
+	}
+}
+
+// listens says whether something answers on a port.
+func (s *Sandboxes) listens(ctx context.Context, up Upstream, port int) bool {
+	ctx, cancel := context.WithTimeout(ctx, cardTimeout)
+	defer cancel()
+	response, body, err := ask(ctx, up, http.MethodGet, "/proxy/"+strconv.Itoa(port)+"/", 1) //nolint:bodyclose // ask has read and closed it
+	return err == nil && (response.StatusCode != http.StatusBadGateway || len(body) > 0)
+}
+
+// reason is what a daemon says in an answer that refuses.
+func reason(status int, body []byte) string {
+	var said struct {
+		Message string
+		Details any
+		Error   string
+	}
+	_ = json.Unmarshal(body, &said) // what is no JSON says nothing
+	text := said.Message
+	if text == "" {
+		text = said.Error
+	}
+	if details, ok := said.Details.(string); ok && details != "" {
+		text += " (" + details + ")"
+	}
+	if text == "" {
+		return fmt.Sprintf("it answers %d", status)
+	}
+	return shortLine(text, 300)
+}
+
+func noDesktop(ref api.Ref, detail, hint string) *api.Problem {
+	p := problem(ref, http.StatusServiceUnavailable, api.CodeNoDesktop, "No desktop", detail, hint)
+	p.Port = vncPort
+	return p
+}

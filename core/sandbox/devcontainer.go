@@ -1,0 +1,123 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"daemon-proxy/core/api"
+)
+
+// devcontainerLabel holds what a devcontainer was made from: an object, or a
+// list of them of which later ones count more.
+// See https://containers.dev/implementors/reference/#labels
+const devcontainerLabel = "devcontainer.metadata"
+
+// portAttributes is what its author says of a port.
+type portAttributes struct {
+	Label    string
+	Protocol string // "http", "https" or empty
+	Path     string
+}
+
+// devcontainer is what a container's label says of its ports.
+type devcontainer struct {
+	forwarded map[int]bool
+	ports     []portRule
+}
+
+// portRule is one entry of portsAttributes.
+type portRule struct {
+	low, high int
+	pattern   *regexp.Regexp // instead of the two
+	portAttributes
+}
+
+// readDevcontainer reads the label. What it does not understand is left out:
+// the label is the container's, and may hold anything.
+func readDevcontainer(label string) devcontainer {
+	d := devcontainer{forwarded: map[int]bool{}}
+	if label == "" {
+		return d
+	}
+	var parts []json.RawMessage
+	if json.Unmarshal([]byte(label), &parts) != nil {
+		parts = []json.RawMessage{json.RawMessage(label)}
+	}
+	for _, part := range parts {
+		var said struct {
+			ForwardPorts    []json.RawMessage
+			PortsAttributes map[string]json.RawMessage
+		}
+		if json.Unmarshal(part, &said) != nil {
+			continue
+		}
+		for _, raw := range said.ForwardPorts {
+			if port, err := strconv.Atoi(strings.Trim(string(raw), `"`)); err == nil {
+				d.forwarded[port] = true // "service:port" is another container's
+			}
+		}
+		for key, raw := range said.PortsAttributes {
+			var rule portRule
+			if json.Unmarshal(raw, &rule.portAttributes) == nil && rule.parse(key) {
+				d.ports = append(d.ports, rule)
+			}
+		}
+	}
+	return d
+}
+
+// parse reads the key of portsAttributes: a port, a range, or an expression.
+func (r *portRule) parse(key string) bool {
+	low, high, isRange := strings.Cut(key, "-")
+	if !isRange {
+		high = low
+	}
+	var err, err2 error
+	r.low, err = strconv.Atoi(low)
+	r.high, err2 = strconv.Atoi(high)
+	if err == nil && err2 == nil {
+		return true
+	}
+	if len(key) > 200 {
+		return false
+	}
+	r.pattern, err = regexp.Compile(key)
+	return err == nil
+}
+
+// matches says how well the rule fits: 0 not at all, most for the port itself.
+func (r portRule) matches(port int) int {
+	switch {
+	case r.pattern != nil && r.pattern.MatchString(strconv.Itoa(port)):
+		return 1
+	case r.pattern != nil || port < r.low || port > r.high:
+		return 0
+	case r.low == r.high:
+		return 3
+	}
+	return 2
+}
+
+// complete adds what the label says to a card.
+func (d devcontainer) complete(card *api.PortCard) {
+	best, says := 0, portAttributes{}
+	for _, rule := range d.ports {
+		if n := rule.matches(card.Port.Port); n > 0 && n >= best {
+			best, says = n, rule.portAttributes
+		}
+	}
+	if d.forwarded[card.Port.Port] {
+		card.Remarks = append(card.Remarks, "forwarded")
+	}
+	if says.Label != "" {
+		card.Label = oneLine(says.Label)
+	}
+	if strings.HasPrefix(says.Path, "/") {
+		card.Path = oneLine(says.Path)
+	}
+	if says.Protocol == "https" && (card.Service == "other" || card.Service == "unknown") {
+		isTLS(card, "")
+	}
+}

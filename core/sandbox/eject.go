@@ -1,0 +1,129 @@
+package sandbox
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/engine"
+)
+
+// Eject stops the daemon of ref and takes its binary and log out of the
+// container, as if it had never been there. Where the container has no rm, the
+// files are made empty instead, which the problem "emptied" then says. A daytona
+// that the image brought along stays.
+func (s *Sandboxes) Eject(ctx context.Context, ref api.Ref) error {
+	_, c, err := s.operator(ctx, ref)
+	if err != nil {
+		return err
+	}
+	if c.HostNetwork || c.SharesNetworkOf != "" {
+		return problem(ref, http.StatusConflict, api.CodeBadRequest, "Another's daemon",
+			ref.String()+" uses the network of another sandbox, and so its daemon", "take that one's out")
+	}
+	if err := notRunning(ref, c.State); err != nil {
+		return err
+	}
+	if err := s.StopDaemon(ctx, ref); err != nil {
+		return err
+	}
+	var files []string
+	for _, file := range []string{path.Join(s.o.Config.InstallDir, "daemon-proxy"), path.Join(s.o.Config.InstallDir, "daytona")} {
+		ours, err := s.isOurs(ctx, c, file)
+		if err != nil {
+			return s.refused(ref, "show "+file+" in", err)
+		}
+		if ours {
+			files = append(files, file)
+		}
+	}
+	if _, err := s.o.Engine.Stat(ctx, c.ID, logName); err == nil {
+		files = append(files, logName)
+	}
+	return s.remove(ctx, ref, c, files)
+}
+
+// isOurs says whether a file in a container is a daemon that this program
+// copied there: the built-in one of any version, or the daytona that it injects.
+func (s *Sandboxes) isOurs(ctx context.Context, c engine.Container, file string) (bool, error) {
+	content, stat, err := s.o.Engine.CopyOut(ctx, c.ID, file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer content.Close()
+	if stat.Size == 0 {
+		return true, nil // what a cut copy or an earlier removal left
+	}
+	if path.Base(file) != "daytona" {
+		return streamHolds(content, daemonText)
+	}
+	source := s.o.Config.BinarySourcePath
+	if source == "" {
+		source = defaultDaytona
+	}
+	if s.o.Config.InjectionMode == "direct" {
+		return false, nil
+	}
+	own, err := os.Open(source) //nolint:gosec // the daemon binary that was configured
+	if err != nil {
+		return false, nil // there is none that could have been copied
+	}
+	defer own.Close()
+	return sameContent(own, content)
+}
+
+// remove takes files away with the container's rm, else makes them empty.
+func (s *Sandboxes) remove(ctx context.Context, ref api.Ref, c engine.Container, files []string) error {
+	if len(files) == 0 {
+		return nil
+	}
+	// The shell also finds logs that were rotated; without one rm alone must do.
+	command := append([]string{"/bin/sh", "-c", `rm -f "$0" "$@" ` + logGlob}, files...)
+	_, code, err := s.o.Engine.Run(ctx, c.ID, engine.ExecSpec{User: "0", Cmd: command})
+	if err == nil && code != 0 {
+		_, _, err = s.o.Engine.Run(ctx, c.ID, engine.ExecSpec{User: "0", Cmd: append([]string{"rm", "-f"}, files...)})
+	}
+	if err != nil {
+		return s.refused(ref, "remove the daemon from", err)
+	}
+	var left []string
+	for _, file := range files {
+		if _, err := s.o.Engine.Stat(ctx, c.ID, file); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := s.o.Engine.CopyIn(ctx, c.ID, path.Dir(file), emptied(path.Base(file))); err != nil {
+			return s.refused(ref, "remove "+file+" from", err)
+		}
+		left = append(left, file)
+	}
+	if len(left) > 0 {
+		return problem(ref, http.StatusConflict, api.CodeEmptied, "Emptied, not removed",
+			fmt.Sprintf("the image of %s has no rm: %s stay there with 0 bytes", ref, strings.Join(left, " and ")), "they do no harm; a container made anew has none of them")
+	}
+	s.log.Info("daemon taken out", "sandbox", ref.String(), "files", strings.Join(files, " "))
+	return nil
+}
+
+// logGlob are the logs that were rotated, in the words of a shell.
+const logGlob = "/tmp/daemon-proxy-daemon-*.log"
+
+// emptied is a tar of a file of 0 bytes that cannot be executed.
+func emptied(name string) *bytes.Buffer {
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	_ = w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, ModTime: time.Now()}) // a buffer takes all
+	_ = w.Close()
+	return &archive
+}

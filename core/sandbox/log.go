@@ -1,0 +1,145 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"net/http"
+	"time"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/logging"
+)
+
+const (
+	// logEvery is how often a daemon's log is looked at while it is followed.
+	logEvery = time.Second
+	// maxTail bounds what is read of a log to find its last lines.
+	maxTail = 1 << 20
+)
+
+// DaemonLog is the end of what the daemon in the container of ref wrote, and
+// with follow what it writes until ctx ends or the reader is closed. The
+// problem is no_log if nothing is known of one.
+func (s *Sandboxes) DaemonLog(ctx context.Context, ref api.Ref, tail int, follow bool) (io.ReadCloser, error) {
+	s.mu.Lock()
+	var kept *process
+	if b := s.boxes[ref]; b != nil {
+		if owner, err := s.owner(b); err == nil {
+			ref, kept = owner.Ref, owner.process
+		}
+	}
+	s.mu.Unlock()
+	_, c, err := s.operator(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	source := &daemonLog{s: s, id: c.ID, kept: kept}
+	first, err := source.read(ctx)
+	if errors.Is(err, fs.ErrNotExist) && kept != nil {
+		source.inMemory = true
+		first, err = source.read(ctx)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, problem(ref, http.StatusNotFound, api.CodeNoLog, "No log", "no daemon of this program's has written a log in "+ref.String(), "inject one, or see docker logs "+ref.Name)
+	}
+	if err != nil {
+		return nil, s.refused(ref, "read the daemon's log of", err)
+	}
+	first = logging.LastLines(first, tail)
+	if !follow {
+		return io.NopCloser(bytes.NewReader(first)), nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	reader, writer := io.Pipe()
+	go func() {
+		defer cancel()
+		writer.CloseWithError(source.follow(ctx, writer, first))
+	}()
+	context.AfterFunc(ctx, func() { writer.CloseWithError(ctx.Err()) })
+	return closing{reader, func() error { cancel(); return reader.Close() }}, nil
+}
+
+// closing is a reader with its own way to close.
+type closing struct {
+	io.Reader
+	close func() error
+}
+
+// Close ends the reading.
+func (c closing) Close() error { return c.close() }
+
+// daemonLog reads a daemon's log: a file in the container, or what this
+// program kept of its output.
+type daemonLog struct {
+	s        *Sandboxes
+	id       string
+	kept     *process
+	inMemory bool
+	size     int64  // of the file when it was read last
+	last     []byte // of the output when it was read last
+}
+
+// read is what came since the last read, of the first the end.
+func (l *daemonLog) read(ctx context.Context) ([]byte, error) {
+	if l.inMemory {
+		l.kept.mu.Lock()
+		now := bytes.Clone(l.kept.tail)
+		l.kept.mu.Unlock()
+		before := l.last
+		l.last = now
+		return since(before, now), nil
+	}
+	stat, err := l.s.o.Engine.Stat(ctx, l.id, logName)
+	if err != nil || stat.Size == l.size {
+		return nil, err
+	}
+	content, stat, err := l.s.o.Engine.CopyOut(ctx, l.id, logName)
+	if err != nil {
+		return nil, err
+	}
+	defer content.Close()
+	from := l.size
+	if stat.Size < from { // it was rotated
+		from = 0
+	}
+	from = max(from, stat.Size-maxTail)
+	if _, err := io.CopyN(io.Discard, content, from); err != nil {
+		return nil, err
+	}
+	l.size = stat.Size
+	return io.ReadAll(io.LimitReader(content, stat.Size-from))
+}
+
+// since is what now has beyond before, of a buffer that loses its beginning.
+func since(before, now []byte) []byte {
+	if bytes.HasPrefix(now, before) {
+		return now[len(before):]
+	}
+	end := before[max(0, len(before)-1024):]
+	if i := bytes.LastIndex(now, end); i >= 0 {
+		return now[i+len(end):]
+	}
+	return now
+}
+
+func (l *daemonLog) follow(ctx context.Context, w io.Writer, first []byte) error {
+	tick := time.NewTicker(logEvery)
+	defer tick.Stop()
+	for news := first; ; {
+		if _, err := w.Write(news); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		var err error
+		if news, err = l.read(ctx); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+}

@@ -1,0 +1,326 @@
+package sandbox
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"html"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"daemon-proxy/core/api"
+)
+
+const (
+	// maxPage bounds what is read of a page to find its title.
+	maxPage = 64 << 10
+	// bannerWait is how long a service gets to speak first.
+	bannerWait = 250 * time.Millisecond
+	// vncPort is where noVNC is by convention.
+	vncPort = 6080
+)
+
+// page is what a service answered.
+type page struct {
+	status int
+	header http.Header
+	body   string
+	path   string // what was asked for last
+}
+
+// lookAt finds out what answers on a port: through the daemon, as a preview
+// would, and, where that says "not HTTP", directly where it can be reached.
+func (s *Sandboxes) lookAt(ctx context.Context, ref api.Ref, p api.Port) api.PortCard {
+	card := api.PortCard{Port: p, Service: "unknown"}
+	if p.Daemon {
+		card.Service, card.Name = "daemon", "the daemon's own"
+		return card
+	}
+	ctx, cancel := context.WithTimeout(ctx, cardTimeout)
+	defer cancel()
+	up, err := s.Upstream(ref)
+	if err != nil {
+		return card
+	}
+	answer, err := browse(ctx, up, p.Port)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		return card // the daemon is gone
+	case err != nil || answer.status == http.StatusBadGateway && answer.body == "":
+		if err == nil {
+			card.Service = "other"
+		}
+		s.lookDirectly(ctx, ref, &card)
+	case answer.wantsTLS():
+		isTLS(&card, "")
+		s.lookDirectly(ctx, ref, &card)
+	default:
+		describe(&card, answer)
+		if card.Service != "vnc" && (p.Port == vncPort || strings.Contains(strings.ToLower(card.Name), "websockify")) {
+			if vnc, err := fetchPage(ctx, up, p.Port, "/vnc.html"); err == nil && vnc.status == http.StatusOK {
+				card.Service, card.Name = "vnc", "noVNC"
+			}
+		}
+	}
+	if p.Address == "::1" {
+		card.Warning = "bound to ::1 only"
+		if card.Service == "other" || card.Service == "unknown" {
+			card.Warning += ", may not answer"
+		}
+	}
+	return card
+}
+
+// browse asks for the first page and follows redirects within the service.
+func browse(ctx context.Context, up Upstream, port int) (page, error) {
+	path := "/"
+	for hops := 0; ; hops++ {
+		p, err := fetchPage(ctx, up, port, path)
+		if err != nil || hops == 3 {
+			return p, err
+		}
+		next := p.redirect(port)
+		if next == "" || next == path {
+			return p, nil
+		}
+		path = next
+	}
+}
+
+// fetchPage is one request through the daemon, with the beginning of its answer.
+func fetchPage(ctx context.Context, up Upstream, port int, path string) (page, error) {
+	p := page{path: path}
+	response, body, err := ask(ctx, up, http.MethodGet, "/proxy/"+strconv.Itoa(port)+path, maxPage) //nolint:bodyclose // ask has read and closed it
+	if response == nil {
+		return p, err
+	}
+	p.status, p.header, p.body = response.StatusCode, response.Header, string(body)
+	return p, nil // a page that is cut has told enough
+}
+
+// ask sends a request to a daemon and reads at most limit bytes of its answer.
+// If only the body failed, both are given.
+func ask(ctx context.Context, up Upstream, method, target string, limit int64) (*http.Response, []byte, error) {
+	c, err := up.Dial(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
+	where, err := url.ParseRequestURI(target)
+	if err != nil {
+		return nil, nil, err
+	}
+	request := &http.Request{Method: method, URL: where, Host: up.Authority, Close: true, Header: http.Header{
+		"Accept": {"text/html,*/*;q=0.8"}, "User-Agent": {"daemon-proxy"},
+	}}
+	if up.Header != nil {
+		up.Header(request.Header)
+	}
+	if err := request.Write(c); err != nil {
+		return nil, nil, err
+	}
+	response, err := http.ReadResponse(bufio.NewReader(io.LimitReader(c, limit+maxAnswer)), request)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, limit))
+	return response, body, err
+}
+
+// redirect is the path within the service that the page sends on to; empty if
+// it does not, or elsewhere.
+func (p page) redirect(port int) string {
+	if p.status < 300 || p.status > 399 {
+		return ""
+	}
+	to, err := url.Parse(p.header.Get("Location"))
+	if err != nil || to.Host != "" && to.Port() != strconv.Itoa(port) {
+		return ""
+	}
+	base := &url.URL{Path: p.path}
+	to = base.ResolveReference(&url.URL{Path: to.Path, RawQuery: to.RawQuery})
+	if rest, ok := strings.CutPrefix(to.Path, "/proxy/"+strconv.Itoa(port)+"/"); ok {
+		to.Path = "/" + rest
+	}
+	return to.RequestURI()
+}
+
+// wantsTLS knows the answers of TLS servers to plain HTTP.
+func (p page) wantsTLS() bool {
+	text := strings.ToLower(p.body)
+	return p.status == http.StatusBadRequest && (strings.Contains(text, "http request to an https server") ||
+		strings.Contains(text, "plain http request was sent to https port") || strings.Contains(text, "speaking plain http to an ssl-enabled"))
+}
+
+var (
+	titleTag     = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
+	passwordForm = regexp.MustCompile(`(?i)<input[^>]*type=["']?password`)
+	loginPath    = regexp.MustCompile(`(?i)(^|[/._-])(log-?in|sign-?in|auth)($|[/?._-])`)
+	publicBase   = regexp.MustCompile(`configured with a public base URL of (/\S+)`) // Vite's
+)
+
+// describe fills a card in from the page that answered.
+func describe(card *api.PortCard, p page) {
+	card.Service = "http"
+	if title := titleTag.FindStringSubmatch(p.body); title != nil {
+		card.Name = oneLine(html.UnescapeString(title[1]))
+	}
+	if card.Name == "" || p.status >= 400 && p.header.Get("Server") != "" {
+		card.Name = oneLine(p.header.Get("Server"))
+	}
+	lower := strings.ToLower(p.body)
+	if strings.Contains(lower, "novnc") || strings.Contains(lower, `"vnc.html"`) {
+		card.Service = "vnc"
+		if strings.HasPrefix(card.Name, "Directory listing") || card.Name == "" {
+			card.Name = "noVNC"
+		}
+	}
+	if p.status == http.StatusUpgradeRequired || strings.Contains(lower, "new websocket(") || strings.Contains(lower, "/@vite/client") ||
+		strings.Contains(lower, "websockify") || strings.Contains(lower, "socket.io") {
+		card.Remarks = append(card.Remarks, "websocket")
+	}
+	if p.status == http.StatusUnauthorized || p.status == http.StatusForbidden || passwordForm.MatchString(p.body) || loginPath.MatchString(p.path) {
+		card.Remarks = append(card.Remarks, "login")
+	}
+	base := ""
+	if path, _, _ := strings.Cut(p.path, "?"); strings.Count(path, "/") == 2 && strings.HasSuffix(path, "/") && !loginPath.MatchString(path) {
+		base = path
+	} else if said := publicBase.FindStringSubmatch(p.body); said != nil {
+		base = oneLine(said[1])
+	}
+	if base != "" {
+		card.Path = base
+		card.Remarks = append(card.Remarks, "base path "+base)
+	}
+}
+
+// oneLine makes a text of a service fit for a list.
+func oneLine(text string) string { return shortLine(text, 80) }
+
+// shortLine makes one line of at most that many printable characters.
+func shortLine(text string, most int) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "?"))
+	text = strings.Join(strings.Fields(text), " ")
+	if runes := []rune(text); len(runes) > most {
+		text = string(runes[:most-1]) + "…"
+	}
+	return text
+}
+
+// lookDirectly looks without the daemon at what it could not forward: TLS, VNC
+// itself, or another protocol that speaks first.
+func (s *Sandboxes) lookDirectly(ctx context.Context, ref api.Ref, card *api.PortCard) {
+	dial := s.direct(ref, card.Port)
+	if dial == nil {
+		return
+	}
+	c, err := dial(ctx)
+	if err != nil {
+		return // it listens on an address that only the sandbox has
+	}
+	defer c.Close()
+	deadline, _ := ctx.Deadline()
+	_ = c.SetReadDeadline(earlier(time.Now().Add(bannerWait), deadline))
+	banner := make([]byte, 64)
+	n, err := c.Read(banner)
+	if n > 0 {
+		readBanner(card, string(banner[:n]))
+		return
+	}
+	var timeout net.Error
+	if !errors.As(err, &timeout) || !timeout.Timeout() || ctx.Err() != nil {
+		return
+	}
+	_ = c.SetDeadline(deadline)
+	secure := tls.Client(c, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // it is only asked whether it speaks TLS and for its name
+	if err := secure.HandshakeContext(ctx); err != nil {
+		if _, ok := errors.AsType[tls.AlertError](err); ok {
+			isTLS(card, "") // it refused, in TLS
+		}
+		return
+	}
+	name := ""
+	if certificates := secure.ConnectionState().PeerCertificates; len(certificates) > 0 {
+		name = certificates[0].Subject.CommonName
+	}
+	isTLS(card, name)
+}
+
+// isTLS notes that a port speaks TLS itself, with the name of its certificate.
+func isTLS(card *api.PortCard, name string) {
+	card.Service = "https"
+	card.Warning = "speaks TLS itself: the daemon forwards plain HTTP only"
+	if name = oneLine(name); name != "" {
+		card.Name = name
+	}
+}
+
+// readBanner knows some protocols by what their servers say first.
+func readBanner(card *api.PortCard, banner string) {
+	card.Service = "other"
+	switch {
+	case strings.HasPrefix(banner, "RFB 00"):
+		card.Service, card.Name = "rfb", "VNC"
+		card.Warning = "raw VNC: browsers need noVNC in front of it"
+	case strings.HasPrefix(banner, "SSH-"):
+		card.Name = "SSH"
+	case strings.HasPrefix(banner, "220 ") && strings.Contains(banner, "SMTP"):
+		card.Name = "SMTP"
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// direct connects to a port of ref without the daemon; nil if it has no address.
+func (s *Sandboxes) direct(ref api.Ref, p api.Port) func(context.Context) (net.Conn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.boxes[ref]
+	if b == nil {
+		return nil
+	}
+	owner, err := s.owner(b)
+	if err != nil {
+		return nil
+	}
+	addresses := slices.Clone(owner.container.Addresses)
+	if owner.IsHost() {
+		addresses = []string{"127.0.0.1", "::1"}
+	}
+	if len(addresses) == 0 {
+		return nil
+	}
+	return func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		var errs []error
+		for _, address := range addresses {
+			c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(address, strconv.Itoa(p.Port)))
+			if err == nil {
+				return c, nil
+			}
+			errs = append(errs, err)
+		}
+		return nil, errors.Join(errs...)
+	}
+}

@@ -1,0 +1,135 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"time"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/engine"
+)
+
+// Operator is what more an engine may do, for those who operate containers by
+// hand; *engine.Engine is one.
+type Operator interface {
+	StartContainer(ctx context.Context, id string) error
+	StopContainer(ctx context.Context, id string, timeout time.Duration) error
+	Logs(ctx context.Context, id string, tail int, follow bool) (io.ReadCloser, error)
+	OpenTerminal(ctx context.Context, id string, spec engine.ExecSpec, columns, rows int) (*engine.Terminal, error)
+}
+
+var _ Operator = (*engine.Engine)(nil)
+
+// operator is the engine for an operation on a container as it is now, whose
+// state is asked for anew: what a list shows may be old.
+func (s *Sandboxes) operator(ctx context.Context, ref api.Ref) (Operator, engine.Container, error) {
+	if ref.IsHost() {
+		return nil, engine.Container{}, problem(ref, http.StatusConflict, api.CodeBadRequest, "Not a container", "the host is this machine, not a container", "choose a container")
+	}
+	operator, ok := s.o.Engine.(Operator)
+	if !ok || ref.Engine != s.o.Engine.Name() {
+		return nil, engine.Container{}, missing(ref)
+	}
+	c, err := s.o.Engine.Inspect(ctx, ref.Name)
+	if err != nil {
+		return nil, c, asProblem(ref, err)
+	}
+	return operator, c, nil
+}
+
+// StartContainer starts the container of ref; one that runs already is left alone.
+func (s *Sandboxes) StartContainer(ctx context.Context, ref api.Ref) error {
+	operator, c, err := s.operator(ctx, ref)
+	switch {
+	case err != nil:
+		return err
+	case c.State == api.ContainerRunning || c.State == api.ContainerRestarting:
+		return nil
+	case c.State == api.ContainerPaused:
+		return notRunning(ref, c.State)
+	}
+	if err := operator.StartContainer(ctx, c.ID); err != nil {
+		return s.refused(ref, "start", err)
+	}
+	return nil
+}
+
+// StopContainer asks the container of ref to end and kills it when its time to
+// do so is over; one that does not run is left alone.
+func (s *Sandboxes) StopContainer(ctx context.Context, ref api.Ref) error {
+	operator, c, err := s.operator(ctx, ref)
+	switch {
+	case err != nil:
+		return err
+	case c.State != api.ContainerRunning && c.State != api.ContainerRestarting && c.State != api.ContainerPaused:
+		return nil
+	}
+	if err := operator.StopContainer(ctx, c.ID, -1); err != nil {
+		return s.refused(ref, "stop", err)
+	}
+	return nil
+}
+
+// refused is the problem of an engine that will not do what it was asked for.
+func (s *Sandboxes) refused(ref api.Ref, doing string, err error) *api.Problem {
+	if p, ok := errors.AsType[*api.Problem](err); ok {
+		return asProblem(ref, p)
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return &api.Problem{Title: "Given up", Status: http.StatusGatewayTimeout, Code: api.CodeCancelled, Sandbox: ref.String(),
+			Detail: fmt.Sprintf("the engine has not finished to %s %s in time", doing, ref), Hint: "it may still come: see the list", Cause: err}
+	}
+	return &api.Problem{Title: "The engine refused", Status: http.StatusConflict, Code: api.CodeBadRequest, Sandbox: ref.String(),
+		Detail: fmt.Sprintf("the engine will not %s %s: %v", doing, ref, err), Hint: "see docker " + doing + " " + ref.Name, Cause: err}
+}
+
+// shells are looked for in this order.
+var shells = [][]string{
+	{"/bin/bash"}, {"/usr/bin/bash"}, {"/usr/local/bin/bash"}, {"/bin/sh"}, {"/usr/bin/sh"}, {"/bin/ash"},
+	{"/bin/busybox", "sh"}, {"/busybox/sh"}, {"/busybox/busybox", "sh"}, {"/usr/bin/busybox", "sh"},
+}
+
+// Shell opens a shell in the container of ref on a terminal of that size. The
+// problem is no_shell if it has none.
+func (s *Sandboxes) Shell(ctx context.Context, ref api.Ref, columns, rows int) (*engine.Terminal, error) {
+	operator, c, err := s.operator(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	if err := notRunning(ref, c.State); err != nil {
+		return nil, err
+	}
+	for _, shell := range shells {
+		stat, err := s.o.Engine.Stat(ctx, c.ID, shell[0])
+		if errors.Is(err, fs.ErrNotExist) || err == nil && stat.Mode.IsDir() {
+			continue
+		}
+		if err != nil {
+			return nil, s.refused(ref, "look for a shell in", err)
+		}
+		t, err := operator.OpenTerminal(ctx, c.ID, engine.ExecSpec{Cmd: shell, Env: []string{"TERM=xterm-256color"}}, columns, rows)
+		if err != nil {
+			return nil, s.refused(ref, "open a shell in", err)
+		}
+		return t, nil
+	}
+	return nil, problem(ref, http.StatusUnprocessableEntity, api.CodeNoShell, "No shell",
+		"the image of "+ref.String()+" has no shell (looked for bash, sh, ash and busybox)", "look at it from outside: docker cp, or docker debug "+ref.Name)
+}
+
+// ContainerLog is the output of the container's main process, as engine.Logs.
+func (s *Sandboxes) ContainerLog(ctx context.Context, ref api.Ref, tail int, follow bool) (io.ReadCloser, error) {
+	operator, c, err := s.operator(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	log, err := operator.Logs(ctx, c.ID, tail, follow)
+	if err != nil {
+		return nil, s.refused(ref, "read the log of", err)
+	}
+	return log, nil
+}

@@ -1,0 +1,96 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/preview"
+)
+
+// Share serves one link to the network that this machine is on, in path mode,
+// until ctx or the link ends. Everything else is 404 there. The link must have
+// an expiry. The result is how others reach it; wait ends when serving has.
+// Problems: that of a link which has ended, needs_expiry, no_network.
+func (s *Server) Share(ctx context.Context, id string) (share api.Share, wait func(), err error) {
+	link, ok := s.o.Links.Get(id)
+	if !ok {
+		return share, nil, bad(http.StatusNotFound, api.CodeUnknownLink, "Unknown link", "there is no such preview link", "see the list of links")
+	}
+	live, err := s.resolve(link.Token)
+	if err != nil {
+		return share, nil, err
+	}
+	if live.ExpiresAt.IsZero() {
+		return share, nil, &api.Problem{Title: "No expiry", Status: http.StatusConflict, Code: api.CodeNeedsExpiry, Sandbox: link.SandboxName, Port: link.Port,
+			Detail: "this link lives until it is revoked; only one that expires is shown to the network", Hint: "make a new link with a time to live"}
+	}
+	listener, err := listenLAN(ctx)
+	if err != nil {
+		return share, nil, err
+	}
+	address := listener.Addr().String()
+	server := &http.Server{
+		Handler: s.only(live, address), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 20,
+		DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	serving, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(live.Context(), cancel)
+	server.BaseContext = func(net.Listener) context.Context { return serving } // its end ends WebSockets too
+	closed := context.AfterFunc(serving, func() { _ = server.Close() })
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.Serve(listener) // it ends with serving
+		stop()
+		closed()
+		cancel()
+	}()
+	s.log.Info("a link is shown to the network", "link", live.ID, "address", address, "until", live.ExpiresAt)
+	return api.Share{URL: "http://" + address + "/preview/" + live.Token + "/", Expires: live.ExpiresAt}, func() { <-done }, nil
+}
+
+// only serves one link in path mode under one address.
+func (s *Server) only(live *preview.Live, address string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		route, err := preview.SplitPath(r.RequestURI)
+		if err != nil || r.Host != address || route.Kind != preview.KindPreview || route.Token != live.Token {
+			http.Error(w, "404 page not found", http.StatusNotFound)
+			return
+		}
+		if s.looped(r) {
+			s.refuse(w, r, loopProblem())
+			return
+		}
+		s.servePreviewAs(w, r, route, true)
+	})
+}
+
+// listenLAN listens on this machine's address on the network. No packet is
+// sent to find it: the kernel is asked which address it would use.
+func listenLAN(ctx context.Context) (net.Listener, error) {
+	var address netip.Addr
+	var d net.Dialer
+	for _, far := range []string{"192.0.2.1:9", "[2001:db8::1]:9"} { // documentation addresses: the default route
+		if c, err := d.DialContext(ctx, "udp", far); err == nil {
+			if local, ok := c.LocalAddr().(*net.UDPAddr); ok {
+				address = local.AddrPort().Addr().Unmap()
+			}
+			c.Close()
+			break
+		}
+	}
+	if !address.IsValid() || address.IsLoopback() || address.IsUnspecified() {
+		return nil, bad(http.StatusServiceUnavailable, api.CodeNoNetwork, "No network", "this machine has no address on a network", "connect it, then try again")
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", netip.AddrPortFrom(address, 0).String())
+	if err != nil {
+		return nil, bad(http.StatusServiceUnavailable, api.CodeNoNetwork, "No network", "cannot listen on "+address.String()+": "+err.Error(), "see whether a firewall or VPN is in the way")
+	}
+	return l, nil
+}

@@ -1,0 +1,107 @@
+package traffic
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"daemon-proxy/core/logging"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// notInCurl are headers that curl sets itself, or that are of one connection.
+var notInCurl = []string{
+	"Host", "Content-Length", "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Te", "Trailer", "Upgrade", "Expect",
+	"Accept-Encoding", "X-Api-Key", "X-Daemon-Proxy-Secret", "Cdn-Loop", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "X-Real-Ip",
+}
+
+// Curl is the request as a command for a POSIX shell, sent to base, which ends
+// where the service's path begins. Secrets are not in it: $COOKIE and $AUTH
+// stand for the headers Cookie and Authorization, $SECRET for masked values of
+// the query. Extra are headers to add, as words for a shell ("-H …").
+func (o Original) Curl(base string, extra ...string) string {
+	var c strings.Builder
+	body := ""
+	switch {
+	case len(o.Body) == 0:
+	case !o.Whole:
+	case utf8.Valid(o.Body) && !slices.Contains(o.Body, 0):
+		body = "--data-raw " + quote(string(o.Body))
+	default:
+		c.WriteString("printf %s " + quote(base64.StdEncoding.EncodeToString(o.Body)) + " | base64 -d | ")
+		body = "--data-binary @-"
+	}
+	c.WriteString("curl --path-as-is")
+	if o.Method == http.MethodHead {
+		c.WriteString(" --head")
+	} else if o.Method != http.MethodGet || body != "" {
+		c.WriteString(" -X " + quote(o.Method))
+	}
+	c.WriteString(" " + quote(base) + quoteTarget(o.Target))
+	names := make([]string, 0, len(o.Header))
+	for name := range o.Header {
+		if !slices.Contains(notInCurl, http.CanonicalHeaderKey(name)) && !strings.HasPrefix(name, "Sec-Websocket-") {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		for _, value := range o.Header[name] {
+			c.WriteString(" \\\n  -H " + headerWord(name, value))
+		}
+	}
+	for _, word := range extra {
+		c.WriteString(" \\\n  " + word)
+	}
+	if body != "" {
+		if o.Header.Get("Content-Type") == "" {
+			c.WriteString(" \\\n  -H 'Content-Type:'")
+		}
+		c.WriteString(" \\\n  " + body)
+	}
+	if !o.Whole {
+		size := "of unknown length"
+		if o.Length > 0 {
+			size = fmt.Sprintf("of %d bytes", o.Length)
+		}
+		c.WriteString("\n# the body, " + size + ", was not captured whole: add it with --data-binary @FILE")
+	}
+	return c.String()
+}
+
+// headerWord is a header as one word of the command.
+func headerWord(name, value string) string {
+	switch http.CanonicalHeaderKey(name) {
+	case "Cookie":
+		return `"` + name + `: $COOKIE"`
+	case "Authorization", "Proxy-Authorization":
+		return `"` + name + `: $AUTH"`
+	case "X-Daytona-Preview-Token":
+		return `"` + name + `: $SECRET"`
+	}
+	if value == "" {
+		return quote(name + ";") // curl's way to say: with no value
+	}
+	return quote(name + ": " + logging.MaskTarget(value))
+}
+
+// quote makes one word of a shell.
+func quote(s string) string {
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// quoteTarget is quote for a request target, with $SECRET in place of secret
+// values in the query.
+func quoteTarget(target string) string {
+	path, query, found := strings.Cut(target, "?")
+	if !found {
+		return quote(path)
+	}
+	masked := logging.MaskTokens(logging.MaskQuery(query))
+	return strings.ReplaceAll(quote(path+"?"+masked), "=***", `='"$SECRET"'`)
+}

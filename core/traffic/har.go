@@ -1,0 +1,178 @@
+package traffic
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"daemon-proxy/core/api"
+)
+
+// The parts of an HTTP archive, see http://www.softwareishard.com/blog/har-12-spec/.
+type (
+	harPair struct {
+		Name  string `json:"name"`
+		Value string `json:"value"`
+	}
+	harRequest struct {
+		Method      string    `json:"method"`
+		URL         string    `json:"url"`
+		HTTPVersion string    `json:"httpVersion"`
+		Cookies     []harPair `json:"cookies"`
+		Headers     []harPair `json:"headers"`
+		QueryString []harPair `json:"queryString"`
+		PostData    *harBody  `json:"postData,omitempty"`
+		HeadersSize int       `json:"headersSize"`
+		BodySize    int64     `json:"bodySize"`
+	}
+	harResponse struct {
+		Status      int       `json:"status"`
+		StatusText  string    `json:"statusText"`
+		HTTPVersion string    `json:"httpVersion"`
+		Cookies     []harPair `json:"cookies"`
+		Headers     []harPair `json:"headers"`
+		Content     harBody   `json:"content"`
+		RedirectURL string    `json:"redirectURL"`
+		HeadersSize int       `json:"headersSize"`
+		BodySize    int64     `json:"bodySize"`
+	}
+	harBody struct {
+		Size     int64  `json:"size,omitempty"`
+		MimeType string `json:"mimeType"`
+		Text     string `json:"text"`
+		Encoding string `json:"encoding,omitempty"`
+		Comment  string `json:"comment,omitempty"`
+	}
+	harTimings struct {
+		Send    float64 `json:"send"`
+		Wait    float64 `json:"wait"`
+		Receive float64 `json:"receive"`
+	}
+	harFrame struct { // as Chromium's "_webSocketMessages"
+		Type   string  `json:"type"`
+		Time   float64 `json:"time"`
+		Opcode int     `json:"opcode"`
+		Data   string  `json:"data"`
+	}
+	harEntry struct {
+		Started  string      `json:"startedDateTime"`
+		Time     float64     `json:"time"`
+		Request  harRequest  `json:"request"`
+		Response harResponse `json:"response"`
+		Cache    struct{}    `json:"cache"`
+		Timings  harTimings  `json:"timings"`
+		Comment  string      `json:"comment,omitempty"`
+		Frames   []harFrame  `json:"_webSocketMessages,omitempty"`
+	}
+)
+
+// HAR is an HTTP archive (version 1.2) of the exchanges that the filter takes,
+// oldest first, their secrets masked. URLs are those that the services saw.
+func (l *Log) HAR(filter Filter, version string) ([]byte, error) {
+	entries := []harEntry{}
+	for _, x := range slices.Backward(l.Last(0)) {
+		if !filter.Match(x) {
+			continue
+		}
+		if d, ok := l.Get(x.ID); ok {
+			entries = append(entries, entryOf(d))
+		}
+	}
+	return json.MarshalIndent(map[string]any{"log": map[string]any{
+		"version": "1.2", "creator": map[string]string{"name": "daemon-proxy", "version": version}, "entries": entries,
+	}}, "", " ")
+}
+
+func entryOf(d api.ExchangeDetail) harEntry {
+	where := serviceURL(d.Exchange)
+	e := harEntry{
+		Started: d.Start.Format(time.RFC3339Nano), Time: milliseconds(d.Duration), Comment: d.Note,
+		Request: harRequest{
+			Method: d.Method, URL: where, HTTPVersion: "HTTP/1.1", Cookies: []harPair{}, Headers: pairs(d.RequestHeader),
+			QueryString: query(where), HeadersSize: -1, BodySize: d.BytesIn,
+		},
+		Response: harResponse{
+			Status: d.Status, StatusText: http.StatusText(d.Status), HTTPVersion: "HTTP/1.1", Cookies: []harPair{}, Headers: pairs(d.ResponseHeader),
+			Content: bodyOf(d.ResponseHeader, d.ResponseBody, d.BytesOut), RedirectURL: d.ResponseHeader.Get("Location"), HeadersSize: -1, BodySize: d.BytesOut,
+		},
+		Timings: harTimings{
+			Send: milliseconds(d.Wait), Wait: max(0, milliseconds(d.FirstByte-d.Wait)), Receive: max(0, milliseconds(d.Duration-d.FirstByte)),
+		},
+	}
+	if d.BytesIn > 0 && d.Protocol != "websocket" {
+		body := bodyOf(d.RequestHeader, d.RequestBody, d.BytesIn)
+		body.Size = 0 // postData has none
+		e.Request.PostData = &body
+	}
+	for _, f := range d.Frames {
+		kind := map[bool]string{true: "send", false: "receive"}[f.FromClient]
+		text, _ := asText(f.Data)
+		e.Frames = append(e.Frames, harFrame{Type: kind, Time: float64(f.Time.UnixMicro()) / 1e6, Opcode: f.Opcode, Data: text})
+	}
+	return e
+}
+
+// serviceURL is where the service saw the request. Its name is that of the
+// sandbox, so that those of several can be told apart.
+func serviceURL(x api.Exchange) string {
+	u := url.URL{Scheme: "http", Host: strings.ReplaceAll(x.Sandbox, ":", ".")}
+	if x.Port != 0 {
+		u.Host += ":" + itoa(x.Port)
+	}
+	return u.String() + x.Path
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+func pairs(h http.Header) []harPair {
+	list := []harPair{}
+	for name, values := range h {
+		for _, value := range values {
+			list = append(list, harPair{name, strings.ToValidUTF8(value, "?")})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b harPair) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+// query splits the masked query, without judging it.
+func query(where string) []harPair {
+	list := []harPair{}
+	_, raw, found := strings.Cut(where, "?")
+	if !found {
+		return list
+	}
+	for part := range strings.SplitSeq(raw, "&") {
+		name, value, _ := strings.Cut(part, "=")
+		if plain, err := url.QueryUnescape(name); err == nil {
+			name = plain
+		}
+		if plain, err := url.QueryUnescape(value); err == nil {
+			value = plain
+		}
+		list = append(list, harPair{strings.ToValidUTF8(name, "?"), strings.ToValidUTF8(value, "?")})
+	}
+	return list
+}
+
+func bodyOf(h http.Header, captured []byte, size int64) harBody {
+	b := harBody{Size: size, MimeType: h.Get("Content-Type")}
+	b.Text, b.Encoding = asText(captured)
+	if int64(len(captured)) < size {
+		b.Comment = "only the beginning was captured"
+	}
+	return b
+}
+
+// asText is bytes as JSON can hold them.
+func asText(data []byte) (text, encoding string) {
+	if utf8.Valid(data) {
+		return string(data), ""
+	}
+	return base64.StdEncoding.EncodeToString(data), "base64"
+}
