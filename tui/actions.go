@@ -59,7 +59,7 @@ func actions() []action {
 func sandboxActions() []action {
 	return []action{
 		{id: "inject", keys: []string{"i"}, short: "inject", desc: "inject the daemon and start it", group: groupSandbox, in: onSandbox, changes: true,
-			when: func(m *model) bool { s, ok := m.chosen(); return ok && injectable(s) }, run: (*model).inject},
+			when: func(m *model) bool { s, ok := m.chosen(); return ok && injectable(s) && !m.world.underWay(s.Ref) }, run: (*model).inject},
 		{id: "vnc", keys: []string{"v"}, short: "VNC", desc: "open the VNC desktop in the browser: injects and makes a link if needed", group: groupSandbox, in: onSandbox, changes: true,
 			when: func(m *model) bool { s, ok := m.chosen(); return ok && s.Container == api.ContainerRunning }, run: (*model).vnc},
 		{id: "stop-daemon", keys: []string{"x"}, desc: "stop the daemon that this program started", group: groupSandbox, in: onSandbox, changes: true,

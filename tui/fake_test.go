@@ -28,6 +28,8 @@ type fake struct {
 	asked     []string
 	fail      map[string]error // by the name of the method
 
+	panics bool // RetryEngine does
+
 	// injecting is what Inject does; nil: it is done at once.
 	injecting func(ctx context.Context, ref api.Ref) error
 	pending   []api.Event
@@ -142,7 +144,13 @@ func (f *fake) Engines(context.Context) ([]api.EngineChoice, error) {
 }
 
 func (f *fake) SwitchEngine(_ context.Context, name string) error { return f.ask("SwitchEngine", name) }
-func (f *fake) RetryEngine(context.Context) error                 { return f.ask("RetryEngine") }
+
+func (f *fake) RetryEngine(context.Context) error {
+	if f.panics {
+		panic("the core is broken")
+	}
+	return f.ask("RetryEngine")
+}
 
 func (f *fake) Demo(context.Context) (api.Link, error) { return f.links[0], f.ask("Demo") }
 

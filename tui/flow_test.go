@@ -104,7 +104,10 @@ func TestAnInjectionShowsItsStepsAndEscCancelsIt(t *testing.T) {
 	s.press("esc")
 	require.ErrorIs(t, <-ended, context.Canceled)
 	s.shows("cancelled, nothing is kept")
-	require.Empty(t, s.m.world.injections)
+	f.push(api.Event{Kind: api.EventInjection, Time: clock, Injection: &api.Injection{Sandbox: webRef, Step: api.StepCopy, State: "running", Detail: "late"}},
+		api.Event{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: api.Ref{Engine: "default", Name: "later"}, Container: "running"}})
+	s.shows("later")
+	require.Empty(t, s.m.world.injections, "news from before the end comes too late")
 }
 
 func TestAFailedInjectionSaysWhatToTry(t *testing.T) {

@@ -204,7 +204,10 @@ func (p *overview) daemonLine(s api.Sandbox) string {
 			line += "   up " + since
 		}
 		if d.LatencyMS > 0 {
-			line += "   latency " + latency(milliseconds(d.LatencyMS)) + "  " + l.ink.Accent.Paint(l.spark(d.LatencyHistory, 12))
+			line += "   latency " + latency(milliseconds(d.LatencyMS))
+		}
+		if room := p.width - text.Width(line) - 4; room >= 4 {
+			line += "  " + l.ink.Accent.Paint(l.spark(d.LatencyHistory, min(20, room)))
 		}
 		return line
 	case d.State == api.DaemonDown:
@@ -265,8 +268,7 @@ func (p *overview) portLines(s api.Sandbox) []string {
 	if ports.cards == nil {
 		return []string{p.label("Ports") + l.ink.Dim.Paint("looking"+l.glyph.Ellipsis)}
 	}
-	var lines []string
-	line, warnings := "", []string(nil)
+	var parts, warnings []string
 	for _, card := range ports.cards {
 		if card.Daemon {
 			continue
@@ -279,27 +281,28 @@ func (p *overview) portLines(s api.Sandbox) []string {
 			part += " " + l.ink.Busy.Paint(l.glyph.Warn)
 			warnings = append(warnings, p.label("")+l.ink.Busy.Paint(fmt.Sprintf("%s %d ", l.glyph.Warn, card.Port.Port))+text.Clean(card.Warning))
 		}
-		if line != "" && text.Width(line)+text.Width(part)+3 > p.width-12 {
-			lines, line = append(lines, line), ""
-		}
-		if line != "" {
-			line += "   "
-		}
-		line += part
+		parts = append(parts, part)
 	}
-	if line == "" {
-		line = l.ink.Dim.Paint("nothing listens yet")
+	if parts == nil {
+		parts = []string{l.ink.Dim.Paint("nothing listens yet")}
 	}
-	line += p.offer("new-preview", "new preview") + p.offer("vnc", "VNC")
-	lines = append(lines, line)
-	for i := range lines {
-		if i == 0 {
-			lines[i] = p.label("Ports") + lines[i]
-		} else {
-			lines[i] = p.label("") + lines[i]
+	parts = append(parts, l.ink.Key.Paint(p.key("new-preview"))+" new preview", l.ink.Key.Paint(p.key("vnc"))+" VNC")
+	return append(p.flow("Ports", parts), warnings...)
+}
+
+// flow sets parts one after the other on as many lines as they need.
+func (p *overview) flow(label string, parts []string) []string {
+	var lines []string
+	for _, part := range parts {
+		last := len(lines) - 1
+		if last >= 0 && text.Width(lines[last])+3+text.Width(part) < p.width {
+			lines[last] += "   " + part
+			continue
 		}
+		lines = append(lines, p.label(label)+part)
+		label = ""
 	}
-	return append(lines, warnings...)
+	return lines
 }
 
 func (p *overview) previews(ref api.Ref) []string {
@@ -314,8 +317,8 @@ func (p *overview) previews(ref api.Ref) []string {
 		if link.LastUsedAt != nil {
 			last = "last " + ago(now.Sub(*link.LastUsedAt))
 		}
-		lines = append(lines, label+l.fit(fmt.Sprint(link.Port), 6)+l.fit(orDash(text.Clean(link.Label)), 12)+" "+
-			l.right(count(int(link.Requests), "request"), 14)+"   "+l.fit(last, 14)+"  "+lives(link, now))
+		lines = append(lines, label+l.fit(fmt.Sprint(link.Port), 6)+l.fit(orDash(text.Clean(link.Label)), 10)+" "+
+			l.right(count(int(link.Requests), "request"), 13)+"  "+l.fit(last, 13)+" "+lives(link, now))
 	}
 	return lines
 }

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/charmbracelet/bubbles/textinput"
 	tea "github.com/charmbracelet/bubbletea"
@@ -126,7 +127,7 @@ func (m *model) openPalette() tea.Cmd {
 		if a.group == groupMove || m.keys.readOnly && a.changes {
 			continue
 		}
-		c := choice{words: a.id + "  " + a.desc, right: shownKeys(a.keys), run: func() tea.Msg { return runMsg(a.id) }}
+		c := choice{words: fmt.Sprintf("%-13s %s", a.id, a.desc), right: shownKeys(a.keys), run: func() tea.Msg { return runMsg(a.id) }}
 		if m.keys.usable(m, a, at) {
 			now = append(now, c)
 			continue

@@ -2,11 +2,11 @@ package tui
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"os"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
 )
@@ -51,14 +51,27 @@ func play() int {
 		}
 		return nil
 	}
-	if err := Run(context.Background(), f, Options{}); err != nil {
+	o := Options{}
+	switch os.Getenv("DAEMON_PROXY_PLAY") {
+	case "still": // no traffic, and every age stays what it is
+		f.rates = api.Rates{}
+		o.Now = func() time.Time { return clock }
+	case "panic in Update":
+		f.fail["Events"] = errors.New("no events")
+		o.Logger = slog.New(panicking{})
+	case "panic in View":
+		o.Now = func() time.Time { panic("the clock is broken") }
+	case "panic in a command":
+		f.panics = true
+	}
+	if err := Run(context.Background(), f, o); err != nil {
 		println(err.Error())
 		return 1
 	}
 	return 0
 }
 
-func TestTheFakeIsADesk(t *testing.T) {
-	t.Parallel()
-	require.NotEmpty(t, newFake().sandboxes)
-}
+// panicking is a log that breaks whoever writes to it.
+type panicking struct{ slog.Handler }
+
+func (panicking) Enabled(context.Context, slog.Level) bool { panic("the log is broken") }

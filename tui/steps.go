@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"fmt"
+	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -14,6 +15,7 @@ import (
 // injectedMsg is the end of an injection.
 type injectedMsg struct {
 	ref api.Ref
+	at  time.Time // when it ended
 	err error
 }
 
@@ -27,8 +29,11 @@ func (m *model) injectInto(ref api.Ref) tea.Cmd {
 	ctx, cancel := context.WithTimeout(m.do.ctx, slowly)
 	m.cancels[ref] = cancel
 	m.world.injections[ref] = &injection{}
-	backend := m.do.backend
-	return func() tea.Msg { return injectedMsg{ref, backend.Inject(ctx, ref)} }
+	backend, now := m.do.backend, m.options.Now
+	return func() tea.Msg {
+		err := backend.Inject(ctx, ref)
+		return injectedMsg{ref, now(), err}
+	}
 }
 
 func (m *model) afterInject(msg injectedMsg) tea.Cmd {
@@ -36,6 +41,7 @@ func (m *model) afterInject(msg injectedMsg) tea.Cmd {
 		cancel()
 		delete(m.cancels, msg.ref)
 	}
+	m.world.over[msg.ref] = msg.at
 	desktop := m.vncAfter[msg.ref]
 	delete(m.vncAfter, msg.ref)
 	cmds := []tea.Cmd{m.do.sandboxes()}

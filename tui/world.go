@@ -20,7 +20,9 @@ type world struct {
 	rates     api.Rates
 	// injections are those of this run that are not dismissed.
 	injections map[api.Ref]*injection
-	ports      map[api.Ref]portList
+	// over is when an injection of this UI ended; news from before comes too late.
+	over  map[api.Ref]time.Time
+	ports map[api.Ref]portList
 	// recent are the newest exchanges of each sandbox by its name, newest first.
 	recent map[string][]api.Exchange
 }
@@ -45,7 +47,7 @@ type injection struct {
 
 func newWorld() world {
 	return world{
-		injections: map[api.Ref]*injection{}, ports: map[api.Ref]portList{}, recent: map[string][]api.Exchange{},
+		injections: map[api.Ref]*injection{}, over: map[api.Ref]time.Time{}, ports: map[api.Ref]portList{}, recent: map[string][]api.Exchange{},
 		engine: api.EngineStatus{State: "connecting"},
 	}
 }
@@ -103,6 +105,12 @@ func (w *world) activeLinks(now time.Time) int {
 		}
 	}
 	return n
+}
+
+// underWay says whether an injection runs.
+func (w *world) underWay(ref api.Ref) bool {
+	in := w.injections[ref]
+	return in != nil && !in.finished
 }
 
 // injecting are the sandboxes with an injection under way.
@@ -189,6 +197,9 @@ func (w *world) takeSandbox(s api.Sandbox) {
 }
 
 func (w *world) takeInjection(n api.Injection, at time.Time) {
+	if !at.After(w.over[n.Sandbox]) {
+		return
+	}
 	in := w.injections[n.Sandbox]
 	if in == nil || in.finished {
 		in = &injection{}

@@ -1,0 +1,169 @@
+//go:build unix
+
+package tui
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// terminal is a process with a terminal of its own: the test binary as the UI on the fake core.
+type terminal struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	pty  *os.File
+	tty  *os.File // kept open, so that its modes can be read after the end
+	mode *unix.Termios
+
+	mu  sync.Mutex
+	out bytes.Buffer
+}
+
+func startTerminal(t *testing.T, play string, env ...string) *terminal {
+	t.Helper()
+	p, tty, err := pty.Open()
+	require.NoError(t, err)
+	require.NoError(t, pty.Setsize(p, &pty.Winsize{Cols: 120, Rows: 40}))
+	mode, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)
+	require.NoError(t, err)
+	self, err := os.Executable()
+	require.NoError(t, err)
+	x := &terminal{t: t, pty: p, tty: tty, mode: mode, cmd: exec.Command(self)}
+	x.cmd.Env = append([]string{"DAEMON_PROXY_PLAY=" + play, "TERM=xterm-256color", "LANG=C.UTF-8", "COLORFGBG=15;0"}, env...)
+	x.cmd.Stdin, x.cmd.Stdout, x.cmd.Stderr = tty, tty, tty
+	x.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	require.NoError(t, x.cmd.Start())
+	go func() {
+		buffer := make([]byte, 32<<10)
+		for {
+			n, err := p.Read(buffer)
+			x.mu.Lock()
+			x.out.Write(buffer[:n])
+			x.mu.Unlock()
+			if err != nil {
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() { _ = x.cmd.Process.Kill(); p.Close(); tty.Close() })
+	return x
+}
+
+func (x *terminal) output() string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.out.String()
+}
+
+func (x *terminal) shows(words string) {
+	x.t.Helper()
+	require.Eventually(x.t, func() bool { return strings.Contains(x.output(), words) }, soon, 10*time.Millisecond, "%q", words)
+}
+
+func (x *terminal) press(keys string) {
+	x.t.Helper()
+	_, err := io.WriteString(x.pty, keys)
+	require.NoError(x.t, err)
+}
+
+// restored waits for the end and looks whether the terminal is as it was.
+func (x *terminal) restored() (exitCode int) {
+	x.t.Helper()
+	ended := make(chan struct{})
+	go func() { _ = x.cmd.Wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(soon):
+		x.t.Fatalf("it does not end")
+	}
+	for _, sequence := range []string{"\x1b[?1049l", "\x1b[?25h", "\x1b[?2004l", "\x1b[?1002l"} {
+		on := strings.NewReplacer("?25h", "?25l", "l", "h").Replace(sequence)
+		x.shows(sequence)
+		out := x.output()
+		require.Greater(x.t, strings.LastIndex(out, sequence), strings.LastIndex(out, on), "%q is the last word", sequence)
+	}
+	mode, err := unix.IoctlGetTermios(int(x.tty.Fd()), unix.TCGETS)
+	require.NoError(x.t, err)
+	require.Equal(x.t, x.mode.Lflag, mode.Lflag)
+	require.Equal(x.t, x.mode.Iflag, mode.Iflag)
+	return x.cmd.ProcessState.ExitCode()
+}
+
+func TestTheTerminalIsRestored(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, play string
+		end        func(*terminal)
+		code       int
+	}{
+		{"after q", "1", func(x *terminal) { x.press("q") }, 0},
+		{"after ctrl+c", "1", func(x *terminal) { x.press("\x03") }, 0},
+		{"after SIGTERM", "1", func(x *terminal) { _ = x.cmd.Process.Signal(syscall.SIGTERM) }, 0},
+		{"after a panic in Update", "panic in Update", nil, 1},
+		{"after a panic in View", "panic in View", nil, 1},
+		{"after a panic in a command", "panic in a command", func(x *terminal) { x.press("R") }, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			x := startTerminal(t, test.play)
+			if test.end != nil {
+				x.shows("my-sandbox")
+				test.end(x)
+			}
+			require.Equal(t, test.code, x.restored())
+		})
+	}
+}
+
+func TestACopyReachesTheTerminal(t *testing.T) {
+	t.Parallel()
+	x := startTerminal(t, "1")
+	x.shows("Previews")
+	x.shows("desktop")
+	x.press("y")
+	x.shows("\x1b]52;c;aHR0cDovL2szdjlhYWFhYmJiYi5sb2NhbGhvc3Q6ODA4MC8=\x07") // the URL in base64
+	x.press("q")
+	x.restored()
+}
+
+func TestNothingIsWrittenWhileNothingHappens(t *testing.T) {
+	t.Parallel()
+	x := startTerminal(t, "still")
+	x.shows("desktop")
+	var before string
+	require.Eventually(t, func() bool { // the last answers may still be on their way
+		was := before
+		before = x.output()
+		return was == before
+	}, soon, time.Second)
+	select {
+	case <-time.After(1500 * time.Millisecond): // what is looked for is that nothing comes
+	case <-t.Context().Done():
+	}
+	require.Equal(t, before, x.output())
+	x.press("q")
+	x.restored()
+}
+
+func TestANarrowWindowIsRedrawnWhole(t *testing.T) {
+	t.Parallel()
+	x := startTerminal(t, "1")
+	x.shows("desktop")
+	for _, size := range [][2]uint16{{30, 5}, {80, 24}, {1, 1}, {200, 60}, {59, 14}} {
+		require.NoError(t, pty.Setsize(x.pty, &pty.Winsize{Cols: size[0], Rows: size[1]}))
+	}
+	x.shows("needs 60×15, is 59×14")
+	x.press("q")
+	require.Zero(t, x.restored())
+}

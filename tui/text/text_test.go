@@ -1,0 +1,69 @@
+package text_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/charmbracelet/x/ansi"
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/tui/text"
+)
+
+func TestCleanShowsWhatATerminalWouldObey(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"web":                       "web",
+		"a\x1b[2Jb":                 "a␛[2Jb",
+		"\x1b]0;owned\x07":          "␛]0;owned␇",
+		"a\nb\tc\x7f":               "a␊b c␡",
+		"\u009b31mred":              "31mred",
+		"evil\u202egnp.exe":         "evilgnp.exe",
+		"zero\u200bwidth":           "zerowidth",
+		"日本語":                       "日本語",
+		"👨‍👩‍👧":                     "👨👩👧",
+		"\xff\xfe":                  "��",
+		"e\u0301":                   "e",
+		"🇩🇪":                        "DE",
+		"no\u00a0break":             "no break",
+		strings.Repeat("x", 10_000): strings.Repeat("x", 4096),
+	} {
+		require.Equal(t, want, text.Clean(in), "%q", in)
+	}
+}
+
+func TestColoursKeepsColoursOnly(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "\x1b[32mok\x1b[0m done\x1b[m", text.Colours("\x1b[32mok\x1b[0m done\r\n"))
+	require.Equal(t, "cleared", text.Colours("\x1b[2J\x1b[Hcleared"))
+	require.Equal(t, "title", text.Colours("\x1b]0;owned\x07title"))
+	require.NotContains(t, text.Colours("\x1b[31"), "\x1b")
+	require.NotContains(t, text.Colours("\x1b[?1049hx"), "\x1b")
+}
+
+func TestFitTakesExactlyItsCells(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "ab…", text.Fit("abcdef", 3, "…"))
+	require.Equal(t, "日 ", text.Fit("日本", 3, ""))
+	require.Equal(t, "ab  ", text.Fit("ab", 4, "…"))
+	require.Empty(t, text.Fit("ab", 0, "…"))
+	require.Equal(t, "  ab", text.Right("ab", 4, "…"))
+}
+
+func FuzzText(f *testing.F) {
+	for _, s := range []string{"", "\x1b[31mred", "日本語", "👨‍👩‍👧", "a\u0301\u0302", "\xf0\x9f", "\x1b]8;;http://x\x1b\\y", "क्षि", "각"} {
+		f.Add(s, uint8(7))
+	}
+	f.Fuzz(func(t *testing.T, s string, width uint8) {
+		for _, clean := range []string{text.Clean(s), text.Colours(s), text.ASCII(text.Clean(s))} {
+			require.Equal(t, int(width), ansi.StringWidth(text.Fit(clean, int(width), "…")), "%q of %q", clean, s)
+			require.Equal(t, ansi.StringWidth(clean), ansi.StringWidthWc(clean), "terminals agree on the width of %q", clean)
+		}
+		for _, r := range text.Clean(s) {
+			require.False(t, r < 0x20 || r >= 0x7f && r < 0xa0, "%q in what is left of %q", r, s)
+		}
+		for _, r := range text.ASCII(text.Clean(s)) {
+			require.True(t, r >= 0x20 && r < 0x7f, "%q is not ASCII", r)
+		}
+	})
+}

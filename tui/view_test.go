@@ -1,0 +1,154 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/api"
+)
+
+// still is a screen whose commands are not run: all that it knows is sent to it.
+func still(t testing.TB, width, height int, f *fake, with func(*Options)) *model {
+	t.Helper()
+	o := Options{Theme: "dark", Now: func() time.Time { return clock }}
+	if with != nil {
+		with(&o)
+	}
+	m, err := newModel(t.Context(), f, o)
+	require.NoError(t, err)
+	for _, msg := range []tea.Msg{
+		tea.WindowSizeMsg{Width: width, Height: height}, statusMsg{status: f.status}, engineMsg{engine: f.engine}, sandboxesMsg{list: f.sandboxes},
+		linksMsg{list: f.links}, ratesMsg{rates: f.rates}, recentMsg(f.exchanges),
+	} {
+		m.Update(msg)
+	}
+	for ref, cards := range f.ports {
+		m.Update(portsMsg{ref: ref, cards: cards})
+	}
+	return m
+}
+
+func FuzzView(f *testing.F) {
+	f.Add(uint8(80), uint8(24), "web\x1b[2J", "日本語👨‍👩‍👧", "jj1234?")
+	f.Add(uint8(1), uint8(1), "", "", "q")
+	f.Add(uint8(120), uint8(40), "\xff\x00\u202e", "a\nb", "i:x")
+	f.Add(uint8(60), uint8(15), "각क्षि", strings.Repeat("long", 100), "4t/x")
+	f.Fuzz(func(t *testing.T, width, height uint8, a, b, keys string) {
+		back := newFake()
+		ref := api.Ref{Engine: "default", Name: "0" + a}
+		problem := &api.Problem{Detail: a, Hint: b}
+		back.status.URL, back.engine.Version = b, a
+		back.sandboxes = append(back.sandboxes, api.Sandbox{Ref: ref, Container: "running", Image: b, Project: b, Platform: a, Address: b, SharesNetworkOf: a, Default: true,
+			Daemon: api.Daemon{State: api.DaemonHealthy, Version: b, Kind: a, LatencyHistory: []float64{0, 1}, LastError: problem}})
+		back.ports[ref] = []api.PortCard{{Port: api.Port{Port: 1, Address: b}, Name: a, Warning: b, Label: b}}
+		back.links = append(back.links, api.Link{ID: "f", Label: a, Port: 6080, Sandbox: ref, URL: b, HostURL: a, State: "active"})
+		back.exchanges = append(back.exchanges, api.Exchange{ID: 900, Method: a, Path: b, Sandbox: ref.String(), Status: 500, Note: a})
+		for _, with := range []func(*Options){nil, func(o *Options) { o.ASCII = true }} {
+			m := still(t, int(width), int(height), back, with)
+			check(t, m)
+			m.Update(logMsg{opened: m.panes[tabLogs].(*logs).opened, lines: []string{a, b}, ended: problem})
+			m.Update(eventsMsg{{Kind: api.EventInjection, Time: clock, Injection: &api.Injection{Sandbox: ref, Step: api.StepCopy, State: "running", Detail: a, Bytes: 3, Total: 2}}})
+			check(t, m)
+			m.Update(injectedMsg{ref: ref, at: clock, err: problem})
+			m.Update(openedMsg{url: a, label: b, err: errNoBrowser})
+			check(t, m)
+			m.Update(tea.KeyMsg{Type: tea.KeyEsc})
+			for _, r := range keys {
+				m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}})
+				check(t, m)
+			}
+			m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(a), Paste: true})
+			m.Update(tea.MouseMsg{X: int(height), Y: int(width) / 2, Action: tea.MouseActionPress, Button: tea.MouseButtonLeft})
+			check(t, m)
+		}
+	})
+}
+
+func TestEverySizeIsDrawn(t *testing.T) {
+	t.Parallel()
+	m := still(t, 80, 24, newFake(), nil)
+	for width := 1; width <= 220; width += 3 {
+		for _, height := range []int{1, 2, 14, 15, 24, 70} {
+			for tab := range tabNames {
+				m.Update(tea.WindowSizeMsg{Width: width, Height: height})
+				m.goTo(tab)
+				m.changed()
+				check(t, m)
+			}
+		}
+	}
+}
+
+func TestAsciiScreensAreASCII(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	f.sandboxes[1].Name = "日本語 é 👩"
+	m := still(t, 120, 40, f, func(o *Options) { o.ASCII = true })
+	for _, keys := range []string{"", "?", "4", "1", ":"} {
+		for _, r := range keys {
+			m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}})
+		}
+		for _, r := range m.View() {
+			require.Less(t, r, rune(0x7f))
+		}
+		m.overlays = nil
+	}
+}
+
+// crowd is a desk with many containers and exchanges.
+func crowd(containers, exchanges int) *fake {
+	f := newFake()
+	for i := range containers {
+		f.sandboxes = append(f.sandboxes, api.Sandbox{Ref: api.Ref{Engine: "default", Name: fmt.Sprintf("worker-%03d", i)}, Project: fmt.Sprintf("p%02d", i%20), Container: "running",
+			Daemon: api.Daemon{State: api.DaemonHealthy, LatencyMS: 1}})
+	}
+	for i := range exchanges {
+		x := f.exchanges[0]
+		x.ID = uint64(1000 + i)
+		f.exchanges = append(f.exchanges, x)
+	}
+	return f
+}
+
+func TestNothingIsDrawnWhileNothingChanges(t *testing.T) {
+	t.Parallel()
+	m := still(t, 120, 40, newFake(), nil)
+	first := m.View()
+	m.frame = "drawn already"
+	m.Update(ratesMsg{rates: m.world.rates})
+	m.Update(eventsMsg{})
+	require.Equal(t, "drawn already", m.View())
+	m.changed()
+	require.Equal(t, first, m.View())
+}
+
+// BenchmarkKey is a key and the screen after it, with 500 containers and 10,000 exchanges.
+func BenchmarkKey(b *testing.B) {
+	m := still(b, 200, 60, crowd(500, 10_000), nil)
+	keys := []tea.KeyMsg{{Type: tea.KeyDown}, {Type: tea.KeyUp}}
+	for i := 0; b.Loop(); i++ {
+		m.Update(keys[i%2])
+		_ = m.View()
+	}
+}
+
+// BenchmarkBatch is a tenth of a second at 5,000 exchanges a second.
+func BenchmarkBatch(b *testing.B) {
+	m := still(b, 200, 60, crowd(50, 10_000), nil)
+	m.events = newFake()
+	id := uint64(100_000)
+	for b.Loop() {
+		batch := make(eventsMsg, 500)
+		for i := range batch {
+			id++
+			batch[i] = api.Event{Kind: api.EventExchange, Exchange: &api.Exchange{ID: id, Sandbox: "my-sandbox", Method: "GET", Path: "/", Status: 200, Start: clock}}
+		}
+		m.Update(batch)
+		_ = m.View()
+	}
+}
