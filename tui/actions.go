@@ -61,7 +61,10 @@ func sandboxActions() []action {
 		{id: "inject", keys: []string{"i"}, short: "inject", desc: "inject the daemon and start it", group: groupSandbox, in: onSandbox, changes: true,
 			when: func(m *model) bool { s, ok := m.chosen(); return ok && injectable(s) && !m.world.underWay(s.Ref) }, run: (*model).inject},
 		{id: "vnc", keys: []string{"v"}, short: "VNC", desc: "open the VNC desktop in the browser: injects and makes a link if needed", group: groupSandbox, in: onSandbox, changes: true,
-			when: func(m *model) bool { s, ok := m.chosen(); return ok && s.Container == api.ContainerRunning }, run: (*model).vnc},
+			when: func(m *model) bool {
+				s, ok := m.chosen()
+				return ok && s.Container == api.ContainerRunning && !s.IsHost()
+			}, run: (*model).vnc},
 		{id: "stop-daemon", keys: []string{"x"}, desc: "stop the daemon that this program started", group: groupSandbox, in: onSandbox, changes: true,
 			when: func(m *model) bool { s, ok := m.chosen(); return ok && s.Daemon.Started && daemonLives(s) }, run: (*model).askStopDaemon},
 		{id: "container", keys: []string{"s"}, short: "start/stop", desc: "start or stop the container", group: groupSandbox, in: onSandbox, changes: true,
@@ -156,6 +159,13 @@ func newKeymap(rebind map[string]string, readOnly bool) (keymap, error) {
 		return k, fmt.Errorf("keys: %s", strings.Join(wrong, "; "))
 	}
 	return k, nil
+}
+
+// CheckKeys says what is wrong with other keys for actions: names that no
+// action has, and keys that two actions would share in one place.
+func CheckKeys(rebind map[string]string) error {
+	_, err := newKeymap(rebind, false)
+	return err
 }
 
 func splitKeys(s string) []string {

@@ -51,6 +51,28 @@ func TestTheDefaultSandboxIsChosenFirst(t *testing.T) {
 	require.Contains(t, s.f.calls("Watch")[0], "my-sandbox")
 }
 
+func TestContainersThatAreFoundLaterComeBeforeTheMachine(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	all := f.sandboxes
+	f.sandboxes = f.sandboxes[:1]
+	s := loaded(t, f, 120, 40, nil)
+	require.Equal(t, api.Host, s.m.list.chosen)
+	var found []api.Event
+	for _, i := range []int{2, 5} {
+		found = append(found, api.Event{Kind: api.EventSandbox, Sandbox: &all[i]})
+	}
+	f.push(found...)
+	s.until("a container is chosen", func() bool { return s.m.list.chosen.Name == "old" })
+	f.push(api.Event{Kind: api.EventSandbox, Sandbox: &all[1]})
+	s.until("the default one is chosen", func() bool { return s.m.list.chosen == boxRef })
+	s.press("G")
+	require.Equal(t, api.Host, s.m.list.chosen)
+	f.push(api.Event{Kind: api.EventSandbox, Sandbox: &all[1]})
+	s.settle()
+	require.Equal(t, api.Host, s.m.list.chosen, "the person chose")
+}
+
 func TestTheChosenSandboxStaysChosen(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 120, 40, nil)
@@ -69,8 +91,7 @@ func TestTheChosenSandboxStaysChosen(t *testing.T) {
 func TestAFilterTakesNamesAndProjects(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 120, 40, nil)
-	s.press("/")
-	s.word("shop")
+	s.press("/shop") // fast fingers: one message
 	s.press("enter")
 	require.Contains(t, s.text(), "shop-api")
 	require.NotContains(t, s.text(), "● my-sandbox")

@@ -13,6 +13,13 @@ const twice = 2 * time.Second
 // takeKey passes a key to what is on top: an overlay, a line that is typed
 // into, or the action table.
 func (m *model) takeKey(key tea.KeyMsg) tea.Cmd {
+	if key.Type == tea.KeyRunes && len(key.Runes) > 1 && !key.Paste {
+		var cmds []tea.Cmd // keys that came in one read are one message
+		for _, r := range key.Runes {
+			cmds = append(cmds, m.takeKey(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}, Alt: key.Alt}))
+		}
+		return tea.Batch(cmds...)
+	}
 	wasFailed := m.note.failed
 	if wasFailed {
 		m.note = note{} // an error stays until a key is pressed

@@ -129,7 +129,8 @@ func (p *overview) host(s api.Sandbox) []string {
 	l := p.look
 	var lines []string
 	if s.Daemon.State != api.DaemonHealthy {
-		lines = append(lines, p.daemonLine(s))
+		lines = append(lines, p.daemonLine(s), p.look.ink.Dim.Paint("What listens on this machine is seen once a daemon runs here."), "")
+		return append(append(lines, p.previews(s.Ref)...), p.recent(s)...)
 	}
 	ports := p.world.ports[s.Ref]
 	shown := 0
@@ -218,6 +219,9 @@ func (p *overview) daemonLine(s api.Sandbox) string {
 		return line + l.ink.Busy.Paint("injecting")
 	case d.State == api.DaemonUnknown:
 		return line + l.ink.Dim.Paint("asking"+l.glyph.Ellipsis)
+	}
+	if s.IsHost() {
+		return line + "none" + p.offer("inject", "start the built-in one")
 	}
 	return line + "none" + p.offer("inject", "inject") + p.offer("vnc", "VNC")
 }

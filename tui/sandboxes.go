@@ -22,6 +22,7 @@ type sandboxList struct {
 
 	width, height int
 	chosen        api.Ref
+	picked        bool // chosen by the person, now or at the last quit
 	rows          []listRow
 	cursor        cursor
 	filter        textinput.Model
@@ -37,7 +38,7 @@ type listRow struct {
 func newSandboxList(l *look, w *world, chosen api.Ref, filter string) *sandboxList {
 	input := newInput()
 	input.SetValue(filter)
-	return &sandboxList{look: l, world: w, chosen: chosen, filter: input}
+	return &sandboxList{look: l, world: w, chosen: chosen, picked: chosen != api.Ref{}, filter: input}
 }
 
 // newInput is a line that is typed into. It is drawn by inputLine.
@@ -124,16 +125,22 @@ func (p *sandboxList) refresh() {
 }
 
 // follow puts the cursor on the chosen sandbox; if that is gone, the one that
-// stands in its place is chosen.
+// stands in its place is chosen. Until the person chose, it is the default
+// sandbox, or a container before the machine itself: containers are found later.
 func (p *sandboxList) follow() {
-	if i := slices.IndexFunc(p.rows, func(r listRow) bool { return r.sandbox >= 0 && p.world.sandboxes[r.sandbox].Ref == p.chosen }); i >= 0 {
-		p.cursor.put(i)
-		return
+	at := func(ok func(s *api.Sandbox) bool) int {
+		return slices.IndexFunc(p.rows, func(r listRow) bool { return r.sandbox >= 0 && ok(&p.world.sandboxes[r.sandbox]) })
 	}
-	if p.chosen == (api.Ref{}) { // the first look: the default sandbox
-		if i := slices.IndexFunc(p.rows, func(r listRow) bool { return r.sandbox >= 0 && p.world.sandboxes[r.sandbox].Default }); i >= 0 {
-			p.cursor.put(i)
+	i := at(func(s *api.Sandbox) bool { return s.Ref == p.chosen })
+	if !p.picked {
+		if byDefault := at(func(s *api.Sandbox) bool { return s.Default && !s.IsHost() }); byDefault >= 0 {
+			i = byDefault
+		} else if first := at(func(s *api.Sandbox) bool { return !s.IsHost() }); first >= 0 && (i < 0 || p.chosen.IsHost()) {
+			i = first
 		}
+	}
+	if i >= 0 {
+		p.cursor.put(i)
 	}
 	p.choose(1)
 }
@@ -152,6 +159,7 @@ func (p *sandboxList) choose(by int) {
 }
 
 func (p *sandboxList) Move(to motion) tea.Cmd {
+	p.picked = true
 	p.cursor.move(to)
 	if to == up || to == pageUp || to == toBottom {
 		p.choose(-1)
@@ -167,6 +175,7 @@ func (p *sandboxList) Click(_, y int) tea.Cmd {
 		return nil
 	}
 	if i := p.cursor.top + y; i < len(p.rows) && p.rows[i].sandbox >= 0 {
+		p.picked = true
 		p.cursor.put(i)
 		p.choose(1)
 	}

@@ -169,7 +169,8 @@ func (m *model) enginePart() string {
 	previews := count(m.world.activeLinks(m.options.Now()), "preview")
 	switch {
 	case e.State == "connected":
-		return fmt.Sprintf("%s %s %s %s %s %s", name, text.Clean(e.Version), l.glyph.Dot, count(m.world.containers(), "container"), l.glyph.Dot, previews)
+		version, _, _ := strings.Cut(e.Version, "+")
+		return fmt.Sprintf("%s %s %s %s %s %s", name, text.Clean(version), l.glyph.Dot, count(m.world.containers(), "container"), l.glyph.Dot, previews)
 	case e.State == "lost" && m.world.containers() == 0:
 		return l.ink.Dim.Paint(fmt.Sprintf("no container engine %s this machine", l.glyph.Dot))
 	case e.State == "lost":

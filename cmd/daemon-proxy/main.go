@@ -38,7 +38,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	// after the first the signals have their default effect again.
 	context.AfterFunc(ctx, stop)
 
-	root := newRoot(stderr)
+	root := newRoot(stdout, stderr)
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -71,7 +71,7 @@ func report(stderr io.Writer, err error) int {
 	return exitFailed
 }
 
-func newRoot(stderr io.Writer) *cobra.Command {
+func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "daemon-proxy",
 		Short: "Look inside containers: a preview daemon, a proxy and preview links",
@@ -82,7 +82,7 @@ func newRoot(stderr io.Writer) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return serve(cmd.Context(), cmd.Flags(), stderr)
+			return serve(cmd.Context(), cmd.Flags(), stdout, stderr)
 		},
 	}
 	config.BindFlags(root.Flags())

@@ -21,6 +21,7 @@ type Config struct {
 	Preview  Preview
 	Traffic  Traffic
 	Logging  Logging
+	TUI      TUI
 
 	// File is the absolute path of the configuration file that was read; empty without one.
 	File string
@@ -105,6 +106,15 @@ type Logging struct {
 	File       string // absolute; default logs/daemon-proxy.log beside File, else StateDir/daemon-proxy.log
 	MaxSizeMB  int    // in MiB; default 10
 	MaxBackups int    // default 3
+}
+
+// TUI says how the terminal UI looks and what may be done in it.
+type TUI struct {
+	Theme    string            // "auto", "dark", "light" or "mono"
+	ASCII    bool              // draw without Unicode, as where the locale has no UTF-8
+	Mouse    bool              // default true
+	ReadOnly bool              // no action that changes anything
+	Keys     map[string]string // keys of actions by name: "i, ctrl+i", "none"; nil: the usual ones
 }
 
 // Defaults is the configuration without file, environment and flags, before

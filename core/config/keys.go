@@ -95,6 +95,7 @@ func table() []key {
 	rows = append(rows, dockerAndSecurityKeys()...)
 	rows = append(rows, previewAndTrafficKeys()...)
 	rows = append(rows, loggingKeys()...)
+	rows = append(rows, tuiKeys()...)
 	for i := range rows {
 		rows[i].Allowed = rows[i].allowed
 	}
@@ -268,5 +269,29 @@ func loggingKeys() []key {
 		Key: Key{Path: "logging.max_backups", Env: "LOGGING_MAX_BACKUPS", Flag: "log-max-backups", Default: "3",
 			Doc: "Old log files that are kept."},
 		value: number(func(c *Config) *int { return &c.Logging.MaxBackups }, 1, 1000),
+	}}
+}
+
+func tuiKeys() []key {
+	return []key{{
+		Key: Key{Path: "tui.theme", Env: "TUI_THEME", Flag: "theme", Default: "auto",
+			Doc: "Colours of the terminal UI. auto: as the terminal's background is; NO_COLOR in the environment means mono."},
+		value: choice(func(c *Config) *string { return &c.TUI.Theme }, strings.ToLower, nil, "auto", "dark", "light", "mono"),
+	}, {
+		Key: Key{Path: "tui.ascii", Env: "TUI_ASCII", Flag: "ascii", Default: "false",
+			Doc: "Draw the terminal UI in ASCII. It is so anyway where the locale is not UTF-8."},
+		value: boolean(func(c *Config) *bool { return &c.TUI.ASCII }),
+	}, {
+		Key: Key{Path: "tui.mouse", Env: "TUI_MOUSE", Flag: "mouse", Default: "true",
+			Doc: "Take the mouse. Off, the terminal selects text with it; a key changes it while the UI runs."},
+		value: boolean(func(c *Config) *bool { return &c.TUI.Mouse }),
+	}, {
+		Key: Key{Path: "tui.read_only", Env: "TUI_READ_ONLY", Flag: "read-only", Default: "false",
+			Doc: "Take every action away from the terminal UI that changes something."},
+		value: boolean(func(c *Config) *bool { return &c.TUI.ReadOnly }),
+	}, {
+		Key: Key{Path: "tui.keys", Env: "TUI_KEYS", Flag: "keys",
+			Doc: `Other keys for actions of the terminal UI: a mapping of an action's name, as the README lists them, to its keys: inject: "I, ctrl+i"; none is no key.`},
+		value: environment(func(c *Config) *map[string]string { return &c.TUI.Keys }),
 	}}
 }
