@@ -92,13 +92,12 @@ func (l *look) bar(share float64, width int) string {
 func (p *overview) failureLines(problem *api.Problem) []string {
 	l := p.look
 	lines := []string{""}
-	for i, s := range text.Wrap(text.Clean(problem.Error()), p.width-4) {
-		if i == 0 {
-			s = l.glyph.Bad + " " + s
-		} else {
-			s = "  " + s
+	mark := l.glyph.Bad + " "
+	for part := range strings.Lines(problem.Error()) { // its last words may be several lines
+		for _, s := range text.Wrap(text.Clean(strings.TrimRight(part, "\r\n")), p.width-4) {
+			lines = append(lines, l.ink.Bad.Paint(mark+s))
+			mark = "  "
 		}
-		lines = append(lines, l.ink.Bad.Paint(s))
 	}
 	if problem.Hint != "" {
 		for i, s := range text.Wrap(text.Clean(problem.Hint), p.width-10) {

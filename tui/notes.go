@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -38,6 +39,7 @@ func (m *model) say(s string) tea.Cmd {
 // fail shows an error and the next thing to try.
 func (m *model) fail(what, try string) tea.Cmd {
 	m.changed()
+	what = strings.ReplaceAll(strings.TrimSpace(what), "\n", " "+m.look.glyph.Dot+" ")
 	m.note = note{text: text.Clean(what), try: text.Clean(try), failed: true}
 	return nil
 }
