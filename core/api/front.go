@@ -31,8 +31,11 @@ type LinkRequest struct {
 	// TTLSeconds is the time to live; 0 means until revoked, nil the configured default.
 	TTLSeconds      *int64 `json:"ttl_seconds,omitempty"`
 	AllowDaemonPort bool   `json:"allow_daemon_port,omitempty"`
-	// Fence and StripPrefix are those of Link; nil means true.
-	Fence       *bool `json:"fence,omitempty"`
+	// Fence false leaves out the policy that keeps the preview's pages away from
+	// other services on the viewer's machine; nil means true.
+	Fence *bool `json:"fence,omitempty"`
+	// StripPrefix false sends the whole path on, for a service that was told its
+	// prefix (base_url, --base); nil means true.
 	StripPrefix *bool `json:"strip_prefix,omitempty"`
 }
 

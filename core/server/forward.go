@@ -163,7 +163,7 @@ func (s *Server) checkLoop(ref api.Ref, port int) error {
 
 // forward sends a request to its daemon and its answer back, counts and records it.
 func (s *Server) forward(w http.ResponseWriter, r *http.Request, h hop) {
-	x := api.Exchange{Start: time.Now(), Method: r.Method, Path: logging.MaskTarget(h.rest), Sandbox: h.ref.String(), Port: h.port,
+	x := api.Exchange{Start: time.Now(), Method: r.Method, Path: logging.Printable(logging.MaskTarget(h.rest)), Sandbox: h.ref.String(), Port: h.port,
 		Kind: "proxy", Protocol: "http", Remote: s.remote(r)}
 	if h.live != nil {
 		x.Kind, x.LinkID = "preview", h.live.ID

@@ -6,6 +6,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -152,9 +155,20 @@ func TestS15LoopbackIsBothFamilies(t *testing.T) {
 			l.Close()
 		}
 	}
-	_, err = Listen(t.Context(), config.Server{Host: "localhost", Port: portIn(t, probe.Addr().String()), MaxConnections: 10})
-	require.ErrorContains(t, err, "[::1]:")
+	port := portIn(t, probe.Addr().String())
+	_, err = Listen(t.Context(), config.Server{Host: "localhost", Port: port, MaxConnections: 10})
 	require.ErrorContains(t, err, "--port")
+	require.ErrorContains(t, err, "[::1]:"+portText(port)+" (IPv6) is in use by ")
+	require.NotContains(t, err.Error(), "127.0.0.1")
+	if runtime.GOOS == "linux" {
+		require.ErrorContains(t, err, "(process "+strconv.Itoa(os.Getpid())+")")
+	}
+	again, err := net.Listen("tcp", "127.0.0.1:"+portText(port))
+	require.NoError(t, err, "the other family was let go")
+	defer again.Close()
+	_, err = Listen(t.Context(), config.Server{Host: "localhost", Port: port, MaxConnections: 10})
+	require.ErrorContains(t, err, "127.0.0.1:"+portText(port)+" (IPv4) is in use by ")
+	require.ErrorContains(t, err, "[::1]:"+portText(port)+" (IPv6) is in use by ")
 }
 
 func TestListenSaysWhatToDoAboutATakenPort(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"daemon-proxy/core/config"
@@ -20,7 +21,8 @@ func Listen(ctx context.Context, c config.Server) ([]net.Listener, error) {
 	if loopback(c.Host) {
 		hosts = []string{"127.0.0.1", "::1"}
 	}
-	var listeners []net.Listener
+	var open []net.Listener
+	var taken []string
 	places := make(chan struct{}, c.MaxConnections)
 	var lc net.ListenConfig
 	for i, host := range hosts {
@@ -29,20 +31,46 @@ func Listen(ctx context.Context, c config.Server) ([]net.Listener, error) {
 		if i > 0 && err != nil && !errors.Is(err, syscall.EADDRINUSE) {
 			break // no IPv6 here
 		}
+		if errors.Is(err, syscall.EADDRINUSE) {
+			taken = append(taken, whoHas(address))
+			continue // to tell of the other family too
+		}
 		if err != nil {
-			for _, open := range listeners {
-				err = errors.Join(err, open.Close())
-			}
-			if errors.Is(err, syscall.EADDRINUSE) {
-				return nil, fmt.Errorf("%s is in use by another program: choose another port with --port, DAEMON_PROXY_PORT or server.port", address)
-			}
-			return nil, fmt.Errorf("listen on %s (server.host, server.port): %w", address, err)
+			return nil, errors.Join(fmt.Errorf("listen on %s (server.host, server.port): %w", address, err), closeAll(open))
 		}
 		if tcp, ok := l.(*net.TCPListener); ok { // "tcp" is never anything else
-			listeners = append(listeners, newLimited(tcp, places))
+			open = append(open, newLimited(tcp, places))
 		}
 	}
-	return listeners, nil
+	if len(taken) > 0 {
+		return nil, errors.Join(fmt.Errorf("%s: choose another port with --port, DAEMON_PROXY_PORT or server.port", strings.Join(taken, ", ")), closeAll(open))
+	}
+	return open, nil
+}
+
+func closeAll(open []net.Listener) (err error) {
+	for _, l := range open {
+		err = errors.Join(err, l.Close())
+	}
+	return err
+}
+
+// whoHas says which family of the port is in use, and by whom where that can
+// be seen.
+func whoHas(address string) string {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil { // server.host is a name
+		return address + " is in use by another program"
+	}
+	family := "IPv4"
+	if at.Addr().Is6() {
+		family = "IPv6"
+	}
+	who := holder(at)
+	if who == "" {
+		who = "another program"
+	}
+	return fmt.Sprintf("%s (%s) is in use by %s", address, family, who)
 }
 
 func loopback(host string) bool {
