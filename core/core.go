@@ -41,6 +41,8 @@ type Options struct {
 	// no daytona binary is.
 	Executable string
 	Logger     *slog.Logger
+	// Unlisted keeps the core out of core.json: other commands do not find it.
+	Unlisted bool
 }
 
 // Core is a running core. Its methods that a front uses are in front….go.
@@ -120,9 +122,11 @@ func Start(ctx context.Context, o Options) (_ *Core, err error) {
 	c.server = server.New(server.Options{
 		Config: c.config, Version: o.Version, Logger: c.log, Links: c.links, Proxy: c.proxy, Traffic: c.traffic,
 		Sandboxes: forServer{c}, Hostname: hostname, Certificate: certificate, Mode: func() string { return c.fleet.Load().sandboxes.Mode() },
-		Events: func(ctx context.Context) server.News { return c.Subscribe(ctx) },
+		Events: func(ctx context.Context) server.News { return c.Subscribe(ctx) }, Logs: c.Logs,
 	})
-	if err := writeRunning(c.config.StateDir, Running{
+	if o.Unlisted {
+		// nobody is told
+	} else if err := writeRunning(c.config.StateDir, Running{
 		Address: listeners[0].Addr().String(), URL: c.URL(), PID: os.Getpid(), Version: o.Version,
 	}); err != nil {
 		c.log.Warn("other commands will not find this one: core.json cannot be written", "error", err)

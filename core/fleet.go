@@ -173,6 +173,16 @@ func (f forServer) StopDaemon(ctx context.Context, ref api.Ref) error {
 	return f.c.fleet.Load().sandboxes.StopDaemon(ctx, ref)
 }
 
+// StartContainer starts the container of ref.
+func (f forServer) StartContainer(ctx context.Context, ref api.Ref) error {
+	return f.c.StartContainer(ctx, ref)
+}
+
+// StopContainer stops the container of ref.
+func (f forServer) StopContainer(ctx context.Context, ref api.Ref) error {
+	return f.c.StopContainer(ctx, ref)
+}
+
 // Ports are what listens in ref.
 func (f forServer) Ports(ctx context.Context, ref api.Ref) ([]api.Port, error) {
 	return f.c.fleet.Load().sandboxes.Ports(ctx, ref)

@@ -234,7 +234,7 @@ func TestSIGTERMDrainsAndEndsWithZero(t *testing.T) {
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/proxy/8080/stream", nil)
 	require.NoError(t, err)
-	response, err := client.Do(request)
+	response, err := browserLike.Do(request)
 	require.NoError(t, err)
 	defer response.Body.Close()
 	first := make([]byte, 5)

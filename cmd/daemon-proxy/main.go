@@ -24,6 +24,7 @@ const (
 	exitOK     = 0
 	exitFailed = 1 // it could not start, or ended because of a failure
 	exitUsage  = 2 // flags, environment or configuration file are wrong
+	exitNoCore = 3 // no core runs, and the command needs one
 )
 
 func main() {
@@ -65,6 +66,10 @@ func report(stderr io.Writer, err error) int {
 		return exitUsage
 	}
 	fmt.Fprintf(stderr, "daemon-proxy: %v\n", err)
+	if none, ok := errors.AsType[noCoreError](err); ok {
+		fmt.Fprintf(stderr, "  try: %s\n", none.Hint())
+		return exitNoCore
+	}
 	if problem, ok := errors.AsType[*api.Problem](err); ok && problem.Hint != "" {
 		fmt.Fprintf(stderr, "  try: %s\n", problem.Hint)
 	}
@@ -89,7 +94,8 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	root.Flags().Bool("no-tui", false, "run the proxy and preview server alone, without the terminal UI")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.SetVersionTemplate("daemon-proxy {{.Version}}\n")
-	root.AddCommand(newToolbox(), newDemo(stderr), newDemoPage(), newVersion())
+	root.AddCommand(newToolbox(), newDemo(stderr), newDemoPage(), newVersion(), newConfig())
+	root.AddCommand(newSandboxes(), newInject(), newStop(), newPorts(), newPreview(), newRequests(), newStatus(), newLogs())
 	return root
 }
 

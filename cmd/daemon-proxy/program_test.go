@@ -146,8 +146,8 @@ func (p *program) exit() int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// client dials this machine for every name, as browsers do for *.localhost.
-var client = &http.Client{
+// browserLike dials this machine for every name, as browsers do for *.localhost.
+var browserLike = &http.Client{
 	Timeout:       20 * time.Second,
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -172,7 +172,7 @@ func (p *program) try(method, target, body string, header ...string) (int, strin
 	for i := 0; i < len(header); i += 2 {
 		request.Header.Set(header[i], header[i+1])
 	}
-	response, err := client.Do(request)
+	response, err := browserLike.Do(request)
 	if err != nil {
 		return 0, err.Error()
 	}

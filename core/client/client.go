@@ -142,6 +142,31 @@ func (c *Client) StopDaemon(ctx context.Context, sandbox string) (api.Sandbox, e
 	return post[api.Sandbox](ctx, c, "/api/sandboxes/"+url.PathEscape(sandbox)+"/stop", nil)
 }
 
+// StartContainer starts the container of a sandbox.
+func (c *Client) StartContainer(ctx context.Context, sandbox string) (api.Sandbox, error) {
+	return post[api.Sandbox](ctx, c, "/api/sandboxes/"+url.PathEscape(sandbox)+"/container/start", nil)
+}
+
+// StopContainer stops the container of a sandbox.
+func (c *Client) StopContainer(ctx context.Context, sandbox string) (api.Sandbox, error) {
+	return post[api.Sandbox](ctx, c, "/api/sandboxes/"+url.PathEscape(sandbox)+"/container/stop", nil)
+}
+
+// Logs is the end of a log, all of it if tail is negative, and with follow
+// what comes until ctx ends. Source is one of the api.Log… names. Close the
+// reader. The text is as it was written: control characters are in it.
+func (c *Client) Logs(ctx context.Context, sandbox, source string, tail int, follow bool) (io.ReadCloser, error) {
+	query := url.Values{"source": {source}, "follow": {strconv.FormatBool(follow)}}
+	if tail >= 0 {
+		query.Set("tail", strconv.Itoa(tail))
+	}
+	response, err := c.open(ctx, http.MethodGet, "/api/sandboxes/"+url.PathEscape(sandbox)+"/logs?"+query.Encode(), "text/plain", nil)
+	if err != nil {
+		return nil, err
+	}
+	return response.Body, nil
+}
+
 // Inject puts a daemon into a sandbox and returns when it is healthy. progress
 // is told of each step; nil: nobody. The end of ctx undoes the injection.
 func (c *Client) Inject(ctx context.Context, sandbox string, progress func(api.Injection)) error {

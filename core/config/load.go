@@ -28,6 +28,12 @@ type Options struct {
 // Relative paths in it are relative to its folder. Every path of the result is
 // absolute. The error is an *Errors with every problem; the Config is then empty.
 func Load(opts Options) (Config, error) {
+	_, cfg, err := load(opts)
+	return cfg, err
+}
+
+// load is Load that also gives the run, which knows where each value was given.
+func load(opts Options) (*loader, Config, error) {
 	l := &loader{keys: table(), flags: opts.Flags, lookup: opts.Env, workDir: opts.WorkDir,
 		cfg: Defaults(), origins: map[string]origin{}}
 	if l.lookup == nil {
@@ -36,7 +42,7 @@ func Load(opts Options) (Config, error) {
 	if l.workDir == "" {
 		dir, err := os.Getwd()
 		if err != nil {
-			return Config{}, &Errors{[]Problem{{Text: fmt.Sprintf("find the current directory: %v", err)}}}
+			return nil, Config{}, &Errors{[]Problem{{Text: fmt.Sprintf("find the current directory: %v", err)}}}
 		}
 		l.workDir = dir
 	}
@@ -54,10 +60,10 @@ func Load(opts Options) (Config, error) {
 	l.folders(found)
 	l.placeConflicts()
 	if err := l.errs.orNil(); err != nil {
-		return Config{}, err
+		return nil, Config{}, err
 	}
 	l.remarkOnSecret()
-	return l.cfg, nil
+	return l, l.cfg, nil
 }
 
 // layer is a source of values; a higher one outweighs a lower.

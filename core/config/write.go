@@ -10,10 +10,7 @@ import (
 // WriteYAML writes every value as a configuration file. The API key is
 // written as "***" if there is one, which Load does not take for a key.
 func (c Config) WriteYAML(w io.Writer) error {
-	if c.Security.APIKey != "" {
-		c.Security.APIKey = mask
-	}
-	return c.write(w, func(key) string { return "" })
+	return c.masked().write(w, func(key) string { return "" })
 }
 
 // WriteExample writes config.example.yaml: every key with its default and its

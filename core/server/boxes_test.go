@@ -118,6 +118,16 @@ func (b *boxes) Engine() api.EngineStatus {
 	return b.engine
 }
 
+func (b *boxes) StartContainer(_ context.Context, ref api.Ref) error {
+	b.change(ref.String(), func(x *box) { x.Container = api.ContainerRunning })
+	return nil
+}
+
+func (b *boxes) StopContainer(_ context.Context, ref api.Ref) error {
+	b.change(ref.String(), func(x *box) { x.Container = api.ContainerExited })
+	return nil
+}
+
 // change changes a sandbox while the front runs.
 func (b *boxes) change(name string, change func(*box)) {
 	b.mu.Lock()

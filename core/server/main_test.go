@@ -67,6 +67,7 @@ type settings struct {
 	boxes  *boxes
 	links  preview.Options
 	events func(ctx context.Context) News
+	logs   func(ctx context.Context, ref api.Ref, source string, tail int, follow bool) (io.ReadCloser, error)
 	tls    certs.Get
 }
 
@@ -95,7 +96,7 @@ func newFront(t testing.TB, daemon string, changes ...func(*settings)) *front {
 	p := proxy.New(proxy.Options{Logger: logger})
 	f.Server = New(Options{
 		Config: set.config, Version: "1.2.3", Logger: logger, Links: f.links, Proxy: p, Traffic: f.log,
-		Sandboxes: f.boxes, Hostname: "my-desk", Events: set.events, Certificate: set.tls,
+		Sandboxes: f.boxes, Hostname: "my-desk", Events: set.events, Logs: set.logs, Certificate: set.tls,
 	})
 	served := make(chan error, 1)
 	go func() { served <- f.Serve([]net.Listener{l}) }()

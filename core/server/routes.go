@@ -182,6 +182,21 @@ func sandboxRoutes() []route {
 		method: "POST", path: "/api/sandboxes/{name}/stop", summary: "Stop the daemon of a sandbox",
 		about:  "The container itself goes on.",
 		answer: api.Sandbox{}, serve: (*Server).stopDaemon, codes: unreachable,
+	}, {
+		method: "POST", path: "/api/sandboxes/{name}/container/start", summary: "Start the container of a sandbox",
+		answer: api.Sandbox{}, serve: changeContainer(Sandboxes.StartContainer), codes: unreachable,
+	}, {
+		method: "POST", path: "/api/sandboxes/{name}/container/stop", summary: "Stop the container of a sandbox",
+		answer: api.Sandbox{}, serve: changeContainer(Sandboxes.StopContainer), codes: unreachable,
+	}, {
+		method: "GET", path: "/api/sandboxes/{name}/logs", summary: "Read a log",
+		about: "The text as it was written: what prints it on a terminal must keep control characters from it.",
+		query: []param{
+			{"source", "daemon, container, or program for the log of daemon-proxy itself; daemon without it.", ""},
+			{"tail", "How many of the last lines; all without it.", 1},
+			{"follow", "true: go on with what comes.", true},
+		},
+		kind: "text/plain", serve: (*Server).logs, codes: slices.Concat([]string{api.CodeNoLog}, unreachable),
 	}}
 }
 

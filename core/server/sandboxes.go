@@ -1,9 +1,13 @@
 package server
 
 import (
+	"cmp"
+	"context"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"time"
 
 	"daemon-proxy/core/api"
 )
@@ -49,6 +53,69 @@ func (s *Server) stopDaemon(w http.ResponseWriter, r *http.Request, v values) er
 	box, _ := s.o.Sandboxes.Get(ref)
 	reply(w, box)
 	return nil
+}
+
+// changeContainer starts or stops a container and answers with the sandbox.
+func changeContainer(change func(Sandboxes, context.Context, api.Ref) error) func(*Server, http.ResponseWriter, *http.Request, values) error {
+	return func(s *Server, w http.ResponseWriter, r *http.Request, v values) error {
+		ref, err := s.named(v)
+		if err != nil {
+			return err
+		}
+		if err := change(s.o.Sandboxes, r.Context(), ref); err != nil {
+			return err
+		}
+		box, _ := s.o.Sandboxes.Get(ref)
+		reply(w, box)
+		return nil
+	}
+}
+
+// logs sends a log as it was written. With follow it ends with the server, as
+// other streams do, and with a client that does not read.
+func (s *Server) logs(w http.ResponseWriter, r *http.Request, v values) error {
+	ref, err := s.named(v)
+	if err != nil {
+		return err
+	}
+	query := r.URL.Query()
+	tail := -1
+	if text := query.Get("tail"); text != "" {
+		if tail, err = strconv.Atoi(text); err != nil || tail < 0 {
+			return bad(http.StatusBadRequest, api.CodeBadRequest, "Bad tail", "tail is no whole number from 0 on", "leave it away for the whole log")
+		}
+	}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	s.stream(&cancel)
+	defer s.streamEnded(&cancel)
+	log, err := s.o.Logs(ctx, ref, cmp.Or(query.Get("source"), api.LogDaemon), tail, query.Get("follow") == "true")
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	control := http.NewResponseController(w)
+	defer context.AfterFunc(ctx, func() { _ = control.SetWriteDeadline(time.Now().Add(lastWrite)) })()
+	if control.Flush() != nil { // so that a log in which nothing happens begins
+		return nil
+	}
+	piece := make([]byte, 32<<10)
+	for {
+		n, err := log.Read(piece)
+		if _, failed := w.Write(piece[:n]); failed != nil || err != nil {
+			return nil
+		}
+		if control.SetWriteDeadline(time.Now().Add(longestWrite)) != nil || control.Flush() != nil {
+			return nil
+		}
+	}
 }
 
 // inject answers with the sandbox once its daemon is healthy, or, for a client

@@ -12,6 +12,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/tls"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -48,6 +49,8 @@ type Sandboxes interface {
 	Ports(ctx context.Context, ref api.Ref) ([]api.Port, error)
 	Upstream(ref api.Ref) (Upstream, error)
 	Engine() api.EngineStatus
+	StartContainer(ctx context.Context, ref api.Ref) error
+	StopContainer(ctx context.Context, ref api.Ref) error
 }
 
 // Options configure New. All but Hostname, Certificate and Mode are needed.
@@ -61,6 +64,9 @@ type Options struct {
 	Sandboxes Sandboxes
 	// Events begins to follow the event stream before it returns, until ctx ends.
 	Events func(ctx context.Context) News
+	// Logs is the end of a log (all of it if tail is negative) and, with follow,
+	// what comes until ctx ends; source is one of the api.Log… names.
+	Logs func(ctx context.Context, ref api.Ref, source string, tail int, follow bool) (io.ReadCloser, error)
 	// Hostname is this machine's own name; requests may use it.
 	Hostname string
 	// Certificate is tls.Config.GetCertificate; it is asked only for names that

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"daemon-proxy/core/config"
+)
+
+func newConfig() *cobra.Command {
+	cmd := &cobra.Command{Use: "config", Short: "Show the configuration", Args: noArgs,
+		RunE: func(*cobra.Command, []string) error { return usageError{errors.New("which? show")} }}
+	var asJSON bool
+	show := &cobra.Command{
+		Use: "show", Short: "Print every value that counts and where it was given", Args: noArgs,
+		Long: "show prints the effective configuration as a file could have it, each value with the\n" +
+			"place where it was given. The API key is masked.\n\nExit codes: 0 it is done; 2 flags, variables or the configuration are wrong.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			effective, err := config.Explain(config.Options{Flags: cmd.Flags()})
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				r := remote{out: cmd.OutOrStdout()}
+				return r.document(effective)
+			}
+			return effective.WriteYAML(cmd.OutOrStdout())
+		},
+	}
+	config.BindFlags(show.Flags())
+	show.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.AddCommand(show)
+	return cmd
+}

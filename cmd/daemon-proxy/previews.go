@@ -1,0 +1,224 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"html/template"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/logging"
+)
+
+func newPreview() *cobra.Command {
+	cmd := &cobra.Command{Use: "preview", Short: "Make, list, revoke and open preview links", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return usageError{errors.New("which? create, list, revoke or open")}
+		}}
+	cmd.AddCommand(newCreate(), newList(), newRevoke(), newOpen())
+	return cmd
+}
+
+// linkFlags are the flags of a command that makes links.
+type linkFlags struct {
+	sandbox, label                   string
+	ttl                              time.Duration
+	daemonPort, noFence, keepsPrefix bool
+}
+
+func (f *linkFlags) bind(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.sandbox, "sandbox", "", "name of the sandbox (default: the default one)")
+	flags.StringVar(&f.label, "label", "", "label of the link")
+	flags.DurationVar(&f.ttl, "ttl", 0, "time to live, such as 1h; 0: until revoked (default: preview.default_ttl)")
+	flags.BoolVar(&f.daemonPort, "allow-daemon-port", false, "permit a link to a port of the daemon itself")
+	flags.BoolVar(&f.noFence, "no-fence", false, "let its pages talk to other services on the viewer's machine")
+	flags.BoolVar(&f.keepsPrefix, "keep-prefix", false, "send the service the whole path, /preview/TOKEN included")
+}
+
+func (f *linkFlags) request(cmd *cobra.Command, port int) api.LinkRequest {
+	request := api.LinkRequest{Port: port, Sandbox: f.sandbox, Label: f.label, AllowDaemonPort: f.daemonPort}
+	if cmd.Flags().Changed("ttl") {
+		seconds := int64(f.ttl / time.Second)
+		request.TTLSeconds = &seconds
+	}
+	no := false
+	if f.noFence {
+		request.Fence = &no
+	}
+	if f.keepsPrefix {
+		request.StripPrefix = &no
+	}
+	return request
+}
+
+func newCreate() *cobra.Command {
+	var flags linkFlags
+	var cmd *cobra.Command
+	cmd = clientCommand("create PORT", "Make a preview link", ownNone, func(ctx context.Context, r *remote, args []string) error {
+		port, err := strconv.Atoi(args[0])
+		if err != nil {
+			return usageError{fmt.Errorf("%q is no port", args[0])}
+		}
+		link, err := r.CreateLink(ctx, flags.request(cmd, port))
+		if err != nil {
+			return err
+		}
+		if r.json {
+			return r.document(link)
+		}
+		if link.HostURL != "" {
+			fmt.Fprintln(r.out, link.HostURL)
+		}
+		_, err = fmt.Fprintln(r.out, link.URL)
+		return err
+	})
+	cmd.Args = exactlyOne
+	flags.bind(cmd)
+	return cmd
+}
+
+func newList() *cobra.Command {
+	var urls bool
+	cmd := clientCommand("list", "List the preview links", ownLinks, func(ctx context.Context, r *remote, _ []string) error {
+		links, err := r.PreviewLinks(ctx)
+		if err != nil {
+			return err
+		}
+		if r.json {
+			return r.document(api.Links{Links: links})
+		}
+		rows := [][]string{{"ID", "SANDBOX", "PORT", "STATE", "REQUESTS", "EXPIRES", "LABEL"}}
+		if urls {
+			rows[0] = append(rows[0], "URL")
+		}
+		for _, l := range links {
+			expires := "-"
+			if l.ExpiresAt != nil {
+				expires = l.ExpiresAt.Local().Format(time.DateTime)
+			}
+			row := []string{l.ID, l.SandboxName, strconv.Itoa(l.Port), l.State, strconv.FormatInt(l.Requests, 10), expires, l.Label}
+			if urls {
+				row = append(row, cmp.Or(l.HostURL, l.URL))
+			}
+			rows = append(rows, row)
+		}
+		return r.table(rows...)
+	})
+	cmd.Flags().BoolVar(&urls, "urls", false, "show the URLs too; whoever sees one may look")
+	return cmd
+}
+
+func newRevoke() *cobra.Command {
+	cmd := clientCommand("revoke ID", "Revoke a preview link", ownLinks, func(ctx context.Context, r *remote, args []string) error {
+		if err := r.RevokePreviewLink(ctx, args[0]); err != nil {
+			return err
+		}
+		if r.json {
+			return r.document(api.Revoked{Token: args[0], Revoked: true})
+		}
+		_, err := fmt.Fprintln(r.out, "revoked")
+		return err
+	})
+	cmd.Args = exactlyOne
+	return cmd
+}
+
+func newOpen() *cobra.Command {
+	var flags linkFlags
+	var cmd *cobra.Command
+	cmd = clientCommand("open PORT|ID", "Open a preview in the browser", ownNone, func(ctx context.Context, r *remote, args []string) error {
+		link, err := r.linkFor(ctx, args[0], func(port int) api.LinkRequest { return flags.request(cmd, port) })
+		if err != nil {
+			return err
+		}
+		url := cmp.Or(link.HostURL, link.URL)
+		if r.json {
+			return errors.Join(r.document(link), browse(ctx, r.config.StateDir, url))
+		}
+		fmt.Fprintln(r.out, url)
+		return browse(ctx, r.config.StateDir, url)
+	})
+	cmd.Args = exactlyOne
+	cmd.Long = "open opens a preview in the browser ($BROWSER, else the desktop's): that of a link's\nid, or that of a port, whose newest live link is used or a new one made.\n\n" + exitCodes
+	flags.bind(cmd)
+	return cmd
+}
+
+// linkFor is the live link that an id or a port means; for a port without one
+// it is made.
+func (r *remote) linkFor(ctx context.Context, what string, request func(int) api.LinkRequest) (api.Link, error) {
+	links, err := r.PreviewLinks(ctx)
+	if err != nil {
+		return api.Link{}, err
+	}
+	port, err := strconv.Atoi(what)
+	if err != nil {
+		for _, l := range links {
+			if l.ID == what && l.State == "active" {
+				return l, nil
+			}
+		}
+		return api.Link{}, &api.Problem{Code: api.CodeUnknownLink, Detail: "there is no live link " + logging.Printable(what), Hint: "see daemon-proxy preview list"}
+	}
+	wanted := request(port)
+	if wanted.Label == "" && wanted.TTLSeconds == nil && wanted.Fence == nil && wanted.StripPrefix == nil {
+		name, err := r.sandbox(ctx, append([]string{}, compact(wanted.Sandbox)...))
+		if err != nil {
+			return api.Link{}, err
+		}
+		for _, l := range links {
+			if l.Port == port && l.SandboxName == name && l.State == "active" {
+				return l, nil
+			}
+		}
+	}
+	return r.CreateLink(ctx, wanted)
+}
+
+// compact is the text as a list, empty if it is.
+func compact(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{s}
+}
+
+var redirect = template.Must(template.New("redirect").Parse(`<!doctype html><meta charset="utf-8"><meta name="referrer" content="no-referrer">` +
+	`<meta http-equiv="refresh" content="0;url={{.}}"><title>preview</title><a href="{{.}}">preview</a>` + "\n"))
+
+// browse opens a URL in the browser. The browser gets a file that leads there:
+// the arguments of a process can be read by every user of the machine, and the
+// URL holds the link's token.
+func browse(ctx context.Context, folder, url string) error {
+	path := filepath.Join(folder, "open.html")
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // in the state folder
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(redirect.Execute(file, url), file.Close()); err != nil {
+		return err
+	}
+	command := []string{"xdg-open", path}
+	switch {
+	case os.Getenv("BROWSER") != "":
+		command[0] = os.Getenv("BROWSER")
+	case runtime.GOOS == "darwin":
+		command[0] = "open"
+	case runtime.GOOS == "windows":
+		command = []string{"rundll32", "url.dll,FileProtocolHandler", path}
+	}
+	if err := exec.CommandContext(ctx, command[0], command[1:]...).Run(); err != nil { //nolint:gosec // the person's own browser
+		return &api.Problem{Code: api.CodeInternal, Detail: fmt.Sprintf("no browser opened: %v", err), Hint: "open the URL above yourself, or set BROWSER", Cause: err}
+	}
+	return nil
+}

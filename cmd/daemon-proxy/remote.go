@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"daemon-proxy/core"
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/client"
+	"daemon-proxy/core/config"
+	"daemon-proxy/core/logging"
+)
+
+const (
+	// aliveWithin is how long a core that is named may take to answer.
+	aliveWithin = 3 * time.Second
+	// engineWithin is how long a core of one's own may look for the engine.
+	engineWithin = 10 * time.Second
+	// serverEnv names the core to talk to.
+	serverEnv = "DAEMON_PROXY_URL"
+)
+
+// exitCodes is said by --help of every client command.
+const exitCodes = `Exit codes: 0 it is done; 1 it failed; 2 flags, variables or the configuration are
+wrong; 3 no daemon-proxy runs, and this command needs one.`
+
+// own says what a client command does where no core runs.
+type own int
+
+const (
+	ownNone       own = iota // it says so
+	ownContainers            // it starts one for itself, without the links
+	ownLinks                 // it starts one for itself
+)
+
+// remote is what a client command works with.
+type remote struct {
+	*client.Client
+	out    io.Writer
+	json   bool
+	config config.Config
+	// container is what a command without a sandbox's name means; empty: the
+	// server decides.
+	container string
+}
+
+// noCoreError says that nothing runs that could be asked.
+type noCoreError struct{ what string }
+
+func (e noCoreError) Error() string {
+	return e.what + " needs a running daemon-proxy, and none runs here"
+}
+
+// Hint is the next thing to try.
+func (noCoreError) Hint() string {
+	return "start it with daemon-proxy, or name one with --server or " + serverEnv
+}
+
+// clientCommand makes a command that talks to a core: the one of --server or
+// DAEMON_PROXY_URL, else the one that runs on this desk, else its own.
+func clientCommand(use, short string, needs own, run func(ctx context.Context, r *remote, args []string) error) *cobra.Command {
+	var server string
+	var asJSON bool
+	cmd := &cobra.Command{Use: use, Short: short, Long: short + ".\n\n" + exitCodes, Args: noArgs}
+	config.BindFlags(cmd.Flags())
+	shown := map[string]bool{"config": true, "docker-host": true, "docker-context": true}
+	cmd.Flags().VisitAll(hideUnless(shown))
+	cmd.Flags().StringVar(&server, "server", "", "URL of the daemon-proxy to talk to (environment: "+serverEnv+"; default: the one that runs here)")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, as the HTTP API has it")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		cfg, err := config.Load(config.Options{Flags: cmd.Flags()})
+		if err != nil {
+			return err
+		}
+		if server == "" {
+			server = os.Getenv(serverEnv)
+		}
+		r := &remote{out: cmd.OutOrStdout(), json: asJSON, config: cfg}
+		end, err := r.connect(cmd.Context(), server, needs, cmd.CommandPath())
+		if err != nil {
+			return err
+		}
+		return errors.Join(run(cmd.Context(), r, args), end())
+	}
+	return cmd
+}
+
+// connect finds the core to talk to; end ends it if it is one's own.
+func (r *remote) connect(ctx context.Context, server string, needs own, command string) (end func() error, err error) {
+	nothing := func() error { return nil }
+	var options []client.Option
+	if r.config.Security.APIKey != "" {
+		options = append(options, client.WithAPIKey(r.config.Security.APIKey))
+	}
+	if server != "" {
+		if r.Client, err = client.New(server, options...); err != nil {
+			return nil, usageError{err}
+		}
+		return nothing, nil
+	}
+	if running, ok := core.ReadRunning(r.config.StateDir); ok {
+		if r.Client, err = client.New(running.URL, options...); err != nil {
+			return nil, err
+		}
+		asking, stop := context.WithTimeout(ctx, aliveWithin)
+		defer stop()
+		if _, err := r.Health(asking); err == nil {
+			return nothing, nil
+		}
+	}
+	if needs == ownNone || r.config.Daemon.Mode == "host" {
+		return nil, noCoreError{command}
+	}
+	return r.startOwn(ctx, needs, options)
+}
+
+// startOwn runs a core for the time of the command. It injects nothing by
+// itself, listens where nobody looks, and says nothing.
+func (r *remote) startOwn(ctx context.Context, needs own, options []client.Option) (end func() error, err error) {
+	cfg := r.config
+	r.container, cfg.Daemon.ContainerName = cfg.Daemon.ContainerName, ""
+	cfg.Daemon.Mode, cfg.Daemon.StopOnExit = "docker", false
+	cfg.Server.Host, cfg.Server.PublicURL = "127.0.0.1", ""
+	if cfg.Server.Port, err = freeLoopbackPort(); err != nil {
+		return nil, err
+	}
+	folder, err := os.MkdirTemp("", "daemon-proxy-")
+	if err != nil {
+		return nil, err
+	}
+	if needs != ownLinks {
+		cfg.Preview.StateFile = filepath.Join(folder, "links.db")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(folder))
+	}
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	c, err := core.Start(running, core.Options{Config: cfg, Version: version(), Executable: self, Unlisted: true, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		cancel()
+		return nil, errors.Join(err, os.RemoveAll(folder))
+	}
+	end = func() error {
+		cancel()
+		return errors.Join(c.Wait(), os.RemoveAll(folder))
+	}
+	if r.Client, err = client.New(c.URL(), options...); err == nil && needs != ownLinks {
+		err = r.awaitEngine(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, end())
+	}
+	return end, nil
+}
+
+// awaitEngine waits until the containers are known, or why they are not.
+func (r *remote) awaitEngine(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, engineWithin)
+	defer cancel()
+	for tick := time.NewTicker(20 * time.Millisecond); ; {
+		list, err := r.Sandboxes(ctx)
+		if err != nil {
+			return err
+		}
+		if list.Engine.State == "connected" {
+			return nil
+		}
+		if list.Engine.Error != nil {
+			return list.Engine.Error
+		}
+		select {
+		case <-ctx.Done():
+			return &api.Problem{Code: api.CodeEngineUnreachable, Detail: "the Docker engine does not answer", Hint: "check --docker-host and --docker-context"}
+		case <-tick.C:
+		}
+	}
+}
+
+func freeLoopbackPort() (int, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// sandbox is the sandbox that a command means: the first argument, else the default.
+func (r *remote) sandbox(ctx context.Context, args []string) (string, error) {
+	if len(args) > 0 {
+		return args[0], nil
+	}
+	if r.container != "" {
+		return r.container, nil
+	}
+	status, err := r.DaemonStatus(ctx, "")
+	return status.Sandbox, err
+}
+
+// document prints an answer of the API.
+func (r *remote) document(v any) error {
+	encoder := json.NewEncoder(r.out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
+}
+
+// line prints an answer of the API on one line.
+func (r *remote) line(v any) error {
+	encoder := json.NewEncoder(r.out)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(v)
+}
+
+// table prints rows under a head; what came from outside cannot steer the terminal.
+func (r *remote) table(rows ...[]string) error {
+	w := tabwriter.NewWriter(r.out, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		for i, cell := range row {
+			if i > 0 {
+				fmt.Fprint(w, "\t")
+			}
+			fmt.Fprint(w, logging.Printable(cell))
+		}
+		fmt.Fprintln(w)
+	}
+	return w.Flush()
+}
+
+// hideUnless hides the flags of a command that are not shown: every key of the
+// configuration may be given, but few matter to a client.
+func hideUnless(shown map[string]bool) func(*pflag.Flag) {
+	return func(f *pflag.Flag) { f.Hidden = !shown[f.Name] }
+}

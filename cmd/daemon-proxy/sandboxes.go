@@ -1,0 +1,146 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/logging"
+)
+
+func newSandboxes() *cobra.Command {
+	return clientCommand("sandboxes", "List the containers and their daemons", ownContainers, func(ctx context.Context, r *remote, _ []string) error {
+		list, err := r.Sandboxes(ctx)
+		if err != nil {
+			return err
+		}
+		if r.json {
+			return r.document(list)
+		}
+		rows := [][]string{{"NAME", "CONTAINER", "DAEMON", "VERSION", "PLATFORM", "IMAGE"}}
+		for _, s := range list.Sandboxes {
+			rows = append(rows, []string{s.String(), s.Container, string(s.Daemon.State), s.Daemon.Version, s.Platform, s.Image})
+		}
+		return r.table(rows...)
+	})
+}
+
+func newInject() *cobra.Command {
+	cmd := clientCommand("inject [SANDBOX]", "Put a daemon into a container and wait until it is healthy", ownContainers, func(ctx context.Context, r *remote, args []string) error {
+		name, err := r.sandbox(ctx, args)
+		if err != nil {
+			return err
+		}
+		return r.Inject(ctx, name, func(step api.Injection) {
+			if r.json {
+				_ = r.line(step)
+			} else if step.State != "running" || step.Total == 0 { // progress in bytes is for programs
+				fmt.Fprintf(r.out, "%-8s %-8s %s\n", step.Step, step.State, logging.Printable(step.Detail))
+			}
+		})
+	})
+	cmd.Args = atMostOne
+	return cmd
+}
+
+func newStop() *cobra.Command {
+	cmd := clientCommand("stop [SANDBOX]", "Stop the daemon in a container", ownContainers, func(ctx context.Context, r *remote, args []string) error {
+		name, err := r.sandbox(ctx, args)
+		if err != nil {
+			return err
+		}
+		box, err := r.StopDaemon(ctx, name)
+		if err != nil {
+			return err
+		}
+		if r.json {
+			return r.document(box)
+		}
+		_, err = fmt.Fprintf(r.out, "the daemon of %s is stopped\n", logging.Printable(name))
+		return err
+	})
+	cmd.Args = atMostOne
+	return cmd
+}
+
+func newPorts() *cobra.Command {
+	cmd := clientCommand("ports [SANDBOX]", "List what listens in a container", ownContainers, func(ctx context.Context, r *remote, args []string) error {
+		name, err := r.sandbox(ctx, args)
+		if err != nil {
+			return err
+		}
+		ports, err := r.Ports(ctx, name)
+		if err != nil {
+			return err
+		}
+		if r.json {
+			return r.document(api.PortList{Sandbox: name, Ports: ports})
+		}
+		rows := [][]string{{"PORT", "ADDRESS", ""}}
+		for _, p := range ports {
+			about := ""
+			if p.Daemon {
+				about = "the daemon's own"
+			}
+			rows = append(rows, []string{strconv.Itoa(p.Port), p.Address, about})
+		}
+		return r.table(rows...)
+	})
+	cmd.Args = atMostOne
+	return cmd
+}
+
+func newStatus() *cobra.Command {
+	cmd := clientCommand("status [SANDBOX]", "Say how daemon-proxy and the daemon are", ownNone, func(ctx context.Context, r *remote, args []string) error {
+		health, err := r.Health(ctx)
+		if err != nil {
+			return noCoreError{"daemon-proxy status"}
+		}
+		if r.json && len(args) == 0 {
+			return r.document(health)
+		}
+		rows := [][]string{{"daemon-proxy", health.Version, health.Status, r.URL()}}
+		name := ""
+		if len(args) > 0 {
+			name = args[0]
+		}
+		daemon, err := r.DaemonStatus(ctx, name)
+		if err != nil && name != "" {
+			return err
+		}
+		if r.json {
+			return r.document(daemon)
+		}
+		if err == nil {
+			rows = append(rows, []string{daemon.Sandbox, cmp.Or(daemon.Version, "-"), string(daemon.State), daemon.Kind})
+			if p := daemon.LastError; p != nil {
+				rows = append(rows, []string{"", "", p.Code, p.Error()})
+			}
+		}
+		return r.table(rows...)
+	})
+	cmd.Args = atMostOne
+	cmd.Long = "status asks the running daemon-proxy how it is; it is what a container's health\ncheck calls. A daemon that is down makes the answer \"degraded\", not the exit code.\n\n" + exitCodes
+	return cmd
+}
+
+// atMostOne is cobra.MaximumNArgs(1) with an error that counts as wrong usage.
+func atMostOne(cmd *cobra.Command, args []string) error {
+	return wrongUsage(cobra.MaximumNArgs(1)(cmd, args))
+}
+
+// exactlyOne is cobra.ExactArgs(1) with an error that counts as wrong usage.
+func exactlyOne(cmd *cobra.Command, args []string) error {
+	return wrongUsage(cobra.ExactArgs(1)(cmd, args))
+}
+
+func wrongUsage(err error) error {
+	if err != nil {
+		return usageError{err}
+	}
+	return nil
+}
