@@ -199,6 +199,20 @@ func (k keymap) byID(id string) *action {
 	return nil
 }
 
+// forFooter is the table with what the pane in focus is about in front.
+func (k keymap) forFooter(at place) []*action {
+	first := map[place]string{inPreviews: groupPreviews, inRequests: groupRequests, inInspector: groupRequests, inLogs: groupRequests}[at]
+	var out, rest []*action
+	for i := range k.actions {
+		if a := &k.actions[i]; a.group == first {
+			out = append(out, a)
+		} else {
+			rest = append(rest, a)
+		}
+	}
+	return append(out, rest...)
+}
+
 // key is the first key of an action, for texts.
 func (k keymap) key(id string) string {
 	if a := k.byID(id); a != nil && len(a.keys) > 0 {

@@ -66,7 +66,9 @@ type (
 		err   error
 	}
 	recentMsg []api.Exchange
-	portsMsg  struct {
+	// socketsMsg is every exchange that has not ended.
+	socketsMsg []api.Exchange
+	portsMsg   struct {
 		ref   api.Ref
 		round int
 		cards []api.PortCard
@@ -129,6 +131,12 @@ func (c commands) snapshot() tea.Cmd {
 			return nil // the list of requests says so when it is looked at
 		}
 		return recentMsg(list)
+	}), c.do(quickly, func(ctx context.Context) tea.Msg {
+		list, err := c.backend.Exchanges(ctx, "live:true", 0)
+		if err != nil {
+			return nil
+		}
+		return socketsMsg(list)
 	}))
 }
 

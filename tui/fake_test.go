@@ -27,6 +27,12 @@ type fake struct {
 	logs      string
 	asked     []string
 	fail      map[string]error // by the name of the method
+	requests  []api.LinkRequest
+	sharing   context.Context // of the last Share
+	shared    string          // the URL that Share gives
+
+	// looking is what Ports waits for; nil: nothing.
+	looking func(ctx context.Context)
 
 	panics bool // RetryEngine does
 
@@ -46,7 +52,7 @@ func newFake() *fake {
 	web, box := api.Ref{Engine: "default", Name: "web"}, api.Ref{Engine: "default", Name: "my-sandbox"}
 	history := []float64{1, 1.2, 1.1, 2, 1.3, 1, 1.1, 1.5, 1.1}
 	f := &fake{
-		ready: make(chan struct{}, 1), fail: map[string]error{},
+		ready: make(chan struct{}, 1), fail: map[string]error{}, shared: "http://192.168.1.7:8081/preview/k3v9aaaabbbbccccddddeeeeffffgggg/",
 		status:  api.Status{Version: "v0.1.0", URL: "http://localhost:8080", Mode: "docker", HostLinks: true},
 		engine:  api.EngineStatus{Name: "default", Endpoint: "unix:///var/run/docker.sock", State: "connected", Version: "28.5", Since: clock.Add(-time.Hour)},
 		engines: []api.EngineChoice{{Name: "default", Endpoint: "unix:///var/run/docker.sock", Current: true}, {Name: "lab", Endpoint: "ssh://lab"}},
@@ -196,8 +202,11 @@ func (f *fake) StopContainer(_ context.Context, ref api.Ref) error {
 	return f.ask("StopContainer", ref)
 }
 
-func (f *fake) Ports(_ context.Context, ref api.Ref) ([]api.PortCard, error) {
+func (f *fake) Ports(ctx context.Context, ref api.Ref) ([]api.PortCard, error) {
 	err := f.ask("Ports", ref)
+	if f.looking != nil {
+		f.looking(ctx)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return append([]api.PortCard{}, f.ports[ref]...), err
@@ -221,8 +230,13 @@ func (f *fake) CreateLink(_ context.Context, r api.LinkRequest) (api.Link, error
 		return api.Link{}, err
 	}
 	l := api.Link{Token: "newtoken", ID: "new", URL: "http://localhost:8080/preview/newtoken", HostURL: "http://newtoken.localhost:8080",
-		Port: r.Port, SandboxName: r.Sandbox, Label: r.Label, State: "active", CreatedAt: clock}
+		Port: r.Port, SandboxName: r.Sandbox, Label: r.Label, State: "active", CreatedAt: clock, Fence: true, StripPrefix: true}
+	if r.TTLSeconds != nil && *r.TTLSeconds > 0 {
+		at := clock.Add(time.Duration(*r.TTLSeconds) * time.Second)
+		l.ExpiresAt = &at
+	}
 	f.mu.Lock()
+	f.requests = append(f.requests, r)
 	defer f.mu.Unlock()
 	f.links = append(f.links, l)
 	return l, nil
@@ -230,8 +244,11 @@ func (f *fake) CreateLink(_ context.Context, r api.LinkRequest) (api.Link, error
 
 func (f *fake) RevokeLink(_ context.Context, id string) error { return f.ask("RevokeLink", id) }
 
-func (f *fake) Share(_ context.Context, id string) (api.Share, error) {
-	return api.Share{URL: "http://192.168.1.7:8081/preview/k3v9/", Expires: clock.Add(time.Hour)}, f.ask("Share", id)
+func (f *fake) Share(ctx context.Context, id string) (api.Share, error) {
+	f.mu.Lock()
+	f.sharing = ctx
+	f.mu.Unlock()
+	return api.Share{URL: f.shared, Expires: clock.Add(time.Hour)}, f.ask("Share", id)
 }
 
 func (f *fake) Exchanges(_ context.Context, filter string, n int) ([]api.Exchange, error) {

@@ -44,6 +44,7 @@ type model struct {
 	shown    api.Ref // the sandbox that the panes and the core's Watch are at
 	note     note
 	noteAge  int // which note a timer is about
+	newPort  newPort
 	cancels  map[api.Ref]context.CancelFunc
 	vncAfter map[api.Ref]bool // injections that end in the desktop being opened
 
@@ -70,7 +71,7 @@ func newModel(ctx context.Context, backend Backend, o Options) (*model, error) {
 	saved := loadUIState(o.StateFile)
 	m.list = newSandboxList(m.look, &m.world, saved.Sandbox, saved.Filter)
 	m.overview = newOverview(m.look, &m.world, o.Now, m.keys.key)
-	m.panes = [4]pane{m.overview, newRequests(m.look, &m.world, m.do, o.Now), newPreviews(m.look, &m.world, m.do, o.Now), newLogs(m.look, m.do)}
+	m.panes = [4]pane{m.overview, newRequests(m.look, &m.world, m.do, o.Now), newPreviews(m.look, &m.world, o.Now, m.keys.key), newLogs(m.look, m.do)}
 	if saved.Tab > 0 && saved.Tab < len(m.panes) {
 		m.tab = saved.Tab
 	}

@@ -2,11 +2,9 @@ package tui
 
 import (
 	"errors"
-	"fmt"
 
 	tea "github.com/charmbracelet/bubbletea"
 
-	"daemon-proxy/core/api"
 	"daemon-proxy/tui/text"
 )
 
@@ -57,44 +55,6 @@ func (m *model) afterCopy(msg copiedMsg) tea.Cmd {
 		return nil
 	}
 	return m.say(msg.what)
-}
-
-// chosenLink is the link that o, y and d are about: the one at the cursor of
-// the previews, else the newest of the sandbox.
-func (m *model) chosenLink() (api.Link, bool) {
-	if p, ok := m.panes[tabPreviews].(*previews); ok && m.place() == inPreviews {
-		return p.chosen()
-	}
-	links := m.world.linksOf(m.list.chosen, m.options.Now())
-	if len(links) == 0 {
-		return api.Link{}, false
-	}
-	return links[0], true
-}
-
-func (m *model) hasLink() bool {
-	_, ok := m.chosenLink()
-	return ok
-}
-
-func (m *model) openLink() tea.Cmd {
-	l, ok := m.chosenLink()
-	if !ok {
-		return nil
-	}
-	if l.Port == vncPort && l.Label == vncLabel {
-		return m.open(m.desktopURL(l), "the desktop of "+l.SandboxName)
-	}
-	return m.open(m.linkURL(l), fmt.Sprintf("port %d of %s", l.Port, l.SandboxName))
-}
-
-func (m *model) copyLink() tea.Cmd {
-	l, ok := m.chosenLink()
-	if !ok {
-		return nil
-	}
-	url := m.linkURL(l)
-	return m.copy(url, "Preview copied: "+url)
 }
 
 // saying is say as a command, for what is shown only when a command runs.

@@ -105,6 +105,9 @@ func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
 			m.world.takeExchange(x)
 		}
 		return nil
+	case socketsMsg:
+		m.world.takeSockets(msg)
+		return nil
 	case doneMsg:
 		if msg.err != nil {
 			return m.failWith(msg.what, msg.err)
@@ -127,6 +130,14 @@ func (m *model) takeFlow(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case injectedMsg:
 		return m.afterInject(msg)
+	case createdMsg:
+		return m.afterCreate(msg)
+	case formWantsMsg:
+		return m.formWants(msg)
+	case shareMsg:
+		return m.share(msg)
+	case sharedMsg:
+		return m.afterShare(msg)
 	case vncMsg:
 		return m.afterVNC(msg)
 	case openMsg:
@@ -139,7 +150,7 @@ func (m *model) takeFlow(msg tea.Msg) tea.Cmd {
 		if msg.err != nil {
 			return m.failWith("start the demo", msg.err)
 		}
-		return tea.Batch(m.do.sandboxes(), m.do.links(), m.open(m.linkURL(msg.link), "demo"))
+		return tea.Batch(m.do.sandboxes(), m.do.links(), m.open(m.world.pageURL(msg.link), "demo"))
 	case sayMsg:
 		return m.say(string(msg))
 	case failMsg:
@@ -183,7 +194,7 @@ func (m *model) takeSandboxes(msg sandboxesMsg) tea.Cmd {
 	m.world.sandboxes, m.world.listed = msg.list, true
 	m.world.sortSandboxes()
 	m.list.refresh()
-	return m.arrange()
+	return tea.Batch(m.arrange(), m.toPanes(msg))
 }
 
 func (m *model) takeEvents(batch eventsMsg) tea.Cmd {
@@ -251,7 +262,7 @@ func (m *model) takePorts(msg portsMsg) tea.Cmd {
 	if known && before.err == nil {
 		for _, card := range msg.cards {
 			if !card.Daemon && !slices.ContainsFunc(before.cards, func(o api.PortCard) bool { return o.Port.Port == card.Port.Port }) {
-				cmds = append(cmds, m.say(m.portNews(msg.ref, card)))
+				cmds = append(cmds, m.tellPort(msg.ref, card))
 			}
 		}
 	}
@@ -265,14 +276,6 @@ func samePorts(before portList, now portsMsg) bool {
 	return before.cards != nil && slices.EqualFunc(before.cards, now.cards, func(a, b api.PortCard) bool {
 		return a.Port == b.Port && a.Service == b.Service && a.Name == b.Name && a.Warning == b.Warning && a.Label == b.Label && slices.Equal(a.Remarks, b.Remarks)
 	})
-}
-
-func (m *model) portNews(ref api.Ref, card api.PortCard) string {
-	name := card.Name
-	if name == "" {
-		name = card.Service
-	}
-	return fmt.Sprintf("%s: %d %s is up   %s new preview", ref, card.Port.Port, name, m.keys.key("new-preview"))
 }
 
 // countLost redraws once a second while the engine is lost.

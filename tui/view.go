@@ -39,6 +39,10 @@ func (m *model) draw() []string {
 	}
 	lines = append(lines, m.statusLine(), m.footer())
 	for _, o := range m.overlays {
+		if whole, ok := o.(interface{ Whole() bool }); ok && whole.Whole() {
+			lines = l.fill(o.View(m.width, m.height), m.width, m.height)
+			continue
+		}
 		box := o.View(m.width-4, m.height-4)
 		w := 0
 		for _, s := range box {
@@ -207,8 +211,7 @@ func (m *model) footer() string {
 	if !m.layout.wide {
 		most = 5
 	}
-	for i := range m.keys.actions {
-		a := &m.keys.actions[i]
+	for _, a := range m.keys.forFooter(at) {
 		if a.short == "" || len(a.keys) == 0 || a.id == "help" || a.id == "quit" || most == 0 || !m.keys.usable(m, a, at) {
 			continue
 		}

@@ -2,7 +2,6 @@ package tui
 
 import (
 	"context"
-	"net/url"
 	"slices"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -67,7 +66,7 @@ func (m *model) afterVNC(msg vncMsg) tea.Cmd {
 	case msg.silent:
 		return m.offerDesktop(msg.ref)
 	}
-	return tea.Batch(m.do.links(), m.open(m.desktopURL(msg.link), "the desktop of "+msg.ref.String()))
+	return tea.Batch(m.do.links(), m.open(m.world.desktopURL(msg.link), "the desktop of "+msg.ref.String()))
 }
 
 // offerDesktop explains the silence and offers to end it.
@@ -85,25 +84,4 @@ func (m *model) offerDesktop(ref api.Ref) tea.Cmd {
 		})),
 	})
 	return nil
-}
-
-// desktopURL is the noVNC page of a link, which connects by itself and fits the window.
-func (m *model) desktopURL(l api.Link) string {
-	base := m.linkURL(l)
-	q := "autoconnect=true&resize=scale"
-	if !m.world.status.HostLinks {
-		// noVNC looks for its socket at the root of the host unless told.
-		if u, err := url.Parse(base); err == nil {
-			q += "&path=" + url.QueryEscape(u.Path[1:]+"websockify")
-		}
-	}
-	return base + "vnc.html?" + q
-}
-
-// linkURL is how a link is opened: with an origin of its own where that works.
-func (m *model) linkURL(l api.Link) string {
-	if m.world.status.HostLinks && l.HostURL != "" {
-		return l.HostURL + "/"
-	}
-	return l.URL + "/"
 }

@@ -25,6 +25,8 @@ type world struct {
 	ports map[api.Ref]portList
 	// recent are the newest exchanges of each sandbox by its name, newest first.
 	recent map[string][]api.Exchange
+	// sockets are the exchanges that stay open, by the id of their link.
+	sockets map[string]map[uint64]bool
 }
 
 // recentKept is how many exchanges of a sandbox the overview can show.
@@ -48,6 +50,7 @@ type injection struct {
 func newWorld() world {
 	return world{
 		injections: map[api.Ref]*injection{}, over: map[api.Ref]time.Time{}, ports: map[api.Ref]portList{}, recent: map[string][]api.Exchange{},
+		sockets: map[string]map[uint64]bool{},
 		engine: api.EngineStatus{State: "connecting"},
 	}
 }
@@ -243,6 +246,7 @@ func (w *world) takeLink(l api.Link) bool {
 }
 
 func (w *world) takeExchange(x api.Exchange) {
+	w.takeSocket(x)
 	list := w.recent[x.Sandbox]
 	if i := slices.IndexFunc(list, func(o api.Exchange) bool { return o.ID == x.ID }); i >= 0 {
 		list[i] = x

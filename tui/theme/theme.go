@@ -41,6 +41,8 @@ type Theme struct {
 	Cursor, Chosen Ink
 	// Frame is a border, Focus that of the pane in focus.
 	Frame, Focus Ink
+	// QR is black on white whatever the terminal's palette is.
+	QR Ink
 }
 
 // The names of the themes. Auto is dark or light, as the terminal is.
@@ -59,6 +61,8 @@ func New(name string) Theme {
 	plain := ansi.NewStyle()
 	bold, faint, reverse := plain.Bold(), plain.Faint(), plain.Reverse(true)
 	fg := func(c ansi.BasicColor) ansi.Style { return ansi.NewStyle().ForegroundColor(c) }
+	// From the part of the 256 colours that no palette changes.
+	blackOnWhite := plain.ForegroundColor(ansi.IndexedColor(16)).BackgroundColor(ansi.IndexedColor(231))
 	switch name {
 	case Mono:
 		return Theme{
@@ -69,13 +73,13 @@ func New(name string) Theme {
 		return Theme{
 			Name: Light, Title: ink(bold), Key: ink(fg(ansi.Blue).Bold()), Accent: ink(fg(ansi.Blue)), Dim: ink(fg(ansi.BrightBlack)),
 			Good: ink(fg(ansi.Green)), Busy: ink(fg(ansi.Magenta)), Bad: ink(fg(ansi.Red).Bold()),
-			Cursor: ink(fg(ansi.Blue).Reverse(true)), Chosen: ink(bold), Frame: ink(fg(ansi.BrightBlack)), Focus: ink(fg(ansi.Blue)),
+			Cursor: ink(fg(ansi.Blue).Reverse(true)), Chosen: ink(bold), Frame: ink(fg(ansi.BrightBlack)), Focus: ink(fg(ansi.Blue)), QR: ink(blackOnWhite),
 		}
 	}
 	return Theme{
 		Name: Dark, Title: ink(bold), Key: ink(fg(ansi.BrightCyan)), Accent: ink(fg(ansi.BrightCyan)), Dim: ink(fg(ansi.BrightBlack)),
 		Good: ink(fg(ansi.BrightGreen)), Busy: ink(fg(ansi.BrightYellow)), Bad: ink(fg(ansi.BrightRed)),
-		Cursor: ink(fg(ansi.BrightCyan).Reverse(true)), Chosen: ink(bold), Frame: ink(fg(ansi.BrightBlack)), Focus: ink(fg(ansi.Cyan)),
+		Cursor: ink(fg(ansi.BrightCyan).Reverse(true)), Chosen: ink(bold), Frame: ink(fg(ansi.BrightBlack)), Focus: ink(fg(ansi.Cyan)), QR: ink(blackOnWhite),
 	}
 }
 
@@ -83,6 +87,7 @@ func New(name string) Theme {
 type Glyphs struct {
 	Healthy, Busy, None, Bad, Done, Warn  string
 	Cursor, Ellipsis, Dot, Up, Down, Dash string
+	Sockets                               string // open both ways
 	Bar, BarHalf, BarRest                 string
 	Spark                                 []string // from nothing to most
 	// The frame: corners clockwise from the top left, then lines.
@@ -93,7 +98,7 @@ type Glyphs struct {
 func Unicode() Glyphs {
 	return Glyphs{
 		Healthy: "●", Busy: "◐", None: "○", Bad: "✕", Done: "✓", Warn: "!",
-		Cursor: "▸", Ellipsis: "…", Dot: "·", Up: "↑", Down: "↓", Dash: "──",
+		Cursor: "▸", Ellipsis: "…", Dot: "·", Up: "↑", Down: "↓", Dash: "──", Sockets: "⇄",
 		Bar: "█", BarHalf: "▌", BarRest: "░", Spark: []string{" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"},
 		TopLeft: "╭", TopRight: "╮", BottomRight: "╯", BottomLeft: "╰", Across: "─", Along: "│",
 	}
@@ -103,7 +108,7 @@ func Unicode() Glyphs {
 func ASCII() Glyphs {
 	return Glyphs{
 		Healthy: "*", Busy: "~", None: "o", Bad: "x", Done: "+", Warn: "!",
-		Cursor: ">", Ellipsis: "~", Dot: "-", Up: "^", Down: "v", Dash: "--",
+		Cursor: ">", Ellipsis: "~", Dot: "-", Up: "^", Down: "v", Dash: "--", Sockets: "x",
 		Bar: "#", BarHalf: "=", BarRest: ".", Spark: []string{" ", ".", ".", ":", ":", "-", "=", "+", "#"},
 		TopLeft: "+", TopRight: "+", BottomRight: "+", BottomLeft: "+", Across: "-", Along: "|",
 	}

@@ -1,0 +1,301 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/api"
+)
+
+// form is the new-preview form that is open.
+func (s *screen) form() *newPreview {
+	s.t.Helper()
+	require.NotEmpty(s.t, s.m.overlays)
+	f, ok := s.m.overlays[len(s.m.overlays)-1].(*newPreview)
+	require.True(s.t, ok)
+	return f
+}
+
+func (s *screen) openForm() *newPreview {
+	s.t.Helper()
+	s.press("n")
+	f := s.form()
+	s.until("the ports are there", func() bool { return !f.loading })
+	return f
+}
+
+func TestTheFormIsAsDrawn(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name          string
+		width, height int
+		with          func(*Options)
+		coloured      bool
+	}{
+		{"newpreview-80x24", 80, 24, nil, false},
+		{"newpreview-120x40", 120, 40, nil, false},
+		{"newpreview-200x60", 200, 60, nil, false},
+		{"newpreview-120x30-ascii", 120, 30, func(o *Options) { o.ASCII = true }, false},
+		{"newpreview-120x30-mono", 120, 30, func(o *Options) { o.Theme = "mono" }, true},
+		{"newpreview-60x15", 60, 15, nil, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := loaded(t, newFake(), test.width, test.height, test.with)
+			s.openForm()
+			if test.coloured {
+				golden(t, test.name, s.m.View())
+				return
+			}
+			golden(t, test.name, s.text())
+		})
+	}
+}
+
+func TestTwoKeysFromTheListToAURLInTheClipboard(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, nil)
+	s.press("n", "enter")
+	s.until("the URL is in the clipboard", func() bool { return len(s.copied.get()) == 1 })
+	require.Equal(t, "http://newtoken.localhost:8080/", s.copied.get()[0])
+	require.Equal(t, []string{"CreateLink 3000 my-sandbox vite"}, s.f.calls("CreateLink"))
+	require.Equal(t, int64(0), *s.f.requests[0].TTLSeconds, "until revoked")
+	require.Empty(t, s.m.overlays)
+	s.shows("Preview copied: http://newtoken.localhost:8080/")
+	s.press("3")
+	link, _ := s.m.chosenLink()
+	require.Equal(t, "new", link.ID, "the new link is the chosen one")
+}
+
+func TestTheFormOpensWhatItMakes(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, nil)
+	s.openForm()
+	s.press("down", "o")
+	s.until("the browser opens", func() bool { return len(s.opened.get()) == 1 })
+	require.Equal(t, "http://newtoken.localhost:8080/vnc.html?autoconnect=true&resize=scale", s.opened.get()[0])
+	require.Equal(t, []string{"CreateLink 6080 my-sandbox desktop"}, s.f.calls("CreateLink"))
+	require.Empty(t, s.copied.get())
+}
+
+func TestAnotherPortIsTypedAndChecked(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, nil)
+	s.openForm()
+	for typed, why := range map[string]string{"0": "0 is not a port: 1 to 65535", "65536": "65536 is not a port", "2280": "2280 is the daemon's own"} {
+		s.word(typed)
+		s.press("enter")
+		s.shows(why)
+		for range typed {
+			s.press("backspace")
+		}
+	}
+	s.press("enter")
+	s.shows("type a port, 1 to 65535")
+	require.Empty(t, s.f.calls("CreateLink"))
+	s.word("80x80") // the letter does nothing
+	s.press("enter")
+	s.until("it is made", func() bool { return len(s.f.calls("CreateLink")) == 1 })
+	require.Equal(t, "CreateLink 8080 my-sandbox", s.f.calls("CreateLink")[0])
+}
+
+func TestARefusalStandsInTheForm(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	f.fail["CreateLink"] = &api.Problem{Code: api.CodeDaemonPort, Detail: "22222 belongs to the daemon", Hint: "choose another port"}
+	s := loaded(t, f, 120, 40, nil)
+	s.openForm()
+	s.word("22222")
+	s.press("enter")
+	s.shows("22222 belongs to the daemon   choose another port")
+	require.Len(t, s.m.overlays, 1)
+	s.press("esc")
+	require.Empty(t, s.m.overlays)
+}
+
+func TestTheLabelIsThePortsUntilOneIsTyped(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, nil)
+	f := s.openForm()
+	require.Equal(t, "vite", f.label.Value())
+	s.press("down")
+	require.Equal(t, "desktop", f.label.Value())
+	s.press("tab")
+	s.word(" one")
+	s.press("up")
+	require.Equal(t, "desktop one", f.label.Value())
+	s.press("tab")
+	s.word("o") // a letter of a label, not create and open
+	s.press("enter")
+	s.until("it is made", func() bool { return len(s.f.calls("CreateLink")) == 1 })
+	require.Equal(t, "CreateLink 3000 my-sandbox desktop oneo", s.f.calls("CreateLink")[0])
+}
+
+func TestSuggestedLabels(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"Vite + React": "vite", "Jupyter Server": "jupyter-server", "Home | My App": "home", "nginx/1.27": "nginx-1-27", "": "",
+		"\x1b[31mred\x1b[0m": "31mred-0m", "日本語 タイトル": "日本語-タイトル",
+	} {
+		require.Equal(t, want, suggestedLabel(api.PortCard{Service: "http", Name: name}), name)
+	}
+	require.Equal(t, "Front end", suggestedLabel(api.PortCard{Service: "http", Name: "Vite", Label: "Front end"}))
+	require.Equal(t, "desktop", suggestedLabel(api.PortCard{Service: "vnc", Name: "noVNC"}))
+}
+
+func TestHowLongALinkLives(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, nil)
+	f := s.openForm()
+	s.press("right", "right")
+	seconds, err := f.lives.seconds()
+	require.NoError(t, err)
+	require.Equal(t, int64(3600), seconds)
+	s.press("shift+tab")
+	s.word("2d")
+	s.shows("▸2d")
+	s.press("enter")
+	s.until("it is made", func() bool { return len(s.f.calls("CreateLink")) == 1 })
+	require.Equal(t, int64(2*24*3600), *s.f.requests[0].TTLSeconds)
+
+	for in, want := range map[string]time.Duration{"90m": 90 * time.Minute, "1h30m": 90 * time.Minute, "2d": 48 * time.Hour, "1w": 7 * 24 * time.Hour, "45": 45 * time.Minute, "10s": 10 * time.Second} {
+		got, err := parseTime(in)
+		require.NoError(t, err, in)
+		require.Equal(t, want, got, in)
+	}
+	for _, in := range []string{"", "x", "h", "1x", "0", "0m", "-5m", "99999999999h", "5000w5000w", "1h30"} {
+		_, err := parseTime(in)
+		require.Error(t, err, in)
+	}
+}
+
+func TestTheFormWithoutADaemonOffersToInject(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	f.ports[webRef] = []api.PortCard{{Port: api.Port{Port: 5173}, Service: "http", Name: "Vite"}}
+	s := loaded(t, f, 120, 40, nil)
+	s.press("down", "down", "n")
+	s.shows("No daemon answers in it", "i injects one")
+	s.press("i")
+	s.until("it is injected", func() bool { return len(f.calls("Inject")) == 1 })
+	s.shows("5173", "Vite")
+	s.press("enter")
+	s.until("it is made", func() bool { return len(f.calls("CreateLink")) == 1 })
+	require.Equal(t, "CreateLink 5173 web vite", f.calls("CreateLink")[0])
+}
+
+func TestAnErrorOfThePortsSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	f.fail["Ports"] = &api.Problem{Detail: "the daemon does not answer", Hint: "look at its log"}
+	s := newScreen(t, f, 120, 40, nil)
+	s.until("the ports have failed", func() bool { return s.m.world.ports[boxRef].err != nil })
+	s.openForm()
+	s.shows("What listens is not known: the daemon does not answer", "look at its log", "R asks again")
+	f.mu.Lock()
+	delete(f.fail, "Ports")
+	f.mu.Unlock()
+	s.press("R")
+	s.shows("Vite + React")
+}
+
+func TestALateAnswerIsDropped(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	s := loaded(t, f, 120, 40, nil)
+	form := s.openForm()
+	stale := []api.PortCard{{Port: api.Port{Port: 1111}, Service: "http", Name: "stale"}}
+	s.send(formPortsMsg{form, form.asked - 1, stale, nil})
+	s.send(formPortsMsg{&newPreview{}, form.asked, stale, nil})
+	require.NotContains(t, s.text(), "stale")
+	s.press("down")
+	s.send(formPortsMsg{form, form.asked, append([]api.PortCard{{Port: api.Port{Port: 80}, Service: "http", Name: "fresh"}}, f.ports[boxRef]...), nil})
+	s.shows("fresh")
+	card, _ := form.card()
+	require.Equal(t, 6080, card.Port.Port, "the same port stays chosen")
+	s.press("esc")
+	s.send(formPortsMsg{form, form.asked, nil, errors.New("too late")})
+	require.NotContains(t, s.text(), "too late")
+}
+
+func TestTheFormWaitsForThePorts(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	release := make(chan struct{})
+	f.looking = func(ctx context.Context) {
+		select {
+		case <-release:
+		case <-ctx.Done():
+		}
+	}
+	s := newScreen(t, f, 120, 40, nil)
+	s.until("the sandboxes are there", func() bool { return s.m.world.listed })
+	s.press("n")
+	s.shows("Looking for what listens")
+	s.press("enter")
+	s.shows("still looking for what listens")
+	close(release)
+	s.shows("▸ 3000")
+}
+
+func TestANewPortIsToldAndItsKeysActOnIt(t *testing.T) {
+	t.Parallel()
+	start := func(t *testing.T) *screen {
+		f := newFake()
+		s := loaded(t, f, 120, 40, nil)
+		cards := append([]api.PortCard{}, f.ports[boxRef]...)
+		cards = append(cards, api.PortCard{Port: api.Port{Port: 5173}, Service: "http", Name: "Vite"})
+		s.send(portsMsg{ref: boxRef, round: s.m.portsRound, cards: cards})
+		f.mu.Lock()
+		f.ports[boxRef] = cards
+		f.mu.Unlock()
+		s.shows("my-sandbox: 5173 Vite is up   n preview   o open")
+		return s
+	}
+	t.Run("o opens it", func(t *testing.T) {
+		t.Parallel()
+		s := start(t)
+		s.press("o")
+		s.until("the browser opens", func() bool { return len(s.opened.get()) == 1 })
+		require.Equal(t, []string{"CreateLink 5173 my-sandbox vite"}, s.f.calls("CreateLink"))
+		require.Equal(t, "http://newtoken.localhost:8080/", s.opened.get()[0])
+	})
+	t.Run("n stands at it", func(t *testing.T) {
+		t.Parallel()
+		s := start(t)
+		s.press("n")
+		card, ok := s.form().card()
+		require.True(t, ok)
+		require.Equal(t, 5173, card.Port.Port)
+	})
+	t.Run("later o is the newest preview again", func(t *testing.T) {
+		t.Parallel()
+		s := start(t)
+		s.send(noteOverMsg(s.m.noteAge))
+		s.press("o")
+		s.until("the browser opens", func() bool { return len(s.opened.get()) == 1 })
+		require.Contains(t, s.opened.get()[0], "k3v9aaaabbbb")
+		require.Empty(t, s.f.calls("CreateLink"))
+	})
+}
+
+func TestHostileWordsDoNotBreakPreviews(t *testing.T) {
+	t.Parallel()
+	f := withPreviews()
+	hostile := "\x1b]0;owned\x07\x1b[2J\r\n\u202eabc‮ 漢字👩‍👩‍👧 \t" + string([]byte{0xff, 0xfe}) + "é́́́"
+	for i := range f.links {
+		f.links[i].Label = hostile
+	}
+	f.ports[boxRef] = []api.PortCard{
+		{Port: api.Port{Port: 3000, Address: hostile}, Service: hostile, Name: hostile, Remarks: []string{hostile}},
+		{Port: api.Port{Port: 3001}, Service: "http", Name: hostile, Warning: hostile, Label: hostile, Path: hostile},
+	}
+	for _, size := range [][2]int{{60, 15}, {80, 24}, {120, 40}} {
+		s := loaded(t, f, size[0], size[1], nil) // every screen is checked as it is drawn
+		s.press("3", "down", "down", "d", "esc", "Q", "esc", "n", "down", "up", "tab", "tab", "esc")
+	}
+}

@@ -1,0 +1,236 @@
+package tui
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/charmbracelet/bubbles/textinput"
+	tea "github.com/charmbracelet/bubbletea"
+
+	"daemon-proxy/core/api"
+)
+
+// HandleKey implements overlay.
+func (f *newPreview) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
+	f.problem = ""
+	switch key.String() {
+	case "esc":
+		return nil, true
+	case "enter":
+		return f.create(false), false
+	case "ctrl+o":
+		return f.create(true), false
+	case "tab":
+		f.focus = (f.focus + 1) % fields
+		return nil, false
+	case "shift+tab":
+		f.focus = (f.focus + fields - 1) % fields
+		return nil, false
+	case "up", "down", "pgup", "pgdown":
+		f.move(map[string]motion{"up": up, "down": down, "pgup": pageUp, "pgdown": pageDown}[key.String()])
+		return nil, false
+	}
+	switch f.focus {
+	case fieldLabel:
+		before := f.label.Value()
+		f.label, _ = f.label.Update(key)
+		f.touched = f.touched || f.label.Value() != before
+		return nil, false
+	case fieldLives:
+		return f.livesKey(key), false
+	}
+	return f.portKey(key), false
+}
+
+// move goes over the ports, wherever the focus is: nothing else goes up and down.
+func (f *newPreview) move(to motion) {
+	f.focus = fieldPort
+	f.cursor.move(to)
+	f.suggest()
+}
+
+// portKey is a key at the list of ports. A digit begins another port.
+func (f *newPreview) portKey(key tea.KeyMsg) tea.Cmd {
+	name := key.String()
+	s, _ := f.world.sandbox(f.ref)
+	switch {
+	case name == "left" || name == "right":
+		return f.livesKey(key)
+	case name == "o":
+		return f.create(true)
+	case name == "backspace" || digits(key):
+		if !f.onOther() {
+			f.other.SetValue("")
+			f.cursor.put(len(f.cards))
+			f.suggest()
+		}
+		f.other, _ = f.other.Update(key)
+	case name == "j":
+		f.move(down)
+	case name == "k":
+		f.move(up)
+	case name == "g", name == "home":
+		f.move(toTop)
+	case name == "G", name == "end":
+		f.move(toBottom)
+	case name == f.key("vnc"):
+		if card, ok := f.card(); ok && card.Service == "vnc" {
+			return f.wants("vnc", true)
+		}
+	case name == f.key("inject") && injectable(s):
+		return f.wants("inject", false)
+	case name == f.key("container") && s.Container != api.ContainerRunning:
+		return f.wants("container", false)
+	case name == f.key("refresh"):
+		return f.ask()
+	}
+	return nil
+}
+
+func digits(key tea.KeyMsg) bool {
+	return key.Type == tea.KeyRunes && len(key.Runes) > 0 && !slices.ContainsFunc(key.Runes, func(r rune) bool { return r < '0' || r > '9' })
+}
+
+func (f *newPreview) wants(action string, closes bool) tea.Cmd {
+	msg := formWantsMsg{f, f.ref, action, closes}
+	return func() tea.Msg { return msg }
+}
+
+func (f *newPreview) livesKey(key tea.KeyMsg) tea.Cmd {
+	if key.String() == "o" { // no word for a time has an o
+		return f.create(true)
+	}
+	f.lives.handle(key)
+	return nil
+}
+
+// livesChoice is how long a link lives: one of some, or what is typed.
+type livesChoice struct {
+	at    int // in livesSome; len(livesSome) is what is typed
+	typed textinput.Model
+}
+
+// livesSome are the usual times; 0 is until revoked.
+var livesSome = [...]time.Duration{0, 15 * time.Minute, time.Hour, 8 * time.Hour, 24 * time.Hour}
+
+func newLives(d time.Duration) livesChoice {
+	c := livesChoice{typed: newInput()}
+	c.typed.CharLimit = 12
+	if c.at = slices.Index(livesSome[:], d); c.at < 0 {
+		c.at = len(livesSome)
+		c.typed.SetValue(shortTime(d))
+	}
+	return c
+}
+
+func (c *livesChoice) handle(key tea.KeyMsg) {
+	switch key.String() {
+	case "left":
+		c.at = max(0, c.at-1)
+	case "right":
+		c.at = min(len(livesSome), c.at+1)
+	case "backspace":
+		if c.at == len(livesSome) {
+			c.typed, _ = c.typed.Update(key)
+		}
+	default:
+		if key.Type == tea.KeyRunes && !slices.ContainsFunc(key.Runes, func(r rune) bool { return !strings.ContainsRune("0123456789smhdw", r) }) {
+			c.at = len(livesSome)
+			c.typed, _ = c.typed.Update(key)
+		}
+	}
+}
+
+// seconds is the choice as a request has it.
+func (c *livesChoice) seconds() (int64, error) {
+	d := time.Duration(0)
+	if c.at < len(livesSome) {
+		d = livesSome[c.at]
+	} else {
+		var err error
+		if d, err = parseTime(c.typed.Value()); err != nil {
+			return 0, err
+		}
+	}
+	return int64(d / time.Second), nil
+}
+
+// parseTime reads "90m", "1h30m", "2d" or "1w"; a bare number is minutes.
+func parseTime(s string) (time.Duration, error) {
+	wrong := errors.New("type how long the link lives: 90m, 1h30m, 2d")
+	if s = strings.ToLower(strings.TrimSpace(s)); s == "" {
+		return 0, wrong
+	}
+	units := map[rune]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
+	total, number := time.Duration(0), ""
+	for _, r := range s + " " {
+		unit, known := units[r]
+		switch {
+		case r >= '0' && r <= '9':
+			number += string(r)
+			continue
+		case r == ' ' && number == "":
+			continue
+		case r == ' ' && total == 0:
+			unit = time.Minute
+		case !known || number == "":
+			return 0, wrong
+		}
+		n, err := strconv.ParseInt(number, 10, 32)
+		if err != nil || n > int64(math.MaxInt64/2/unit) {
+			return 0, wrong
+		}
+		total, number = total+time.Duration(n)*unit, ""
+	}
+	if total <= 0 || total > 100*365*24*time.Hour {
+		return 0, fmt.Errorf("%s is not a time that a link can live: a second to a hundred years", s)
+	}
+	return total, nil
+}
+
+// shortTime is a choice in words.
+func shortTime(d time.Duration) string {
+	switch {
+	case d == 0:
+		return "until revoked"
+	case d%(24*time.Hour) == 0:
+		return fmt.Sprintf("%dd", d/(24*time.Hour))
+	case d%time.Hour == 0:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	case d%time.Minute == 0:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	}
+	return fmt.Sprintf("%ds", d/time.Second)
+}
+
+// suggestedLabel is what the port's owner calls it, else a short word made from
+// what answers there.
+func suggestedLabel(card api.PortCard) string {
+	if card.Label != "" {
+		return card.Label
+	}
+	if card.Service == "vnc" {
+		return vncLabel
+	}
+	name := card.Name
+	for _, between := range []string{" + ", " - ", " | ", " · ", " — ", " – ", ": "} {
+		name, _, _ = strings.Cut(name, between)
+	}
+	var b strings.Builder
+	for _, r := range strings.ToLower(name) {
+		switch {
+		case b.Len() >= 24:
+		case unicode.IsLetter(r) || unicode.IsDigit(r):
+			b.WriteRune(r)
+		case b.Len() > 0 && !strings.HasSuffix(b.String(), "-"):
+			b.WriteByte('-')
+		}
+	}
+	return strings.Trim(b.String(), "-")
+}

@@ -1,0 +1,211 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/charmbracelet/bubbles/textinput"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/text"
+)
+
+// View implements overlay.
+func (f *newPreview) View(width, height int) []string {
+	l := f.look
+	width = min(width, 84)
+	inner := width - 3
+	below := f.below(inner)
+	state := f.state(inner)
+	f.cursor.resize(len(f.cards)+1, max(1, min(len(f.cards)+1, height-2-len(below)-len(state))))
+	var lines []string
+	from, to := f.cursor.seen()
+	for i := from; i < to; i++ {
+		row := f.otherRow()
+		if i < len(f.cards) {
+			row = f.row(f.cards[i], width-4)
+		}
+		lines = append(lines, l.row(row, width-2, i == f.cursor.at, f.focus == fieldPort && i < len(f.cards)))
+	}
+	lines = append(append(state, lines...), below...)
+	name := "this machine"
+	if !f.ref.IsHost() {
+		name = text.Clean(f.ref.String())
+	}
+	foot := ""
+	if f.cursor.count > f.cursor.height {
+		foot = fmt.Sprintf("%d of %d   ", f.cursor.at+1, f.cursor.count)
+	}
+	arrows := func(a, b string) string { return shownKeys([]string{a}) + shownKeys([]string{b}) }
+	foot += arrows("up", "down") + " port   " + arrows("left", "right") + " lives   tab next field"
+	return l.box(l.ink.Title.Paint("Preview a port of "+name), l.ink.Dim.Paint(foot), lines, width, min(height, len(lines)+2), true)
+}
+
+// row is a card: the port, what answers, and a remark or a warning.
+func (f *newPreview) row(card api.PortCard, width int) string {
+	l := f.look
+	remark, ink := f.remarks(card), l.ink.Dim
+	if card.Warning != "" {
+		remark, ink = l.glyph.Warn+" "+text.Clean(card.Warning), l.ink.Busy
+	}
+	name := max(10, min(28, width/2-8))
+	return l.fit(fmt.Sprint(card.Port.Port), 5) + "  " + l.fit(cardName(card), name) + "  " + ink.Paint(l.fit(remark, max(0, width-name-9)))
+}
+
+func (f *newPreview) remarks(card api.PortCard) string {
+	var words []string
+	switch card.Service {
+	case "https":
+		words = append(words, "http over TLS")
+	case "vnc":
+		words = append(words, "VNC desktop", f.key("vnc")+" opens it")
+	case "rfb":
+		words = append(words, "a VNC server")
+	case "unknown":
+		words = append(words, "silent")
+	case "other":
+	default:
+		words = append(words, text.Clean(card.Service))
+	}
+	if card.Label != "" && card.Name != "" {
+		words = append(words, text.Clean(card.Name))
+	}
+	for _, r := range card.Remarks {
+		words = append(words, text.Clean(r))
+	}
+	n := 0
+	for _, link := range f.world.linksOf(f.ref, f.now()) {
+		if link.Port == card.Port.Port {
+			n++
+		}
+	}
+	if n > 0 {
+		words = append(words, "has "+count(n, "link"))
+	}
+	return strings.Join(words, " "+f.look.glyph.Dot+" ")
+}
+
+// otherRow is the line for a port that is typed.
+func (f *newPreview) otherRow() string {
+	value := f.other.Value()
+	field := f.look.fit(value+strings.Repeat("_", max(0, 5-len(value))), 5)
+	if f.onOther() && f.focus == fieldPort {
+		field = f.look.inputLine(f.other, 6)
+		return field + " other port"
+	}
+	return field + "  " + f.look.ink.Dim.Paint("other port")
+}
+
+// state says why the list is not there, and what to do about it.
+func (f *newPreview) state(width int) []string {
+	l := f.look
+	s, ok := f.world.sandbox(f.ref)
+	what, try := "", ""
+	switch {
+	case !ok:
+		what = "It is not listed any more."
+	case f.err != nil:
+		what, try = explain(f.err)
+		what = "What listens is not known: " + what
+		try = strings.TrimSpace(try + "   " + f.key("refresh") + " asks again")
+	case s.Container != api.ContainerRunning:
+		what, try = "The container is "+s.Container+".", f.key("container")+" starts it; a link works as soon as a daemon is in it"
+	case s.Daemon.State == api.DaemonInjecting, f.world.injections[f.ref] != nil && !f.world.injections[f.ref].finished:
+		what = "The daemon is being injected" + l.glyph.Ellipsis
+	case f.world.injections[f.ref] != nil && f.world.injections[f.ref].problem != nil:
+		what, try = explain(f.world.injections[f.ref].problem)
+		try = strings.TrimSpace(try + "   " + f.key("inject") + " tries again")
+	case s.Daemon.State == api.DaemonUnknown:
+		what = "Asking for the daemon" + l.glyph.Ellipsis
+	case s.Daemon.State != api.DaemonHealthy:
+		what, try = "No daemon answers in it, so what listens is not known.", f.key("inject")+" injects one; a port can be typed without"
+	case f.cards == nil:
+		what = "Looking for what listens" + l.glyph.Ellipsis
+	case len(f.cards) == 0:
+		what, try = "Nothing listens yet.", "a link to a port works as soon as something does"
+	default:
+		return nil
+	}
+	var out []string
+	for _, part := range text.Wrap(text.Clean(what), width-1) {
+		out = append(out, " "+part)
+	}
+	if try != "" {
+		for _, part := range text.Wrap(text.Clean(try), width-1) {
+			out = append(out, " "+l.ink.Key.Paint(part))
+		}
+	}
+	return append(out, "")
+}
+
+// below are the fields under the list, what is wrong with them, and the keys.
+func (f *newPreview) below(width int) []string {
+	l := f.look
+	lines := []string{""}
+	if card, ok := f.card(); ok && card.Warning != "" && text.Width(card.Warning) > width/2-8 {
+		lines = nil
+		for _, part := range text.Wrap(text.Clean(card.Warning), width-1) {
+			lines = append(lines, " "+l.ink.Busy.Paint(part))
+		}
+	}
+	name := func(s string, field formField) string {
+		if f.focus == field {
+			return l.ink.Key.Paint(l.glyph.Cursor + " " + l.fit(s, 6))
+		}
+		return "  " + l.ink.Dim.Paint(l.fit(s, 6))
+	}
+	lines = append(lines, name("Label", fieldLabel)+" "+l.field(f.label, 30, f.focus == fieldLabel), name("Lives", fieldLives)+" "+f.livesLine(), "")
+	switch {
+	case f.problem != "":
+		for _, part := range text.Wrap(text.Clean(f.problem), width-3) {
+			lines = append(lines, " "+l.ink.Bad.Paint(l.glyph.Bad+" "+part))
+		}
+	case f.creating:
+		lines = append(lines, " "+l.ink.Busy.Paint(l.glyph.Busy+" creating"+l.glyph.Ellipsis))
+	default:
+		open := "o"
+		if f.focus == fieldLabel {
+			open = "ctrl+o"
+		}
+		lines = append(lines, " "+l.ink.Key.Paint("enter")+" create and copy    "+l.ink.Key.Paint(open)+" create and open    "+l.ink.Key.Paint("esc"))
+	}
+	return lines
+}
+
+// livesLine is every choice, the one that is taken marked so that it shows without colours.
+func (f *newPreview) livesLine() string {
+	l := f.look
+	var parts []string
+	for i, d := range livesSome {
+		parts = append(parts, f.choice(shortTime(d), i == f.lives.at))
+	}
+	own := f.choice("other", f.lives.at == len(livesSome))
+	if f.lives.at == len(livesSome) {
+		own = l.ink.Accent.Paint(l.glyph.Cursor) + l.field(f.lives.typed, 8, f.focus == fieldLives)
+	}
+	return strings.Join(append(parts, own), " ")
+}
+
+func (f *newPreview) choice(s string, taken bool) string {
+	l := f.look
+	switch {
+	case !taken:
+		return " " + l.ink.Dim.Paint(s)
+	case f.focus == fieldLives:
+		return l.ink.Cursor.Paint(l.glyph.Cursor + s)
+	}
+	return l.ink.Accent.Paint(l.glyph.Cursor + s)
+}
+
+// field is an input of width cells, underlined to its end; only the one in
+// focus has a cursor.
+func (l *look) field(input textinput.Model, width int, focused bool) string {
+	if focused {
+		return l.inputLine(input, width)
+	}
+	value := text.Clean(input.Value())
+	if text.Width(value) >= width {
+		return l.fit(value, width)
+	}
+	return value + l.ink.Dim.Paint(strings.Repeat("_", width-text.Width(value)))
+}

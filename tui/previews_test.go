@@ -1,0 +1,220 @@
+package tui
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/api"
+)
+
+// withPreviews is a desk with links of every kind in my-sandbox.
+func withPreviews() *fake {
+	f := newFake()
+	in := func(d time.Duration) *time.Time { t := clock.Add(d); return &t }
+	link := func(id, label string, port int, change func(*api.Link)) api.Link {
+		token := id + strings.Repeat("x", 29)
+		l := api.Link{Token: token, ID: id, URL: "http://localhost:8080/preview/" + token, HostURL: "http://" + token + ".localhost:8080", Port: port, Sandbox: boxRef, SandboxName: "my-sandbox",
+			Label: label, State: "active", Fence: true, StripPrefix: true, CreatedAt: clock.Add(-3 * time.Hour)}
+		change(&l)
+		return l
+	}
+	f.links = append(f.links,
+		link("exp", "old one", 8888, func(l *api.Link) { l.State, l.ExpiresAt = "expired", in(-3*time.Minute) }),
+		link("rev", "", 3000, func(l *api.Link) { l.State, l.RevokedAt, l.Requests = "revoked", in(-2*time.Hour), 1204 }),
+		link("day", "a label that is much longer than the column", 3000, func(l *api.Link) { l.ExpiresAt = in(26*time.Hour + 10*time.Second) }),
+	)
+	for i := range f.links {
+		f.links[i].Fence = true
+	}
+	f.exchanges = append(f.exchanges,
+		api.Exchange{ID: 7, Start: clock.Add(-time.Minute), Method: "GET", Path: "/hmr", Status: 101, Sandbox: "my-sandbox", Port: 3000, LinkID: "9qf", Kind: "preview", Protocol: "websocket", Live: true})
+	return f
+}
+
+func TestThePreviewsAreAsDrawn(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name          string
+		width, height int
+		with          func(*Options)
+		coloured      bool
+	}{
+		{"previews-80x24", 80, 24, nil, false},
+		{"previews-120x40", 120, 40, nil, false},
+		{"previews-200x60", 200, 60, nil, false},
+		{"previews-120x30-ascii", 120, 30, func(o *Options) { o.ASCII = true }, false},
+		{"previews-120x30-mono", 120, 30, func(o *Options) { o.Theme = "mono" }, true},
+		{"previews-60x15", 60, 15, nil, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := loaded(t, withPreviews(), test.width, test.height, test.with)
+			s.press("3", "down")
+			s.until("the socket is counted", func() bool { return len(s.m.world.sockets) > 0 })
+			if test.coloured {
+				golden(t, test.name, s.m.View())
+				return
+			}
+			golden(t, test.name, s.text())
+		})
+	}
+}
+
+func TestOnlyTheChosenLinkIsShownWhole(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, withPreviews(), 120, 40, nil)
+	s.press("3")
+	require.Contains(t, s.text(), "http://k3v9aaaabbbb.localhost:8080/vnc.html?autoconnect=true&resize=scale")
+	require.NotContains(t, s.text(), "9qfdccccdddd")
+	s.press("down")
+	require.Contains(t, s.text(), "http://9qfdccccdddd.localhost:8080/")
+	require.NotContains(t, s.text(), "k3v9aaaabbbb")
+}
+
+func TestALinkIsShownWholeWhateverItsLength(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	f.links = f.links[:1]
+	f.links[0].HostURL, f.links[0].Label = "https://"+strings.Repeat("very-long-name.", 20)+"example.org", "-"
+	f.ports[boxRef] = []api.PortCard{}
+	s := loaded(t, f, 80, 24, nil)
+	s.press("3")
+	got := ""
+	for line := range strings.SplitSeq(s.text(), "\n") {
+		if inner := strings.TrimSpace(strings.Trim(line, "│")); inner != "" {
+			got += inner
+		}
+	}
+	require.Contains(t, got, f.links[0].HostURL+"/")
+}
+
+func TestWhatOneSeesIsWhatIsCopiedAndOpened(t *testing.T) {
+	t.Parallel()
+	f := withPreviews()
+	f.ports[boxRef][1].Path = "/admin/"
+	s := loaded(t, f, 120, 40, nil)
+	s.press("3", "down", "y")
+	s.until("it is copied", func() bool { return len(s.copied.get()) == 1 })
+	s.press("enter")
+	s.until("it is opened", func() bool { return len(s.opened.get()) == 1 })
+	require.Equal(t, "http://9qfdccccdddd.localhost:8080/admin/", s.copied.get()[0])
+	require.Equal(t, s.copied.get(), s.opened.get())
+	s.shows("http://9qfdccccdddd.localhost:8080/admin/")
+}
+
+func TestALinkThatHasEndedCanOnlyBeMadeAnew(t *testing.T) {
+	t.Parallel()
+	f := withPreviews()
+	s := loaded(t, f, 120, 40, nil)
+	s.press("3", "G", "up")
+	s.shows("This link has ended: expired 3m ago")
+	s.press("o", "enter", "y", "d", "Q")
+	require.Empty(t, s.m.overlays)
+	require.Empty(t, s.opened.get())
+	require.Empty(t, s.copied.get())
+	s.press("n")
+	s.shows("8888", "old one")
+	s.press("enter")
+	s.until("it is made", func() bool { return len(f.calls("CreateLink")) == 1 })
+	require.Equal(t, "CreateLink 8888 my-sandbox old one", f.calls("CreateLink")[0])
+}
+
+func TestTheChosenLinkStaysChosen(t *testing.T) {
+	t.Parallel()
+	f := withPreviews()
+	s := loaded(t, f, 120, 40, nil)
+	s.press("3", "down")
+	link, _ := s.m.chosenLink()
+	require.Equal(t, "9qf", link.ID)
+	newer := link
+	newer.ID, newer.Token, newer.CreatedAt = "newer", "newertoken", clock
+	f.push(api.Event{Kind: api.EventLink, Link: &newer})
+	s.until("the new link is there", func() bool { return len(s.m.world.links) == 6 })
+	link, _ = s.m.chosenLink()
+	require.Equal(t, "9qf", link.ID)
+}
+
+func TestRevokingAsksAndTakesNoLetter(t *testing.T) {
+	t.Parallel()
+	f := withPreviews()
+	s := loaded(t, f, 120, 40, nil)
+	s.press("3", "down", "d")
+	s.shows("Revoke the preview of port 3000 of my-sandbox?", "1 socket open on it")
+	s.press("y", "d", "enter")
+	require.Empty(t, s.m.overlays)
+	require.Empty(t, f.calls("RevokeLink"), "no is in focus and letters do nothing")
+	require.Empty(t, s.copied.get())
+	s.press("d", "right", "enter")
+	s.until("it is revoked", func() bool { return len(f.calls("RevokeLink")) == 1 })
+	require.Equal(t, "RevokeLink 9qf", f.calls("RevokeLink")[0])
+}
+
+func TestOpenSocketsAreCountedByLink(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, withPreviews(), 120, 40, nil)
+	s.press("3")
+	s.shows("live ⇄1")
+	s.f.push(api.Event{Kind: api.EventExchange, Exchange: &api.Exchange{ID: 200, LinkID: "9qf", Sandbox: "my-sandbox", Protocol: "event-stream", Live: true}})
+	s.shows("live ⇄2")
+	for _, id := range []uint64{7, 200} {
+		s.f.push(api.Event{Kind: api.EventExchange, Exchange: &api.Exchange{ID: id, LinkID: "9qf", Sandbox: "my-sandbox", Protocol: "websocket"}})
+	}
+	s.until("nothing is open", func() bool { return len(s.m.world.sockets) == 0 })
+	require.NotContains(t, s.text(), "live ⇄")
+}
+
+func TestThePageSaysWhyLinksCannotWork(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, withPreviews(), 120, 40, nil)
+	s.press("3")
+	require.NotContains(t, s.text(), "Links to my-sandbox")
+	lost := s.f.engine
+	lost.State = "lost"
+	s.f.push(api.Event{Kind: api.EventEngine, Engine: &lost})
+	s.shows("Links to my-sandbox may not work until engine default is back")
+	back := s.f.engine
+	s.f.push(api.Event{Kind: api.EventEngine, Engine: &back})
+	s.until("the engine is back", func() bool { return !strings.Contains(s.text(), "Links to my-sandbox may") })
+	stopped := s.f.sandboxes[1]
+	stopped.Container, stopped.Daemon = api.ContainerExited, api.Daemon{State: api.DaemonStopped}
+	s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &stopped})
+	s.shows("Links to my-sandbox cannot work while it is exited", "s start it")
+}
+
+func TestTimesInThePreviewsChangeOnceAMinute(t *testing.T) {
+	t.Parallel()
+	now := clock
+	s := loaded(t, withPreviews(), 120, 40, func(o *Options) { o.Now = func() time.Time { return now } })
+	s.press("3")
+	s.shows("59m")
+	now = now.Add(time.Minute)
+	s.send(ratesMsg{rates: s.m.world.rates})
+	require.Contains(t, s.text(), "59m", "nothing that is shown changed, so nothing is drawn")
+	s.send(minuteMsg(now))
+	require.Contains(t, s.text(), "58m")
+}
+
+func TestAClickChoosesALink(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, withPreviews(), 120, 40, nil)
+	s.press("3")
+	p := s.m.panes[tabPreviews]
+	p.Click(4, 2)
+	link, _ := s.m.chosenLink()
+	require.Equal(t, "9qf", link.ID)
+	p.Click(4, 20)
+	link, _ = s.m.chosenLink()
+	require.Equal(t, "9qf", link.ID, "below the list nothing is chosen")
+}
+
+func TestWithoutPreviewsThePageSaysHowToMakeOne(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	f.links = nil
+	s := loaded(t, f, 80, 24, nil)
+	s.press("3")
+	s.shows("No preview of my-sandbox yet", "n  a link to a port of it")
+}

@@ -1,0 +1,209 @@
+package tui
+
+import (
+	"cmp"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/text"
+)
+
+// What the list of previews shows of the links that the world knows.
+
+// pageOf are the links of a sandbox: those that work, newest first, then those
+// that have ended, the last one first.
+func (w *world) pageOf(ref api.Ref, now time.Time) []api.Link {
+	out := w.linksOf(ref, now)
+	working := len(out)
+	for _, l := range w.links {
+		if w.linkIsOf(l, ref) && !works(l, now) {
+			out = append(out, l)
+		}
+	}
+	slices.SortStableFunc(out[working:], func(a, b api.Link) int { return cmp.Or(ended(b).Compare(ended(a)), strings.Compare(a.ID, b.ID)) })
+	return out
+}
+
+// ended is when a link that does not work any more stopped to.
+func ended(l api.Link) time.Time {
+	switch {
+	case l.RevokedAt != nil:
+		return *l.RevokedAt
+	case l.ExpiresAt != nil:
+		return *l.ExpiresAt
+	}
+	return l.CreatedAt
+}
+
+// linkURL is how a link is reached: with an origin of its own where that works.
+func (w *world) linkURL(l api.Link) string {
+	if w.status.HostLinks && l.HostURL != "" {
+		return l.HostURL + "/"
+	}
+	return l.URL + "/"
+}
+
+// pageURL is where a link is opened: the page of a VNC desktop, the path that
+// the port's owner names, else the root.
+func (w *world) pageURL(l api.Link) string {
+	if w.isDesktop(l) {
+		return w.desktopURL(l)
+	}
+	card, _ := w.card(w.refOf(l), l.Port)
+	return w.linkURL(l) + strings.TrimLeft(card.Path, "/")
+}
+
+// desktopURL is the noVNC page of a link, which connects by itself and fits the window.
+func (w *world) desktopURL(l api.Link) string {
+	base := w.linkURL(l)
+	q := "autoconnect=true&resize=scale"
+	if !w.status.HostLinks || l.HostURL == "" {
+		// noVNC looks for its socket at the root of the host unless told.
+		if u, err := url.Parse(base); err == nil {
+			q += "&path=" + url.QueryEscape(strings.TrimPrefix(u.Path, "/")+"websockify")
+		}
+	}
+	return base + "vnc.html?" + q
+}
+
+func (w *world) isDesktop(l api.Link) bool {
+	if l.Port == vncPort && l.Label == vncLabel {
+		return true
+	}
+	card, _ := w.card(w.refOf(l), l.Port)
+	return card.Service == "vnc"
+}
+
+// card is what is known of a port.
+func (w *world) card(ref api.Ref, port int) (api.PortCard, bool) {
+	cards := w.ports[ref].cards
+	if i := slices.IndexFunc(cards, func(c api.PortCard) bool { return c.Port.Port == port }); i >= 0 {
+		return cards[i], true
+	}
+	return api.PortCard{}, false
+}
+
+// refOf is the sandbox of a link, found by its name where the link crossed JSON.
+func (w *world) refOf(l api.Link) api.Ref {
+	if l.Sandbox != (api.Ref{}) {
+		return l.Sandbox
+	}
+	if i := slices.IndexFunc(w.sandboxes, func(s api.Sandbox) bool { return s.String() == l.SandboxName }); i >= 0 {
+		return w.sandboxes[i].Ref
+	}
+	return api.Ref{Name: l.SandboxName}
+}
+
+// takeSocket counts what stays open: WebSockets and event streams.
+func (w *world) takeSocket(x api.Exchange) {
+	if x.LinkID == "" {
+		return
+	}
+	if x.Live && (x.Protocol == "websocket" || x.Protocol == "event-stream") {
+		if w.sockets[x.LinkID] == nil {
+			w.sockets[x.LinkID] = map[uint64]bool{}
+		}
+		w.sockets[x.LinkID][x.ID] = true
+		return
+	}
+	delete(w.sockets[x.LinkID], x.ID)
+	if len(w.sockets[x.LinkID]) == 0 {
+		delete(w.sockets, x.LinkID)
+	}
+}
+
+// takeSockets begins the count anew with all exchanges that are live, but for
+// those of which an event told meanwhile that they have ended.
+func (w *world) takeSockets(live []api.Exchange) {
+	clear(w.sockets)
+	for _, x := range live {
+		over := slices.ContainsFunc(w.recent[x.Sandbox], func(o api.Exchange) bool { return o.ID == x.ID && !o.Live })
+		if !over {
+			w.takeSocket(x)
+		}
+	}
+}
+
+// columns are the widths of the list.
+type columns struct {
+	look                                     *look
+	port, label, link, requests, last, lives int
+}
+
+func (p *previews) columns(links []api.Link) columns {
+	c := columns{look: p.look, port: 5, label: 5, requests: 8, last: 8, lives: 5}
+	for _, l := range links {
+		c.label = max(c.label, text.Width(text.Clean(l.Label)))
+		c.last = max(c.last, text.Width(p.last(l)))
+		c.lives = max(c.lives, text.Width(p.left(l)))
+	}
+	// Cursor 2, and 2 between columns.
+	rest := p.width - 2 - c.port - c.requests - c.last - c.lives - 5*2
+	c.label = min(c.label, max(5, min(24, rest/3)))
+	c.link = max(0, rest-c.label)
+	return c
+}
+
+func (c columns) line(port, label, link, requests, last, lives string) string {
+	l := c.look
+	return strings.Join([]string{l.fit(port, c.port), l.fit(label, c.label), l.fit(link, c.link), l.right(requests, c.requests), l.fit(last, c.last), l.fit(lives, c.lives)}, "  ")
+}
+
+func (p *previews) row(c columns, l api.Link) string {
+	link := lives(l, p.now())
+	if works(l, p.now()) {
+		link = p.masked(l, c.link)
+	}
+	return c.line(fmt.Sprint(l.Port), orDash(text.Clean(l.Label)), link, thousands(int(l.Requests)), p.last(l), p.left(l))
+}
+
+// last is when a link was used last, or how many sockets are open on it now.
+func (p *previews) last(l api.Link) string {
+	switch n := len(p.world.sockets[l.ID]); {
+	case n > 0:
+		return fmt.Sprintf("live %s%d", p.look.glyph.Sockets, n)
+	case l.LastUsedAt == nil:
+		return ""
+	}
+	return ago(p.now().Sub(*l.LastUsedAt))
+}
+
+// left is how long a link still works; empty for one that has ended.
+func (p *previews) left(l api.Link) string {
+	switch {
+	case !works(l, p.now()):
+		return ""
+	case l.ExpiresAt == nil:
+		return "until revoked"
+	case l.ExpiresAt.Sub(p.now()) < time.Minute:
+		return "<1m"
+	}
+	return strings.TrimSuffix(span(l.ExpiresAt.Sub(p.now()).Truncate(time.Minute)), "00s")
+}
+
+// masked is the URL of a link without the most of its token, in the fullest
+// form that has room.
+func (p *previews) masked(l api.Link, width int) string {
+	whole := text.Clean(p.world.linkURL(l))
+	if p.world.isDesktop(l) {
+		whole += "vnc.html" + p.look.glyph.Ellipsis
+	}
+	if token := text.Clean(l.Token); len(token) > 4 {
+		whole = strings.Replace(whole, token, token[:4]+p.look.glyph.Ellipsis, 1)
+	}
+	_, bare, _ := strings.Cut(whole, "://")
+	path := bare
+	if _, after, found := strings.Cut(bare, "/preview/"); found {
+		path = "/preview/" + after
+	}
+	for _, form := range []string{whole, bare, path} {
+		if text.Width(form) <= width {
+			return form
+		}
+	}
+	return path
+}

@@ -1,0 +1,188 @@
+package tui
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+	"github.com/stretchr/testify/require"
+	"rsc.io/qr"
+
+	"daemon-proxy/core/api"
+)
+
+// modules reads a drawn code back: true is light.
+func modules(t *testing.T, l *look, lines []string) [][]bool {
+	t.Helper()
+	var out [][]bool
+	painted := l.ink.QR.Paint(" ") != " "
+	for _, line := range lines {
+		if l.ascii {
+			out = append(out, blocksOf(line, painted))
+			continue
+		}
+		var above, below []bool
+		for _, r := range ansi.Strip(line) {
+			inkAbove, inkBelow := strings.ContainsRune("█▀", r), strings.ContainsRune("█▄", r)
+			above, below = append(above, inkAbove != painted), append(below, inkBelow != painted)
+		}
+		out = append(out, above, below)
+	}
+	return out
+}
+
+func blocksOf(line string, painted bool) []bool {
+	var row []bool
+	turned := false
+	for state, rest := byte(0), line; rest != ""; {
+		seq, width, n, next := ansi.DecodeSequence(rest, state, nil)
+		switch {
+		case seq == "\x1b[7m":
+			turned = true
+		case seq == "\x1b[27m":
+			turned = false
+		case width == 1:
+			row = append(row, turned != painted)
+		}
+		state, rest = next, rest[n:]
+	}
+	var out []bool
+	for i := 0; i < len(row); i += 2 {
+		out = append(out, row[i])
+	}
+	return out
+}
+
+func TestTheDrawnCodeIsTheCode(t *testing.T) {
+	t.Parallel()
+	const url = "http://192.168.1.7:8081/preview/k3v9aaaabbbbccccddddeeeeffffgggg/"
+	want, err := qr.Encode(url, qr.L)
+	require.NoError(t, err)
+	for _, theme := range []string{"dark", "light", "mono"} {
+		for _, ascii := range []bool{false, true} {
+			l := newLook(theme, ascii)
+			code, err := newQRCode(url)
+			require.NoError(t, err)
+			lines := code.lines(l, false)
+			width, height := code.cells(ascii)
+			require.Len(t, lines, height)
+			require.Equal(t, width, ansi.StringWidth(lines[0]))
+			got := modules(t, l, lines)
+			for y := range code.side() {
+				for x := range code.side() {
+					require.Equal(t, !want.Black(x-4, y-4), got[y][x], "%s %v at %d,%d", theme, ascii, x, y)
+				}
+			}
+			inverted := modules(t, l, code.lines(l, true))
+			require.Equal(t, want.Black(0, 0), inverted[4][4], "the corner is dark, inverted it is light")
+			if theme != "mono" {
+				require.Contains(t, lines[0], "38;5;16;48;5;231", "black on white whatever the terminal's colours")
+			}
+		}
+	}
+}
+
+func sharing(t *testing.T, f *fake, width, height int, with func(*Options), keys ...string) *screen {
+	t.Helper()
+	s := loaded(t, f, width, height, with)
+	s.press(append([]string{"3"}, keys...)...)
+	s.press("Q", "right", "enter")
+	s.until("it is shown", func() bool {
+		if len(s.m.overlays) == 0 {
+			return false
+		}
+		p, ok := s.m.overlays[0].(*phone)
+		return ok && p.ready
+	})
+	return s
+}
+
+func TestThePhoneScreenIsAsDrawn(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name          string
+		width, height int
+		with          func(*Options)
+		coloured      bool
+	}{
+		{"phone-80x24", 80, 24, nil, false},
+		{"phone-120x40", 120, 40, nil, false},
+		{"phone-200x60", 200, 60, nil, false},
+		{"phone-120x60-ascii", 120, 60, func(o *Options) { o.ASCII = true }, true},
+		{"phone-80x24-ascii", 80, 24, func(o *Options) { o.ASCII = true }, false},
+		{"phone-120x40-mono", 120, 40, func(o *Options) { o.Theme = "mono" }, true},
+		{"phone-60x15", 60, 15, nil, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := sharing(t, newFake(), test.width, test.height, test.with, "down")
+			if test.coloured {
+				golden(t, test.name, s.m.View())
+				return
+			}
+			golden(t, test.name, s.text())
+		})
+	}
+}
+
+func TestSharingExplainsAndAsks(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, nil)
+	s.press("3", "down", "Q")
+	s.shows("Show port 3000 of my-sandbox on a phone?", "second listener", "59m left")
+	s.press("y", "Q", "enter")
+	require.Empty(t, s.m.overlays)
+	require.Empty(t, s.f.calls("Share"))
+	require.Empty(t, s.f.calls("CreateLink"))
+}
+
+func TestTheListenerEndsWithTheScreen(t *testing.T) {
+	t.Parallel()
+	s := sharing(t, newFake(), 120, 40, nil, "down")
+	require.Equal(t, []string{"Share 9qf"}, s.f.calls("Share"))
+	require.NoError(t, s.f.sharing.Err())
+	s.press("y")
+	s.until("the URL is copied", func() bool { return len(s.copied.get()) == 1 })
+	require.Equal(t, s.f.shared, s.copied.get()[0])
+	require.Len(t, s.m.overlays, 1)
+	s.press("esc")
+	require.Error(t, s.f.sharing.Err(), "the listener is closed")
+	require.Empty(t, s.m.overlays)
+	s.shows("the network does not reach port 3000 of my-sandbox any more")
+}
+
+func TestALinkWithoutAnExpiryIsNotShared(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, nil)
+	s.press("3", "Q")
+	s.shows("Only a link that expires is shown to a network", "make a link for 1h and show it")
+	s.press("right", "enter")
+	s.until("it is shown", func() bool { return len(s.f.calls("Share")) == 1 })
+	require.Equal(t, []string{"CreateLink 6080 my-sandbox desktop"}, s.f.calls("CreateLink"))
+	require.Equal(t, int64(3600), *s.f.requests[0].TTLSeconds)
+	require.Equal(t, "Share new", s.f.calls("Share")[0])
+}
+
+func TestSharingThatFailsSaysWhy(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	f.fail["Share"] = &api.Problem{Detail: "this machine has no address on a network", Hint: "connect it"}
+	s := loaded(t, f, 120, 40, nil)
+	s.press("3", "down", "Q", "right", "enter")
+	s.shows("this machine has no address on a network", "try: connect it")
+	require.Empty(t, s.m.overlays)
+	require.Error(t, f.sharing.Err())
+}
+
+func TestASharedLinkThatEndsIsNotShownOn(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	s := sharing(t, f, 120, 40, nil, "down")
+	revoked := f.links[1]
+	revoked.State = "revoked"
+	at := clock.Add(-time.Second)
+	revoked.RevokedAt = &at
+	f.push(api.Event{Kind: api.EventLink, Link: &revoked})
+	s.shows("The link has ended")
+}
