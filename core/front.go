@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"strings"
+	"time"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/config"
@@ -29,7 +30,7 @@ func (c *Core) Status(context.Context) (api.Status, error) {
 	return api.Status{
 		Version: c.options.Version, URL: c.URL(), Mode: c.fleet.Load().sandboxes.Mode(), Exposed: server.Exposed(c.config),
 		HostLinks: c.server.HostLinks(), ConfigFile: c.config.File, LogFile: c.config.Logging.File,
-		StopOnExit: c.config.Daemon.StopOnExit,
+		StopOnExit: c.config.Daemon.StopOnExit, LinkTTLSeconds: int64(c.config.Preview.DefaultTTL / time.Second),
 	}, nil
 }
 

@@ -81,7 +81,7 @@ type formWantsMsg struct {
 func (m *model) newPreview() tea.Cmd {
 	f := &newPreview{
 		look: m.look, world: &m.world, do: m.do, now: m.options.Now, key: m.keys.key,
-		ref: m.list.chosen, other: newInput(), label: newInput(), lives: newLives(0),
+		ref: m.list.chosen, other: newInput(), label: newInput(), lives: newLives(time.Duration(m.world.status.LinkTTLSeconds) * time.Second),
 	}
 	f.other.CharLimit, f.label.CharLimit = 5, 60
 	if m.portNewsShown() {

@@ -173,6 +173,18 @@ func TestHowLongALinkLives(t *testing.T) {
 	}
 }
 
+func TestTheConfiguredTimeToLiveIsTheFirstChoice(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	f.status.LinkTTLSeconds = 90 * 60
+	s := loaded(t, f, 120, 40, nil)
+	s.openForm()
+	s.shows("▸90m")
+	s.press("enter")
+	s.until("it is made", func() bool { return len(f.calls("CreateLink")) == 1 })
+	require.Equal(t, int64(90*60), *f.requests[0].TTLSeconds)
+}
+
 func TestTheFormWithoutADaemonOffersToInject(t *testing.T) {
 	t.Parallel()
 	f := newFake()
@@ -247,12 +259,11 @@ func TestANewPortIsToldAndItsKeysActOnIt(t *testing.T) {
 	start := func(t *testing.T) *screen {
 		f := newFake()
 		s := loaded(t, f, 120, 40, nil)
-		cards := append([]api.PortCard{}, f.ports[boxRef]...)
-		cards = append(cards, api.PortCard{Port: api.Port{Port: 5173}, Service: "http", Name: "Vite"})
-		s.send(portsMsg{ref: boxRef, round: s.m.portsRound, cards: cards})
+		card := api.PortCard{Port: api.Port{Port: 5173}, Sandbox: boxRef, Service: "http", Name: "Vite"}
 		f.mu.Lock()
-		f.ports[boxRef] = cards
+		f.ports[boxRef] = append(f.ports[boxRef], card)
 		f.mu.Unlock()
+		f.push(api.Event{Kind: api.EventPort, Port: &card})
 		s.shows("my-sandbox: 5173 Vite is up   n preview   o open")
 		return s
 	}
@@ -272,6 +283,18 @@ func TestANewPortIsToldAndItsKeysActOnIt(t *testing.T) {
 		require.True(t, ok)
 		require.Equal(t, 5173, card.Port.Port)
 	})
+	t.Run("it is told once, whichever way it is learnt of", func(t *testing.T) {
+		t.Parallel()
+		s := start(t)
+		age := s.m.noteAge
+		s.send(portsMsg{ref: boxRef, round: s.m.portsRound, cards: s.f.ports[boxRef]})
+		card := s.f.ports[boxRef][len(s.f.ports[boxRef])-1]
+		s.m.takeEvents(eventsMsg{{Kind: api.EventPort, Port: &card}})
+		require.Equal(t, age, s.m.noteAge)
+		card.Port.Port = 4000
+		s.send(portsMsg{ref: boxRef, round: s.m.portsRound, cards: append(s.f.ports[boxRef], card)})
+		s.shows("my-sandbox: 4000 Vite is up")
+	})
 	t.Run("later o is the newest preview again", func(t *testing.T) {
 		t.Parallel()
 		s := start(t)
@@ -286,7 +309,7 @@ func TestANewPortIsToldAndItsKeysActOnIt(t *testing.T) {
 func TestHostileWordsDoNotBreakPreviews(t *testing.T) {
 	t.Parallel()
 	f := withPreviews()
-	hostile := "\x1b]0;owned\x07\x1b[2J\r\n\u202eabc‮ 漢字👩‍👩‍👧 \t" + string([]byte{0xff, 0xfe}) + "é́́́"
+	hostile := "\x1b]0;owned\x07\x1b[2J\r\n\u202eabc\u202e \u6f22\u5b57\U0001f469\u200d\U0001f469 \t" + string([]byte{0xff, 0xfe}) + "e\u0301\u0301"
 	for i := range f.links {
 		f.links[i].Label = hostile
 	}

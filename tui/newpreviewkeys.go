@@ -149,16 +149,11 @@ func (c *livesChoice) handle(key tea.KeyMsg) {
 
 // seconds is the choice as a request has it.
 func (c *livesChoice) seconds() (int64, error) {
-	d := time.Duration(0)
 	if c.at < len(livesSome) {
-		d = livesSome[c.at]
-	} else {
-		var err error
-		if d, err = parseTime(c.typed.Value()); err != nil {
-			return 0, err
-		}
+		return int64(livesSome[c.at] / time.Second), nil
 	}
-	return int64(d / time.Second), nil
+	d, err := parseTime(c.typed.Value())
+	return int64(d / time.Second), err
 }
 
 // parseTime reads "90m", "1h30m", "2d" or "1w"; a bare number is minutes.

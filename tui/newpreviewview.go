@@ -100,7 +100,7 @@ func (f *newPreview) otherRow() string {
 func (f *newPreview) state(width int) []string {
 	l := f.look
 	s, ok := f.world.sandbox(f.ref)
-	what, try := "", ""
+	var what, try string
 	switch {
 	case !ok:
 		what = "It is not listed any more."

@@ -98,6 +98,20 @@ func (w *world) refOf(l api.Link) api.Ref {
 	return api.Ref{Name: l.SandboxName}
 }
 
+// takePort adds a port that began to listen; it says whether that is news.
+func (w *world) takePort(card api.PortCard) bool {
+	known, listed := w.ports[card.Sandbox]
+	if _, there := w.card(card.Sandbox, card.Port.Port); there {
+		return false // the list came first
+	}
+	if listed && known.err == nil {
+		known.cards = append(slices.Clone(known.cards), card)
+		slices.SortFunc(known.cards, func(a, b api.PortCard) int { return cmp.Compare(a.Port.Port, b.Port.Port) })
+		w.ports[card.Sandbox] = known
+	}
+	return true
+}
+
 // takeSocket counts what stays open: WebSockets and event streams.
 func (w *world) takeSocket(x api.Exchange) {
 	if x.LinkID == "" {
@@ -140,25 +154,48 @@ func (p *previews) columns(links []api.Link) columns {
 		c.label = max(c.label, text.Width(text.Clean(l.Label)))
 		c.last = max(c.last, text.Width(p.last(l)))
 		c.lives = max(c.lives, text.Width(p.left(l)))
+		if !works(l, p.now()) {
+			c.lives = max(c.lives, text.Width(lives(l, p.now())))
+		}
 	}
-	// Cursor 2, and 2 between columns.
+	// Cursor 2, and 2 between columns. The label gives way to a link without its scheme.
+	link := 0
+	for _, l := range links {
+		if works(l, p.now()) {
+			link = max(link, text.Width(p.forms(l)[1]))
+		}
+	}
 	rest := p.width - 2 - c.port - c.requests - c.last - c.lives - 5*2
-	c.label = min(c.label, max(5, min(24, rest/3)))
-	c.link = max(0, rest-c.label)
+	c.label = min(c.label, max(7, min(24, rest-link)))
+	if c.link = rest - c.label; c.link < leastLink {
+		c.label, c.link = max(0, rest+2), 0 // the chosen one is whole below
+	}
 	return c
 }
 
+// leastLink is the width under which a masked link says nothing.
+const leastLink = 14
+
 func (c columns) line(port, label, link, requests, last, lives string) string {
 	l := c.look
-	return strings.Join([]string{l.fit(port, c.port), l.fit(label, c.label), l.fit(link, c.link), l.right(requests, c.requests), l.fit(last, c.last), l.fit(lives, c.lives)}, "  ")
+	parts := []string{l.fit(port, c.port), l.fit(label, c.label), l.fit(link, c.link), l.right(requests, c.requests), l.fit(last, c.last), l.fit(lives, c.lives)}
+	if c.link == 0 {
+		parts = slices.Delete(parts, 2, 3)
+	}
+	return strings.Join(parts, "  ")
 }
 
 func (p *previews) row(c columns, l api.Link) string {
-	link := lives(l, p.now())
-	if works(l, p.now()) {
+	link, left := "", p.left(l)
+	switch {
+	case works(l, p.now()):
 		link = p.masked(l, c.link)
+	case c.link > 0:
+		link = lives(l, p.now())
+	default:
+		left = lives(l, p.now())
 	}
-	return c.line(fmt.Sprint(l.Port), orDash(text.Clean(l.Label)), link, thousands(int(l.Requests)), p.last(l), p.left(l))
+	return c.line(fmt.Sprint(l.Port), orDash(text.Clean(l.Label)), link, thousands(int(l.Requests)), p.last(l), left)
 }
 
 // last is when a link was used last, or how many sockets are open on it now.
@@ -188,6 +225,18 @@ func (p *previews) left(l api.Link) string {
 // masked is the URL of a link without the most of its token, in the fullest
 // form that has room.
 func (p *previews) masked(l api.Link, width int) string {
+	forms := p.forms(l)
+	for _, form := range forms {
+		if text.Width(form) <= width {
+			return form
+		}
+	}
+	return forms[len(forms)-1]
+}
+
+// forms are masked URLs of a link from the fullest to the shortest: whole,
+// without the scheme, and the path alone where the token is in it.
+func (p *previews) forms(l api.Link) [3]string {
 	whole := text.Clean(p.world.linkURL(l))
 	if p.world.isDesktop(l) {
 		whole += "vnc.html" + p.look.glyph.Ellipsis
@@ -200,10 +249,5 @@ func (p *previews) masked(l api.Link, width int) string {
 	if _, after, found := strings.Cut(bare, "/preview/"); found {
 		path = "/preview/" + after
 	}
-	for _, form := range []string{whole, bare, path} {
-		if text.Width(form) <= width {
-			return form
-		}
-	}
-	return path
+	return [3]string{whole, bare, path}
 }

@@ -171,7 +171,7 @@ func (p *phone) View(width, height int) []string {
 		return p.middle([]string{title, l.ink.Busy.Paint(" " + l.glyph.Busy + " opening a listener on the network" + l.glyph.Ellipsis), keys}, width, height)
 	}
 	keys += "   " + l.ink.Key.Paint("y") + " copy the URL   " + l.ink.Key.Paint("i") + " invert"
-	until := "anyone on this network who has it, for " + strings.TrimSuffix(lives(p.ended(), p.now()), " left")
+	until := "scan it on this network " + l.glyph.Dot + " " + lives(p.ended(), p.now())
 	title = l.ends(title, l.ink.Busy.Paint(until)+" ", width)
 	var url []string
 	for part := range strings.SplitSeq(ansi.Hardwrap(text.Clean(p.share.URL), max(1, width-2), true), "\n") {
@@ -213,7 +213,13 @@ func (p *phone) body(width, height int) ([]string, bool) {
 		w, h = code.cells(l.ascii)
 	}
 	if h > height || w > width {
-		return []string{fmt.Sprintf(" The window is too small for the QR code: it needs %d×%d more or less, and has room for %d×%d.", w, h, width, max(0, height)), " The URL works by itself:"}, false
+		// Title, URL and keys stand over and under it.
+		say := fmt.Sprintf("The window is too small for the QR code, which needs about %d×%d. The URL works without it:", w, h+3)
+		lines := text.Wrap(say, width-2)
+		for i := range lines {
+			lines[i] = " " + lines[i]
+		}
+		return lines, false
 	}
 	lines := code.lines(l, p.inverted)
 	for i := range lines {

@@ -132,7 +132,7 @@ func TestACopyReachesTheTerminal(t *testing.T) {
 	x.shows("Previews")
 	x.shows("desktop")
 	x.press("y")
-	x.shows("\x1b]52;c;aHR0cDovL2szdjlhYWFhYmJiYi5sb2NhbGhvc3Q6ODA4MC8=\x07") // the URL in base64
+	x.shows("\x1b]52;c;aHR0cDovL2szdjlhYWFhYmJiYi5sb2NhbGhvc3Q6ODA4MC92bmMuaHRtbD9hdXRvY29ubmVjdD10cnVlJnJlc2l6ZT1zY2FsZQ==\x07") // the URL in base64
 	x.press("q")
 	x.restored()
 }

@@ -211,6 +211,9 @@ func (m *model) takeEvents(batch eventsMsg) tea.Cmd {
 	if c.unknownLink {
 		cmds = append(cmds, m.do.links())
 	}
+	for _, card := range c.newPorts {
+		cmds = append(cmds, m.tellPort(card.Sandbox, card))
+	}
 	if c.engineLost {
 		cmds = append(cmds, m.countLost())
 	}

@@ -91,6 +91,8 @@ func thousands(n int) string {
 // lives says how long a link still works.
 func lives(l api.Link, now time.Time) string {
 	switch {
+	case l.State == "revoked" && l.RevokedAt != nil:
+		return "revoked " + ago(now.Sub(*l.RevokedAt))
 	case l.State == "revoked":
 		return "revoked"
 	case l.ExpiresAt == nil:

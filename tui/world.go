@@ -51,7 +51,7 @@ func newWorld() world {
 	return world{
 		injections: map[api.Ref]*injection{}, over: map[api.Ref]time.Time{}, ports: map[api.Ref]portList{}, recent: map[string][]api.Exchange{},
 		sockets: map[string]map[uint64]bool{},
-		engine: api.EngineStatus{State: "connecting"},
+		engine:  api.EngineStatus{State: "connecting"},
 	}
 }
 
@@ -149,6 +149,7 @@ type change struct {
 	engineLost  bool
 	engineBack  bool
 	finished    []api.Injection
+	newPorts    []api.PortCard
 }
 
 func (w *world) take(events []api.Event) change {
@@ -175,6 +176,11 @@ func (w *world) take(events []api.Event) change {
 		case e.Exchange != nil:
 			c.visible, c.exchanges = true, true
 			w.takeExchange(*e.Exchange)
+		case e.Port != nil:
+			if w.takePort(*e.Port) {
+				c.visible = true
+				c.newPorts = append(c.newPorts, *e.Port)
+			}
 		case e.Engine != nil:
 			c.visible = true
 			c.engineLost = c.engineLost || w.engine.State == "connected" && e.Engine.State == "lost"

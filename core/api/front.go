@@ -20,6 +20,8 @@ type Status struct {
 	LogFile    string `json:"log_file,omitempty"`
 	// StopOnExit says that the daemons which the core started end with it.
 	StopOnExit bool `json:"stop_on_exit,omitempty"`
+	// LinkTTLSeconds is how long a link lives that says nothing of it; 0: until revoked.
+	LinkTTLSeconds int64 `json:"link_ttl_seconds,omitempty"`
 }
 
 // LinkRequest is what POST /api/preview/create takes.
