@@ -1,11 +1,13 @@
 package tui
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os/exec"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/atotto/clipboard"
 	"github.com/aymanbagabas/go-osc52/v2"
@@ -63,6 +65,20 @@ func openWith(chosen, url string) error {
 // mostCopied is what terminals take by OSC 52.
 const mostCopied = 74_994
 
+// tmuxWaits is how long a tmux server may take to answer.
+const tmuxWaits = 2 * time.Second
+
+// toTmux gives s to the tmux server around this terminal, which hands it on to
+// the terminal around itself: with tmux's own defaults it takes no sequence for
+// the clipboard from a program.
+func toTmux(s string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), tmuxWaits)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "tmux", "load-buffer", "-w", "-")
+	cmd.Stdin = strings.NewReader(s)
+	return cmd.Run()
+}
+
 // copyTo fills the clipboard of the terminal, which may be far away, and that
 // of this machine, if it has one.
 func copyTo(terminal io.Writer, s string, env func(string) string) error {
@@ -74,6 +90,11 @@ func copyTo(terminal io.Writer, s string, env func(string) string) error {
 		seq = seq.Screen()
 	}
 	_, err := seq.WriteTo(terminal)
+	if env("TMUX") != "" {
+		if toTmux(s) != nil { // an old tmux, or none to be run: it may take the plain sequence
+			_, err = osc52.New(s).Limit(mostCopied).WriteTo(terminal)
+		}
+	}
 	if !clipboard.Unsupported && clipboard.WriteAll(s) == nil {
 		return nil
 	}

@@ -65,7 +65,9 @@ func (f *newPreview) remarks(card api.PortCard) string {
 		words = append(words, "silent")
 	case "other":
 	default:
-		words = append(words, text.Clean(card.Service))
+		if service := text.Clean(card.Service); service != cardName(card) {
+			words = append(words, service)
+		}
 	}
 	if card.Label != "" && card.Name != "" {
 		words = append(words, text.Clean(card.Name))
@@ -80,7 +82,7 @@ func (f *newPreview) remarks(card api.PortCard) string {
 		}
 	}
 	if n > 0 {
-		words = append(words, "has "+count(n, "link"))
+		words = append(words, count(n, "link"))
 	}
 	return strings.Join(words, " "+f.look.glyph.Dot+" ")
 }
@@ -89,11 +91,11 @@ func (f *newPreview) remarks(card api.PortCard) string {
 func (f *newPreview) otherRow() string {
 	value := f.other.Value()
 	field := f.look.fit(value+strings.Repeat("_", max(0, 5-len(value))), 5)
-	if f.onOther() && f.focus == fieldPort {
-		field = f.look.inputLine(f.other, 6)
-		return field + " other port"
+	if !f.onOther() || f.focus != fieldPort {
+		return field + "  " + f.look.ink.Dim.Paint("other port")
 	}
-	return field + "  " + f.look.ink.Dim.Paint("other port")
+	cursor := f.look.inputLine(f.other, len(value)+1)
+	return cursor + f.look.fit(strings.Repeat("_", max(0, 4-len(value))), 6-len(value)) + "other port"
 }
 
 // state says why the list is not there, and what to do about it.

@@ -63,6 +63,9 @@ func (m *model) share(msg shareMsg) tea.Cmd {
 	ctx, cancel := context.WithCancel(m.do.ctx)
 	p := &phone{look: m.look, world: &m.world, now: m.options.Now, copy: m.copy, cancel: cancel, link: msg.link, title: m.linkName(msg.link)}
 	m.push(p)
+	if !m.note.failed {
+		m.note = note{}
+	}
 	backend := m.do.backend
 	return func() tea.Msg {
 		// The listener lives as long as ctx, so the deadline is only for the answer.

@@ -41,6 +41,9 @@ func (m *model) draw() []string {
 	for _, o := range m.overlays {
 		if whole, ok := o.(interface{ Whole() bool }); ok && whole.Whole() {
 			lines = l.fill(o.View(m.width, m.height), m.width, m.height)
+			if m.note.text != "" { // in place of the keys, for as long as it is shown
+				lines[len(lines)-1] = m.statusLine()
+			}
 			continue
 		}
 		box := o.View(m.width-4, m.height-4)
