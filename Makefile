@@ -33,8 +33,9 @@ fuzz: ## every fuzzer for FUZZTIME
 lint: ## golangci-lint v2: go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@latest
 	golangci-lint run ./...
 
-docs: ## the table of keys in the README, and the golden screens of the UI
+docs: ## the table of keys in the README, the golden screens of the UI, the promises with their tests
 	$(GO) test ./tui -update
+	$(GO) test ./docs -update
 
 fmt:
 	golangci-lint fmt ./...

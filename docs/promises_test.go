@@ -51,8 +51,8 @@ What is not promised is in [security.md](security.md).
 	for _, p := range promises {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", p.ID, p.Promise)
 		held := tests[p.ID]
-		require.Equal(t, len(held) == 0, p.Open != "", "%s: a promise has a test, or says why not", p.ID)
-		if p.Open != "" {
+		require.False(t, len(held) == 0 && p.Open == "", "%s: a promise has a test, or says why not", p.ID)
+		if len(held) == 0 {
 			fmt.Fprintf(&b, "Open: %s.\n", p.Open)
 		}
 		for _, test := range held {
@@ -68,7 +68,18 @@ What is not promised is in [security.md](security.md).
 	}
 	have, err := os.ReadFile("promises.md")
 	require.NoError(t, err)
-	require.Equal(t, b.String(), string(have), "run go test ./docs -update")
+	const remedy = "run go test ./docs -update"
+	require.Equal(t, withoutTests(b.String()), withoutTests(string(have)), remedy)
+	for line := range strings.SplitSeq(string(have), "\n") { // a new test may be missing, none may be made up
+		if strings.HasPrefix(line, "- `") {
+			require.Contains(t, b.String(), line+"\n", remedy)
+		}
+	}
+}
+
+// withoutTests is the page without the names of the tests.
+func withoutTests(page string) string {
+	return regexp.MustCompile("(?m)^- `.*\n").ReplaceAllString(page, "")
 }
 
 func orNothing(s string) string {
