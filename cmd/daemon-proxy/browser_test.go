@@ -35,7 +35,7 @@ type browser struct {
 
 // newBrowser starts a browser, for which each name under example is this machine. Without Chromium the test is skipped, or fails
 // where CI=true.
-func newBrowser(t *testing.T) *browser {
+func newBrowser(t *testing.T, more ...chromedp.ExecAllocatorOption) *browser {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -47,12 +47,12 @@ func newBrowser(t *testing.T) *browser {
 	oneBrowser.Lock()
 	t.Cleanup(oneBrowser.Unlock)
 	profile := t.TempDir()
-	allocator, end := chromedp.NewExecAllocator(context.Background(),
+	allocator, end := chromedp.NewExecAllocator(context.Background(), append(more,
 		chromedp.ExecPath(path), chromedp.UserDataDir(profile), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.WSURLReadTimeout(pageWithin),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("host-resolver-rules", "MAP *.example 127.0.0.1"), chromedp.Flag("disable-sync", true), chromedp.Flag("disable-dev-shm-usage", true), chromedp.WindowSize(1280, 900),
-	)
+	)...)
 	ctx, closeAll := chromedp.NewContext(allocator)
 	t.Cleanup(func() {
 		_ = chromedp.Cancel(ctx) // closes the browser in good order, so that its profile can be removed

@@ -70,7 +70,11 @@ func runDemo(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) e
 		return err
 	}
 	if running, ok := core.ReadRunning(cfg.StateDir); ok {
-		c, err := apiclient.New(running.URL, apiclient.WithAPIKey(cfg.Security.APIKey))
+		options, err := trusting(running.URL, cfg.StateDir, []apiclient.Option{apiclient.WithAPIKey(cfg.Security.APIKey)})
+		if err != nil {
+			return err
+		}
+		c, err := apiclient.New(running.URL, options...)
 		if err == nil {
 			if _, err = c.Health(ctx); err == nil {
 				return demoOn(ctx, c, cfg, self, stdout)

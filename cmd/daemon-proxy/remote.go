@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 
 	"daemon-proxy/core"
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/certs"
 	"daemon-proxy/core/client"
 	"daemon-proxy/core/config"
 	"daemon-proxy/core/logging"
@@ -111,6 +113,9 @@ func (r *remote) connect(ctx context.Context, server string, needs own, command 
 		return nothing, nil
 	}
 	if running, ok := core.ReadRunning(r.config.StateDir); ok {
+		if options, err = trusting(running.URL, r.config.StateDir, options); err != nil {
+			return nil, err
+		}
 		if r.Client, err = client.New(running.URL, options...); err != nil {
 			return nil, err
 		}
@@ -126,13 +131,22 @@ func (r *remote) connect(ctx context.Context, server string, needs own, command 
 	return r.startOwn(ctx, needs, options)
 }
 
+// trusting adds the authority that the running core may have made for itself.
+func trusting(url, stateDir string, options []client.Option) ([]client.Option, error) {
+	if !strings.HasPrefix(url, "https:") {
+		return options, nil
+	}
+	pool, err := certs.Pool(stateDir)
+	return append(options, client.WithRootCAs(pool)), err
+}
+
 // startOwn runs a core for the time of the command. It injects nothing by
 // itself, listens where nobody looks, and says nothing.
 func (r *remote) startOwn(ctx context.Context, needs own, options []client.Option) (end func() error, err error) {
 	cfg := r.config
 	r.container, cfg.Daemon.ContainerName = cfg.Daemon.ContainerName, ""
 	cfg.Daemon.Mode, cfg.Daemon.StopOnExit = "docker", false
-	cfg.Server.Host, cfg.Server.PublicURL = "127.0.0.1", ""
+	cfg.Server.Host, cfg.Server.PublicURL, cfg.Server.TLS = "127.0.0.1", "", config.TLS{Mode: "off"}
 	if cfg.Server.Port, err = freeLoopbackPort(); err != nil {
 		return nil, err
 	}

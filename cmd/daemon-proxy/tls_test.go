@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/coder/websocket"
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/api"
+)
+
+// speaking is a service of this machine with a page whose WebSocket repeats what it hears.
+func speaking(t *testing.T) (port int) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	service := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/ws" {
+			w.Header().Set("Content-Type", "text/html")
+			_, _ = w.Write([]byte(`<title>waits</title><script>const s = new WebSocket("ws"); s.onopen = () => s.send("spoke"); s.onmessage = m => document.title = m.data</script>`))
+			return
+		}
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		kind, said, err := c.Read(context.Background())
+		if err == nil {
+			_ = c.Write(context.Background(), kind, said)
+			_, _, _ = c.Read(context.Background())
+		}
+	})}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = service.Serve(l) }()
+	t.Cleanup(func() { _ = service.Close(); <-done })
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func TestH6ABrowserThatTrustsTheAuthorityOpensEachPreview(t *testing.T) {
+	certutil, err := exec.LookPath("certutil")
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("needed with CI=true: %v (Debian: libnss3-tools)", err)
+		}
+		t.Skipf("certutil is needed: %v", err)
+	}
+	d := newDesk(t)
+	p := d.run(t, []string{"DAEMON_PROXY_TLS_MODE=self-signed"}, "--no-tui", "--daemon-mode", "host")
+	port := strconv.Itoa(speaking(t))
+	var made said
+	p.eventually("a command of this desk trusts the core that runs", func() bool {
+		made = d.command(t, nil, "preview", "create", port, "--json")
+		return made.code == 0
+	})
+	link := decode[api.Link](t, made.stdout)
+	require.True(t, strings.HasPrefix(link.HostURL, "https://"+link.Token+".localhost:"), link.HostURL)
+
+	home := t.TempDir()
+	store := "sql:" + filepath.Join(home, ".pki", "nssdb")
+	require.NoError(t, os.MkdirAll(strings.TrimPrefix(store, "sql:"), 0o700))
+	authority := filepath.Join(d.dir, "state", "daemon-proxy", "tls-authority.pem")
+	for _, args := range [][]string{
+		{"-d", store, "-N", "--empty-password"},
+		{"-d", store, "-A", "-t", "C,,", "-n", "daemon-proxy", "-i", authority},
+	} {
+		out, err := exec.Command(certutil, args...).CombinedOutput()
+		require.NoError(t, err, string(out))
+	}
+	b := newBrowser(t, chromedp.Env("HOME="+home))
+	b.open(link.HostURL + "/")
+	b.until("the WebSocket over TLS speaks", `document.title === "spoke"`)
+	require.Equal(t, "https://"+link.Token+".localhost:"+strconv.Itoa(d.port), eval[string](b, "location.origin"))
+	require.True(t, eval[bool](b, "isSecureContext"))
+	require.Equal(t, "h2", eval[string](b, `performance.getEntriesByType("navigation")[0].nextHopProtocol`))
+	b.open(link.URL + "/")
+	b.until("the path form leads to the host form", `document.title === "spoke" && location.origin.includes("`+link.Token+`")`)
+	require.Empty(t, b.failures())
+}
