@@ -50,9 +50,12 @@ func TestM6H4AVNCDesktopIsSeenAndTypedInto(t *testing.T) {
 	})
 	port := strings.TrimPrefix(p.url, "http://localhost:")
 	const query = "/vnc.html?autoconnect=true&resize=scale"
+	inPath := "http://127.0.0.1:" + port + "/preview/" + token + query
 	for _, page := range []struct{ mode, url string }{
 		{"host", hostURL + query},
-		{"path", "http://127.0.0.1:" + port + "/preview/" + token + query + "&encrypt=0&host=127.0.0.1&port=" + port + "&path=preview/" + token + "/websockify"},
+		{"path", inPath + "&encrypt=0&host=127.0.0.1&port=" + port + "&path=preview/" + token + "/websockify"},
+		{"path, with a slash", inPath + "&encrypt=0&host=127.0.0.1&port=" + port + "&path=/preview/" + token + "/websockify"},
+		{"path, rescued", inPath},
 	} {
 		b.open(page.url)
 		b.until("noVNC connects", `document.documentElement.classList.contains("noVNC_connected")`)
