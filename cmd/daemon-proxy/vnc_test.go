@@ -2,6 +2,7 @@ package main
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -35,13 +36,13 @@ func debian(t *testing.T, script string) (name, id string) {
 }
 
 // From a container with nothing injected to a desktop that is seen and typed
-// into, in both modes.
+// into, in both modes; and again by a front that was started anew.
 func TestM6H4AVNCDesktopIsSeenAndTypedInto(t *testing.T) {
 	e := enginetest.Require(t)
 	b := newBrowser(t)
 	name, id := debian(t, desktopScript)
 	d := newDesk(t)
-	p := d.serving(t, nil, "--daemon-mode", "docker", "--container-name", name)
+	p := d.serving(t, []string{"PREVIEW_RESCUE=false"}, "--daemon-mode", "docker", "--container-name", name)
 	p.healthy()
 	token, url, hostURL := p.link(`{"port": 6080, "label": "desktop"}`)
 	p.eventually("noVNC is served", func() bool {
@@ -51,31 +52,45 @@ func TestM6H4AVNCDesktopIsSeenAndTypedInto(t *testing.T) {
 	port := strings.TrimPrefix(p.url, "http://localhost:")
 	const query = "/vnc.html?autoconnect=true&resize=scale"
 	inPath := "http://127.0.0.1:" + port + "/preview/" + token + query
-	for _, page := range []struct{ mode, url string }{
-		{"host", hostURL + query},
-		{"path", inPath + "&encrypt=0&host=127.0.0.1&port=" + port + "&path=preview/" + token + "/websockify"},
-		{"path, with a slash", inPath + "&encrypt=0&host=127.0.0.1&port=" + port + "&path=/preview/" + token + "/websockify"},
-		{"path, rescued", inPath},
-	} {
-		b.open(page.url)
-		b.until("noVNC connects", `document.documentElement.classList.contains("noVNC_connected")`)
-		b.until("the canvas shows the desktop", `(() => {
-			const canvas = document.querySelector("#noVNC_container canvas");
-			const pixel = canvas.getContext("2d").getImageData(20, 20, 1, 1).data;
-			return canvas.width === 1024 && "#" + [...pixel].slice(0, 3).map(v => v.toString(16).padStart(2, "0")).join("") === "`+desktopColour+`";
-		})()`)
-		// The middle of the terminal, whatever the scale.
-		at := eval[[2]float64](b, `(() => {
-			const r = document.querySelector("#noVNC_container canvas").getBoundingClientRect();
-			return [r.left + r.width * 400 / 1024, r.top + r.height * 380 / 768];
-		})()`)
-		text := "seen in " + page.mode + " mode"
-		b.do("type", chromedp.MouseClickXY(at[0], at[1]), chromedp.KeyEvent("echo '"+text+"' > /tmp/typed"+kb.Enter))
-		p.eventually("the terminal wrote what was typed", func() bool {
-			out, code, err := e.Run(t.Context(), id, engine.ExecSpec{Cmd: []string{"cat", "/tmp/typed"}})
-			return err == nil && code == 0 && string(out) == text+"\n"
-		})
-		t.Logf("screenshot: %s", b.screenshot(page.mode))
-		require.Empty(t, b.failures(), page.mode)
-	}
+	told := inPath + "&encrypt=0&host=127.0.0.1&port=" + port + "&path="
+	v := vnc{b, e, id}
+	v.seenAndTypedInto("host", hostURL+query)
+	v.seenAndTypedInto("path", told+"preview/"+token+"/websockify")
+	v.seenAndTypedInto("slash", told+"/preview/"+token+"/websockify")
+	p.signal(syscall.SIGTERM)
+
+	p = d.serving(t, nil, "--daemon-mode", "docker", "--container-name", name)
+	p.healthy()
+	v.seenAndTypedInto("rescued", inPath) // nothing tells it where its socket is (M5)
+}
+
+// vnc is a browser and the container whose desktop it shows.
+type vnc struct {
+	*browser
+	engine *engine.Engine
+	id     string
+}
+
+func (v vnc) seenAndTypedInto(mode, url string) {
+	v.t.Helper()
+	v.open(url)
+	v.until("noVNC connects", `document.documentElement.classList.contains("noVNC_connected")`)
+	v.until("the canvas shows the desktop", `(() => {
+		const canvas = document.querySelector("#noVNC_container canvas");
+		const pixel = canvas.getContext("2d").getImageData(20, 20, 1, 1).data;
+		return canvas.width === 1024 && "#" + [...pixel].slice(0, 3).map(v => v.toString(16).padStart(2, "0")).join("") === "`+desktopColour+`";
+	})()`)
+	// The middle of the terminal, whatever the scale.
+	at := eval[[2]float64](v.browser, `(() => {
+		const r = document.querySelector("#noVNC_container canvas").getBoundingClientRect();
+		return [r.left + r.width * 400 / 1024, r.top + r.height * 380 / 768];
+	})()`)
+	text := "seen by way of " + mode
+	v.do("type", chromedp.MouseClickXY(at[0], at[1]), chromedp.KeyEvent("echo '"+text+"' > /tmp/typed"+kb.Enter))
+	require.Eventually(v.t, func() bool {
+		out, code, err := v.engine.Run(v.t.Context(), v.id, engine.ExecSpec{Cmd: []string{"cat", "/tmp/typed"}})
+		return err == nil && code == 0 && string(out) == text+"\n"
+	}, pageWithin, look, "the terminal wrote what was typed")
+	v.t.Logf("screenshot: %s", v.screenshot(mode))
+	require.Empty(v.t, v.failures(), mode)
 }

@@ -48,6 +48,7 @@ const checks = {
   },
   download: async () => (await (await fetch("/download")).arrayBuffer()).byteLength,
   serviceWorker: async () => {
+    if (!navigator.serviceWorker) return "none here";
     const claimed = new Promise(resolve => navigator.serviceWorker.addEventListener("controllerchange", resolve));
     await navigator.serviceWorker.register(new URL("../sw.js", document.baseURI));
     await claimed;
