@@ -144,7 +144,9 @@ func (b *browser) until(what, expression string) {
 		case <-tick.C:
 		case <-deadline.C:
 			b.screenshot("failed")
-			require.FailNow(b.t, what, "never true: %s; went wrong: %q", expression, b.failures())
+			failures := b.failures()
+			require.FailNow(b.t, what, "never true: %s; went wrong: %q; %s says: %s", expression, failures,
+				eval[string](b, "location.href"), eval[string](b, "document.documentElement.innerText"))
 		}
 	}
 }
