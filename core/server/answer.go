@@ -34,8 +34,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 // everything else (RFC 9457).
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, p *api.Problem) {
 	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
+	setOwn(h)
 	switch p.Status {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", `Bearer realm="daemon-proxy"`)
@@ -48,7 +47,6 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, p *api.Problem) 
 	}
 	if !navigation(r) {
 		h.Set("Content-Type", "application/problem+json")
-		h.Set("Content-Security-Policy", documentPolicy)
 		w.WriteHeader(status)
 		writeJSON(w, p)
 		return
@@ -72,11 +70,8 @@ func writeJSON(w io.Writer, v any) {
 
 // reply is an answer of the API.
 func reply(w http.ResponseWriter, v any) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Security-Policy", documentPolicy)
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
+	setOwn(w.Header())
+	w.Header().Set("Content-Type", "application/json")
 	writeJSON(w, v)
 }
 

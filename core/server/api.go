@@ -43,6 +43,7 @@ func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	answer := &statusWriter{ResponseWriter: w}
+	setOwn(w.Header())
 	x := api.Exchange{Method: r.Method}
 	if err := s.callAPI(answer, r); err != nil {
 		p := s.asProblem(err)

@@ -23,6 +23,13 @@ const (
 
 var pagePolicy = documentPolicy + "; style-src '" + hashSource(pageStyle) + "'" + pagePolicyRest
 
+// setOwn sets the headers that all our own answers have.
+func setOwn(h http.Header) {
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", documentPolicy)
+}
+
 // hashSource names an inline text in a Content-Security-Policy.
 func hashSource(text string) string {
 	sum := sha256.Sum256([]byte(text))

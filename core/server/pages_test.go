@@ -27,7 +27,7 @@ func TestS12OurOwnAnswersAreNobodysFrame(t *testing.T) {
 	f := newFront(t, newDaemon(t))
 	m := f.modes(f.link(closedPort(t)))
 	for _, headers := range [][]string{nil, navigates, {"Sec-Fetch-Mode: no-cors"}} {
-		for _, target := range []string{"/", "/nothing", "/preview/unknown/", m[0].prefix + "/", "/api/preview", "/health", "/daemon/status", "/proxy/0/", "/preview/x/../../y"} {
+		for _, target := range []string{"/", "/nothing", "/preview/unknown/", "/openapi.json", "/api/requests", "/api/requests/1", m[0].prefix + "/", "/api/preview", "/health", "/daemon/status", "/proxy/0/", "/preview/x/../../y"} {
 			requireOwn(t, f.get(target, headers...))
 		}
 		requireOwn(t, f.get("/", append(headers, "Host: "+m[1].host)...))

@@ -165,6 +165,9 @@ const mask = "••••"
 // masked is a copy of h that may be shown.
 func masked(h http.Header) http.Header {
 	shown := h.Clone()
+	if shown == nil {
+		return http.Header{} // never null in JSON: the program may have answered itself
+	}
 	for name, values := range shown {
 		switch http.CanonicalHeaderKey(name) {
 		case "Authorization", "Proxy-Authorization":
