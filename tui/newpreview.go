@@ -84,10 +84,9 @@ func (m *model) newPreview() tea.Cmd {
 		ref: m.list.chosen, other: newInput(), label: newInput(), lives: newLives(time.Duration(m.world.status.LinkTTLSeconds) * time.Second),
 	}
 	f.other.CharLimit, f.label.CharLimit = 5, 60
-	if m.portNewsShown() {
+	if p, ok := m.panes[tabPreviews].(*previews); ok && m.portNewsShown() {
 		f.wanted = m.newPort.card.Port.Port
-	}
-	if p, ok := m.panes[tabPreviews].(*previews); ok && m.place() == inPreviews {
+	} else if ok && m.place() == inPreviews {
 		if l, found := p.chosen(); found && !works(l, f.now()) {
 			f.wanted, f.touched = l.Port, l.Label != ""
 			f.label.SetValue(l.Label)
@@ -161,6 +160,8 @@ func (f *newPreview) take(cards []api.PortCard) {
 	f.cursor.resize(len(f.cards)+1, f.cursor.height)
 	i := slices.IndexFunc(f.cards, func(c api.PortCard) bool { return c.Port.Port == at })
 	switch {
+	case i >= 0 && first:
+		f.other.SetValue("") // it is in the list
 	case onOther, i < 0 && f.other.Value() != "":
 		i = len(f.cards)
 	case i < 0 && first:

@@ -139,7 +139,7 @@ func TestSuggestedLabels(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
 		"Vite + React": "vite", "Jupyter Server": "jupyter-server", "Home | My App": "home", "nginx/1.27": "nginx-1-27", "": "",
-		"\x1b[31mred\x1b[0m": "31mred-0m", "日本語 タイトル": "日本語-タイトル",
+		"\x1b[31mred\x1b[0m": "red", "日本語 タイトル": "日本語-タイトル",
 	} {
 		require.Equal(t, want, suggestedLabel(api.PortCard{Service: "http", Name: name}), name)
 	}
@@ -281,6 +281,15 @@ func TestANewPortIsToldAndItsKeysActOnIt(t *testing.T) {
 		s.press("n")
 		card, ok := s.form().card()
 		require.True(t, ok)
+		require.Equal(t, 5173, card.Port.Port)
+	})
+	t.Run("n stands at it even where a link that has ended is chosen", func(t *testing.T) {
+		t.Parallel()
+		s := start(t)
+		at := clock
+		s.m.world.links[0].State, s.m.world.links[0].RevokedAt = "revoked", &at
+		s.press("3", "G", "n")
+		card, _ := s.form().card()
 		require.Equal(t, 5173, card.Port.Port)
 	})
 	t.Run("it is told once, whichever way it is learnt of", func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/charmbracelet/bubbles/textinput"
 	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
 
 	"daemon-proxy/core/api"
 )
@@ -213,7 +214,7 @@ func suggestedLabel(card api.PortCard) string {
 	if card.Service == "vnc" {
 		return vncLabel
 	}
-	name := card.Name
+	name := ansi.Strip(card.Name)
 	for _, between := range []string{" + ", " - ", " | ", " · ", " — ", " – ", ": "} {
 		name, _, _ = strings.Cut(name, between)
 	}

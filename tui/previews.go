@@ -122,13 +122,28 @@ func (p *previews) obstacle() []string {
 	s, ok := p.world.sandbox(p.ref)
 	name := text.Clean(p.ref.String())
 	var why, try string
-	switch {
+	switch engine := text.Clean(p.world.engine.Name); {
+	case p.ref.IsHost() && p.world.engine.State == "lost":
+		n := p.world.activeLinks(p.now()) - len(p.world.linksOf(p.ref, p.now()))
+		if n == 0 {
+			return nil
+		}
+		why, try = fmt.Sprintf("%s to containers may not work until engine %s is back", count(n, "link"), engine), p.key("refresh")+" try now"
 	case p.ref.IsHost():
-		return nil
+		n := 0
+		for _, l := range p.world.links {
+			if works(l, p.now()) && p.world.strayed(l) {
+				n++
+			}
+		}
+		if n == 0 {
+			return nil
+		}
+		why = count(n, "link") + " to containers that are not there now; they work again when one of that name runs"
 	case p.world.engine.State == "lost":
-		why, try = fmt.Sprintf("Links to %s may not work until engine %s is back", name, text.Clean(p.world.engine.Name)), p.key("refresh")+" try now"
+		why, try = fmt.Sprintf("Links to %s may not work until engine %s is back", name, engine), p.key("refresh")+" try now"
 	case !ok:
-		return nil
+		why = fmt.Sprintf("There is no %s now: its links work again when a container of that name runs", name)
 	case s.Container != api.ContainerRunning:
 		why = fmt.Sprintf("Links to %s cannot work while it is %s", name, text.Clean(s.Container))
 		if s.Container != api.ContainerMissing {

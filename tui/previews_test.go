@@ -142,7 +142,7 @@ func TestRevokingAsksAndTakesNoLetter(t *testing.T) {
 	f := withPreviews()
 	s := loaded(t, f, 120, 40, nil)
 	s.press("3", "down", "d")
-	s.shows("Revoke the preview of port 3000 of my-sandbox?", "1 socket open on it")
+	s.shows("Revoke the preview of port 3000 of my-sandbox?", "1 socket is open on it")
 	s.press("y", "d", "enter")
 	require.Empty(t, s.m.overlays)
 	require.Empty(t, f.calls("RevokeLink"), "no is in focus and letters do nothing")
@@ -175,6 +175,9 @@ func TestThePageSaysWhyLinksCannotWork(t *testing.T) {
 	lost.State = "lost"
 	s.f.push(api.Event{Kind: api.EventEngine, Engine: &lost})
 	s.shows("Links to my-sandbox may not work until engine default is back")
+	s.press("1", "esc", "G", "3")
+	s.shows("this machine ──", "3 links to containers may not work until engine default is back")
+	s.press("esc", "g", "3")
 	back := s.f.engine
 	s.f.push(api.Event{Kind: api.EventEngine, Engine: &back})
 	s.until("the engine is back", func() bool { return !strings.Contains(s.text(), "Links to my-sandbox may") })
@@ -217,4 +220,15 @@ func TestWithoutPreviewsThePageSaysHowToMakeOne(t *testing.T) {
 	s := loaded(t, f, 80, 24, nil)
 	s.press("3")
 	s.shows("No preview of my-sandbox yet", "n  a link to a port of it")
+}
+
+func TestLinksOfAContainerThatIsGoneCanBeRevoked(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, withPreviews(), 120, 40, nil)
+	s.f.push(api.Event{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: boxRef}})
+	s.until("it is gone", func() bool { _, ok := s.m.world.sandbox(boxRef); return !ok })
+	s.press("G", "3")
+	s.shows("3 links to containers that are not there now", "my-sandbox: desktop")
+	s.press("g", "d", "right", "enter")
+	s.until("it is revoked", func() bool { return len(s.f.calls("RevokeLink")) == 1 })
 }

@@ -84,8 +84,11 @@ func (m *model) askRevoke() tea.Cmd {
 		title = fmt.Sprintf("Revoke %q, the preview of port %d of %s?", l.Label, l.Port, l.SandboxName)
 	}
 	effect := "Whoever has the link sees nothing any more. A new link is a different one."
-	if n := len(m.world.sockets[l.ID]); n > 0 {
-		effect = fmt.Sprintf("%s open on it and will be closed. %s", count(n, "socket"), effect)
+	switch n := len(m.world.sockets[l.ID]); {
+	case n == 1:
+		effect = "1 socket is open on it and will be closed. " + effect
+	case n > 1:
+		effect = count(n, "socket") + " are open on it and will be closed. " + effect
 	}
 	return m.confirmThen(title, effect, "revoke",
 		m.do.act(quickly, fmt.Sprintf("revoke the preview of port %d", l.Port), fmt.Sprintf("revoked: port %d of %s", l.Port, l.SandboxName),

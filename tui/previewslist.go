@@ -15,9 +15,17 @@ import (
 // What the list of previews shows of the links that the world knows.
 
 // pageOf are the links of a sandbox: those that work, newest first, then those
-// that have ended, the last one first.
+// that have ended, the last one first. The page of the machine itself has those
+// of containers too that are not listed, as they have no page.
 func (w *world) pageOf(ref api.Ref, now time.Time) []api.Link {
 	out := w.linksOf(ref, now)
+	if ref.IsHost() {
+		for _, l := range w.links {
+			if works(l, now) && w.strayed(l) {
+				out = append(out, l)
+			}
+		}
+	}
 	working := len(out)
 	for _, l := range w.links {
 		if w.linkIsOf(l, ref) && !works(l, now) {
@@ -26,6 +34,14 @@ func (w *world) pageOf(ref api.Ref, now time.Time) []api.Link {
 	}
 	slices.SortStableFunc(out[working:], func(a, b api.Link) int { return cmp.Or(ended(b).Compare(ended(a)), strings.Compare(a.ID, b.ID)) })
 	return out
+}
+
+// strayed says whether the sandbox of a link is not listed.
+func (w *world) strayed(l api.Link) bool {
+	if !w.listed || w.linkIsOf(l, api.Host) {
+		return false
+	}
+	return !slices.ContainsFunc(w.sandboxes, func(s api.Sandbox) bool { return w.linkIsOf(l, s.Ref) })
 }
 
 // ended is when a link that does not work any more stopped to.
@@ -150,25 +166,27 @@ type columns struct {
 
 func (p *previews) columns(links []api.Link) columns {
 	c := columns{look: p.look, port: 5, label: 5, requests: 8, last: 8, lives: 5}
+	leastLabel := 7
+	link, over := 0, 0 // how wide a link without its scheme is, and how wide the words for one that has ended
 	for _, l := range links {
-		c.label = max(c.label, text.Width(text.Clean(l.Label)))
+		c.label = max(c.label, text.Width(p.label(l)))
 		c.last = max(c.last, text.Width(p.last(l)))
 		c.lives = max(c.lives, text.Width(p.left(l)))
-		if !works(l, p.now()) {
-			c.lives = max(c.lives, text.Width(lives(l, p.now())))
+		if !p.world.linkIsOf(l, p.ref) {
+			leastLabel = 20 // the sandbox's name is in it
 		}
-	}
-	// Cursor 2, and 2 between columns. The label gives way to a link without its scheme.
-	link := 0
-	for _, l := range links {
 		if works(l, p.now()) {
 			link = max(link, text.Width(p.forms(l)[1]))
+		} else {
+			over = max(over, text.Width(lives(l, p.now())))
 		}
 	}
+	// Cursor 2, and 2 between columns. The label gives way to the link.
 	rest := p.width - 2 - c.port - c.requests - c.last - c.lives - 5*2
-	c.label = min(c.label, max(7, min(24, rest-link)))
-	if c.link = rest - c.label; c.link < leastLink {
-		c.label, c.link = max(0, rest+2), 0 // the chosen one is whole below
+	c.label = min(c.label, max(leastLabel, min(24, rest-link)))
+	if c.link = rest - c.label; c.link < leastLink { // the chosen one is whole below
+		more := max(0, over-c.lives)
+		c.label, c.link, c.lives = max(0, rest+2-more), 0, c.lives+more
 	}
 	return c
 }
@@ -195,7 +213,16 @@ func (p *previews) row(c columns, l api.Link) string {
 	default:
 		left = lives(l, p.now())
 	}
-	return c.line(fmt.Sprint(l.Port), orDash(text.Clean(l.Label)), link, thousands(int(l.Requests)), p.last(l), left)
+	return c.line(fmt.Sprint(l.Port), p.label(l), link, thousands(int(l.Requests)), p.last(l), left)
+}
+
+// label is what a link is called, with its sandbox where that has no page.
+func (p *previews) label(l api.Link) string {
+	label := orDash(text.Clean(l.Label))
+	if p.world.linkIsOf(l, p.ref) {
+		return label
+	}
+	return text.Clean(l.SandboxName) + ": " + label
 }
 
 // last is when a link was used last, or how many sockets are open on it now.
