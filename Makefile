@@ -22,11 +22,11 @@ e2e: build ## the end-to-end tests against the real Docker engine, said aloud
 	$(GO) test $(RACE) -timeout 20m -count 1 -v ./cmd/... | grep -E '^(=== RUN|--- |\s+--- |ok|FAIL|PASS|panic|\s+.*_test.go)' ; exit $${PIPESTATUS[0]}
 
 bench: build ## hot paths, as ratios against nginx and the standard library's proxy in the same run
-	$(GO) test -run '^$$' -bench . -benchtime 2s -timeout 30m ./core/...
+	$(GO) test -run '^$$' -bench . -benchtime 2s -timeout 30m ./core/... ./tui
 
 FUZZTIME ?= 10s
 fuzz: ## every fuzzer for FUZZTIME
-	@set -e; grep -rlE '^func Fuzz' --include='*_test.go' core cmd | while read -r f; do \
+	@set -e; grep -rlE '^func Fuzz' --include='*_test.go' core cmd tui | while read -r f; do \
 	  for fn in $$(grep -oE '^func Fuzz[A-Za-z0-9_]+' $$f | cut -d' ' -f2); do \
 	    echo "== $$fn ($$(dirname $$f))"; $(GO) test ./$$(dirname $$f) -run '^$$' -fuzz "^$$fn\$$" -fuzztime $(FUZZTIME); done; done
 

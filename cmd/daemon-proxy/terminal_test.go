@@ -1,0 +1,98 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"github.com/stretchr/testify/require"
+)
+
+// mute is less than the 5 s that Bubble Tea waits for a terminal which does
+// not answer, and far more than anything here takes.
+const mute = 4 * time.Second
+
+// onTerminal runs the program on a terminal that answers nothing, and gives
+// what it writes; the process is the caller's to end.
+func (d *desk) onTerminal(t *testing.T, env []string, args ...string) (*exec.Cmd, *os.File, *output) {
+	t.Helper()
+	cmd := exec.Command(d.binary, args...)
+	cmd.Dir = d.dir
+	cmd.Env = append([]string{
+		"TERM=xterm-256color", "LANG=C.UTF-8", "PATH=" + os.Getenv("PATH"), "HOME=" + d.dir, "XDG_STATE_HOME=" + filepath.Join(d.dir, "state"),
+		"XDG_CACHE_HOME=" + filepath.Join(d.dir, "cache"), "XDG_CONFIG_HOME=" + filepath.Join(d.dir, "config"), "DAEMON_PROXY_PORT=" + strconv.Itoa(d.port),
+	}, env...)
+	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Cols: 120, Rows: 40})
+	require.NoError(t, err)
+	out := &output{}
+	var read sync.WaitGroup
+	read.Go(func() {
+		buffer := make([]byte, 32<<10)
+		for {
+			n, err := terminal.Read(buffer)
+			_, _ = out.Write(buffer[:n])
+			if err != nil {
+				return // EIO: nobody has the terminal open any more
+			}
+		}
+	})
+	t.Cleanup(func() { _ = cmd.Process.Kill(); terminal.Close(); read.Wait() })
+	return cmd, terminal, out
+}
+
+func TestCommandsAskTheTerminalNothing(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	for _, args := range [][]string{{"--help"}, {"version"}, {"--nonsense"}, {"demo", "--help"}} {
+		start := time.Now()
+		cmd, _, out := d.onTerminal(t, nil, args...)
+		_ = cmd.Wait() // the exit code of --nonsense is another test's
+		require.Less(t, time.Since(start), mute, args)
+		require.Eventually(t, func() bool { return out.String() != "" }, startsWithin, look)
+		require.NotContains(t, out.String(), "\x1b", args)
+	}
+}
+
+func TestOnATerminalTheUIOpensAndLeavesItAsItWas(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	for _, end := range []func(cmd *exec.Cmd, terminal *os.File){
+		func(_ *exec.Cmd, terminal *os.File) { _, _ = terminal.WriteString("q") },
+		func(cmd *exec.Cmd, _ *os.File) { _ = cmd.Process.Signal(syscall.SIGTERM) },
+	} {
+		cmd, terminal, out := d.onTerminal(t, nil, "--daemon-mode", "host")
+		for _, want := range []string{"Sandboxes", "this machine", "http://localhost:" + strconv.Itoa(d.port)} {
+			require.Eventually(t, func() bool { return bytes.Contains([]byte(out.String()), []byte(want)) }, startsWithin, look, want)
+		}
+		end(cmd, terminal)
+		require.NoError(t, cmd.Wait())
+		require.Eventually(t, func() bool { return bytes.Contains([]byte(out.String()), []byte("\x1b[?1049l")) }, startsWithin, look)
+		require.NotContains(t, out.String(), "level=", "the log goes to its file only")
+	}
+	require.FileExists(t, filepath.Join(d.dir, "state", "daemon-proxy", "tui.json"))
+	logged, err := os.ReadFile(filepath.Join(d.dir, "state", "daemon-proxy", "daemon-proxy.log"))
+	require.NoError(t, err)
+	require.Contains(t, string(logged), "daemon-proxy serves")
+}
+
+func TestAPortInUseIsSaidOnTheNormalScreen(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	first, _, out := d.onTerminal(t, nil, "--daemon-mode", "host", "--no-tui")
+	require.Eventually(t, func() bool { return bytes.Contains([]byte(out.String()), []byte("serves")) }, startsWithin, look)
+	second, _, said := d.onTerminal(t, nil, "--daemon-mode", "host", "--state-file", filepath.Join(d.dir, "second.db"))
+	require.Error(t, second.Wait())
+	require.Eventually(t, func() bool { return bytes.Contains([]byte(said.String()), []byte("--port")) }, startsWithin, look)
+	require.NotContains(t, said.String(), "\x1b")
+	require.NoError(t, first.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, first.Wait())
+}
