@@ -12,6 +12,9 @@ import (
 	"daemon-proxy/tui/theme"
 )
 
+// roomy is from which width on a line also says what is less important.
+const roomy = 70
+
 // overview is the first tab: all of one sandbox at a glance, an injection
 // while it runs, and what to do where there is nothing yet.
 type overview struct {
@@ -98,11 +101,7 @@ func (p *overview) content() []string {
 // noEngine says why there is no Docker and that this need not stop anybody.
 func (p *overview) noEngine() []string {
 	l, e := p.look, p.world.engine
-	where := ""
-	if e.Endpoint != "" {
-		where = " at " + text.Clean(e.Endpoint)
-	}
-	lines := text.Wrap("No Docker engine answers"+where, p.width-2)
+	lines := []string{"No Docker engine answers."}
 	if e.Error != nil {
 		lines = append(lines, text.Wrap(text.Clean("("+e.Error.Error()+")"), p.width-2)...)
 		if e.Error.Hint != "" {
@@ -129,7 +128,7 @@ func (p *overview) host(s api.Sandbox) []string {
 	l := p.look
 	var lines []string
 	if s.Daemon.State != api.DaemonHealthy {
-		lines = append(lines, p.daemonLine(s), p.look.ink.Dim.Paint("What listens on this machine is seen once a daemon runs here."), "")
+		lines = append(append(lines, p.daemonLines(s)...), p.look.ink.Dim.Paint("What listens on this machine is seen once a daemon runs here."), "")
 		return append(append(lines, p.previews(s.Ref)...), p.recent(s)...)
 	}
 	ports := p.world.ports[s.Ref]
@@ -160,7 +159,7 @@ func (p *overview) host(s api.Sandbox) []string {
 }
 
 func (p *overview) container(s api.Sandbox) []string {
-	lines := []string{p.daemonLine(s), p.label("Image") + p.image(s)}
+	lines := append(p.daemonLines(s), p.flow("Image", p.image(s))...)
 	if e := s.Daemon.LastError; e != nil && s.Daemon.State != api.DaemonHealthy && p.world.injections[s.Ref] == nil {
 		lines = append(lines, p.wrapped("Error", text.Clean(e.Error()), p.look.ink.Bad)...)
 		if e.Hint != "" {
@@ -189,41 +188,45 @@ func (p *overview) wrapped(label, s string, in theme.Ink) []string {
 	return out
 }
 
-func (p *overview) daemonLine(s api.Sandbox) string {
+func (p *overview) daemonLines(s api.Sandbox) []string {
 	l, d := p.look, s.Daemon
-	line := p.label("Daemon")
 	since := ""
 	if !d.Since.IsZero() {
 		since = span(p.now().Sub(d.Since))
 	}
+	line := p.label("Daemon")
 	switch {
 	case s.Container != api.ContainerRunning:
-		return line + l.ink.Dim.Paint("the container is "+text.Clean(s.Container)) + p.offer("container", "start it")
+		line += l.ink.Dim.Paint("the container is "+text.Clean(s.Container)) + p.offer("container", "start it")
 	case d.State == api.DaemonHealthy:
-		line += l.ink.Good.Paint("healthy") + "   " + strings.TrimSpace(d.Kind+" "+version(d.Version))
-		if since != "" {
-			line += "   up " + since
-		}
-		if d.LatencyMS > 0 {
-			line += "   latency " + latency(milliseconds(d.LatencyMS))
-		}
-		if room := p.width - text.Width(line) - 4; room >= 4 {
-			line += "  " + l.ink.Accent.Paint(l.spark(d.LatencyHistory, min(20, room)))
-		}
-		return line
+		return p.flow("Daemon", p.healthy(d, since))
 	case d.State == api.DaemonDown:
-		return line + l.ink.Bad.Paint("does not answer") + " for " + since + p.offer("inject", "inject again")
+		line += l.ink.Bad.Paint("does not answer") + " for " + since + p.offer("inject", "inject again")
 	case d.State == api.DaemonFailed:
-		return line + l.ink.Bad.Paint("failed") + p.offer("inject", "try again")
+		line += l.ink.Bad.Paint("failed") + p.offer("inject", "try again")
 	case d.State == api.DaemonInjecting:
-		return line + l.ink.Busy.Paint("injecting")
+		line += l.ink.Busy.Paint("injecting")
 	case d.State == api.DaemonUnknown:
-		return line + l.ink.Dim.Paint("asking"+l.glyph.Ellipsis)
+		line += l.ink.Dim.Paint("asking" + l.glyph.Ellipsis)
+	case s.IsHost():
+		line += "none" + p.offer("inject", "start the built-in one")
+	default:
+		line += "none" + p.offer("inject", "inject") + p.offer("vnc", "VNC")
 	}
-	if s.IsHost() {
-		return line + "none" + p.offer("inject", "start the built-in one")
+	return []string{line}
+}
+
+// healthy is what there is to say of a daemon that answers.
+func (p *overview) healthy(d api.Daemon, since string) []string {
+	l := p.look
+	parts := []string{l.ink.Good.Paint("healthy"), strings.TrimSpace(text.Clean(d.Kind) + " " + version(d.Version))}
+	if since != "" {
+		parts = append(parts, "up "+since)
 	}
-	return line + "none" + p.offer("inject", "inject") + p.offer("vnc", "VNC")
+	if d.LatencyMS > 0 {
+		parts = append(parts, "latency "+latency(milliseconds(d.LatencyMS))+"  "+l.ink.Accent.Paint(l.spark(d.LatencyHistory, 8)))
+	}
+	return parts
 }
 
 // offer is a key and what it would do here.
@@ -231,18 +234,17 @@ func (p *overview) offer(action, words string) string {
 	return "   " + p.look.ink.Key.Paint(p.key(action)) + " " + words
 }
 
-func (p *overview) image(s api.Sandbox) string {
-	parts := []string{text.Clean(s.Image), text.Clean(s.Platform), text.Clean(s.Address)}
+func (p *overview) image(s api.Sandbox) []string {
+	parts := []string{text.Clean(s.Image)}
+	for _, part := range []string{s.Platform, s.Address} {
+		if part != "" {
+			parts = append(parts, text.Clean(part))
+		}
+	}
 	if s.Project != "" {
 		parts = append(parts, "project "+text.Clean(s.Project))
 	}
-	var shown []string
-	for _, part := range parts {
-		if part != "" {
-			shown = append(shown, part)
-		}
-	}
-	return strings.Join(shown, "   ")
+	return parts
 }
 
 // cardName is what answers at a port, in the owner's words if there are any.
@@ -299,7 +301,7 @@ func (p *overview) flow(label string, parts []string) []string {
 	var lines []string
 	for _, part := range parts {
 		last := len(lines) - 1
-		if last >= 0 && text.Width(lines[last])+3+text.Width(part) < p.width {
+		if last >= 0 && text.Width(lines[last])+3+text.Width(part) < p.width-1 {
 			lines[last] += "   " + part
 			continue
 		}
@@ -321,8 +323,11 @@ func (p *overview) previews(ref api.Ref) []string {
 		if link.LastUsedAt != nil {
 			last = "last " + ago(now.Sub(*link.LastUsedAt))
 		}
-		lines = append(lines, label+l.fit(fmt.Sprint(link.Port), 6)+l.fit(orDash(text.Clean(link.Label)), 10)+" "+
-			l.right(count(int(link.Requests), "request"), 13)+"  "+l.fit(last, 13)+" "+lives(link, now))
+		line := label + l.fit(fmt.Sprint(link.Port), 6) + l.fit(orDash(text.Clean(link.Label)), 10) + " " + l.right(count(int(link.Requests), "request"), 13) + "  "
+		if p.width >= roomy {
+			line += l.fit(last, 13) + " "
+		}
+		lines = append(lines, line+lives(link, now))
 	}
 	return lines
 }
@@ -345,9 +350,12 @@ func (p *overview) recent(s api.Sandbox) []string {
 		if i == 0 {
 			label = p.label("Recent")
 		}
-		path := max(10, p.width-10-10-4-8-9-10-8)
-		lines = append(lines, label+x.Start.Local().Format("15:04:05")+"  "+l.statusInk(x).Paint(l.fit(statusWord(x), 3))+" "+
-			l.fit(text.Clean(x.Method), 7)+" "+l.fit(text.Clean(x.Path), path)+l.right(latency(x.Duration), 8)+l.right(size(x.BytesOut), 10)+l.right(fmt.Sprint(x.Port), 7))
+		end := l.right(latency(x.Duration), 8)
+		if p.width >= roomy {
+			end += l.right(size(x.BytesOut), 10) + l.right(fmt.Sprint(x.Port), 7)
+		}
+		line := label + x.Start.Local().Format("15:04:05") + "  " + l.statusInk(x).Paint(l.fit(statusWord(x), 3)) + " " + l.fit(text.Clean(x.Method), 7) + " "
+		lines = append(lines, l.fit(line+text.Clean(x.Path), p.width-2-text.Width(end))+end)
 	}
 	return lines
 }

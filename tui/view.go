@@ -76,7 +76,7 @@ func (m *model) box(p pane, title string, r rect, focused bool) []string {
 func (m *model) listTitle() string {
 	l := m.look
 	title := l.ink.Title.Paint("Sandboxes")
-	if m.world.engine.State == "lost" {
+	if m.world.engine.State == "lost" && m.world.containers() > 0 {
 		title += l.ink.Dim.Paint(" as last seen")
 	}
 	if !m.layout.wide {
@@ -88,7 +88,7 @@ func (m *model) listTitle() string {
 // detailTitle is the name of what is shown and the tabs.
 func (m *model) detailTitle() string {
 	l := m.look
-	return l.ink.Title.Paint(l.fitShort(m.chosenName(), max(8, m.layout.detail.w-60))) + l.ink.Frame.Paint(" "+l.glyph.Dash+" ") + m.tabNamesFrom(m.tab)
+	return l.ink.Title.Paint(l.fitShort(m.chosenName(), m.nameWidth())) + l.ink.Frame.Paint(" "+l.glyph.Dash+" ") + m.tabNamesFrom(m.tab)
 }
 
 func (m *model) chosenName() string {
@@ -116,18 +116,29 @@ func (m *model) tabNamesFrom(front int) string {
 			parts[i] = l.ink.Cursor.Paint(parts[i])
 		}
 	}
-	return strings.Join(parts, l.ink.Frame.Paint(" "+l.glyph.Across+" "))
+	return strings.Join(parts, m.tabGap())
 }
+
+// tabGap stands between the names of tabs; there is less of it in a narrow window.
+func (m *model) tabGap() string {
+	if m.width < 76 {
+		return " "
+	}
+	return m.look.ink.Frame.Paint(" " + m.look.glyph.Across + " ")
+}
+
+// nameWidth is what the name of the chosen sandbox may take of the detail pane's edge.
+func (m *model) nameWidth() int { return max(10, m.layout.detail.w-60) }
 
 // tabAt is the tab whose name stands at column x of the detail pane's upper edge; -1 without one.
 func (m *model) tabAt(x int) int {
-	at := m.layout.detail.x + 2 + text.Width(m.look.fitShort(m.chosenName(), max(8, m.layout.detail.w-60))) + 4
+	at := m.layout.detail.x + 2 + text.Width(m.look.fitShort(m.chosenName(), m.nameWidth())) + 4
 	for i, name := range tabNames {
 		w := len(name) + 2
 		if x >= at && x < at+w {
 			return i
 		}
-		at += w + 3
+		at += w + text.Width(m.tabGap())
 	}
 	return -1
 }
@@ -212,7 +223,7 @@ func (m *model) footer() string {
 	last := " " + l.ink.Key.Paint(m.keys.key("help")) + " help  " + l.ink.Key.Paint(m.keys.key("quit")) + " quit "
 	most := 99
 	if !m.layout.wide {
-		most = 5
+		most = 4
 	}
 	for _, a := range m.keys.forFooter(at) {
 		if a.short == "" || len(a.keys) == 0 || a.id == "help" || a.id == "quit" || most == 0 || !m.keys.usable(m, a, at) {
