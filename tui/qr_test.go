@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
 	"github.com/stretchr/testify/require"
 	"rsc.io/qr"
@@ -185,4 +186,18 @@ func TestASharedLinkThatEndsIsNotShownOn(t *testing.T) {
 	revoked.RevokedAt = &at
 	f.push(api.Event{Kind: api.EventLink, Link: &revoked})
 	s.shows("The link has ended")
+}
+
+func TestAListenerThatOpensTooLateIsClosed(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	s := loaded(t, f, 120, 40, nil)
+	s.send(shareMsg{link: f.links[1]})
+	require.Len(t, s.m.overlays, 1)
+	s.send(tea.KeyMsg{Type: tea.KeyEsc}) // before the answer is taken
+	require.Empty(t, s.m.overlays)
+	s.until("it was asked for", func() bool { return len(f.calls("Share")) == 1 })
+	s.settle()
+	require.Empty(t, s.m.overlays)
+	require.Error(t, f.sharing.Err())
 }
