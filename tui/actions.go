@@ -53,7 +53,7 @@ const (
 // actions is the table, in the order of help and footer. Of two actions on one
 // key the first that is here and makes sense now is run.
 func actions() []action {
-	return slices.Concat(sandboxActions(), previewActions(), requestActions(), logActions(), moveActions(), programActions())
+	return slices.Concat(requestActions(), sandboxActions(), previewActions(), logActions(), moveActions(), programActions())
 }
 
 func sandboxActions() []action {

@@ -22,7 +22,8 @@ type fake struct {
 	sandboxes []api.Sandbox
 	ports     map[api.Ref][]api.PortCard
 	links     []api.Link
-	exchanges []api.Exchange
+	exchanges []api.Exchange // newest first
+	details   map[uint64]api.ExchangeDetail
 	rates     api.Rates
 	logs      string
 	asked     []string
@@ -252,16 +253,72 @@ func (f *fake) Share(ctx context.Context, id string) (api.Share, error) {
 }
 
 func (f *fake) Exchanges(_ context.Context, filter string, n int) ([]api.Exchange, error) {
-	return slices.Clone(f.exchanges), f.ask("Exchanges", filter, n)
+	if err := f.ask("Exchanges", filter, n); err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	taken := []api.Exchange{}
+	for _, x := range f.exchanges {
+		ok, err := fakeMatch(filter, x)
+		if err != nil {
+			return nil, err
+		}
+		if ok && (n == 0 || len(taken) < n) {
+			taken = append(taken, x)
+		}
+	}
+	return taken, nil
+}
+
+// fakeMatch knows as much of the language of filters as the tests speak.
+func fakeMatch(filter string, x api.Exchange) (bool, error) {
+	for _, word := range strings.Fields(filter) {
+		key, value, found := strings.Cut(word, ":")
+		has := map[string]bool{
+			"sandbox": x.Sandbox == value, "method": strings.EqualFold(x.Method, value), "status": strings.HasPrefix(fmt.Sprint(x.Status), strings.TrimSuffix(value, "xx")),
+			"path": strings.Contains(x.Path, value), "live": fmt.Sprint(x.Live) == value,
+		}
+		ok, known := has[key]
+		switch {
+		case !found:
+			ok = strings.Contains(x.Path, word)
+		case !known || value == "":
+			return false, &api.Problem{Detail: fmt.Sprintf("%q: there is no %q", word, key), Hint: "for example: status:5xx"}
+		}
+		if !ok {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// add puts an exchange into the log and says so.
+func (f *fake) add(exchanges ...api.Exchange) {
+	for _, x := range exchanges {
+		f.mu.Lock()
+		if i := slices.IndexFunc(f.exchanges, func(o api.Exchange) bool { return o.ID == x.ID }); i >= 0 {
+			f.exchanges[i] = x
+		} else {
+			f.exchanges = slices.Insert(f.exchanges, 0, x)
+		}
+		f.mu.Unlock()
+		f.push(api.Event{Kind: api.EventExchange, Exchange: &x})
+	}
 }
 
 func (f *fake) Exchange(_ context.Context, id uint64) (api.ExchangeDetail, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if d, ok := f.details[id]; ok {
+		return d, nil
+	}
 	for _, x := range f.exchanges {
 		if x.ID == id {
-			return api.ExchangeDetail{Exchange: x, RequestHeader: http.Header{"Accept": {"*/*"}}}, f.ask("Exchange", id)
+			return api.ExchangeDetail{Exchange: x, RequestHeader: http.Header{"Accept": {"*/*"}}}, nil
 		}
 	}
-	return api.ExchangeDetail{}, f.ask("Exchange", id)
+	return api.ExchangeDetail{}, &api.Problem{Detail: fmt.Sprintf("the request log does not hold request %d (any more)", id)}
 }
 
 func (f *fake) Rates(context.Context) (api.Rates, error) { return f.rates, f.ask("Rates") }
@@ -271,7 +328,12 @@ func (f *fake) Curl(_ context.Context, id uint64) (string, error) {
 }
 
 func (f *fake) Replay(_ context.Context, id uint64) (api.Exchange, error) {
-	return api.Exchange{ID: 999}, f.ask("Replay", id)
+	if err := f.ask("Replay", id); err != nil {
+		return api.Exchange{}, err
+	}
+	x := api.Exchange{ID: 999, Start: clock, Method: "POST", Path: "/again", Status: 201, Sandbox: "my-sandbox", Port: 3000, Kind: "preview", Protocol: "http", Duration: time.Millisecond}
+	f.add(x)
+	return x, nil
 }
 
 func (f *fake) HAR(_ context.Context, filter string) ([]byte, error) {

@@ -93,6 +93,12 @@ func (m *model) takeMouse(mouse tea.MouseMsg) tea.Cmd {
 		}
 		return nil
 	}
+	if m.place() == inInspector {
+		if isWheel {
+			return m.requests().Move(wheel)
+		}
+		return nil
+	}
 	p, r := pane(m.list), m.layout.list
 	if m.layout.detail.has(mouse.X, mouse.Y) {
 		p, r = m.panes[m.tab], m.layout.detail

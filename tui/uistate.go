@@ -14,6 +14,8 @@ type uiState struct {
 	Sandbox api.Ref `json:"sandbox"`
 	Filter  string  `json:"filter,omitempty"`
 	Tab     int     `json:"tab,omitempty"`
+	// Requests is the filter of the requests.
+	Requests requestsState `json:"requests,omitzero"`
 }
 
 // loadUIState reads the file; without one, or with a damaged one, all is as at the first start.
@@ -33,7 +35,7 @@ func (m *model) saveUIState() error {
 	if m.options.StateFile == "" {
 		return nil
 	}
-	raw, err := json.Marshal(uiState{Sandbox: m.list.chosen, Filter: m.list.filter.Value(), Tab: m.tab})
+	raw, err := json.Marshal(uiState{Sandbox: m.list.chosen, Filter: m.list.filter.Value(), Tab: m.tab, Requests: m.requests().state()})
 	if err != nil {
 		return err
 	}

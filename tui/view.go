@@ -25,17 +25,10 @@ func (m *model) draw() []string {
 		return m.finish([]string{fmt.Sprintf("needs %d×%d, is %d×%d", leastWidth, leastHeight, m.width, m.height)})
 	}
 	lines := []string{m.header()}
-	list := m.box(m.list, m.listTitle(), m.layout.list, m.listFocused)
-	detail := m.box(m.panes[m.tab], m.detailTitle(), m.layout.detail, !m.listFocused)
-	for i := range max(len(list), len(detail)) {
-		s := ""
-		if i < len(list) {
-			s = list[i]
-		}
-		if i < len(detail) {
-			s += detail[i]
-		}
-		lines = append(lines, s)
+	if m.place() == inInspector {
+		lines = append(lines, m.requests().inspector.View(m.width, m.height-3)...)
+	} else {
+		lines = append(lines, m.body()...)
 	}
 	lines = append(lines, m.statusLine(), m.footer())
 	for _, o := range m.overlays {
@@ -54,6 +47,24 @@ func (m *model) draw() []string {
 		lines = l.over(lines, box, (m.width-w)/2, max(1, (m.height-len(box))/2))
 	}
 	return m.finish(lines)
+}
+
+// body is the list and the details, or one of them.
+func (m *model) body() []string {
+	var lines []string
+	list := m.box(m.list, m.listTitle(), m.layout.list, m.listFocused)
+	detail := m.box(m.panes[m.tab], m.detailTitle(), m.layout.detail, !m.listFocused)
+	for i := range max(len(list), len(detail)) {
+		s := ""
+		if i < len(list) {
+			s = list[i]
+		}
+		if i < len(detail) {
+			s += detail[i]
+		}
+		lines = append(lines, s)
+	}
+	return lines
 }
 
 // finish makes every line fit, and ASCII where the terminal knows no more.

@@ -89,6 +89,7 @@ type Glyphs struct {
 	Cursor, Ellipsis, Dot, Up, Down, Dash string
 	Sockets                               string // open both ways
 	Bar, BarHalf, BarRest                 string
+	Both, In, Out, Mask                   string   // directions of frames; what stands for a secret
 	Spark                                 []string // from nothing to most
 	// The frame: corners clockwise from the top left, then lines.
 	TopLeft, TopRight, BottomRight, BottomLeft, Across, Along string
@@ -99,7 +100,7 @@ func Unicode() Glyphs {
 	return Glyphs{
 		Healthy: "●", Busy: "◐", None: "○", Bad: "✕", Done: "✓", Warn: "!",
 		Cursor: "▸", Ellipsis: "…", Dot: "·", Up: "↑", Down: "↓", Dash: "──", Sockets: "⇄",
-		Bar: "█", BarHalf: "▌", BarRest: "░", Spark: []string{" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"},
+		Bar: "█", BarHalf: "▌", BarRest: "░", Both: "⇅", In: "←", Out: "→", Mask: "••••", Spark: []string{" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"},
 		TopLeft: "╭", TopRight: "╮", BottomRight: "╯", BottomLeft: "╰", Across: "─", Along: "│",
 	}
 }
@@ -109,7 +110,7 @@ func ASCII() Glyphs {
 	return Glyphs{
 		Healthy: "*", Busy: "~", None: "o", Bad: "x", Done: "+", Warn: "!",
 		Cursor: ">", Ellipsis: "~", Dot: "-", Up: "^", Down: "v", Dash: "--", Sockets: "x",
-		Bar: "#", BarHalf: "=", BarRest: ".", Spark: []string{" ", ".", ".", ":", ":", "-", "=", "+", "#"},
+		Bar: "#", BarHalf: "=", BarRest: ".", Both: "<>", In: "<", Out: ">", Mask: "****", Spark: []string{" ", ".", ".", ":", ":", "-", "=", "+", "#"},
 		TopLeft: "+", TopRight: "+", BottomRight: "+", BottomLeft: "+", Across: "-", Along: "|",
 	}
 }

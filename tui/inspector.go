@@ -1,0 +1,263 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/bubbles/textinput"
+	tea "github.com/charmbracelet/bubbletea"
+
+	"daemon-proxy/core/api"
+)
+
+// inspector shows one exchange whole: times, headers, the captured beginning
+// of the bodies, frames. It fills the screen between header and footer, and is
+// laid out anew only when what it shows or its width changes.
+type inspector struct {
+	look  *look
+	world *world
+	now   func() time.Time
+
+	id      uint64
+	first   api.Exchange // as the list knew it, until the details come
+	seen    *inspected
+	failed  error
+	asking  bool // for the details
+	again   bool // something happened since
+	width   int  // what lines are laid out for
+	height  int
+	lines   []inspectorLine
+	split   int // the line where the response begins, below the request; 0: it is beside it
+	top     int
+	find    textinput.Model
+	typing  bool
+	found   []int // the lines that hold the text that is looked for
+	atFound int
+}
+
+// inspected is an exchange with its bodies made readable.
+type inspected struct {
+	detail            api.ExchangeDetail
+	request, response shownBody
+}
+
+// inspectMsg brings the details of an exchange.
+type inspectMsg struct {
+	id   uint64
+	seen *inspected
+	err  error
+}
+
+// inspect opens an exchange, or the next one in the place of another.
+func (p *requests) inspect(id uint64) tea.Cmd {
+	x, _ := p.store.row(p.store.place(id))
+	if x.ID != id || id == 0 {
+		return nil
+	}
+	next := &inspector{look: p.look, world: p.world, now: p.now, id: id, first: x, find: newInput()}
+	if before := p.inspector; before != nil {
+		next.find = before.find // what was looked for is looked for here too
+	}
+	p.inspector = next
+	return tea.Batch(p.askInspection(), p.pollSoon())
+}
+
+func (p *requests) closeInspector() tea.Cmd {
+	if in := p.inspector; in.find.Value() != "" {
+		in.find.SetValue("")
+		in.search()
+		return nil
+	}
+	p.inspector = nil
+	return p.pollSoon()
+}
+
+// askInspection asks for the details; the bodies are made readable beside the UI.
+func (p *requests) askInspection() tea.Cmd {
+	p.inspector.asking, p.inspector.again = true, false
+	id, backend, mask := p.inspector.id, p.do.backend, p.look.glyph.Mask
+	return p.do.do(quickly, func(ctx context.Context) tea.Msg {
+		d, err := backend.Exchange(ctx, id)
+		if err != nil {
+			return inspectMsg{id: id, err: err}
+		}
+		seen := &inspected{
+			detail:   d,
+			request:  readBody(d.RequestHeader, d.RequestBody, d.BytesIn, mask),
+			response: readBody(d.ResponseHeader, d.ResponseBody, d.BytesOut, mask),
+		}
+		if len(d.Frames) > 0 { // they are shown instead
+			seen.request.note, seen.response.note = "", ""
+		}
+		return inspectMsg{id: id, seen: seen}
+	})
+}
+
+// inspectAgain asks for news of the exchange that is looked into.
+func (p *requests) inspectAgain() tea.Cmd {
+	if p.inspector == nil {
+		return nil
+	}
+	if p.inspector.asking {
+		p.inspector.again = true
+		return nil
+	}
+	return p.askInspection()
+}
+
+func (p *requests) takeInspection(msg inspectMsg) tea.Cmd {
+	in := p.inspector
+	if in == nil || in.id != msg.id {
+		return nil
+	}
+	in.asking, in.failed = false, msg.err
+	if msg.err == nil {
+		atEnd := in.seen != nil && len(in.lines) > in.textHeight() && in.top >= len(in.lines)-in.textHeight()
+		in.seen = msg.seen
+		in.layOut()
+		if atEnd { // frames that come are followed
+			in.scroll(len(in.lines))
+		}
+	}
+	if in.again {
+		return p.askInspection()
+	}
+	return nil
+}
+
+func (in *inspector) exchange() api.Exchange {
+	if in.seen != nil {
+		return in.seen.detail.Exchange
+	}
+	return in.first
+}
+
+// The lines above the text: times, and the line to find with while it is used.
+func (in *inspector) textHeight() int {
+	if in.finding() {
+		return max(1, in.height-4)
+	}
+	return max(1, in.height-3)
+}
+
+func (in *inspector) finding() bool { return in.typing || in.find.Value() != "" }
+
+func (in *inspector) move(to motion) {
+	page := in.textHeight()
+	in.scroll(map[motion]int{up: -1, down: 1, pageUp: -page, pageDown: page, toTop: -len(in.lines), toBottom: len(in.lines)}[to])
+}
+
+func (in *inspector) scroll(by int) {
+	in.top = max(0, min(len(in.lines)-in.textHeight(), in.top+by))
+}
+
+// toResponse goes to the response where it stands below the request, and back.
+func (in *inspector) toResponse() {
+	if in.top >= in.split || in.top >= len(in.lines)-in.textHeight() {
+		in.scroll(-len(in.lines))
+		return
+	}
+	in.scroll(in.split - in.top)
+}
+
+func (in *inspector) startFind() {
+	in.typing = true
+	in.find.CursorEnd()
+}
+
+func (in *inspector) handleKey(key tea.KeyMsg) {
+	switch key.String() {
+	case "esc":
+		in.find.SetValue("")
+		in.typing = false
+	case "enter":
+		in.typing = false
+	case "up":
+		in.goToFound(-1)
+		return
+	case "down":
+		in.goToFound(1)
+		return
+	default:
+		in.find, _ = in.find.Update(key)
+	}
+	in.search()
+	in.goToFound(0)
+}
+
+// search finds the lines that hold the text, whatever its case.
+func (in *inspector) search() {
+	in.found = in.found[:0]
+	want := strings.ToLower(in.find.Value())
+	for i := range in.lines {
+		if want != "" && in.lines[i].holds(want) {
+			in.found = append(in.found, i)
+		}
+	}
+	in.atFound = min(in.atFound, max(0, len(in.found)-1))
+	in.scroll(0)
+}
+
+// goToFound shows the next place, the one before, or with 0 the first from the top of the screen.
+func (in *inspector) goToFound(by int) {
+	n := len(in.found)
+	if n == 0 {
+		return
+	}
+	if by == 0 {
+		in.atFound = 0
+		for i, line := range in.found {
+			if line >= in.top {
+				in.atFound = i
+				break
+			}
+		}
+	}
+	in.atFound = ((in.atFound+by)%n + n) % n
+	if line := in.found[in.atFound]; line < in.top || line >= in.top+in.textHeight() {
+		in.scroll(line - in.textHeight()/3 - in.top)
+	}
+}
+
+// saveBodies writes the captured bodies to new files.
+func (p *requests) saveBodies() tea.Cmd {
+	in := p.inspector
+	if in.seen == nil {
+		return nil
+	}
+	d, dir, at := in.seen.detail, p.dir, p.now().Format(fileTime)
+	return p.do.do(quickly, func(context.Context) tea.Msg {
+		var saved []string
+		for _, part := range []struct {
+			name   string
+			body   []byte
+			ending string
+			whole  int64
+		}{
+			{"request", d.RequestBody, fileEnding(d.RequestHeader), d.BytesIn},
+			{"response", d.ResponseBody, fileEnding(d.ResponseHeader), d.BytesOut},
+		} {
+			if len(part.body) == 0 {
+				continue
+			}
+			file, err := writeNew(dir, fmt.Sprintf("daemon-proxy-%s-%d-%s%s", at, d.ID, part.name, part.ending), part.body)
+			if err != nil {
+				return failMsg{"save the bodies", err}
+			}
+			if len(saved) > 0 {
+				file = filepath.Base(file)
+			}
+			if int64(len(part.body)) < part.whole {
+				file += " (its first " + size(int64(len(part.body))) + ")"
+			}
+			saved = append(saved, file)
+		}
+		if saved == nil {
+			return sayMsg("there is no body to save: empty, not captured, or given up for later ones")
+		}
+		return sayMsg("saved in " + strings.Join(saved, " and "))
+	})
+}

@@ -1,0 +1,317 @@
+package tui
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/text"
+	"daemon-proxy/tui/theme"
+)
+
+// besideFrom is the inner width from which request and response stand side by side.
+const besideFrom = 96
+
+// inspectorLine is a line over the whole width, or two side by side.
+type inspectorLine struct {
+	left, right cell
+	beside      bool
+}
+
+// cell is plain text with the name it begins with, painted apart.
+type cell struct {
+	text string
+	name int // how many bytes of text are the name
+	ink  theme.Ink
+}
+
+func (c cell) holds(want string) bool { return strings.Contains(strings.ToLower(c.text), want) }
+
+func (line inspectorLine) holds(want string) bool {
+	return line.left.holds(want) || line.right.holds(want)
+}
+
+// View is a box of width × height.
+func (in *inspector) View(width, height int) []string {
+	l := in.look
+	in.height = height
+	if width-2 != in.width {
+		in.width = width - 2
+		in.layOut()
+	}
+	in.scroll(0)
+	lines := []string{in.times()}
+	if in.finding() {
+		lines = append(lines, in.findLine())
+	}
+	switch {
+	case in.failed != nil && in.seen == nil:
+		what, _ := explain(in.failed)
+		lines = append(lines, l.ink.Bad.Paint(" "+text.Clean(what)))
+	case in.seen == nil:
+		lines = append(lines, l.ink.Dim.Paint(" loading"+l.glyph.Ellipsis))
+	}
+	to := min(len(in.lines), in.top+in.textHeight())
+	want := strings.ToLower(in.find.Value())
+	for i := in.top; i < to; i++ {
+		lines = append(lines, in.paint(in.lines[i], want))
+	}
+	foot := ""
+	if len(in.lines) > in.textHeight() {
+		foot = l.ink.Dim.Paint(fmt.Sprintf("%s%s %d%%", l.glyph.Up, l.glyph.Down, 100*to/len(in.lines)))
+	}
+	return l.box(in.title(), foot, lines, width, height, true)
+}
+
+func (in *inspector) paint(line inspectorLine, want string) string {
+	l := in.look
+	if !line.beside {
+		return " " + in.cell(line.left, want)
+	}
+	w := in.columnWidth()
+	return " " + l.fit(in.cell(line.left, want), w) + l.ink.Frame.Paint(" "+l.glyph.Along+" ") + l.fit(in.cell(line.right, want), w)
+}
+
+// cell paints the name, and the text that is looked for where it first stands.
+func (in *inspector) cell(c cell, want string) string {
+	if want != "" {
+		if lower := strings.ToLower(c.text); len(lower) == len(c.text) {
+			if before, _, ok := strings.Cut(lower, want); ok {
+				at := len(before)
+				return c.text[:at] + in.look.ink.Cursor.Paint(c.text[at:at+len(want)]) + c.text[at+len(want):]
+			}
+		} else if strings.Contains(lower, want) {
+			return in.look.ink.Cursor.Paint(c.text)
+		}
+	}
+	return in.look.ink.Key.Paint(c.text[:c.name]) + c.ink.Paint(c.text[c.name:])
+}
+
+// title is what was asked, how it went, where and when.
+func (in *inspector) title() string {
+	l, x := in.look, in.exchange()
+	dash := l.ink.Frame.Paint(" " + l.glyph.Dash + " ")
+	outcome := "under way for " + span(in.now().Sub(x.Start).Truncate(time.Second))
+	switch {
+	case !x.Live:
+		outcome = fmt.Sprintf("%s in %s", statusWord(x), latency(x.Duration))
+	case x.Status > 0:
+		outcome = fmt.Sprintf("%d, %s", x.Status, outcome)
+	}
+	where := text.Clean(x.Sandbox)
+	if x.Port > 0 {
+		where += fmt.Sprintf(":%d", x.Port)
+	}
+	if x.LinkID != "" {
+		where += " via " + in.world.linkName(x.LinkID)
+	}
+	rest := dash + l.statusInk(x).Paint(outcome)
+	for _, s := range []string{where, x.Start.Local().Format("15:04:05.000")} {
+		if s != "" && text.Width(rest)+text.Width(s)+30 < in.width {
+			rest += dash + s
+		}
+	}
+	request := text.Clean(x.Method) + " " + text.Clean(x.Path)
+	return l.ink.Title.Paint(l.fitShort(request, max(8, in.width-4-text.Width(rest)))) + rest
+}
+
+// linkName is the label of a link, or else its public id.
+func (w *world) linkName(id string) string {
+	for i := range w.links {
+		if w.links[i].ID == id && w.links[i].Label != "" {
+			return text.Clean(w.links[i].Label)
+		}
+	}
+	return "link " + text.Clean(id)
+}
+
+// times says where the time went, with a bar for each part.
+func (in *inspector) times() string {
+	l, x := in.look, in.exchange()
+	total := x.Duration
+	if x.Live {
+		total = max(total, in.now().Sub(x.Start))
+	}
+	if x.FirstByte <= 0 {
+		words := codeWords(x)
+		switch {
+		case x.Live:
+			return l.ink.Dim.Paint(" waits for an answer since " + span(total))
+		case words == "" && x.Note == "":
+			words = "answered by daemon-proxy itself"
+		}
+		return " " + l.ink.Busy.Paint(strings.TrimSpace(words+" "+text.Clean(x.Note))) + l.ink.Dim.Paint(" after "+latency(total))
+	}
+	body := "body"
+	if x.Protocol != "http" && x.Protocol != "" {
+		body = strings.ReplaceAll(x.Protocol, "-", " ")
+	}
+	parts := []struct {
+		name string
+		took time.Duration
+	}{{"waited", x.Wait}, {"first byte", x.FirstByte - x.Wait}, {body, total - x.FirstByte}}
+	room := min(40, in.width-58)
+	var out strings.Builder
+	for _, part := range parts {
+		took := max(0, part.took)
+		out.WriteString(" " + l.ink.Dim.Paint(part.name) + " " + latency(took) + " ")
+		if room >= 8 && took > 0 {
+			cells := int(float64(took) / float64(max(1, total)) * float64(room))
+			bar := strings.Repeat(l.glyph.Bar, max(0, min(room, cells)))
+			if cells < 1 {
+				bar = l.glyph.BarHalf
+			}
+			out.WriteString(l.ink.Accent.Paint(bar) + " ")
+		}
+	}
+	if note := strings.TrimSpace(codeWords(x) + " " + text.Clean(x.Note)); note != "" {
+		out.WriteString(" " + l.ink.Busy.Paint(note))
+	}
+	return out.String()
+}
+
+func (in *inspector) findLine() string {
+	l := in.look
+	n := fmt.Sprintf("%d of %d ", min(in.atFound+1, len(in.found)), len(in.found))
+	if in.typing {
+		return l.ends(l.ink.Key.Paint(" / ")+l.inputLine(in.find, max(10, in.width-16)), n, in.width)
+	}
+	return l.ends(l.ink.Key.Paint(" / ")+text.Clean(in.find.Value())+l.ink.Dim.Paint("   n next  N before  esc"), n, in.width)
+}
+
+func (in *inspector) columnWidth() int { return (in.width - 4) / 2 }
+
+// layOut makes the lines for the width.
+func (in *inspector) layOut() {
+	in.lines, in.split = nil, 0
+	if in.seen == nil || in.width < 1 {
+		return
+	}
+	d := &in.seen.detail
+	beside := in.width >= besideFrom
+	w := in.width - 2
+	if beside {
+		w = in.columnWidth()
+	}
+	left := in.section("Request", d.RequestHeader, &in.seen.request, w)
+	right := in.section("Response", d.ResponseHeader, &in.seen.response, w)
+	if !beside {
+		for _, c := range left {
+			in.lines = append(in.lines, inspectorLine{left: c})
+		}
+		in.lines = append(in.lines, inspectorLine{})
+		in.split = len(in.lines)
+		left, right = right, nil
+	}
+	for i := range max(len(left), len(right)) {
+		line := inspectorLine{beside: beside}
+		if i < len(left) {
+			line.left = left[i]
+		}
+		if i < len(right) {
+			line.right = right[i]
+		}
+		in.lines = append(in.lines, line)
+	}
+	in.layOutFrames(d.Frames)
+	in.search()
+}
+
+func (in *inspector) section(name string, h http.Header, body *shownBody, width int) []cell {
+	l := in.look
+	title := strings.Join(append([]string{name}, body.title()...), "  ")
+	out := []cell{{text: l.fitShort(title, width), name: len(name), ink: l.ink.Dim}}
+	for _, key := range slices.Sorted(maps.Keys(h)) {
+		for _, value := range h[key] {
+			shown := strings.ToLower(text.Clean(key)) + ":"
+			for i, s := range wrap(shown+" "+in.masks(text.Clean(value)), width-2) {
+				c := cell{text: "  " + s, name: 2 + min(len(shown), len(s))}
+				if i > 0 {
+					c.name = 0
+				}
+				out = append(out, c)
+			}
+		}
+	}
+	if h == nil && name == "Response" {
+		out = append(out, cell{text: "  no answer came", ink: l.ink.Dim})
+	}
+	if len(body.lines) > 0 || len(body.binary) > 0 {
+		out = append(out, cell{})
+	}
+	for _, line := range body.lines {
+		for _, s := range wrap(line, width-2) {
+			out = append(out, cell{text: "  " + s})
+		}
+	}
+	for _, s := range hexDump(body.binary, width-2) {
+		out = append(out, cell{text: "  " + s})
+	}
+	if body.note != "" {
+		out = append(out, cell{text: l.fitShort("  "+body.note, width), ink: l.ink.Dim})
+	}
+	return out
+}
+
+// masks makes the core's mask readable without Unicode.
+func (in *inspector) masks(s string) string {
+	return strings.ReplaceAll(s, "••••", in.look.glyph.Mask)
+}
+
+// wrap breaks a line that was cleaned at exactly width cells.
+func wrap(s string, width int) []string {
+	if text.Width(s) <= width || width < 2 {
+		return []string{s}
+	}
+	return strings.Split(ansi.Hardwrap(s, width, true), "\n")
+}
+
+// layOutFrames lists the frames of a WebSocket over the whole width.
+func (in *inspector) layOutFrames(frames []api.Frame) {
+	if len(frames) == 0 {
+		return
+	}
+	l := in.look
+	title := count(len(frames), "frame")
+	if all := in.seen.detail.Exchange.Frames; all > int64(len(frames)) {
+		title = "The last " + thousands(len(frames)) + " of " + count(int(all), "frame")
+	}
+	in.lines = append(in.lines, inspectorLine{}, inspectorLine{left: cell{text: title, name: len(title)}})
+	for i := range frames {
+		f := &frames[i]
+		direction, from := l.glyph.In, "service"
+		if f.FromClient {
+			direction, from = l.glyph.Out, "client"
+		}
+		head := fmt.Sprintf("  %s %s %-7s %-12s %9s  ", f.Time.Local().Format("15:04:05.000"), direction, from, frameWords(f), size(f.Size))
+		data := frameData(f)
+		for j, s := range wrap(data, max(10, in.width-2-text.Width(head))) {
+			if j > 0 {
+				head = strings.Repeat(" ", text.Width(head))
+			}
+			c := cell{text: head + s}
+			if j == 0 {
+				c.name = len(head) - len(strings.TrimLeft(head, " ")) + len("15:04:05.000")
+			}
+			in.lines = append(in.lines, inspectorLine{left: c})
+		}
+	}
+}
+
+// frameWords is the opcode of a frame in words.
+func frameWords(f *api.Frame) string {
+	word := map[int]string{0: "continued", 1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}[f.Opcode]
+	if word == "" {
+		word = fmt.Sprintf("opcode %d", f.Opcode)
+	}
+	if f.Compressed {
+		word += ", packed"
+	}
+	return word
+}

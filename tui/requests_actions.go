@@ -1,0 +1,141 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/text"
+)
+
+// replayTime bounds the wait for a replay's answer.
+const replayTime = 45 * time.Second
+
+func (m *model) requests() *requests { return m.panes[tabRequests].(*requests) }
+
+func requestActions() []action {
+	in := func(run func(*requests) tea.Cmd) func(*model) tea.Cmd {
+		return func(m *model) tea.Cmd { return run(m.requests()) }
+	}
+	one := func(m *model) bool { _, ok := m.requests().exchange(); return ok }
+	const both = inRequests | inInspector
+	return []action{
+		{id: "inspect", keys: []string{"enter"}, short: "inspect", desc: "look into a request: headers, bodies, frames", group: groupRequests, in: inRequests, when: one,
+			run: in(func(p *requests) tea.Cmd { return p.inspect(p.chosen) })},
+		{id: "filter-requests", keys: []string{"/"}, short: "filter", desc: "filter: status:5xx method:post port:3000 path:/api live:true, a text; ! turns a word round", group: groupRequests, in: inRequests, run: in((*requests).startFilter)},
+		{id: "follow", keys: []string{"f"}, short: "follow", desc: "follow new requests; going down the list pauses", group: groupRequests, in: inRequests, run: in((*requests).follow)},
+		{id: "copy-curl", keys: []string{"c"}, short: "copy as curl", desc: "copy the request as a curl command, secrets as variables", group: groupRequests, in: both, when: one, run: (*model).copyCurl},
+		{id: "replay", keys: []string{"r"}, short: "replay", desc: "send the request again (asks if its method changes things)", group: groupRequests, in: both, changes: true, when: one, run: (*model).replay},
+		{id: "save-bodies", keys: []string{"x"}, short: "save bodies", desc: "save the captured bodies as files in the current directory", group: groupRequests, in: inInspector, run: in((*requests).saveBodies)},
+		{id: "previous-request", keys: []string{"left", "h"}, short: "previous", desc: "the request before", group: groupRequests, in: inInspector, run: in(func(p *requests) tea.Cmd { return p.beside(1) })},
+		{id: "next-request", keys: []string{"right", "l"}, short: "next", desc: "the request after", group: groupRequests, in: inInspector, run: in(func(p *requests) tea.Cmd { return p.beside(-1) })},
+		{id: "find", keys: []string{"/"}, short: "find", desc: "find a text in headers and bodies", group: groupRequests, in: inInspector,
+			run: in(func(p *requests) tea.Cmd { p.inspector.startFind(); return nil })},
+		{id: "find-next", keys: []string{"n"}, desc: "the next place where the text is", group: groupRequests, in: inInspector, run: in(func(p *requests) tea.Cmd { p.inspector.goToFound(1); return nil })},
+		{id: "find-previous", keys: []string{"N"}, desc: "the place before", group: groupRequests, in: inInspector, run: in(func(p *requests) tea.Cmd { p.inspector.goToFound(-1); return nil })},
+		{id: "to-response", keys: []string{"tab"}, desc: "to the response, and back to the request", group: groupRequests, in: inInspector, run: in(func(p *requests) tea.Cmd { p.inspector.toResponse(); return nil })},
+		{id: "close-inspector", keys: []string{"esc"}, short: "back", desc: "back to the list of requests", group: groupRequests, in: inInspector, when: one, run: in((*requests).closeInspector)},
+		{id: "clear-filter", keys: []string{"esc"}, desc: "all requests again", group: groupRequests, in: inRequests, when: func(m *model) bool { return m.requests().words != "" }, run: in((*requests).clearFilter)},
+		{id: "all-requests", keys: []string{"a"}, short: "all sandboxes", desc: "the requests of all sandboxes, or of the chosen one", group: groupRequests, in: inRequests, run: in((*requests).toggleEverywhere)},
+		{id: "save-har", keys: []string{"S"}, short: "save", desc: "save what the filter takes as an HTTP archive (HAR) in the current directory, secrets masked", group: groupRequests, in: inRequests, run: in((*requests).saveHAR)},
+	}
+}
+
+func (m *model) copyCurl() tea.Cmd {
+	x, ok := m.requests().exchange()
+	if !ok {
+		return nil
+	}
+	backend, clip := m.do.backend, m.options.Copy
+	return m.do.do(quickly, func(ctx context.Context) tea.Msg {
+		command, err := backend.Curl(ctx, x.ID)
+		if err != nil {
+			return failMsg{"copy as curl", err}
+		}
+		return copiedMsg{"copied: " + command, clip(command)}
+	})
+}
+
+// replayedMsg is the outcome of a replay.
+type replayedMsg struct {
+	exchange api.Exchange
+	err      error
+}
+
+func (m *model) replay() tea.Cmd {
+	x, ok := m.requests().exchange()
+	if !ok {
+		return nil
+	}
+	backend := m.do.backend
+	run := m.do.do(replayTime, func(ctx context.Context) tea.Msg {
+		again, err := backend.Replay(ctx, x.ID)
+		return replayedMsg{again, err}
+	})
+	method := text.Clean(x.Method)
+	if !changesThings(x.Method) {
+		return tea.Batch(m.say("sending "+method+" again"), run)
+	}
+	m.push(&confirm{
+		look: m.look, title: "Replay " + method + "?", yes: "send again", no: "no", run: run,
+		lines: []string{fmt.Sprintf("%s %s goes to port %d of %s again.", method, text.Clean(x.Path), x.Port, text.Clean(x.Sandbox)), "What it changes there, it changes once more."},
+	})
+	return nil
+}
+
+// afterReplay goes to the new exchange.
+func (p *requests) afterReplay(msg replayedMsg) tea.Cmd {
+	if msg.err != nil {
+		return func() tea.Msg { return failMsg{"replay", msg.err} }
+	}
+	x := msg.exchange
+	p.jump(x)
+	say := func() tea.Msg { return sayMsg("replayed: " + statusWord(x) + " in " + latency(x.Duration)) }
+	if p.inspector != nil {
+		return tea.Batch(say, p.inspect(x.ID))
+	}
+	return say
+}
+
+// fileTime names files; colons are no part of a file's name everywhere.
+const fileTime = "20060102-150405"
+
+// saveHAR writes what the filter takes to a new file.
+func (p *requests) saveHAR() tea.Cmd {
+	backend, query, dir := p.do.backend, p.query(p.words), p.dir
+	name := "daemon-proxy-" + p.now().Format(fileTime) + ".har"
+	return p.do.do(quickly, func(ctx context.Context) tea.Msg {
+		har, err := backend.HAR(ctx, query)
+		if err != nil {
+			return failMsg{"save the requests", err}
+		}
+		file, err := writeNew(dir, name, har)
+		if err != nil {
+			return failMsg{"save the requests", err}
+		}
+		return sayMsg("saved " + size(int64(len(har))) + " in " + file)
+	})
+}
+
+// writeNew writes a file that only its owner may read and that was not there
+// before; it gives the whole path.
+func writeNew(dir, name string, content []byte) (string, error) {
+	path, err := filepath.Abs(filepath.Join(dir, name))
+	if err != nil {
+		return "", err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // a name of ours in a directory of the person's choice
+	if err != nil {
+		return "", err
+	}
+	if _, err := f.Write(content); err != nil {
+		f.Close()
+		return "", err
+	}
+	return path, f.Close()
+}
