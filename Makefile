@@ -6,7 +6,7 @@ BIN := bin/daemon-proxy
 ARGS ?=
 # -race needs a C compiler; without one the tests run without it.
 RACE := $(shell command -v $${CC:-gcc} >/dev/null 2>&1 && [ "$$($(GO) env GOOS)" = linux ] && echo -race)
-.PHONY: run build test e2e bench fuzz lint docs fmt clean
+.PHONY: run build test e2e bench fuzz lint docs man image release fmt clean
 
 run: build ## build and start
 	./$(BIN) $(ARGS)
@@ -33,12 +33,24 @@ fuzz: ## every fuzzer for FUZZTIME
 lint: ## golangci-lint v2: go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@latest
 	golangci-lint run ./...
 
-docs: ## the table of keys in the README, the golden screens of the UI, the promises with their tests
+man: ## man pages in dist/man
+	$(GO) test -count 1 ./cmd/daemon-proxy -run '^TestManPages$$' -man $(CURDIR)/dist/man
+
+image: build ## the image daemon-proxy, on the local engine
+	docker build -f deploy/Dockerfile -t daemon-proxy .
+
+release: ## archives, checksums and the list of modules in dist/; the same source gives the same bytes
+	$(GO) run ./deploy/release -out dist
+
+docs: ## what is made from the program: keys in the README, golden screens, promises, API, commands, configuration
 	$(GO) test ./tui -update
 	$(GO) test ./docs -update
+	-$(GO) test ./core/server -run OpenAPI -update
+	$(GO) test ./core/server -run OpenAPI
+	$(GO) test ./cmd/daemon-proxy -run Manual -update
 
 fmt:
 	golangci-lint fmt ./...
 
 clean:
-	rm -rf bin .artifacts
+	rm -rf bin dist .artifacts

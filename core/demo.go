@@ -10,11 +10,13 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"runtime"
 	"time"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/config"
 	"daemon-proxy/core/engine"
+	"daemon-proxy/core/sandbox"
 )
 
 // What the demo sandbox is made of.
@@ -41,7 +43,7 @@ func (c *Core) Demo(ctx context.Context) (api.Link, error) {
 		}
 		return api.Link{}, p
 	}
-	if err := startDemo(ctx, f.engine, c.options.Executable); err != nil {
+	if err := startDemo(ctx, f.engine, demoProgram(c.options.Executable)); err != nil {
 		return api.Link{}, err
 	}
 	ref := api.Ref{Engine: f.engine.Name(), Name: DemoName}
@@ -74,7 +76,7 @@ func StartDemo(ctx context.Context, d config.Docker, executable string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(startDemo(ctx, e, executable), e.Close())
+	return errors.Join(startDemo(ctx, e, demoProgram(executable)), e.Close())
 }
 
 // RemoveDemo takes the demo sandbox's container and image away. That there is
@@ -153,6 +155,12 @@ func startDemo(ctx context.Context, e *engine.Engine, executable string) error {
 		return demoProblem("the container cannot be started", err)
 	}
 	return nil
+}
+
+// demoProgram is the program's Linux build: an engine on a desk of another
+// system runs in a machine of the same architecture.
+func demoProgram(executable string) string {
+	return sandbox.BuiltIn(executable, "linux/"+runtime.GOARCH)
 }
 
 // demoBuild names the build of the program that the demo is made of. It must

@@ -56,17 +56,31 @@ func (s *Sandboxes) installed(builtIn bool) string {
 }
 
 // choose finds the binary to inject: the configured one, else daytona at its
-// default place, else this program itself.
-func (s *Sandboxes) choose(ref api.Ref) (binary, error) {
+// default place, else this program itself, in a build for the platform.
+func (s *Sandboxes) choose(ref api.Ref, platform string) (binary, error) {
 	file := s.o.Config.BinarySourcePath
 	switch {
 	case file != "":
 	case isFile(defaultDaytona):
 		file = defaultDaytona
 	default:
-		return s.inspectBinary(ref, s.o.Executable, true)
+		return s.inspectBinary(ref, BuiltIn(s.o.Executable, platform), true)
 	}
 	return s.inspectBinary(ref, file, false)
+}
+
+// BuiltIn is the file of this program's build for a platform, os/arch[/variant]:
+// the program's own if it is for that, else daemon-proxy-OS-ARCH beside it, as
+// releases have it, if it is there.
+func BuiltIn(executable, platform string) string {
+	parts := strings.Split(platform, "/")
+	if len(parts) < 2 || parts[0]+"/"+parts[1] == hostPlatform() {
+		return executable
+	}
+	if beside := filepath.Join(filepath.Dir(executable), "daemon-proxy-"+parts[0]+"-"+parts[1]); isFile(beside) {
+		return beside
+	}
+	return executable
 }
 
 func isFile(name string) bool {
@@ -245,9 +259,12 @@ func (b binary) fits(ref api.Ref, platform string, loader func(path string) erro
 	want := strings.Split(platform, "/")
 	have := strings.Split(b.platform, "/")
 	if len(want) >= 2 && (want[0] != have[0] || want[1] != have[1]) {
+		hint := "name a binary for " + platform + " (daemon.binary_source_path)"
+		if b.builtIn && len(want) == 2 {
+			hint = "put daemon-proxy-" + want[0] + "-" + want[1] + " of the release beside the program, or " + hint
+		}
 		return problem(ref, http.StatusUnprocessableEntity, api.CodeArchMismatch, "Wrong architecture",
-			fmt.Sprintf("%s is built for %s, the container %s is %s", b.path, b.platform, ref, platform),
-			"name a binary for "+platform+" (daemon.binary_source_path)")
+			fmt.Sprintf("%s is built for %s, the container %s is %s", b.path, b.platform, ref, platform), hint)
 	}
 	if b.interp == "" {
 		return nil

@@ -134,7 +134,7 @@ func (in *injection) useInside() error {
 // bring stages the binary and copies it into the container: mode "volume".
 func (in *injection) bring() error {
 	in.doing(api.StepPrepare, "preparing the daemon's binary")
-	b, err := in.s.choose(in.ref)
+	b, err := in.s.choose(in.ref, in.c.Platform)
 	if err != nil {
 		return err
 	}
