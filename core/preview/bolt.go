@@ -21,6 +21,11 @@ import (
 // bucketLinks holds the records: token → record.encode.
 const bucketLinks = "links"
 
+// linksName is the links file's usual name: what has it is a links file, be it
+// damaged beyond recognition. Under any other name such a file may be another
+// program's.
+const linksName = "links.db"
+
 // lockTimeout is how long a file that another program has open is waited for,
 // so that a restart needs no luck.
 const lockTimeout = time.Second
@@ -125,7 +130,7 @@ func soundOrReplaced(file *os.File, path string, now func() time.Time, log *slog
 	if err != nil && !errors.Is(err, io.EOF) {
 		return false, unusable(path, err)
 	}
-	if foreign(head[:n]) {
+	if foreign(head[:n]) && filepath.Base(path) != linksName {
 		return false, unusable(path, errors.New("it is not a file of links; it was left as it is"))
 	}
 	content, err := io.ReadAll(io.NewSectionReader(file, 0, info.Size()))

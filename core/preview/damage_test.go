@@ -255,6 +255,26 @@ func TestFilesThatWereNeverOursAreLeftAlone(t *testing.T) {
 	}
 }
 
+// What has the links file's own name is one, whatever is left of it.
+func TestALinksFileDamagedBeyondRecognitionIsSetAside(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), linksName)
+	content := []byte("this was a file of links\n")
+	require.NoError(t, os.WriteFile(file, content, 0o600))
+	links := openAt(t, file, nil)
+	create(t, links, Request{Sandbox: box, Port: 3000})
+	require.NoError(t, links.Close())
+	aside, err := filepath.Glob(file + ".damaged-*")
+	require.NoError(t, err)
+	require.Len(t, aside, 1)
+	got, err := os.ReadFile(aside[0])
+	require.NoError(t, err)
+	require.Equal(t, content, got)
+	links = openAt(t, file, nil)
+	require.Len(t, links.List(), 1)
+	require.NoError(t, links.Close())
+}
+
 func TestFoldersAndMissingRightsAreExplained(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

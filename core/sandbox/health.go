@@ -133,13 +133,18 @@ func (s *Sandboxes) look(b *box) outcome {
 		return nothing
 	}
 	f, err := s.ask(b)
+	s.mu.Lock()
+	before := b.Daemon.State
+	s.mu.Unlock()
 	if err == nil {
 		s.alive(b, f)
+		if before != api.DaemonHealthy {
+			s.log.Info("daemon healthy", "sandbox", b.String(), "version", f.version, "kind", f.kind, "adopted", true)
+		}
 		return healthy
 	}
 	s.mu.Lock()
 	wanted := b.wanted // it may have been stopped meanwhile
-	before := b.Daemon.State
 	busy = b.injected != nil || b.stopping
 	b.misses++
 	late := errors.Is(err, errSilent) && before == api.DaemonHealthy && b.misses < patience

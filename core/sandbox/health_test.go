@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -254,6 +255,104 @@ func TestAnEngineThatIsLostIsNamedAndFoundAgain(t *testing.T) {
 	require.Equal(t, api.DaemonHealthy, d.get("box").Daemon.State, "the daemon needs no engine")
 	f.breaks(nil)
 	require.Eventually(t, func() bool { return d.Engine().State == "connected" && d.Engine().Error == nil }, soon, look)
+}
+
+// An engine that does not answer has not said that the container is missing.
+func TestAContainerOfAnEngineThatDoesNotAnswerIsNotCalledMissing(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.list = []engine.Container{f.container("box")}
+	f.broken = errors.New("pipe burst")
+	d := f.desk(t, func(*Options) {})
+	d.run()
+	unreachable := &api.Problem{Code: api.CodeEngineUnreachable}
+	require.Eventually(t, func() bool {
+		_, err := d.Upstream(d.ref("box"))
+		return errors.Is(err, unreachable)
+	}, soon, look)
+	require.ErrorIs(t, d.get("box").Daemon.LastError, unreachable)
+	f.breaks(nil)
+	require.Nil(t, d.becomes("box", api.DaemonHealthy).Daemon.LastError)
+}
+
+func TestAWantedDaemonOfAStoppedContainerSaysWhy(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.list = []engine.Container{f.container("box")}
+	d := f.desk(t, func(*Options) {})
+	d.run()
+	d.becomes("box", api.DaemonHealthy)
+	stopped, other := f.container("box"), f.container("other")
+	stopped.State, other.State = api.ContainerExited, api.ContainerExited
+	f.set(stopped, other)
+	last := d.becomes("box", api.DaemonStopped).Daemon.LastError
+	require.ErrorIs(t, last, &api.Problem{Code: api.CodeSandboxStopped})
+	require.Equal(t, "docker start box", last.Hint)
+	require.Nil(t, d.becomes("other", api.DaemonStopped).Daemon.LastError, "nobody asked for a daemon there")
+	f.set(f.container("box"))
+	require.Nil(t, d.becomes("box", api.DaemonHealthy).Daemon.LastError)
+}
+
+// Its network's owner has a daemon, but nothing of its own runs behind it.
+func TestAStoppedContainerThatSharesANetworkIsStopped(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	owner, guest := f.container("box"), f.container("guest")
+	guest.State, guest.Addresses, guest.SharesNetworkOf = api.ContainerExited, nil, owner.ID
+	f.list = []engine.Container{owner, guest}
+	d := f.desk(t, func(*Options) {})
+	d.run()
+	d.becomes("box", api.DaemonHealthy)
+	_, err := d.Upstream(d.ref("guest"))
+	require.ErrorIs(t, err, &api.Problem{Code: api.CodeSandboxStopped})
+}
+
+// logged is a log that a test reads.
+type logged struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, string(b))
+	return len(b), nil
+}
+
+// having are the lines with text in them.
+func (l *logged) having(text string) (list []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.lines {
+		if strings.Contains(line, text) {
+			list = append(list, line)
+		}
+	}
+	return list
+}
+
+func TestTheLogTellsOfAnAdoptedDaemonAndCallsNoEndAnError(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.list = []engine.Container{f.container("box")}
+	log := &logged{}
+	d := f.desk(t, func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(log, nil)) })
+	d.run()
+	d.becomes("box", api.DaemonHealthy)
+	require.Eventually(t, func() bool { return len(log.having("daemon healthy")) == 1 }, soon, look)
+	require.Contains(t, log.having("daemon healthy")[0], "version=v1")
+
+	f.silent.Store(true)
+	asked := f.asked.Load()
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error, 1)
+	go func() { result <- d.Inject(ctx, d.ref("box"), nil) }()
+	require.Eventually(t, func() bool { return f.asked.Load() > asked }, soon, look)
+	cancel()
+	require.Error(t, <-result)
+	require.Len(t, log.having("injection cancelled"), 1)
+	require.Empty(t, log.having("level=ERROR"))
 }
 
 func TestAnEngineThatDoesNotAnswerIsTheProblemOfAnInjection(t *testing.T) {

@@ -149,8 +149,9 @@ func (in *injection) life() {
 	if p == nil {
 		s.alive(in.box, in.adopt)
 		s.log.Info("daemon healthy", "sandbox", in.ref.String(), "version", in.adopt.version, "kind", in.adopt.kind, "duration", time.Since(started))
+	} else if end.State, end.Error = "failed", p; p.Code == api.CodeCancelled {
+		s.log.Info("injection cancelled", "sandbox", in.ref.String())
 	} else {
-		end.State, end.Error = "failed", p
 		s.log.Error("injection failed", "sandbox", in.ref.String(), "code", p.Code, "error", p.Error(), "hint", p.Hint)
 	}
 	now, _ := s.Get(in.ref)

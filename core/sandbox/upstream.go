@@ -40,6 +40,10 @@ func (s *Sandboxes) Upstream(ref api.Ref) (Upstream, error) {
 		return Upstream{}, missing(ref)
 	}
 	b.used = time.Now()
+	if b.Container != api.ContainerRunning { // whatever daemon it would use
+		defer s.mu.Unlock()
+		return Upstream{}, unusable(b)
+	}
 	owner, err := s.owner(b)
 	if err != nil || owner.IsHost() {
 		s.mu.Unlock()
@@ -139,6 +143,9 @@ func notRunning(ref api.Ref, state string) error {
 
 // unusable is why the daemon of b cannot be asked; nil if it may answer; mu is held.
 func unusable(b *box) error {
+	if p := b.Daemon.LastError; p != nil && b.Container == api.ContainerMissing {
+		return p // it may only be that the engine does not answer
+	}
 	if err := notRunning(b.Ref, b.Container); err != nil {
 		return err
 	}

@@ -113,7 +113,30 @@ func (s *Sandboxes) engineIs(state, version string, p *api.Problem) {
 	status := s.status
 	s.mu.Unlock()
 	s.emit(api.Event{Kind: api.EventEngine, Engine: &status})
+	if p != nil {
+		s.unseen(p)
+	}
 	s.decideBy(state)
+}
+
+// unseen gives the containers of which nothing is known the reason for that:
+// an engine that does not answer has not said that there are none.
+func (s *Sandboxes) unseen(p *api.Problem) {
+	s.mu.Lock()
+	var boxes []*box
+	for _, b := range s.boxes {
+		if b.Container == api.ContainerMissing {
+			boxes = append(boxes, b)
+		}
+	}
+	s.mu.Unlock()
+	for _, b := range boxes {
+		s.update(b, func(b *box) {
+			if b.Container == api.ContainerMissing && b.injected == nil {
+				b.Daemon.State, b.Daemon.LastError = api.DaemonUnknown, asProblem(b.Ref, p)
+			}
+		})
+	}
 }
 
 // relist brings all boxes up to date.
@@ -177,9 +200,14 @@ func (s *Sandboxes) see(ref api.Ref, c engine.Container) {
 		b.SharesNetworkOf = s.sharesWith(c)
 		if c.State != api.ContainerRunning {
 			b.Daemon.State, b.Daemon.LastError = api.DaemonStopped, nil
+			if b.wanted { // then it is missed
+				b.Daemon.LastError = asProblem(ref, notRunning(ref, c.State))
+			}
 			b.Daemon.Started = false
 		} else if b.Daemon.State == api.DaemonStopped {
-			b.Daemon.State = api.DaemonUnknown
+			b.Daemon.State, b.Daemon.LastError = api.DaemonUnknown, nil
+		} else if was.ID == "" {
+			b.Daemon.LastError = nil // that the engine did not answer
 		}
 	})
 	if anew {
