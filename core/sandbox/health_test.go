@@ -293,6 +293,23 @@ func TestAWantedDaemonOfAStoppedContainerSaysWhy(t *testing.T) {
 	require.Nil(t, d.becomes("box", api.DaemonHealthy).Daemon.LastError)
 }
 
+func TestAContainerCalledHostCanBeTheDefault(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"host", "container:host"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t)
+			f.list = []engine.Container{f.container("host")}
+			d := f.desk(t, func(o *Options) { o.Config.ContainerName = name })
+			d.run()
+			require.True(t, d.becomes("host", api.DaemonHealthy).Default)
+			ref, err := d.Resolve("")
+			require.NoError(t, err)
+			require.Equal(t, "container:host", ref.String())
+		})
+	}
+}
+
 // Its network's owner has a daemon, but nothing of its own runs behind it.
 func TestAStoppedContainerThatSharesANetworkIsStopped(t *testing.T) {
 	t.Parallel()

@@ -111,6 +111,7 @@ func New(o Options) (*Sandboxes, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the key of the built-in daemons: %w", err)
 	}
+	o.Config.ContainerName = strings.TrimPrefix(o.Config.ContainerName, api.ContainerPrefix)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -198,15 +198,16 @@ func (s *Sandboxes) see(ref api.Ref, c engine.Container) {
 			b.Started = c.StartedAt
 		}
 		b.SharesNetworkOf = s.sharesWith(c)
-		if c.State != api.ContainerRunning {
+		switch {
+		case c.State != api.ContainerRunning:
 			b.Daemon.State, b.Daemon.LastError = api.DaemonStopped, nil
 			if b.wanted { // then it is missed
 				b.Daemon.LastError = asProblem(ref, notRunning(ref, c.State))
 			}
 			b.Daemon.Started = false
-		} else if b.Daemon.State == api.DaemonStopped {
+		case b.Daemon.State == api.DaemonStopped:
 			b.Daemon.State, b.Daemon.LastError = api.DaemonUnknown, nil
-		} else if was.ID == "" {
+		case was.ID == "":
 			b.Daemon.LastError = nil // that the engine did not answer
 		}
 	})
