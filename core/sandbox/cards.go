@@ -64,11 +64,15 @@ func (s *Sandboxes) Cards(ctx context.Context, ref api.Ref) ([]api.PortCard, err
 		return nil, asProblem(ref, ctx.Err())
 	}
 	file.at = time.Now()
+	found := make(map[int]foundCard, len(file.cards))
 	for _, card := range file.cards {
-		if old := file.found[card.Port.Port]; old.at.IsZero() || !sameService(old.PortCard, card) {
-			file.found[card.Port.Port] = foundCard{card, file.at}
+		old, ok := file.found[card.Port.Port]
+		if !ok || !old.usable(card.Port) { // it was looked at just now
+			old = foundCard{card, file.at}
 		}
+		found[card.Port.Port] = old
 	}
+	file.found = found
 	return slices.Clone(file.cards), nil
 }
 
@@ -94,13 +98,13 @@ func (s *Sandboxes) others(ref api.Ref, ports []api.Port) []api.Port {
 	})
 }
 
-func sameService(a, b api.PortCard) bool {
-	return a.Service == b.Service && a.Name == b.Name && a.Address == b.Address
-}
-
 // usable says whether what was found may stand for what is there now.
 func (f foundCard) usable(p api.Port) bool {
-	return f.Address == p.Address && time.Since(f.at) < cardFresh && f.Service != "unknown" && f.Service != "other"
+	fresh := cardFresh
+	if f.Service == "unknown" {
+		fresh = listFresh // it may only have been slow
+	}
+	return f.Address == p.Address && time.Since(f.at) < fresh
 }
 
 // cardsOf looks at ports together.
