@@ -1,0 +1,221 @@
+package sandbox
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/engine/enginetest"
+)
+
+// requireProblem expects a problem of that code with a next step.
+func requireProblem(t *testing.T, err error, code string) *api.Problem {
+	t.Helper()
+	p, ok := errors.AsType[*api.Problem](err)
+	require.True(t, ok, "%v", err)
+	require.Equal(t, code, p.Code, p.Detail)
+	require.NotEmpty(t, p.Hint)
+	return p
+}
+
+// absent expects that a container does not have a file.
+func absent(t *testing.T, id, path string) {
+	t.Helper()
+	_, err := enginetest.Require(t).Stat(t.Context(), id, path)
+	require.ErrorIs(t, err, fs.ErrNotExist, path)
+}
+
+func TestContainersAreStartedAndStopped(t *testing.T) {
+	t.Parallel()
+	name, _ := shellBox(t, enginetest.RunOptions{})
+	d := builtIn(t, name, func(o *Options) { o.Config.ContainerName = "" })
+	d.run()
+	is := func(state string) func() bool {
+		return func() bool {
+			box, ok := d.Get(d.ref(name))
+			return ok && box.Container == state
+		}
+	}
+	require.Eventually(t, is(api.ContainerRunning), soon, look)
+	require.NoError(t, d.StartContainer(t.Context(), d.ref(name)), "it runs already")
+	require.NoError(t, d.StopContainer(t.Context(), d.ref(name)))
+	require.Eventually(t, is(api.ContainerExited), soon, look)
+	require.NoError(t, d.StopContainer(t.Context(), d.ref(name)), "it has stopped already")
+	requireProblem(t, errorOf(d.Shell(t.Context(), d.ref(name), 80, 24)), api.CodeSandboxStopped)
+	require.NoError(t, d.StartContainer(t.Context(), d.ref(name)))
+	require.Eventually(t, is(api.ContainerRunning), soon, look)
+
+	requireProblem(t, d.StopContainer(t.Context(), api.Host), api.CodeBadRequest)
+	requireProblem(t, d.StartContainer(t.Context(), d.ref("no-such-container")), api.CodeSandboxMissing)
+	requireProblem(t, d.StartContainer(t.Context(), api.Ref{Engine: "other", Name: name}), api.CodeSandboxMissing)
+}
+
+func errorOf(_ any, err error) error { return err }
+
+func TestEjectLeavesNothing(t *testing.T) {
+	t.Parallel()
+	name, id := shellBox(t, enginetest.RunOptions{})
+	d := builtIn(t, name, func(o *Options) { o.Config.ContainerName = "" })
+	d.run()
+	require.Eventually(t, func() bool { _, ok := d.Get(d.ref(name)); return ok }, soon, look)
+	d.inject(name)
+	sh(t, id, "touch /tmp/daemon-proxy-daemon-2026-01-01T00-00-00.000.log /tmp/other.log")
+	require.NotEmpty(t, processes(t, id, "daemon-proxy"))
+
+	require.NoError(t, d.Eject(t.Context(), d.ref(name)))
+	require.Equal(t, api.DaemonNone, d.get(name).Daemon.State)
+	require.Eventually(t, func() bool { return len(processes(t, id, "daemon-proxy")) == 0 }, soon, look)
+	require.Equal(t, "other.log", sh(t, id, "ls /tmp"))
+	absent(t, id, "/usr/local/bin/daemon-proxy")
+	require.NoError(t, d.Eject(t.Context(), d.ref(name)), "there is nothing left to take out")
+	d.inject(name) // and it can come back
+	requireProblem(t, d.Eject(t.Context(), api.Host), api.CodeBadRequest)
+}
+
+func TestEjectWithoutRmEmptiesAndSaysSo(t *testing.T) {
+	t.Parallel()
+	name, id := bareBox(t, enginetest.RunOptions{}, nil)
+	d := builtIn(t, name, func(o *Options) { o.Config.ContainerName = "" })
+	d.run()
+	require.Eventually(t, func() bool { _, ok := d.Get(d.ref(name)); return ok }, soon, look)
+	d.inject(name)
+	p := requireProblem(t, d.Eject(t.Context(), d.ref(name)), api.CodeEmptied)
+	require.Contains(t, p.Detail, "/usr/local/bin/daemon-proxy")
+	require.Empty(t, content(t, id, "/usr/local/bin/daemon-proxy"))
+	d.inject(name) // what is empty may be written over
+}
+
+func TestEjectLeavesWhatIsNotOurs(t *testing.T) {
+	t.Parallel()
+	name, id := shellBox(t, enginetest.RunOptions{})
+	sh(t, id, "mkdir -p /usr/local/bin && echo mine >/usr/local/bin/daemon-proxy && echo theirs >/usr/local/bin/daytona")
+	d := builtIn(t, name, func(o *Options) { o.Config.ContainerName = "" })
+	d.run()
+	require.Eventually(t, func() bool { _, ok := d.Get(d.ref(name)); return ok }, soon, look)
+	require.NoError(t, d.Eject(t.Context(), d.ref(name)))
+	require.Equal(t, "mine\n", content(t, id, "/usr/local/bin/daemon-proxy"))
+	require.Equal(t, "theirs\n", content(t, id, "/usr/local/bin/daytona"))
+}
+
+func TestAShellHasATerminalOfItsSize(t *testing.T) {
+	t.Parallel()
+	name, _ := shellBox(t, enginetest.RunOptions{})
+	d := builtIn(t, name, func(o *Options) { o.Config.ContainerName = "" })
+	shell, err := d.Shell(t.Context(), d.ref(name), 91, 17)
+	require.NoError(t, err)
+	defer shell.Close()
+	lines := bufio.NewScanner(shell)
+	says := func(command, want string) {
+		t.Helper()
+		_, err := io.WriteString(shell, command+"\n")
+		require.NoError(t, err)
+		for lines.Scan() {
+			if strings.Contains(lines.Text(), want) {
+				return
+			}
+		}
+		t.Fatalf("no %q: %v", want, lines.Err())
+	}
+	says("stty size", "17 91")
+	require.NoError(t, shell.Resize(t.Context(), 60, 33))
+	says("stty size", "33 60")
+	says("tty", "/dev/pts/")
+	_, err = io.WriteString(shell, "exit 7\n")
+	require.NoError(t, err)
+	for lines.Scan() { // to the end of the output
+	}
+	require.NoError(t, lines.Err())
+	require.Eventually(t, func() bool {
+		ended, code, err := shell.Ended(t.Context())
+		return err == nil && ended && code == 7
+	}, soon, look)
+}
+
+func TestNoShellIsSaid(t *testing.T) {
+	t.Parallel()
+	name, _ := bareBox(t, enginetest.RunOptions{}, nil)
+	d := builtIn(t, name, func(o *Options) { o.Config.ContainerName = "" })
+	p := requireProblem(t, errorOf(d.Shell(t.Context(), d.ref(name), 80, 24)), api.CodeNoShell)
+	require.Equal(t, name, p.Sandbox)
+}
+
+func TestADaemonsLogIsReadAndFollowed(t *testing.T) {
+	t.Parallel()
+	name, id := shellBox(t, enginetest.RunOptions{})
+	d := builtIn(t, name, func(o *Options) { o.Config.ContainerName = "" })
+	d.run()
+	require.Eventually(t, func() bool { _, ok := d.Get(d.ref(name)); return ok }, soon, look)
+	requireProblem(t, errorOf(d.DaemonLog(t.Context(), d.ref(name), 10, false)), api.CodeNoLog)
+	d.inject(name)
+	log, err := d.DaemonLog(t.Context(), d.ref(name), 10, false)
+	require.NoError(t, err)
+	text, err := io.ReadAll(log)
+	require.NoError(t, err)
+	require.Contains(t, string(text), "Starting toolbox server")
+
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	sh(t, id, "echo one >>"+logName+"; echo two >>"+logName)
+	log, err = d.DaemonLog(ctx, d.ref(name), 1, true)
+	require.NoError(t, err)
+	defer log.Close()
+	lines := bufio.NewScanner(log)
+	next := func() string {
+		require.True(t, lines.Scan(), "%v", lines.Err())
+		return lines.Text()
+	}
+	require.Equal(t, "two", next(), "the last line alone")
+	sh(t, id, "echo three >>"+logName)
+	require.Equal(t, "three", next())
+	sh(t, id, "echo four >"+logName) // as when it is rotated
+	require.Equal(t, "four", next())
+	require.NoError(t, log.Close())
+
+	out, err := d.ContainerLog(t.Context(), d.ref(name), 10, false)
+	require.NoError(t, err)
+	require.NoError(t, out.Close())
+}
+
+func TestWhatAnOutputHasBeyondItsLastState(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("abcdefg\n", 400)
+	require.Equal(t, "c", string(since([]byte("ab"), []byte("abc"))))
+	require.Equal(t, "new\n", string(since([]byte(long), []byte(long[800:]+"new\n"))))
+	require.Equal(t, "zzz", string(since([]byte("ab"), []byte("zzz"))))
+	require.Empty(t, since([]byte("ab"), []byte("ab")))
+}
+
+func TestADesktopIsStartedThroughTheDaemon(t *testing.T) {
+	t.Parallel()
+	d := onHost(t)
+	p := requireProblem(t, d.StartDesktop(t.Context(), api.Host), api.CodeNoDesktop)
+	require.Contains(t, p.Detail, "the built-in daemon brings no desktop")
+	require.Equal(t, vncPort, p.Port)
+}
+
+func TestWhatADaemonSaysOfItsDesktop(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		status int
+		body   string
+		want   string
+	}{
+		"message": {503, `{"message":"not available","details":"no plug-in"}`, "not available (no plug-in)"},
+		"error":   {500, `{"error":"boom\u001b[31m"}`, "boom [31m"},
+		"nothing": {500, ``, "it answers 500"},
+		"html":    {500, `<html>`, "it answers 500"},
+		"long":    {500, `{"message":"` + strings.Repeat("x", 1000) + `"}`, strings.Repeat("x", 299) + "…"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, test.want, reason(test.status, []byte(test.body)))
+		})
+	}
+}
