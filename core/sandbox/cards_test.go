@@ -315,7 +315,7 @@ func TestPortsOfAContainer(t *testing.T) {
 	d.run()
 	d.becomes(name, api.DaemonHealthy)
 	sh(t, id, `mkdir -p /www && echo '<title>In here</title>' >/www/index.html && httpd -p 127.0.0.1:8000 -h /www
-		tcpsvd 0.0.0.0 5901 echo 'RFB 003.008' >/dev/null 2>&1 &`)
+		nc -ll -p 5901 -e echo 'RFB 003.008' >/dev/null 2>&1 &`)
 	var cards []api.PortCard
 	require.Eventually(t, func() bool {
 		var err error
