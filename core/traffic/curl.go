@@ -36,13 +36,13 @@ func (o Original) Curl(base string, extra ...string) string {
 		c.WriteString("printf %s " + quote(base64.StdEncoding.EncodeToString(o.Body)) + " | base64 -d | ")
 		body = "--data-binary @-"
 	}
-	c.WriteString("curl --path-as-is")
+	c.WriteString("curl -g --path-as-is")
 	if o.Method == http.MethodHead {
 		c.WriteString(" --head")
 	} else if o.Method != http.MethodGet || body != "" {
 		c.WriteString(" -X " + quote(o.Method))
 	}
-	c.WriteString(" " + quote(base) + quoteTarget(o.Target))
+	c.WriteString(" " + quoteTarget(base, o.Target))
 	names := make([]string, 0, len(o.Header))
 	for name := range o.Header {
 		if !slices.Contains(notInCurl, http.CanonicalHeaderKey(name)) && !strings.HasPrefix(name, "Sec-Websocket-") {
@@ -95,13 +95,13 @@ func quote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// quoteTarget is quote for a request target, with $SECRET in place of secret
-// values in the query.
-func quoteTarget(target string) string {
+// quoteTarget is quote for a request target after base, with $SECRET in place
+// of secret values in the query.
+func quoteTarget(base, target string) string {
 	path, query, found := strings.Cut(target, "?")
 	if !found {
-		return quote(path)
+		return quote(base + path)
 	}
 	masked := logging.MaskTokens(logging.MaskQuery(query))
-	return strings.ReplaceAll(quote(path+"?"+masked), "=***", `='"$SECRET"'`)
+	return strings.ReplaceAll(quote(base+path+"?"+masked), "=***", `='"$SECRET"'`)
 }
