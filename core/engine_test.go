@@ -162,3 +162,15 @@ func TestSwitchingTheEngineKeepsServerAndLinks(t *testing.T) {
 	require.ErrorIs(t, c.SwitchEngine(t.Context(), "no-such-context-here"), &api.Problem{Code: api.CodeEngineUnreachable})
 	require.Equal(t, real.Name(), engineNow(t, c).Name, "a switch that fails changes nothing")
 }
+
+func TestAnEngineThatFindsItsVoiceIsUsed(t *testing.T) {
+	t.Parallel()
+	real := strings.TrimPrefix(enginetest.Require(t).Endpoint(), "unix://")
+	m := newMuteEngine(t)
+	c := started(t, func(o *Options) { o.Config.Docker.Host = "unix://" + m.socket })
+	require.Eventually(t, func() bool { return c.modeNow(t) == "host" }, soon, look)
+	m.lets(real)
+	require.Eventually(t, func() bool { return c.modeNow(t) == "docker" }, soon, look)
+	require.Equal(t, "connected", engineNow(t, c).State)
+	require.Nil(t, engineNow(t, c).Error)
+}

@@ -12,7 +12,7 @@ import (
 
 	"daemon-proxy/core"
 	"daemon-proxy/core/api"
-	apiclient "daemon-proxy/core/client"
+	"daemon-proxy/core/client"
 	"daemon-proxy/core/config"
 	"daemon-proxy/core/demo"
 	"daemon-proxy/core/logging"
@@ -70,11 +70,11 @@ func runDemo(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) e
 		return err
 	}
 	if running, ok := core.ReadRunning(cfg.StateDir); ok {
-		options, err := trusting(running.URL, cfg.StateDir, []apiclient.Option{apiclient.WithAPIKey(cfg.Security.APIKey)})
+		options, err := trusting(running.URL, cfg.StateDir, []client.Option{client.WithAPIKey(cfg.Security.APIKey)})
 		if err != nil {
 			return err
 		}
-		c, err := apiclient.New(running.URL, options...)
+		c, err := client.New(running.URL, options...)
 		if err == nil {
 			if _, err = c.Health(ctx); err == nil {
 				return demoOn(ctx, c, cfg, self, stdout)
@@ -109,7 +109,7 @@ func runDemo(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) e
 }
 
 // demoOn starts the demo beside a core that runs already.
-func demoOn(ctx context.Context, c *apiclient.Client, cfg config.Config, self string, stdout io.Writer) error {
+func demoOn(ctx context.Context, c *client.Client, cfg config.Config, self string, stdout io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, demoTime)
 	defer cancel()
 	if err := core.StartDemo(ctx, cfg.Docker, self); err != nil {
@@ -140,7 +140,7 @@ func demoOn(ctx context.Context, c *apiclient.Client, cfg config.Config, self st
 }
 
 // appears waits until the running core knows the container.
-func appears(ctx context.Context, c *apiclient.Client) error {
+func appears(ctx context.Context, c *client.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)

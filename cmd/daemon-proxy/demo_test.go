@@ -58,7 +58,7 @@ func TestTheDemoNeedsNothingButTheProgram(t *testing.T) {
 	p.expect(200, "<svg", "GET", url+"/picture.svg", "")
 	p.expect(200, `{"visits":3}`, "GET", url+"/visits", "", "Cookie", "demo_visits=3")
 	p.expect(404, "", "GET", url+"/nothing-here", "")
-	dialler := *client // whose time limit a WebSocket would not take
+	dialler := *browserLike // whose time limit a WebSocket would not take
 	dialler.Timeout = 0
 	ws, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(url, "http")+"/clock", &websocket.DialOptions{HTTPClient: &dialler})
 	require.NoError(t, err)

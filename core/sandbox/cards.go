@@ -3,8 +3,10 @@ package sandbox
 import (
 	"context"
 	"net"
+	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -59,7 +61,12 @@ func (s *Sandboxes) Cards(ctx context.Context, ref api.Ref) ([]api.PortCard, err
 	if err != nil {
 		return nil, err
 	}
-	file.cards = s.cardsOf(ctx, ref, s.others(ref, ports), file.found)
+	shown, passing := s.others(ref, ports)
+	file.cards = s.cardsOf(ctx, ref, shown, file.found)
+	for _, p := range passing {
+		file.cards = append(file.cards, api.PortCard{Port: p, Sandbox: ref, Service: "unknown"})
+	}
+	slices.SortFunc(file.cards, func(a, b api.PortCard) int { return a.Port.Port - b.Port.Port })
 	if ctx.Err() != nil {
 		return nil, asProblem(ref, ctx.Err())
 	}
@@ -77,8 +84,11 @@ func (s *Sandboxes) Cards(ctx context.Context, ref api.Ref) ([]api.PortCard, err
 }
 
 // others are the ports without this program's own ones: its server is no
-// service of the machine, and its daemon for the machine may have any port.
-func (s *Sandboxes) others(ref api.Ref, ports []api.Port) []api.Port {
+// service of the machine, and its daemon for the machine may have any port. Of
+// the machine, passing are those that a program got at random. They are not
+// looked at: a request that nobody meant disturbs tests and tools, and who
+// wants to be found has a port that stays.
+func (s *Sandboxes) others(ref api.Ref, ports []api.Port) (shown, passing []api.Port) {
 	s.mu.Lock()
 	b := s.boxes[ref]
 	onHost := b != nil && b.IsHost()
@@ -88,14 +98,39 @@ func (s *Sandboxes) others(ref api.Ref, ports []api.Port) []api.Port {
 	}
 	s.mu.Unlock()
 	if !onHost {
-		return ports
+		return ports, nil
 	}
 	s.host.mu.Lock()
 	_, daemon, _ := net.SplitHostPort(s.host.address)
 	s.host.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(ports), func(p api.Port) bool {
-		return p.Port == s.o.OwnPort || strconv.Itoa(p.Port) == daemon
-	})
+	for _, p := range ports {
+		switch {
+		case p.Port == s.o.OwnPort || strconv.Itoa(p.Port) == daemon:
+		case !s.watching.meant(p.Port):
+			passing = append(passing, p)
+		default:
+			shown = append(shown, p)
+		}
+	}
+	return shown, passing
+}
+
+// firstRandom is where the kernel's range for ports at random begins.
+func firstRandom() int {
+	const usual = 32768
+	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if err != nil {
+		return usual
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) == 0 {
+		return usual
+	}
+	first, err := strconv.Atoi(fields[0])
+	if err != nil || first < 10_000 { // a range that covers nearly all says nothing
+		return usual
+	}
+	return first
 }
 
 // usable says whether what was found may stand for what is there now.

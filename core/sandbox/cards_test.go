@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,6 +31,7 @@ func onHost(t *testing.T, changes ...func(*Options)) *desk {
 			change(o)
 		}
 	})
+	d.watching.meant = func(int) bool { return false } // nobody else's services are to be disturbed
 	require.NoError(t, d.Inject(t.Context(), api.Host, nil))
 	return d
 }
@@ -121,18 +123,18 @@ func TestWhatAnswersOnAPortIsNamed(t *testing.T) {
 		"title": {port: servePage(t, text("<html><head><title>\n Vite &amp; React </title>")), service: "http", title: "Vite & React"},
 		"server": {port: servePage(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Server", "nginx/1.27")
-			w.WriteHeader(404)
+			w.WriteHeader(http.StatusNotFound)
 		}), service: "http", title: "nginx/1.27"},
 		"redirect": {port: servePage(t, redirecting("/tree", "<title>Jupyter</title>")), service: "http", title: "Jupyter"},
 		"login": {port: servePage(t, redirecting("/login?next=%2F", "<title>Sign in</title><input name=p type=password>")),
 			service: "http", title: "Sign in", remarks: []string{"login"}},
-		"basic auth": {port: servePage(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }), service: "http", remarks: []string{"login"}},
+		"basic auth": {port: servePage(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }), service: "http", remarks: []string{"login"}},
 		"base path":  {port: servePage(t, redirecting("/app/", "<title>App</title>")), service: "http", title: "App", remarks: []string{"base path /app/"}, path: "/app/"},
 		"vite base": {port: servePage(t, func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(404)
+			w.WriteHeader(http.StatusNotFound)
 			fmt.Fprint(w, "The server is configured with a public base URL of /shop/ - did you mean to visit /shop/ instead?")
 		}), service: "http", remarks: []string{"base path /shop/"}, path: "/shop/"},
-		"websocket only": {port: servePage(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(426) }), service: "http", remarks: []string{"websocket"}},
+		"websocket only": {port: servePage(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUpgradeRequired) }), service: "http", remarks: []string{"websocket"}},
 		"vite":           {port: servePage(t, text(`<title>x</title><script type=module src="/@vite/client">`)), service: "http", title: "x", remarks: []string{"websocket"}},
 		"novnc":          {port: servePage(t, text("<title>noVNC</title>")), service: "vnc", title: "noVNC"},
 		"vnc listing":    {port: servePage(t, text(`<title>Directory listing for /</title><a href="vnc.html">`)), service: "vnc", title: "noVNC"},
@@ -184,9 +186,12 @@ func TestALoopbackOfSixAloneIsWarnedOf(t *testing.T) {
 	d := onHost(t)
 	l, err := net.Listen("tcp", "[::1]:0")
 	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("no IPv6 loopback: %v", err)
+		}
 		t.Skipf("no IPv6 loopback: %v", err)
 	}
-	server := &httptest.Server{Listener: l, Config: &http.Server{Handler: text("<title>six</title>")}} //nolint:gosec // a test's
+	server := &httptest.Server{Listener: l, Config: &http.Server{Handler: text("<title>six</title>")}}
 	server.Start()
 	t.Cleanup(server.Close)
 	card := d.card(t, portOf(t, l.Addr()))
@@ -210,6 +215,7 @@ func TestPortsAreLookedAtTogetherAndNotAgainAtOnce(t *testing.T) {
 		})
 		ports = append(ports, port)
 	}
+	d.watching.meant = func(port int) bool { return slices.Contains(ports, port) }
 	began := time.Now()
 	cards, err := d.Cards(t.Context(), api.Host)
 	require.NoError(t, err)
@@ -239,6 +245,7 @@ func TestOurOwnPortsAreNoServicesOfTheMachine(t *testing.T) {
 	t.Parallel()
 	own := servePage(t, func(http.ResponseWriter, *http.Request) { t.Error("the program looked at itself") })
 	d := onHost(t, func(o *Options) { o.OwnPort = own })
+	d.watching.meant = func(port int) bool { return port == own }
 	_, daemon, err := net.SplitHostPort(d.host.address)
 	require.NoError(t, err)
 	cards, err := d.Cards(t.Context(), api.Host)
@@ -253,7 +260,10 @@ func TestAPortThatBeginsToListenIsTold(t *testing.T) {
 	t.Parallel()
 	d := onHost(t, func(o *Options) { o.Config.Mode = "host" })
 	d.pace.often = 20 * time.Millisecond
+	var mine sync.Map
+	d.watching.meant = func(port int) bool { _, ok := mine.Load(port); return ok }
 	old := servePage(t, text("<title>old</title>"))
+	mine.Store(old, true)
 	d.run()
 	d.Watch(api.Host)
 	port := 0
@@ -264,6 +274,7 @@ func TestAPortThatBeginsToListenIsTold(t *testing.T) {
 	// one of them is told.
 	require.Eventually(t, func() bool {
 		port = servePage(t, text("<title>Vite</title>"))
+		mine.Store(port, true)
 		deadline := time.Now().Add(2 * time.Second)
 		for time.Now().Before(deadline) && len(told(port)) == 0 {
 			select {
@@ -330,4 +341,16 @@ func TestPortsOfAContainer(t *testing.T) {
 	require.Equal(t, "In here", cards[2].Name)
 	require.Equal(t, "site", cards[2].Label)
 	require.Equal(t, "127.0.0.1", cards[2].Address)
+}
+
+func TestPortsAtRandomOfTheMachineAreNotDisturbed(t *testing.T) {
+	t.Parallel()
+	d := onHost(t)
+	port := servePage(t, func(http.ResponseWriter, *http.Request) { t.Error("it was disturbed") })
+	cards, err := d.Cards(t.Context(), api.Host)
+	require.NoError(t, err)
+	at := slices.IndexFunc(cards, func(c api.PortCard) bool { return c.Port.Port == port })
+	require.GreaterOrEqual(t, at, 0, "it is listed nonetheless")
+	require.Equal(t, "unknown", cards[at].Service)
+	require.Greater(t, firstRandom(), 9999)
 }

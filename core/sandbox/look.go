@@ -13,6 +13,9 @@ import (
 type watching struct {
 	ref  atomic.Pointer[api.Ref]
 	kick chan struct{} // tells followPorts that ref changed
+	// meant says whether a port of this machine is one that somebody chose, and
+	// not one that a program got at random: those are not looked at unasked.
+	meant func(port int) bool
 
 	mu    sync.Mutex
 	cards map[api.Ref]*cardFile
@@ -76,7 +79,8 @@ func (s *Sandboxes) comparePorts(ctx context.Context, ref api.Ref, known map[api
 	before, listed := known[ref]
 	now := make(map[int]bool, len(ports))
 	var fresh []api.Port
-	for _, p := range s.others(ref, ports) {
+	shown, _ := s.others(ref, ports)
+	for _, p := range shown {
 		now[p.Port] = true
 		if listed && !before[p.Port] && !p.Daemon {
 			fresh = append(fresh, p)

@@ -117,6 +117,8 @@ func New(o Options) (*Sandboxes, error) {
 	}
 	s := &Sandboxes{o: o, key: key, log: o.Logger, boxes: map[api.Ref]*box{}, pace: usual}
 	s.decision.settled, s.decision.retry = make(chan struct{}), make(chan struct{}, 1)
+	random := firstRandom()
+	s.watching.meant = func(port int) bool { return port < random }
 	s.watching.kick, s.watching.cards = make(chan struct{}, 1), map[api.Ref]*cardFile{}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.host = &host{s: s}

@@ -110,7 +110,7 @@ func TestS13WhatIsNotReplayed(t *testing.T) {
 	_, err = f.Replay(t.Context(), f.latest().ID)
 	require.Contains(t, requireCode(t, err, api.CodeNotReplayable).Detail, "not captured whole")
 
-	c, _, err := websocket.Dial(t.Context(), "ws://"+f.addr+path+"/ws", nil) //nolint:bodyclose // there is none
+	c, _, err := websocket.Dial(t.Context(), "ws://"+f.addr+path+"/ws", nil)
 	require.NoError(t, err)
 	_, _, _ = c.Read(t.Context())
 	_, err = f.Replay(t.Context(), f.latest().ID)
@@ -174,7 +174,7 @@ func TestWebSocketFramesAreInTheRequestLog(t *testing.T) {
 		}
 	})
 	link := f.link(s.port)
-	c, _, err := websocket.Dial(t.Context(), "ws://"+f.addr+"/preview/"+link.Token+"/", nil) //nolint:bodyclose // there is none
+	c, _, err := websocket.Dial(t.Context(), "ws://"+f.addr+"/preview/"+link.Token+"/", nil)
 	require.NoError(t, err)
 	require.NoError(t, c.Write(t.Context(), websocket.MessageText, []byte("ping")))
 	_, b, err := c.Read(t.Context())
@@ -198,7 +198,7 @@ func TestAShareServesOneLinkAndNothingElse(t *testing.T) {
 	f, s := newStack(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/other" {
 			w.Header().Set("Location", fmt.Sprintf("http://localhost:%s/", r.URL.Query().Get("port")))
-			w.WriteHeader(302)
+			w.WriteHeader(http.StatusFound)
 			return
 		}
 		_, _ = io.WriteString(w, "shared")
@@ -258,8 +258,8 @@ func TestAShareServesOneLinkAndNothingElse(t *testing.T) {
 
 	_, err = f.links.Revoke(link.ID)
 	require.NoError(t, err)
-	wait()                       // the end of the link is the end of the listener
-	_, err = http.Get(share.URL) //nolint:bodyclose,noctx // it must fail
+	wait() // the end of the link is the end of the listener
+	_, err = http.Get(share.URL)
 	require.Error(t, err)
 
 	second := f.linkOf(preview.Request{Sandbox: web, Port: s.port, TTL: &hour})

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -56,6 +57,9 @@ func TestAnOriginalIsWholeOnlyIfAllOfItWasCaptured(t *testing.T) {
 func TestCurlSendsTheSameRequestAndHoldsNoSecret(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("curl"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("no curl")
+		}
 		t.Skip("no curl")
 	}
 	type seen struct {
