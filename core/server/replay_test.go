@@ -144,7 +144,9 @@ func TestAReplayOfAStreamEnds(t *testing.T) {
 		_ = http.NewResponseController(w).Flush()
 		if r.URL.Query().Get("short") == "" {
 			<-r.Context().Done()
-			ended.Add(1)
+			if r.URL.Path == "/replayed" {
+				ended.Add(1)
+			}
 		}
 	})
 	link := f.link(s.port)
@@ -152,7 +154,7 @@ func TestAReplayOfAStreamEnds(t *testing.T) {
 	x := f.latest()
 	rec, ok := f.log.OriginalRequest(x.ID)
 	require.True(t, ok)
-	h := hop{ref: rec.Ref, port: rec.Port, prefix: rec.Prefix, rest: "/", scheme: "http"}
+	h := hop{ref: rec.Ref, port: rec.Port, prefix: rec.Prefix, rest: "/replayed", scheme: "http"}
 	again, err := f.replay(t.Context(), rec, h)
 	require.NoError(t, err)
 	require.Equal(t, 200, again.Status)
