@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -29,8 +31,8 @@ type browser struct {
 	ctx context.Context
 
 	mu       sync.Mutex
-	requests map[network.RequestID]string
-	failed   []string // requests without an answer, answers of 400 and up, uncaught errors
+	requests map[network.RequestID]string // under way
+	failed   []string                     // requests without an answer, answers of 400 and up, uncaught errors
 }
 
 // newBrowser starts a browser, for which each name under example is this machine. Without Chromium the test is skipped, or fails
@@ -77,10 +79,13 @@ func (b *browser) hear(event any) {
 		if e.Response.Status >= 400 {
 			b.failed = append(b.failed, fmt.Sprintf("%s: %d", b.requests[e.RequestID], e.Response.Status))
 		}
+	case *network.EventLoadingFinished:
+		delete(b.requests, e.RequestID)
 	case *network.EventLoadingFailed:
 		if !e.Canceled {
 			b.failed = append(b.failed, b.requests[e.RequestID]+": "+e.ErrorText+" "+string(e.BlockedReason))
 		}
+		delete(b.requests, e.RequestID)
 	case *runtime.EventExceptionThrown:
 		b.failed = append(b.failed, uncaught(e.ExceptionDetails))
 	}
@@ -93,6 +98,13 @@ func (b *browser) failures() []string {
 	failed := b.failed
 	b.failed = nil
 	return failed
+}
+
+// waiting are the requests that have no whole answer yet.
+func (b *browser) waiting() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Sorted(maps.Values(b.requests))
 }
 
 // do runs actions within a time.
@@ -144,8 +156,8 @@ func (b *browser) until(what, expression string) {
 		case <-tick.C:
 		case <-deadline.C:
 			b.screenshot("failed")
-			failures := b.failures()
-			require.FailNow(b.t, what, "never true: %s; went wrong: %q; %s says: %s", expression, failures,
+			waiting, failures := b.waiting(), b.failures()
+			require.FailNow(b.t, what, "never true: %s; went wrong: %q; still waits for: %q; %s says: %s", expression, failures, waiting,
 				eval[string](b, "location.href"), eval[string](b, "document.documentElement.innerText"))
 		}
 	}
