@@ -59,7 +59,7 @@ func release(ctx context.Context, out string, wanted []string) (err error) {
 			return err
 		}
 	}
-	common, err := documents(ctx, work)
+	common, err := documents(ctx, work, when)
 	if err != nil {
 		return err
 	}
@@ -117,9 +117,11 @@ func build(ctx context.Context, work, platform string) (string, error) {
 }
 
 // documents are what all archives have besides the programs.
-func documents(ctx context.Context, work string) ([]entry, error) {
+func documents(ctx context.Context, work string, when time.Time) ([]entry, error) {
 	man := filepath.Join(work, "man")
-	if err := run(exec.CommandContext(ctx, "go", "test", "-count=1", "./cmd/daemon-proxy", "-run", "^TestManPages$", "-man", man)); err != nil { //nolint:gosec // our own
+	write := exec.CommandContext(ctx, "go", "test", "-count=1", "./cmd/daemon-proxy", "-run", "^TestManPages$", "-man", man) //nolint:gosec // our own
+	write.Env = append(os.Environ(), "SOURCE_DATE_EPOCH="+strconv.FormatInt(when.Unix(), 10))                                // the pages carry a date
+	if err := run(write); err != nil {
 		return nil, err
 	}
 	entries := []entry{{"LICENSE", "LICENSE", 0o644}, {"config.example.yaml", "config.example.yaml", 0o644}}
@@ -159,16 +161,16 @@ func run(cmd *exec.Cmd) error {
 
 // sourceTime is SOURCE_DATE_EPOCH, else the time of the commit, else the epoch.
 func sourceTime(ctx context.Context) (time.Time, error) {
+	const first = 315532800 // 1980, the first that a zip can say
 	text := os.Getenv("SOURCE_DATE_EPOCH")
 	if text == "" {
-		out, err := exec.CommandContext(ctx, "git", "log", "-1", "--format=%ct").Output()
-		if err != nil {
-			return time.Unix(315532800, 0).UTC(), nil // 1980, the first that a zip can say
+		text = strconv.Itoa(first)
+		if out, err := exec.CommandContext(ctx, "git", "log", "-1", "--format=%ct").Output(); err == nil {
+			text = strings.TrimSpace(string(out))
 		}
-		text = strings.TrimSpace(string(out))
 	}
 	seconds, err := strconv.ParseInt(text, 10, 64)
-	return time.Unix(max(seconds, 315532800), 0).UTC(), err
+	return time.Unix(max(seconds, first), 0).UTC(), err
 }
 
 // checksums writes SHA256SUMS, which sha256sum -c reads.
