@@ -1,0 +1,233 @@
+package deploy
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
+
+	"daemon-proxy/core/client"
+	"daemon-proxy/core/engine/enginetest"
+)
+
+const socket = "/var/run/docker.sock"
+
+// need skips a test for want of a program, but not where all must be there.
+func need(t *testing.T, program string) {
+	t.Helper()
+	if _, err := exec.LookPath(program); err != nil {
+		if os.Getenv("CI") == "true" {
+			require.NoError(t, err)
+		}
+		t.Skip(program + " is not here")
+	}
+}
+
+func output(t *testing.T, within time.Duration, dir, program string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "DOCKER_BUILDKIT=0")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s %v: %s", program, args, out)
+	return string(out)
+}
+
+// copyFile puts a file into a folder of a build's context.
+func copyFile(t *testing.T, from, to string, mode fs.FileMode) {
+	t.Helper()
+	content, err := os.ReadFile(from)
+	require.NoError(t, err)
+	require.NoError(t, os.MkdirAll(filepath.Dir(to), 0o755))
+	require.NoError(t, os.WriteFile(to, content, mode))
+}
+
+// The image is built from the Dockerfile and, with the engine's socket, puts a
+// daemon into a container and previews it.
+func TestTheImageInjectsAndPreviews(t *testing.T) {
+	t.Parallel()
+	need(t, "docker")
+	enginetest.Require(t)
+	info, err := os.Stat(socket)
+	if err != nil && os.Getenv("CI") != "true" {
+		t.Skip("the engine's socket is not at " + socket)
+	}
+	require.NoError(t, err)
+
+	files := enginetest.BusyboxFiles(t)
+	files["/service"] = enginetest.File{Path: enginetest.StaticGo(t, "../cmd/daemon-proxy/testdata/service")}
+	name := enginetest.Name(t)
+	enginetest.Run(t, enginetest.Import(t, files, []string{`CMD ["/service"]`, "ENV PATH=/bin"}), enginetest.RunOptions{Name: name})
+
+	checkout := t.TempDir()
+	copyFile(t, enginetest.StaticGo(t, "daemon-proxy/cmd/daemon-proxy"), filepath.Join(checkout, "bin", "daemon-proxy"), 0o755)
+	copyFile(t, "Dockerfile", filepath.Join(checkout, "deploy", "Dockerfile"), 0o644)
+	copyFile(t, "state/.keep", filepath.Join(checkout, "deploy", "state", ".keep"), 0o644)
+	copyFile(t, "../.dockerignore", filepath.Join(checkout, ".dockerignore"), 0o644)
+	image := enginetest.Name(t) + "-image"
+	output(t, 2*time.Minute, checkout, "docker", "build", "-q", "-f", "deploy/Dockerfile", "-t", image, "--label", enginetest.Label+"=1", ".")
+	t.Cleanup(func() { _ = exec.Command("docker", "rmi", "-f", image).Run() })
+
+	own := name + "-front"
+	port := freePort(t)
+	group := strconv.Itoa(int(info.Sys().(*syscall.Stat_t).Gid))
+	output(t, time.Minute, "", "docker", "run", "-d", "--name", own, "--label", enginetest.Label+"=1", "--read-only", "--cap-drop", "ALL", "-p", "127.0.0.1:"+port+":8080",
+		"-v", socket+":"+socket, "--group-add", group, "-e", "DAEMON_MODE=docker", "-e", "DAEMON_CONTAINER_NAME="+name, image)
+	t.Cleanup(func() {
+		if t.Failed() {
+			logs, _ := exec.Command("docker", "logs", own).CombinedOutput()
+			t.Logf("%s", logs)
+		}
+		_ = exec.Command("docker", "rm", "-fv", own).Run()
+	})
+	c, err := client.New("http://127.0.0.1:" + port)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		status, err := c.DaemonStatus(t.Context(), "")
+		return err == nil && status.Running && status.Sandbox == name
+	}, time.Minute, 50*time.Millisecond)
+	link, err := c.PreviewLink(t.Context(), 8080)
+	require.NoError(t, err)
+	response, err := http.Get(link.URL + "/")
+	require.NoError(t, err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.Equal(t, "service on localhost:8080", string(body))
+
+	require.Equal(t, "65532:65532", strings.TrimSpace(output(t, time.Minute, "", "docker", "inspect", "-f", "{{.Config.User}}", own)))
+	require.Eventually(t, func() bool {
+		return strings.TrimSpace(output(t, time.Minute, "", "docker", "inspect", "-f", "{{.State.Health.Status}}", own)) == "healthy"
+	}, time.Minute, 200*time.Millisecond)
+	// The links are in the volume, and live as long as it.
+	output(t, time.Minute, "", "docker", "restart", own)
+	require.Eventually(t, func() bool {
+		response, err := http.Get(link.URL + "/")
+		if err != nil {
+			return false
+		}
+		defer response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	}, time.Minute, 100*time.Millisecond)
+}
+
+func TestTheComposeFileNamesNothingThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("compose.yaml")
+	require.NoError(t, err)
+	var file struct {
+		Services map[string]struct {
+			Image, NetworkMode string
+			ReadOnly           bool `yaml:"read_only"`
+			Environment        map[string]string
+			Volumes            []string
+		}
+		Volumes map[string]any
+	}
+	require.NoError(t, yaml.Unmarshal(text, &file))
+	service := file.Services["daemon-proxy"]
+	require.Equal(t, "daemon-proxy", service.Image)
+	require.Equal(t, "127.0.0.1", service.Environment["DAEMON_PROXY_HOST"], "the host's network and no key: loopback only")
+	require.True(t, service.ReadOnly)
+	require.Contains(t, service.Volumes, socket+":"+socket)
+	require.Contains(t, file.Volumes, "state")
+}
+
+// exposure is what systemd-analyze security says of the service, 0 to 10; the
+// manual states it.
+const exposure = 1.1
+
+func TestTheServiceIsHardened(t *testing.T) {
+	t.Parallel()
+	need(t, "systemd-analyze")
+	out := output(t, time.Minute, "", "systemd-analyze", "security", "--offline=true", "--no-pager", "daemon-proxy.service")
+	m := regexp.MustCompile(`exposure level for daemon-proxy\.service: ([0-9.]+)`).FindStringSubmatch(out)
+	require.NotNil(t, m, out)
+	score, err := strconv.ParseFloat(m[1], 64)
+	require.NoError(t, err)
+	require.LessOrEqual(t, score, exposure+0.3, "another systemd may count a little differently")
+}
+
+func sums(t *testing.T, folder string) map[string][32]byte {
+	t.Helper()
+	all := map[string][32]byte{}
+	files, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	for _, file := range files {
+		content, err := os.ReadFile(filepath.Join(folder, file.Name()))
+		require.NoError(t, err)
+		all[file.Name()] = sha256.Sum256(content)
+	}
+	return all
+}
+
+// Two builds of the same source are the same bytes, also in another folder.
+func TestAReleaseIsReproducible(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds the program for three platforms, twice")
+	}
+	t.Parallel()
+	first, second := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")
+	for _, folder := range []string{first, second} {
+		output(t, 10*time.Minute, "..", "go", "run", "./deploy/release", "-out", folder, "-only", "linux/amd64,windows/amd64")
+	}
+	require.Equal(t, sums(t, first), sums(t, second))
+
+	var names []string
+	for name := range sums(t, first) {
+		names = append(names, name)
+	}
+	require.Len(t, names, 4, "two archives, the list of modules, the checksums")
+	slices.Sort(names)
+	if _, err := exec.LookPath("sha256sum"); err == nil {
+		output(t, time.Minute, first, "sha256sum", "-c", "--quiet", "SHA256SUMS")
+	}
+	for _, name := range names {
+		switch {
+		case strings.HasSuffix(name, ".tar.gz"):
+			list := output(t, time.Minute, first, "tar", "-tzf", name)
+			for _, want := range []string{"/daemon-proxy\n", "/daemon-proxy-linux-arm64\n", "/completions/daemon-proxy.bash\n", "/completions/_daemon-proxy\n",
+				"/completions/daemon-proxy.fish\n", "/man/daemon-proxy.1\n", "/LICENSE\n", "/config.example.yaml\n"} {
+				require.Contains(t, list, want)
+			}
+			if runtime.GOARCH == "amd64" {
+				output(t, time.Minute, first, "tar", "-xzf", name)
+				require.NotEmpty(t, output(t, time.Minute, filepath.Join(first, strings.TrimSuffix(name, ".tar.gz")), "./daemon-proxy", "version"))
+			}
+		case strings.HasSuffix(name, ".cdx.json"):
+			content, err := os.ReadFile(filepath.Join(first, name))
+			require.NoError(t, err)
+			var bill struct {
+				Components []struct{ Name, Version string }
+			}
+			require.NoError(t, json.Unmarshal(content, &bill))
+			require.Greater(t, len(bill.Components), 10)
+		}
+	}
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
