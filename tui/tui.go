@@ -77,6 +77,9 @@ func Run(ctx context.Context, backend Backend, o Options) error {
 		return err
 	}
 	options := []tea.ProgramOption{
+		// Signals end ctx. Bubble Tea's own handler would send a message into a
+		// loop that ctx has ended already, and its end would wait for it for ever.
+		tea.WithoutSignalHandler(),
 		tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(out), tea.WithAltScreen(), tea.WithFPS(framesPerSecond),
 	}
 	if m.mouse {

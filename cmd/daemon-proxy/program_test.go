@@ -76,18 +76,23 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
+// environment is the desk's own: nothing of the person's who runs the test.
+func (d *desk) environment() []string {
+	return []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + d.dir,
+		"XDG_STATE_HOME=" + filepath.Join(d.dir, "state"), "XDG_CACHE_HOME=" + filepath.Join(d.dir, "cache"),
+		"XDG_CONFIG_HOME=" + filepath.Join(d.dir, "config"), "DOCKER_HOST=" + os.Getenv("DOCKER_HOST"),
+		"DAEMON_PROXY_PORT=" + strconv.Itoa(d.port),
+	}
+}
+
 // run starts the program and does not wait for anything. Of env, entries are KEY=VALUE.
 func (d *desk) run(t *testing.T, env []string, args ...string) *program {
 	t.Helper()
 	p := &program{t: t, url: "http://localhost:" + strconv.Itoa(d.port), stderr: &output{}, ended: make(chan struct{})}
 	p.cmd = exec.Command(d.binary, args...)
 	p.cmd.Dir = d.dir
-	p.cmd.Env = append([]string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + d.dir,
-		"XDG_STATE_HOME=" + filepath.Join(d.dir, "state"), "XDG_CACHE_HOME=" + filepath.Join(d.dir, "cache"),
-		"XDG_CONFIG_HOME=" + filepath.Join(d.dir, "config"), "DOCKER_HOST=" + os.Getenv("DOCKER_HOST"),
-		"DAEMON_PROXY_PORT=" + strconv.Itoa(d.port),
-	}, env...)
+	p.cmd.Env = append(d.environment(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.stderr, p.stderr
 	require.NoError(t, p.cmd.Start())
 	go func() {
