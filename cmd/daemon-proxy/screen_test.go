@@ -143,7 +143,7 @@ func TestAPersonUsesTheTerminalUI(t *testing.T) {
 	s.keys("2")
 	s.shows(`404 GET +8080 +/nothing`, `200 GET +8080 +/api/data`)
 	s.keys("/")
-	s.keys("status:4xx path:/noth")
+	s.keys("status:4xx path:/nothing")
 	s.keys("Enter")
 	s.shows(`1 of \d+`)
 	require.NotContains(t, s.text(), "/api/data")
