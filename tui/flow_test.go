@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -138,7 +139,7 @@ func TestAFailedInjectionSaysWhatToTry(t *testing.T) {
 	s := loaded(t, f, 120, 40, nil)
 	s.press("down", "down", "i")
 	s.shows("daemon ended at once with exit code 2", "try: set daemon.env.DAYTONA_SANDBOX_ID", "try again")
-	require.Contains(t, s.m.statusLine(), "daemon ended at once")
+	require.Contains(t, s.m.noteLines()[0], "daemon ended at once")
 	s.press("down")
 	require.Empty(t, s.m.note.text, "a key takes the error line away")
 }
@@ -246,6 +247,9 @@ func TestAFailedActionStaysUntilAKey(t *testing.T) {
 	s := loaded(t, f, 120, 40, nil)
 	s.press("down", "s") // old does not run
 	s.shows("start old: no such container", "full log")
+	s.m.fail("a long story "+strings.Repeat("of something ", 20), "the next thing to try")
+	s.shows("a long story", "try: the next thing to try")
+	s.m.failWith("start old", errors.New("no such container"))
 	s.send(noteOverMsg(s.m.noteAge))
 	s.shows("start old: no such container")
 	s.press("j")

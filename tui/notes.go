@@ -54,19 +54,36 @@ func (m *model) failWith(action string, err error) tea.Cmd {
 	return m.fail(action+": "+what, try)
 }
 
-func (m *model) statusLine() string {
+// mostNoteLines is how much of the panes an error may cover.
+const mostNoteLines = 4
+
+// noteLines are the note on as many lines as an error needs; the last one has
+// its place above the footer, the others cover the panes.
+func (m *model) noteLines() []string {
 	l, n := m.look, m.note
 	switch {
 	case n.text == "":
-		return ""
+		return []string{""}
 	case !n.failed:
-		return " " + l.ink.Good.Paint(l.glyph.Done) + " " + n.text
+		return []string{" " + l.ink.Good.Paint(l.glyph.Done) + " " + n.text}
 	}
-	s := n.text
+	lines := text.Wrap(n.text, m.width-4)
+	try := fmt.Sprintf("(%s: full log)", m.keys.key("logs"))
 	if n.try != "" {
-		s += fmt.Sprintf("   try: %s", n.try)
-	} else {
-		s += fmt.Sprintf("   (%s: full log)", m.keys.key("logs"))
+		try = "try: " + n.try
 	}
-	return " " + l.ink.Bad.Paint(l.glyph.Bad+" "+s)
+	if last := len(lines) - 1; text.Width(lines[last])+text.Width(try)+7 < m.width {
+		lines[last] += "   " + try
+	} else {
+		lines = append(lines, text.Wrap(try, m.width-4)...)
+	}
+	lines = lines[max(0, len(lines)-mostNoteLines):]
+	for i := range lines {
+		mark := "  "
+		if i == 0 {
+			mark = l.glyph.Bad + " "
+		}
+		lines[i] = l.fit(" "+l.ink.Bad.Paint(mark+lines[i]), m.width)
+	}
+	return lines
 }

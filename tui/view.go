@@ -30,12 +30,14 @@ func (m *model) draw() []string {
 	} else {
 		lines = append(lines, m.body()...)
 	}
-	lines = append(lines, m.statusLine(), m.footer())
+	note := m.noteLines()
+	lines = append(lines[:len(lines)-len(note)+1], note...)
+	lines = append(lines, m.footer())
 	for _, o := range m.overlays {
 		if whole, ok := o.(interface{ Whole() bool }); ok && whole.Whole() {
 			lines = l.fill(o.View(m.width, m.height), m.width, m.height)
 			if m.note.text != "" { // in place of the keys, for as long as it is shown
-				lines[len(lines)-1] = m.statusLine()
+				lines[len(lines)-1] = m.noteLines()[0]
 			}
 			continue
 		}

@@ -13,10 +13,8 @@ import (
 // span is a duration in at most two units: "850ms", "3m12s", "2d4h".
 func span(d time.Duration) string {
 	switch {
-	case d < 0:
-		return "0s"
 	case d < time.Second:
-		return latency(d)
+		return "0s"
 	case d < time.Minute:
 		return fmt.Sprintf("%ds", int(d.Seconds()))
 	case d < time.Hour:
