@@ -80,7 +80,7 @@ func newModel(ctx context.Context, backend Backend, o Options) (*model, error) {
 
 // Init implements tea.Model.
 func (m *model) Init() tea.Cmd {
-	return tea.Batch(m.do.subscribe(), everyMinute(), tea.SetWindowTitle("daemon-proxy"))
+	return tea.Batch(m.arrange(), m.do.subscribe(), everyMinute(), tea.SetWindowTitle("daemon-proxy"))
 }
 
 func everyMinute() tea.Cmd {

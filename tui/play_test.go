@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"daemon-proxy/core/api"
 )
 
@@ -18,7 +20,8 @@ func TestMain(m *testing.M) {
 		os.Exit(play())
 	}
 	time.Local = time.UTC // the golden screens show times of day
-	os.Exit(m.Run())
+	// Bubble Tea's timers have no end but their own.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/charmbracelet/bubbletea.Tick.func1"), goleak.IgnoreAnyFunction("github.com/charmbracelet/bubbletea.Every.func1"))
 }
 
 func play() int {

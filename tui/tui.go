@@ -11,6 +11,7 @@ import (
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
+	"golang.org/x/term"
 
 	_ "daemon-proxy/tui/background" // answers before Bubble Tea asks the terminal
 	"daemon-proxy/tui/theme"
@@ -75,6 +76,9 @@ func Run(ctx context.Context, backend Backend, o Options) error {
 	m, err := newModel(ctx, backend, o)
 	if err != nil {
 		return err
+	}
+	if w, h, err := term.GetSize(int(o.Out.Fd())); err == nil {
+		m.width, m.height = w, h // so that the first frame is a whole one
 	}
 	options := []tea.ProgramOption{
 		// Signals end ctx. Bubble Tea's own handler would send a message into a

@@ -15,7 +15,8 @@ import (
 const (
 	resubscribeAfter = time.Second
 	trafficEvery     = time.Second
-	portsEvery       = 5 * time.Second
+	// portsEvery finds the ports that closed; one that opens comes as an event.
+	portsEvery = 30 * time.Second
 )
 
 type (
