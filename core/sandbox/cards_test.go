@@ -207,13 +207,11 @@ func TestPortsAreLookedAtTogetherAndNotAgainAtOnce(t *testing.T) {
 	asked := map[int]int{}
 	var ports []int
 	for range 40 {
-		var port int
-		port = talk(t, "127.0.0.1:0", func(c net.Conn) {
+		ports = append(ports, talk(t, "127.0.0.1:0", func(c net.Conn) {
 			mu.Lock()
-			asked[port]++
+			asked[portOf(t, c.LocalAddr())]++
 			mu.Unlock()
-		})
-		ports = append(ports, port)
+		}))
 	}
 	d.watching.meant = func(port int) bool { return slices.Contains(ports, port) }
 	began := time.Now()
