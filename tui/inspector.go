@@ -89,8 +89,11 @@ func (p *requests) askInspection() tea.Cmd {
 			request:  readBody(d.RequestHeader, d.RequestBody, d.BytesIn, mask),
 			response: readBody(d.ResponseHeader, d.ResponseBody, d.BytesOut, mask),
 		}
-		if len(d.Frames) > 0 { // they are shown instead
+		switch {
+		case len(d.Frames) > 0: // they are shown instead
 			seen.request.note, seen.response.note = "", ""
+		case d.Code != "" && d.ResponseHeader == nil:
+			seen.response.note = "daemon-proxy answered this itself"
 		}
 		return inspectMsg{id: id, seen: seen}
 	})

@@ -188,7 +188,7 @@ func hexDump(raw []byte, width int) []string {
 	const address, each = 10, 4 // "00000000  ", then "ff " and a character
 	n := 16
 	for n > 4 && address+n*each+2 > width {
-		n -= 4
+		n /= 2
 	}
 	out := make([]string, 0, len(raw)/n+1)
 	for at := 0; at < len(raw); at += n {

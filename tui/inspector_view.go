@@ -230,7 +230,7 @@ func (in *inspector) section(name string, h http.Header, body *shownBody, width 
 	for _, key := range slices.Sorted(maps.Keys(h)) {
 		for _, value := range h[key] {
 			shown := strings.ToLower(text.Clean(key)) + ":"
-			for i, s := range wrap(shown+" "+in.masks(text.Clean(value)), width-2) {
+			for i, s := range text.Wrap(shown+" "+in.masks(text.Clean(value)), width-2) {
 				c := cell{text: "  " + s, name: 2 + min(len(shown), len(s))}
 				if i > 0 {
 					c.name = 0
@@ -239,7 +239,7 @@ func (in *inspector) section(name string, h http.Header, body *shownBody, width 
 			}
 		}
 	}
-	if h == nil && name == "Response" {
+	if h == nil && name == "Response" && body.note == "" {
 		out = append(out, cell{text: "  no answer came", ink: l.ink.Dim})
 	}
 	if len(body.lines) > 0 || len(body.binary) > 0 {

@@ -57,7 +57,7 @@ func (m *model) copyCurl() tea.Cmd {
 		if err != nil {
 			return failMsg{"copy as curl", err}
 		}
-		return copiedMsg{"copied: " + command, clip(command)}
+		return copiedMsg{"copied as curl: " + x.Method + " " + x.Path, clip(command)}
 	})
 }
 

@@ -437,3 +437,32 @@ func BenchmarkRequests(b *testing.B) {
 	}
 	require.NotEmpty(b, ansi.Strip(m.View()))
 }
+
+// TestKeysAreFastWithManyRequests holds Update and View together to an order
+// of magnitude more than the 8 ms that they may take.
+func TestKeysAreFastWithManyRequests(t *testing.T) {
+	result := testing.Benchmark(BenchmarkRequests)
+	each := time.Duration(result.NsPerOp())
+	t.Logf("Update and View with 500 containers and 10,000 requests: %s", each)
+	require.Less(t, each, 80*time.Millisecond)
+}
+
+func BenchmarkRequestsBurst(b *testing.B) {
+	f := crowd(500, 10_000)
+	m := still(b, 200, 60, f, nil)
+	m.events = f
+	m.goTo(tabRequests)
+	p := m.requests()
+	m.Update(exchangesMsg{what: askedAll, number: p.scope, list: f.exchanges})
+	id := uint64(100_000)
+	for b.Loop() {
+		batch := make(eventsMsg, 500)
+		for i := range batch {
+			id++
+			batch[i] = api.Event{Kind: api.EventExchange, Exchange: &api.Exchange{ID: id, Sandbox: "my-sandbox", Method: "GET", Path: "/", Status: 200, Start: clock}}
+		}
+		m.Update(batch)
+		_ = m.View()
+	}
+	require.LessOrEqual(b, len(p.store.all), exchangesKept+exchangesOver)
+}

@@ -142,6 +142,9 @@ func (p *requests) pathAndNote(x api.Exchange, width int) string {
 		return l.fit(path, width)
 	}
 	n := text.Width(note)
+	if rest, ok := strings.CutPrefix(note, "websocket  "); ok && text.Width(path)+2+n > width { // its frames say so
+		note, n = rest, text.Width(rest)
+	}
 	if over := text.Width(path) + 2 + n - width; over > 0 {
 		n = max(min(n, width/2), n-over)
 	}
