@@ -49,7 +49,10 @@ func (p *requests) View(focused bool) []string {
 		return append(out, l.ink.Dim.Paint("  no request matches, esc shows all"))
 	}
 	out = append(out, l.ink.Dim.Paint("  no request went to "+p.whose()+" yet"))
-	return append(out, l.ink.Dim.Paint("  open a preview, or call the API: what goes through appears here as it happens"))
+	for _, s := range text.Wrap("open a preview: what goes through appears here as it happens", max(1, p.width-4)) {
+		out = append(out, l.ink.Dim.Paint("  "+s))
+	}
+	return out
 }
 
 func (p *requests) whose() string {
