@@ -91,6 +91,13 @@ func TestAURLThatIsNoneIsRefused(t *testing.T) {
 	require.Equal(t, "https://desk.example.com/under", c.URL())
 }
 
+func closed(r io.ReadCloser, err error) error {
+	if err != nil {
+		return err
+	}
+	return r.Close()
+}
+
 func TestEachCallAsksForItsOwn(t *testing.T) {
 	t.Parallel()
 	c, got := serving(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -114,6 +121,10 @@ func TestEachCallAsksForItsOwn(t *testing.T) {
 		{"GET /api/sandboxes", "", func() error { _, err := c.Sandboxes(ctx); return err }},
 		{"GET /api/sandboxes/container:host/ports", "", func() error { _, err := c.Ports(ctx, "container:host"); return err }},
 		{"POST /api/sandboxes/web/stop", "", func() error { _, err := c.StopDaemon(ctx, "web"); return err }},
+		{"POST /api/sandboxes/web/container/start", "", func() error { _, err := c.StartContainer(ctx, "web"); return err }},
+		{"POST /api/sandboxes/web/container/stop", "", func() error { _, err := c.StopContainer(ctx, "web"); return err }},
+		{"GET /api/sandboxes/web/logs?follow=false&source=daemon&tail=5", "", func() error { return closed(c.Logs(ctx, "web", api.LogDaemon, 5, false)) }},
+		{"GET /api/sandboxes/web/logs?follow=true&source=container", "", func() error { return closed(c.Logs(ctx, "web", api.LogContainer, -1, true)) }},
 		{"POST /api/sandboxes/web/inject", "", func() error { return c.Inject(ctx, "web", nil) }},
 		{"GET /api/requests?filter=status%3A5xx+path%3A%2Fa&limit=3", "", func() error { _, err := c.Requests(ctx, "status:5xx path:/a", 3); return err }},
 		{"GET /api/requests", "", func() error { _, err := c.Requests(ctx, "", 0); return err }},
