@@ -127,8 +127,8 @@ func (p *requests) row(x api.Exchange) string {
 		port = fmt.Sprint(x.Port)
 	}
 	left += l.fit(port, 5) + " "
-	if p.everywhere && p.width >= wholeTimeFrom {
-		left += l.fit(text.Clean(x.Sandbox), 14) + " "
+	if p.everywhere && p.width >= bytesFrom {
+		left += l.fit(text.Clean(x.Sandbox), max(8, min(20, p.width/8))) + " "
 	}
 	right := l.right(p.took(x), 7)
 	if p.width >= bytesFrom {

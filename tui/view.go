@@ -69,11 +69,14 @@ func (m *model) body() []string {
 	return lines
 }
 
+// inASCII says in ASCII what stands in texts.
+var inASCII = strings.NewReplacer("×", "x", "←", "<", "→", ">", "↑", "^", "↓", "v")
+
 // finish makes every line fit, and ASCII where the terminal knows no more.
 func (m *model) finish(lines []string) []string {
 	if m.look.ascii {
 		for i := range lines {
-			lines[i] = text.ASCII(strings.ReplaceAll(lines[i], "×", "x"))
+			lines[i] = text.ASCII(inASCII.Replace(lines[i]))
 		}
 	}
 	return m.look.fill(lines, m.width, m.height)
