@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 	"testing"
 	"time"
 
@@ -67,7 +69,9 @@ func play() int {
 	case "panic in a command":
 		f.panics = true
 	}
-	if err := Run(context.Background(), f, o); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM) // as the program does
+	defer stop()
+	if err := Run(ctx, f, o); err != nil {
 		println(err.Error())
 		return 1
 	}
