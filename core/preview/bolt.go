@@ -302,7 +302,7 @@ func unusable(path string, err error) *api.Problem {
 	return &api.Problem{
 		Title: "Links file cannot be used", Status: http.StatusInternalServerError, Code: api.CodeStateUnusable,
 		Detail: fmt.Sprintf("cannot use the links file %s: %v", path, err),
-		Hint:   "see that it can be read and written, or name another one with preview.state_file",
+		Hint:   "see that it is a links file that can be read and written; else move it away, or name another one with preview.state_file",
 		Cause:  err,
 	}
 }

@@ -109,7 +109,8 @@ type box struct {
 func New(o Options) (*Sandboxes, error) {
 	key, err := loadKey(o.StateDir)
 	if err != nil {
-		return nil, fmt.Errorf("the key of the built-in daemons: %w", err)
+		return nil, &api.Problem{Title: "State directory cannot be used", Status: http.StatusInternalServerError, Code: api.CodeStateUnusable,
+			Detail: fmt.Sprintf("the key of the built-in daemons: %v", err), Hint: "name a folder that can be written in XDG_STATE_HOME", Cause: err}
 	}
 	o.Config.ContainerName = strings.TrimPrefix(o.Config.ContainerName, api.ContainerPrefix)
 	if o.Logger == nil {

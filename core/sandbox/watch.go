@@ -38,7 +38,6 @@ func (s *Sandboxes) Run(ctx context.Context) {
 			wait = retryEngine
 		}
 		s.engineIs("lost", "", s.engineProblem(err))
-		s.log.Warn("the engine is lost: its containers are shown as they were last", "error", err, "retry_in", wait)
 		select {
 		case <-ctx.Done():
 		case <-s.decision.retry:
@@ -101,9 +100,11 @@ func (s *Sandboxes) engineProblem(err error) *api.Problem {
 		Detail: fmt.Sprintf("the connection to the Docker engine at %s broke: %v", s.o.Engine.Endpoint(), err), Hint: "it is tried again by itself; docker version", Cause: err}
 }
 
+// engineIs notes how the engine is; the log gets what is news.
 func (s *Sandboxes) engineIs(state, version string, p *api.Problem) {
 	s.mu.Lock()
-	if s.status.State != state {
+	changed := s.status.State != state
+	if changed {
 		s.status.Since = time.Now()
 	}
 	s.status.State, s.status.Error = state, p
@@ -117,6 +118,12 @@ func (s *Sandboxes) engineIs(state, version string, p *api.Problem) {
 		s.unseen(p)
 	}
 	s.decideBy(state)
+	switch {
+	case changed && p != nil:
+		s.log.Warn("the engine does not answer: its containers are shown as they were last", "engine", status.Name, "error", p.Error(), "hint", p.Hint)
+	case changed:
+		s.log.Info("engine connected", "engine", status.Name, "version", status.Version)
+	}
 }
 
 // unseen gives the containers of which nothing is known the reason for that:

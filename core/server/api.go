@@ -136,6 +136,10 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request, _ values) error 
 		answer.Sandbox, answer.Daemon = ref.String(), box.Daemon.State
 		if box.Daemon.State != api.DaemonHealthy {
 			answer.Status, answer.Reason = "degraded", box.Daemon.LastError
+			if answer.Reason == nil && box.Daemon.State == api.DaemonNone {
+				answer.Reason = &api.Problem{Title: "No daemon", Status: http.StatusServiceUnavailable, Code: api.CodeNoDaemon, Sandbox: ref.String(),
+					Detail: "no daemon was put into " + ref.String() + " yet", Hint: "POST /api/sandboxes/" + ref.String() + "/inject"}
+			}
 		}
 	} else if engine := s.o.Sandboxes.Engine(); engine.State == "lost" {
 		answer.Status, answer.Reason = "degraded", engine.Error

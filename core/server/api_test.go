@@ -227,6 +227,10 @@ func TestHealthAndStatus(t *testing.T) {
 	require.Equal(t, false, doc["running"])
 	require.Equal(t, api.CodeArchMismatch, doc["last_error"].(map[string]any)["code"])
 
+	f.boxes.change("web", func(b *box) { b.Daemon = api.Daemon{State: api.DaemonNone} })
+	doc = document(t, f.get("/health"), "reason")
+	require.Equal(t, api.CodeNoDaemon, doc["reason"].(map[string]any)["code"])
+
 	f.boxes.mu.Lock()
 	f.boxes.fallback, f.boxes.engine = "", api.EngineStatus{State: "lost", Error: &api.Problem{Code: api.CodeEngineUnreachable}}
 	f.boxes.mu.Unlock()
