@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -30,6 +31,8 @@ const (
 	aliveWithin = 3 * time.Second
 	// engineWithin is how long a core of one's own may look for the engine.
 	engineWithin = 10 * time.Second
+	// daemonsWithin is how long it then may ask the containers for their daemons.
+	daemonsWithin = 3 * time.Second
 	// serverEnv names the core to talk to.
 	serverEnv = "DAEMON_PROXY_URL"
 )
@@ -180,20 +183,26 @@ func (r *remote) startOwn(ctx context.Context, needs own, options []client.Optio
 	return end, nil
 }
 
-// awaitEngine waits until the containers are known, or why they are not.
+// awaitEngine waits until the containers are known and were asked for their
+// daemons, or why they are not.
 func (r *remote) awaitEngine(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, engineWithin)
 	defer cancel()
+	var connected time.Time
 	for tick := time.NewTicker(20 * time.Millisecond); ; {
 		list, err := r.Sandboxes(ctx)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if list.Engine.State == "connected" {
-			return nil
-		}
-		if list.Engine.Error != nil {
+		case list.Engine.Error != nil:
 			return list.Engine.Error
+		case list.Engine.State == "connected":
+			if connected.IsZero() {
+				connected = time.Now()
+			}
+			if !unasked(list.Sandboxes) || time.Since(connected) > daemonsWithin {
+				return nil
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -201,6 +210,13 @@ func (r *remote) awaitEngine(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// unasked says whether a running container was not asked for its daemon yet.
+func unasked(boxes []api.Sandbox) bool {
+	return slices.ContainsFunc(boxes, func(s api.Sandbox) bool {
+		return s.Container == api.ContainerRunning && s.Daemon.State == api.DaemonUnknown
+	})
 }
 
 func freeLoopbackPort() (int, error) {
