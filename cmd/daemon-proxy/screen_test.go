@@ -96,7 +96,7 @@ func TestAPersonUsesTheTerminalUI(t *testing.T) {
 	require.Equal(t, shellModes, s.modes())
 
 	s.keys(d.binary, "Enter")
-	s.shows("daemon-proxy", regexp.QuoteMeta(name[:12]))
+	s.shows("Sandboxes", "this machine")
 	require.Contains(t, s.modes(), "alternate=1")
 
 	s.keys("/")
