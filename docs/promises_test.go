@@ -118,8 +118,9 @@ func requireNoticed(t *testing.T, c change, file, text string) {
 	raw, err := json.Marshal(map[string]map[string]string{"Replace": {file: changed}})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(overlay, raw, 0o600))
-	command := exec.CommandContext(t.Context(), "go", "test", "-vet=off", "-timeout", "2m", "-overlay", overlay, "-run", "^"+c.Test+"$", "./"+c.Package)
+	command := exec.CommandContext(t.Context(), "go", "test", "-vet=off", "-timeout", "4m", "-overlay", overlay, "-run", "^"+c.Test+"$", "./"+c.Package)
 	command.Dir = ".."
+	command.Env = append(os.Environ(), "STATICGO_FLAGS=-overlay="+overlay) // the program that the test builds is changed, too
 	out, err := command.CombinedOutput()
 	require.Error(t, err, "the test passes though the code is changed")
 	require.Contains(t, string(out), "--- FAIL: "+c.Test, string(out))

@@ -311,7 +311,7 @@ func TestTheInspectorFinds(t *testing.T) {
 	require.Equal(t, inRequests, s.m.place())
 }
 
-func TestReplayAsksBeforeItChangesThings(t *testing.T) {
+func TestS13AReplayAsksBeforeItChangesThings(t *testing.T) {
 	t.Parallel()
 	s := requestsScreen(t, busyFake(), 120, 40, nil)
 	s.press("down", "enter")

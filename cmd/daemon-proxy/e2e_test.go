@@ -97,7 +97,7 @@ func TestTheEnvironmentOfThePythonService(t *testing.T) {
 	require.NotContains(t, p.stderr.String(), "k-e-y", "the key reached the log")
 }
 
-func TestARestartedContainerIsProxiedAgainAndKeepsItsLinks(t *testing.T) {
+func TestB6ARestartedContainerIsProxiedAgainAndKeepsItsLinks(t *testing.T) {
 	t.Parallel()
 	e := enginetest.Require(t)
 	network := enginetest.Network(t, "")

@@ -150,7 +150,7 @@ func TestAnotherReleaseOfTheDaemonIsReplaced(t *testing.T) {
 	require.Equal(t, "v0.115.0", daytona(t, name, "gen115", nil).inject(name).Daemon.Version)
 }
 
-func TestAForeignFileAtTheTargetIsNotReplaced(t *testing.T) {
+func TestS14AForeignFileAtTheTargetIsNotReplaced(t *testing.T) {
 	t.Parallel()
 	script := "#!/bin/sh\n# wraps DAYTONA_ things: Starting toolbox server on port\nexec true\n"
 	for label, file := range map[string]enginetest.File{
@@ -169,7 +169,7 @@ func TestAForeignFileAtTheTargetIsNotReplaced(t *testing.T) {
 	}
 }
 
-func TestALinkIsNotFollowed(t *testing.T) {
+func TestS14ALinkIsNotFollowed(t *testing.T) {
 	t.Parallel()
 	for label, files := range map[string]map[string]enginetest.File{
 		"at the target":  {"/usr/local/bin/daemon-proxy": {Link: "/victim/file"}, "/victim/file": {Data: []byte("precious")}},

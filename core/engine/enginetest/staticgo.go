@@ -20,6 +20,7 @@ import (
 // own. Target is a package path ("daemon-proxy/cmd/daemon-proxy",
 // "./testdata/server") or a .go file, as for `go build`. What was built before,
 // by this or another process, is not built again while it is up to date.
+// STATICGO_FLAGS in the environment is its GOFLAGS.
 func StaticGo(t testing.TB, target string, tags ...string) string {
 	t.Helper()
 	absolute := target
@@ -50,7 +51,7 @@ func build(t testing.TB, key, target string, tags []string) string {
 	cached := filepath.Join(cacheFolder(t), key)
 
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", strings.Join(tags, ","), "-o", cached, target)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOFLAGS=")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOFLAGS="+os.Getenv("STATICGO_FLAGS"))
 	output, err := cmd.CombinedOutput()
 	require.NoError(t, err, "go build %s: %s", target, output)
 
