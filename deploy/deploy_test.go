@@ -1,9 +1,11 @@
 package deploy
 
 import (
+	"archive/zip"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -217,6 +219,19 @@ func TestAReleaseIsReproducible(t *testing.T) {
 				output(t, time.Minute, first, "tar", "-xzf", name)
 				require.NotEmpty(t, output(t, time.Minute, filepath.Join(first, strings.TrimSuffix(name, ".tar.gz")), "./daemon-proxy", "version"))
 			}
+		case strings.HasSuffix(name, ".zip"):
+			archive, err := zip.OpenReader(filepath.Join(first, name))
+			require.NoError(t, err)
+			defer archive.Close()
+			magic := map[string]string{"daemon-proxy.exe": "MZ", "daemon-proxy-linux-amd64": "\x7fELF", "daemon-proxy-linux-arm64": "\x7fELF", "LICENSE": ""}
+			for file, begins := range magic {
+				f, err := archive.Open(strings.TrimSuffix(name, ".zip") + "/" + file)
+				require.NoError(t, err)
+				head := make([]byte, len(begins))
+				_, err = io.ReadFull(f, head)
+				require.NoError(t, err)
+				require.Equal(t, begins, string(head), file)
+			}
 		case strings.HasSuffix(name, ".cdx.json"):
 			content, err := os.ReadFile(filepath.Join(first, name))
 			require.NoError(t, err)
@@ -225,6 +240,10 @@ func TestAReleaseIsReproducible(t *testing.T) {
 			}
 			require.NoError(t, json.Unmarshal(content, &bill))
 			require.Greater(t, len(bill.Components), 10)
+			listed := fmt.Sprint(bill.Components)
+			for _, want := range []string{"{std ", "spf13/cobra ", "inconshreveable/mousetrap "} { // the last is in the Windows build alone
+				require.Contains(t, listed, want)
+			}
 		}
 	}
 }

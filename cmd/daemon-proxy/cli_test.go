@@ -101,6 +101,8 @@ func TestTheCommandsTalkToTheCoreThatRuns(t *testing.T) {
 	links := decode[api.Links](t, d.done(t, "preview", "list", "--json")).Links
 	require.Len(t, links, 1)
 	require.Equal(t, time.Hour, links[0].ExpiresAt.Sub(links[0].CreatedAt))
+	short := decode[api.Link](t, d.done(t, "preview", "create", port, "--ttl", "300ms", "--json"))
+	require.NotNil(t, short.ExpiresAt, "a moment is not for ever")
 
 	requests := d.done(t, "requests", "--filter", "path:/x")
 	require.Equal(t, 2, strings.Count(requests, "/x\n"), requests)
@@ -179,7 +181,51 @@ func TestWithoutACore(t *testing.T) {
 	p.signal(syscall.SIGKILL)
 	require.Equal(t, exitNoCore, d.command(t, nil, "requests").code)
 	got := d.command(t, []string{"DAEMON_PROXY_URL=http://127.0.0.1:1"}, "requests")
-	require.Equal(t, exitFailed, got.code, got.stderr)
+	require.Equal(t, exitNoCore, got.code, got.stderr)
+	require.Contains(t, got.stderr, "DAEMON_PROXY_URL")
+}
+
+func TestWhatIsTypedWrongIsSaidBeforeACoreIsLookedFor(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	for _, args := range [][]string{
+		{"preview", "create", "x"}, {"preview", "create", "70000"}, {"preview", "open", "0"}, {"preview", "create", "80", "--ttl", "-1s"},
+		{"requests", "--filter", "status:x"}, {"requests", "--limit", "-1"}, {"logs", "--source", "x"}, {"demo", "x"}, {"completion"}, {"completion", "x"},
+	} {
+		got := d.command(t, nil, args...)
+		require.Equal(t, exitUsage, got.code, "%v: %s", args, got.stderr)
+		require.Contains(t, got.stderr, "--help", "%v", args)
+		require.Empty(t, got.stdout, "%v", args)
+	}
+}
+
+// A server that is named is talked to as it is: what stands between is said,
+// and the authority of this desk counts for it too.
+func TestAServerThatIsNamed(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	p := d.run(t, []string{"DAEMON_PROXY_TLS_MODE=self-signed"}, "--no-tui", "--daemon-mode", "host")
+	p.url = "https://localhost:" + strconv.Itoa(d.port)
+	p.eventually("it serves", func() bool { return strings.Contains(p.stderr.String(), "daemon-proxy serves") })
+	require.Contains(t, d.done(t, "status", "--server", p.url), p.url)
+	require.Contains(t, d.done(t, "sandboxes", "--server", p.url), "host")
+
+	stranger := newDesk(t)
+	got := stranger.command(t, nil, "status", "--server", p.url)
+	require.Equal(t, exitFailed, got.code)
+	require.Contains(t, got.stderr, "certificate")
+	require.Contains(t, got.stderr, "SSL_CERT_FILE")
+	// Nothing of this program's was ever written on the stranger's desk.
+	trusting := []string{"SSL_CERT_FILE=" + filepath.Join(d.dir, "state", "daemon-proxy", "tls-authority.pem"), "BROWSER=true"}
+	got = stranger.command(t, trusting, "preview", "open", onTheHost(t), "--server", p.url)
+	require.Zero(t, got.code, got.stderr)
+
+	got = d.command(t, nil, "status", "--server", "http://localhost:"+strconv.Itoa(d.port))
+	require.Equal(t, exitFailed, got.code, "something answers, so that one does not run is untrue")
+	require.NotContains(t, got.stderr, "none runs here")
+	got = d.command(t, nil, "status", "--server", "http://127.0.0.1:1")
+	require.Equal(t, exitNoCore, got.code)
+	require.Contains(t, got.stderr, "correct --server")
 }
 
 func TestTheKeyComesFromTheConfiguration(t *testing.T) {
@@ -190,6 +236,7 @@ func TestTheKeyComesFromTheConfiguration(t *testing.T) {
 	got := d.command(t, []string{"DAEMON_PROXY_URL=" + p.url}, "sandboxes")
 	require.Equal(t, exitFailed, got.code)
 	require.Contains(t, got.stderr, "API key")
+	require.Contains(t, got.stderr, "SECURITY_API_KEY", "the hint is for programs")
 	got = d.command(t, append(key, "DAEMON_PROXY_URL="+p.url), "sandboxes")
 	require.Zero(t, got.code, got.stderr)
 	require.Contains(t, d.command(t, nil, "sandboxes", "--help").stdout, "Exit codes")
@@ -251,5 +298,18 @@ func TestCompletion(t *testing.T) {
 		var stdout, stderr bytes.Buffer
 		require.Zero(t, run([]string{"completion", shell}, &stdout, &stderr), stderr.String())
 		require.Contains(t, stdout.String(), "daemon-proxy")
+		sourced, err := exec.LookPath(shell)
+		if err != nil {
+			continue // most machines have one of them
+		}
+		file := filepath.Join(t.TempDir(), "completion")
+		require.NoError(t, os.WriteFile(file, stdout.Bytes(), 0o600))
+		script := map[string]string{
+			"bash": "source " + file + "; complete -p daemon-proxy", "zsh": "autoload -U compinit; compinit -D; source " + file + "; echo $_comps[daemon-proxy]",
+			"fish": "source " + file + "; complete -c daemon-proxy",
+		}[shell]
+		out, err := exec.CommandContext(t.Context(), sourced, "-c", script).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		require.Contains(t, string(out), "daemon-proxy")
 	}
 }

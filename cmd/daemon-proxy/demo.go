@@ -22,14 +22,14 @@ import (
 const demoTime = 2 * time.Minute
 
 func newDemo(stderr io.Writer) *cobra.Command {
-	remove := false
+	var remove, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Start a small demo sandbox and preview it",
 		Long: "demo makes an image from this program itself (nothing is downloaded), starts a container\n" +
 			"with a small page, puts a daemon into it and prints a preview link. While no daemon-proxy\n" +
 			"runs, it serves the link itself until it is interrupted.",
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(config.Options{Flags: cmd.Flags()})
 			if err != nil {
@@ -41,21 +41,29 @@ func newDemo(stderr io.Writer) *cobra.Command {
 				if err := core.RemoveDemo(ctx, cfg.Docker); err != nil {
 					return err
 				}
+				if asJSON {
+					return (&remote{out: cmd.OutOrStdout()}).document(map[string]bool{"removed": true})
+				}
 				fmt.Fprintln(cmd.OutOrStdout(), "The demo sandbox and its image are gone.")
 				return nil
 			}
-			return runDemo(cmd.Context(), cfg, cmd.OutOrStdout(), stderr)
+			say := sayDemo
+			if asJSON {
+				say = func(stdout io.Writer, link api.Link, _ bool) { _ = (&remote{out: stdout}).document(link) }
+			}
+			return runDemo(cmd.Context(), cfg, cmd.OutOrStdout(), stderr, say)
 		},
 	}
 	config.BindFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&remove, "remove", false, "take the demo sandbox and its image away")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the link as JSON, as the HTTP API has it")
 	return cmd
 }
 
 // newDemoPage is what runs in the demo sandbox.
 func newDemoPage() *cobra.Command {
 	return &cobra.Command{
-		Use: core.DemoCommand, Short: "Serve the page of the demo sandbox", Hidden: true, Args: cobra.NoArgs,
+		Use: core.DemoCommand, Short: "Serve the page of the demo sandbox", Hidden: true, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return demo.Serve(cmd.Context(), fmt.Sprintf(":%d", core.DemoPort))
 		},
@@ -64,7 +72,7 @@ func newDemoPage() *cobra.Command {
 
 // runDemo uses the core that runs on this desk, else one of its own for as
 // long as the person wants.
-func runDemo(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) error {
+func runDemo(ctx context.Context, cfg config.Config, stdout, stderr io.Writer, say sayer) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -77,7 +85,7 @@ func runDemo(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) e
 		c, err := client.New(running.URL, options...)
 		if err == nil {
 			if _, err = c.Health(ctx); err == nil {
-				return demoOn(ctx, c, cfg, self, stdout)
+				return demoOn(ctx, c, cfg, self, func(link api.Link) { say(stdout, link, false) })
 			}
 		}
 	}
@@ -103,13 +111,12 @@ func runDemo(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) e
 		_ = c.Wait() // the first error counts
 		return err
 	}
-	sayDemo(stdout, link)
-	fmt.Fprintln(stdout, "It is served until you press ctrl+c; the sandbox stays: daemon-proxy demo --remove takes it away.")
+	say(stdout, link, true)
 	return c.Wait()
 }
 
 // demoOn starts the demo beside a core that runs already.
-func demoOn(ctx context.Context, c *client.Client, cfg config.Config, self string, stdout io.Writer) error {
+func demoOn(ctx context.Context, c *client.Client, cfg config.Config, self string, say func(api.Link)) error {
 	ctx, cancel := context.WithTimeout(ctx, demoTime)
 	defer cancel()
 	if err := core.StartDemo(ctx, cfg.Docker, self); err != nil {
@@ -127,7 +134,7 @@ func demoOn(ctx context.Context, c *client.Client, cfg config.Config, self strin
 	}
 	for _, link := range links {
 		if link.SandboxName == core.DemoName && link.Port == core.DemoPort && link.State == "active" {
-			sayDemo(stdout, link)
+			say(link)
 			return nil
 		}
 	}
@@ -135,7 +142,7 @@ func demoOn(ctx context.Context, c *client.Client, cfg config.Config, self strin
 	if err != nil {
 		return err
 	}
-	sayDemo(stdout, link)
+	say(link)
 	return nil
 }
 
@@ -163,10 +170,16 @@ func appears(ctx context.Context, c *client.Client) error {
 	}
 }
 
-func sayDemo(stdout io.Writer, link api.Link) {
+// sayer prints the link to the demo; own says that this program serves it.
+type sayer func(stdout io.Writer, link api.Link, own bool)
+
+func sayDemo(stdout io.Writer, link api.Link, own bool) {
 	where := link.HostURL
 	if where == "" {
 		where = link.URL
 	}
 	fmt.Fprintf(stdout, "The demo sandbox runs: %s/\n", strings.TrimSuffix(where, "/"))
+	if own {
+		fmt.Fprintln(stdout, "It is served until you press ctrl+c; the sandbox stays: daemon-proxy demo --remove takes it away.")
+	}
 }

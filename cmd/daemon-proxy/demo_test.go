@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core"
+	"daemon-proxy/core/api"
 	"daemon-proxy/core/engine/enginetest"
 )
 
@@ -78,8 +79,12 @@ func TestTheDemoNeedsNothingButTheProgram(t *testing.T) {
 	require.Equal(t, container.ID, again.ID)
 	require.Equal(t, container.StartedAt, again.StartedAt)
 
+	link := decode[api.Link](t, d.done(t, "demo", "--json"))
+	require.Equal(t, url, link.HostURL)
+
 	require.Zero(t, p.signal(syscall.SIGINT))
 	remove()
+	require.JSONEq(t, `{"removed":true}`, d.done(t, "demo", "--remove", "--json"))
 	remove() // that there is none is no error
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -46,7 +47,12 @@ func newLogs() *cobra.Command {
 		}
 		return nil
 	})
-	cmd.Args = atMostOne
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if !slices.Contains([]string{api.LogDaemon, api.LogContainer, api.LogProgram}, source) {
+			return usageError{fmt.Errorf("--source %q: want daemon, container or program", source)}
+		}
+		return atMostOne(cmd, args)
+	}
 	cmd.Flags().StringVar(&source, "source", api.LogDaemon, "daemon, container or program")
 	cmd.Flags().IntVar(&tail, "tail", 100, "how many of the last lines; -1: all")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what comes")

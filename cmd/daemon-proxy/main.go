@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 
@@ -41,8 +42,6 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 	root := newRoot(stdout, stderr)
 	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
 	return report(stderr, root.ExecuteContext(ctx))
 }
 
@@ -70,6 +69,10 @@ func report(stderr io.Writer, err error) int {
 		fmt.Fprintf(stderr, "  try: %s\n", none.Hint())
 		return exitNoCore
 	}
+	if hint, ok := errors.AsType[hintedError](err); ok {
+		fmt.Fprintf(stderr, "  try: %s\n", hint.hint)
+		return hint.code
+	}
 	if problem, ok := errors.AsType[*api.Problem](err); ok && problem.Hint != "" {
 		fmt.Fprintf(stderr, "  try: %s\n", problem.Hint)
 	}
@@ -96,6 +99,17 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	root.SetVersionTemplate("daemon-proxy {{.Version}}\n")
 	root.AddCommand(newToolbox(), newDemo(stderr), newDemoPage(), newVersion(), newConfig())
 	root.AddCommand(newSandboxes(), newInject(), newStop(), newPorts(), newPreview(), newRequests(), newStatus(), newLogs())
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.InitDefaultCompletionCmd() // it keeps what it writes to
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			cmd.Args = noArgs
+			cmd.RunE = func(*cobra.Command, []string) error {
+				return usageError{errors.New("which? bash, zsh, fish or powershell")}
+			}
+		}
+	}
 	return root
 }
 
@@ -108,10 +122,20 @@ func noArgs(cmd *cobra.Command, args []string) error {
 }
 
 func newVersion() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use: "version", Short: "Print the version", Args: noArgs,
-		Run: func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), version()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if asJSON {
+				r := remote{out: cmd.OutOrStdout()}
+				return r.document(map[string]string{"version": version(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
+			}
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), version())
+			return err
+		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
 }
 
 // version is what the build recorded: the module's version, made from the

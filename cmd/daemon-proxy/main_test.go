@@ -65,6 +65,8 @@ func TestVersionAndHelp(t *testing.T) {
 		require.Contains(t, stdout.String(), version())
 	}
 	var stdout, stderr bytes.Buffer
+	require.Equal(t, exitOK, run([]string{"version", "--json"}, &stdout, &stderr))
+	require.Equal(t, version(), decode[map[string]string](t, stdout.String())["version"])
 	require.Equal(t, exitOK, run([]string{"--help"}, &stdout, &stderr))
 	for _, flag := range []string{"--config", "--daemon-mode", "--container-name", "--injection-mode", "--binary-source-path", "--no-tui"} {
 		require.Contains(t, stdout.String(), flag)

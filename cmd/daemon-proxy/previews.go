@@ -45,10 +45,24 @@ func (f *linkFlags) bind(cmd *cobra.Command) {
 	flags.BoolVar(&f.keepsPrefix, "keep-prefix", false, "send the service the whole path, /preview/TOKEN included")
 }
 
+// check holds what was typed to what makes sense before anybody is asked.
+func (f *linkFlags) check(cmd *cobra.Command, args []string) error {
+	if err := exactlyOne(cmd, args); err != nil {
+		return err
+	}
+	if port, err := strconv.Atoi(args[0]); err == nil && (port < 1 || port > 65535) {
+		return usageError{fmt.Errorf("%d is no port: want 1 to 65535", port)}
+	}
+	if f.ttl < 0 {
+		return usageError{fmt.Errorf("--ttl %s: a link cannot live less than no time", f.ttl)}
+	}
+	return nil
+}
+
 func (f *linkFlags) request(cmd *cobra.Command, port int) api.LinkRequest {
 	request := api.LinkRequest{Port: port, Sandbox: f.sandbox, Label: f.label, AllowDaemonPort: f.daemonPort}
 	if cmd.Flags().Changed("ttl") {
-		seconds := int64(f.ttl / time.Second)
+		seconds := int64((f.ttl + time.Second - 1) / time.Second) // 0 would be for ever
 		request.TTLSeconds = &seconds
 	}
 	no := false
@@ -65,10 +79,7 @@ func newCreate() *cobra.Command {
 	var flags linkFlags
 	var cmd *cobra.Command
 	cmd = clientCommand("create PORT", "Make a preview link", ownNone, func(ctx context.Context, r *remote, args []string) error {
-		port, err := strconv.Atoi(args[0])
-		if err != nil {
-			return usageError{fmt.Errorf("%q is no port", args[0])}
-		}
+		port, _ := strconv.Atoi(args[0]) // it was looked at
 		link, err := r.CreateLink(ctx, flags.request(cmd, port))
 		if err != nil {
 			return err
@@ -82,7 +93,15 @@ func newCreate() *cobra.Command {
 		_, err = fmt.Fprintln(r.out, link.URL)
 		return err
 	})
-	cmd.Args = exactlyOne
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if err := flags.check(cmd, args); err != nil {
+			return err
+		}
+		if _, err := strconv.Atoi(args[0]); err != nil {
+			return usageError{fmt.Errorf("%q is no port", args[0])}
+		}
+		return nil
+	}
 	flags.bind(cmd)
 	return cmd
 }
@@ -148,7 +167,7 @@ func newOpen() *cobra.Command {
 		fmt.Fprintln(r.out, url)
 		return browse(ctx, r.config.StateDir, url)
 	})
-	cmd.Args = exactlyOne
+	cmd.Args = flags.check
 	cmd.Long = "open opens a preview in the browser ($BROWSER, else the desktop's): that of a link's\nid, or that of a port, whose newest live link is used or a new one made.\n\n" + exitCodes
 	flags.bind(cmd)
 	return cmd
@@ -200,6 +219,9 @@ var redirect = template.Must(template.New("redirect").Parse(`<!doctype html><met
 // the arguments of a process can be read by every user of the machine, and the
 // URL holds the link's token.
 func browse(ctx context.Context, folder, url string) error {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
 	path := filepath.Join(folder, "open.html")
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // in the state folder
 	if err != nil {

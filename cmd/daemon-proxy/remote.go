@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -73,6 +74,37 @@ func (noCoreError) Hint() string {
 	return "start it with daemon-proxy, or name one with --server or " + serverEnv
 }
 
+// hintedError is an error with the next thing to try, and its exit code.
+type hintedError struct {
+	error
+	hint string
+	code int
+}
+
+// Unwrap is the error itself.
+func (e hintedError) Unwrap() error { return e.error }
+
+// hints are what to do at a terminal where the server's own hint is for programs.
+var hints = map[string]string{
+	api.CodeUnauthorized:   "set SECURITY_API_KEY, or security.api_key in the configuration",
+	api.CodeDaemonPort:     "add --allow-daemon-port if that is what you want",
+	api.CodeUnknownSandbox: "daemon-proxy sandboxes lists them",
+}
+
+// atTheTerminal adds what a person can do about an error of a call.
+func atTheTerminal(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return hintedError{err, "start daemon-proxy there, or correct --server or " + serverEnv, exitNoCore}
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return hintedError{err, "trust the authority that signed it, or name its file in SSL_CERT_FILE", exitFailed}
+	}
+	if problem, ok := errors.AsType[*api.Problem](err); ok && hints[problem.Code] != "" {
+		return hintedError{err, hints[problem.Code], exitFailed}
+	}
+	return err
+}
+
 // clientCommand makes a command that talks to a core: the one of --server or
 // DAEMON_PROXY_URL, else the one that runs on this desk, else its own.
 func clientCommand(use, short string, needs own, run func(ctx context.Context, r *remote, args []string) error) *cobra.Command {
@@ -97,7 +129,7 @@ func clientCommand(use, short string, needs own, run func(ctx context.Context, r
 		if err != nil {
 			return err
 		}
-		return errors.Join(run(cmd.Context(), r, args), end())
+		return errors.Join(atTheTerminal(run(cmd.Context(), r, args)), end())
 	}
 	return cmd
 }
@@ -110,6 +142,9 @@ func (r *remote) connect(ctx context.Context, server string, needs own, command 
 		options = append(options, client.WithAPIKey(r.config.Security.APIKey))
 	}
 	if server != "" {
+		if options, err = trusting(server, r.config.StateDir, options); err != nil {
+			return nil, err
+		}
 		if r.Client, err = client.New(server, options...); err != nil {
 			return nil, usageError{err}
 		}
@@ -134,7 +169,7 @@ func (r *remote) connect(ctx context.Context, server string, needs own, command 
 	return r.startOwn(ctx, needs, options)
 }
 
-// trusting adds the authority that the running core may have made for itself.
+// trusting adds the authority that a core of this desk may have made for itself.
 func trusting(url, stateDir string, options []client.Option) ([]client.Option, error) {
 	if !strings.HasPrefix(url, "https:") {
 		return options, nil

@@ -20,11 +20,8 @@ func newRequests() *cobra.Command {
 	var follow bool
 	var filter string
 	var limit int
+	var parsed traffic.Filter
 	cmd := clientCommand("requests", "Show the latest requests that went through", ownNone, func(ctx context.Context, r *remote, _ []string) error {
-		parsed, err := traffic.ParseFilter(filter)
-		if err != nil {
-			return usageError{fmt.Errorf("--filter: %w", err)}
-		}
 		if follow {
 			return r.followRequests(ctx, parsed, filter, limit)
 		}
@@ -40,6 +37,15 @@ func newRequests() *cobra.Command {
 		}
 		return nil
 	})
+	cmd.Args = func(cmd *cobra.Command, args []string) (err error) {
+		if parsed, err = traffic.ParseFilter(filter); err != nil {
+			return usageError{fmt.Errorf("--filter: %w", err)}
+		}
+		if limit < 0 {
+			return usageError{fmt.Errorf("--limit %d: want 0 or more", limit)}
+		}
+		return noArgs(cmd, args)
+	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what comes; with --json one object a line")
 	cmd.Flags().StringVar(&filter, "filter", "", `words that must all hold, such as "status:5xx port:3000 !method:get text"`)
 	cmd.Flags().IntVar(&limit, "limit", 50, "how many at most; 0: all that are kept")

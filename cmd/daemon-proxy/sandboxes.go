@@ -98,7 +98,7 @@ func newStatus() *cobra.Command {
 	cmd := clientCommand("status [SANDBOX]", "Say how daemon-proxy and the daemon are", ownNone, func(ctx context.Context, r *remote, args []string) error {
 		health, err := r.Health(ctx)
 		if err != nil {
-			return noCoreError{"daemon-proxy status"}
+			return err
 		}
 		if r.json && len(args) == 0 {
 			return r.document(health)

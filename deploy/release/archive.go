@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -77,19 +78,23 @@ func writeZip(file io.Writer, folder string, entries []entry, when time.Time) er
 	return w.Close()
 }
 
-// bill is the list of all modules in a build, as CycloneDX 1.6.
-func bill(info *debug.BuildInfo, version string, when time.Time) ([]byte, error) {
+// bill is the list of all modules in any of the builds, as CycloneDX 1.6.
+func bill(infos []*debug.BuildInfo, version string, when time.Time) ([]byte, error) {
 	type object = map[string]any
-	var components []object
-	for _, module := range info.Deps {
-		if module.Replace != nil {
-			module = module.Replace
+	modules := map[string]object{}
+	for _, info := range infos {
+		for _, module := range append(info.Deps, &debug.Module{Path: "std", Version: strings.TrimPrefix(info.GoVersion, "go")}) {
+			if module.Replace != nil {
+				module = module.Replace
+			}
+			id := "pkg:golang/" + module.Path + "@" + module.Version
+			modules[id] = object{"type": "library", "name": module.Path, "version": module.Version, "bom-ref": id, "purl": id}
 		}
-		components = append(components, object{"type": "library", "name": module.Path, "version": module.Version,
-			"bom-ref": "pkg:golang/" + module.Path + "@" + module.Version, "purl": "pkg:golang/" + module.Path + "@" + module.Version})
 	}
-	standard := "pkg:golang/std@" + strings.TrimPrefix(info.GoVersion, "go")
-	components = append(components, object{"type": "library", "name": "std", "version": info.GoVersion, "bom-ref": standard, "purl": standard})
+	var components []object
+	for _, id := range slices.Sorted(maps.Keys(modules)) {
+		components = append(components, modules[id])
+	}
 	text, err := json.MarshalIndent(object{
 		"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1,
 		"metadata": object{"timestamp": when.Format(time.RFC3339), "component": object{

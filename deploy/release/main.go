@@ -13,10 +13,12 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,11 +65,15 @@ func release(ctx context.Context, out string, wanted []string) (err error) {
 	if err != nil {
 		return err
 	}
-	info, err := buildinfo.ReadFile(builds[wanted[0]])
-	if err != nil {
-		return err
+	var infos []*debug.BuildInfo // platforms differ in some modules
+	for _, platform := range slices.Sorted(maps.Keys(builds)) {
+		info, err := buildinfo.ReadFile(builds[platform])
+		if err != nil {
+			return err
+		}
+		infos = append(infos, info)
 	}
-	version := info.Main.Version
+	version := infos[0].Main.Version
 	if version == "" || version == "(devel)" {
 		version = "devel"
 	}
@@ -77,7 +83,7 @@ func release(ctx context.Context, out string, wanted []string) (err error) {
 			return err
 		}
 	}
-	sbom, err := bill(info, version, when)
+	sbom, err := bill(infos, version, when)
 	if err != nil {
 		return err
 	}
