@@ -188,7 +188,9 @@ func TestS8BodiesAreNotCopiedOnceTheTapHasSeenEnough(t *testing.T) {
 		var moved atomic.Int64
 		seen := 0
 		p := New(Options{})
+		forwarded := make(chan struct{})
 		addr := newService(t, func(w http.ResponseWriter, r *http.Request) {
+			defer close(forwarded)
 			target := Target{Authority: "x", RequestURI: "/", Dial: func(ctx context.Context) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, "tcp", up)
 			}}
@@ -199,6 +201,7 @@ func TestS8BodiesAreNotCopiedOnceTheTapHasSeenEnough(t *testing.T) {
 		})
 		_, body, _ := (&front{addr: addr}).get(t, "/")
 		require.Len(t, body, size)
+		recv(t, forwarded, "the end of Forward") // it counts after the last byte went out
 		require.Greater(t, moved.Load(), int64(size-4*TapBytes), "tap: %t", tap)
 		if tap {
 			require.Equal(t, TapBytes, seen)
