@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"syscall"
@@ -138,12 +139,26 @@ func newVersion() *cobra.Command {
 	return cmd
 }
 
-// version is what the build recorded: the module's version, made from the
-// commit, or "devel" when it was built outside a checkout.
+// version is what the build recorded: the release's tag, "devel-" and the
+// commit between releases, or "devel" when it was built outside a checkout.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+	if !ok {
 		return "devel"
 	}
-	return info.Main.Version
+	return shortVersion(info.Main.Version)
+}
+
+// pseudoVersion is what Go calls a commit without a tag
+// (https://go.dev/ref/mod#pseudo-versions).
+var pseudoVersion = regexp.MustCompile(`^v\d+\.\d+\.\d+-(?:.*\.)?\d{14}-([0-9a-f]{7})[0-9a-f]{5}(\+dirty)?$`)
+
+func shortVersion(module string) string {
+	if module == "" || module == "(devel)" {
+		return "devel"
+	}
+	if m := pseudoVersion.FindStringSubmatch(module); m != nil {
+		return "devel-" + m[1] + m[2]
+	}
+	return module
 }
