@@ -6,7 +6,7 @@ BIN := bin/daemon-proxy
 ARGS ?=
 # -race needs a C compiler; without one the tests run without it.
 RACE := $(shell command -v $${CC:-gcc} >/dev/null 2>&1 && [ "$$($(GO) env GOOS)" = linux ] && echo -race)
-.PHONY: run build test e2e bench fuzz lint docs man image release fmt clean
+.PHONY: run build test e2e bench fuzz lint docs record man image release fmt clean
 
 run: build ## build and start
 	./$(BIN) $(ARGS)
@@ -48,6 +48,9 @@ docs: ## what is made from the program: keys in the README, golden screens, prom
 	-$(GO) test ./core/server -run OpenAPI -update
 	$(GO) test ./core/server -run OpenAPI
 	$(GO) test ./cmd/daemon-proxy -run Manual -update
+
+record: ## the recorded session of the README, docs/session.svg, and a screen of it as text; needs docker, tmux and the port 8080
+	$(GO) test -count 1 ./cmd/daemon-proxy -run '^TestRecord$$' -record $(CURDIR)/docs/session.svg
 
 fmt:
 	golangci-lint fmt ./...

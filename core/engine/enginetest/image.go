@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
 	"github.com/stretchr/testify/require"
@@ -84,6 +85,19 @@ func Foreign(t testing.TB, files map[string]File, architecture string) string {
 	require.NoError(t, errors.Join(err, answer.Body.Close()))
 	require.NotContains(t, string(said), `"error"`, "load %s", name)
 	return name
+}
+
+// Tag gives an image one more name, for as long as the test lasts. It must be
+// nobody's yet.
+func Tag(t testing.TB, imageName, name string) {
+	t.Helper()
+	cli := docker(t)
+	ctx, cancel := call(t)
+	defer cancel()
+	_, err := cli.ImageInspect(ctx, name)
+	require.True(t, errdefs.IsNotFound(err), "image %s is there: %v", name, err)
+	require.NoError(t, cli.ImageTag(ctx, imageName, name), "tag %s", name)
+	removeAtEnd(t, cli, name)
 }
 
 func removeAtEnd(t testing.TB, cli *client.Client, name string) {
