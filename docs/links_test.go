@@ -1,0 +1,108 @@
+package docs
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	fencedBlock = regexp.MustCompile("(?ms)^```.*?^```$")
+	link        = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading     = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	floorRow    = regexp.MustCompile(`(?m)^\| ([0-9]) \| ([^|]+) \|`)
+	noAnchor    = regexp.MustCompile(`[^\w\- ]`)
+)
+
+// Every link to a place of this repository leads to a file that is there, and
+// to a heading that the file has.
+func TestTheLinksOfTheDocumentsLeadSomewhere(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob("*.md")
+	require.NoError(t, err)
+	seen := 0
+	for _, page := range append(pages, "../README.md") {
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+		for _, m := range link.FindAllStringSubmatch(fencedBlock.ReplaceAllString(string(text), ""), -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			seen++
+			file, anchor, _ := strings.Cut(m[1], "#")
+			target := page
+			if file != "" {
+				target = filepath.Join(filepath.Dir(page), file)
+			}
+			content, err := os.ReadFile(target)
+			require.NoError(t, err, "%s links to %s", page, m[1])
+			if anchor != "" {
+				require.Contains(t, anchors(string(content)), anchor, "%s links to %s", page, m[1])
+			}
+		}
+	}
+	require.Greater(t, seen, 20)
+}
+
+// anchors are the names that a page's headings are linked by.
+func anchors(page string) []string {
+	var all []string
+	for _, m := range heading.FindAllStringSubmatch(page, -1) {
+		all = append(all, strings.ReplaceAll(noAnchor.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-"))
+	}
+	return all
+}
+
+// The table of floors names every package that is in the program, and none
+// imports one of its own floor or of a higher one.
+func TestTheFloorsOfTheArchitectureAreTheOnesOfTheCode(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("architecture.md")
+	require.NoError(t, err)
+	floors := map[string]string{}
+	for _, row := range floorRow.FindAllStringSubmatch(string(text), -1) {
+		for name := range strings.SplitSeq(row[2], ", ") {
+			floors[strings.Trim(name, "`")] = row[1]
+		}
+	}
+	require.NotEmpty(t, floors)
+	list := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "-deps", "./cmd/daemon-proxy")
+	list.Dir = ".."
+	out, err := list.Output()
+	require.NoError(t, err)
+	var named []string
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		name, ours := floor(words[0])
+		if !ours {
+			continue
+		}
+		require.Contains(t, floors, name, "architecture.md does not name it")
+		named = append(named, name)
+		for _, imported := range words[1:] {
+			if below, ours := floor(imported); ours && below != name {
+				// Plain values are for all, the floor of their own included.
+				require.True(t, floors[below] < floors[name] || below == "core/api", "%s imports %s", name, below)
+			}
+		}
+	}
+	for name := range floors {
+		require.True(t, slices.Contains(named, name), "there is no package %s in the program", name)
+	}
+}
+
+// floor is the package that stands in the table for one of ours: the parts of
+// the terminal UI stand with it.
+func floor(path string) (name string, ours bool) {
+	name, ours = strings.CutPrefix(path, "daemon-proxy/")
+	if strings.HasPrefix(name, "tui/") {
+		name = "tui"
+	}
+	return name, ours
+}
