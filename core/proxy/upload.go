@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,6 +24,9 @@ const (
 	// drainTime is for how long the server may throw away the rest of a request
 	// body, so that the client reads its answer before the connection ends.
 	drainTime = 500 * time.Millisecond
+
+	// refusedBytes is how much of an unwanted body is read to keep a connection.
+	refusedBytes = 256 << 10
 
 	bodyBuffer = 64 << 10
 	chunkRoom  = 16 // before and after the data in a buffer, for chunk framing
@@ -187,6 +191,26 @@ func (x *exchange) endUpload(grace time.Duration) bool {
 func (x *exchange) endReuse() {
 	closeAfterAnswer(x.w)
 	_ = x.rc.SetReadDeadline(time.Now().Add(drainTime))
+}
+
+// Refused prepares the answer to a request whose body nobody reads: net/http
+// would wait for that body before it lets the answer out, for as long as the
+// client takes. What is there soon is read, so that the connection can be used
+// again; otherwise the connection ends after the answer.
+func Refused(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor != 1 || r.ContentLength == 0 || r.Body == nil {
+		return
+	}
+	control := http.NewResponseController(w)
+	if len(r.Header["Expect"]) == 0 { // else to read would ask for the body
+		_ = control.SetReadDeadline(time.Now().Add(uploadGrace))
+		if n, err := io.CopyN(io.Discard, r.Body, refusedBytes); n < refusedBytes && errors.Is(err, io.EOF) {
+			_ = control.SetReadDeadline(time.Time{})
+			return
+		}
+	}
+	closeAfterAnswer(w)
+	_ = control.SetReadDeadline(time.Now().Add(drainTime))
 }
 
 // waitFor waits for done, at most that long.

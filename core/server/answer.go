@@ -10,6 +10,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/logging"
+	"daemon-proxy/core/proxy"
 )
 
 // slogLevel is ERROR for what went wrong here, INFO for what a service said.
@@ -33,6 +34,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 // answer writes a problem: a page for a person in a browser, a document for
 // everything else (RFC 9457).
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, p *api.Problem) {
+	proxy.Refused(w, r)
 	h := w.Header()
 	setOwn(h)
 	switch p.Status {

@@ -41,6 +41,50 @@ func TestS8HeadersAreBounded(t *testing.T) {
 	}
 }
 
+// Nobody has to send a body to be told that it is not wanted.
+func TestS8ARefusalDoesNotWaitForTheBody(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, "127.0.0.1:1")
+	link := f.link(3000)
+	open := newFront(t, "127.0.0.1:1", withKey)
+	for _, c := range []struct {
+		front        *front
+		target, host string
+		status       int
+	}{
+		{f, "/preview/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/x", f.host, 404},
+		{f, "/preview/" + link.Token + "/x", f.host, 503},
+		{f, "/preview/" + link.Token, f.host, 308},
+		{f, "/x", link.Token + "." + f.host, 503},
+		{f, "/proxy/080/", f.host, 400},
+		{f, "/proxy/3000/", f.host, 503},
+		{f, "/api/nothing", f.host, 415},
+		{f, "/x", "evil.example", 421},
+		{open, "/api/preview/create", open.host, 401},
+	} {
+		for _, framing := range []string{"Content-Length: 100\r\n", "Content-Length: 1000000\r\n", "Transfer-Encoding: chunked\r\n\r\n1\r\nx"} {
+			conn := c.front.dial()
+			conn.send("POST " + c.target + " HTTP/1.1\r\nHost: " + c.host + "\r\n" + framing + "\r\n")
+			require.Equal(t, c.status, conn.response("POST").StatusCode, "%s %s", c.target, framing)
+			_, _ = io.WriteString(conn, request("GET", "/health", c.host, "")) // the rest of the body, not a request
+			_, err := conn.head()
+			require.Error(t, err, "%s %s", c.target, framing)
+		}
+	}
+
+	conn := f.dial()
+	for range 3 { // what is there whole ends no connection
+		conn.send("POST /proxy/080/ HTTP/1.1\r\nHost: " + f.host + "\r\nContent-Length: 2\r\n\r\nhi")
+		require.Equal(t, 400, conn.response("POST").StatusCode)
+		conn.send("POST /proxy/080/ HTTP/1.1\r\nHost: " + f.host + "\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n")
+		require.Equal(t, 400, conn.response("POST").StatusCode)
+	}
+	conn.send("POST /proxy/080/ HTTP/1.1\r\nHost: " + f.host + "\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+	head, err := conn.head()
+	require.NoError(t, err)
+	require.Contains(t, head, "HTTP/1.1 400 ", "a body that is not wanted is not asked for")
+}
+
 func TestS8CreateBodiesAreBounded(t *testing.T) {
 	t.Parallel()
 	f := newFront(t, "127.0.0.1:1")
