@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"math/big"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -137,11 +138,12 @@ func serial() *big.Int {
 	return new(big.Int).SetBytes(b)
 }
 
-// Get is the leaf for the name that a client asks for, or, since browsers name
-// no addresses, for the address that it has reached.
+// Get is the leaf for the name that a client asks for, or for the address that
+// it has reached: browsers name no addresses (RFC 6066 §3), and whoever does
+// might name somebody else's.
 func (a *Authority) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
-	if name == "" {
+	if _, err := netip.ParseAddr(name); name == "" || err == nil {
 		addr, ok := hello.Conn.LocalAddr().(*net.TCPAddr)
 		if !ok {
 			return nil, errors.New("the client names no host")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -81,6 +82,19 @@ func TestH6TheAuthorityIsMadeOnceAndSignsALeafForEachName(t *testing.T) {
 	_, err = OpenAuthority(dir)
 	require.ErrorContains(t, err, "tls-authority.pem", "somebody may trust it: it is not replaced")
 	require.ErrorContains(t, err, "remove it")
+}
+
+func TestH6NoLeafIsForAnAddressThatTheClientNames(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	authority, err := OpenAuthority(dir)
+	require.NoError(t, err)
+	for _, name := range []string{"192.0.2.1", "2001:db8::1", "::1%x.example"} {
+		have, err := authority.Get(&tls.ClientHelloInfo{ServerName: name, Conn: at{addr: "127.0.0.1"}})
+		require.NoError(t, err)
+		require.Empty(t, have.Leaf.DNSNames)
+		require.Equal(t, "[127.0.0.1]", fmt.Sprint(have.Leaf.IPAddresses), "what it has reached, not %s", name)
+	}
 }
 
 func TestH6ALeafIsSignedAnewInTime(t *testing.T) {
