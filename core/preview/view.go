@@ -148,6 +148,8 @@ func hasToken(origin, rest string) bool {
 // request log.
 func (v View) RewriteResponse(status int, h http.Header) (notes []string) {
 	if v.Fence != "" && status != http.StatusSwitchingProtocols {
+		fenceReports(h["Content-Security-Policy"])
+		fenceReports(h["Content-Security-Policy-Report-Only"])
 		h["Content-Security-Policy"] = append(h["Content-Security-Policy"], v.Fence)
 	}
 	if v.HostMode {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -48,6 +49,30 @@ func TestB5EveryAnswerOfAPreviewIsFenced(t *testing.T) {
 	}
 	got := f.get(ways[0].prefix+"/?status=200", "Host: 127.0.0.1:9")
 	require.Equal(t, []string{fenceOf("localhost:9")}, got.Header["Content-Security-Policy"])
+}
+
+// Chromium posts a violation's report to any port, whatever other policies say.
+func TestB5ReportsGoNowhereThatAPageMayNot(t *testing.T) {
+	t.Parallel()
+	const report = "Content-Security-Policy-Report-Only"
+	policies := []string{
+		"img-src 'none'; REPORT-URI http://127.0.0.1:5000/x /y;script-src a", "report-uri //localhost:5000/", "a, report-uri https://x.example/ http://localhost, b",
+		"report-uri /\\\\localhost:5000", "report-uri ws:x", "report-uri /csp https://x.example/csp; report-to group", "img-src 'none'",
+	}
+	kept := []string{
+		"img-src 'none';script-src a", "", "a,, b", "", "", "report-uri /csp https://x.example/csp; report-to group", "img-src 'none'",
+	}
+	f, s := newStack(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Content-Security-Policy"], w.Header()[report] = policies, policies
+	})
+	for _, m := range f.modes(f.link(s.port)) {
+		got := f.get(m.prefix+"/", "Host: "+m.host).Header
+		require.Equal(t, append(slices.Clone(kept), fenceOf(f.host)), got["Content-Security-Policy"])
+		require.Equal(t, kept, got[report])
+	}
+	for _, m := range f.modes(f.linkOf(preview.Request{Sandbox: web, Port: s.port, NoFence: true})) {
+		require.Equal(t, policies, f.get(m.prefix+"/", "Host: "+m.host).Header[report], "without a fence")
+	}
 }
 
 func TestB5TheFenceCanBeLeftOut(t *testing.T) {
