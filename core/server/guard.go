@@ -58,10 +58,15 @@ func (s *Server) keyed(r *http.Request) bool {
 
 // pageMade says whether a page in a browser made the request. Browsers send
 // Sec-Fetch-Site only to loopback and over TLS, so that without it what else
-// betrays a browser counts.
+// betrays a browser counts. In Safari and Firefox a page may choose its
+// User-Agent, but no page gets rid of Accept-Language. (Node's fetch sends that
+// too, but with a Sec-Fetch-Mode, which no page can set.)
 func pageMade(r *http.Request) bool {
 	if site := r.Header.Get("Sec-Fetch-Site"); site != "" {
 		return site != "none"
+	}
+	if _, sent := r.Header["Accept-Language"]; sent && r.Header.Get("Sec-Fetch-Mode") == "" {
+		return true
 	}
 	return r.Header.Get("Origin") != "" || r.Header.Get("Referer") != "" || strings.HasPrefix(r.UserAgent(), "Mozilla/")
 }

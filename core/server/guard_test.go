@@ -122,6 +122,13 @@ func TestS2OnlyJSONIsTaken(t *testing.T) {
 var pages = [][]string{
 	{"Sec-Fetch-Site: same-origin"}, {"Sec-Fetch-Site: cross-site"}, {"Sec-Fetch-Site: same-site"}, {"Referer: http://localhost/preview/x/"},
 	{"User-Agent: Mozilla/5.0 (X11; Linux x86_64)"}, {"Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: navigate"},
+	{"User-Agent: curl/8", "Accept-Language: en"}, {"User-Agent: curl/8", "Accept-Language: "}, // Firefox and Safari let pages choose the first
+}
+
+func TestS3NodesFetchIsAProgram(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, "127.0.0.1:1")
+	require.Equal(t, 200, f.get("/api/preview", "User-Agent: node", "Accept-Language: *", "Sec-Fetch-Mode: cors").StatusCode)
 }
 
 func TestS3PagesMayNotUseTheAPI(t *testing.T) {
