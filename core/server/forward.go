@@ -143,6 +143,7 @@ func (s *Server) toPreview(w http.ResponseWriter, r *http.Request, ref api.Ref, 
 // redirect sends a client to another address of this server.
 func (s *Server) redirect(w http.ResponseWriter, r *http.Request, status int, location string, ref api.Ref, port int) {
 	start := time.Now()
+	proxy.Refused(w, r) // its body is for where it is sent to
 	h := w.Header()
 	h.Set("Location", location)
 	h.Set("Cache-Control", "no-store")
@@ -274,11 +275,12 @@ func protocolOf(status int, h http.Header) string {
 	return "http"
 }
 
-// otherPort finds what stands for another port of the same sandbox.
+// otherPort finds what stands for another port of the same sandbox. A link to
+// the daemon's own port is told to nobody who has not got it.
 func (s *Server) otherPort(r *http.Request, h hop) func(int) (string, bool) {
 	return func(port int) (string, bool) {
 		link, ok := s.o.Links.Find(h.ref, port)
-		if !ok || h.alone {
+		if !ok || h.alone || link.AllowDaemonPort {
 			return "", false
 		}
 		scheme, host := s.base(r)

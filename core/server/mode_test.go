@@ -41,7 +41,8 @@ func TestM2URLsComeBackUnderThePrefix(t *testing.T) {
 	})
 	port := strconv.Itoa(s.port)
 	second := f.linkOf(preview.Request{Sandbox: web, Port: 4444})
-	f.linkOf(preview.Request{Sandbox: other, Port: 5555}) // another sandbox's is no answer
+	f.linkOf(preview.Request{Sandbox: other, Port: 5555})                      // another sandbox's is no answer
+	f.linkOf(preview.Request{Sandbox: web, Port: 2280, AllowDaemonPort: true}) // nor is one that gives control of the sandbox
 	link := f.link(s.port)
 	for _, test := range []struct{ from, path, host string }{
 		{"/x", "{p}/x", "/x"},
@@ -59,6 +60,7 @@ func TestM2URLsComeBackUnderThePrefix(t *testing.T) {
 		{"//other/x", "//other/x", "//other/x"},
 		{"http://localhost:4444/x", "/preview/{2}/x", "http://{2}.{d}/x"},
 		{"http://localhost:5555/x", "http://localhost:5555/x", "http://localhost:5555/x"},
+		{"http://localhost:2280/x", "http://localhost:2280/x", "http://localhost:2280/x"},
 	} {
 		for _, m := range f.modes(link) {
 			fill := strings.NewReplacer("{p}", m.prefix, "{h}", m.host, "{2}", second.Token, "{d}", f.host).Replace
