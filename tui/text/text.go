@@ -135,10 +135,59 @@ func ASCII(s string) string {
 
 // Width is the number of cells that s takes.
 func Width(s string) int {
-	if plain(s) {
-		return len(s)
+	if w, ok := simple(s); ok {
+		return w
 	}
 	return ansi.StringWidth(s)
+}
+
+// simple is the width of what nearly all of a screen is made of: ASCII, frames,
+// glyphs and colours. It is measured often, and grapheme by grapheme would take
+// most of the time of drawing.
+func simple(s string) (width int, ok bool) {
+	for i := 0; i < len(s); {
+		switch c := s[i]; {
+		case c >= 0x20 && c <= 0x7e:
+			i++
+		case c == ansi.ESC:
+			n := colour(s[i:])
+			if n == 0 {
+				return 0, false
+			}
+			i += n
+			continue
+		default:
+			r, n := utf8.DecodeRuneInString(s[i:])
+			if !narrow(r) { // it may be a mark that joins what stands before it
+				return 0, false
+			}
+			i += n
+		}
+		width++
+	}
+	return width, true
+}
+
+// narrow knows some characters that take one cell: middle dot, dashes, the
+// ellipsis, and lines, blocks and shapes but for two that are emoji.
+func narrow(r rune) bool {
+	return r == '·' || r == '–' || r == '—' || r == '…' || r >= 0x2500 && r <= 0x25ff && r != 0x25fd && r != 0x25fe
+}
+
+// colour is the length of the sequence of a colour that s begins with, else 0.
+func colour(s string) int {
+	if len(s) < 3 || s[1] != '[' {
+		return 0
+	}
+	for i := 2; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == 'm':
+			return i + 1
+		case c != ';' && (c < '0' || c > '9'):
+			return 0
+		}
+	}
+	return 0
 }
 
 // Fit makes s exactly width cells: cut with an ellipsis, or padded on the right.

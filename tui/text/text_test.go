@@ -50,8 +50,19 @@ func TestFitTakesExactlyItsCells(t *testing.T) {
 	require.Equal(t, "  ab", text.Right("ab", 4, "…"))
 }
 
+// Width has a fast way; it may not differ from the slow one.
+func TestWidthIsWhatATerminalShows(t *testing.T) {
+	t.Parallel()
+	for r := rune(0x20); r < 0x30000; r++ {
+		require.Equal(t, ansi.StringWidth(string(r)), text.Width(string(r)), "%U", r)
+	}
+	for _, s := range []string{"\x1b[1;31m│─╮\x1b[m ▸ ● x…", "─\u0301", "▶\ufe0f", "\xe2\x94", "\x1b[31", "\x1b[mx", "\x1b[", "\x1b[2Jx", "日本─"} {
+		require.Equal(t, ansi.StringWidth(s), text.Width(s), "%q", s)
+	}
+}
+
 func FuzzText(f *testing.F) {
-	for _, s := range []string{"", "\x1b[31mred", "日本語", "👨‍👩‍👧", "a\u0301\u0302", "\xf0\x9f", "\x1b]8;;http://x\x1b\\y", "क्षि", "각"} {
+	for _, s := range []string{"", "\x1b[31mred", "日本語", "👨‍👩‍👧", "a\u0301\u0302", "\xf0\x9f", "\x1b]8;;http://x\x1b\\y", "क्षि", "각", "\x1b[1;31m│─╮\x1b[m x", "─\u0301", "\xe2\x94", "\x1b[31"} {
 		f.Add(s, uint8(7))
 	}
 	f.Fuzz(func(t *testing.T, s string, width uint8) {
@@ -59,6 +70,7 @@ func FuzzText(f *testing.F) {
 			require.Equal(t, int(width), ansi.StringWidth(text.Fit(clean, int(width), "…")), "%q of %q", clean, s)
 			require.Equal(t, ansi.StringWidth(clean), ansi.StringWidthWc(clean), "terminals agree on the width of %q", clean)
 		}
+		require.Equal(t, ansi.StringWidth(s), text.Width(s), "%q", s)
 		for _, r := range text.Clean(s) {
 			require.False(t, r < 0x20 || r >= 0x7f && r < 0xa0, "%q in what is left of %q", r, s)
 		}
