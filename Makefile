@@ -21,8 +21,8 @@ test: ## every test that this machine can run; a skipped one says why
 e2e: build ## the end-to-end tests against the real Docker engine, said aloud
 	$(GO) test $(RACE) -timeout 20m -count 1 -v ./cmd/... | grep -E '^(=== RUN|--- |\s+--- |ok|FAIL|PASS|panic|\s+.*_test.go)' ; exit $${PIPESTATUS[0]}
 
-bench: build ## hot paths, as ratios against nginx and the standard library's proxy in the same run
-	$(GO) test -run '^$$' -bench . -benchtime 2s -timeout 30m ./core/... ./tui
+bench: build ## hot paths, as ratios against nginx and the standard library's proxy in the same run; the terminal UI beside its targets
+	$(GO) test -run '^$$' -bench . -benchtime 2s -timeout 30m ./core/... ./tui ./cmd/daemon-proxy
 
 FUZZTIME ?= 10s
 fuzz: ## every fuzzer for FUZZTIME

@@ -36,12 +36,12 @@ type desk struct {
 	port        int
 }
 
-func newDesk(t *testing.T) *desk {
+func newDesk(t testing.TB) *desk {
 	t.Helper()
 	return &desk{dir: t.TempDir(), binary: enginetest.StaticGo(t, "daemon-proxy/cmd/daemon-proxy"), port: freePort(t)}
 }
 
-func freePort(t *testing.T) int {
+func freePort(t testing.TB) int {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -1,0 +1,240 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"log"
+	"log/slog"
+	"os"
+	"os/exec"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core"
+	"daemon-proxy/core/config"
+	"daemon-proxy/tui"
+)
+
+// uiRoleEnv makes the test binary a program whose UI can be switched on and
+// off: what the UI costs the proxy shows only within one process lifetime.
+const uiRoleEnv = "DAEMON_PROXY_BENCH_UI"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(uiRoleEnv) != "" {
+		playUI()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// playUI runs a core until descriptor 3 ends; a line "on" or "off" there
+// switches the UI.
+func playUI() {
+	cfg, err := config.Load(config.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	c, err := core.Start(ctx, core.Options{Config: cfg, Version: "bench", Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	off := func() {}
+	for orders := bufio.NewScanner(os.NewFile(3, "orders")); orders.Scan(); {
+		off()
+		off = func() {}
+		if orders.Text() != "on" {
+			continue
+		}
+		ui, cancel := context.WithCancel(ctx)
+		ended := make(chan error, 1)
+		go func() { ended <- tui.Run(ui, c, tui.Options{Theme: cfg.TUI.Theme}) }()
+		off = func() {
+			cancel()
+			if err := <-ended; err != nil {
+				log.Fatal(err)
+			}
+		}
+	}
+	off()
+	stop()
+	_ = c.Wait()
+}
+
+// figure is one line of the table. Targets hold on a quiet machine; what fails
+// the benchmark is an order of magnitude more.
+type figure struct {
+	what        string
+	got, target float64 // without a target it is only shown
+	format      string
+}
+
+// BenchmarkUI measures the program on a terminal, with a Docker engine that
+// speaks HTTP, and prints what comes of it beside the targets.
+func BenchmarkUI(b *testing.B) {
+	if testing.Short() {
+		b.Skip("takes a minute and a half")
+	}
+	var figures []figure
+	figures = append(figures, firstPaint(b, newDesk(b))...)
+	figures = append(figures, idle(b, newDesk(b))...)
+	figures = append(figures, keyToRepaint(b, newDesk(b))...)
+	figures = append(figures, burst(b, newDesk(b))...)
+	fmt.Printf("\n%-64s %10s %10s\n", "terminal UI, 120×40", "measured", "target")
+	for _, f := range figures {
+		target := "–"
+		if f.target > 0 {
+			target = fmt.Sprintf("≤ "+f.format, f.target)
+		}
+		fmt.Printf("%-64s %10s %10s\n", f.what, fmt.Sprintf(f.format, f.got), target)
+	}
+	b.ReportMetric(0, "ns/op")
+	for _, f := range figures {
+		if f.target > 0 {
+			require.Less(b, f.got, 10*f.target, f.what)
+		}
+	}
+}
+
+// firstPaint is from exec to a frame while the engine's socket is mute.
+func firstPaint(b *testing.B, d *desk) []figure {
+	b.Helper()
+	var frame, content []float64
+	mute := newMute(b)
+	for range 9 {
+		t := d.paint(b, exec.Command(d.binary), "DOCKER_HOST=unix://"+mute)
+		content = append(content, ms(t.shows("this machine", 0).Sub(t.began)))
+		frame = append(frame, ms(t.shows("Sandboxes", 0).Sub(t.began)))
+		t.end()
+	}
+	return []figure{
+		{what: "first frame after exec, the engine mute, median of 9", got: middle(frame), target: 60, format: "%.0f ms"},
+		{what: "first frame with this machine in the list", got: middle(content), format: "%.0f ms"},
+	}
+}
+
+// idle is 50 containers, each with a daemon whose health is watched.
+func idle(b *testing.B, d *desk) []figure {
+	b.Helper()
+	const long = 20 * time.Second
+	world := newCrowded(b, 50)
+	t := d.paint(b, exec.Command(d.binary), world.environment()...)
+	defer t.end()
+	t.shows("v0.190.0", 0)
+	time.Sleep(3 * time.Second) // the first look at each
+	frames, cpu := t.frames.Load(), t.cpu()
+	time.Sleep(long)
+	return []figure{
+		{what: "CPU of the idle program, 50 containers, health watched", got: 100 * (t.cpu() - cpu).Seconds() / long.Seconds(), target: 0.4, format: "%.2f %%"},
+		{what: "repaints a second then", got: float64(t.frames.Load()-frames) / long.Seconds(), format: "%.1f"},
+		{what: "resident memory then", got: t.resident(), target: 40, format: "%.0f MB"},
+	}
+}
+
+// keyToRepaint is with 500 containers and 10,000 exchanges, all shown.
+func keyToRepaint(b *testing.B, d *desk) []figure {
+	b.Helper()
+	world := newCrowded(b, 500)
+	t := d.paint(b, exec.Command(d.binary), world.environment()...)
+	defer t.end()
+	t.shows("v0.190.0", 0)
+	load(b, d.port, 0, 10_000, 30*time.Second)
+	t.types("2")
+	t.types("a") // of all sandboxes
+	t.shows("all sandboxes . 10[0-9,]+ requests", 0)
+	t.types("\t")
+	var names []string
+	for project := range 20 {
+		for i := project; i < world.containers; i += 20 {
+			names = append(names, fmt.Sprintf("worker-%03d", i))
+		}
+	}
+	var took []float64
+	for i, name := range names[1:41] {
+		time.Sleep(time.Duration(60+i*7%40) * time.Millisecond) // at any moment between two frames
+		from, pressed := t.written(), time.Now()
+		t.types("\x1b[B")
+		// The name alone in its ink is the title of the details.
+		took = append(took, ms(t.shows(`\x1b\[[0-9;]*m`+name+`\x1b\[0?m`, from).Sub(pressed)))
+	}
+	slices.Sort(took)
+	return []figure{
+		{what: "key to repaint, 500 containers, 10,000 exchanges, median of 40", got: middle(took), target: 50, format: "%.0f ms"},
+		{what: "the slowest but one", got: took[len(took)-2], format: "%.0f ms"},
+		{what: "resident memory then", got: t.resident(), format: "%.0f MB"},
+	}
+}
+
+// burst is what the UI costs while requests go through.
+func burst(b *testing.B, d *desk) []figure {
+	b.Helper()
+	const each, pairs = 2 * time.Second, 5
+	world := newCrowded(b, 50)
+	orders, ours, err := os.Pipe()
+	require.NoError(b, err)
+	role := exec.Command(os.Args[0])
+	role.ExtraFiles = []*os.File{orders}
+	t := d.paint(b, role, append(world.environment(), uiRoleEnv+"=1")...)
+	defer t.end()
+	defer ours.Close()
+	shown := false
+	switchUI := func(on bool) {
+		if on == shown {
+			return
+		}
+		shown = on
+		from := t.written()
+		if !on {
+			fmt.Fprintln(ours, "off")
+			t.shows(`\x1b\[\?1049l`, from)
+			return
+		}
+		fmt.Fprintln(ours, "on")
+		t.shows("Sandboxes", from)
+		t.types("2")
+		t.shows(`[0-9]+ requests?|no request`, from)
+	}
+	switchUI(true)
+	t.shows("v0.190.0", 0)
+	load(b, d.port, 0, 0, time.Second) // pools and heaps fill
+	// At 5,000 a second, with and without.
+	run := func(on bool) (cpu, rate, repaints float64) {
+		switchUI(on)
+		before, frames := t.cpu(), t.frames.Load()
+		rate = load(b, d.port, 5000, 0, 4*time.Second)
+		return (t.cpu() - before).Seconds() / 4, rate, float64(t.frames.Load()-frames) / 4
+	}
+	without, slow, _ := run(false)
+	with, rate, repaints := run(true)
+	without2, slow2, _ := run(false)
+	share := 100 * (with - (without+without2)/(slow+slow2)*rate)
+	// As fast as it goes, in turns.
+	var ratios []float64
+	for i := range pairs {
+		both := map[bool]float64{}
+		for _, on := range []bool{i%2 == 0, i%2 != 0} {
+			switchUI(on)
+			both[on] = load(b, d.port, 0, 0, each)
+		}
+		ratios = append(ratios, both[true]/both[false])
+		fmt.Printf("requests a second with the UI %.0f, without %.0f: %.3f\n", both[true], both[false], ratios[i])
+	}
+	return []figure{
+		{what: fmt.Sprintf("repaints a second in a burst of %.0f requests a second", rate), got: repaints, target: 10, format: "%.1f"},
+		{what: "CPU of the UI in that burst", got: share, target: 15, format: "%.1f %%"},
+		{what: "what the UI takes of the proxy's speed, median of 5 pairs", got: 100 * (1 - middle(ratios)), target: 3, format: "%.1f %%"},
+	}
+}
+
+func middle(s []float64) float64 {
+	s = slices.Sorted(slices.Values(s))
+	return s[len(s)/2]
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
