@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -66,6 +67,10 @@ func copyExecutable(to, from string) error {
 		return err
 	}
 	defer func() { _ = in.Close() }() // only read
+	// A process that another test starts meanwhile would hold the file open for
+	// writing until its own exec, and what is open so cannot be run.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
 	if err != nil {
 		return err
