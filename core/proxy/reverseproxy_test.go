@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -194,6 +195,8 @@ func TestP6AWrappedWriterIsFlushedAndUpgraded(t *testing.T) {
 		<-next
 		c.send("b")
 	})
+	goOn := sync.OnceFunc(func() { close(next) })
+	t.Cleanup(goOn)
 	p := New(Options{})
 	t.Cleanup(p.Close)
 	addr := newService(t, func(w http.ResponseWriter, r *http.Request) {
@@ -204,7 +207,7 @@ func TestP6AWrappedWriterIsFlushedAndUpgraded(t *testing.T) {
 	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	c.mustHead()
 	require.Equal(t, "a", c.read(1))
-	close(next)
+	goOn()
 	require.Equal(t, "b", c.read(1))
 	c.send(handshake)
 	require.Equal(t, "HTTP/1.1 101 Switching Protocols", firstLine(c.mustHead()))

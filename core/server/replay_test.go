@@ -85,6 +85,31 @@ func TestS13AReplayIsTheSameRequestToTheSamePlace(t *testing.T) {
 	}
 }
 
+// The originals of all headers are kept, also of those that were kept from the
+// service: a replay keeps them from it again.
+func TestS13AReplayCarriesNoOtherLinksSecrets(t *testing.T) {
+	t.Parallel()
+	f, s := newStack(t, func(w http.ResponseWriter, r *http.Request) {
+		if name, ok := strings.CutPrefix(r.URL.Path, "/set-"); ok {
+			w.Header().Set("Set-Cookie", name+"=s3cret; Path=/")
+		}
+	})
+	own, other := "/preview/"+f.link(s.port).Token, "/preview/"+f.link(s.port).Token
+	require.Equal(t, 200, f.get(own+"/set-mine").StatusCode)
+	require.Equal(t, 200, f.get(other+"/set-theirs").StatusCode)
+	s.requests()
+	require.Equal(t, 200, f.do("GET", own+"/x", "", "Cookie: mine=s3cret; theirs=s3cret", "X-Api-Key: "+apiKey).StatusCode)
+	_, err := f.Replay(t.Context(), f.latest().ID)
+	require.NoError(t, err)
+	seen := s.requests()
+	require.Len(t, seen, 2)
+	for _, r := range seen {
+		require.Equal(t, "/x", r.URL.Path)
+		require.Equal(t, []string{"mine=s3cret"}, r.Header["Cookie"])
+		require.Empty(t, r.Header["X-Api-Key"])
+	}
+}
+
 func TestS13WhatIsNotReplayed(t *testing.T) {
 	t.Parallel()
 	hold := make(chan struct{})
