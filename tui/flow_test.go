@@ -233,11 +233,56 @@ func TestTheEngineIsLostAndComesBack(t *testing.T) {
 	lost := s.f.engine
 	lost.State, lost.Since = "lost", clock.Add(-12*time.Second)
 	s.f.push(api.Event{Kind: api.EventEngine, Engine: &lost})
-	s.shows("lost 12s ago", "as last seen", "my-sandbox")
+	s.shows("lost 12s ago · retrying (R now)", "as last seen", "my-sandbox")
+	at := clock.Add(2500 * time.Millisecond)
+	soon := lost
+	soon.RetryAt = &at
+	s.f.push(api.Event{Kind: api.EventEngine, Engine: &soon})
+	s.shows("lost 12s ago · retry in 3s (R now)")
 	back := s.f.engine
 	s.f.push(api.Event{Kind: api.EventEngine, Engine: &back})
 	s.shows("engine back · 2 previews work again")
 	require.Equal(t, boxRef, s.m.list.chosen)
+}
+
+func TestANarrowScreenSaysThatTheEngineIsLost(t *testing.T) {
+	t.Parallel()
+	for width, words := range map[int]string{60: "engine lost", 80: "engine lost 12s ago"} {
+		f := newFake()
+		f.links = f.links[:1]
+		f.engine.Name = "unix:///run/user/1000/docker.sock"
+		s := loaded(t, f, width, 24, nil)
+		lost := f.engine
+		lost.State, lost.Since = "lost", clock.Add(-12*time.Second)
+		s.f.push(api.Event{Kind: api.EventEngine, Engine: &lost})
+		s.until("the header says it", func() bool {
+			header, _, _ := strings.Cut(s.text(), "\n")
+			return strings.Contains(header, words)
+		})
+		back := f.engine
+		s.f.push(api.Event{Kind: api.EventEngine, Engine: &back})
+		s.shows("engine back · 1 preview works again")
+	}
+}
+
+func TestTheDemoIsChosenOnceItIsThere(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	demo := api.Sandbox{Ref: api.Ref{Engine: "default", Name: "daemon-proxy-demo"}, Container: "running", Daemon: api.Daemon{State: api.DaemonHealthy}}
+	f.links = append([]api.Link{{ID: "demo", Token: "demo", Port: 8000, State: "active", Sandbox: demo.Ref, HostURL: "http://demo.localhost:8080"}}, f.links...)
+	s := loaded(t, f, 120, 40, nil)
+	s.press("/", "w", "e", "b", "enter", "D")
+	s.shows("demo.localhost")
+	require.Equal(t, webRef, s.m.list.chosen)
+	f.push(api.Event{Kind: api.EventSandbox, Sandbox: &demo})
+	s.until("the demo is chosen", func() bool { return s.m.list.chosen == demo.Ref })
+	require.Empty(t, s.m.list.filter.Value(), "the filter would hide it")
+
+	s.m.list.want(api.Ref{Engine: "default", Name: "later"})
+	s.press("esc", "G")
+	f.push(api.Event{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: api.Ref{Engine: "default", Name: "later"}, Container: "running"}})
+	s.until("it is there", func() bool { _, ok := s.m.world.sandbox(api.Ref{Engine: "default", Name: "later"}); return ok })
+	require.Equal(t, api.Host, s.m.list.chosen, "the person chose another meanwhile")
 }
 
 func TestAFailedActionStaysUntilAKey(t *testing.T) {
@@ -276,4 +321,23 @@ func TestASecondInterruptEndsAtOnce(t *testing.T) {
 	require.Len(t, s.m.overlays, 1)
 	s.press("ctrl+c")
 	s.until("it quits", func() bool { return s.quit })
+}
+
+func TestQuittingIsAskedOnce(t *testing.T) {
+	t.Parallel()
+	now := clock
+	f := newFake()
+	f.status.StopOnExit = true
+	s := loaded(t, f, 120, 40, func(o *Options) { o.Now = func() time.Time { return now } })
+	s.m.world.injections[webRef] = &injection{}
+	s.press("ctrl+c")
+	s.shows("daemon.stop_on_exit")
+	now = now.Add(2 * twice)
+	s.press("ctrl+c")
+	require.Len(t, s.m.overlays, 1, "a late ctrl+c asked once more")
+	s.press("n")
+	require.Empty(t, s.m.overlays)
+	require.False(t, s.quit)
+	s.press("q")
+	require.Len(t, s.m.overlays, 1)
 }

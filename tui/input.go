@@ -159,14 +159,22 @@ func (m *model) quit() tea.Cmd {
 	if n == 0 {
 		return tea.Quit
 	}
+	if len(m.overlays) > 0 && m.overlays[len(m.overlays)-1] == m.quitting {
+		return nil // it is asked already
+	}
 	words := "1 injection runs"
 	if n > 1 {
 		words = count(n, "injection") + " run"
 	}
-	m.push(&confirm{
-		look: m.look, title: "Quit?", lines: []string{words + " and will be undone.", "Daemons that run go on and are found again next time."},
+	after := "Daemons that run go on and are found again next time."
+	if m.world.status.StopOnExit {
+		after = "The daemons that this program started end too (daemon.stop_on_exit)."
+	}
+	m.quitting = &confirm{
+		look: m.look, title: "Quit?", lines: []string{words + " and will be undone.", after},
 		yes: "quit", no: "stay", run: tea.Quit, letters: map[string]bool{"y": true, "n": false},
-	})
+	}
+	m.push(m.quitting)
 	return nil
 }
 

@@ -53,6 +53,7 @@ type model struct {
 	askingPorts  bool      // ports are asked for, or will be in a moment
 	portsRound   int       // which sandbox that is about
 	interrupted  time.Time // of the last ctrl+c
+	quitting     *confirm  // the question whether to quit, if it was asked
 
 	frame string // the screen as it was drawn last; empty when something changed
 }

@@ -22,7 +22,8 @@ type sandboxList struct {
 
 	width, height int
 	chosen        api.Ref
-	picked        bool // chosen by the person, now or at the last quit
+	picked        bool    // chosen by the person, now or at the last quit
+	wanted        api.Ref // chosen as soon as it is in the list
 	rows          []listRow
 	cursor        cursor
 	filter        textinput.Model
@@ -106,12 +107,12 @@ func (p *sandboxList) HandleKey(key tea.KeyMsg) tea.Cmd {
 
 // refresh makes the rows anew after the world or the filter changed.
 func (p *sandboxList) refresh() {
-	want := strings.ToLower(strings.TrimSpace(p.filter.Value()))
+	p.takeWanted()
 	p.rows = p.rows[:0]
 	project := ""
 	for i := range p.world.sandboxes {
 		s := &p.world.sandboxes[i]
-		if want != "" && !strings.Contains(strings.ToLower(s.String()+" "+s.Project+" "+s.Image+" "+s.Container+" "+string(s.Daemon.State)), want) {
+		if !p.takes(s) {
 			continue
 		}
 		if s.Project != project && !s.IsHost() {
@@ -122,6 +123,30 @@ func (p *sandboxList) refresh() {
 	}
 	p.cursor.resize(len(p.rows), p.listHeight())
 	p.follow()
+}
+
+// takes says whether the filter lets s through.
+func (p *sandboxList) takes(s *api.Sandbox) bool {
+	want := strings.ToLower(strings.TrimSpace(p.filter.Value()))
+	return want == "" || strings.Contains(strings.ToLower(s.String()+" "+s.Project+" "+s.Image+" "+s.Container+" "+string(s.Daemon.State)), want)
+}
+
+// want chooses ref, as soon as it is in the list if it is not yet, whatever
+// the filter; a move before that is a choice of its own.
+func (p *sandboxList) want(ref api.Ref) {
+	p.wanted = ref
+	p.refresh()
+}
+
+func (p *sandboxList) takeWanted() {
+	s, there := p.world.sandbox(p.wanted)
+	if !there {
+		return
+	}
+	p.picked, p.chosen, p.wanted = true, p.wanted, api.Ref{}
+	if !p.takes(&s) {
+		p.filter.SetValue("")
+	}
 }
 
 // follow puts the cursor on the chosen sandbox; if that is gone, the one that
@@ -159,7 +184,7 @@ func (p *sandboxList) choose(by int) {
 }
 
 func (p *sandboxList) Move(to motion) tea.Cmd {
-	p.picked = true
+	p.picked, p.wanted = true, api.Ref{}
 	p.cursor.move(to)
 	if to == up || to == pageUp || to == toBottom {
 		p.choose(-1)
@@ -175,7 +200,7 @@ func (p *sandboxList) Click(_, y int) tea.Cmd {
 		return nil
 	}
 	if i := p.cursor.top + y; i < len(p.rows) && p.rows[i].sandbox >= 0 {
-		p.picked = true
+		p.picked, p.wanted = true, api.Ref{}
 		p.cursor.put(i)
 		p.choose(1)
 	}

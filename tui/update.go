@@ -151,7 +151,8 @@ func (m *model) takeFlow(msg tea.Msg) tea.Cmd {
 		if msg.err != nil {
 			return m.failWith("start the demo", msg.err)
 		}
-		return tea.Batch(m.do.sandboxes(), m.do.links(), m.open(m.world.pageURL(msg.link), "demo"))
+		m.list.want(msg.link.Sandbox)
+		return tea.Batch(m.arrange(), m.do.sandboxes(), m.do.links(), m.open(m.world.pageURL(msg.link), "demo"))
 	case sayMsg:
 		return m.say(string(msg))
 	case failMsg:
@@ -219,7 +220,7 @@ func (m *model) takeEvents(batch eventsMsg) tea.Cmd {
 		cmds = append(cmds, m.countLost())
 	}
 	if c.engineBack {
-		cmds = append(cmds, m.say(fmt.Sprintf("engine back %s %s work again", m.look.glyph.Dot, count(m.world.activeLinks(m.options.Now()), "preview"))), m.do.snapshot())
+		cmds = append(cmds, m.say(m.engineBack()), m.do.snapshot())
 	}
 	return tea.Batch(append(cmds, m.toPanes(batch))...)
 }
@@ -280,6 +281,18 @@ func samePorts(before portList, now portsMsg) bool {
 	return before.cards != nil && slices.EqualFunc(before.cards, now.cards, func(a, b api.PortCard) bool {
 		return a.Port == b.Port && a.Service == b.Service && a.Name == b.Name && a.Warning == b.Warning && a.Label == b.Label && slices.Equal(a.Remarks, b.Remarks)
 	})
+}
+
+// engineBack says that the engine is back, and what that means.
+func (m *model) engineBack() string {
+	switch n := m.world.activeLinks(m.options.Now()); n {
+	case 0:
+		return "engine back"
+	case 1:
+		return "engine back " + m.look.glyph.Dot + " 1 preview works again"
+	default:
+		return fmt.Sprintf("engine back %s %s work again", m.look.glyph.Dot, count(n, "preview"))
+	}
 }
 
 // countLost redraws once a second while the engine is lost.

@@ -175,6 +175,11 @@ func (m *model) header() string {
 	if m.world.engine.State == "connected" || free < text.Width(engine)+3 {
 		right = traffic[1]
 	}
+	if lost := m.world.engine.State == "lost" && m.world.containers() > 0; lost && free < text.Width(engine)+3 {
+		if right = m.lostWords("engine "); free < text.Width(right)+3 {
+			right = l.ink.Bad.Paint(l.glyph.Bad + " engine lost")
+		}
+	}
 	if free < text.Width(right)+3 {
 		right = traffic[2]
 	}
@@ -208,12 +213,21 @@ func (m *model) enginePart() string {
 	case e.State == "lost" && m.world.containers() == 0:
 		return l.ink.Dim.Paint(fmt.Sprintf("no container engine %s this machine", l.glyph.Dot))
 	case e.State == "lost":
-		since := span(m.options.Now().Sub(e.Since).Truncate(time.Second))
-		return name + " " + l.ink.Bad.Paint(l.glyph.Bad+" lost "+since+" ago") + l.ink.Dim.Paint(fmt.Sprintf(" %s retrying (%s now)", l.glyph.Dot, m.keys.key("refresh")))
+		retry := "retrying"
+		if e.RetryAt != nil && e.RetryAt.After(m.options.Now()) {
+			retry = "retry in " + span(e.RetryAt.Sub(m.options.Now())+time.Second-1)
+		}
+		return name + " " + m.lostWords("") + l.ink.Dim.Paint(fmt.Sprintf(" %s %s (%s now)", l.glyph.Dot, retry, m.keys.key("refresh")))
 	case e.Name == "" && m.world.status.Mode == "host":
 		return l.ink.Dim.Paint(fmt.Sprintf("no container engine %s this machine", l.glyph.Dot))
 	}
 	return l.ink.Busy.Paint(l.glyph.Busy+" looking for the engine") + l.ink.Dim.Paint(l.glyph.Ellipsis)
+}
+
+// lostWords say since when the engine is lost.
+func (m *model) lostWords(what string) string {
+	since := span(m.options.Now().Sub(m.world.engine.Since).Truncate(time.Second))
+	return m.look.ink.Bad.Paint(m.look.glyph.Bad + " " + what + "lost " + since + " ago")
 }
 
 // trafficParts say how much goes through, from the fullest to the shortest.

@@ -228,6 +228,8 @@ type EngineStatus struct {
 	Since   time.Time `json:"since"`
 	// Error says why it does not answer, with a hint.
 	Error *Problem `json:"error,omitempty"`
+	// RetryAt is when an engine that is lost is asked again; left out while it is asked.
+	RetryAt *time.Time `json:"retry_at,omitempty"`
 }
 
 // EventKind names what an Event is about; exactly the field of that name is set.

@@ -252,9 +252,16 @@ func TestAnEngineThatIsLostIsNamedAndFoundAgain(t *testing.T) {
 	lost := d.Engine().Error
 	require.Equal(t, api.CodeEngineUnreachable, lost.Code)
 	require.NotEmpty(t, lost.Hint)
+	retries := d.told(func(e api.Event) bool { return e.Engine != nil && e.Engine.State == "lost" })
+	require.NotEmpty(t, retries)
+	for _, e := range retries {
+		require.NotNil(t, e.Engine.RetryAt, "when it is asked again is not said")
+		require.WithinDuration(t, time.Now(), *e.Engine.RetryAt, maxRetryEngine)
+	}
 	require.Equal(t, api.DaemonHealthy, d.get("box").Daemon.State, "the daemon needs no engine")
 	f.breaks(nil)
 	require.Eventually(t, func() bool { return d.Engine().State == "connected" && d.Engine().Error == nil }, soon, look)
+	require.Nil(t, d.Engine().RetryAt)
 }
 
 // An engine that does not answer has not said that the container is missing.

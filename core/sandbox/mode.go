@@ -73,7 +73,7 @@ func (s *Sandboxes) beginDecision(ctx context.Context) (end func()) {
 				Title: "The engine does not answer", Status: http.StatusServiceUnavailable, Code: api.CodeEngineUnreachable,
 				Detail: "the engine at " + s.o.Engine.Endpoint() + " accepts connections but has not answered for " + decideWithin.String(),
 				Hint:   "see whether it is overloaded: docker version; it is asked again by itself",
-			})
+			}, 0)
 		}
 	})
 	return func() {

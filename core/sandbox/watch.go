@@ -37,7 +37,7 @@ func (s *Sandboxes) Run(ctx context.Context) {
 		if time.Since(began) > maxRetryEngine {
 			wait = retryEngine
 		}
-		s.engineIs("lost", "", s.engineProblem(err))
+		s.engineIs("lost", "", s.engineProblem(err), wait)
 		select {
 		case <-ctx.Done():
 		case <-s.decision.retry:
@@ -61,7 +61,7 @@ func (s *Sandboxes) follow(ctx context.Context) error {
 	if err := s.relist(ctx); err != nil {
 		return err
 	}
-	s.engineIs("connected", version, nil)
+	s.engineIs("connected", version, nil, 0)
 	for {
 		select {
 		case _, open := <-events:
@@ -100,14 +100,19 @@ func (s *Sandboxes) engineProblem(err error) *api.Problem {
 		Detail: fmt.Sprintf("the connection to the Docker engine at %s broke: %v", s.o.Engine.Endpoint(), err), Hint: "it is tried again by itself; docker version", Cause: err}
 }
 
-// engineIs notes how the engine is; the log gets what is news.
-func (s *Sandboxes) engineIs(state, version string, p *api.Problem) {
+// engineIs notes how the engine is and, if that is not 0, in how long it is
+// asked again; the log gets what is news.
+func (s *Sandboxes) engineIs(state, version string, p *api.Problem, retryIn time.Duration) {
 	s.mu.Lock()
 	changed := s.status.State != state
 	if changed {
 		s.status.Since = time.Now()
 	}
-	s.status.State, s.status.Error = state, p
+	s.status.State, s.status.Error, s.status.RetryAt = state, p, nil
+	if retryIn > 0 {
+		at := time.Now().Add(retryIn)
+		s.status.RetryAt = &at
+	}
 	if version != "" {
 		s.status.Version = version
 	}
