@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
@@ -340,4 +341,17 @@ func TestQuittingIsAskedOnce(t *testing.T) {
 	require.False(t, s.quit)
 	s.press("q")
 	require.Len(t, s.m.overlays, 1)
+}
+
+func TestTheHelpSaysAllOfEveryAction(t *testing.T) {
+	t.Parallel()
+	for _, width := range []int{60, 120} {
+		m := still(t, width, 200, newFake(), nil)
+		m.openHelp()
+		check(t, m)
+		words := strings.Join(strings.Fields(strings.ReplaceAll(ansi.Strip(strings.Join(m.overlays[0].View(width-4, 196), " ")), "│", " ")), " ")
+		for _, a := range actions() {
+			require.Contains(t, words, a.desc)
+		}
+	}
 }

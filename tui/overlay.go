@@ -144,6 +144,24 @@ func (h *help) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 	return nil, false
 }
 
+// entry is one action; what it does takes as many lines as it needs.
+func (h *help) entry(a *action, width int) []string {
+	l, key, desc := h.look, shownKeys(a.keys), a.desc
+	away := h.keys.readOnly && a.changes
+	if away {
+		desc += " (not in read-only mode)"
+	}
+	lines := text.Wrap(desc, max(10, width-20))
+	for i := range lines {
+		line := "  " + l.ink.Key.Paint(l.fit(key, 14)) + " " + lines[i]
+		if key = ""; away {
+			line = l.ink.Dim.Paint(ansi.Strip(line))
+		}
+		lines[i] = line
+	}
+	return lines
+}
+
 func (h *help) View(width, height int) []string {
 	l := h.look
 	width = min(width, 84)
@@ -154,11 +172,7 @@ func (h *help) View(width, height int) []string {
 			if a.group != group {
 				continue
 			}
-			line := "  " + l.ink.Key.Paint(l.fit(shownKeys(a.keys), 14)) + " " + a.desc
-			if h.keys.readOnly && a.changes {
-				line = l.ink.Dim.Paint(ansi.Strip(line) + " (not in read-only mode)")
-			}
-			lines = append(lines, line)
+			lines = append(lines, h.entry(&a, width)...)
 		}
 		lines = append(lines, "")
 	}

@@ -426,3 +426,41 @@ func TestTheFakeEngineShowsAContainerAsTheRealOneDoes(t *testing.T) {
 	require.NotNil(t, net.ParseIP(a.Address))
 	require.NotNil(t, net.ParseIP(b.Address))
 }
+
+func TestALatencyThatLooksDifferentIsTold(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.list = []engine.Container{f.container("box")}
+	var slow atomic.Bool
+	f.serve = func(_ http.ResponseWriter, r *http.Request) bool {
+		if slow.Load() {
+			select {
+			case <-time.After(50 * time.Millisecond):
+			case <-r.Context().Done():
+			}
+		}
+		return false
+	}
+	d := f.desk(t, func(*Options) {})
+	d.pace.often = 10 * time.Millisecond
+	d.run()
+	d.becomes("box", api.DaemonHealthy)
+	slow.Store(true)
+	require.Eventually(t, func() bool {
+		return len(d.told(func(e api.Event) bool { return e.Sandbox != nil && e.Sandbox.Daemon.LatencyMS >= 50 })) > 0
+	}, soon, look)
+}
+
+func TestLatenciesAreComparedAsTheyAreShown(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		a, b    float64
+		closely bool
+		same    bool
+	}{
+		{1.1, 1.2, false, true}, {1.1, 1.2, true, false}, {1.11, 1.13, true, true}, {1.1, 2.1, false, false},
+		{13.1, 13.3, true, true}, {13, 14, true, false}, {0, 1, false, false}, {9.9, 10, true, false},
+	} {
+		require.Equal(t, c.same, sameLatency(c.a, c.b, c.closely), "%v", c)
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"slices"
@@ -286,7 +287,7 @@ func (s *Sandboxes) update(b *box, change func(*box)) {
 	if before.Daemon.State != b.Daemon.State {
 		b.Daemon.Since = time.Now()
 	}
-	changed := s.boxes[b.Ref] == b && (!b.announced || !sameShown(before, b.Sandbox))
+	changed := s.boxes[b.Ref] == b && (!b.announced || !sameShown(before, b.Sandbox) || !sameLatency(before.Daemon.LatencyMS, b.Daemon.LatencyMS, s.isWatched(b.Ref)))
 	b.announced = b.announced || changed
 	after := b.snapshot()
 	s.mu.Unlock()
@@ -295,8 +296,16 @@ func (s *Sandboxes) update(b *box, change func(*box)) {
 	}
 }
 
-// sameShown says whether two states look the same. Latency does not count: who
-// shows it reads it.
+// sameLatency says whether two latencies look the same: in whole milliseconds,
+// and in tenths below 10 ms where a person looks closely.
+func sameLatency(a, b float64, closely bool) bool {
+	if closely && min(a, b) < 10 {
+		a, b = 10*a, 10*b
+	}
+	return math.Round(a) == math.Round(b)
+}
+
+// sameShown says whether two states look the same but for the latency.
 func sameShown(a, b api.Sandbox) bool {
 	return a.Container == b.Container && a.ID == b.ID && a.Image == b.Image && a.Address == b.Address && a.SharesNetworkOf == b.SharesNetworkOf &&
 		a.Daemon.State == b.Daemon.State && a.Daemon.Version == b.Daemon.Version && a.Daemon.Kind == b.Daemon.Kind &&
