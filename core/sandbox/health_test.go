@@ -161,7 +161,11 @@ func TestADaemonIsAskedAtItsPaceAndOnlyChangesAreTold(t *testing.T) {
 	d.becomes("box", api.DaemonHealthy)
 	asked, told := f.asked.Load(), len(d.sandboxEvents("box"))
 	require.Eventually(t, func() bool { return f.asked.Load() > asked+100 }, soon, look)
-	require.Len(t, d.sandboxEvents("box"), told, "events were told though nothing shown changed")
+	events := d.sandboxEvents("box")
+	for i := told; i < len(events); i++ {
+		a, b := events[i-1].Sandbox, events[i].Sandbox
+		require.False(t, sameLatency(a.Daemon.LatencyMS, b.Daemon.LatencyMS, false), "an event was told though nothing shown changed: %v %v", a.Daemon, b.Daemon)
+	}
 
 	box := d.get("box")
 	require.Len(t, box.Daemon.LatencyHistory, history)
@@ -171,9 +175,10 @@ func TestADaemonIsAskedAtItsPaceAndOnlyChangesAreTold(t *testing.T) {
 	next := "v2"
 	f.version.Store(&next)
 	require.Eventually(t, func() bool { return d.get("box").Daemon.Version == "v2" }, soon, look)
-	events := d.sandboxEvents("box")
-	require.Len(t, events, told+1)
-	require.Equal(t, "v2", events[told].Sandbox.Daemon.Version)
+	require.Eventually(t, func() bool {
+		events := d.sandboxEvents("box")
+		return events[len(events)-1].Sandbox.Daemon.Version == "v2"
+	}, soon, look)
 }
 
 func TestASandboxThatNobodyUsesIsAskedSeldom(t *testing.T) {
