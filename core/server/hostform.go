@@ -16,6 +16,12 @@ import (
 // FindHostLinks has found that it leads here.
 func (s *Server) HostLinks() bool { return s.hostLinks.Load() }
 
+// noWildcard says that the certificate from files cannot be for the host form:
+// Chromium refuses a wildcard under localhost, whoever has signed it.
+func (s *Server) noWildcard() bool {
+	return s.o.Config.Server.TLS.Mode == "files" && s.o.Config.Server.PreviewDomain == "localhost"
+}
+
 // Lookup is net.Resolver.LookupNetIP.
 type Lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
 
@@ -25,6 +31,10 @@ type Lookup func(ctx context.Context, network, host string) ([]netip.Addr, error
 // localhost it asks nobody.
 func (s *Server) FindHostLinks(ctx context.Context, lookup Lookup) {
 	if s.HostLinks() {
+		return
+	}
+	if s.noWildcard() {
+		s.log.Warn("the host form of links is not handed out: browsers take no certificate for all names under localhost; server.tls.mode self-signed makes one for each")
 		return
 	}
 	name := "probe." + s.o.Config.Server.PreviewDomain

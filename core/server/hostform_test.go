@@ -29,6 +29,21 @@ func (l *lookups) look(_ context.Context, _, host string) ([]netip.Addr, error) 
 	return nil, errors.New("no such host")
 }
 
+func TestH1NoHostFormWhereNoCertificateIsForIt(t *testing.T) {
+	t.Parallel()
+	for domain, works := range map[string]bool{"localhost": false, "box.localhost": true} {
+		f := newFront(t, "127.0.0.1:1", func(s *settings) {
+			s.config.Server.TLS.Mode, s.config.Server.PreviewDomain, s.config.Preview.RedirectToHost = "files", domain, true
+		})
+		l := &lookups{}
+		f.FindHostLinks(t.Context(), l.look)
+		require.Empty(t, l.asked)
+		require.Equal(t, works, f.HostLinks(), domain)
+		got := f.get("/preview/"+f.link(3000).Token+"/", "Host: "+f.host, "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document")
+		require.Equal(t, works, got.StatusCode == http.StatusTemporaryRedirect, "a browser that is sent there meets a warning that it cannot pass")
+	}
+}
+
 func TestH1HostFormIsHandedOutOnlyWhereItWorks(t *testing.T) {
 	t.Parallel()
 	own := ownAddresses()

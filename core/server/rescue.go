@@ -42,7 +42,7 @@ func (s *Server) rescue(w http.ResponseWriter, r *http.Request) bool {
 	}
 	live, err := s.resolve(token)
 	if err != nil {
-		return false
+		return s.refuseGone(w, r, err)
 	}
 	s.redirect(w, r, http.StatusTemporaryRedirect, "/preview/"+token+r.RequestURI, live.Sandbox, live.Port)
 	return true
@@ -59,10 +59,20 @@ func (s *Server) rescueSocket(w http.ResponseWriter, r *http.Request) bool {
 		err = preview.CheckTarget(r.RequestURI)
 	}
 	if err != nil {
-		return false
+		return s.refuseGone(w, r, err)
 	}
 	s.forward(w, r, hop{ref: live.Sandbox, port: live.Port, live: live, prefix: "/preview/" + token, rest: r.RequestURI,
 		note: "guessed: a WebSocket outside every preview, given to the one that was opened last; host mode needs no guess"})
+	return true
+}
+
+// refuseGone tells a page whose link has ended that it has, and says whether it
+// did. What is for programs it leaves to the guard.
+func (s *Server) refuseGone(w http.ResponseWriter, r *http.Request, err error) bool {
+	if api.AsProblem(err).Status != http.StatusGone || guarded(r.RequestURI) {
+		return false
+	}
+	s.refuse(w, r, err)
 	return true
 }
 

@@ -39,16 +39,18 @@ func TestM5APathThatLostItsPrefixIsSentBack(t *testing.T) {
 	_, err := f.links.Revoke(revoked.link.Token)
 	require.NoError(t, err)
 	for name, headers := range map[string][]string{
-		"no referer":            {"User-Agent: Mozilla/5.0", "Sec-Fetch-Site: same-origin"},
-		"the bare origin":       fromPage(own + "/"),
-		"another origin":        fromPage("http://evil.example" + first.prefix + "/"),
-		"another port":          fromPage("http://localhost:1" + first.prefix + "/"),
-		"two referers":          append(fromPage(own+first.prefix+"/"), "Referer: "+own+second.prefix+"/"),
-		"an unknown link":       fromPage(own + "/preview/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/"),
-		"a link that has ended": fromPage(own + revoked.prefix + "/"),
-		"another site's page":   {"Sec-Fetch-Site: cross-site", "Referer: " + own + first.prefix + "/"},
+		"no referer":          {"User-Agent: Mozilla/5.0", "Sec-Fetch-Site: same-origin"},
+		"the bare origin":     fromPage(own + "/"),
+		"another origin":      fromPage("http://evil.example" + first.prefix + "/"),
+		"another port":        fromPage("http://localhost:1" + first.prefix + "/"),
+		"two referers":        append(fromPage(own+first.prefix+"/"), "Referer: "+own+second.prefix+"/"),
+		"an unknown link":     fromPage(own + "/preview/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/"),
+		"another site's page": {"Sec-Fetch-Site: cross-site", "Referer: " + own + first.prefix + "/"},
 	} {
 		require.Equal(t, 404, f.get("/app.js", headers...).StatusCode, name)
+	}
+	for target, status := range map[string]int{"/app.js": 410, "/api/preview": 403} {
+		require.Equal(t, status, f.get(target, fromPage(own+revoked.prefix+"/")...).StatusCode, "a link that has ended")
 	}
 	for _, target := range []string{"/proxy/" + portText(s.port) + "/", "/sandboxes/web/proxy/" + portText(s.port) + "/"} {
 		require.Equal(t, 403, f.get(target, fromPage(own+first.prefix+"/")...).StatusCode, "these are the front's own")
@@ -160,8 +162,9 @@ func TestM5AWebSocketGoesToTheNewestNavigation(t *testing.T) {
 
 	_, err = f.links.Revoke(second.link.Token)
 	require.NoError(t, err)
-	_, err = f.talk("/socket", own.Clone())
+	status, err := f.talk("/socket", own.Clone())
 	require.Error(t, err, "it is not given to another one")
+	require.Equal(t, "410 Gone", status)
 }
 
 func TestM6BothFormsOfTheNoVNCPathWork(t *testing.T) {

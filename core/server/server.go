@@ -118,7 +118,7 @@ func New(o Options) *Server {
 		}
 	}
 	domain := "." + o.Config.Server.PreviewDomain
-	s.hostLinks.Store(strings.HasSuffix(domain, ".localhost"))
+	s.hostLinks.Store(strings.HasSuffix(domain, ".localhost") && !s.noWildcard())
 	s.http = &http.Server{
 		Handler: s, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 20,
 		DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
