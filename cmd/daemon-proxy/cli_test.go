@@ -101,6 +101,13 @@ func TestTheCommandsTalkToTheCoreThatRuns(t *testing.T) {
 	links := decode[api.Links](t, d.done(t, "preview", "list", "--json")).Links
 	require.Len(t, links, 1)
 	require.Equal(t, time.Hour, links[0].ExpiresAt.Sub(links[0].CreatedAt))
+	for _, typed := range [][]string{{"preview", "revoke", ""}, {"preview", "open", ""}} {
+		require.Contains(t, d.command(t, nil, append([]string{"__complete"}, typed...)...).stdout, links[0].ID+"\thost:"+port, "%v", typed)
+	}
+	for _, typed := range [][]string{{"inject", ""}, {"ports", ""}, {"logs", ""}, {"stop", ""}, {"status", ""}, {"preview", "create", "80", "--sandbox", ""}} {
+		require.Contains(t, d.command(t, nil, append([]string{"__complete"}, typed...)...).stdout, "host\t", "%v", typed)
+	}
+	require.NotContains(t, d.command(t, nil, "__complete", "inject", "host", "").stdout, "host\t", "there is no second")
 	short := decode[api.Link](t, d.done(t, "preview", "create", port, "--ttl", "300ms", "--json"))
 	require.NotNil(t, short.ExpiresAt, "a moment is not for ever")
 
@@ -176,6 +183,9 @@ func TestWithoutACore(t *testing.T) {
 		require.Contains(t, got.stderr, "--server")
 		require.Empty(t, got.stdout)
 	}
+	nothing := d.command(t, nil, "__complete", "inject", "")
+	require.Zero(t, nothing.code, nothing.stderr)
+	require.Equal(t, ":4\n", nothing.stdout, "neither names nor files")
 	// A core that crashed and left its name behind is none.
 	p := d.serving(t, nil, "--daemon-mode", "host")
 	p.signal(syscall.SIGKILL)

@@ -53,7 +53,9 @@ func newLogs() *cobra.Command {
 		}
 		return atMostOne(cmd, args)
 	}
+	cmd.ValidArgsFunction = first(offers(offeredSandboxes))
 	cmd.Flags().StringVar(&source, "source", api.LogDaemon, "daemon, container or program")
+	_ = cmd.RegisterFlagCompletionFunc("source", cobra.FixedCompletions([]cobra.Completion{api.LogDaemon, api.LogContainer, api.LogProgram}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.Flags().IntVar(&tail, "tail", 100, "how many of the last lines; -1: all")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what comes")
 	return cmd

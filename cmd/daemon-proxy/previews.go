@@ -38,6 +38,7 @@ type linkFlags struct {
 func (f *linkFlags) bind(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.sandbox, "sandbox", "", "name of the sandbox (default: the default one)")
+	_ = cmd.RegisterFlagCompletionFunc("sandbox", offers(offeredSandboxes)) // the flag is there
 	flags.StringVar(&f.label, "label", "", "label of the link")
 	flags.DurationVar(&f.ttl, "ttl", 0, "time to live, such as 1h; 0: until revoked (default: preview.default_ttl)")
 	flags.BoolVar(&f.daemonPort, "allow-daemon-port", false, "permit a link to a port of the daemon itself")
@@ -148,7 +149,7 @@ func newRevoke() *cobra.Command {
 		_, err := fmt.Fprintln(r.out, "revoked")
 		return err
 	})
-	cmd.Args = exactlyOne
+	cmd.Args, cmd.ValidArgsFunction = exactlyOne, first(offers(offeredLinks))
 	return cmd
 }
 
@@ -167,7 +168,7 @@ func newOpen() *cobra.Command {
 		fmt.Fprintln(r.out, url)
 		return browse(ctx, r.config.StateDir, url)
 	})
-	cmd.Args = flags.check
+	cmd.Args, cmd.ValidArgsFunction = flags.check, first(offers(offeredLinks))
 	cmd.Long = "open opens a preview in the browser ($BROWSER, else the desktop's): that of a link's\nid, or that of a port, whose newest live link is used or a new one made.\n\n" + exitCodes
 	flags.bind(cmd)
 	return cmd

@@ -43,7 +43,7 @@ func newInject() *cobra.Command {
 			}
 		})
 	})
-	cmd.Args = atMostOne
+	cmd.Args, cmd.ValidArgsFunction = atMostOne, first(offers(offeredSandboxes))
 	return cmd
 }
 
@@ -63,7 +63,7 @@ func newStop() *cobra.Command {
 		_, err = fmt.Fprintf(r.out, "the daemon of %s is stopped\n", logging.Printable(name))
 		return err
 	})
-	cmd.Args = atMostOne
+	cmd.Args, cmd.ValidArgsFunction = atMostOne, first(offers(offeredSandboxes))
 	return cmd
 }
 
@@ -90,7 +90,7 @@ func newPorts() *cobra.Command {
 		}
 		return r.table(rows...)
 	})
-	cmd.Args = atMostOne
+	cmd.Args, cmd.ValidArgsFunction = atMostOne, first(offers(offeredSandboxes))
 	return cmd
 }
 
@@ -123,7 +123,7 @@ func newStatus() *cobra.Command {
 		}
 		return r.table(rows...)
 	})
-	cmd.Args = atMostOne
+	cmd.Args, cmd.ValidArgsFunction = atMostOne, first(offers(offeredSandboxes))
 	cmd.Long = "status asks the running daemon-proxy how it is; it is what a container's health\ncheck calls. A daemon that is down makes the answer \"degraded\", not the exit code.\n\n" + exitCodes
 	return cmd
 }
