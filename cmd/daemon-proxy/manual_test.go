@@ -59,7 +59,8 @@ to the core that runs: the one of ` + "`--server` or `DAEMON_PROXY_URL`, else th
 directory names. Where none runs, ` + "`sandboxes`, `inject`, `stop`, `ports`, `logs`, `preview list` and `preview revoke`" + `
 use a core of their own for as long as they last, unless the mode is ` + "`host`" + `; the others say so and exit with 3. The API
 key comes from the configuration or ` + "`SECURITY_API_KEY`" + `, never from a flag; it goes to the server that is named, too.
-` + "`daemon-proxy completion bash|zsh|fish|powershell`" + ` prints a completion script.
+` + "`daemon-proxy completion bash|zsh|fish|powershell`" + ` prints a completion script, which offers the sandboxes and links of
+the core that runs; bash needs its package bash-completion for it. ` + "`source <(daemon-proxy completion bash)`" + ` tries it.
 
 | exit code | means |
 |---|---|
