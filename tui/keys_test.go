@@ -56,3 +56,10 @@ func TestEveryActionHasANameAndAPlaceOfItsOwn(t *testing.T) {
 		}
 	}
 }
+
+func TestAReboundKeyIsNamedAsItIsNow(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, func(o *Options) { o.Keys = map[string]string{"container": "z"} })
+	s.press("z")
+	s.shows("Stop the container my-sandbox?", "z starts it again")
+}

@@ -100,7 +100,7 @@ func (m *model) startOrStop() tea.Cmd {
 		return tea.Batch(m.say("starting "+ref.String()), m.do.act(2*quickly, "start "+ref.String(), ref.String()+" runs",
 			func(ctx context.Context) error { return backend.StartContainer(ctx, ref) }))
 	}
-	return m.confirmThen(fmt.Sprintf("Stop the container %s?", ref), "Everything in it ends; s starts it again.", "stop",
+	return m.confirmThen(fmt.Sprintf("Stop the container %s?", ref), "Everything in it ends; "+m.keys.key("container")+" starts it again.", "stop",
 		m.do.act(4*quickly, "stop "+ref.String(), ref.String()+" has stopped", func(ctx context.Context) error { return backend.StopContainer(ctx, ref) }))
 }
 
