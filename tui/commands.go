@@ -86,9 +86,9 @@ type (
 	minuteMsg time.Time
 )
 
-// eventsApart is the least time between two batches of events: the UI paints
-// no more often than that, however much happens.
-const eventsApart = 100 * time.Millisecond
+// eventsApart is the least time between two batches of events: however much
+// happens, they make the UI paint eight times a second, and rates and links twice.
+const eventsApart = 125 * time.Millisecond
 
 func (c commands) subscribe() tea.Cmd {
 	return func() tea.Msg {

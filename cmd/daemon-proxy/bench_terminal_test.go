@@ -89,6 +89,13 @@ func (p *painted) written() int {
 	return len(p.all)
 }
 
+// since is what was written after from.
+func (p *painted) since(from int) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return bytes.Clone(p.all[from:])
+}
+
 // shows waits until something that matches was written after from, and is when.
 func (p *painted) shows(pattern string, from int) time.Time {
 	p.b.Helper()
