@@ -43,7 +43,8 @@ func TestAContainerMadeAnewUnderItsNameGetsADaemon(t *testing.T) {
 	before := d.becomes(name, api.DaemonHealthy)
 	enginetest.Remove(t, id)
 	d.becomes(name, api.DaemonStopped)
-	require.Equal(t, api.ContainerMissing, d.get(name).Container)
+	// An engine that takes its time to remove it says "dead" first.
+	require.Eventually(t, func() bool { return d.get(name).Container == api.ContainerMissing }, soon, look)
 	require.Equal(t, api.CodeSandboxMissing, d.get(name).Daemon.LastError.Code)
 	enginetest.Run(t, enginetest.Busybox(t), enginetest.RunOptions{Name: name})
 	after := d.becomes(name, api.DaemonHealthy)
