@@ -2,8 +2,8 @@ package core
 
 import (
 	"context"
-	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"daemon-proxy/core/api"
@@ -18,6 +18,8 @@ const maxPending = 20_000
 // learns the last state of everything. Only when more than maxPending
 // different things are waiting are further ones dropped, and counted.
 type events struct {
+	followed atomic.Bool // there is somebody to tell; else nothing is made to be told
+
 	mu   sync.Mutex
 	subs map[*Subscription]struct{}
 }
@@ -25,25 +27,27 @@ type events struct {
 // Subscription is one follower of the event stream.
 type Subscription struct {
 	mu      sync.Mutex
-	order   []string
-	pending map[string]api.Event
+	pending []api.Event
+	places  map[subject]int // of what each subject's event is in pending
 	dropped uint64
 	ready   chan struct{} // holds one element while something is pending
 }
 
 // subscribe registers before it returns; the subscription ends with ctx.
 func (e *events) subscribe(ctx context.Context) *Subscription {
-	s := &Subscription{pending: map[string]api.Event{}, ready: make(chan struct{}, 1)}
+	s := &Subscription{places: map[subject]int{}, ready: make(chan struct{}, 1)}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.subs == nil {
 		e.subs = map[*Subscription]struct{}{}
 	}
 	e.subs[s] = struct{}{}
+	e.followed.Store(true)
 	context.AfterFunc(ctx, func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		delete(e.subs, s)
+		e.followed.Store(len(e.subs) > 0)
 	})
 	return s
 }
@@ -56,18 +60,30 @@ func (e *events) publish(event api.Event) {
 	}
 }
 
+// exchange publishes what happened to an exchange. It is called twice a
+// request and more, and costs nothing where nobody follows.
+func (e *events) exchange(x api.Exchange) {
+	if !e.followed.Load() {
+		return
+	}
+	told := x
+	e.publish(now(api.Event{Kind: api.EventExchange, Exchange: &told}))
+}
+
 func (s *Subscription) put(event api.Event) {
-	key := subject(event)
+	about := subjectOf(event)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.pending[key]; !ok {
-		if len(s.order) >= maxPending {
-			s.dropped++
-			return
-		}
-		s.order = append(s.order, key)
+	if place, ok := s.places[about]; ok {
+		s.pending[place] = event
+		return // it was said that something is pending
 	}
-	s.pending[key] = event
+	if len(s.pending) >= maxPending {
+		s.dropped++
+		return
+	}
+	s.places[about] = len(s.pending)
+	s.pending = append(s.pending, event)
 	select {
 	case s.ready <- struct{}{}:
 	default:
@@ -84,12 +100,9 @@ func (s *Subscription) Next(ctx context.Context) ([]api.Event, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	batch := make([]api.Event, len(s.order))
-	for i, key := range s.order {
-		batch[i] = s.pending[key]
-	}
-	s.order = nil
-	clear(s.pending)
+	batch := s.pending
+	s.pending = nil
+	clear(s.places)
 	return batch, nil
 }
 
@@ -100,25 +113,32 @@ func (s *Subscription) Dropped() uint64 {
 	return s.dropped
 }
 
-// subject names the thing that an event is about: a later event of the same
+// subject is the thing that an event is about: a later event of the same
 // subject makes an earlier one worthless.
-func subject(e api.Event) string {
+type subject struct {
+	kind         string
+	engine, name string
+	more, state  string
+	number       uint64
+}
+
+func subjectOf(e api.Event) subject {
 	switch {
 	case e.Injection != nil:
 		// Each step counts; within a step only the latest progress does.
-		return "injection\x00" + e.Injection.Sandbox.Engine + "\x00" + e.Injection.Sandbox.Name + "\x00" + string(e.Injection.Step) + "\x00" + e.Injection.State
+		return subject{kind: "injection", engine: e.Injection.Sandbox.Engine, name: e.Injection.Sandbox.Name, more: string(e.Injection.Step), state: e.Injection.State}
 	case e.Port != nil:
-		return "port\x00" + e.Port.Sandbox.Engine + "\x00" + e.Port.Sandbox.Name + "\x00" + strconv.Itoa(e.Port.Port.Port)
+		return subject{kind: "port", engine: e.Port.Sandbox.Engine, name: e.Port.Sandbox.Name, number: uint64(e.Port.Port.Port)}
 	case e.Sandbox != nil:
-		return "sandbox\x00" + e.Sandbox.Engine + "\x00" + e.Sandbox.Name
+		return subject{kind: "sandbox", engine: e.Sandbox.Engine, name: e.Sandbox.Name}
 	case e.Link != nil:
-		return "link\x00" + e.Link.ID
+		return subject{kind: "link", more: e.Link.ID}
 	case e.Exchange != nil:
-		return "exchange\x00" + strconv.FormatUint(e.Exchange.ID, 10)
+		return subject{kind: "exchange", number: e.Exchange.ID}
 	case e.Engine != nil:
-		return "engine\x00" + e.Engine.Name
+		return subject{kind: "engine", name: e.Engine.Name}
 	}
-	return string(e.Kind)
+	return subject{kind: string(e.Kind)}
 }
 
 // now is the event with its time.

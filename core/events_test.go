@@ -77,7 +77,7 @@ func TestASubscriptionEndsWithItsContext(t *testing.T) {
 
 func TestSubjectsOfDifferentThingsDiffer(t *testing.T) {
 	t.Parallel()
-	seen := map[string]bool{}
+	seen := map[subject]bool{}
 	for i, e := range []api.Event{
 		exchangeEvent(1, 200), exchangeEvent(2, 200),
 		{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: api.Ref{Engine: "a", Name: "x"}}},
@@ -85,7 +85,7 @@ func TestSubjectsOfDifferentThingsDiffer(t *testing.T) {
 		{Kind: api.EventLink, Link: &api.Link{ID: "1"}},
 		{Kind: api.EventEngine, Engine: &api.EngineStatus{Name: "default"}},
 	} {
-		key := subject(e)
+		key := subjectOf(e)
 		require.False(t, seen[key], fmt.Sprint(i, " ", key))
 		seen[key] = true
 	}
