@@ -53,6 +53,8 @@ func newBrowser(t *testing.T, more ...chromedp.ExecAllocatorOption) *browser {
 		chromedp.ExecPath(path), chromedp.UserDataDir(profile), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.WSURLReadTimeout(pageWithin),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-renderer-backgrounding", true), chromedp.Flag("disable-background-timer-throttling", true),
+		chromedp.Flag("disable-backgrounding-occluded-windows", true),
 		chromedp.Flag("host-resolver-rules", "MAP *.example 127.0.0.1"), chromedp.Flag("disable-sync", true), chromedp.Flag("disable-dev-shm-usage", true), chromedp.WindowSize(1280, 900),
 	)...)
 	ctx, closeAll := chromedp.NewContext(allocator)
@@ -141,13 +143,23 @@ func eval[T any](b *browser, expression string) T {
 // until waits until an expression is true in the page.
 func (b *browser) until(what, expression string) {
 	b.t.Helper()
+	if !b.within(pageWithin, expression) {
+		b.screenshot("failed")
+		waiting, failures := b.waiting(), b.failures()
+		require.FailNow(b.t, what, "never true: %s; went wrong: %q; still waits for: %q; %s says: %s", expression, failures, waiting,
+			eval[string](b, "location.href"), eval[string](b, "document.documentElement.innerText"))
+	}
+}
+
+// within says whether an expression becomes true in the page in that time.
+func (b *browser) within(limit time.Duration, expression string) bool {
 	ok := func() bool {
 		ctx, cancel := context.WithTimeout(b.ctx, pageWithin)
 		defer cancel()
 		value, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("!!("+expression+")", chromedp.EvalAwaitPromise))
 		return err == nil && value
 	}
-	deadline := time.NewTimer(pageWithin)
+	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * look)
 	defer tick.Stop()
@@ -155,12 +167,10 @@ func (b *browser) until(what, expression string) {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			b.screenshot("failed")
-			waiting, failures := b.waiting(), b.failures()
-			require.FailNow(b.t, what, "never true: %s; went wrong: %q; still waits for: %q; %s says: %s", expression, failures, waiting,
-				eval[string](b, "location.href"), eval[string](b, "document.documentElement.innerText"))
+			return false
 		}
 	}
+	return true
 }
 
 // screenshot keeps a picture of the page under .artifacts/ and returns its path.
