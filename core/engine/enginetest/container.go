@@ -1,6 +1,7 @@
 package enginetest
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/containerd/errdefs"
@@ -75,9 +76,19 @@ func remove(t testing.TB, cli *client.Client, id string) {
 	t.Helper()
 	ctx, cancel := call(t)
 	defer cancel()
-	err := cli.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})
-	require.NoError(t, ignoreMissing(err), "remove container %s", id)
+	var err error
+	for range removals {
+		err = ignoreMissing(cli.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true}))
+		if err == nil || !strings.Contains(err.Error(), "failed to remove root filesystem") {
+			break
+		}
+	}
+	require.NoError(t, err, "remove container %s", id)
 }
+
+// removals is how often a container is removed whose files the engine cannot
+// take away at once: a process of it may still be ending.
+const removals = 20
 
 // ignoreMissing is err, but nil where the thing is gone already.
 func ignoreMissing(err error) error {
