@@ -102,7 +102,7 @@ func TestAPersonUsesTheTerminalUI(t *testing.T) {
 	s.keys("/")
 	s.keys(name)
 	s.keys("Enter")
-	s.shows(`▸ ○ .*running  no daemon`)
+	s.shows(`Image +dp-test-testaperson`, `Daemon +none`) // ours is chosen, whatever else runs
 	s.keys("i")
 	s.shows(`Daemon +healthy`, `8080 http`)
 
