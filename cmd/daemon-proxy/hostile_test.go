@@ -152,6 +152,9 @@ func bridge(t *testing.T) string {
 			return ip.IP.String()
 		}
 	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("needed with CI=true: an address of this machine that is not loopback")
+	}
 	t.Skip("this machine has no address but loopback")
 	return ""
 }

@@ -1,6 +1,7 @@
 package enginetest
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -147,7 +148,7 @@ func Network(t testing.TB, ipv6Subnet string) string {
 	}
 	_, err := cli.NetworkCreate(ctx, name, options)
 	if err != nil && ipv6Subnet != "" {
-		t.Skipf("the engine cannot make an IPv6 network: %v", err)
+		unavailable(t, fmt.Sprintf("the engine cannot make an IPv6 network: %v", err))
 	}
 	require.NoError(t, err, "create network %s", name)
 	t.Cleanup(func() {
