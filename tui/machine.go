@@ -89,10 +89,10 @@ func copyTo(terminal io.Writer, s string, env func(string) string) error {
 	case strings.HasPrefix(env("TERM"), "screen"):
 		seq = seq.Screen()
 	}
-	_, err := seq.WriteTo(terminal)
+	_, err := io.WriteString(terminal, seq.String())
 	if env("TMUX") != "" {
 		if toTmux(s) != nil { // an old tmux, or none to be run: it may take the plain sequence
-			_, err = osc52.New(s).Limit(mostCopied).WriteTo(terminal)
+			_, err = io.WriteString(terminal, osc52.New(s).Limit(mostCopied).String())
 		}
 	}
 	if !clipboard.Unsupported && clipboard.WriteAll(s) == nil {

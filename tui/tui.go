@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
-	"sync"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -16,10 +14,6 @@ import (
 	_ "daemon-proxy/tui/background" // answers before Bubble Tea asks the terminal
 	"daemon-proxy/tui/theme"
 )
-
-// framesPerSecond is how often Bubble Tea looks for something to paint: at 25
-// a key is painted within 40 ms, and an idle program costs 0.3 % of a core.
-const framesPerSecond = 25
 
 // Options configure Run. The zero value is a UI on standard input and output
 // that saves nothing.
@@ -67,7 +61,7 @@ func Run(ctx context.Context, backend Backend, o Options) error {
 	o = o.withDefaults()
 	o.ASCII = o.ASCII || !theme.UTF8(os.Getenv)
 	o.Theme = theme.Choose(o.Theme, os.Getenv, o.Out)
-	out := &lockedFile{File: o.Out}
+	out := &painter{File: o.Out}
 	if o.Copy == nil {
 		o.Copy = func(s string) error { return copyTo(out, s, os.Getenv) }
 	}
@@ -89,7 +83,7 @@ func Run(ctx context.Context, backend Backend, o Options) error {
 	if m.mouse {
 		options = append(options, tea.WithMouseCellMotion())
 	}
-	_, err = tea.NewProgram(m, options...).Run()
+	_, err = tea.NewProgram(painted{m, out}, options...).Run()
 	if save := m.saveUIState(); save != nil {
 		o.Logger.Warn("what the UI showed is not kept", "error", save)
 	}
@@ -101,19 +95,3 @@ func Run(ctx context.Context, backend Backend, o Options) error {
 	}
 	return err
 }
-
-// lockedFile lets frames and clipboard sequences be written from different
-// goroutines. It is an *os.File, else Bubble Tea does not learn the window's size.
-type lockedFile struct {
-	*os.File
-	mu sync.Mutex
-}
-
-// Write writes p whole before anybody else writes.
-func (f *lockedFile) Write(p []byte) (int, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.File.Write(p)
-}
-
-var _ io.Writer = (*lockedFile)(nil)
