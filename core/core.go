@@ -115,7 +115,8 @@ func Start(ctx context.Context, o Options) (_ *Core, err error) {
 	}
 	c.fleet.Store(first)
 	c.proxy = proxy.New(proxy.Options{Logger: c.log})
-	c.traffic = traffic.New(traffic.Options{Bodies: c.config.Traffic.Bodies, OnChange: c.events.exchange})
+	c.traffic = traffic.New(traffic.Options{Bodies: c.config.Traffic.Bodies, OnChange: c.events.exchanged})
+	c.events.exchanges = c.traffic
 	hostname, _ := os.Hostname() // without one, that name is not served
 	c.server = server.New(server.Options{
 		Config: c.config, Version: o.Version, Logger: c.log, Links: c.links, Proxy: c.proxy, Traffic: c.traffic,

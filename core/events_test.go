@@ -3,40 +3,106 @@ package core
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/traffic"
 )
 
-func exchangeEvent(id uint64, status int) api.Event {
-	return api.Event{Kind: api.EventExchange, Exchange: &api.Exchange{ID: id, Status: status}}
+func linkEvent(id uint64, state string) api.Event {
+	return api.Event{Kind: api.EventLink, Link: &api.Link{ID: strconv.FormatUint(id, 10), State: state}}
+}
+
+func newEvents() (*events, *traffic.Log) {
+	e := &events{}
+	log := traffic.New(traffic.Options{OnChange: e.exchanged})
+	e.exchanges = log
+	return e, log
 }
 
 func TestASlowSubscriberLearnsTheLastStateOfEverything(t *testing.T) {
 	t.Parallel()
-	var e events
+	e, log := newEvents()
+	log.Begin(api.Exchange{}).End(traffic.End{Status: 404}) // before: it is in the snapshots
 	s := e.subscribe(t.Context())
+	var begun []*traffic.Recording
 	for i := range uint64(100) {
-		e.publish(exchangeEvent(i, 0))
+		e.publish(linkEvent(i, "active"))
+		begun = append(begun, log.Begin(api.Exchange{}))
 	}
 	for i := range uint64(100) {
-		e.publish(exchangeEvent(i, 200))
+		e.publish(linkEvent(i, "revoked"))
+		begun[99-i].End(traffic.End{Status: 200})
 	}
 	batch, err := s.Next(t.Context())
 	require.NoError(t, err)
-	require.Len(t, batch, 100)
-	for i, event := range batch {
-		require.Equal(t, uint64(i), event.Exchange.ID)
-		require.Equal(t, 200, event.Exchange.Status)
+	require.Len(t, batch, 200)
+	for i, event := range batch[:100] {
+		require.Equal(t, linkEvent(uint64(i), "revoked"), event)
 	}
-	require.Zero(t, s.Dropped())
+	for i, event := range batch[100:] {
+		require.Equal(t, uint64(i+2), event.Exchange.ID, "in their order")
+		require.Equal(t, 200, event.Exchange.Status)
+		require.False(t, event.Exchange.Live)
+	}
+}
+
+func TestAnExchangeIsToldToEachFollowerWhenItTakesIt(t *testing.T) {
+	t.Parallel()
+	e, log := newEvents()
+	first, second := e.subscribe(t.Context()), e.subscribe(t.Context())
+	take := func(s *Subscription) api.Exchange {
+		t.Helper()
+		batch, err := s.Next(t.Context())
+		require.NoError(t, err)
+		require.Len(t, batch, 1)
+		return *batch[0].Exchange
+	}
+	r := log.Begin(api.Exchange{Path: "/ws"})
+	require.True(t, take(first).Live)
+	r.Head(101, "websocket", nil)
+	require.Equal(t, 101, take(first).Status)
+	require.Equal(t, "websocket", take(second).Protocol)
+	r.End(traffic.End{Status: 101})
+	require.False(t, take(first).Live)
+	require.False(t, take(second).Live)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err := first.Next(ctx)
+	require.ErrorIs(t, err, context.DeadlineExceeded, "there is nothing more")
+}
+
+func TestNoExchangeIsMissedWhileOthersAreTaken(t *testing.T) {
+	t.Parallel()
+	const all = 5000
+	e, log := newEvents()
+	s := e.subscribe(t.Context())
+	go func() {
+		for range all {
+			log.Begin(api.Exchange{}).End(traffic.End{Status: 200})
+		}
+	}()
+	ended := map[uint64]bool{}
+	for len(ended) < all {
+		ctx, cancel := context.WithTimeout(t.Context(), waitFor)
+		batch, err := s.Next(ctx)
+		cancel()
+		require.NoError(t, err, "%d of %d were told", len(ended), all)
+		for _, event := range batch {
+			if !event.Exchange.Live {
+				ended[event.Exchange.ID] = true
+			}
+		}
+	}
 }
 
 func TestInjectionStepsAreNotMerged(t *testing.T) {
 	t.Parallel()
-	var e events
+	e, _ := newEvents()
 	s := e.subscribe(t.Context())
 	for _, step := range []api.InjectionStep{api.StepInspect, api.StepCopy, api.StepStart} {
 		e.publish(api.Event{Kind: api.EventInjection, Injection: &api.Injection{Step: step, State: "done"}})
@@ -46,31 +112,27 @@ func TestInjectionStepsAreNotMerged(t *testing.T) {
 	require.Len(t, batch, 3)
 }
 
-func TestWhatIsPendingIsBoundedAndCounted(t *testing.T) {
+func TestASubscriptionToWhichTooMuchIsOwedEnds(t *testing.T) {
 	t.Parallel()
-	var e events
+	e, _ := newEvents()
 	s := e.subscribe(t.Context())
-	for i := range uint64(maxPending + 7) {
-		e.publish(exchangeEvent(i, 200))
+	for i := range uint64(maxPending + 1) {
+		e.publish(linkEvent(i, "active"))
 	}
-	batch, err := s.Next(t.Context())
-	require.NoError(t, err)
-	require.Len(t, batch, maxPending)
-	require.Equal(t, uint64(7), s.Dropped())
+	_, err := s.Next(t.Context())
+	require.ErrorIs(t, err, errBehind)
 }
 
 func TestASubscriptionEndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	var e events
+	e, _ := newEvents()
 	ctx, cancel := context.WithCancel(t.Context())
 	s := e.subscribe(ctx)
 	cancel()
 	require.Eventually(t, func() bool {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		return len(e.subs) == 0
+		return len(e.followers()) == 0
 	}, waitFor, tick)
-	e.publish(exchangeEvent(1, 200))
+	e.publish(linkEvent(1, "active"))
 	_, err := s.Next(ctx)
 	require.ErrorIs(t, err, context.Canceled)
 }
@@ -79,10 +141,9 @@ func TestSubjectsOfDifferentThingsDiffer(t *testing.T) {
 	t.Parallel()
 	seen := map[subject]bool{}
 	for i, e := range []api.Event{
-		exchangeEvent(1, 200), exchangeEvent(2, 200),
 		{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: api.Ref{Engine: "a", Name: "x"}}},
 		{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: api.Ref{Engine: "b", Name: "x"}}},
-		{Kind: api.EventLink, Link: &api.Link{ID: "1"}},
+		linkEvent(1, "active"), linkEvent(2, "active"),
 		{Kind: api.EventEngine, Engine: &api.EngineStatus{Name: "default"}},
 	} {
 		key := subjectOf(e)

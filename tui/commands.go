@@ -87,8 +87,8 @@ type (
 )
 
 // eventsApart is the least time between two batches of events: however much
-// happens, they make the UI paint eight times a second, and rates and links twice.
-const eventsApart = 125 * time.Millisecond
+// happens, they make the UI paint seven times a second, and rates and links twice.
+const eventsApart = 150 * time.Millisecond
 
 func (c commands) subscribe() tea.Cmd {
 	return func() tea.Msg {

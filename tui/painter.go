@@ -79,7 +79,9 @@ func (p *painter) paint() {
 	}
 	for i, line := range lines {
 		if whole || line != p.lines[i] {
-			out.WriteString(ansi.CursorPosition(1, i+1))
+			if i > 0 {
+				out.WriteString(ansi.CursorPosition(1, i+1))
+			}
 			out.WriteString(line)
 		}
 	}

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -135,4 +134,13 @@ func (b *boxes) change(name string, change func(*box)) {
 	change(b.known[name])
 }
 
-func writeEvent(w io.Writer, x api.Exchange) { _ = json.NewEncoder(w).Encode(x) }
+// tell writes down what has changed in the request log.
+func (f *front) tell() {
+	f.telling.Lock()
+	defer f.telling.Unlock()
+	changed, seen := f.log.Changed(f.told)
+	f.told = seen
+	for _, x := range changed {
+		_ = json.NewEncoder(f.events).Encode(x)
+	}
+}

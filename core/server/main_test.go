@@ -56,7 +56,10 @@ type front struct {
 	links  *preview.Links
 	log    *traffic.Log
 	logged *buffer
-	events *buffer // every exchange that was announced, as JSON
+
+	telling sync.Mutex
+	told    uint64  // the last change of the log that is in events
+	events  *buffer // every exchange that was announced, as JSON
 
 	contract *contract.Contract // that every answer is held to
 }
@@ -92,7 +95,7 @@ func newFront(t testing.TB, daemon string, changes ...func(*settings)) *front {
 	require.NoError(t, err)
 	f.links, err = preview.Open(t.Context(), set.links)
 	require.NoError(t, err)
-	f.log = traffic.New(traffic.Options{Bodies: true, OnChange: func(x api.Exchange) { writeEvent(f.events, x) }})
+	f.log = traffic.New(traffic.Options{Bodies: true, OnChange: f.tell})
 	p := proxy.New(proxy.Options{Logger: logger})
 	f.Server = New(Options{
 		Config: set.config, Version: "1.2.3", Logger: logger, Links: f.links, Proxy: p, Traffic: f.log,

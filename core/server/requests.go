@@ -87,12 +87,15 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, _ values) error 
 	for out.comment("the events of daemon-proxy"); out.err == nil; {
 		waiting, stop := context.WithTimeout(ctx, heartbeat)
 		batch, err := news.Next(waiting)
+		silent := waiting.Err() != nil
 		stop()
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case err != nil:
+		case err != nil && silent:
 			out.comment("still here")
+		case err != nil:
+			return nil // it comes again, and begins with snapshots
 		default:
 			out.events(batch)
 		}

@@ -99,7 +99,7 @@ func (r *Recording) keep(f api.Frame) {
 	}
 	l.mu.Unlock()
 	if tell {
-		r.log.changed(r.snapshot())
+		r.log.changed(r)
 	}
 }
 

@@ -87,7 +87,7 @@ func TestFramesAreReadWhicheverWayTheyArrive(t *testing.T) {
 func TestTheLastFramesOfBothDirectionsAreKept(t *testing.T) {
 	t.Parallel()
 	var told int
-	l := New(Options{Bodies: true, OnChange: func(api.Exchange) { told++ }})
+	l := New(Options{Bodies: true, OnChange: func() { told++ }})
 	r := socket(l)
 	in, out := r.TunnelIn(), r.TunnelOut()
 	for i := range 300 {

@@ -16,6 +16,7 @@ import (
 type Recording struct {
 	log *Log
 
+	change  uint64      // the number of its last change; guarded by log.mu
 	held    int         // captured bytes; guarded by log.mu
 	dropped atomic.Bool // the bodies were given up
 
@@ -54,10 +55,9 @@ func (r *Recording) Head(status int, protocol string, h http.Header) {
 	r.exchange.Status, r.exchange.Protocol = status, protocol
 	r.exchange.FirstByte = r.log.options.Now().Sub(r.exchange.Start)
 	r.responseHeader = h
-	x := r.exchange
 	r.mu.Unlock()
 	if protocol != "http" {
-		r.log.changed(x) // a long exchange is shown while it lives
+		r.log.changed(r) // a long exchange is shown while it lives
 	}
 }
 

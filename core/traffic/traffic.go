@@ -11,6 +11,7 @@
 package traffic
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"sync"
@@ -33,9 +34,9 @@ type Options struct {
 	Bodies bool
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
-	// OnChange is called when an exchange began, got its answer and ended. It
-	// must not wait. nil: nobody.
-	OnChange func(api.Exchange)
+	// OnChange is called when Changed has something to tell: an exchange began,
+	// got its answer or ended. It must not wait. nil: nobody.
+	OnChange func()
 }
 
 // Log is the request log. Its methods may be called from any goroutine.
@@ -48,6 +49,7 @@ type Log struct {
 	ring   []*Recording // ended exchanges; the oldest is at next once it is full
 	next   int
 	live   map[uint64]*Recording
+	change uint64       // the number of the last one
 	bodies []*Recording // those that held bodies when they came, oldest first
 	held   int          // captured bytes of all
 
@@ -80,15 +82,62 @@ func (l *Log) Begin(x api.Exchange) *Recording {
 	r := &Recording{log: l, exchange: x}
 	l.mu.Lock()
 	l.live[x.ID] = r
+	l.mark(r)
 	l.mu.Unlock()
-	l.changed(x)
+	l.tell()
 	return r
 }
 
-func (l *Log) changed(x api.Exchange) {
+// mark notes that r has changed; l.mu is held, and tell follows.
+func (l *Log) mark(r *Recording) {
+	l.change++
+	r.change = l.change
+}
+
+func (l *Log) tell() {
 	if l.options.OnChange != nil {
-		l.options.OnChange(x)
+		l.options.OnChange()
 	}
+}
+
+// changed notes that the live r has changed, and tells.
+func (l *Log) changed(r *Recording) {
+	l.mu.Lock()
+	l.mark(r)
+	l.mu.Unlock()
+	l.tell()
+}
+
+// Changed is what has changed since that change, as it is now, oldest exchange
+// first, and the number of the last change. It costs only what has changed. An
+// exchange that the log does not hold any more is not in it.
+func (l *Log) Changed(since uint64) ([]api.Exchange, uint64) {
+	l.mu.Lock()
+	var changed []*Recording
+	for i := range l.ring { // in the order of their last changes, the newest first
+		r := l.ring[(l.next+len(l.ring)-1-i)%len(l.ring)]
+		if r.change <= since {
+			break
+		}
+		changed = append(changed, r)
+	}
+	for _, r := range l.live {
+		if r.change > since {
+			changed = append(changed, r)
+		}
+	}
+	last := l.change
+	l.mu.Unlock()
+	slices.SortFunc(changed, func(a, b *Recording) int { return cmp.Compare(a.id(), b.id()) })
+	return snapshots(changed), last
+}
+
+func snapshots(recordings []*Recording) []api.Exchange {
+	exchanges := make([]api.Exchange, len(recordings))
+	for i, r := range recordings {
+		exchanges[i] = r.snapshot()
+	}
+	return exchanges
 }
 
 // end moves r from the live ones into the ring.
@@ -96,6 +145,7 @@ func (l *Log) end(r *Recording, x api.Exchange) {
 	l.rates.add(x.Start.Add(x.Duration), x.Duration)
 	l.mu.Lock()
 	delete(l.live, x.ID)
+	l.mark(r)
 	if len(l.ring) < l.options.Exchanges {
 		l.ring = append(l.ring, r)
 	} else {
@@ -105,7 +155,7 @@ func (l *Log) end(r *Recording, x api.Exchange) {
 		l.next = (l.next + 1) % len(l.ring)
 	}
 	l.mu.Unlock()
-	l.changed(x)
+	l.tell()
 }
 
 // Last is the n latest exchanges, live ones included, newest first; all of
@@ -118,15 +168,11 @@ func (l *Log) Last(n int) []api.Exchange {
 		all = append(all, r)
 	}
 	l.mu.Unlock()
-	slices.SortFunc(all, func(a, b *Recording) int { return int(int64(b.id()) - int64(a.id())) })
+	slices.SortFunc(all, func(a, b *Recording) int { return cmp.Compare(b.id(), a.id()) })
 	if n > 0 && len(all) > n {
 		all = all[:n]
 	}
-	exchanges := make([]api.Exchange, len(all))
-	for i, r := range all {
-		exchanges[i] = r.snapshot()
-	}
-	return exchanges
+	return snapshots(all)
 }
 
 // Get is the exchange of that id, false if the log does not hold it any more.

@@ -139,7 +139,13 @@ func TestRatesOfTheLastMinute(t *testing.T) {
 func TestEveryChangeIsTold(t *testing.T) {
 	t.Parallel()
 	var told []api.Exchange
-	l := New(Options{OnChange: func(x api.Exchange) { told = append(told, x) }})
+	var l *Log
+	var seen uint64
+	l = New(Options{OnChange: func() {
+		var changed []api.Exchange
+		changed, seen = l.Changed(seen)
+		told = append(told, changed...)
+	}})
 	r := l.Begin(api.Exchange{Path: "/ws"})
 	r.Head(101, "websocket", nil)
 	r.End(End{Status: 101})
@@ -147,6 +153,37 @@ func TestEveryChangeIsTold(t *testing.T) {
 	require.True(t, told[0].Live)
 	require.Equal(t, 101, told[1].Status)
 	require.False(t, told[2].Live)
+}
+
+func TestWhatHasChangedIsToldOnceInTheOrderOfItsBeginning(t *testing.T) {
+	t.Parallel()
+	l := New(Options{Exchanges: 5})
+	ids := func(since uint64) (ids []uint64, last uint64) {
+		changed, last := l.Changed(since)
+		for _, x := range changed {
+			ids = append(ids, x.ID)
+		}
+		return ids, last
+	}
+	_, none := ids(0)
+	var all []*Recording
+	for range 10 {
+		all = append(all, l.Begin(api.Exchange{}))
+	}
+	begun, since := ids(none)
+	require.Equal(t, []uint64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, begun)
+	for _, i := range []int{9, 2, 4} {
+		all[i].End(End{Status: 200})
+	}
+	ended, since := ids(since)
+	require.Equal(t, []uint64{3, 5, 10}, ended)
+	for _, i := range []int{0, 1, 3, 5, 6, 7} {
+		all[i].End(End{Status: 200})
+	}
+	ended, since = ids(since)
+	require.Equal(t, []uint64{2, 4, 6, 7, 8}, ended, "of the ended ones the log holds five")
+	nothing, _ := ids(since)
+	require.Empty(t, nothing)
 }
 
 func TestManyWritersAndReaders(t *testing.T) {
