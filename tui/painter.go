@@ -106,9 +106,9 @@ func (p *painter) WriteString(sequence string) (int, error) {
 	p.writing.Lock()
 	defer p.writing.Unlock()
 	switch sequence {
-	case ansi.SetAltScreenSaveCursorMode:
+	case ansi.SetModeAltScreenSaveCursor:
 		p.taken, p.lines = true, nil
-	case ansi.ResetAltScreenSaveCursorMode:
+	case ansi.ResetModeAltScreenSaveCursor:
 		p.taken = false
 	}
 	return p.File.WriteString(sequence)

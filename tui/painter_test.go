@@ -48,7 +48,7 @@ func eventually(t *testing.T, written func() string, want string) {
 
 func take(t *testing.T, p *painter) {
 	t.Helper()
-	_, err := io.WriteString(p, ansi.SetAltScreenSaveCursorMode)
+	_, err := io.WriteString(p, ansi.SetModeAltScreenSaveCursor)
 	require.NoError(t, err)
 }
 
@@ -78,7 +78,7 @@ func TestTheScreenIsPaintedWholeAfterAShell(t *testing.T) {
 	eventually(t, written, want)
 	_, err := p.Write([]byte("a frame of Bubble Tea's"))
 	require.NoError(t, err)
-	_, err = io.WriteString(p, ansi.ResetAltScreenSaveCursorMode)
+	_, err = io.WriteString(p, ansi.ResetModeAltScreenSaveCursor)
 	require.NoError(t, err)
 	p.show(frame{"b", 1}) // the terminal is not ours
 	p.paint()
