@@ -20,29 +20,7 @@ var (
 
 func TestScreensAreAsDrawn(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct {
-		name          string
-		width, height int
-		with          func(*Options)
-		colours       bool
-	}{
-		{"80x24", 80, 24, nil, false},
-		{"120x40", 120, 40, nil, false},
-		{"200x60", 200, 60, nil, false},
-		{"120x30-ascii", 120, 30, func(o *Options) { o.ASCII = true }, false},
-		{"120x30-mono", 120, 30, func(o *Options) { o.Theme = "mono" }, true},
-		{"40x10", 40, 10, nil, false},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			s := loaded(t, newFake(), test.width, test.height, test.with)
-			if test.colours {
-				golden(t, test.name, s.m.View())
-				return
-			}
-			golden(t, test.name, s.text())
-		})
-	}
+	drawn(t, "", "80x24 120x40 200x60 120x30-ascii 120x30-mono 40x10", newFake, func(*screen) {})
 }
 
 func TestTheDefaultSandboxIsChosenFirst(t *testing.T) {

@@ -30,30 +30,7 @@ func (s *screen) openForm() *newPreview {
 
 func TestTheFormIsAsDrawn(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct {
-		name          string
-		width, height int
-		with          func(*Options)
-		coloured      bool
-	}{
-		{"newpreview-80x24", 80, 24, nil, false},
-		{"newpreview-120x40", 120, 40, nil, false},
-		{"newpreview-200x60", 200, 60, nil, false},
-		{"newpreview-120x30-ascii", 120, 30, func(o *Options) { o.ASCII = true }, false},
-		{"newpreview-120x30-mono", 120, 30, func(o *Options) { o.Theme = "mono" }, true},
-		{"newpreview-60x15", 60, 15, nil, false},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			s := loaded(t, newFake(), test.width, test.height, test.with)
-			s.openForm()
-			if test.coloured {
-				golden(t, test.name, s.m.View())
-				return
-			}
-			golden(t, test.name, s.text())
-		})
-	}
+	drawn(t, "newpreview", "80x24 120x40 200x60 120x30-ascii 120x30-mono 60x15", newFake, func(s *screen) { s.openForm() })
 }
 
 func TestTwoKeysFromTheListToAURLInTheClipboard(t *testing.T) {

@@ -36,31 +36,10 @@ func withPreviews() *fake {
 
 func TestThePreviewsAreAsDrawn(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct {
-		name          string
-		width, height int
-		with          func(*Options)
-		coloured      bool
-	}{
-		{"previews-80x24", 80, 24, nil, false},
-		{"previews-120x40", 120, 40, nil, false},
-		{"previews-200x60", 200, 60, nil, false},
-		{"previews-120x30-ascii", 120, 30, func(o *Options) { o.ASCII = true }, false},
-		{"previews-120x30-mono", 120, 30, func(o *Options) { o.Theme = "mono" }, true},
-		{"previews-60x15", 60, 15, nil, false},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			s := loaded(t, withPreviews(), test.width, test.height, test.with)
-			s.press("3", "down")
-			s.until("the socket is counted", func() bool { return len(s.m.world.sockets) > 0 })
-			if test.coloured {
-				golden(t, test.name, s.m.View())
-				return
-			}
-			golden(t, test.name, s.text())
-		})
-	}
+	drawn(t, "previews", "80x24 120x40 200x60 120x30-ascii 120x30-mono 60x15", withPreviews, func(s *screen) {
+		s.press("3", "down")
+		s.until("the socket is counted", func() bool { return len(s.m.world.sockets) > 0 })
+	})
 }
 
 func TestOnlyTheChosenLinkIsShownWhole(t *testing.T) {

@@ -84,11 +84,10 @@ func TestTheDrawnCodeIsTheCode(t *testing.T) {
 	}
 }
 
-func sharing(t *testing.T, f *fake, width, height int, with func(*Options), keys ...string) *screen {
-	t.Helper()
-	s := loaded(t, f, width, height, with)
-	s.press(append([]string{"3"}, keys...)...)
-	s.press("Q", "right", "enter")
+// share shows the second link on a phone.
+func (s *screen) share() {
+	s.t.Helper()
+	s.press("3", "down", "Q", "right", "enter")
 	s.until("it is shown", func() bool {
 		if len(s.m.overlays) == 0 {
 			return false
@@ -96,35 +95,11 @@ func sharing(t *testing.T, f *fake, width, height int, with func(*Options), keys
 		p, ok := s.m.overlays[0].(*phone)
 		return ok && p.ready
 	})
-	return s
 }
 
 func TestThePhoneScreenIsAsDrawn(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct {
-		name          string
-		width, height int
-		with          func(*Options)
-		coloured      bool
-	}{
-		{"phone-80x24", 80, 24, nil, false},
-		{"phone-120x40", 120, 40, nil, false},
-		{"phone-200x60", 200, 60, nil, false},
-		{"phone-120x60-ascii", 120, 60, func(o *Options) { o.ASCII = true }, true},
-		{"phone-80x24-ascii", 80, 24, func(o *Options) { o.ASCII = true }, false},
-		{"phone-120x40-mono", 120, 40, func(o *Options) { o.Theme = "mono" }, true},
-		{"phone-60x15", 60, 15, nil, false},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			s := sharing(t, newFake(), test.width, test.height, test.with, "down")
-			if test.coloured {
-				golden(t, test.name, s.m.View())
-				return
-			}
-			golden(t, test.name, s.text())
-		})
-	}
+	drawn(t, "phone", "80x24 120x40 200x60 120x60-ascii-raw 80x24-ascii 120x40-mono 60x15", newFake, (*screen).share)
 }
 
 func TestSharingExplainsAndAsks(t *testing.T) {
@@ -140,7 +115,8 @@ func TestSharingExplainsAndAsks(t *testing.T) {
 
 func TestTheListenerEndsWithTheScreen(t *testing.T) {
 	t.Parallel()
-	s := sharing(t, newFake(), 120, 40, nil, "down")
+	s := loaded(t, newFake(), 120, 40, nil)
+	s.share()
 	require.Equal(t, []string{"Share 9qf"}, s.f.calls("Share"))
 	require.NoError(t, s.f.sharing.Err())
 	s.press("y")
@@ -179,7 +155,8 @@ func TestSharingThatFailsSaysWhy(t *testing.T) {
 func TestASharedLinkThatEndsIsNotShownOn(t *testing.T) {
 	t.Parallel()
 	f := newFake()
-	s := sharing(t, f, 120, 40, nil, "down")
+	s := loaded(t, f, 120, 40, nil)
+	s.share()
 	revoked := f.links[1]
 	revoked.State = "revoked"
 	at := clock.Add(-time.Second)

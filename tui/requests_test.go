@@ -59,10 +59,17 @@ func busyFake() *fake {
 func requestsScreen(t *testing.T, f *fake, width, height int, with func(*Options)) *screen {
 	t.Helper()
 	s := loaded(t, f, width, height, with)
-	s.m.requests().dir = t.TempDir()
+	s.toRequests()
+	return s
+}
+
+// toRequests goes to the requests and presses keys there.
+func (s *screen) toRequests(keys ...string) {
+	s.t.Helper()
+	s.m.requests().dir = s.t.TempDir()
 	s.press("2")
 	s.until("the requests are there", func() bool { return len(s.m.requests().store.all) > 0 })
-	return s
+	s.press(keys...)
 }
 
 // pathAt is the path of the exchange at the cursor.
@@ -73,34 +80,12 @@ func (s *screen) pathAt() string {
 
 func TestRequestsAreAsDrawn(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct {
-		name          string
-		width, height int
-		with          func(*Options)
-		colours       bool
-	}{
-		{"80x24", 80, 24, nil, false},
-		{"120x40", 120, 40, nil, false},
-		{"200x60", 200, 60, nil, false},
-		{"120x30-ascii", 120, 30, func(o *Options) { o.ASCII = true }, false},
-		{"120x30-mono", 120, 30, func(o *Options) { o.Theme = "mono" }, true},
-	} {
-		show := func(s *screen) string {
-			if test.colours {
-				return s.m.View()
-			}
-			return s.text()
-		}
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			s := requestsScreen(t, busyFake(), test.width, test.height, test.with)
-			s.press("down")
-			golden(t, "requests-"+test.name, show(s))
-			s.press("enter")
-			s.shows("hello"[:0], "anna")
-			golden(t, "inspector-"+test.name, show(s))
-		})
-	}
+	const windows = "80x24 120x40 200x60 120x30-ascii 120x30-mono"
+	drawn(t, "requests", windows, busyFake, func(s *screen) { s.toRequests("down") })
+	drawn(t, "inspector", windows, busyFake, func(s *screen) {
+		s.toRequests("down", "enter")
+		s.shows("anna")
+	})
 }
 
 func TestNewRequestsAreFollowedUntilOneGoesDown(t *testing.T) {

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -208,6 +209,32 @@ func (s *screen) press(keys ...string) {
 func (s *screen) word(text string) {
 	s.t.Helper()
 	s.press(strings.Split(text, "")...)
+}
+
+// drawn shows a moment in windows, "120x40", "80x24-ascii" and so on, and
+// compares each with its golden file. With mono or raw, colours are compared too.
+func drawn(t *testing.T, moment, windows string, desk func() *fake, show func(s *screen)) {
+	t.Helper()
+	for window := range strings.FieldsSeq(windows) {
+		t.Run(window, func(t *testing.T) {
+			t.Parallel()
+			var width, height int
+			_, err := fmt.Sscanf(window, "%dx%d", &width, &height)
+			require.NoError(t, err)
+			mono := strings.Contains(window, "mono")
+			s := loaded(t, desk(), width, height, func(o *Options) {
+				if o.ASCII = strings.Contains(window, "ascii"); mono {
+					o.Theme = theme.Mono
+				}
+			})
+			show(s)
+			got := s.text()
+			if mono || strings.Contains(window, "raw") {
+				got = s.m.View()
+			}
+			golden(t, strings.TrimPrefix(moment+"-"+window, "-"), got)
+		})
+	}
 }
 
 // golden compares the screen with a file; -update writes it.
