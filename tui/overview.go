@@ -192,7 +192,7 @@ func (p *overview) daemonLines(s api.Sandbox) []string {
 	l, d := p.look, s.Daemon
 	since := ""
 	if !d.Since.IsZero() {
-		since = span(p.now().Sub(d.Since))
+		since = coarse(p.now().Sub(d.Since))
 	}
 	line := p.label("Daemon")
 	switch {

@@ -246,7 +246,7 @@ func (p *previews) left(l api.Link) string {
 	case l.ExpiresAt.Sub(p.now()) < time.Minute:
 		return "<1m"
 	}
-	return strings.TrimSuffix(span(l.ExpiresAt.Sub(p.now()).Truncate(time.Minute)), "00s")
+	return coarse(l.ExpiresAt.Sub(p.now()))
 }
 
 // masked is the URL of a link without the most of its token, in the fullest

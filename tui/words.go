@@ -25,6 +25,15 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
 }
 
+// coarse is span in seconds only below a minute: what it says stays true until
+// the screen is drawn again, which happens once a minute at least.
+func coarse(d time.Duration) string {
+	if d < time.Minute {
+		return span(d)
+	}
+	return strings.TrimSuffix(span(d.Truncate(time.Minute)), "00s")
+}
+
 // ago is a duration in one unit, with the word: "2s ago".
 func ago(d time.Duration) string {
 	switch {
@@ -98,7 +107,7 @@ func lives(l api.Link, now time.Time) string {
 	case !l.ExpiresAt.After(now):
 		return "expired " + ago(now.Sub(*l.ExpiresAt))
 	}
-	return strings.TrimSuffix(span(l.ExpiresAt.Sub(now).Truncate(time.Minute)), "00s") + " left"
+	return coarse(l.ExpiresAt.Sub(now)) + " left"
 }
 
 // explain is err in words and the next thing to try, empty if nobody knows.
