@@ -25,6 +25,9 @@ func (m *model) takeKey(key tea.KeyMsg) tea.Cmd {
 		m.note = note{} // an error stays until a key is pressed
 	}
 	name := key.String()
+	if name == " " {
+		name = "space" // as it is written in the action table and the configuration
+	}
 	if name == "ctrl+c" {
 		return m.interrupt()
 	}
@@ -94,8 +97,11 @@ func (m *model) takeMouse(mouse tea.MouseMsg) tea.Cmd {
 		return nil
 	}
 	if m.place() == inInspector {
-		if isWheel {
+		switch {
+		case isWheel:
 			return m.requests().Move(wheel)
+		case mouse.Button == tea.MouseButtonLeft:
+			return m.requests().Click(mouse.X-1, mouse.Y-2)
 		}
 		return nil
 	}

@@ -30,13 +30,27 @@ type inspector struct {
 	width   int  // what lines are laid out for
 	height  int
 	lines   []inspectorLine
-	split   int // the line where the response begins, below the request; 0: it is beside it
 	top     int
+	at      section // what folds
+	folded  [sections]bool
+	titles  [sections]int // the lines of the titles; -1: there is none
 	find    textinput.Model
 	typing  bool
 	found   []int // the lines that hold the text that is looked for
 	atFound int
 }
+
+// section is a part of what is shown that can be folded to its title.
+type section int
+
+// The sections. Request and response stand side by side if there is room and
+// both are open.
+const (
+	sectionRequest section = iota
+	sectionResponse
+	sectionFrames
+	sections
+)
 
 // inspected is an exchange with its bodies made readable.
 type inspected struct {
@@ -60,6 +74,7 @@ func (p *requests) inspect(id uint64) tea.Cmd {
 	next := &inspector{look: p.look, world: p.world, now: p.now, id: id, first: x, find: newInput()}
 	if before := p.inspector; before != nil {
 		next.find = before.find // what was looked for is looked for here too
+		next.at, next.folded = before.at, before.folded
 	}
 	p.inspector = next
 	return tea.Batch(p.askInspection(), p.pollSoon())
@@ -157,18 +172,50 @@ func (in *inspector) scroll(by int) {
 	in.top = max(0, min(len(in.lines)-in.textHeight(), in.top+by))
 }
 
-// toResponse goes to the response where it stands below the request, and back.
-func (in *inspector) toResponse() {
-	if in.top >= in.split || in.top >= len(in.lines)-in.textHeight() {
-		in.scroll(-len(in.lines))
-		return
+// nextSection goes to the section below or beside, after the last to the first.
+func (in *inspector) nextSection() {
+	for range sections {
+		if in.at = (in.at + 1) % sections; in.titles[in.at] >= 0 {
+			in.layOut()
+			in.scroll(in.titles[in.at] - in.top)
+			return
+		}
 	}
-	in.scroll(in.split - in.top)
 }
 
+// fold folds or unfolds a section.
+func (in *inspector) fold(at section) {
+	if in.seen == nil {
+		return
+	}
+	in.at, in.folded[at] = at, !in.folded[at]
+	in.layOut()
+	in.reveal(in.titles[at])
+}
+
+// click is at a cell of the frame's inside; one on a title folds.
+func (in *inspector) click(x, y int) {
+	above := in.height - 2 - in.textHeight()
+	for at := sections - 1; at >= 0 && y >= above; at-- {
+		if in.titles[at] == in.top+y-above && (at != sectionResponse || !in.beside() || x > in.columnWidth()+1) {
+			in.fold(at)
+			return
+		}
+	}
+}
+
+// reveal scrolls to a line that cannot be seen.
+func (in *inspector) reveal(line int) {
+	if line < in.top || line >= in.top+in.textHeight() {
+		in.scroll(line - in.textHeight()/3 - in.top)
+	}
+}
+
+// startFind opens all sections: what is looked for may be in any.
 func (in *inspector) startFind() {
-	in.typing = true
+	in.typing, in.folded = true, [sections]bool{}
 	in.find.CursorEnd()
+	in.layOut()
 }
 
 func (in *inspector) handleKey(key tea.KeyMsg) {
@@ -220,9 +267,7 @@ func (in *inspector) goToFound(by int) {
 		}
 	}
 	in.atFound = ((in.atFound+by)%n + n) % n
-	if line := in.found[in.atFound]; line < in.top || line >= in.top+in.textHeight() {
-		in.scroll(line - in.textHeight()/3 - in.top)
-	}
+	in.reveal(in.found[in.atFound])
 }
 
 // saveBodies writes the captured bodies to new files.

@@ -26,9 +26,10 @@ type inspectorLine struct {
 
 // cell is plain text with the name it begins with, painted apart.
 type cell struct {
-	text string
-	name int // how many bytes of text are the name
-	ink  theme.Ink
+	text   string
+	name   int // how many bytes of text are the name
+	ink    theme.Ink
+	chosen bool // the title of the section that folds
 }
 
 func (c cell) holds(want string) bool { return strings.Contains(strings.ToLower(c.text), want) }
@@ -90,7 +91,11 @@ func (in *inspector) cell(c cell, want string) string {
 			return in.look.ink.Cursor.Paint(c.text)
 		}
 	}
-	return in.look.ink.Key.Paint(c.text[:c.name]) + c.ink.Paint(c.text[c.name:])
+	name := in.look.ink.Key
+	if c.chosen {
+		name = in.look.ink.Cursor
+	}
+	return name.Paint(c.text[:c.name]) + c.ink.Paint(c.text[c.name:])
 }
 
 // title is what was asked, how it went, where and when.
@@ -187,28 +192,40 @@ func (in *inspector) findLine() string {
 
 func (in *inspector) columnWidth() int { return (in.width - 4) / 2 }
 
+// beside says whether request and response stand side by side: a folded one
+// leaves all the room to the other.
+func (in *inspector) beside() bool {
+	return in.width >= besideFrom && !in.folded[sectionRequest] && !in.folded[sectionResponse]
+}
+
 // layOut makes the lines for the width.
 func (in *inspector) layOut() {
-	in.lines, in.split = nil, 0
+	in.lines, in.titles = nil, [sections]int{-1, -1, -1}
 	if in.seen == nil || in.width < 1 {
 		return
 	}
 	d := &in.seen.detail
-	beside := in.width >= besideFrom
+	if in.at == sectionFrames && len(d.Frames) == 0 {
+		in.at = sectionRequest
+	}
+	beside := in.beside()
 	w := in.width - 2
 	if beside {
 		w = in.columnWidth()
 	}
-	left := in.section("Request", d.RequestHeader, &in.seen.request, w)
-	right := in.section("Response", d.ResponseHeader, &in.seen.response, w)
+	left := in.section(sectionRequest, "Request", d.RequestHeader, &in.seen.request, w)
+	right := in.section(sectionResponse, "Response", d.ResponseHeader, &in.seen.response, w)
+	in.titles[sectionRequest] = 0
 	if !beside {
 		for _, c := range left {
 			in.lines = append(in.lines, inspectorLine{left: c})
 		}
-		in.lines = append(in.lines, inspectorLine{})
-		in.split = len(in.lines)
+		if !in.folded[sectionRequest] {
+			in.lines = append(in.lines, inspectorLine{})
+		}
 		left, right = right, nil
 	}
+	in.titles[sectionResponse] = len(in.lines)
 	for i := range max(len(left), len(right)) {
 		line := inspectorLine{beside: beside}
 		if i < len(left) {
@@ -223,10 +240,23 @@ func (in *inspector) layOut() {
 	in.search()
 }
 
-func (in *inspector) section(name string, h http.Header, body *shownBody, width int) []cell {
+// sectionTitle is that of a section, cut to width; only name is painted.
+func (in *inspector) sectionTitle(at section, name, rest string, width int) cell {
 	l := in.look
-	title := strings.Join(append([]string{name}, body.title()...), "  ")
-	out := []cell{{text: l.fitShort(title, width), name: len(name), ink: l.ink.Dim}}
+	mark := l.glyph.Open
+	if in.folded[at] {
+		mark = l.glyph.Folded
+	}
+	name = mark + " " + name
+	return cell{text: l.fitShort(name+rest, width), name: len(name), ink: l.ink.Dim, chosen: at == in.at}
+}
+
+func (in *inspector) section(at section, name string, h http.Header, body *shownBody, width int) []cell {
+	l := in.look
+	out := []cell{in.sectionTitle(at, name, "  "+strings.Join(body.title(), "  "), width)}
+	if in.folded[at] {
+		return out
+	}
 	for _, key := range slices.Sorted(maps.Keys(h)) {
 		for _, value := range h[key] {
 			shown := strings.ToLower(text.Clean(key)) + ":"
@@ -282,7 +312,14 @@ func (in *inspector) layOutFrames(frames []api.Frame) {
 	if all := in.seen.detail.Exchange.Frames; all > int64(len(frames)) {
 		title = "The last " + thousands(len(frames)) + " of " + count(int(all), "frame")
 	}
-	in.lines = append(in.lines, inspectorLine{}, inspectorLine{left: cell{text: title, name: len(title)}})
+	if !in.folded[sectionResponse] {
+		in.lines = append(in.lines, inspectorLine{})
+	}
+	in.titles[sectionFrames] = len(in.lines)
+	in.lines = append(in.lines, inspectorLine{left: in.sectionTitle(sectionFrames, title, "", in.width-2)})
+	if in.folded[sectionFrames] {
+		return
+	}
 	for i := range frames {
 		f := &frames[i]
 		direction, from := l.glyph.In, "service"

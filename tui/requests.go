@@ -208,8 +208,13 @@ func (p *requests) goTo(move func()) {
 	p.paused = p.cursor.at > 0
 }
 
-// Click implements pane: a click chooses, another one looks into it.
-func (p *requests) Click(_, y int) tea.Cmd {
+// Click implements pane: a click chooses, another one looks into it; in the
+// inspector, one on a title folds.
+func (p *requests) Click(x, y int) tea.Cmd {
+	if p.inspector != nil {
+		p.inspector.click(x, y)
+		return nil
+	}
 	y -= p.headHeight()
 	i := p.cursor.top + y
 	switch {

@@ -86,6 +86,11 @@ func TestRequestsAreAsDrawn(t *testing.T) {
 		s.toRequests("down", "enter")
 		s.shows("anna")
 	})
+	drawn(t, "folded", "120x30 80x24-ascii", busyFake, func(s *screen) {
+		s.toRequests("down", "enter")
+		s.shows("anna")
+		s.press("space")
+	})
 }
 
 func TestNewRequestsAreFollowedUntilOneGoesDown(t *testing.T) {
@@ -294,6 +299,59 @@ func TestTheInspectorFinds(t *testing.T) {
 	s.shows("Response  1.4 kB")
 	s.press("esc")
 	require.Equal(t, inRequests, s.m.place())
+}
+
+func TestSectionsOfTheInspectorFold(t *testing.T) {
+	t.Parallel()
+	s := requestsScreen(t, busyFake(), 120, 40, nil)
+	s.press("down", "enter")
+	s.shows("▾ Request  412 B", "▾ Response  1.4 kB", "anna")
+	s.press("space")
+	s.shows("▸ Request  412 B", "│ ▾ Response  1.4 kB") // it has the whole width
+	require.NotContains(t, s.text(), "anna")
+	s.press("tab", "space")
+	s.shows("▸ Response  1.4 kB")
+	require.NotContains(t, s.text(), "database is locked")
+
+	s.press("left") // the frames have the room now
+	s.shows("▸ Request", "▸ Response", "▾ The last 3 of 214 frames", "deadbeef")
+	s.press("tab", "space")
+	s.shows("▸ The last 3 of 214 frames")
+	require.NotContains(t, s.text(), "deadbeef")
+	s.press("right")
+	s.shows("POST /api/login", "▸ Request")
+	s.press("space")
+	s.shows("▾ Request", "anna")
+
+	s.press("/")
+	s.word("locked")
+	s.shows("▾ Response", "1 of 1") // a search opens all
+}
+
+func TestAClickOnATitleFolds(t *testing.T) {
+	t.Parallel()
+	s := requestsScreen(t, busyFake(), 120, 40, nil)
+	s.press("down", "enter")
+	s.shows("anna")
+	click := func(title string) {
+		for y, line := range strings.Split(s.text(), "\n") {
+			if before, _, ok := strings.Cut(line, title); ok {
+				s.send(tea.MouseMsg{X: ansi.StringWidth(before), Y: y, Action: tea.MouseActionPress, Button: tea.MouseButtonLeft})
+				return
+			}
+		}
+		require.Fail(t, "there is no "+title)
+	}
+	click("accept: ")
+	click("▾ Response")
+	require.Contains(t, s.text(), "▸ Response")
+	require.Contains(t, s.text(), "▾ Request")
+	click("▾ Request")
+	require.Contains(t, s.text(), "▸ Request")
+	s.press("/")
+	s.word("locked") // one line more above the titles
+	click("▾ Request")
+	require.Contains(t, s.text(), "▸ Request")
 }
 
 func TestS13AReplayAsksBeforeItChangesThings(t *testing.T) {

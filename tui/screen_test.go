@@ -189,7 +189,7 @@ func (s *screen) text() string { return ansi.Strip(s.m.View()) }
 
 var namedKeys = map[string]tea.KeyType{
 	"enter": tea.KeyEnter, "esc": tea.KeyEsc, "tab": tea.KeyTab, "up": tea.KeyUp, "down": tea.KeyDown, "left": tea.KeyLeft, "right": tea.KeyRight,
-	"pgup": tea.KeyPgUp, "pgdown": tea.KeyPgDown, "home": tea.KeyHome, "end": tea.KeyEnd, "ctrl+c": tea.KeyCtrlC, "shift+tab": tea.KeyShiftTab, "backspace": tea.KeyBackspace,
+	"pgup": tea.KeyPgUp, "pgdown": tea.KeyPgDown, "home": tea.KeyHome, "end": tea.KeyEnd, "ctrl+c": tea.KeyCtrlC, "shift+tab": tea.KeyShiftTab, "backspace": tea.KeyBackspace, "space": tea.KeySpace,
 }
 
 // press presses keys, named as in the action table.

@@ -87,6 +87,7 @@ func New(name string) Theme {
 type Glyphs struct {
 	Healthy, Busy, None, Bad, Done, Warn  string
 	Cursor, Ellipsis, Dot, Up, Down, Dash string
+	Open, Folded                          string // before the title of a section
 	Sockets                               string // open both ways
 	Bar, BarHalf, BarRest                 string
 	Both, In, Out, Mask                   string   // directions of frames; what stands for a secret
@@ -99,7 +100,7 @@ type Glyphs struct {
 func Unicode() Glyphs {
 	return Glyphs{
 		Healthy: "●", Busy: "◐", None: "○", Bad: "✕", Done: "✓", Warn: "!",
-		Cursor: "▸", Ellipsis: "…", Dot: "·", Up: "↑", Down: "↓", Dash: "──", Sockets: "⇄",
+		Cursor: "▸", Ellipsis: "…", Dot: "·", Up: "↑", Down: "↓", Dash: "──", Open: "▾", Folded: "▸", Sockets: "⇄",
 		Bar: "█", BarHalf: "▌", BarRest: "░", Both: "⇅", In: "←", Out: "→", Mask: "••••", Spark: []string{" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"},
 		TopLeft: "╭", TopRight: "╮", BottomRight: "╯", BottomLeft: "╰", Across: "─", Along: "│",
 	}
@@ -109,7 +110,7 @@ func Unicode() Glyphs {
 func ASCII() Glyphs {
 	return Glyphs{
 		Healthy: "*", Busy: "~", None: "o", Bad: "x", Done: "+", Warn: "!",
-		Cursor: ">", Ellipsis: "~", Dot: "-", Up: "^", Down: "v", Dash: "--", Sockets: "x",
+		Cursor: ">", Ellipsis: "~", Dot: "-", Up: "^", Down: "v", Dash: "--", Open: "v", Folded: ">", Sockets: "x",
 		Bar: "#", BarHalf: "=", BarRest: ".", Both: "<>", In: "<", Out: ">", Mask: "****", Spark: []string{" ", ".", ".", ":", ":", "-", "=", "+", "#"},
 		TopLeft: "+", TopRight: "+", BottomRight: "+", BottomLeft: "+", Across: "-", Along: "|",
 	}
