@@ -58,9 +58,9 @@ func newFake() *fake {
 		engine:  api.EngineStatus{Name: "default", Endpoint: "unix:///var/run/docker.sock", State: "connected", Version: "28.5", Since: clock.Add(-time.Hour)},
 		engines: []api.EngineChoice{{Name: "default", Endpoint: "unix:///var/run/docker.sock", Current: true}, {Name: "lab", Endpoint: "ssh://lab"}},
 		sandboxes: []api.Sandbox{
-			{Ref: api.Host, Kind: "host", Container: "running", Daemon: api.Daemon{State: api.DaemonHealthy, Kind: "built-in", LatencyMS: 0.2, Since: clock.Add(-time.Minute)}},
+			{Ref: api.Host, Kind: "host", Container: "running", Daemon: api.Daemon{State: api.DaemonHealthy, Kind: "built-in", LatencyMS: 0.2, Since: clock.Add(-time.Minute), StartedAt: clock.Add(-time.Minute)}},
 			{Ref: box, Kind: "container", Container: "running", Image: "kit/vnc:1", Platform: "linux/amd64", Address: "172.17.0.2", Default: true,
-				Daemon: api.Daemon{State: api.DaemonHealthy, Kind: "daytona", Version: "0.190.0", LatencyMS: 1.1, LatencyHistory: history, Since: clock.Add(-192 * time.Second), Started: true}},
+				Daemon: api.Daemon{State: api.DaemonHealthy, Kind: "daytona", Version: "0.190.0", LatencyMS: 1.1, LatencyHistory: history, Since: clock.Add(-time.Minute), StartedAt: clock.Add(-192 * time.Second), Started: true}},
 			{Ref: web, Kind: "container", Container: "running", Image: "node:22", Platform: "linux/amd64", Address: "172.17.0.3", Daemon: api.Daemon{State: api.DaemonNone}},
 			{Ref: api.Ref{Engine: "default", Name: "shop-db"}, Kind: "container", Container: "running", Project: "shop", Image: "postgres", Daemon: api.Daemon{State: api.DaemonNone}},
 			{Ref: api.Ref{Engine: "default", Name: "shop-api"}, Kind: "container", Container: "running", Project: "shop", Image: "shop", Daemon: api.Daemon{State: api.DaemonDown, Since: clock.Add(-time.Minute),

@@ -224,6 +224,16 @@ func TestTheEngineIsLostAndComesBack(t *testing.T) {
 	require.Equal(t, boxRef, s.m.list.chosen)
 }
 
+func TestADaemonOfUnknownAgeIsSeenNotUp(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, nil)
+	s.shows("up 3m12s")
+	found := s.f.sandboxes[1]
+	found.Daemon.StartedAt, found.Daemon.Since = time.Time{}, clock.Add(-72*time.Second)
+	s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &found})
+	s.shows("seen for 1m12s")
+}
+
 func TestANarrowScreenSaysThatTheEngineIsLost(t *testing.T) {
 	t.Parallel()
 	for width, words := range map[int]string{60: "engine lost", 80: "engine lost 12s ago"} {

@@ -199,7 +199,7 @@ func (p *overview) daemonLines(s api.Sandbox) []string {
 	case s.Container != api.ContainerRunning:
 		line += l.ink.Dim.Paint("the container is "+text.Clean(s.Container)) + p.offer("container", "start it")
 	case d.State == api.DaemonHealthy:
-		return p.flow("Daemon", p.healthy(d, since))
+		return p.flow("Daemon", p.healthy(d))
 	case d.State == api.DaemonDown:
 		line += l.ink.Bad.Paint("does not answer") + " for " + since + p.offer("inject", "inject again")
 	case d.State == api.DaemonFailed:
@@ -217,11 +217,14 @@ func (p *overview) daemonLines(s api.Sandbox) []string {
 }
 
 // healthy is what there is to say of a daemon that answers.
-func (p *overview) healthy(d api.Daemon, since string) []string {
+func (p *overview) healthy(d api.Daemon) []string {
 	l := p.look
 	parts := []string{l.ink.Good.Paint("healthy"), strings.TrimSpace(text.Clean(d.Kind) + " " + version(d.Version))}
-	if since != "" {
-		parts = append(parts, "up "+since)
+	switch {
+	case !d.StartedAt.IsZero():
+		parts = append(parts, "up "+span(p.now().Sub(d.StartedAt)))
+	case !d.Since.IsZero(): // found, and it does not say since when it runs
+		parts = append(parts, "seen for "+span(p.now().Sub(d.Since)))
 	}
 	if d.LatencyMS > 0 {
 		parts = append(parts, "latency "+latency(milliseconds(d.LatencyMS))+"  "+l.ink.Accent.Paint(l.spark(d.LatencyHistory, 8)))

@@ -51,7 +51,7 @@ func play() int {
 		defer f.mu.Unlock()
 		for i := range f.sandboxes {
 			if f.sandboxes[i].Ref == ref {
-				f.sandboxes[i].Daemon = api.Daemon{State: api.DaemonHealthy, Kind: "built-in", Started: true, Since: time.Now()}
+				f.sandboxes[i].Daemon = api.Daemon{State: api.DaemonHealthy, Kind: "built-in", Started: true, Since: time.Now(), StartedAt: time.Now()}
 			}
 		}
 		return nil

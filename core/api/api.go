@@ -78,8 +78,10 @@ type Daemon struct {
 	Since time.Time `json:"since"`
 	// LastError is the latest failure; nil while healthy.
 	LastError *Problem `json:"last_error,omitempty"`
-	// Started says that this program started the daemon (rather than finding it).
+	// Started says that this program started the daemon, now or in an earlier run (rather than finding it).
 	Started bool `json:"started"`
+	// StartedAt is when the daemon began to run; left out while that is not known.
+	StartedAt time.Time `json:"started_at,omitzero"`
 }
 
 // Sandbox is a place where a daemon runs: one container, or the host.

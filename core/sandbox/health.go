@@ -137,6 +137,9 @@ func (s *Sandboxes) look(b *box) outcome {
 	before := b.Daemon.State
 	s.mu.Unlock()
 	if err == nil {
+		if before != api.DaemonHealthy {
+			f = s.claim(s.ctx, b, f)
+		}
 		s.alive(b, f)
 		if before != api.DaemonHealthy {
 			s.log.Info("daemon healthy", "sandbox", b.String(), "version", f.version, "kind", f.kind, "adopted", true)
@@ -228,6 +231,9 @@ func (s *Sandboxes) alive(b *box, f found) {
 			return // it has stopped since it answered
 		}
 		b.misses = 0
+		if b.Daemon.State != api.DaemonHealthy {
+			b.Daemon.StartedAt = f.began
+		}
 		b.Daemon.State, b.Daemon.Kind, b.Daemon.Version, b.Daemon.LastError = api.DaemonHealthy, f.kind, f.version, nil
 		b.Daemon.LatencyMS = float64(f.latency.Microseconds()) / 1000
 		b.Daemon.LatencyHistory = sample(b.Daemon.LatencyHistory, b.Daemon.LatencyMS)

@@ -34,6 +34,10 @@ type fake struct {
 	silent  atomic.Bool  // no answer, though it listens
 	version atomic.Pointer[string]
 
+	// age is for how many seconds the daemon runs that an earlier run started;
+	// empty: it was not us. Set it before the desk.
+	age string
+
 	// serve may answer a request itself; nil: nothing special. Set it before the desk.
 	serve func(http.ResponseWriter, *http.Request) bool
 
@@ -114,6 +118,14 @@ func (f *fake) failure() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.broken
+}
+
+// Run answers the one script that is run: who started the daemon?
+func (f *fake) Run(context.Context, string, engine.ExecSpec) ([]byte, int, error) {
+	if f.age == "" {
+		return nil, 3, f.failure()
+	}
+	return []byte(f.age + "\n"), 0, f.failure()
 }
 
 func (f *fake) Ping(context.Context) (string, error) { return "99", f.failure() }

@@ -249,6 +249,7 @@ func (in *injection) awaitHost(output *process, address string, ended chan struc
 				"the daemon on this machine did not listen on "+address+" in time; its last words: "+in.s.output(context.WithoutCancel(ctx), "", output), "raise daemon.startup_timeout")
 		case <-poll.C:
 			if f, err := probe(ctx, h.dial(address)); err == nil {
+				f.began = time.Now()
 				in.adopt = f
 				h.use(address, "")
 				in.s.update(in.box, func(b *box) { b.Daemon.Started = true })

@@ -69,7 +69,8 @@ func (in *injection) runOwner() (shared bool, err error) {
 		return true, err
 	}
 	now, _ := in.s.Get(owner.Ref)
-	in.adopt = found{kind: now.Daemon.Kind, version: now.Daemon.Version, latency: time.Duration(now.Daemon.LatencyMS * float64(time.Millisecond))}
+	in.adopt = found{kind: now.Daemon.Kind, version: now.Daemon.Version, began: now.Daemon.StartedAt,
+		latency: time.Duration(now.Daemon.LatencyMS * float64(time.Millisecond))}
 	return true, nil
 }
 
@@ -95,7 +96,7 @@ func (in *injection) tryAdopt() (adopted bool, err error) {
 			return false, err
 		}
 	}
-	in.adopt = f
+	in.adopt = in.s.claim(in.ctx, in.box, f)
 	in.did(api.StepAdopt, "a daemon answers already (%s %s): adopted", f.kind, f.version)
 	return true, nil
 }

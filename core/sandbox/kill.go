@@ -4,19 +4,29 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strconv"
+	"strings"
+	"time"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/engine"
 )
 
-// killScript ends the processes that run the file $0, and waits for their end:
-// 6 s after SIGTERM, for the Daytona daemon takes up to 5, then SIGKILL. It
-// goes by the file and not by the name, so that in a container that sees the
-// machine's processes (--pid host) nobody else's daemon is meant.
-const killScript = `
-all() { for p in /proc/[0-9]*; do [ $p/exe -ef "$0" ] && echo ${p#/proc/}; done; }
+// ownScript finds the processes that run the file $0 and were started with the
+// mark $1; it ends with 3 if there are none. It goes by the file and not by the
+// name, so that in a container that sees the machine's processes (--pid host)
+// nobody else's daemon is meant, and by the mark, so that one is not which the
+// image or its user started from the same file.
+const ownScript = `
+mark=$1
+all() { for p in /proc/[0-9]*; do [ $p/exe -ef "$0" ] && grep -qs "$mark" $p/environ && echo ${p#/proc/}; done; }
 found=$(all)
 [ -n "$found" ] || exit 3
+`
+
+// killScript ends them, and waits for their end: 6 s after SIGTERM, for the
+// Daytona daemon takes up to 5, then SIGKILL.
+const killScript = ownScript + `
 kill -TERM $found
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
   [ -n "$(all)" ] || exit 0
@@ -24,10 +34,51 @@ for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27
 done
 kill -KILL $(all)`
 
-// killAll ends the daemons that run from file: the built-in one by its own
-// program, another with the container's shell.
+// ageScript says for how many seconds the first of them runs: a process's start
+// is in hundredths of a second since the machine's.
+const ageScript = ownScript + `
+set -- $found
+read -r up rest </proc/uptime
+read -r stat </proc/$1/stat
+set -- ${stat##*) }
+echo $((${up%.*} - ${20} / 100))`
+
+// claim completes what was found in b: whether this program started it, in an
+// earlier run too, and since when it runs. A built-in daemon that knows our
+// secret has said so itself; for another the container is asked, and if it
+// cannot tell (no shell), what was known before stays.
+func (s *Sandboxes) claim(ctx context.Context, b *box, f found) found {
+	s.mu.Lock()
+	id, started := b.ID, b.Daemon.Started
+	own := !b.IsHost() && !b.container.HostNetwork && b.container.SharesNetworkOf == ""
+	s.mu.Unlock()
+	if !own {
+		return f
+	}
+	if f.kind == kindBuiltIn {
+		started = true
+	} else {
+		ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+		defer cancel()
+		out, code, err := s.o.Engine.Run(ctx, id, engine.ExecSpec{Cmd: []string{"/bin/sh", "-c", ageScript, s.installed(false), s.markOf(id)}})
+		switch {
+		case err == nil && code == 0:
+			started = true
+			if age, err := strconv.Atoi(strings.TrimSpace(string(out))); err == nil && age >= 0 {
+				f.began = time.Now().Add(-time.Duration(age) * time.Second)
+			}
+		case err == nil && code == 3:
+			started = false
+		}
+	}
+	s.update(b, func(b *box) { b.Daemon.Started = started })
+	return f
+}
+
+// killAll ends daemons that this program started from file: the built-in one by
+// its own program, another with the container's shell.
 func (in *injection) killAll(ctx context.Context, file string, builtIn bool) error {
-	cmd := []string{"/bin/sh", "-c", killScript, file}
+	cmd := []string{"/bin/sh", "-c", killScript, file, in.s.markOf(in.c.ID)}
 	if builtIn {
 		cmd = []string{file, "toolbox", "--stop"}
 	}

@@ -24,6 +24,7 @@ const maxAnswer = 1 << 20
 type found struct {
 	kind, version string
 	latency       time.Duration
+	began         time.Time // zero: not known
 }
 
 var (
@@ -42,13 +43,19 @@ func probe(ctx context.Context, dial func(context.Context) (net.Conn, error)) (f
 	if err != nil {
 		return found{}, err
 	}
-	var answer struct{ Version string }
+	var answer struct {
+		Version string
+		Uptime  float64 `json:"uptime_seconds"` // the built-in daemon's
+	}
 	if response.StatusCode != http.StatusOK || json.Unmarshal(body, &answer) != nil || answer.Version == "" {
 		return found{}, fmt.Errorf("%w: GET /version answers %d", errNotDaemon, response.StatusCode)
 	}
 	f := found{kind: kindDaytona, version: answer.Version, latency: time.Since(start)}
 	if response.Header.Get("Server") == serverName {
 		f.kind = kindBuiltIn
+	}
+	if answer.Uptime > 0 {
+		f.began = time.Now().Add(-time.Duration(answer.Uptime * float64(time.Second)))
 	}
 	return f, nil
 }

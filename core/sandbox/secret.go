@@ -15,6 +15,10 @@ import (
 // secretEnv is core/toolbox's SecretEnv.
 const secretEnv = "DAEMON_PROXY_SECRET" //nolint:gosec // the name of a variable, not a secret
 
+// markEnv is the variable by which a daytona that this program started is known
+// again: a later run of it finds the value among the processes.
+const markEnv = "DAEMON_PROXY_MARK"
+
 const keySize = 32
 
 // loadKey reads the key that all secrets are made of, or makes it (0600).
@@ -54,8 +58,14 @@ func loadKey(stateDir string) ([]byte, error) {
 // secretOf is the secret of the built-in daemon in a container. It is derived,
 // so that a restart of the program knows it again, and differs by container, so
 // that a sandbox which gives its own away gives nothing else away.
-func (s *Sandboxes) secretOf(containerID string) string {
+func (s *Sandboxes) secretOf(containerID string) string { return s.derive(containerID) }
+
+// markOf is the mark of a daytona in a container: no secret, and nothing from
+// which one could be made.
+func (s *Sandboxes) markOf(containerID string) string { return s.derive("mark " + containerID) }
+
+func (s *Sandboxes) derive(from string) string {
 	mac := hmac.New(sha256.New, s.key)
-	mac.Write([]byte(containerID))
+	mac.Write([]byte(from))
 	return hex.EncodeToString(mac.Sum(nil))
 }

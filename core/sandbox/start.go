@@ -134,7 +134,7 @@ func (in *injection) launch(dir string) (*process, error) {
 		spec.Env = append(spec.Env, secretEnv+"="+in.s.secretOf(in.c.ID))
 		p.log = logName
 	} else {
-		spec.Env = append(spec.Env, "DAYTONA_SANDBOX_ID="+in.c.ID, "DAYTONA_PROJECT_DIR="+dir)
+		spec.Env = append(spec.Env, "DAYTONA_SANDBOX_ID="+in.c.ID, "DAYTONA_PROJECT_DIR="+dir, markEnv+"="+in.s.markOf(in.c.ID))
 		if in.binary.workDirFlag {
 			spec.Cmd = append(spec.Cmd, "--work-dir", dir)
 		}
@@ -197,6 +197,7 @@ func (in *injection) await(p *process) error {
 			if err != nil {
 				continue
 			}
+			f.began = time.Now()
 			in.adopt = f
 			in.s.update(in.box, func(b *box) { b.Daemon.Started = true })
 			in.did(api.StepWait, "%s %s answers", f.kind, f.version)

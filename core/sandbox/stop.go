@@ -82,7 +82,7 @@ func (s *Sandboxes) stop(ctx context.Context, daemon api.Daemon, in *injection) 
 	}
 	if err := in.killAll(ctx, s.installed(false), false); err != nil {
 		return &api.Problem{Title: "It cannot be stopped", Status: http.StatusConflict, Code: api.CodeBadRequest, Sandbox: ref.String(),
-			Detail: fmt.Sprintf("the daemon in %s cannot be stopped; it takes a shell in the image: %v", ref, err), Hint: "docker restart " + ref.Name, Cause: err}
+			Detail: fmt.Sprintf("the daemon in %s cannot be stopped; it takes a shell and grep in the image: %v", ref, err), Hint: "docker restart " + ref.Name, Cause: err}
 	}
 	return nil
 }

@@ -180,7 +180,7 @@ func sandboxRoutes() []route {
 		codes: slices.Concat(notInjected, unreachable),
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/stop", summary: "Stop the daemon of a sandbox",
-		about:  "The container itself goes on.",
+		about:  "The container itself goes on. A daemon that this program did not start, in this run or an earlier one, is left alone: 409.",
 		answer: api.Sandbox{}, serve: (*Server).stopDaemon, codes: unreachable,
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/container/start", summary: "Start the container of a sandbox",

@@ -2,7 +2,7 @@
 // forwards to the ports there, for people who have no daytona binary. Its
 // answers have the shapes of the Daytona daemon's:
 //
-//	GET  /version              {"version":"…"}
+//	GET  /version              {"version":"…","uptime_seconds":…}
 //	GET  /port                 {"ports":[…],"listeners":[{"port":…,"address":"…"}]}
 //	GET  /port/{port}/in-use   {"isInUse":true}
 //	GET  /work-dir             {"dir":"…"}
@@ -68,6 +68,7 @@ type Options struct {
 // Toolbox is the daemon's handler. Use New.
 type Toolbox struct {
 	options  Options
+	started  time.Time
 	secret   [sha256.Size]byte
 	proxy    *proxy.Proxy
 	stopOnce sync.Once
@@ -89,7 +90,7 @@ func New(options Options) (*Toolbox, error) {
 		}
 		options.WorkDir = dir
 	}
-	return &Toolbox{options: options, secret: sha256.Sum256([]byte(options.Secret)), proxy: proxy.New(proxy.Options{}), stopped: make(chan struct{})}, nil
+	return &Toolbox{options: options, started: time.Now(), secret: sha256.Sum256([]byte(options.Secret)), proxy: proxy.New(proxy.Options{}), stopped: make(chan struct{})}, nil
 }
 
 // Close drops the connections to services.
@@ -104,7 +105,7 @@ func (t *Toolbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Server", ServerName)
 	path, _, _ := strings.Cut(r.RequestURI, "?")
 	if path == "/version" && r.Method == http.MethodGet {
-		answer(w, http.StatusOK, map[string]string{"version": t.options.Version})
+		answer(w, http.StatusOK, map[string]any{"version": t.options.Version, "uptime_seconds": time.Since(t.started).Seconds()})
 		return
 	}
 	if !t.knows(r) {
