@@ -115,7 +115,7 @@ func programActions() []action {
 		{id: "mouse", keys: []string{"m"}, desc: "mouse on or off (off: text can be selected)", group: groupProgram, in: everywhere, run: (*model).toggleMouse},
 		{id: "help", keys: []string{"?"}, short: "help", desc: "every key", group: groupProgram, in: everywhere, run: (*model).openHelp},
 		{id: "back", keys: []string{"esc"}, desc: "back; cancels an injection that is looked at", group: groupProgram, in: everywhere, run: (*model).back},
-		{id: "quit", keys: []string{"q"}, short: "quit", desc: "quit (asks while an injection runs)", group: groupProgram, in: everywhere, run: (*model).quit},
+		{id: "quit", keys: []string{"q"}, short: "quit", desc: "quit (asks while an injection runs or a preview has open sockets)", group: groupProgram, in: everywhere, run: (*model).quit},
 	}
 }
 

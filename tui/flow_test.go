@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -310,6 +311,34 @@ func TestASecondInterruptEndsAtOnce(t *testing.T) {
 	require.Len(t, s.m.overlays, 1)
 	s.press("ctrl+c")
 	s.until("it quits", func() bool { return s.quit })
+}
+
+func TestQuittingNamesWhatRuns(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		injections int
+		sockets    []int // of each preview
+		want       string
+	}{
+		{1, nil, "1 injection runs. Quitting undoes the injection."},
+		{2, nil, "2 injections run. Quitting undoes the injections."},
+		{0, []int{1}, "1 preview is being watched by 1 open socket. Quitting closes the socket."},
+		{0, []int{2}, "1 preview is being watched by 2 open sockets. Quitting closes the sockets."},
+		{1, []int{1, 2}, "1 injection runs and 2 previews are being watched by 3 open sockets. Quitting undoes the injection and closes the sockets."},
+	} {
+		m := still(t, 120, 40, newFake(), nil)
+		for i := range test.injections {
+			m.world.injections[api.Ref{Name: fmt.Sprint(i)}] = &injection{}
+		}
+		for i, n := range test.sockets {
+			for j := range n {
+				m.world.takeSocket(api.Exchange{ID: uint64(10*i + j), LinkID: fmt.Sprint(i), Protocol: "websocket", Live: true})
+			}
+		}
+		require.Nil(t, m.quit(), test.want) // it asks
+		require.Equal(t, test.want, strings.Join(m.quitting.lines[:2], " "))
+		require.False(t, m.quitting.onYes)
+	}
 }
 
 func TestQuittingIsAskedOnce(t *testing.T) {

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -161,27 +162,50 @@ func (m *model) back() tea.Cmd {
 }
 
 func (m *model) quit() tea.Cmd {
-	n := m.world.injecting()
-	if n == 0 {
+	work, loss := m.underWay()
+	if work == "" {
 		return tea.Quit
 	}
 	if len(m.overlays) > 0 && m.overlays[len(m.overlays)-1] == m.quitting {
 		return nil // it is asked already
-	}
-	words := "1 injection runs"
-	if n > 1 {
-		words = count(n, "injection") + " run"
 	}
 	after := "Daemons that run go on and are found again next time."
 	if m.world.status.StopOnExit {
 		after = "The daemons that this program started end too (daemon.stop_on_exit)."
 	}
 	m.quitting = &confirm{
-		look: m.look, title: "Quit?", lines: []string{words + " and will be undone.", after},
+		look: m.look, title: "Quit?", lines: []string{work, loss, after},
 		yes: "quit", no: "stay", run: tea.Quit, letters: map[string]bool{"y": true, "n": false},
 	}
 	m.push(m.quitting)
 	return nil
+}
+
+// underWay is what runs and what quitting does to it; empty if nothing does.
+func (m *model) underWay() (work, loss string) {
+	injections, previews, sockets := m.world.injecting(), len(m.world.sockets), 0
+	for _, open := range m.world.sockets {
+		sockets += len(open)
+	}
+	form := func(n int, one, more string) string {
+		if n == 1 {
+			return one
+		}
+		return more
+	}
+	var works, losses []string
+	if injections > 0 {
+		works = append(works, count(injections, "injection")+form(injections, " runs", " run"))
+		losses = append(losses, "undoes "+form(injections, "the injection", "the injections"))
+	}
+	if sockets > 0 {
+		works = append(works, count(previews, "preview")+form(previews, " is", " are")+" being watched by "+count(sockets, "open socket"))
+		losses = append(losses, "closes "+form(sockets, "the socket", "the sockets"))
+	}
+	if works == nil {
+		return "", ""
+	}
+	return strings.Join(works, " and ") + ".", "Quitting " + strings.Join(losses, " and ") + "."
 }
 
 func (m *model) refresh() tea.Cmd {
