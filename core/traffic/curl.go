@@ -22,8 +22,9 @@ var notInCurl = []string{
 
 // Curl is the request as a command for a POSIX shell, sent to base, which ends
 // where the service's path begins. Secrets are not in it: $COOKIE and $AUTH
-// stand for the headers Cookie and Authorization, $SECRET for masked values of
-// the query. Extra are headers to add, as words for a shell ("-H …").
+// stand for the headers Cookie and Authorization, $SECRET for those of other
+// headers and of the query: never a name that the request could choose, which
+// the shell may have a value for. Extra are headers to add, as words for a shell ("-H …").
 func (o Original) Curl(base string, extra ...string) string {
 	var c strings.Builder
 	body := ""
@@ -81,8 +82,9 @@ func headerWord(name, value string) string {
 		return `"` + name + `: $COOKIE"`
 	case "Authorization", "Proxy-Authorization":
 		return `"` + name + `: $AUTH"`
-	case "X-Daytona-Preview-Token":
-		return `"` + name + `: $SECRET"`
+	}
+	if secretHeader(name) {
+		return quote(name+": ") + `"$SECRET"`
 	}
 	if value == "" {
 		return quote(name + ";") // curl's way to say: with no value

@@ -86,6 +86,7 @@ func TestCurlSendsTheSameRequestAndHoldsNoSecret(t *testing.T) {
 		"odd name": {method: "PURGE", target: "/[x]{y}"},
 		"secrets": {method: "GET", target: "/?token=s3cret&a=b", header: http.Header{
 			"Authorization": {"Bearer s3cret"}, "Cookie": {"sid=s3cret; b=s3cret"}, "X-Api-Key": {"s3cret"}}},
+		"by custom": {method: "GET", target: "/", header: http.Header{"X-Auth-Token": {"s3cret"}, "X-`id`$home-Token": {"s3cret"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := New(Options{Bodies: true})
@@ -110,6 +111,8 @@ func TestCurlSendsTheSameRequestAndHoldsNoSecret(t *testing.T) {
 					require.Equal(t, "Bearer new", sent.header.Get(header))
 				case "Cookie":
 					require.Equal(t, "sid=new", sent.header.Get(header))
+				case "X-Auth-Token", "X-`id`$home-Token":
+					require.Equal(t, "new", sent.header.Get(header))
 				default:
 					require.Equal(t, values, sent.header[header])
 				}

@@ -185,14 +185,16 @@ func masked(h http.Header) http.Header {
 			for i, v := range values {
 				values[i] = maskPairs(v, 1)
 			}
-		case "X-Api-Key", "X-Daemon-Proxy-Secret", "X-Daytona-Preview-Token":
-			for i := range values {
-				values[i] = mask
-			}
 		case "Referer", "Location", "Content-Location":
 			for i, v := range values {
 				if url, query, found := strings.Cut(v, "?"); found {
 					values[i] = url + "?" + logging.MaskQuery(query)
+				}
+			}
+		default:
+			if secretHeader(name) {
+				for i := range values {
+					values[i] = mask
 				}
 			}
 		}
@@ -201,6 +203,21 @@ func masked(h http.Header) http.Header {
 		}
 	}
 	return shown
+}
+
+// secretHeader says whether a header that has no form of its own carries a
+// secret: a word of its name ends in one of these (X-Auth-Token, X-CSRFToken,
+// Api-Key, X-Hub-Signature-256).
+func secretHeader(name string) bool {
+	name = strings.ReplaceAll(strings.ToLower(name), "api-key", "apikey")
+	for word := range strings.SplitSeq(name, "-") {
+		for _, secret := range [...]string{"token", "secret", "password", "apikey", "signature"} {
+			if strings.HasSuffix(word, secret) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // maskPairs masks the values of the first n "name=value" pairs of a cookie header.

@@ -3,6 +3,7 @@ package traffic
 import (
 	"bytes"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -117,6 +118,35 @@ func TestS11HeadersAreMaskedAndOriginalsStay(t *testing.T) {
 	original, ok := l.Original(r.ID())
 	require.True(t, ok)
 	require.Equal(t, "Bearer hush", original.Get("Authorization"))
+}
+
+func TestS11HeadersThatCarrySecretsByCustomAreMasked(t *testing.T) {
+	t.Parallel()
+	secret := []string{"X-Auth-Token", "X-Access-Token", "X-Token", "X-Csrf-Token", "X-Xsrf-Token", "X-Csrftoken", "X-Amz-Security-Token", "Private-Token", "Token",
+		"Api-Key", "Apikey", "X-Goog-Api-Key", "X-Client-Secret", "X-Password", "X-Hub-Signature-256", "X-Daemon-Proxy-Secret", "X-Daytona-Preview-Token", "x-lower-token"}
+	plain := []string{"Accept", "X-Request-Id", "Sec-Websocket-Key", "X-Max-Tokens", "X-Ratelimit-Tokens-Remaining", "Idempotency-Key", "Secretary", "X-Tokenizer"}
+	h := http.Header{}
+	for _, name := range append(secret, plain...) {
+		h[name] = []string{"hush", "hush"}
+	}
+	l := New(Options{})
+	r := l.Begin(api.Exchange{Method: "GET", Path: "/", Sandbox: "web"})
+	r.Request(h)
+	r.Head(200, "http", h)
+	r.End(End{Status: 200})
+	d, _ := l.Get(r.ID())
+	for _, name := range secret {
+		require.Equal(t, []string{"••••", "••••"}, d.RequestHeader[name], name)
+		require.Equal(t, []string{"••••", "••••"}, d.ResponseHeader[name], name)
+	}
+	for _, name := range plain {
+		require.Equal(t, []string{"hush", "hush"}, d.RequestHeader[name], name)
+	}
+	archive, err := l.HAR(Filter{}, "test")
+	require.NoError(t, err)
+	require.Equal(t, 2*2*len(plain), strings.Count(string(archive), "hush"), "request and response, two of each")
+	o, _ := l.OriginalRequest(r.ID())
+	require.Equal(t, "hush", o.Header.Get("X-Auth-Token"))
 }
 
 func TestRatesOfTheLastMinute(t *testing.T) {
