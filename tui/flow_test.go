@@ -228,11 +228,11 @@ func TestTheEngineIsLostAndComesBack(t *testing.T) {
 func TestADaemonOfUnknownAgeIsSeenNotUp(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 120, 40, nil)
-	s.shows("up 3m12s")
+	s.shows("up 3m")
 	found := s.f.sandboxes[1]
 	found.Daemon.StartedAt, found.Daemon.Since = time.Time{}, clock.Add(-72*time.Second)
 	s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &found})
-	s.shows("seen for 1m12s")
+	s.shows("seen for 1m")
 }
 
 func TestANarrowScreenSaysThatTheEngineIsLost(t *testing.T) {

@@ -222,9 +222,9 @@ func (p *overview) healthy(d api.Daemon) []string {
 	parts := []string{l.ink.Good.Paint("healthy"), strings.TrimSpace(text.Clean(d.Kind) + " " + version(d.Version))}
 	switch {
 	case !d.StartedAt.IsZero():
-		parts = append(parts, "up "+span(p.now().Sub(d.StartedAt)))
+		parts = append(parts, "up "+coarse(p.now().Sub(d.StartedAt)))
 	case !d.Since.IsZero(): // found, and it does not say since when it runs
-		parts = append(parts, "seen for "+span(p.now().Sub(d.Since)))
+		parts = append(parts, "seen for "+coarse(p.now().Sub(d.Since)))
 	}
 	if d.LatencyMS > 0 {
 		parts = append(parts, "latency "+latency(milliseconds(d.LatencyMS))+"  "+l.ink.Accent.Paint(l.spark(d.LatencyHistory, 8)))

@@ -168,7 +168,7 @@ func TestWhatIsToldInSecondsIsDrawnEachSecond(t *testing.T) {
 		require.Equal(t, cmd != nil, before != s.m.View())
 		return cmd != nil
 	}
-	f.sandboxes[1].Daemon.Since = now.Add(-50 * time.Second)
+	f.sandboxes[1].Daemon.StartedAt = now.Add(-50 * time.Second)
 	s.send(sandboxesMsg{list: f.sandboxes})
 	for range 10 {
 		require.True(t, second())
