@@ -10,8 +10,8 @@ import (
 	"daemon-proxy/core/api"
 )
 
-// maxCreate bounds the body of a create, in bytes.
-const maxCreate = 4 << 10
+// maxBody bounds the body of a request to the API, in bytes.
+const maxBody = 4 << 10
 
 // statusWriter remembers what an API handler answered.
 type statusWriter struct {
@@ -67,14 +67,9 @@ type createRequest struct {
 
 func (s *Server) createLink(w http.ResponseWriter, r *http.Request, _ values) error {
 	var body createRequest
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(s.http.ReadHeaderTimeout)) // the body is as short as a head
-	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxCreate))
+	decoder := json.NewDecoder(r.Body)
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&body); err != nil {
-		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return err
-		}
 		if errors.Is(err, io.EOF) {
 			return bad(http.StatusBadRequest, api.CodeBadRequest, "Bad request", "the body is empty", `send {"port": 6080}`)
 		}
@@ -83,7 +78,6 @@ func (s *Server) createLink(w http.ResponseWriter, r *http.Request, _ values) er
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return bad(http.StatusBadRequest, api.CodeBadRequest, "Bad request", "something follows the JSON document", `send {"port": 6080}`)
 	}
-	_ = control.SetReadDeadline(time.Time{})
 	if body.Port == nil {
 		return bad(http.StatusBadRequest, api.CodeBadPort, "No port", "the body names no port", `send {"port": 6080}`)
 	}

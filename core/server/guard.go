@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"mime"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"daemon-proxy/core/api"
 )
@@ -77,11 +79,13 @@ func typed(r *http.Request) bool {
 		(r.Method == http.MethodGet || r.Method == http.MethodHead)
 }
 
-// onlyJSON refuses a body that is not JSON. No body is none that is not.
-func onlyJSON(r *http.Request) error {
+// onlyJSON refuses a body that is not JSON. No body is none that is not. What
+// it has to see of the body must come as soon as a head must.
+func (s *Server) onlyJSON(w http.ResponseWriter, r *http.Request) error {
 	if r.ContentLength == 0 {
 		return nil
 	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.http.ReadHeaderTimeout)) // takeBody and answer end it
 	if r.ContentLength < 0 {
 		body := bufio.NewReaderSize(r.Body, 16)
 		if _, err := body.Peek(1); errors.Is(err, io.EOF) {
@@ -97,6 +101,24 @@ func onlyJSON(r *http.Request) error {
 	if err != nil || kind != "application/json" && !strings.HasSuffix(kind, "+json") {
 		return bad(http.StatusUnsupportedMediaType, api.CodeNotJSON, "Not JSON", "the body must be JSON", "send Content-Type: application/json")
 	}
+	return nil
+}
+
+// takeBody reads the body of a request to the API, which is JSON and short, so
+// that no handler waits for it, nor net/http before it lets an answer out.
+func (s *Server) takeBody(w http.ResponseWriter, r *http.Request) error {
+	if err := s.onlyJSON(w, r); err != nil || r.ContentLength == 0 {
+		return err
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return err
+	}
+	if err != nil {
+		return bad(http.StatusBadRequest, api.CodeBadRequest, "Bad request", "the body did not come whole: "+err.Error(), "send all of it at once")
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return nil
 }
 

@@ -173,6 +173,29 @@ func TestS8SlowBodiesOfTheAPIEnd(t *testing.T) {
 	hasty := New(f.o)
 	hasty.http.ReadHeaderTimeout = 50 * time.Millisecond
 	f.addr = serve(t, hasty)
+	for _, c := range []struct {
+		target, framing string
+		status          int
+	}{
+		{"GET /health", "Content-Length: 11\r\n", 200},
+		{"GET /api/sandboxes", "Content-Length: 11\r\n", 400},
+		{"GET /api/sandboxes", "Transfer-Encoding: chunked\r\n", 400},
+		{"POST /api/preview/create", "Transfer-Encoding: chunked\r\n", 400},
+		{"GET /api/nothing", "Transfer-Encoding: chunked\r\n", 404},
+		{"GET /api/events", "Transfer-Encoding: chunked\r\n", 400},
+	} {
+		for _, kind := range []string{"application/json", "text/plain"} {
+			if kind == "text/plain" && c.status >= 400 {
+				c.status = 415
+			}
+			c1 := f.dial()
+			c1.send(c.target + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: " + kind + "\r\n" + c.framing + "\r\n")
+			method, _, _ := strings.Cut(c.target, " ")
+			require.Equal(t, c.status, c1.response(method).StatusCode, "%v %s", c, kind)
+			_, err := io.Copy(io.Discard, c1.br)
+			require.NoError(t, ended(err), "%v %s: the connection is closed", c, kind)
+		}
+	}
 	const head = "POST /api/preview/create HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n"
 	c := f.dial()
 	c.send(head + "{")
@@ -180,6 +203,22 @@ func TestS8SlowBodiesOfTheAPIEnd(t *testing.T) {
 	_, err := io.Copy(io.Discard, c.br)
 	require.NoError(t, ended(err), "the connection is closed")
 	require.Equal(t, 200, f.raw(head+`{"port":80}`).StatusCode)
+}
+
+// The time of a body is not the time of the answer.
+func TestAStreamWhoseRequestHadABodyGoesOn(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, "127.0.0.1:1", withNews(make(news)))
+	hasty := New(f.o)
+	hasty.http.ReadHeaderTimeout = 50 * time.Millisecond
+	f.addr = serve(t, hasty)
+	c := f.dial()
+	c.send("GET /api/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+	_, err := c.head()
+	require.NoError(t, err)
+	require.NoError(t, c.SetReadDeadline(time.Now().Add(4*hasty.http.ReadHeaderTimeout)))
+	_, err = io.Copy(io.Discard, c.br)
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded, "the server ended it")
 }
 
 func TestS15LoopbackIsBothFamilies(t *testing.T) {

@@ -29,7 +29,7 @@ const manual = "../../docs/api.md"
 // requests that the guard looks at.
 var (
 	everywhere = []string{api.CodeWrongHost, api.CodeOutsidePrefix, api.CodeInternal, api.CodeLoop + ":508"}
-	guardedBy  = []string{api.CodeUnauthorized, api.CodeCrossOrigin, api.CodePageMade, api.CodeNotJSON, api.CodeBadRequest}
+	guardedBy  = []string{api.CodeUnauthorized, api.CodeCrossOrigin, api.CodePageMade, api.CodeNotJSON, api.CodeTooLarge, api.CodeBadRequest}
 	anyMethod  = []string{"get", "head", "post", "put", "patch", "delete", "options"}
 	segment    = regexp.MustCompile(`\{(\w+)\}`)
 	ofSegment  = map[string]string{

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/proxy"
 )
 
 // route is a row of the table of everything that the API answers. What
@@ -100,7 +101,9 @@ func (s *Server) callAPI(w http.ResponseWriter, r *http.Request) error {
 			continue
 		}
 		if r.Method == row.method || r.Method == http.MethodHead && row.method == http.MethodGet {
-			if err := checkBody(r, row); err != nil {
+			if row.open {
+				proxy.Refused(w, r)
+			} else if err := s.takeBody(w, r); err != nil {
 				return err
 			}
 			return row.serve(s, w, r, v)
@@ -108,7 +111,7 @@ func (s *Server) callAPI(w http.ResponseWriter, r *http.Request) error {
 		fits = append(fits, row)
 	}
 	if strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/daemon/") {
-		if err := onlyJSON(r); err != nil {
+		if err := s.onlyJSON(w, r); err != nil {
 			return err
 		}
 	}
@@ -117,14 +120,6 @@ func (s *Server) callAPI(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Allow", allow(fits))
 	return bad(http.StatusMethodNotAllowed, api.CodeMethodNotAllowed, "Method not allowed", "this address knows only "+fits[0].method, "use "+fits[0].method)
-}
-
-// checkBody refuses a body that is not JSON where one would be read.
-func checkBody(r *http.Request, row route) error {
-	if row.open {
-		return nil
-	}
-	return onlyJSON(r)
 }
 
 // routes is the table.
@@ -141,7 +136,7 @@ func linkRoutes() []route {
 		method: "POST", path: "/api/preview/create", summary: "Make a preview link",
 		about: "Whoever has the token of a link may look at one port of one sandbox. The body is at most 4 KiB.",
 		body:  api.LinkRequest{}, answer: api.Link{}, serve: (*Server).createLink,
-		codes: []string{api.CodeBadPort, api.CodeDaemonPort, api.CodeUnknownSandbox, api.CodeSandboxRequired, api.CodeLoop, api.CodeTooLarge, api.CodeTooMany, api.CodeStateUnusable},
+		codes: []string{api.CodeBadPort, api.CodeDaemonPort, api.CodeUnknownSandbox, api.CodeSandboxRequired, api.CodeLoop, api.CodeTooMany, api.CodeStateUnusable},
 	}, {
 		method: "GET", path: "/api/preview", summary: "List the preview links",
 		about:  "All links that are remembered, newest first, ended ones for thirty days. Tokens and URLs are whole: this is for whoever may make links.",
