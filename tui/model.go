@@ -49,7 +49,7 @@ type model struct {
 	vncAfter map[api.Ref]bool // injections that end in the desktop being opened
 
 	trafficTimer bool      // a look at rates and links is due
-	aging        bool      // a look at what is told in seconds is due
+	lostTimer    bool      // the countdown of a lost engine is due
 	askingPorts  bool      // ports are asked for, or will be in a moment
 	portsRound   int       // which sandbox that is about
 	interrupted  time.Time // of the last ctrl+c

@@ -24,80 +24,49 @@ type (
 	resubscribeMsg struct{}
 	trafficMsg     struct{}
 	portsDueMsg    int
-	agingMsg       struct{}
+	lostMsg        struct{}
 )
 
 // Update implements tea.Model. It does no I/O and takes no lock.
 func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	if _, ok := msg.(agingMsg); ok {
-		m.aging = false
-		m.redrawAges()
-	} else if cmd := m.take(msg); cmd != nil {
-		return m, tea.Batch(cmd, m.age())
-	}
-	return m, m.age()
-}
-
-// take takes a message that is not about the screen alone.
-func (m *model) take(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case eventsMsg:
-		return m.takeEvents(msg)
+		return m, m.takeEvents(msg)
 	case ratesMsg:
 		if msg.err == nil && msg.rates != m.world.rates {
 			m.world.rates = msg.rates
 			m.changed()
 		}
-		return m.trafficDue()
+		return m, m.trafficDue()
 	case portsMsg:
-		return m.takePorts(msg)
+		return m, m.takePorts(msg)
 	case portsDueMsg:
 		if int(msg) == m.portsRound {
 			m.askingPorts = false
 		}
-		return m.askPorts()
+		return m, m.askPorts()
 	case trafficMsg:
 		m.trafficTimer = false
-		return tea.Batch(m.do.rates(), m.do.links())
+		return m, tea.Batch(m.do.rates(), m.do.links())
 	}
 	m.changed()
 	switch msg := msg.(type) {
 	case tea.KeyMsg:
-		return m.takeKey(msg)
+		return m, m.takeKey(msg)
 	case tea.MouseMsg:
-		return m.takeMouse(msg)
+		return m, m.takeMouse(msg)
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
-		return m.arrange()
+		return m, m.arrange()
 	case minuteMsg:
-		return everyMinute()
+		return m, everyMinute()
 	case runMsg:
 		if a := m.keys.byID(string(msg)); a != nil {
-			return m.keys.run(m, a)
+			return m, m.keys.run(m, a)
 		}
-		return nil
+		return m, nil
 	}
-	return m.takeAnswer(msg)
-}
-
-// age looks at the screen again a second after it has changed, for what it
-// says in seconds.
-func (m *model) age() tea.Cmd {
-	if m.aging || m.frame != "" {
-		return nil
-	}
-	m.aging = true
-	return tea.Tick(time.Second, func(time.Time) tea.Msg { return agingMsg{} })
-}
-
-// redrawAges draws the screen anew. If it says the same as before, nothing on
-// it is told in seconds, and nobody looks again until something changes.
-func (m *model) redrawAges() {
-	before := m.frame
-	m.changed()
-	if m.View() != before {
-		m.changed()
-	}
+	return m, m.takeAnswer(msg)
 }
 
 // takeAnswer takes what a command brought.
@@ -123,7 +92,7 @@ func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
 		if msg.err == nil {
 			m.world.engine = msg.engine
 		}
-		return nil
+		return m.countLost()
 	case sandboxesMsg:
 		return m.takeSandboxes(msg)
 	case linksMsg:
@@ -145,6 +114,9 @@ func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
 			return m.failWith(msg.what, msg.err)
 		}
 		return tea.Batch(m.say(msg.did), m.do.sandboxes(), m.do.links())
+	case lostMsg:
+		m.lostTimer = false
+		return m.countLost()
 	case noteOverMsg:
 		if int(msg) == m.noteAge && !m.note.failed {
 			m.note = note{}
@@ -244,6 +216,9 @@ func (m *model) takeEvents(batch eventsMsg) tea.Cmd {
 	for _, card := range c.newPorts {
 		cmds = append(cmds, m.tellPort(card.Sandbox, card))
 	}
+	if c.engineLost {
+		cmds = append(cmds, m.countLost())
+	}
 	if c.engineBack {
 		cmds = append(cmds, m.say(m.engineBack()), m.do.snapshot())
 	}
@@ -318,6 +293,15 @@ func (m *model) engineBack() string {
 	default:
 		return fmt.Sprintf("engine back %s %s work again", m.look.glyph.Dot, count(n, "preview"))
 	}
+}
+
+// countLost redraws once a second while the engine is lost.
+func (m *model) countLost() tea.Cmd {
+	if m.world.engine.State != "lost" || m.lostTimer {
+		return nil
+	}
+	m.lostTimer = true
+	return tea.Tick(time.Second, func(time.Time) tea.Msg { return lostMsg{} })
 }
 
 // isCancelled says whether err is only the end that somebody asked for.

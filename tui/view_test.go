@@ -7,7 +7,6 @@ import (
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
-	"github.com/charmbracelet/x/ansi"
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
@@ -152,29 +151,5 @@ func BenchmarkBatch(b *testing.B) {
 		}
 		m.Update(batch)
 		_ = m.View()
-	}
-}
-
-func TestWhatIsToldInSecondsIsDrawnEachSecond(t *testing.T) {
-	t.Parallel()
-	now := clock
-	f := newFake()
-	f.rates = api.Rates{}
-	s := loaded(t, f, 120, 40, func(o *Options) { o.Now = func() time.Time { return now } })
-	second := func() (again bool) {
-		now = now.Add(time.Second)
-		before := s.m.View()
-		_, cmd := s.m.Update(agingMsg{})
-		require.Equal(t, cmd != nil, before != s.m.View())
-		return cmd != nil
-	}
-	f.sandboxes[1].Daemon.StartedAt = now.Add(-50 * time.Second)
-	s.send(sandboxesMsg{list: f.sandboxes})
-	for range 10 {
-		require.True(t, second())
-	}
-	require.Contains(t, ansi.Strip(s.m.View()), "up 1m ")
-	for again := 0; second(); again++ {
-		require.Less(t, again, 120, "it never comes to rest")
 	}
 }

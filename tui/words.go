@@ -25,11 +25,11 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
 }
 
-// coarse is span in seconds only below a minute: what it says stays true until
-// the screen is drawn again, which happens once a minute at least.
+// coarse is span in minutes: what it says stays true until the screen is drawn
+// again, which happens once a minute at least.
 func coarse(d time.Duration) string {
 	if d < time.Minute {
-		return span(d)
+		return "<1m"
 	}
 	return strings.TrimSuffix(span(d.Truncate(time.Minute)), "00s")
 }

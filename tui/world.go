@@ -146,6 +146,7 @@ type change struct {
 	exchanges bool
 	// unknownLink says that a link came of which the URL is not known.
 	unknownLink bool
+	engineLost  bool
 	engineBack  bool
 	finished    []api.Injection
 	newPorts    []api.PortCard
@@ -182,6 +183,7 @@ func (w *world) take(events []api.Event) change {
 			}
 		case e.Engine != nil:
 			c.visible = true
+			c.engineLost = c.engineLost || w.engine.State == "connected" && e.Engine.State == "lost"
 			c.engineBack = c.engineBack || w.engine.State == "lost" && e.Engine.State == "connected"
 			w.engine = *e.Engine
 		}
