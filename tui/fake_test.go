@@ -65,7 +65,7 @@ func newFake() *fake {
 			{Ref: api.Ref{Engine: "default", Name: "shop-db"}, Kind: "container", Container: "running", Project: "shop", Image: "postgres", Daemon: api.Daemon{State: api.DaemonNone}},
 			{Ref: api.Ref{Engine: "default", Name: "shop-api"}, Kind: "container", Container: "running", Project: "shop", Image: "shop", Daemon: api.Daemon{State: api.DaemonDown, Since: clock.Add(-time.Minute),
 				LastError: &api.Problem{Detail: "the daemon does not answer on 172.17.0.5:2280", Hint: "i injects it again"}}},
-			{Ref: api.Ref{Engine: "default", Name: "old"}, Kind: "container", Container: "exited", Image: "alpine"},
+			{Ref: api.Ref{Engine: "default", Name: "old"}, Kind: "container", Container: "exited", ExitCode: new(137), Image: "alpine"},
 		},
 		ports: map[api.Ref][]api.PortCard{
 			box: {

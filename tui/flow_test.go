@@ -54,6 +54,21 @@ func TestContainersThatAreFoundLaterComeBeforeTheMachine(t *testing.T) {
 	require.Equal(t, api.Host, s.m.list.chosen, "the person chose")
 }
 
+func TestHowAContainerEndedIsSaid(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, nil)
+	s.shows("✕ old          exited (137)")
+	s.press("down")
+	s.shows("the container exited with 137 (killed, perhaps out of memory)", "s start it")
+	for code, words := range map[int]string{0: "exited with 0 (done)", 42: "exited with 42   s start it"} {
+		old := api.Sandbox{Ref: s.m.list.chosen, Container: api.ContainerExited, ExitCode: &code}
+		s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &old})
+		s.shows(words)
+	}
+	s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: s.m.list.chosen, Container: api.ContainerCreated}})
+	s.shows("the container is created")
+}
+
 func TestTheChosenSandboxStaysChosen(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 120, 40, nil)

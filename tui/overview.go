@@ -197,7 +197,7 @@ func (p *overview) daemonLines(s api.Sandbox) []string {
 	line := p.label("Daemon")
 	switch {
 	case s.Container != api.ContainerRunning:
-		line += l.ink.Dim.Paint("the container is "+text.Clean(s.Container)) + p.offer("container", "start it")
+		return p.flow("Daemon", []string{l.ink.Dim.Paint("the container " + howItIs(s)), l.ink.Key.Paint(p.key("container")) + " start it"})
 	case d.State == api.DaemonHealthy:
 		return p.flow("Daemon", p.healthy(d))
 	case d.State == api.DaemonDown:
@@ -214,6 +214,21 @@ func (p *overview) daemonLines(s api.Sandbox) []string {
 		line += "none" + p.offer("inject", "inject") + p.offer("vnc", "VNC")
 	}
 	return []string{line}
+}
+
+// exitMeans is what usual exit codes say.
+var exitMeans = map[int]string{0: "done", 1: "an error", 137: "killed, perhaps out of memory", 139: "segmentation fault", 143: "asked to end"}
+
+// howItIs says how a container is that does not run.
+func howItIs(s api.Sandbox) string {
+	if s.ExitCode == nil {
+		return "is " + text.Clean(s.Container)
+	}
+	words := fmt.Sprintf("exited with %d", *s.ExitCode)
+	if means := exitMeans[*s.ExitCode]; means != "" {
+		words += " (" + means + ")"
+	}
+	return words
 }
 
 // healthy is what there is to say of a daemon that answers.

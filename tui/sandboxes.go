@@ -266,7 +266,11 @@ func (p *sandboxList) row(s api.Sandbox) string {
 		lat = fmt.Sprintf("%.0fms", max(1, s.Daemon.LatencyMS))
 	}
 	// What has a width of its own: cursor and glyph 4, state 9, more 9, latency 6.
-	return ink.Paint(glyph) + " " + l.fit(name, max(6, p.width-29)) + " " + ink.Paint(l.fit(state, 9)) + l.fit(more, 9) + l.right(lat, 6)
+	words := ink.Paint(l.fit(state, 9)) + l.fit(more, 9)
+	if more == "" {
+		words = ink.Paint(l.fit(state, 18))
+	}
+	return ink.Paint(glyph) + " " + l.fit(name, max(6, p.width-29)) + " " + words + l.right(lat, 6)
 }
 
 // state is a sandbox in a glyph, its ink and two words.
@@ -277,7 +281,11 @@ func (p *sandboxList) state(s api.Sandbox) (glyph string, ink theme.Ink, state, 
 		return l.glyph.Busy, l.ink.Busy, word, percent
 	}
 	if s.Container != api.ContainerRunning {
-		return l.glyph.Bad, l.ink.Dim, text.Clean(s.Container), ""
+		state = text.Clean(s.Container)
+		if s.ExitCode != nil {
+			state += fmt.Sprintf(" (%d)", *s.ExitCode)
+		}
+		return l.glyph.Bad, l.ink.Dim, state, ""
 	}
 	switch s.Daemon.State {
 	case api.DaemonHealthy:

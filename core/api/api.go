@@ -91,8 +91,10 @@ type Sandbox struct {
 	Kind string `json:"kind"`
 	// Container is one of the Container… states; "running" for the host.
 	Container string `json:"container_state"`
-	ID        string `json:"container_id,omitempty"`
-	Image     string `json:"image,omitempty"`
+	// ExitCode is how its last run ended, while it is exited and the engine says so.
+	ExitCode *int   `json:"exit_code,omitempty"`
+	ID       string `json:"container_id,omitempty"`
+	Image    string `json:"image,omitempty"`
 	// Platform is os/arch[/variant], e.g. "linux/amd64".
 	Platform string `json:"platform,omitempty"`
 	// Address is the IP address that is dialled; empty while there is none.

@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -46,8 +47,9 @@ type Container struct {
 	Mounts          []Mount
 	CreatedAt       time.Time
 
-	// ExitCode and OOMKilled are of the last run, once it ended.
-	ExitCode  int
+	// ExitCode and OOMKilled are of the last run, once it ended. ExitCode is
+	// nil before that, and where the engine does not say.
+	ExitCode  *int
 	OOMKilled bool
 	// Error is why the engine could not start it, in the engine's words.
 	Error string
@@ -95,6 +97,7 @@ func (e *Engine) List(ctx context.Context) ([]Container, error) {
 		c := Container{
 			ID: s.ID, Name: nameOf(s.ID, s.Names), Image: s.Image, ImageID: s.ImageID, State: stateOf(s.State),
 			Platform: e.knownPlatform(s.ImageID), Labels: s.Labels, Mounts: mountsOf(s.Mounts), CreatedAt: time.Unix(s.Created, 0),
+			ExitCode: exitCodeOf(s.Status),
 		}
 		var networks map[string]*network.EndpointSettings
 		if s.NetworkSettings != nil {
@@ -137,7 +140,10 @@ func fromInspect(info container.InspectResponse) Container {
 		CreatedAt: parseTime(info.Created), RestartCount: info.RestartCount,
 	}
 	if s := info.State; s != nil {
-		c.State, c.ExitCode, c.OOMKilled, c.Error, c.Pid = stateOf(s.Status), s.ExitCode, s.OOMKilled, s.Error, s.Pid
+		c.State, c.OOMKilled, c.Error, c.Pid = stateOf(s.Status), s.OOMKilled, s.Error, s.Pid
+		if c.State == api.ContainerExited {
+			c.ExitCode = &s.ExitCode
+		}
 		c.StartedAt, c.FinishedAt = parseTime(s.StartedAt), parseTime(s.FinishedAt)
 	}
 	if cfg := info.Config; cfg != nil {
@@ -222,6 +228,15 @@ func stateOf(status string) string {
 		return api.ContainerDead
 	}
 	return status
+}
+
+// exitCodeOf reads the words of a list: "Exited (137) 3 minutes ago".
+func exitCodeOf(status string) *int {
+	var code int
+	if _, err := fmt.Sscanf(status, "Exited (%d)", &code); err != nil {
+		return nil
+	}
+	return &code
 }
 
 func mountsOf(points []container.MountPoint) []Mount {

@@ -58,6 +58,16 @@ func TestFiveHundredContainersAreListedInOneCall(t *testing.T) {
 	require.Equal(t, "box-499", list[499].Name)
 }
 
+func TestTheExitCodeInAList(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[string]int{"Exited (137) 3 minutes ago": 137, "Exited (0) Less than a second ago": 0} {
+		require.Equal(t, want, *exitCodeOf(status))
+	}
+	for _, status := range []string{"", "Up 2 hours", "Created", "Exited", "Restarting (1) 4 seconds ago"} {
+		require.Nil(t, exitCodeOf(status), status)
+	}
+}
+
 func TestShortPiecesOfIDsAreNamesNotIDs(t *testing.T) {
 	t.Parallel()
 	id := "db00000000004bcd000000000000000000000000000000000000000000000000"

@@ -161,6 +161,7 @@ func TestStatesOfAContainerAreTheEngines(t *testing.T) {
 	second, err := e.Inspect(t.Context(), id)
 	require.NoError(t, err)
 	require.NotEqual(t, first.Pid, second.Pid)
+	require.Nil(t, second.ExitCode, "it runs")
 	require.True(t, second.StartedAt.After(first.StartedAt))
 
 	require.NoError(t, e.StopContainer(t.Context(), id, 0))
@@ -168,7 +169,8 @@ func TestStatesOfAContainerAreTheEngines(t *testing.T) {
 	require.Equal(t, api.CodeSandboxStopped, problem(id))
 	ended, err := e.Inspect(t.Context(), id)
 	require.NoError(t, err)
-	require.Equal(t, 137, ended.ExitCode)
+	require.Equal(t, 137, *ended.ExitCode)
+	require.Equal(t, 137, *find(t, e, id).ExitCode)
 	require.Zero(t, ended.Pid)
 	require.Empty(t, ended.Addresses)
 	require.False(t, ended.FinishedAt.IsZero())

@@ -317,6 +317,27 @@ func TestAWantedDaemonOfAStoppedContainerSaysWhy(t *testing.T) {
 	require.Nil(t, d.becomes("box", api.DaemonHealthy).Daemon.LastError)
 }
 
+func TestHowAContainerEndedIsTold(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.list = []engine.Container{f.container("box")}
+	d := f.desk(t, func(*Options) {})
+	d.run()
+	require.Nil(t, d.becomes("box", api.DaemonHealthy).ExitCode)
+	for _, code := range []int{137, 0} { // it may have run so shortly that nobody saw it
+		ended := f.container("box")
+		ended.State, ended.ExitCode = api.ContainerExited, &code
+		f.set(ended)
+		require.Eventually(t, func() bool {
+			return len(d.told(func(e api.Event) bool {
+				return e.Sandbox != nil && e.Sandbox.ExitCode != nil && *e.Sandbox.ExitCode == code
+			})) > 0
+		}, soon, look)
+	}
+	f.set(f.container("box"))
+	require.Nil(t, d.becomes("box", api.DaemonHealthy).ExitCode)
+}
+
 func TestAContainerCalledHostCanBeTheDefault(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"host", "container:host"} {

@@ -307,10 +307,12 @@ func sameLatency(a, b float64, closely bool) bool {
 
 // sameShown says whether two states look the same but for the latency.
 func sameShown(a, b api.Sandbox) bool {
-	return a.Container == b.Container && a.ID == b.ID && a.Image == b.Image && a.Address == b.Address && a.SharesNetworkOf == b.SharesNetworkOf &&
+	return a.Container == b.Container && sameExit(a.ExitCode, b.ExitCode) && a.ID == b.ID && a.Image == b.Image && a.Address == b.Address && a.SharesNetworkOf == b.SharesNetworkOf &&
 		a.Daemon.State == b.Daemon.State && a.Daemon.Version == b.Daemon.Version && a.Daemon.Kind == b.Daemon.Kind &&
 		sameProblem(a.Daemon.LastError, b.Daemon.LastError)
 }
+
+func sameExit(a, b *int) bool { return a == b || a != nil && b != nil && *a == *b }
 
 func sameProblem(a, b *api.Problem) bool {
 	return a == b || a != nil && b != nil && a.Code == b.Code && a.Detail == b.Detail

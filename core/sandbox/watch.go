@@ -197,7 +197,7 @@ func (s *Sandboxes) see(ref api.Ref, c engine.Container) {
 		}
 		anew = b.ID != c.ID || b.Container != c.State || !slices.Equal(was.Addresses, c.Addresses)
 		b.container = c
-		b.ID, b.Image, b.Container, b.Labels = c.ID, c.Image, c.State, c.Labels
+		b.ID, b.Image, b.Container, b.ExitCode, b.Labels = c.ID, c.Image, c.State, c.ExitCode, c.Labels
 		b.Project = c.Labels["com.docker.compose.project"]
 		if c.Platform != "" {
 			b.Platform = c.Platform
@@ -254,7 +254,7 @@ func (s *Sandboxes) lose(ref api.Ref) {
 			return // known already
 		}
 		b.container, b.process = engine.Container{}, nil
-		b.ID, b.Address, b.Container = "", "", api.ContainerMissing
+		b.ID, b.Address, b.Container, b.ExitCode = "", "", api.ContainerMissing, nil
 		b.Daemon = api.Daemon{State: api.DaemonStopped, Since: time.Now(), LastError: missing(ref)}
 	})
 	s.dropGone(b)
