@@ -109,7 +109,7 @@ func moveActions() []action {
 
 func programActions() []action {
 	return []action{
-		{id: "palette", keys: []string{":"}, desc: "every action by name", group: groupProgram, in: everywhere, run: (*model).openPalette},
+		{id: "palette", keys: []string{":"}, desc: "every action that works here, by name", group: groupProgram, in: everywhere, run: (*model).openPalette},
 		{id: "engine", keys: []string{"E"}, desc: "switch to another engine (docker context)", group: groupProgram, in: onSandbox, changes: true, run: (*model).openEngines},
 		{id: "refresh", keys: []string{"R"}, desc: "refresh now, try the engine now", group: groupProgram, in: everywhere, run: (*model).refresh},
 		{id: "mouse", keys: []string{"m"}, desc: "mouse on or off (off: text can be selected)", group: groupProgram, in: everywhere, run: (*model).toggleMouse},
@@ -226,10 +226,14 @@ func (k keymap) usable(m *model, a *action, at place) bool {
 	return a.in&at != 0 && (!k.readOnly || !a.changes) && (a.when == nil || a.when(m))
 }
 
-// run runs an action, unless --read-only took it away.
+// run runs an action, unless --read-only took it away, or it has become
+// pointless since it was offered.
 func (k keymap) run(m *model, a *action) tea.Cmd {
 	if k.readOnly && a.changes {
 		return m.fail("not in read-only mode: "+a.desc, "start without --read-only")
+	}
+	if !k.usable(m, a, m.place()) {
+		return m.say(a.id + " does not apply here now")
 	}
 	return a.run(m)
 }

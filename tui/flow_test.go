@@ -306,18 +306,6 @@ func TestAFailedActionStaysUntilAKey(t *testing.T) {
 	require.NotContains(t, s.text(), "no such container")
 }
 
-func TestThePaletteRunsWhatItFinds(t *testing.T) {
-	t.Parallel()
-	s := loaded(t, newFake(), 120, 40, nil)
-	s.press(":")
-	s.word("engi")
-	s.press("enter")
-	s.shows("Engines", "ssh://lab")
-	s.word("lab")
-	s.press("enter")
-	s.until("it is switched", func() bool { return len(s.f.calls("SwitchEngine")) == 1 })
-}
-
 func TestASecondInterruptEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 120, 40, nil)

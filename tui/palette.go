@@ -30,7 +30,6 @@ type picker struct {
 type choice struct {
 	words string
 	right string // at the right end: a key
-	off   bool   // does not make sense now
 	run   tea.Cmd
 }
 
@@ -103,11 +102,7 @@ func (p *picker) View(width, height int) []string {
 	from, to := p.cursor.seen()
 	for i := from; i < to; i++ {
 		c := p.found[i]
-		s := l.ends(text.Clean(c.words), text.Clean(c.right)+" ", width-4)
-		if c.off && i != p.cursor.at {
-			s = l.ink.Dim.Paint(s)
-		}
-		lines = append(lines, l.row(s, width-2, i == p.cursor.at, true))
+		lines = append(lines, l.row(l.ends(text.Clean(c.words), text.Clean(c.right)+" ", width-4), width-2, i == p.cursor.at, true))
 	}
 	switch {
 	case p.wait != "":
@@ -118,25 +113,17 @@ func (p *picker) View(width, height int) []string {
 	return l.box(l.ink.Title.Paint(p.title), l.ink.Dim.Paint("enter choose   esc close"), lines, width, rows+3, true)
 }
 
-// openPalette lists every action, those first that make sense here.
+// openPalette lists every action that can be run here now; the help has all.
 func (m *model) openPalette() tea.Cmd {
 	at := m.place()
-	var now, later []choice
+	var choices []choice
 	for i := range m.keys.actions {
 		a := &m.keys.actions[i]
-		if a.group == groupMove || m.keys.readOnly && a.changes {
-			continue
+		if a.group != groupMove && m.keys.usable(m, a, at) {
+			choices = append(choices, choice{words: fmt.Sprintf("%-13s %s", a.id, a.desc), right: shownKeys(a.keys), run: func() tea.Msg { return runMsg(a.id) }})
 		}
-		c := choice{words: fmt.Sprintf("%-13s %s", a.id, a.desc), right: shownKeys(a.keys), run: func() tea.Msg { return runMsg(a.id) }}
-		if m.keys.usable(m, a, at) {
-			now = append(now, c)
-			continue
-		}
-		c.off = true
-		c.run = m.saying(a.id + " does not apply here now")
-		later = append(later, c)
 	}
-	m.push(newPicker(m.look, "Actions", append(now, later...)))
+	m.push(newPicker(m.look, "Actions", choices))
 	return nil
 }
 
