@@ -6,6 +6,8 @@ import (
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
+
+	"daemon-proxy/core/api"
 )
 
 // twice is how soon a second ctrl+c ends the program whatever it asks.
@@ -15,12 +17,16 @@ const twice = 2 * time.Second
 // into, or the action table.
 func (m *model) takeKey(key tea.KeyMsg) tea.Cmd {
 	if key.Type == tea.KeyRunes && len(key.Runes) > 1 && !key.Paste {
+		if strings.HasPrefix(string(key.Runes), "11;rgb") {
+			return nil // the terminal says its background, too late for theme.Choose
+		}
 		var cmds []tea.Cmd // keys that came in one read are one message
 		for _, r := range key.Runes {
 			cmds = append(cmds, m.takeKey(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}, Alt: key.Alt}))
 		}
 		return tea.Batch(cmds...)
 	}
+	m.list.gone = api.Ref{}
 	wasFailed := m.note.failed
 	if wasFailed {
 		m.note = note{} // an error stays until a key is pressed
@@ -32,9 +38,9 @@ func (m *model) takeKey(key tea.KeyMsg) tea.Cmd {
 	if name == "ctrl+c" {
 		return m.interrupt()
 	}
-	if m.layout.small {
-		if name == "q" {
-			return tea.Quit
+	if m.layout.small && !m.asksToQuit() {
+		if a := m.keys.find(m, name, m.place()); a != nil && a.id == "quit" {
+			return m.quit()
 		}
 		return nil
 	}
@@ -166,8 +172,8 @@ func (m *model) quit() tea.Cmd {
 	if work == "" {
 		return tea.Quit
 	}
-	if len(m.overlays) > 0 && m.overlays[len(m.overlays)-1] == m.quitting {
-		return nil // it is asked already
+	if m.asksToQuit() {
+		return nil
 	}
 	after := "Daemons that run go on and are found again next time."
 	if m.world.status.StopOnExit {
@@ -179,6 +185,11 @@ func (m *model) quit() tea.Cmd {
 	}
 	m.push(m.quitting)
 	return nil
+}
+
+// asksToQuit says whether the question is on top.
+func (m *model) asksToQuit() bool {
+	return len(m.overlays) > 0 && m.overlays[len(m.overlays)-1] == m.quitting
 }
 
 // underWay is what runs and what quitting does to it; empty if nothing does.
@@ -218,5 +229,5 @@ func (m *model) refresh() tea.Cmd {
 	})
 	m.portsRound++
 	m.askingPorts = false
-	return tea.Batch(m.say("refreshing"), tea.Sequence(retry, m.do.snapshot()), m.askPorts())
+	return tea.Batch(tea.ClearScreen, m.say("refreshing"), tea.Sequence(retry, m.do.snapshot()), m.askPorts())
 }

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -50,6 +51,7 @@ type model struct {
 
 	trafficTimer bool      // a look at rates and links is due
 	lostTimer    bool      // the countdown of a lost engine is due
+	watching     bool      // the core is being told what is looked at
 	askingPorts  bool      // ports are asked for, or will be in a moment
 	portsRound   int       // which sandbox that is about
 	interrupted  time.Time // of the last ctrl+c
@@ -141,6 +143,11 @@ func (m *model) sideways(by int) tea.Cmd {
 	return m.arrange()
 }
 
+// resize takes the window's size; a terminal that does not know its own says 0.
+func (m *model) resize(width, height int) {
+	m.width, m.height = cmp.Or(width, 80), cmp.Or(height, 24)
+}
+
 // arrange fits the panes to the window and shows them what is chosen.
 func (m *model) arrange() tea.Cmd {
 	m.layout = arrange(m.width, m.height, m.listFocused)
@@ -151,12 +158,22 @@ func (m *model) arrange() tea.Cmd {
 		cmds = append(cmds, p.Show(m.list.chosen, i == m.tab && m.layout.detail.w > 0))
 	}
 	if m.shown != m.list.chosen {
-		m.shown, m.askingPorts = m.list.chosen, false
+		m.shown, m.askingPorts = m.list.chosen, true // in a moment, if it is still chosen then
 		m.portsRound++
-		ref, backend := m.shown, m.do.backend
-		cmds = append(cmds, func() tea.Msg { backend.Watch(ref); return nil }, m.askPorts())
+		round := m.portsRound
+		cmds = append(cmds, m.watch(), tea.Tick(portsAfter, func(time.Time) tea.Msg { return portsDueMsg(round) }))
 	}
 	return tea.Batch(cmds...)
+}
+
+// watch tells the core what is looked at, one call after the other.
+func (m *model) watch() tea.Cmd {
+	if m.watching {
+		return nil
+	}
+	m.watching = true
+	ref, backend := m.shown, m.do.backend
+	return func() tea.Msg { backend.Watch(ref); return watchedMsg(ref) }
 }
 
 // changed makes the next View draw anew.

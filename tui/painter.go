@@ -36,10 +36,11 @@ type painter struct {
 	lines   []string // what is on it, nil if that is not known
 	width   int      // of the lines, in cells
 
-	mu   sync.Mutex
-	next frame // to be painted
-	due  bool  // it will be in a moment
-	last time.Time
+	mu      sync.Mutex
+	next    frame // to be painted
+	due     bool  // it will be in a moment
+	resized bool  // nothing is known of what is on the screen
+	last    time.Time
 }
 
 // frame is what the screen should look like.
@@ -64,19 +65,16 @@ func (p *painter) paint() {
 	p.writing.Lock()
 	defer p.writing.Unlock()
 	p.mu.Lock()
-	next := p.next
-	p.due, p.last = false, time.Now()
+	next, whole := p.next, p.resized
+	p.due, p.resized, p.last = false, false, time.Now()
 	p.mu.Unlock()
 	lines := strings.Split(next.text, "\n")
-	whole := len(lines) != len(p.lines) || next.width != p.width
+	whole = whole || len(lines) != len(p.lines) || next.width != p.width
 	if !p.taken || !whole && slices.Equal(lines, p.lines) {
 		return
 	}
 	var out strings.Builder
 	out.WriteString(ansi.CursorHomePosition)
-	if whole {
-		out.WriteString(ansi.EraseEntireScreen)
-	}
 	for i, line := range lines {
 		if whole || line != p.lines[i] {
 			if i > 0 {
@@ -85,12 +83,22 @@ func (p *painter) paint() {
 			out.WriteString(line)
 		}
 	}
+	out.WriteString(ansi.CursorPosition(1, len(lines))) // where a terminal without an alternate screen goes on
 	p.lines, p.width = lines, next.width
-	_, _ = p.File.WriteString(out.String()) // a terminal that is gone ends the program otherwise
+	if _, err := p.File.WriteString(out.String()); err != nil {
+		p.lines = nil // what of it came through is not known; a terminal that is gone ends the program otherwise
+	}
 }
 
-// Write takes the frames of Bubble Tea's renderer and drops them, and what a
-// shell writes that has the terminal for itself.
+// resize has the next frame painted whole.
+func (p *painter) resize() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.resized = true
+}
+
+// Write drops the frames of Bubble Tea's renderer. While the terminal is a
+// shell's it writes.
 func (p *painter) Write(frame []byte) (int, error) {
 	p.writing.Lock()
 	defer p.writing.Unlock()
@@ -108,6 +116,8 @@ func (p *painter) WriteString(sequence string) (int, error) {
 	switch sequence {
 	case ansi.SetModeAltScreenSaveCursor:
 		p.taken, p.lines = true, nil
+	case ansi.EraseEntireScreen:
+		p.lines = nil
 	case ansi.ResetModeAltScreenSaveCursor:
 		p.taken = false
 	}
@@ -122,6 +132,9 @@ type painted struct {
 
 // Update implements tea.Model.
 func (p painted) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	if _, ok := msg.(tea.WindowSizeMsg); ok {
+		p.painter.resize()
+	}
 	_, cmd := p.model.Update(msg)
 	return p, cmd
 }

@@ -56,16 +56,20 @@ func TestOnlyLinesThatDifferArePainted(t *testing.T) {
 	t.Parallel()
 	p, written := newPainter(t)
 	take(t, p)
-	want := "\x1b[?1049h\x1b[H\x1b[2Jaaa\x1b[2;1Hbbb"
+	want := "\x1b[?1049h\x1b[Haaa\x1b[2;1Hbbb\x1b[2;1H"
 	p.show(frame{"aaa\nbbb", 3})
 	eventually(t, written, want)
 	p.show(frame{"aaa\nbbb", 3})
 	p.paint()
 	p.show(frame{"aaa\nccc", 3})
-	want += "\x1b[H\x1b[2;1Hccc"
+	want += "\x1b[H\x1b[2;1Hccc\x1b[2;1H"
 	eventually(t, written, want)
 	p.show(frame{"aaa", 3}) // a smaller window
-	want += "\x1b[H\x1b[2Jaaa"
+	want += "\x1b[Haaa\x1b[H"
+	eventually(t, written, want)
+	p.resize() // there and back
+	p.show(frame{"aaa", 3})
+	want += "\x1b[Haaa\x1b[H"
 	eventually(t, written, want)
 }
 
@@ -74,7 +78,7 @@ func TestTheScreenIsPaintedWholeAfterAShell(t *testing.T) {
 	p, written := newPainter(t)
 	take(t, p)
 	p.show(frame{"a", 1})
-	want := "\x1b[?1049h\x1b[H\x1b[2Ja"
+	want := "\x1b[?1049h\x1b[Ha\x1b[H"
 	eventually(t, written, want)
 	_, err := p.Write([]byte("a frame of Bubble Tea's"))
 	require.NoError(t, err)
@@ -88,7 +92,7 @@ func TestTheScreenIsPaintedWholeAfterAShell(t *testing.T) {
 	eventually(t, written, want)
 	take(t, p)
 	p.show(frame{"b", 1})
-	want += "\x1b[?1049h\x1b[H\x1b[2Jb"
+	want += "\x1b[?1049h\x1b[Hb\x1b[H"
 	eventually(t, written, want)
 }
 

@@ -24,6 +24,7 @@ type sandboxList struct {
 	chosen        api.Ref
 	picked        bool    // chosen by the person, now or at the last quit
 	wanted        api.Ref // chosen as soon as it is in the list
+	gone          api.Ref // was chosen when it went, and is again if it comes back before a key
 	rows          []listRow
 	cursor        cursor
 	filter        textinput.Model
@@ -36,10 +37,11 @@ type listRow struct {
 	heading string
 }
 
+// newSandboxList chooses what was chosen at the last quit, once it is there.
 func newSandboxList(l *look, w *world, chosen api.Ref, filter string) *sandboxList {
 	input := newInput()
 	input.SetValue(filter)
-	return &sandboxList{look: l, world: w, chosen: chosen, picked: chosen != api.Ref{}, filter: input}
+	return &sandboxList{look: l, world: w, wanted: chosen, filter: input}
 }
 
 // newInput is a line that is typed into. It is drawn by inputLine.
@@ -139,6 +141,9 @@ func (p *sandboxList) want(ref api.Ref) {
 }
 
 func (p *sandboxList) takeWanted() {
+	if _, back := p.world.sandbox(p.gone); back {
+		p.chosen, p.gone = p.gone, api.Ref{}
+	}
 	s, there := p.world.sandbox(p.wanted)
 	if !there {
 		return
@@ -166,6 +171,8 @@ func (p *sandboxList) follow() {
 	}
 	if i >= 0 {
 		p.cursor.put(i)
+	} else if _, there := p.world.sandbox(p.chosen); p.picked && !there {
+		p.gone = p.chosen
 	}
 	p.choose(1)
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/text"
 )
 
 // shellEndedMsg is the end of a shell.
@@ -47,7 +48,7 @@ func (s *shellRun) Run() error {
 			columns, rows = w, h
 		}
 	}
-	fmt.Fprintf(s.out, "\r\nshell in %s, exit comes back\r\n", s.ref)
+	fmt.Fprintf(s.out, "\r\nshell in %s, exit comes back\r\n", text.Clean(s.ref.String()))
 	opening, opened := context.WithTimeout(ctx, quickly)
 	far, err := s.backend.Shell(opening, s.ref, columns, rows)
 	opened()

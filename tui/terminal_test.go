@@ -95,6 +95,7 @@ func (x *terminal) restored() (exitCode int) {
 		out := x.output()
 		require.Greater(x.t, strings.LastIndex(out, sequence), strings.LastIndex(out, on), "%q is the last word", sequence)
 	}
+	x.shows(restoreTitle)
 	mode, err := unix.IoctlGetTermios(int(x.tty.Fd()), unix.TCGETS)
 	require.NoError(x.t, err)
 	require.Equal(x.t, x.mode.Lflag, mode.Lflag)
@@ -164,7 +165,7 @@ func TestANarrowWindowIsRedrawnWhole(t *testing.T) {
 	t.Parallel()
 	x := startTerminal(t, "1")
 	x.shows("desktop")
-	for _, size := range [][2]uint16{{30, 5}, {80, 24}, {1, 1}, {200, 60}, {59, 14}} {
+	for _, size := range [][2]uint16{{30, 5}, {80, 24}, {0, 0}, {1, 1}, {200, 60}, {59, 14}} {
 		require.NoError(t, pty.Setsize(x.pty, &pty.Winsize{Cols: size[0], Rows: size[1]}))
 	}
 	x.shows("needs 60×15, is 59×14")

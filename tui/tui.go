@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"time"
@@ -13,6 +14,12 @@ import (
 
 	_ "daemon-proxy/tui/background" // answers before Bubble Tea asks the terminal
 	"daemon-proxy/tui/theme"
+)
+
+// The window's title is put on the terminal's stack meanwhile (xterm, XTWINOPS).
+const (
+	saveTitle    = "\x1b[22;2t"
+	restoreTitle = "\x1b[23;2t"
 )
 
 // Options configure Run. The zero value is a UI on standard input and output
@@ -72,7 +79,7 @@ func Run(ctx context.Context, backend Backend, o Options) error {
 		return err
 	}
 	if w, h, err := term.GetSize(int(o.Out.Fd())); err == nil {
-		m.width, m.height = w, h // so that the first frame is a whole one
+		m.resize(w, h) // so that the first frame is a whole one
 	}
 	options := []tea.ProgramOption{
 		// Signals end ctx. Bubble Tea's own handler would send a message into a
@@ -83,6 +90,8 @@ func Run(ctx context.Context, backend Backend, o Options) error {
 	if m.mouse {
 		options = append(options, tea.WithMouseCellMotion())
 	}
+	_, _ = io.WriteString(out, saveTitle)
+	defer func() { _, _ = io.WriteString(out, restoreTitle) }()
 	_, err = tea.NewProgram(painted{m, out}, options...).Run()
 	if save := m.saveUIState(); save != nil {
 		o.Logger.Warn("what the UI showed is not kept", "error", save)

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"os"
@@ -35,7 +36,7 @@ func (m *model) saveUIState() error {
 	if m.options.StateFile == "" {
 		return nil
 	}
-	raw, err := json.Marshal(uiState{Sandbox: m.list.chosen, Filter: m.list.filter.Value(), Tab: m.tab, Requests: m.requests().state()})
+	raw, err := json.Marshal(uiState{Sandbox: cmp.Or(m.list.wanted, m.list.chosen), Filter: m.list.filter.Value(), Tab: m.tab, Requests: m.requests().state()})
 	if err != nil {
 		return err
 	}

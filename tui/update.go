@@ -15,6 +15,9 @@ import (
 const (
 	resubscribeAfter = time.Second
 	trafficEvery     = time.Second
+	// portsAfter is how long a sandbox is chosen before its ports are asked for:
+	// a cursor that passes asks nobody.
+	portsAfter = 100 * time.Millisecond
 	// portsEvery finds the ports that closed; one that opens comes as an event.
 	portsEvery = 30 * time.Second
 )
@@ -24,6 +27,7 @@ type (
 	resubscribeMsg struct{}
 	trafficMsg     struct{}
 	portsDueMsg    int
+	watchedMsg     api.Ref // the core was told
 	lostMsg        struct{}
 )
 
@@ -45,6 +49,12 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			m.askingPorts = false
 		}
 		return m, m.askPorts()
+	case watchedMsg:
+		m.watching = false
+		if api.Ref(msg) != m.shown {
+			return m, m.watch()
+		}
+		return m, nil
 	case trafficMsg:
 		m.trafficTimer = false
 		return m, tea.Batch(m.do.rates(), m.do.links())
@@ -56,7 +66,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.MouseMsg:
 		return m, m.takeMouse(msg)
 	case tea.WindowSizeMsg:
-		m.width, m.height = msg.Width, msg.Height
+		m.resize(msg.Width, msg.Height)
 		return m, m.arrange()
 	case minuteMsg:
 		return m, everyMinute()
@@ -158,10 +168,14 @@ func (m *model) takeFlow(msg tea.Msg) tea.Cmd {
 	case failMsg:
 		return m.failWith(msg.action, msg.err)
 	case shellEndedMsg:
-		if msg.err != nil {
-			return m.failWith("shell", msg.err)
+		var cmds []tea.Cmd
+		if m.mouse {
+			cmds = append(cmds, tea.EnableMouseCellMotion) // Bubble Tea restores all else
 		}
-		return nil
+		if msg.err != nil {
+			cmds = append(cmds, m.failWith("shell", msg.err))
+		}
+		return tea.Batch(cmds...)
 	}
 	return m.toPanes(msg)
 }

@@ -21,6 +21,9 @@ func (m *model) View() string {
 // draw is the screen: height lines of width cells.
 func (m *model) draw() []string {
 	l := m.look
+	if m.layout.small && m.asksToQuit() {
+		return m.finish([]string{"y quit  n stay", m.quitting.lines[0]})
+	}
 	if m.layout.small {
 		return m.finish([]string{fmt.Sprintf("needs %d×%d, is %d×%d", leastWidth, leastHeight, m.width, m.height)})
 	}

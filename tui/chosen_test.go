@@ -1,0 +1,101 @@
+package tui
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/api"
+)
+
+func TestTheSandboxOfTheLastQuitIsChosenOnceItIsFound(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "tui.json")
+	kept := func(o *Options) { o.StateFile = file }
+	before := loaded(t, newFake(), 120, 40, kept)
+	before.press("down", "down")
+	require.Equal(t, webRef, before.m.list.chosen)
+	require.NoError(t, before.m.saveUIState())
+
+	f := newFake()
+	all := f.sandboxes
+	f.sandboxes = f.sandboxes[:1] // containers are listed after the machine
+	s := loaded(t, f, 120, 40, kept)
+	require.NoError(t, s.m.saveUIState(), "somebody quits at once")
+	f.push(api.Event{Kind: api.EventSandbox, Sandbox: &all[1]})
+	s.until("the default one is there", func() bool { return s.m.list.chosen == boxRef })
+	for i := range all[2:] {
+		f.push(api.Event{Kind: api.EventSandbox, Sandbox: &all[2+i]})
+	}
+	s.until("it is chosen", func() bool { return s.m.list.chosen == webRef })
+	require.Equal(t, webRef, loadUIState(file).Sandbox, "it was kept")
+}
+
+func TestARecreatedContainerStaysChosen(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, nil)
+	s.press("down", "down")
+	web, _ := s.m.chosen()
+	recreate := func(meanwhile func()) {
+		s.f.push(api.Event{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: webRef}})
+		s.until("it is gone", func() bool { _, ok := s.m.world.sandbox(webRef); return !ok })
+		require.NotEqual(t, webRef, s.m.list.chosen)
+		meanwhile()
+		s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &web})
+		s.until("it is back", func() bool { _, ok := s.m.world.sandbox(webRef); return ok })
+	}
+	recreate(func() {})
+	require.Equal(t, webRef, s.m.list.chosen)
+	recreate(func() { s.press("1") })
+	require.NotEqual(t, webRef, s.m.list.chosen, "somebody was at another already")
+}
+
+func TestACursorThatPassesAsksForNoPorts(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, crowd(500, 0), 120, 40, nil)
+	before := len(s.f.calls("Ports"))
+	for range 100 {
+		s.press("down")
+	}
+	last := s.m.list.chosen.Name
+	s.until("the core knows which one is looked at", func() bool {
+		told := s.f.calls("Watch")
+		return !s.m.watching && strings.Contains(told[len(told)-1], last)
+	})
+	s.until("its ports are asked for", func() bool {
+		asked := s.f.calls("Ports")
+		return len(asked) > before && strings.Contains(asked[len(asked)-1], last)
+	})
+	require.Less(t, len(s.f.calls("Ports"))-before, 30)
+}
+
+func TestALateAnswerOfTheTerminalPressesNoKeys(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, nil)
+	s.press("2")
+	s.send(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("11;rgb:1e1e/1e1e/2e2e")})
+	require.Equal(t, tabRequests, s.m.tab)
+	require.Empty(t, s.m.overlays)
+}
+
+func TestATinyWindowAsksToQuitToo(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 40, 5, nil)
+	s.m.world.injections[webRef] = &injection{}
+	s.press("q")
+	s.shows("y quit  n stay", "1 injection runs")
+	s.press("n")
+	s.shows("needs 60×15")
+	s.press("q", "y")
+	s.until("it quits", func() bool { return s.quit })
+}
+
+func TestATerminalThatDoesNotKnowItsSizeIsDrawnOn(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 0, 0, nil)
+	s.shows("my-sandbox")
+	require.Equal(t, [2]int{80, 24}, [2]int{s.m.width, s.m.height})
+}
