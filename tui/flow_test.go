@@ -94,6 +94,8 @@ func TestAFilterTakesNamesAndProjects(t *testing.T) {
 	require.Equal(t, "shop-api", s.m.list.chosen.Name)
 	s.press("esc")
 	s.shows("● my-sandbox")
+	s.press("G", "up") // over the empty line
+	require.Equal(t, "shop-db", s.m.list.chosen.Name)
 }
 
 func TestAnInjectionShowsItsStepsAndEscCancelsIt(t *testing.T) {

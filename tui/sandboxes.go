@@ -31,7 +31,8 @@ type sandboxList struct {
 	typing        bool
 }
 
-// listRow is a sandbox, by its place in the world, or the heading of a project.
+// listRow is a sandbox, by its place in the world, or the heading of a project;
+// an empty one ends the last project.
 type listRow struct {
 	sandbox int // -1 for a heading
 	heading string
@@ -117,7 +118,7 @@ func (p *sandboxList) refresh() {
 		if !p.takes(s) {
 			continue
 		}
-		if s.Project != project && !s.IsHost() {
+		if s.Project != project { // the machine comes last and is in none: an empty line sets it apart
 			project = s.Project
 			p.rows = append(p.rows, listRow{-1, project})
 		}
