@@ -121,6 +121,12 @@ func (c *Core) Inject(ctx context.Context, ref api.Ref) error {
 	return c.fleet.Load().sandboxes.Inject(ctx, ref, nil)
 }
 
+// UndoInjections cancels all injections and returns when nothing of them is
+// left; no other begins.
+func (c *Core) UndoInjections(ctx context.Context) error {
+	return c.fleet.Load().sandboxes.UndoInjections(ctx)
+}
+
 // StopDaemon ends the daemon of ref.
 func (c *Core) StopDaemon(ctx context.Context, ref api.Ref) error {
 	return c.fleet.Load().sandboxes.StopDaemon(ctx, ref)

@@ -53,6 +53,9 @@ type Sandboxes interface {
 	// Inject returns when the daemon is healthy; its steps come as events. The
 	// end of ctx undoes it.
 	Inject(ctx context.Context, ref api.Ref) error
+	// UndoInjections cancels all injections, whoever asked for them, and returns
+	// when nothing of them is left. No other begins: it is for the end.
+	UndoInjections(ctx context.Context) error
 	StopDaemon(ctx context.Context, ref api.Ref) error
 	// Eject stops the daemon and takes its binary and log out of the container.
 	Eject(ctx context.Context, ref api.Ref) error

@@ -39,8 +39,10 @@ type fake struct {
 
 	// injecting is what Inject does; nil: it is done at once.
 	injecting func(ctx context.Context, ref api.Ref) error
-	pending   []api.Event
-	ready     chan struct{}
+	// undoing is what UndoInjections waits for; nil: nothing.
+	undoing func(ctx context.Context)
+	pending []api.Event
+	ready   chan struct{}
 }
 
 // clock is when all screens in tests are drawn.
@@ -192,6 +194,13 @@ func (f *fake) Inject(ctx context.Context, ref api.Ref) error {
 		}
 	}
 	return nil
+}
+
+func (f *fake) UndoInjections(ctx context.Context) error {
+	if f.undoing != nil {
+		f.undoing(ctx)
+	}
+	return f.ask("UndoInjections")
 }
 
 func (f *fake) StopDaemon(_ context.Context, ref api.Ref) error { return f.ask("StopDaemon", ref) }

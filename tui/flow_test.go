@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
 	"github.com/stretchr/testify/require"
 
@@ -316,6 +317,37 @@ func TestASecondInterruptEndsAtOnce(t *testing.T) {
 	require.Len(t, s.m.overlays, 1)
 	s.press("ctrl+c")
 	s.until("it quits", func() bool { return s.quit })
+}
+
+func TestQuittingWaitsUntilTheInjectionIsUndone(t *testing.T) {
+	t.Parallel()
+	for _, hurry := range []bool{false, true} {
+		f := newFake()
+		undone := make(chan struct{})
+		f.undoing = func(ctx context.Context) {
+			select {
+			case <-undone:
+			case <-ctx.Done():
+			}
+		}
+		s := loaded(t, f, 120, 40, nil)
+		s.m.world.injections[webRef] = &injection{}
+		s.press("q", "y")
+		s.shows("undoing the injection…")
+		s.press("q", "i", "esc")
+		s.send(tea.WindowSizeMsg{Width: 40, Height: 5})
+		s.press("q")
+		s.shows("undoing the injection…")
+		require.False(t, s.quit)
+		require.Empty(t, f.calls("UndoInjections"), "it has not ended")
+		if hurry {
+			s.press("ctrl+c")
+		} else {
+			close(undone)
+		}
+		s.until("it quits", func() bool { return s.quit })
+		require.Equal(t, hurry, len(f.calls("UndoInjections")) == 0)
+	}
 }
 
 func TestQuittingNamesWhatRuns(t *testing.T) {

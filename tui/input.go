@@ -84,7 +84,7 @@ func (m *model) close(o overlay) {
 // interrupt is ctrl+c: like quit, and the second one within a moment asks nothing.
 func (m *model) interrupt() tea.Cmd {
 	now := m.options.Now()
-	if now.Sub(m.interrupted) < twice {
+	if m.leaving || now.Sub(m.interrupted) < twice {
 		return tea.Quit
 	}
 	m.interrupted = now
@@ -172,7 +172,7 @@ func (m *model) quit() tea.Cmd {
 	if work == "" {
 		return tea.Quit
 	}
-	if m.asksToQuit() {
+	if m.asksToQuit() || m.leaving {
 		return nil
 	}
 	after := "Daemons that run go on and are found again next time."
@@ -181,7 +181,7 @@ func (m *model) quit() tea.Cmd {
 	}
 	m.quitting = &confirm{
 		look: m.look, title: "Quit?", lines: []string{work, loss, after},
-		yes: "quit", no: "stay", run: tea.Quit, letters: map[string]bool{"y": true, "n": false},
+		yes: "quit", no: "stay", run: func() tea.Msg { return leaveMsg{} }, letters: map[string]bool{"y": true, "n": false},
 	}
 	m.push(m.quitting)
 	return nil
@@ -190,6 +190,23 @@ func (m *model) quit() tea.Cmd {
 // asksToQuit says whether the question is on top.
 func (m *model) asksToQuit() bool {
 	return len(m.overlays) > 0 && m.overlays[len(m.overlays)-1] == m.quitting
+}
+
+// leaveMsg says that the person wants to quit whatever runs.
+type leaveMsg struct{}
+
+// leave quits when the injections are undone, as the question has promised.
+func (m *model) leave() tea.Cmd {
+	if m.leaving || m.world.injecting() == 0 {
+		return tea.Quit
+	}
+	m.leaving = true
+	m.push(&undoing{m.look})
+	backend := m.do.backend
+	return m.do.do(quickly, func(ctx context.Context) tea.Msg {
+		_ = backend.UndoInjections(ctx) // the core logs what it could not undo
+		return tea.Quit()
+	})
 }
 
 // underWay is what runs and what quitting does to it; empty if nothing does.

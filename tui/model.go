@@ -56,6 +56,7 @@ type model struct {
 	portsRound   int       // which sandbox that is about
 	interrupted  time.Time // of the last ctrl+c
 	quitting     *confirm  // the question whether to quit, if it was asked
+	leaving      bool      // the answer was yes; injections are being undone
 
 	frame string // the screen as it was drawn last; empty when something changed
 }

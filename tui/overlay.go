@@ -110,6 +110,21 @@ func (s *shown) View(width, height int) []string {
 	return l.box(l.ink.Title.Paint(s.title), l.ink.Dim.Paint("any key closes"), append(lines, ""), width, min(height, len(lines)+3), true)
 }
 
+// undoing lies there while the injections are undone, before the UI ends.
+type undoing struct{ look *look }
+
+const undoingWords = "undoing the injection"
+
+func (u *undoing) HandleMsg(tea.Msg) tea.Cmd { return nil }
+
+func (u *undoing) HandleKey(tea.KeyMsg) (tea.Cmd, bool) { return nil, false }
+
+func (u *undoing) View(width, height int) []string {
+	l := u.look
+	lines := []string{"", " " + undoingWords + l.glyph.Ellipsis, ""}
+	return l.box(l.ink.Title.Paint("Quit"), l.ink.Dim.Paint("ctrl+c quits at once"), lines, min(width, 74), min(height, len(lines)+2), true)
+}
+
 // help is every key, by group.
 type help struct {
 	look *look

@@ -119,6 +119,8 @@ func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
 	case socketsMsg:
 		m.world.takeSockets(msg)
 		return nil
+	case leaveMsg:
+		return m.leave()
 	case doneMsg:
 		if msg.err != nil {
 			return m.failWith(msg.what, msg.err)

@@ -24,6 +24,9 @@ func (m *model) draw() []string {
 	if m.layout.small && m.asksToQuit() {
 		return m.finish([]string{"y quit  n stay", m.quitting.lines[0]})
 	}
+	if m.layout.small && m.leaving {
+		return m.finish([]string{undoingWords + l.glyph.Ellipsis})
+	}
 	if m.layout.small {
 		return m.finish([]string{fmt.Sprintf("needs %d×%d, is %d×%d", leastWidth, leastHeight, m.width, m.height)})
 	}

@@ -89,6 +89,62 @@ func TestACopyThatIsCancelledLeavesNothing(t *testing.T) {
 	}
 }
 
+// slow is an engine in whose containers programs take long to start, as over a
+// thin line; it can be asked whether one was started.
+type slow struct {
+	*holding
+	runs chan struct{} // closed by the first
+	once sync.Once
+}
+
+func (s *slow) Run(ctx context.Context, id string, spec engine.ExecSpec) ([]byte, int, error) {
+	s.once.Do(func() { close(s.runs) })
+	select {
+	case <-time.After(2 * time.Second):
+	case <-ctx.Done():
+		return nil, 0, ctx.Err()
+	}
+	return s.Engine.Run(ctx, id, spec)
+}
+
+func TestTheEndWaitsUntilInjectionsAreUndone(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*desk) error{
+		"of the person":  func(d *desk) error { return d.UndoInjections(t.Context()) },
+		"of the program": func(d *desk) error { return d.Close(t.Context()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			name, id := shellBox(t, enginetest.RunOptions{})
+			e := &slow{runs: make(chan struct{}), holding: &holding{Engine: enginetest.Require(t), reached: make(chan struct{}), release: make(chan struct{})}}
+			d := builtIn(t, name, func(o *Options) { o.Engine = e })
+			result := make(chan error, 1)
+			go func() { result <- d.Inject(context.Background(), d.ref(name), nil) }()
+			<-e.reached
+			require.NoError(t, end(d))
+			<-e.runs // the half file was there to be taken away
+			_, err := e.Stat(t.Context(), id, "/usr/local/bin/daemon-proxy")
+			require.ErrorIs(t, err, fs.ErrNotExist)
+			require.ErrorIs(t, <-result, &api.Problem{Code: api.CodeCancelled})
+			require.ErrorIs(t, d.Inject(t.Context(), d.ref(name), nil), &api.Problem{Code: api.CodeCancelled}, "another one began")
+		})
+	}
+}
+
+func TestUndoingInjectionsEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	name, _ := shellBox(t, enginetest.RunOptions{})
+	e := &slow{runs: make(chan struct{}), holding: &holding{Engine: enginetest.Require(t), reached: make(chan struct{}), release: make(chan struct{})}}
+	d := builtIn(t, name, func(o *Options) { o.Engine = e })
+	result := make(chan error, 1)
+	go func() { result <- d.Inject(context.Background(), d.ref(name), nil) }()
+	<-e.reached
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, d.UndoInjections(ctx), context.Canceled)
+	require.ErrorIs(t, <-result, &api.Problem{Code: api.CodeCancelled})
+}
+
 func TestWhatWasCancelledIsNotInjectedBehindOnesBack(t *testing.T) {
 	t.Parallel()
 	name, id := shellBox(t, enginetest.RunOptions{})

@@ -92,7 +92,7 @@ func (s *Sandboxes) joinOrBegin(ctx context.Context, ref api.Ref, onlyWanted boo
 	s.mu.Lock()
 	b := s.boxes[ref]
 	switch {
-	case s.ctx.Err() != nil || ctx.Err() != nil:
+	case s.ending || s.ctx.Err() != nil || ctx.Err() != nil:
 		s.mu.Unlock()
 		return nil, asProblem(ref, context.Canceled)
 	case b == nil:
@@ -116,6 +116,29 @@ func (s *Sandboxes) joinOrBegin(ctx context.Context, ref api.Ref, onlyWanted boo
 	s.group.Go(in.life)
 	s.mu.Unlock()
 	return in, nil
+}
+
+// UndoInjections cancels all injections and returns when nothing of them is
+// left, or with the error of ctx. No other begins: it is for the end.
+func (s *Sandboxes) UndoInjections(ctx context.Context) error {
+	s.mu.Lock()
+	s.ending = true
+	var cancelled []*injection
+	for _, b := range s.boxes {
+		if b.injected != nil {
+			b.injected.cancel()
+			cancelled = append(cancelled, b.injected)
+		}
+	}
+	s.mu.Unlock()
+	for _, in := range cancelled {
+		select {
+		case <-in.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // life is the whole injection.

@@ -83,6 +83,7 @@ type Sandboxes struct {
 	telling sync.Mutex // held around a change and its event, so that events keep the order of changes
 	mu      sync.Mutex
 	boxes   map[api.Ref]*box
+	ending  bool // injections were undone, and no other begins
 	status  api.EngineStatus
 
 	decision decision // what mode "auto" means
