@@ -32,7 +32,7 @@ type fake struct {
 	sharing   context.Context // of the last Share
 	shared    string          // the URL that Share gives
 
-	// looking is what Ports waits for; nil: nothing.
+	// looking is what slow calls wait for (Ports, Demo, StartContainer, StopContainer, Replay); nil: nothing.
 	looking func(ctx context.Context)
 
 	panics bool // RetryEngine does
@@ -106,6 +106,12 @@ func (f *fake) ask(method string, args ...any) error {
 }
 
 // calls are what was asked of the method, with its arguments.
+func (f *fake) wait(ctx context.Context) {
+	if f.looking != nil {
+		f.looking(ctx)
+	}
+}
+
 func (f *fake) calls(method string) []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -161,7 +167,10 @@ func (f *fake) RetryEngine(context.Context) error {
 	return f.ask("RetryEngine")
 }
 
-func (f *fake) Demo(context.Context) (api.Link, error) { return f.links[0], f.ask("Demo") }
+func (f *fake) Demo(ctx context.Context) (api.Link, error) {
+	f.wait(ctx)
+	return f.links[0], f.ask("Demo")
+}
 
 func (f *fake) Logs(ctx context.Context, ref api.Ref, source string, tail int, follow bool) (io.ReadCloser, error) {
 	r, w := io.Pipe()
@@ -205,18 +214,18 @@ func (f *fake) UndoInjections(ctx context.Context) error {
 
 func (f *fake) StopDaemon(_ context.Context, ref api.Ref) error { return f.ask("StopDaemon", ref) }
 func (f *fake) Eject(_ context.Context, ref api.Ref) error      { return f.ask("Eject", ref) }
-func (f *fake) StartContainer(_ context.Context, ref api.Ref) error {
+func (f *fake) StartContainer(ctx context.Context, ref api.Ref) error {
+	f.wait(ctx)
 	return f.ask("StartContainer", ref)
 }
-func (f *fake) StopContainer(_ context.Context, ref api.Ref) error {
+func (f *fake) StopContainer(ctx context.Context, ref api.Ref) error {
+	f.wait(ctx)
 	return f.ask("StopContainer", ref)
 }
 
 func (f *fake) Ports(ctx context.Context, ref api.Ref) ([]api.PortCard, error) {
 	err := f.ask("Ports", ref)
-	if f.looking != nil {
-		f.looking(ctx)
-	}
+	f.wait(ctx)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return append([]api.PortCard{}, f.ports[ref]...), err
@@ -336,7 +345,8 @@ func (f *fake) Curl(_ context.Context, id uint64) (string, error) {
 	return "curl http://localhost:8080/", f.ask("Curl", id)
 }
 
-func (f *fake) Replay(_ context.Context, id uint64) (api.Exchange, error) {
+func (f *fake) Replay(ctx context.Context, id uint64) (api.Exchange, error) {
+	f.wait(ctx)
 	if err := f.ask("Replay", id); err != nil {
 		return api.Exchange{}, err
 	}

@@ -44,7 +44,8 @@ type model struct {
 
 	shown    api.Ref // the sandbox that the panes and the core's Watch are at
 	note     note
-	noteAge  int // which note a timer is about
+	noteAge  int      // which note a timer is about
+	works    []string // what is under way, the latest last
 	newPort  newPort
 	cancels  map[api.Ref]context.CancelFunc
 	vncAfter map[api.Ref]bool // injections that end in the desktop being opened

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +37,37 @@ func (m *model) say(s string) tea.Cmd {
 	return tea.Tick(noteStays, func(time.Time) tea.Msg { return noteOverMsg(age) })
 }
 
+type (
+	// workMsg begins work that may take longer than good news stays, workedMsg
+	// is its end, with the message that it brought.
+	workMsg struct {
+		words string
+		cmd   tea.Cmd
+	}
+	workedMsg struct {
+		words string
+		msg   tea.Msg
+	}
+)
+
+// working runs cmd, whose one message is its outcome; until then words are shown
+// wherever no other note is.
+func working(words string, cmd tea.Cmd) tea.Cmd {
+	return func() tea.Msg { return workMsg{text.Clean(words), cmd} }
+}
+
+func (m *model) work(msg workMsg) tea.Cmd {
+	m.works = append(m.works, msg.words)
+	return func() tea.Msg { return workedMsg{msg.words, msg.cmd()} }
+}
+
+func (m *model) worked(msg workedMsg) tea.Cmd {
+	if i := slices.Index(m.works, msg.words); i >= 0 {
+		m.works = slices.Delete(m.works, i, i+1)
+	}
+	return m.takeAnswer(msg.msg)
+}
+
 // fail shows an error and the next thing to try.
 func (m *model) fail(what, try string) tea.Cmd {
 	m.changed()
@@ -62,6 +94,8 @@ const mostNoteLines = 4
 func (m *model) noteLines() []string {
 	l, n := m.look, m.note
 	switch {
+	case n.text == "" && len(m.works) > 0:
+		return []string{" " + l.ink.Busy.Paint(l.glyph.Busy) + " " + m.works[len(m.works)-1]}
 	case n.text == "":
 		return []string{""}
 	case !n.failed:

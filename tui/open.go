@@ -57,11 +57,6 @@ func (m *model) afterCopy(msg copiedMsg) tea.Cmd {
 	return m.say(msg.what)
 }
 
-// saying is say as a command, for what is shown only when a command runs.
-func (m *model) saying(s string) tea.Cmd {
-	return func() tea.Msg { return sayMsg(s) }
-}
-
 // sayMsg asks for a note; panes send it.
 type sayMsg string
 

@@ -75,13 +75,13 @@ func (m *model) replay() tea.Cmd {
 		return nil
 	}
 	backend := m.do.backend
-	run := m.do.do(replayTime, func(ctx context.Context) tea.Msg {
+	method := text.Clean(x.Method)
+	run := working("sending "+method+" again", m.do.do(replayTime, func(ctx context.Context) tea.Msg {
 		again, err := backend.Replay(ctx, x.ID)
 		return replayedMsg{again, err}
-	})
-	method := text.Clean(x.Method)
+	}))
 	if !changesThings(x.Method) {
-		return tea.Batch(m.say("sending "+method+" again"), run)
+		return run
 	}
 	m.push(&confirm{
 		look: m.look, title: "Replay " + method + "?", yes: "send again", no: "no", run: run,

@@ -81,13 +81,15 @@ func (m *model) confirmThen(title, effect, yes string, cmd tea.Cmd) tea.Cmd {
 func (m *model) askStopDaemon() tea.Cmd {
 	ref, backend := m.list.chosen, m.do.backend
 	return m.confirmThen(fmt.Sprintf("Stop the daemon in %s?", ref), "Its previews do not work until it is injected again.", "stop",
-		m.do.act(quickly, "stop the daemon in "+ref.String(), ref.String()+": the daemon has ended", func(ctx context.Context) error { return backend.StopDaemon(ctx, ref) }))
+		working("stopping the daemon in "+ref.String(),
+			m.do.act(quickly, "stop the daemon in "+ref.String(), ref.String()+": the daemon has ended", func(ctx context.Context) error { return backend.StopDaemon(ctx, ref) })))
 }
 
 func (m *model) askEject() tea.Cmd {
 	ref, backend := m.list.chosen, m.do.backend
 	return m.confirmThen(fmt.Sprintf("Eject from %s?", ref), "The daemon is stopped, its binary and its log are taken out of the container.", "eject",
-		m.do.act(2*quickly, "eject from "+ref.String(), ref.String()+": nothing of ours is left in it", func(ctx context.Context) error { return backend.Eject(ctx, ref) }))
+		working("ejecting from "+ref.String(),
+			m.do.act(2*quickly, "eject from "+ref.String(), ref.String()+": nothing of ours is left in it", func(ctx context.Context) error { return backend.Eject(ctx, ref) })))
 }
 
 func (m *model) startOrStop() tea.Cmd {
@@ -97,11 +99,12 @@ func (m *model) startOrStop() tea.Cmd {
 	}
 	ref, backend := s.Ref, m.do.backend
 	if s.Container != api.ContainerRunning {
-		return tea.Batch(m.say("starting "+ref.String()), m.do.act(2*quickly, "start "+ref.String(), ref.String()+" runs",
+		return working("starting "+ref.String(), m.do.act(2*quickly, "start "+ref.String(), ref.String()+" runs",
 			func(ctx context.Context) error { return backend.StartContainer(ctx, ref) }))
 	}
 	return m.confirmThen(fmt.Sprintf("Stop the container %s?", ref), "Everything in it ends; "+m.keys.key("container")+" starts it again.", "stop",
-		m.do.act(4*quickly, "stop "+ref.String(), ref.String()+" has stopped", func(ctx context.Context) error { return backend.StopContainer(ctx, ref) }))
+		working("stopping "+ref.String(),
+			m.do.act(4*quickly, "stop "+ref.String(), ref.String()+" has stopped", func(ctx context.Context) error { return backend.StopContainer(ctx, ref) })))
 }
 
 type demoMsg struct {
@@ -111,7 +114,7 @@ type demoMsg struct {
 
 func (m *model) demo() tea.Cmd {
 	backend := m.do.backend
-	return tea.Batch(m.say("starting the demo sandbox"), m.do.do(slowly, func(ctx context.Context) tea.Msg {
+	return working("starting the demo sandbox", m.do.do(slowly, func(ctx context.Context) tea.Msg {
 		link, err := backend.Demo(ctx)
 		return demoMsg{link, err}
 	}))

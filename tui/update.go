@@ -141,6 +141,10 @@ func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
 // takeFlow takes the steps of actions that have several.
 func (m *model) takeFlow(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
+	case workMsg:
+		return m.work(msg)
+	case workedMsg:
+		return m.worked(msg)
 	case injectedMsg:
 		return m.afterInject(msg)
 	case createdMsg:

@@ -30,7 +30,7 @@ func (m *model) vnc() tea.Cmd {
 		return nil
 	}
 	if s.Daemon.State == api.DaemonHealthy {
-		return tea.Batch(m.say("looking for the desktop of "+s.String()), m.desktop(s.Ref))
+		return working("looking for the desktop of "+s.String(), m.desktop(s.Ref))
 	}
 	m.vncAfter[s.Ref] = true
 	return m.injectInto(s.Ref)
@@ -76,7 +76,7 @@ func (m *model) offerDesktop(ref api.Ref) tea.Cmd {
 		look: m.look, title: "No desktop in " + ref.String(),
 		lines: []string{"Nothing listens on port 6080, where a VNC page is expected.", "The daemon can start one if the image has it (Xvfb, a VNC server, noVNC)."},
 		yes:   "start the desktop", no: "no",
-		run: tea.Batch(m.saying("starting the desktop in "+ref.String()), m.do.do(8*quickly, func(ctx context.Context) tea.Msg {
+		run: working("starting the desktop in "+ref.String(), m.do.do(8*quickly, func(ctx context.Context) tea.Msg {
 			if err := backend.StartDesktop(ctx, ref); err != nil {
 				return vncMsg{ref: ref, err: err}
 			}
