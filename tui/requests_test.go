@@ -240,9 +240,12 @@ func TestRequestsOfAllSandboxes(t *testing.T) {
 	s.shows("no request went to")
 }
 
+// readOnly takes no file away: it is this machine's.
+func readOnly(o *Options) { o.ReadOnly = true }
+
 func TestRequestsAreSavedAsHAR(t *testing.T) {
 	t.Parallel()
-	s := requestsScreen(t, busyFake(), 120, 30, nil)
+	s := requestsScreen(t, busyFake(), 120, 30, readOnly)
 	s.press("/")
 	s.word("login")
 	s.press("enter", "S")
@@ -396,7 +399,7 @@ func TestARequestIsCopiedAsCurl(t *testing.T) {
 
 func TestBodiesAreSaved(t *testing.T) {
 	t.Parallel()
-	s := requestsScreen(t, busyFake(), 200, 40, nil)
+	s := requestsScreen(t, busyFake(), 200, 40, readOnly)
 	s.press("down", "enter")
 	s.shows("anna")
 	s.press("x")

@@ -287,7 +287,7 @@ func tuiKeys() []key {
 		value: boolean(func(c *Config) *bool { return &c.TUI.Mouse }),
 	}, {
 		Key: Key{Path: "tui.read_only", Env: "TUI_READ_ONLY", Flag: "read-only", Default: "false",
-			Doc: "Take every action away from the terminal UI that changes something."},
+			Doc: "Take every action away from the terminal UI that changes something. Saving requests and bodies stays: it writes files on this machine and touches no sandbox."},
 		value: boolean(func(c *Config) *bool { return &c.TUI.ReadOnly }),
 	}, {
 		Key: Key{Path: "tui.keys", Env: "TUI_KEYS", Flag: "keys",
