@@ -32,7 +32,9 @@ type fake struct {
 	sharing   context.Context // of the last Share
 	shared    string          // the URL that Share gives
 
-	// looking is what slow calls wait for (Ports, Demo, StartContainer, StopContainer, Replay); nil: nothing.
+	// working is what Demo, StartContainer, StopContainer and Replay wait for; nil: nothing.
+	working func(ctx context.Context)
+	// looking is what Ports waits for; nil: nothing.
 	looking func(ctx context.Context)
 
 	panics bool // RetryEngine does
@@ -107,8 +109,8 @@ func (f *fake) ask(method string, args ...any) error {
 
 // calls are what was asked of the method, with its arguments.
 func (f *fake) wait(ctx context.Context) {
-	if f.looking != nil {
-		f.looking(ctx)
+	if f.working != nil {
+		f.working(ctx)
 	}
 }
 
@@ -225,7 +227,9 @@ func (f *fake) StopContainer(ctx context.Context, ref api.Ref) error {
 
 func (f *fake) Ports(ctx context.Context, ref api.Ref) ([]api.PortCard, error) {
 	err := f.ask("Ports", ref)
-	f.wait(ctx)
+	if f.looking != nil {
+		f.looking(ctx)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return append([]api.PortCard{}, f.ports[ref]...), err

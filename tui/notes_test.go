@@ -27,14 +27,14 @@ func TestWorkUnderWayIsSaidUntilItsEnd(t *testing.T) {
 			t.Parallel()
 			f := newFake()
 			f.fail[c.fails] = errors.New("it broke")
-			s := loaded(t, f, 120, 40, nil)
 			ends := make(chan struct{})
-			f.looking = func(ctx context.Context) {
+			f.working = func(ctx context.Context) {
 				select {
 				case <-ends:
 				case <-ctx.Done():
 				}
 			}
+			s := loaded(t, f, 120, 40, nil)
 			if strings.HasPrefix(name, "replay") {
 				s.press("2")
 				s.shows("12 requests")
