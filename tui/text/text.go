@@ -101,14 +101,30 @@ func Colours(s string) string {
 	return b.String()
 }
 
-// isSGR says whether seq is a colour or attribute: ESC [ digits ; … m.
+// isSGR says whether seq is a colour or attribute, ESC [ digits ; … m, that
+// neither blinks nor hides text.
 func isSGR(seq string) bool {
 	inner, ok := strings.CutPrefix(seq, "\x1b[")
 	if !ok {
 		return false
 	}
 	inner, ok = strings.CutSuffix(inner, "m")
-	return ok && strings.Trim(inner, "0123456789;:") == ""
+	if !ok || strings.Trim(inner, "0123456789;:") != "" {
+		return false
+	}
+	params := strings.Split(inner, ";")
+	for i := 0; i < len(params); i++ {
+		head, _, _ := strings.Cut(params[i], ":")
+		switch strings.TrimLeft(head, "0") {
+		case "5", "6", "8": // blink, blink fast, conceal
+			return false
+		case "38", "48": // a colour of many: what follows are its numbers
+			if i+1 < len(params) {
+				i += map[string]int{"5": 2, "2": 4}[params[i+1]]
+			}
+		}
+	}
+	return true
 }
 
 // ASCII replaces each cell outside ASCII by a question mark; escape sequences stay.

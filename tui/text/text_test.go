@@ -39,6 +39,12 @@ func TestColoursKeepsColoursOnly(t *testing.T) {
 	require.Equal(t, "title", text.Colours("\x1b]0;owned\x07title"))
 	require.NotContains(t, text.Colours("\x1b[31"), "\x1b")
 	require.NotContains(t, text.Colours("\x1b[?1049hx"), "\x1b")
+	for _, seq := range []string{"5", "6", "8", "05", "1;5;31", "31;8", "5:1", "38;5;1;8", "48;2;1;2;3;5", "38;7;5", "58;5;8", ";8"} {
+		require.Equal(t, "x", text.Colours("\x1b["+seq+"mx"), "%s blinks or hides", seq)
+	}
+	for _, seq := range []string{"", "1;31", "38;5;8", "48;5;5;1", "38;2;5;6;8", "38:5:8", "4:5", "38;5", "38", "7;28;25"} {
+		require.Equal(t, "\x1b["+seq+"mx\x1b[m", text.Colours("\x1b["+seq+"mx"), "%s is a colour", seq)
+	}
 }
 
 func TestFitTakesExactlyItsCells(t *testing.T) {
