@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/charmbracelet/bubbles/textinput"
@@ -15,6 +16,7 @@ import (
 const (
 	logTail = 500    // lines of the past that are asked for
 	logKept = 10_000 // lines that are kept
+	logOver = 1_000  // how many more there may be before the oldest are dropped
 )
 
 var logSources = []string{api.LogContainer, api.LogDaemon, api.LogProgram}
@@ -35,7 +37,7 @@ type logs struct {
 	ended         error
 	loading       bool
 
-	lines   []string
+	lines   []logLine
 	skipped int
 	shown   []int // the lines that the filter takes
 	top     int
@@ -135,40 +137,48 @@ func (p *logs) HandleMsg(msg tea.Msg) tea.Cmd {
 	return p.stream.next(p.opened)
 }
 
-func (p *logs) add(lines []string, skipped int) {
+func (p *logs) add(lines []logLine, skipped int) {
 	p.skipped += skipped
-	want := strings.ToLower(p.filter.Value())
-	for _, s := range lines {
-		s = text.Colours(s)
-		if takes(s, want) {
-			p.shown = append(p.shown, len(p.lines))
-			if p.paused {
-				p.missed++
-			}
-		}
-		p.lines = append(p.lines, s)
+	before := len(p.shown)
+	p.lines = append(p.lines, lines...)
+	p.takeFrom(len(p.lines) - len(lines))
+	if p.paused {
+		p.missed += len(p.shown) - before
 	}
-	if over := len(p.lines) - logKept; over > 0 {
-		p.lines = append([]string(nil), p.lines[over:]...)
-		p.skipped += over
-		p.refilter()
-	}
+	p.trim()
 	p.scroll(0)
 }
 
-func takes(line, want string) bool {
-	return want == "" || strings.Contains(strings.ToLower(line), want)
+// takeFrom shows the lines from i on that the filter takes.
+func (p *logs) takeFrom(i int) {
+	want := strings.ToLower(p.filter.Value())
+	for ; i < len(p.lines); i++ {
+		if strings.Contains(p.lines[i].plain, want) {
+			p.shown = append(p.shown, i)
+		}
+	}
 }
 
 func (p *logs) refilter() {
 	p.shown = p.shown[:0]
-	want := strings.ToLower(p.filter.Value())
-	for i, s := range p.lines {
-		if takes(s, want) {
-			p.shown = append(p.shown, i)
-		}
-	}
+	p.takeFrom(0)
 	p.scroll(0)
+}
+
+// trim drops the oldest lines; what is looked at stays at its place.
+func (p *logs) trim() {
+	over := len(p.lines) - logKept
+	if over < logOver {
+		return
+	}
+	p.lines = slices.Clone(p.lines[over:])
+	p.skipped += over
+	gone, _ := slices.BinarySearch(p.shown, over)
+	p.shown = slices.Delete(p.shown, 0, gone)
+	for i := range p.shown {
+		p.shown[i] -= over
+	}
+	p.top -= gone
 }
 
 // scroll moves the window by lines; while following it stays at the end.
@@ -223,7 +233,7 @@ func (p *logs) View(bool) []string {
 	l := p.look
 	out := []string{p.head()}
 	for i := p.top; i < min(len(p.shown), p.top+p.textHeight()); i++ {
-		out = append(out, p.lines[p.shown[i]])
+		out = append(out, p.lines[p.shown[i]].shown)
 	}
 	switch {
 	case p.loading:

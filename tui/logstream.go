@@ -6,13 +6,30 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
+
+	"daemon-proxy/tui/text"
 )
 
-// pendingLines bounds what is read ahead of the screen; more is left out and counted.
-const pendingLines = 2000
+const (
+	longestLine = 4096 // bytes; nobody sees more of a line
+	// pendingLines and pendingBytes bound what is read ahead of the screen; more
+	// is left out and counted.
+	pendingLines = 2000
+	pendingBytes = logTail * longestLine
+)
+
+// logLine is a line that is fit for the terminal, and what a filter looks at.
+type logLine struct{ shown, plain string }
+
+func newLogLine(s string) logLine {
+	shown := text.Colours(s)
+	return logLine{shown, strings.ToLower(ansi.Strip(shown))}
+}
 
 // logStream reads a log line by line beside the UI. What comes while the UI is
 // busy waits here, so that a flood costs one message a tenth of a second.
@@ -20,6 +37,7 @@ type logStream struct {
 	ctx   context.Context // of the log that is looked at
 	mu    sync.Mutex
 	lines []string
+	bytes int // in lines
 	lost  int
 	err   error
 	ready chan struct{} // holds one element while something waits
@@ -29,7 +47,7 @@ type logStream struct {
 type logMsg struct {
 	opened  int
 	stream  *logStream
-	lines   []string
+	lines   []logLine
 	skipped int
 	ended   error
 }
@@ -59,7 +77,7 @@ func (s *logStream) read(r io.Reader) {
 			s.put("", err)
 			return
 		}
-		s.put(string(line), nil)
+		s.put(string(line[:min(len(line), longestLine)]), nil)
 		for tooLong { // the rest of a line longer than the buffer is dropped
 			if _, tooLong, err = lines.ReadLine(); err != nil {
 				break
@@ -71,15 +89,15 @@ func (s *logStream) read(r io.Reader) {
 func (s *logStream) put(line string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case err != nil:
+	if err != nil {
 		s.err = err
-	case len(s.lines) >= pendingLines:
+	} else {
+		s.lines, s.bytes = append(s.lines, line), s.bytes+len(line)
+	}
+	for len(s.lines) > pendingLines || s.bytes > pendingBytes {
+		s.bytes -= len(s.lines[0])
 		s.lines = s.lines[1:]
 		s.lost++
-		fallthrough
-	default:
-		s.lines = append(s.lines, line)
 	}
 	select {
 	case s.ready <- struct{}{}:
@@ -89,7 +107,8 @@ func (s *logStream) put(line string, err error) {
 
 var errLogEnded = errors.New("nothing more is written")
 
-// next waits for lines; there is one such command for a stream at any time.
+// next waits for lines and cleans them; there is one such command for a stream
+// at any time.
 func (s *logStream) next(opened int) tea.Cmd {
 	return func() tea.Msg {
 		select {
@@ -101,12 +120,15 @@ func (s *logStream) next(opened int) tea.Cmd {
 			return nil
 		}
 		s.mu.Lock()
-		defer s.mu.Unlock()
-		msg := logMsg{opened: opened, lines: s.lines, skipped: s.lost, ended: s.err}
-		if errors.Is(s.err, io.EOF) {
+		lines, msg := s.lines, logMsg{opened: opened, skipped: s.lost, ended: s.err}
+		s.lines, s.bytes, s.lost = nil, 0, 0
+		s.mu.Unlock()
+		if errors.Is(msg.ended, io.EOF) {
 			msg.ended = errLogEnded
 		}
-		s.lines, s.lost = nil, 0
+		for _, line := range lines {
+			msg.lines = append(msg.lines, newLogLine(line))
+		}
 		return msg
 	}
 }

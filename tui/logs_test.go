@@ -1,0 +1,110 @@
+package tui
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// logsShown is the logs pane of a screen whose commands are not run.
+func logsShown(t *testing.T) (*model, *logs) {
+	t.Helper()
+	m := still(t, 120, 40, newFake(), nil)
+	m.goTo(tabLogs)
+	p := m.panes[tabLogs].(*logs)
+	p.loading = false
+	return m, p
+}
+
+func logLines(from, n int, more string) []logLine {
+	lines := make([]logLine, n)
+	for i := range lines {
+		lines[i] = newLogLine(fmt.Sprintf("line %d %s", from+i, more))
+	}
+	return lines
+}
+
+// A batch of the longest lines is what a screen update may cost ten times over.
+func TestALogThatFloodsDoesNotStallTheScreen(t *testing.T) {
+	t.Parallel()
+	m, p := logsShown(t)
+	flood := slices.Repeat(logLines(0, 1, strings.Repeat("ä\x1b[32mé\x1b[0m ", longestLine/12)), pendingLines)
+	for name, filter := range map[string]string{"all": "", "a filter": "line 0"} {
+		p.filter.SetValue(filter)
+		p.refilter()
+		least := time.Hour // what the machine was busy with otherwise does not count
+		for range 8 {
+			begun := time.Now()
+			m.Update(logMsg{opened: p.opened, stream: &logStream{}, lines: flood})
+			least = min(least, time.Since(begun))
+		}
+		require.Less(t, least, 80*time.Millisecond, name)
+	}
+	require.LessOrEqual(t, len(p.lines), logKept+logOver)
+}
+
+func TestOfALogTheNewestLinesAreKept(t *testing.T) {
+	t.Parallel()
+	m, p := logsShown(t)
+	p.filter.SetValue("7")
+	for from := 0; from < 3*logKept; from += 700 {
+		m.Update(logMsg{opened: p.opened, stream: &logStream{}, lines: logLines(from, 700, "")})
+		if from == 2*logKept/700*700 {
+			p.Move(up)
+		}
+		require.Less(t, len(p.lines), logKept+logOver)
+	}
+	total := p.skipped + len(p.lines)
+	require.Equal(t, fmt.Sprintf("line %d ", total-1), p.lines[len(p.lines)-1].shown)
+	require.Equal(t, fmt.Sprintf("line %d ", p.skipped), p.lines[0].shown)
+	var want []int
+	for i, line := range p.lines {
+		if strings.Contains(line.plain, "7") {
+			want = append(want, i)
+		}
+	}
+	require.Equal(t, want, p.shown)
+}
+
+func TestAPausedLogStaysAtItsPlace(t *testing.T) {
+	t.Parallel()
+	m, p := logsShown(t)
+	m.Update(logMsg{opened: p.opened, stream: &logStream{}, lines: logLines(0, logKept, "")})
+	p.Move(up)
+	was := p.View(true)[1]
+	m.Update(logMsg{opened: p.opened, stream: &logStream{}, lines: logLines(logKept, logOver, "")})
+	require.Len(t, p.lines, logKept)
+	require.Equal(t, was, p.View(true)[1])
+	require.Equal(t, logOver, p.missed)
+}
+
+func TestAFilterOfALogSeesNoColours(t *testing.T) {
+	t.Parallel()
+	m, p := logsShown(t)
+	p.filter.SetValue("Ready")
+	m.Update(logMsg{opened: p.opened, stream: &logStream{}, lines: []logLine{newLogLine("\x1b[32mREA\x1b[0mDY"), newLogLine("\x1b[31mm"), newLogLine("other")}})
+	require.Equal(t, []int{0}, p.shown)
+}
+
+func TestWhatWaitsOfALogIsBounded(t *testing.T) {
+	t.Parallel()
+	for what, line := range map[string]string{"lines": "x", "bytes": strings.Repeat("x", 3*longestLine)} {
+		s := &logStream{ctx: t.Context(), ready: make(chan struct{}, 1)}
+		const n = 3 * pendingLines
+		s.read(strings.NewReader(strings.Repeat(line+"\n", n)))
+		msg := s.next(1)().(logMsg)
+		total := 0
+		for _, l := range msg.lines {
+			total += len(l.shown)
+		}
+		require.LessOrEqual(t, len(msg.lines), pendingLines, what)
+		require.LessOrEqual(t, total, pendingBytes, what)
+		require.Equal(t, n, len(msg.lines)+msg.skipped, what)
+		require.ErrorIs(t, msg.ended, errLogEnded)
+		require.NotEmpty(t, msg.lines)
+	}
+}
