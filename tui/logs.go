@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/charmbracelet/bubbles/textinput"
 	tea "github.com/charmbracelet/bubbletea"
@@ -90,7 +91,15 @@ func (p *logs) reopen() tea.Cmd {
 	p.stop = stop
 	ref, source, opened, backend := p.ref, p.currentSource(), p.opened, p.do.backend
 	return func() tea.Msg {
+		// The log is followed as long as ctx lives, so the deadline is only for its opening.
+		deadline := time.AfterFunc(quickly, stop)
 		r, err := backend.Logs(ctx, ref, source, logTail, true)
+		if !deadline.Stop() {
+			if err == nil {
+				r.Close()
+			}
+			err = &api.Problem{Detail: "the log did not open within " + span(quickly), Hint: "leave this tab and come back"}
+		}
 		if err != nil {
 			return logMsg{opened: opened, ended: err}
 		}

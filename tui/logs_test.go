@@ -1,13 +1,18 @@
 package tui
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/api"
 )
 
 // logsShown is the logs pane of a screen whose commands are not run.
@@ -107,4 +112,25 @@ func TestWhatWaitsOfALogIsBounded(t *testing.T) {
 		require.ErrorIs(t, msg.ended, errLogEnded)
 		require.NotEmpty(t, msg.lines)
 	}
+}
+
+// muteLogs is a core whose engine does not answer for a log.
+type muteLogs struct{ *fake }
+
+func (muteLogs) Logs(ctx context.Context, _ api.Ref, _ string, _ int, _ bool) (io.ReadCloser, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestALogThatDoesNotOpenSaysSo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newLogs(newLook("dark", false), commands{ctx: t.Context(), backend: muteLogs{newFake()}})
+		p.SetSize(80, 10)
+		open := p.Show(boxRef, true)
+		begun := time.Now()
+		p.HandleMsg(open())
+		require.Equal(t, quickly, time.Since(begun))
+		require.Contains(t, strings.Join(p.View(true), "\n"), "did not open within 15s   try: leave this tab and come back")
+	})
 }
