@@ -56,9 +56,6 @@ func (o Options) withDefaults() Options {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Browse == nil {
-		o.Browse = systemBrowser(os.Getenv)
-	}
 	return o
 }
 
@@ -69,6 +66,9 @@ func Run(ctx context.Context, backend Backend, o Options) error {
 	o.ASCII = o.ASCII || !theme.UTF8(os.Getenv)
 	o.Theme = theme.Choose(o.Theme, os.Getenv, o.Out)
 	out := &painter{File: o.Out}
+	if o.Browse == nil {
+		o.Browse = systemBrowser(os.Getenv)
+	}
 	if o.Copy == nil {
 		o.Copy = func(s string) error { return copyTo(out, s, os.Getenv) }
 	}
