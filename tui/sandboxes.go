@@ -26,9 +26,11 @@ type sandboxList struct {
 	wanted        api.Ref // chosen as soon as it is in the list
 	gone          api.Ref // was chosen when it went, and is again if it comes back before a key
 	rows          []listRow
-	cursor        cursor
-	filter        textinput.Model
-	typing        bool
+	// What the widest of all rows need; the names get the rest.
+	moreWidth, latencyWidth int
+	cursor                  cursor
+	filter                  textinput.Model
+	typing                  bool
 }
 
 // listRow is a sandbox, by its place in the world, or the heading of a project;
@@ -112,6 +114,7 @@ func (p *sandboxList) HandleKey(key tea.KeyMsg) tea.Cmd {
 func (p *sandboxList) refresh() {
 	p.takeWanted()
 	p.rows = p.rows[:0]
+	p.moreWidth, p.latencyWidth = 0, 0
 	project := ""
 	for i := range p.world.sandboxes {
 		s := &p.world.sandboxes[i]
@@ -123,6 +126,12 @@ func (p *sandboxList) refresh() {
 			p.rows = append(p.rows, listRow{-1, project})
 		}
 		p.rows = append(p.rows, listRow{sandbox: i})
+		_, _, state, more := p.state(*s)
+		if more == "" {
+			more = state[min(len(state), stateWidth):] // it reaches over
+		}
+		p.moreWidth = max(p.moreWidth, min(len(more), moreMost)+1)
+		p.latencyWidth = max(p.latencyWidth, len(shownLatency(*s))+1)
 	}
 	p.cursor.resize(len(p.rows), p.listHeight())
 	p.follow()
@@ -269,16 +278,26 @@ func (p *sandboxList) row(s api.Sandbox) string {
 	if s.Project != "" {
 		name = " " + name
 	}
-	lat := ""
-	if s.Daemon.State == api.DaemonHealthy && s.Daemon.LatencyMS > 0 {
-		lat = fmt.Sprintf("%.0fms", max(1, s.Daemon.LatencyMS))
-	}
-	// What has a width of its own: cursor and glyph 4, state 9, more 9, latency 6.
-	words := ink.Paint(l.fit(state, 9)) + l.fit(more, 9)
+	words := ink.Paint(l.fit(state, stateWidth)) + l.fit(more, p.moreWidth)
 	if more == "" {
-		words = ink.Paint(l.fit(state, 18))
+		words = ink.Paint(l.fit(state, stateWidth+p.moreWidth))
 	}
-	return ink.Paint(glyph) + " " + l.fit(name, max(6, p.width-29)) + " " + words + l.right(lat, 6)
+	rest := p.width - len("> * ") - len(" ") - stateWidth - p.moreWidth - p.latencyWidth
+	return ink.Paint(glyph) + " " + l.fit(name, max(6, rest)) + " " + words + l.right(shownLatency(s), p.latencyWidth)
+}
+
+// Widths of the list, in cells.
+const (
+	stateWidth = 9
+	moreMost   = 10 // of a version or a second word
+)
+
+// shownLatency is a sandbox's latency in whole milliseconds, or nothing.
+func shownLatency(s api.Sandbox) string {
+	if s.Daemon.State != api.DaemonHealthy || s.Daemon.LatencyMS <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.0fms", max(1, s.Daemon.LatencyMS))
 }
 
 // state is a sandbox in a glyph, its ink and two words.
