@@ -35,7 +35,15 @@ func main() {
 
 // run is the whole program less the process: it returns the exit code.
 func run(args []string, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx := context.Background()
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup leaves it
+		// The kernel and the shell may both say that a terminal has gone: the
+		// second time is no order to hurry.
+		hangup, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
+		defer stop()
+		ctx = hangup
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// The first signal asks for an orderly end, the second one ends at once:
 	// after the first the signals have their default effect again.

@@ -76,7 +76,7 @@ func serve(ctx context.Context, flags *pflag.FlagSet, stdout, stderr io.Writer) 
 		Out: terminal, Theme: cfg.TUI.Theme, ASCII: cfg.TUI.ASCII, NoMouse: !cfg.TUI.Mouse, ReadOnly: cfg.TUI.ReadOnly, Keys: cfg.TUI.Keys,
 		StateFile: filepath.Join(cfg.StateDir, "tui.json"), Logger: logger,
 	})
-	quit := running.Err() == nil
+	quit := err == nil && running.Err() == nil // a terminal that has gone is an error
 	stop()
 	if err != nil {
 		err = fmt.Errorf("%w (the log is %s)", err, cfg.Logging.File)

@@ -84,6 +84,40 @@ func TestOnATerminalTheUIOpensAndLeavesItAsItWas(t *testing.T) {
 	require.Contains(t, string(logged), "daemon-proxy serves")
 }
 
+func TestATerminalThatGoesEndsTheProgramInOrder(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	state := filepath.Join(d.dir, "state", "daemon-proxy")
+	cmd, terminal, out := d.onTerminal(t, nil, "--daemon-mode", "host")
+	require.Eventually(t, func() bool { return bytes.Contains([]byte(out.String()), []byte("this machine")) }, startsWithin, look)
+	require.FileExists(t, filepath.Join(state, "core.json"))
+	require.NoError(t, terminal.Close())
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = cmd.Wait() }()
+	require.Eventually(t, func() bool {
+		return cmd.Process.Signal(syscall.SIGHUP) != nil // the kernel says so, and then the shell
+	}, endsWithin, look)
+	<-ended
+	require.True(t, cmd.ProcessState.Exited(), cmd.ProcessState)
+	require.NoFileExists(t, filepath.Join(state, "core.json"))
+	require.FileExists(t, filepath.Join(state, "tui.json"))
+}
+
+func TestWithNohupTheProgramOutlivesItsTerminal(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	script := filepath.Join(d.dir, "nohup")
+	require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\ntrap '' HUP\nexec '"+d.binary+"' \"$@\"\n"), 0o700)) //nolint:gosec // it is run
+	d.binary = script
+	p := d.serving(t, nil, "--daemon-mode", "host")
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(p.cmd.Process.Pid) + "/status")
+	if err != nil {
+		t.Skip("only Linux tells which signals a process ignores")
+	}
+	require.Regexp(t, `SigIgn:\s[0-9a-f]*[13579bdf]\n`, string(status), "SIGHUP is bit 0")
+	require.Zero(t, p.signal(syscall.SIGTERM))
+}
+
 func TestAPortInUseIsSaidOnTheNormalScreen(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
