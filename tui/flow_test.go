@@ -58,7 +58,7 @@ func TestContainersThatAreFoundLaterComeBeforeTheMachine(t *testing.T) {
 func TestHowAContainerEndedIsSaid(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 120, 40, nil)
-	s.shows("✕ old          exited (137)")
+	s.shows("✕ old ", " exited (137) ")
 	s.press("down")
 	s.shows("the container exited with 137 (killed, perhaps out of memory)", "s start it")
 	for code, words := range map[int]string{0: "exited with 0 (done)", 42: "exited with 42   s start it"} {
