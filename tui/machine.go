@@ -65,14 +65,38 @@ func openWith(chosen, url string) error {
 // mostCopied is what terminals take by OSC 52.
 const mostCopied = 74_994
 
-// tmuxWaits is how long a tmux server may take to answer.
-const tmuxWaits = 2 * time.Second
+// errTooLong is why a copy reached nobody.
+var errTooLong = errors.New("no clipboard of this machine took it, and terminals take " + size(mostCopied) + " at most")
+
+// clipboardWaits is how long a clipboard, or a tmux server, may take.
+const clipboardWaits = time.Second
+
+// briefly runs f and gives late if it takes longer than d; what f brings after
+// that is dropped.
+func briefly(d time.Duration, late error, f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(d):
+		return late
+	}
+}
+
+// systemClipboard fills the clipboard of this machine, if it has one.
+func systemClipboard(s string) error {
+	if clipboard.Unsupported {
+		return errors.New("no clipboard")
+	}
+	return clipboard.WriteAll(s)
+}
 
 // toTmux gives s to the tmux server around this terminal, which hands it on to
 // the terminal around itself: with tmux's own defaults it takes no sequence for
 // the clipboard from a program.
 func toTmux(s string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), tmuxWaits)
+	ctx, cancel := context.WithTimeout(context.Background(), clipboardWaits)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "tmux", "load-buffer", "-w", "-")
 	cmd.Stdin = strings.NewReader(s)
@@ -80,8 +104,8 @@ func toTmux(s string) error {
 }
 
 // copyTo fills the clipboard of the terminal, which may be far away, and that
-// of this machine, if it has one.
-func copyTo(terminal io.Writer, s string, env func(string) string) error {
+// of this machine.
+func copyTo(terminal io.Writer, machine func(string) error, s string, env func(string) string) error {
 	seq := osc52.New(s).Limit(mostCopied)
 	switch {
 	case env("TMUX") != "":
@@ -95,7 +119,10 @@ func copyTo(terminal io.Writer, s string, env func(string) string) error {
 			_, err = io.WriteString(terminal, osc52.New(s).Limit(mostCopied).String())
 		}
 	}
-	if !clipboard.Unsupported && clipboard.WriteAll(s) == nil {
+	if err == nil && len(s) > mostCopied {
+		err = errTooLong
+	}
+	if briefly(clipboardWaits, errTooLong, func() error { return machine(s) }) == nil {
 		return nil
 	}
 	return err

@@ -5,6 +5,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"daemon-proxy/core/api"
 	"daemon-proxy/tui/text"
 )
 
@@ -48,6 +49,9 @@ func (m *model) copy(s, what string) tea.Cmd {
 }
 
 func (m *model) afterCopy(msg copiedMsg) tea.Cmd {
+	if errors.Is(msg.err, errTooLong) {
+		msg.err = &api.Problem{Detail: msg.err.Error(), Hint: m.keys.key("save-bodies") + " in the inspector saves the bodies of a request as files"}
+	}
 	if msg.err != nil {
 		return m.failWith("copy", msg.err)
 	}

@@ -70,7 +70,7 @@ func Run(ctx context.Context, backend Backend, o Options) error {
 		o.Browse = systemBrowser(os.Getenv)
 	}
 	if o.Copy == nil {
-		o.Copy = func(s string) error { return copyTo(out, s, os.Getenv) }
+		o.Copy = func(s string) error { return copyTo(out, systemClipboard, s, os.Getenv) }
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends every command
