@@ -68,8 +68,12 @@ const mostCopied = 74_994
 // errTooLong is why a copy reached nobody.
 var errTooLong = errors.New("no clipboard of this machine took it, and terminals take " + size(mostCopied) + " at most")
 
-// clipboardWaits is how long a clipboard, or a tmux server, may take.
-const clipboardWaits = time.Second
+// How long others are waited for: a person has an answer after two seconds, in
+// tmux too.
+const (
+	browserWaits   = 2 * time.Second
+	clipboardWaits = time.Second
+)
 
 // briefly runs f and gives late if it takes longer than d; what f brings after
 // that is dropped.

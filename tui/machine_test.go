@@ -92,3 +92,43 @@ func TestAClipboardThatHangsIsNotWaitedFor(t *testing.T) {
 		require.Equal(t, 2*clipboardWaits, time.Since(begun))
 	})
 }
+
+func TestABrowserThatRunsOnHasOpenedThePage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		crash := make(chan struct{})
+		m := still(t, 120, 40, newFake(), func(o *Options) {
+			o.Browse = func(string) error { <-crash; return errors.New("it crashed") }
+		})
+		begun := time.Now()
+		msg := m.open("http://x/", "x")()
+		require.Equal(t, openedMsg{"http://x/", "x", nil}, msg)
+		require.Equal(t, browserWaits, time.Since(begun))
+		close(crash)
+		synctest.Wait() // the error of later goes nowhere
+	})
+}
+
+func TestTheBrowserOfTheEnvironmentIsUsed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	taken := filepath.Join(dir, "taken")
+	one := script(t, dir, "one", `echo one "$@" > `+taken+`.new; mv `+taken+`.new `+taken)
+	none := filepath.Join(dir, "none")
+	for browsers, want := range map[string]string{
+		one:                                     "one http://x/?a=1&b=2",
+		none + "::" + one + " -new:" + none:     "one -new http://x/?a=1&b=2",
+		one + " --url=%s -private:" + none:      "one --url=http://x/?a=1&b=2 -private",
+		none + " %s:" + one + " open %s then -": "one open http://x/?a=1&b=2 then -",
+	} {
+		_ = os.Remove(taken)
+		require.NoError(t, systemBrowser(vars("BROWSER", browsers))("http://x/?a=1&b=2"), browsers)
+		require.Eventually(t, func() bool { _, err := os.Stat(taken); return err == nil }, soon, time.Millisecond, browsers)
+		got, err := os.ReadFile(taken)
+		require.NoError(t, err)
+		require.Equal(t, want+"\n", string(got), browsers)
+	}
+	err := systemBrowser(vars("BROWSER", none+":"+none+" %s"))("http://x/")
+	require.ErrorIs(t, err, errNoBrowser)
+	require.ErrorContains(t, err, none)
+}

@@ -26,7 +26,10 @@ type (
 // open opens url in a browser; where there is none it is copied and shown whole.
 func (m *model) open(url, label string) tea.Cmd {
 	browse := m.options.Browse
-	return func() tea.Msg { return openedMsg{url, label, browse(url)} }
+	return func() tea.Msg {
+		// One that runs on has opened it; how it ends is nobody's concern.
+		return openedMsg{url, label, briefly(browserWaits, nil, func() error { return browse(url) })}
+	}
 }
 
 func (m *model) afterOpen(msg openedMsg) tea.Cmd {
