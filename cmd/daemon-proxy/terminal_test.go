@@ -62,6 +62,17 @@ func TestCommandsAskTheTerminalNothing(t *testing.T) {
 	}
 }
 
+func TestWithoutTheUIATerminalGetsPlainText(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	cmd, _, out := d.onTerminal(t, nil, "--daemon-mode", "host", "--no-tui")
+	require.Eventually(t, func() bool { return bytes.Contains([]byte(out.String()), []byte("serves")) }, startsWithin, look)
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, cmd.Wait())
+	require.Eventually(t, func() bool { return bytes.Contains([]byte(out.String()), []byte("ending")) }, startsWithin, look)
+	require.NotContains(t, out.String(), "\x1b")
+}
+
 func TestOnATerminalTheUIOpensAndLeavesItAsItWas(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
@@ -107,7 +118,7 @@ func TestWithNohupTheProgramOutlivesItsTerminal(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	script := filepath.Join(d.dir, "nohup")
-	require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\ntrap '' HUP\nexec '"+d.binary+"' \"$@\"\n"), 0o700)) //nolint:gosec // it is run
+	require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\ntrap '' HUP\nexec '"+d.binary+"' \"$@\"\n"), 0o700))
 	d.binary = script
 	p := d.serving(t, nil, "--daemon-mode", "host")
 	status, err := os.ReadFile("/proc/" + strconv.Itoa(p.cmd.Process.Pid) + "/status")
