@@ -130,17 +130,25 @@ type painted struct {
 	painter *painter
 }
 
+// Init implements tea.Model.
+func (p painted) Init() tea.Cmd { return p.guarded(p.model.Init()) }
+
 // Update implements tea.Model.
 func (p painted) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	if msg, ok := msg.(panickedMsg); ok {
+		panic(msg.value)
+	}
+	defer p.logPanic("Update")
 	if _, ok := msg.(tea.WindowSizeMsg); ok {
 		p.painter.resize()
 	}
 	_, cmd := p.model.Update(msg)
-	return p, cmd
+	return p, p.guarded(cmd)
 }
 
 // View implements tea.Model. What Bubble Tea gets is empty.
 func (p painted) View() string {
+	defer p.logPanic("View")
 	p.painter.show(frame{p.model.View(), p.width})
 	return ""
 }

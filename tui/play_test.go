@@ -57,13 +57,17 @@ func play() int {
 		return nil
 	}
 	o := Options{}
+	if file, err := os.Create(os.Getenv("DAEMON_PROXY_LOG")); err == nil {
+		defer file.Close()
+		o.Logger = slog.New(slog.NewTextHandler(file, nil))
+	}
 	switch os.Getenv("DAEMON_PROXY_PLAY") {
 	case "still": // no traffic, and every age stays what it is
 		f.rates = api.Rates{}
 		o.Now = func() time.Time { return clock }
 	case "panic in Update":
 		f.fail["Events"] = errors.New("no events")
-		o.Logger = slog.New(panicking{})
+		o.Logger = slog.New(panicking{o.Logger.Handler()})
 	case "panic in View":
 		o.Now = func() time.Time { panic("the clock is broken") }
 	case "panic in a command":
@@ -72,13 +76,18 @@ func play() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM) // as the program does
 	defer stop()
 	if err := Run(ctx, f, o); err != nil {
-		println(err.Error())
+		println(err.Error(), "(the log is "+os.Getenv("DAEMON_PROXY_LOG")+")") // as the program does
 		return 1
 	}
 	return 0
 }
 
-// panicking is a log that breaks whoever writes to it.
+// panicking is a log that breaks whoever says that there are no events.
 type panicking struct{ slog.Handler }
 
-func (panicking) Enabled(context.Context, slog.Level) bool { panic("the log is broken") }
+func (p panicking) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == "no events from the core" {
+		panic("the log is broken")
+	}
+	return p.Handler.Handle(ctx, r)
+}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -109,24 +110,40 @@ func TestTheTerminalIsRestored(t *testing.T) {
 	for _, test := range []struct {
 		name, play string
 		end        func(*terminal)
-		code       int
+		logged     string // of the panic, and where it came from
+		from       string
 	}{
-		{"after q", "1", func(x *terminal) { x.press("q") }, 0},
-		{"after ctrl+c", "1", func(x *terminal) { x.press("\x03") }, 0},
-		{"after SIGTERM", "1", func(x *terminal) { _ = x.cmd.Process.Signal(syscall.SIGTERM) }, 0},
-		{"after a panic in Update", "panic in Update", nil, 1},
-		{"after a panic in View", "panic in View", nil, 1},
-		{"after a panic in a command", "panic in a command", func(x *terminal) { x.press("R") }, 1},
+		{"after q", "1", func(x *terminal) { x.press("q") }, "", ""},
+		{"after ctrl+c", "1", func(x *terminal) { x.press("\x03") }, "", ""},
+		{"after SIGTERM", "1", func(x *terminal) { _ = x.cmd.Process.Signal(syscall.SIGTERM) }, "", ""},
+		{"after a panic in Update", "panic in Update", nil, `msg="Update panicked" panic="the log is broken"`, "lostStream"},
+		{"after a panic in View", "panic in View", nil, `msg="View panicked" panic="the clock is broken"`, "draw"},
+		{"after a panic in a command", "panic in a command", func(x *terminal) { x.press("R") }, `msg="a command panicked" panic="the core is broken"`, "RetryEngine"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			x := startTerminal(t, test.play)
+			log := filepath.Join(t.TempDir(), "log")
+			x := startTerminal(t, test.play, "DAEMON_PROXY_LOG="+log)
 			if test.end != nil {
 				x.shows("my-sandbox")
 				test.end(x)
 			}
 			code := x.restored()
-			require.Equal(t, test.code, code, "%q", x.output())
+			if test.logged == "" {
+				require.Zero(t, code, "%q", x.output())
+				return
+			}
+			require.Equal(t, 1, code, "%q", x.output())
+			logged, err := os.ReadFile(log)
+			require.NoError(t, err)
+			require.Contains(t, string(logged), test.logged)
+			require.Contains(t, string(logged), test.from)
+			require.Equal(t, 1, strings.Count(string(logged), "level=ERROR"), string(logged))
+			x.shows("(the log is " + log + ")\r\n")
+			require.True(t, strings.HasSuffix(x.output(), "(the log is "+log+")\r\n"), "%q", x.output())
+			_, after, _ := strings.Cut(x.output(), "\x1b[?1049l")
+			_, panic, _ := strings.Cut(test.logged, "panic=")
+			require.Contains(t, after, strings.Trim(panic, `"`), "the terminal was given back before it was said")
 		})
 	}
 }
