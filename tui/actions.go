@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -125,9 +127,10 @@ type keymap struct {
 	readOnly bool
 }
 
-// newKeymap gives actions the keys that rebind names for them ("i, ctrl+i",
-// "none" for no key). The error names every action that does not exist and
-// every key that two actions would share in one place.
+// newKeymap gives actions the keys that rebind names for them ("i, ctrl+n",
+// "none" for no key). The error names every action that does not exist, every
+// key that no terminal sends, and every key that two actions would share in one
+// place.
 func newKeymap(rebind map[string]string, readOnly bool) (keymap, error) {
 	k := keymap{actions: actions(), readOnly: readOnly}
 	var wrong []string
@@ -138,6 +141,11 @@ func newKeymap(rebind map[string]string, readOnly bool) (keymap, error) {
 			continue
 		}
 		k.actions[i].keys = splitKeys(keys)
+		for _, key := range k.actions[i].keys {
+			if why := wrongKey(key); why != "" {
+				wrong = append(wrong, id+": "+why)
+			}
+		}
 	}
 	for i, a := range k.actions {
 		for _, b := range k.actions[:i] {
@@ -162,7 +170,8 @@ func newKeymap(rebind map[string]string, readOnly bool) (keymap, error) {
 }
 
 // CheckKeys says what is wrong with other keys for actions: names that no
-// action has, and keys that two actions would share in one place.
+// action has, keys that no terminal sends, and keys that two actions would
+// share in one place.
 func CheckKeys(rebind map[string]string) error {
 	_, err := newKeymap(rebind, false)
 	return err
@@ -177,6 +186,41 @@ func splitKeys(s string) []string {
 		keys[i] = strings.TrimSpace(keys[i])
 	}
 	return keys
+}
+
+// meantKeys are names of keys for which terminals send those of others.
+var meantKeys = map[string]string{"ctrl+i": "tab", "ctrl+m": "enter", "ctrl+[": "esc", "ctrl+?": "backspace"}
+
+// wrongKey says why a key can never be pressed; empty if it can.
+func wrongKey(key string) string {
+	switch meant, lower := meantKeys[strings.ToLower(key)], strings.ToLower(key); {
+	case key == "ctrl+c":
+		return `"ctrl+c" always quits`
+	case isKey(key):
+		return ""
+	case meant != "":
+		return fmt.Sprintf("%q is no key here: terminals send %q for it", key, meant)
+	case isKey(lower):
+		return fmt.Sprintf("%q is no key, %q is", key, lower)
+	}
+	return fmt.Sprintf("%q is no key: it takes one character or a name such as enter, space, pgup, f5, ctrl+n, alt+n", key)
+}
+
+// isKey says whether Bubble Tea has a message for a key of that name.
+func isKey(key string) bool {
+	if key == "space" {
+		return true
+	}
+	key = strings.TrimPrefix(key, "alt+")
+	if r, n := utf8.DecodeRuneInString(key); n == len(key) {
+		return unicode.IsPrint(r) && r != utf8.RuneError
+	}
+	for t := tea.KeyF20; t <= tea.KeyBackspace; t++ {
+		if t != tea.KeyRunes && t.String() == key {
+			return true
+		}
+	}
+	return false
 }
 
 // find is the action of a key at a place.

@@ -27,14 +27,34 @@ func TestTheKeysInTheReadmeAreTheKeysOfTheProgram(t *testing.T) {
 
 func TestKeysAreReboundByName(t *testing.T) {
 	t.Parallel()
-	k, err := newKeymap(map[string]string{"inject": "I, ctrl+i", "eject": "none"}, false)
+	k, err := newKeymap(map[string]string{"inject": "I, ctrl+n", "eject": "none"}, false)
 	require.NoError(t, err)
-	require.Equal(t, []string{"I", "ctrl+i"}, k.byID("inject").keys)
+	require.Equal(t, []string{"I", "ctrl+n"}, k.byID("inject").keys)
 	require.Empty(t, k.byID("eject").keys)
 
 	_, err = newKeymap(map[string]string{"injekt": "I", "help": "q"}, false)
 	require.ErrorContains(t, err, `no action "injekt"`)
 	require.ErrorContains(t, err, `"q" is the key of both "help" and "quit"`)
+}
+
+func TestAKeyThatNoTerminalSendsIsRefused(t *testing.T) {
+	t.Parallel()
+	for key, why := range map[string]string{
+		"ctrl+c": `inject: "ctrl+c" always quits`,
+		"ctrl+i": `terminals send "tab" for it`, "ctrl+m": `terminals send "enter" for it`, "Ctrl+M": `terminals send "enter" for it`,
+		"Enter": `"enter" is`, "PgUp": `"pgup" is`,
+		"ctl+i": `"ctl+i" is no key`, "hello": `"hello" is no key`, "runes": `"runes" is no key`, "alt+space": "is no key", "alt+": "is no key", "alt+alt": "is no key", "i,,j": `"" is no key`, "\x01": "is no key", "\xff": "is no key",
+	} {
+		require.ErrorContains(t, CheckKeys(map[string]string{"inject": key}), why, key)
+	}
+	for _, key := range []string{"I", "é", "日", "+", "space", "alt+I", "alt+enter", "ctrl+n", "ctrl+@", "backspace", "f20", "ctrl+shift+up", "ctrl+\\", "none"} {
+		require.NoError(t, CheckKeys(map[string]string{"eject": key}), key)
+	}
+	for _, a := range actions() {
+		for _, key := range a.keys {
+			require.Empty(t, wrongKey(key), a.id)
+		}
+	}
 }
 
 func TestEveryActionHasANameAndAPlaceOfItsOwn(t *testing.T) {

@@ -32,7 +32,7 @@ type Options struct {
 	// ReadOnly takes every action away that changes something.
 	ReadOnly bool
 	NoMouse  bool
-	// Keys are other keys for actions by name: "i, ctrl+i", or "none".
+	// Keys are other keys for actions by name: "i, ctrl+n", or "none".
 	Keys map[string]string
 	// StateFile keeps filter, sandbox and tab between runs; empty: nothing is kept.
 	StateFile string

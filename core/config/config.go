@@ -114,7 +114,7 @@ type TUI struct {
 	ASCII    bool              // draw without Unicode, as where the locale has no UTF-8
 	Mouse    bool              // default true
 	ReadOnly bool              // no action that changes anything
-	Keys     map[string]string // keys of actions by name: "i, ctrl+i", "none"; nil: the usual ones
+	Keys     map[string]string // keys of actions by name: "i, ctrl+n", "none"; nil: the usual ones
 }
 
 // Defaults is the configuration without file, environment and flags, before

@@ -291,7 +291,7 @@ func tuiKeys() []key {
 		value: boolean(func(c *Config) *bool { return &c.TUI.ReadOnly }),
 	}, {
 		Key: Key{Path: "tui.keys", Env: "TUI_KEYS", Flag: "keys",
-			Doc: `Other keys for actions of the terminal UI: a mapping of an action's name, as the README lists them, to its keys: inject: "I, ctrl+i"; none is no key.`},
+			Doc: `Other keys for actions of the terminal UI: a mapping of an action's name, as the README lists them, to its keys: inject: "I, ctrl+n"; none is no key.`},
 		value: environment(func(c *Config) *map[string]string { return &c.TUI.Keys }),
 	}}
 }
