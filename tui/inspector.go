@@ -20,6 +20,7 @@ type inspector struct {
 	look  *look
 	world *world
 	now   func() time.Time
+	key   func(action string) string
 
 	id      uint64
 	first   api.Exchange // as the list knew it, until the details come
@@ -71,7 +72,7 @@ func (p *requests) inspect(id uint64) tea.Cmd {
 	if x.ID != id || id == 0 {
 		return nil
 	}
-	next := &inspector{look: p.look, world: p.world, now: p.now, id: id, first: x, find: newInput()}
+	next := &inspector{look: p.look, world: p.world, now: p.now, key: p.key, id: id, first: x, find: newInput()}
 	if before := p.inspector; before != nil {
 		next.find = before.find // what was looked for is looked for here too
 		next.at, next.folded = before.at, before.folded

@@ -187,7 +187,7 @@ func (in *inspector) findLine() string {
 	if in.typing {
 		return l.ends(l.ink.Key.Paint(" / ")+l.inputLine(in.find, max(10, in.width-16)), n, in.width)
 	}
-	return l.ends(l.ink.Key.Paint(" / ")+text.Clean(in.find.Value())+l.ink.Dim.Paint("   n next  N before  esc"), n, in.width)
+	return l.ends(l.ink.Key.Paint(" / ")+text.Clean(in.find.Value())+l.ink.Dim.Paint(fmt.Sprintf("   %s next  %s before  %s", in.key("find-next"), in.key("find-previous"), in.key("close-inspector"))), n, in.width)
 }
 
 func (in *inspector) columnWidth() int { return (in.width - 4) / 2 }

@@ -83,3 +83,22 @@ func TestAReboundKeyIsNamedAsItIsNow(t *testing.T) {
 	s.press("z")
 	s.shows("Stop the container my-sandbox?", "z starts it again")
 }
+
+func TestTextsNameKeysAsTheyAreNow(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	f.logs = strings.Repeat("a line\n", 100)
+	s := loaded(t, f, 120, 40, func(o *Options) {
+		o.Keys = map[string]string{"follow": "F", "log-follow": "W", "filter-requests": "f2", "find-next": "ctrl+n", "find-previous": "ctrl+p", "close-inspector": "Z"}
+	})
+	s.press("2")
+	s.shows("f2 filter", "/app/1.js")
+	s.press("down")
+	s.shows("PAUSED +0 · F follow")
+	s.press("enter", "/", "a", "enter")
+	s.shows("ctrl+n next  ctrl+p before  Z")
+	s.press("Z", "Z", "4")
+	s.shows("a line")
+	s.press("up")
+	s.shows("PAUSED +0 · W follow")
+}

@@ -27,6 +27,7 @@ var logSources = []string{api.LogContainer, api.LogDaemon, api.LogProgram}
 type logs struct {
 	look *look
 	do   commands
+	key  func(action string) string
 
 	width, height int
 	ref           api.Ref
@@ -48,8 +49,8 @@ type logs struct {
 	typing  bool
 }
 
-func newLogs(l *look, do commands) *logs {
-	return &logs{look: l, do: do, filter: newInput(), stop: func() {}}
+func newLogs(l *look, do commands, key func(string) string) *logs {
+	return &logs{look: l, do: do, key: key, filter: newInput(), stop: func() {}}
 }
 
 func logActions() []action {
@@ -281,7 +282,7 @@ func (p *logs) head() string {
 	}
 	right := l.ink.Good.Paint("following")
 	if p.paused {
-		right = l.ink.Busy.Paint(fmt.Sprintf("PAUSED +%d", p.missed)) + " " + l.glyph.Dot + " f follow"
+		right = l.ink.Busy.Paint(fmt.Sprintf("PAUSED +%d", p.missed)) + " " + l.glyph.Dot + " " + p.key("log-follow") + " follow"
 	} else if p.ended != nil {
 		right = l.ink.Dim.Paint("ended")
 	}

@@ -125,7 +125,7 @@ func (muteLogs) Logs(ctx context.Context, _ api.Ref, _ string, _ int, _ bool) (i
 func TestALogThatDoesNotOpenSaysSo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := newLogs(newLook("dark", false), commands{ctx: t.Context(), backend: muteLogs{newFake()}})
+		p := newLogs(newLook("dark", false), commands{ctx: t.Context(), backend: muteLogs{newFake()}}, nil)
 		p.SetSize(80, 10)
 		open := p.Show(boxRef, true)
 		begun := time.Now()

@@ -20,6 +20,7 @@ type requests struct {
 	world *world
 	do    commands
 	now   func() time.Time
+	key   func(action string) string
 	dir   string // where files are saved; empty: the current directory
 
 	width, height int
@@ -53,8 +54,8 @@ type requestsState struct {
 	Everywhere bool   `json:"everywhere,omitempty"`
 }
 
-func newRequests(l *look, w *world, do commands, now func() time.Time, saved requestsState) *requests {
-	p := &requests{look: l, world: w, do: do, now: now, filter: newInput(), everywhere: saved.Everywhere, flows: map[uint64]flow{}}
+func newRequests(l *look, w *world, do commands, now func() time.Time, key func(string) string, saved requestsState) *requests {
+	p := &requests{look: l, world: w, do: do, now: now, key: key, filter: newInput(), everywhere: saved.Everywhere, flows: map[uint64]flow{}}
 	p.filter.SetValue(saved.Filter)
 	p.words = strings.TrimSpace(saved.Filter)
 	return p

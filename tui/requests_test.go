@@ -152,7 +152,7 @@ func TestLiveExchangesStayAtTheirPlaceAndCountUp(t *testing.T) {
 func TestTheSpeedOfALiveExchangeIsShown(t *testing.T) {
 	t.Parallel()
 	now := clock
-	p := newRequests(newLook("mono", false), nil, commands{}, func() time.Time { return now }, requestsState{})
+	p := newRequests(newLook("mono", false), nil, commands{}, func() time.Time { return now }, nil, requestsState{})
 	x := api.Exchange{ID: 1, Live: true, Protocol: "websocket", Frames: 2, BytesOut: 1000, Start: clock}
 	p.takeLive([]api.Exchange{x})
 	require.Equal(t, "websocket  ⇅ 2 frames", p.note(x))

@@ -77,7 +77,7 @@ func (p *requests) head() string {
 	}
 	right := n + " " + l.glyph.Dot + " " + l.ink.Good.Paint("following")
 	if p.paused {
-		right = n + " " + l.glyph.Dot + " " + l.ink.Busy.Paint("PAUSED +"+thousands(p.missed())) + " " + l.glyph.Dot + " f follow"
+		right = n + " " + l.glyph.Dot + " " + l.ink.Busy.Paint("PAUSED +"+thousands(p.missed())) + " " + l.glyph.Dot + " " + p.key("follow") + " follow"
 	}
 	right += " "
 	var left string
@@ -87,7 +87,7 @@ func (p *requests) head() string {
 	case p.words != "":
 		left = l.ink.Key.Paint("/ ") + text.Clean(p.words)
 	default:
-		left = l.ink.Dim.Paint("/ filter")
+		left = l.ink.Dim.Paint(p.key("filter-requests") + " filter")
 		if p.width > 100 {
 			left += l.ink.Dim.Paint("  status:5xx method:post port:3000 path:/api, or a text")
 		}
