@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"time"
+	"unicode"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -27,6 +28,9 @@ func (m *model) takeKey(key tea.KeyMsg) tea.Cmd {
 		return tea.Batch(cmds...)
 	}
 	m.list.gone = api.Ref{}
+	if key.Paste {
+		key.Runes = pasted(key.Runes)
+	}
 	wasFailed := m.note.failed
 	if wasFailed {
 		m.note = note{} // an error stays until a key is pressed
@@ -58,6 +62,24 @@ func (m *model) takeKey(key tea.KeyMsg) tea.Cmd {
 		}
 	}
 	return tea.Batch(cmd, m.arrange())
+}
+
+// mostPasted is more than any line that is typed into takes.
+const mostPasted = 1000
+
+// pasted is what is taken of a paste, which may be a whole file: its beginning,
+// as one line without control characters.
+func pasted(runes []rune) []rune {
+	line := strings.Trim(string(runes[:min(len(runes), mostPasted)]), "\r\n")
+	return []rune(strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return ' '
+		case unicode.IsControl(r):
+			return -1
+		}
+		return r
+	}, line))
 }
 
 func (m *model) keyToOverlay(key tea.KeyMsg) tea.Cmd {
