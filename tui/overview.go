@@ -118,8 +118,11 @@ func (p *overview) noContainers() []string {
 	l := p.look
 	return []string{
 		fmt.Sprintf("No containers on engine %q.", text.Clean(p.world.engine.Name)), "",
-		"  " + l.ink.Key.Paint(p.key("demo")) + "   start the demo sandbox   " + l.ink.Dim.Paint("(made from this program, no download, ~1 s; removed with daemon-proxy demo --remove)"),
-		"      or run one yourself:  docker run -d --name my-sandbox " + l.glyph.Ellipsis + "    it shows up here at once", "",
+		"  " + l.ink.Key.Paint(p.key("demo")) + "   start the demo sandbox",
+		"      " + l.ink.Dim.Paint("made from this program, no download, ~1 s"),
+		"      " + l.ink.Dim.Paint("daemon-proxy demo --remove takes it away again"), "",
+		"      or run one yourself; it shows up here at once:",
+		"      docker run -d --name my-sandbox " + l.glyph.Ellipsis, "",
 	}
 }
 

@@ -216,7 +216,8 @@ func (s *screen) word(text string) {
 func drawn(t *testing.T, moment, windows string, desk func() *fake, show func(s *screen)) {
 	t.Helper()
 	for window := range strings.FieldsSeq(windows) {
-		t.Run(window, func(t *testing.T) {
+		name := strings.TrimPrefix(moment+"-"+window, "-")
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var width, height int
 			_, err := fmt.Sscanf(window, "%dx%d", &width, &height)
@@ -232,7 +233,7 @@ func drawn(t *testing.T, moment, windows string, desk func() *fake, show func(s 
 			if mono || strings.Contains(window, "raw") {
 				got = s.m.View()
 			}
-			golden(t, strings.TrimPrefix(moment+"-"+window, "-"), got)
+			golden(t, name, got)
 		})
 	}
 }
