@@ -22,7 +22,7 @@ func TestTheSandboxOfTheLastQuitIsChosenOnceItIsFound(t *testing.T) {
 
 	f := newFake()
 	all := f.sandboxes
-	f.sandboxes = f.sandboxes[:1] // containers are listed after the machine
+	f.sandboxes, f.exchanges = f.sandboxes[:1], nil // containers are listed after the machine
 	s := loaded(t, f, 120, 40, kept)
 	require.NoError(t, s.m.saveUIState(), "somebody quits at once")
 	f.push(api.Event{Kind: api.EventSandbox, Sandbox: &all[1]})

@@ -37,7 +37,7 @@ func TestContainersThatAreFoundLaterComeBeforeTheMachine(t *testing.T) {
 	t.Parallel()
 	f := newFake()
 	all := f.sandboxes
-	f.sandboxes = f.sandboxes[:1]
+	f.sandboxes, f.exchanges = f.sandboxes[:1], nil
 	s := loaded(t, f, 120, 40, nil)
 	require.Equal(t, api.Host, s.m.list.chosen)
 	var found []api.Event

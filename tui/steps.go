@@ -41,7 +41,9 @@ func (m *model) afterInject(msg injectedMsg) tea.Cmd {
 		cancel()
 		delete(m.cancels, msg.ref)
 	}
-	m.world.over[msg.ref] = msg.at
+	if !m.world.unlisted(msg.ref.String()) {
+		m.world.over[msg.ref] = msg.at
+	}
 	desktop := m.vncAfter[msg.ref]
 	delete(m.vncAfter, msg.ref)
 	cmds := []tea.Cmd{m.do.sandboxes()}

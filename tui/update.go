@@ -215,6 +215,7 @@ func (m *model) takeSandboxes(msg sandboxesMsg) tea.Cmd {
 	}
 	m.world.sandboxes, m.world.listed = msg.list, true
 	m.world.sortSandboxes()
+	m.world.forgetUnlisted()
 	m.list.refresh()
 	return tea.Batch(m.arrange(), m.toPanes(msg))
 }

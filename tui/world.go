@@ -2,6 +2,7 @@ package tui
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -166,7 +167,7 @@ func (w *world) take(events []api.Event) change {
 			c.visible = true
 			ref := e.Sandbox.Ref
 			w.sandboxes = slices.DeleteFunc(w.sandboxes, func(s api.Sandbox) bool { return s.Ref == ref })
-			delete(w.ports, ref)
+			w.forgetUnlisted()
 		case e.Sandbox != nil:
 			c.visible = true
 			w.takeSandbox(*e.Sandbox)
@@ -191,6 +192,26 @@ func (w *world) take(events []api.Event) change {
 	return c
 }
 
+// unlisted says whether a sandbox of that name is known not to be there:
+// requests can name any, and news may come late.
+func (w *world) unlisted(name string) bool {
+	return w.listed && !slices.ContainsFunc(w.sandboxes, func(s api.Sandbox) bool { return s.String() == name })
+}
+
+// forgetUnlisted drops what was known of sandboxes that are not there any more.
+func (w *world) forgetUnlisted() {
+	gone := func(ref api.Ref) bool { return w.unlisted(ref.String()) }
+	maps.DeleteFunc(w.ports, func(ref api.Ref, _ portList) bool { return gone(ref) })
+	maps.DeleteFunc(w.injections, func(ref api.Ref, _ *injection) bool { return gone(ref) })
+	maps.DeleteFunc(w.over, func(ref api.Ref, _ time.Time) bool { return gone(ref) })
+	maps.DeleteFunc(w.recent, func(name string, _ []api.Exchange) bool { return w.unlisted(name) })
+	for _, l := range w.links {
+		if w.unlisted(cmp.Or(l.SandboxName, l.Sandbox.String())) {
+			delete(w.sockets, l.ID)
+		}
+	}
+}
+
 func (w *world) takeSandbox(s api.Sandbox) {
 	i := slices.IndexFunc(w.sandboxes, func(o api.Sandbox) bool { return o.Ref == s.Ref })
 	if i >= 0 {
@@ -206,7 +227,7 @@ func (w *world) takeSandbox(s api.Sandbox) {
 }
 
 func (w *world) takeInjection(n api.Injection, at time.Time) {
-	if !at.After(w.over[n.Sandbox]) {
+	if !at.After(w.over[n.Sandbox]) || w.unlisted(n.Sandbox.String()) {
 		return
 	}
 	in := w.injections[n.Sandbox]
@@ -254,6 +275,9 @@ func (w *world) takeLink(l api.Link) bool {
 func (w *world) takeExchange(x api.Exchange) {
 	w.takeSocket(x)
 	list := w.recent[x.Sandbox]
+	if list == nil && w.unlisted(x.Sandbox) {
+		return
+	}
 	if i := slices.IndexFunc(list, func(o api.Exchange) bool { return o.ID == x.ID }); i >= 0 {
 		list[i] = x
 		return
