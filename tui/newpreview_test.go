@@ -265,6 +265,7 @@ func TestANewPortIsToldAndItsKeysActOnIt(t *testing.T) {
 		s := start(t)
 		at := clock
 		s.m.world.links[0].State, s.m.world.links[0].RevokedAt = "revoked", &at
+		s.m.world.pages = nil
 		s.press("3", "G", "n")
 		card, _ := s.form().card()
 		require.Equal(t, 5173, card.Port.Port)

@@ -76,8 +76,9 @@ func (f *newPreview) remarks(card api.PortCard) string {
 		words = append(words, text.Clean(r))
 	}
 	n := 0
-	for _, link := range f.world.linksOf(f.ref, f.now()) {
-		if link.Port == card.Port.Port {
+	links := f.world.linksOf(f.ref, f.now())
+	for i := range links {
+		if links[i].Port == card.Port.Port {
 			n++
 		}
 	}

@@ -15,6 +15,9 @@ import (
 // roomy is from which width on a line also says what is less important.
 const roomy = 70
 
+// linksShown is how many links of a sandbox the overview shows.
+const linksShown = 20
+
 // overview is the first tab: all of one sandbox at a glance, an injection
 // while it runs, and what to do where there is nothing yet.
 type overview struct {
@@ -335,7 +338,8 @@ func (p *overview) flow(label string, parts []string) []string {
 func (p *overview) previews(ref api.Ref) []string {
 	l, now := p.look, p.now()
 	var lines []string
-	for i, link := range p.world.linksOf(ref, now) {
+	links := p.world.linksOf(ref, now)
+	for i, link := range links[:min(len(links), linksShown)] {
 		label := p.label("")
 		if i == 0 {
 			label = p.label("Previews")
@@ -349,6 +353,9 @@ func (p *overview) previews(ref api.Ref) []string {
 			line += l.fit(last, 13) + " "
 		}
 		lines = append(lines, line+lives(link, now))
+	}
+	if more := len(links) - linksShown; more > 0 {
+		lines = append(lines, p.label("")+l.ink.Dim.Paint("and "+thousands(more)+" more   ")+l.ink.Key.Paint(p.key("previews"))+" all of them")
 	}
 	return lines
 }

@@ -42,23 +42,26 @@ func (p *previews) Show(ref api.Ref, _ bool) tea.Cmd {
 	return nil
 }
 
-// links are those of the sandbox, with the cursor on the chosen one; if that
-// is gone, the one in its place is chosen.
-func (p *previews) links() []api.Link {
-	links := p.world.pageOf(p.ref, p.now())
-	if i := slices.IndexFunc(links, func(l api.Link) bool { return l.ID == p.at }); i >= 0 {
-		p.cursor.at = i
+// page is that of the sandbox, with the cursor on the chosen link; if that is
+// gone, the one in its place is chosen.
+func (p *previews) page() *linkPage {
+	page := p.world.page(p.ref, p.now())
+	links := page.links
+	if at := p.cursor.at; at >= len(links) || links[at].ID != p.at {
+		if i := slices.IndexFunc(links, func(l api.Link) bool { return l.ID == p.at }); i >= 0 {
+			p.cursor.at = i
+		}
 	}
 	p.cursor.resize(len(links), p.cursor.height)
 	if len(links) > 0 {
 		p.at = links[p.cursor.at].ID
 	}
-	return links
+	return page
 }
 
 // chosen is the link at the cursor, whether it works or not.
 func (p *previews) chosen() (api.Link, bool) {
-	links := p.links()
+	links := p.page().links
 	if len(links) == 0 {
 		return api.Link{}, false
 	}
@@ -70,15 +73,15 @@ func (p *previews) Typing() bool                 { return false }
 func (p *previews) HandleKey(tea.KeyMsg) tea.Cmd { return nil }
 
 func (p *previews) Move(to motion) tea.Cmd {
-	p.links()
+	p.page()
 	p.cursor.move(to)
 	p.at = ""
-	p.links()
+	p.page()
 	return nil
 }
 
 func (p *previews) Click(_, y int) tea.Cmd {
-	links := p.links()
+	links := p.page().links
 	if i := p.cursor.top + y - p.above; y >= p.above && y < p.above+p.cursor.height && i < len(links) {
 		p.at = links[i].ID
 	}
@@ -95,13 +98,14 @@ func (p *previews) Foot() string {
 // View is a line when the links cannot work now, the list, and the chosen link.
 func (p *previews) View(focused bool) []string {
 	l := p.look
-	links := p.links()
-	lines := p.obstacle()
+	page := p.page()
+	links := page.links
+	lines := p.obstacle(page)
 	if len(links) == 0 {
 		return append(lines, p.nothing()...)
 	}
 	whole := p.whole(links[p.cursor.at])
-	c := p.columns(links)
+	c := p.columns(page)
 	lines = append(lines, l.ink.Dim.Paint(l.fit("  "+c.line("PORT", "LABEL", "LINK", "REQUESTS", "LAST", "LIVES"), p.width)))
 	p.above = len(lines)
 	p.cursor.resize(len(links), max(1, min(len(links), p.height-len(lines)-len(whole))))
@@ -117,29 +121,22 @@ func (p *previews) View(focused bool) []string {
 }
 
 // obstacle says why the links of the sandbox cannot work now, if that is so.
-func (p *previews) obstacle() []string {
+func (p *previews) obstacle(page *linkPage) []string {
 	l := p.look
 	s, ok := p.world.sandbox(p.ref)
 	name := text.Clean(p.ref.String())
 	var why, try string
 	switch engine := text.Clean(p.world.engine.Name); {
 	case p.ref.IsHost() && p.world.engine.State == "lost":
-		n := p.world.activeLinks(p.now()) - len(p.world.linksOf(p.ref, p.now()))
+		n := p.world.activeLinks(p.now()) - page.own
 		if n == 0 {
 			return nil
 		}
 		why, try = fmt.Sprintf("%s to containers may not work until engine %s is back", count(n, "link"), engine), p.key("refresh")+" try now"
+	case p.ref.IsHost() && page.strayed == 0:
+		return nil
 	case p.ref.IsHost():
-		n := 0
-		for _, l := range p.world.links {
-			if works(l, p.now()) && p.world.strayed(l) {
-				n++
-			}
-		}
-		if n == 0 {
-			return nil
-		}
-		why = count(n, "link") + " to containers that are not there now; they work again when one of that name runs"
+		why = count(page.strayed, "link") + " to containers that are not there now; they work again when one of that name runs"
 	case p.world.engine.State == "lost":
 		why, try = fmt.Sprintf("Links to %s may not work until engine %s is back", name, engine), p.key("refresh")+" try now"
 	case !ok:

@@ -1,10 +1,12 @@
 package tui
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	tea "github.com/charmbracelet/bubbletea"
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
@@ -177,6 +179,65 @@ func TestTimesInThePreviewsChangeOnceAMinute(t *testing.T) {
 	require.Contains(t, s.text(), "59m", "nothing that is shown changed, so nothing is drawn")
 	s.send(minuteMsg(now))
 	require.Contains(t, s.text(), "58m")
+}
+
+// manyLinks is a desk with n links more, the half of which have ended.
+func manyLinks(n int) *fake {
+	f := newFake()
+	for i := range n {
+		l := f.links[1]
+		l.ID, l.Label, l.CreatedAt = fmt.Sprint("l", i), fmt.Sprint("label ", i), clock.Add(-time.Duration(i)*time.Minute)
+		if i%2 == 1 {
+			l.State, l.RevokedAt = "revoked", &l.CreatedAt
+		}
+		f.links = append(f.links, l)
+	}
+	return f
+}
+
+func TestAKeyCostsTheSameHoweverManyLinksThereAre(t *testing.T) { // not parallel: it takes times
+	for name, show := range map[string]func(*model){
+		"previews":        func(m *model) { m.goTo(tabPreviews) },
+		"of this machine": func(m *model) { m.list.Move(toBottom); m.goTo(tabPreviews) },
+		"overview":        func(m *model) { m.goTo(tabOverview) },
+		"list":            func(*model) {},
+	} {
+		cost := map[int]time.Duration{}
+		for _, n := range []int{10, 1000} {
+			m := still(t, 120, 40, manyLinks(n), nil)
+			show(m)
+			cost[n] = time.Hour
+			for range 30 {
+				begun := time.Now()
+				for _, key := range []tea.KeyType{tea.KeyDown, tea.KeyUp} {
+					m.Update(tea.KeyMsg{Type: key})
+					_ = m.View()
+				}
+				cost[n] = min(cost[n], time.Since(begun))
+			}
+		}
+		require.Less(t, cost[1000], 4*cost[10]+2*time.Millisecond, "%s: %v", name, cost)
+	}
+}
+
+func TestALinkThatExpiresMovesToThoseThatHaveEnded(t *testing.T) {
+	t.Parallel()
+	now := clock
+	s := loaded(t, withPreviews(), 120, 40, func(o *Options) { o.Now = func() time.Time { return now } })
+	s.press("3", "down")
+	s.shows("http://9qfdccccdddd.localhost:8080/")
+	now = now.Add(time.Hour)
+	s.send(minuteMsg(now))
+	s.shows("This link has ended: expired")
+	require.Len(t, s.m.world.linksOf(boxRef, now), 2)
+	require.Len(t, s.m.world.page(boxRef, now).links, 5)
+}
+
+func TestTheOverviewShowsTheNewestLinksAndHowManyMoreThereAre(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, manyLinks(100), 120, 60, nil)
+	s.shows("label 0", "and 32 more   3 all of them")
+	require.NotContains(t, s.text(), "label 60")
 }
 
 func TestAClickChoosesALink(t *testing.T) {

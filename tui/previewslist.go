@@ -14,34 +14,73 @@ import (
 
 // What the list of previews shows of the links that the world knows.
 
-// pageOf are the links of a sandbox: those that work, newest first, then those
+// linkPage are the links of a sandbox: those that work, newest first, then those
 // that have ended, the last one first. The page of the machine itself has those
-// of containers too that are not listed, as they have no page.
-func (w *world) pageOf(ref api.Ref, now time.Time) []api.Link {
-	out := w.linksOf(ref, now)
-	if ref.IsHost() {
-		for _, l := range w.links {
-			if works(l, now) && w.strayed(l) {
-				out = append(out, l)
-			}
-		}
+// of containers too that are not listed, as they have no page. It is made once,
+// however often it is drawn, and does not change.
+type linkPage struct {
+	links    []api.Link
+	own      int        // how many of the sandbox work; they are the first
+	strayed  int        // how many after them are of containers that are not listed
+	from, to time.Time  // when it is true; until a link expires
+	widths   linkWidths // as they were measured last
+}
+
+// page is what the links of a sandbox are now. What changes links, the list of
+// sandboxes, ports or the core's status drops all pages.
+func (w *world) page(ref api.Ref, now time.Time) *linkPage {
+	if p := w.pages[ref]; p != nil && !now.Before(p.from) && (p.to.IsZero() || now.Before(p.to)) {
+		return p
 	}
-	working := len(out)
+	if w.pages == nil {
+		w.pages = map[api.Ref]*linkPage{}
+	}
+	w.pages[ref] = w.newPage(ref, now)
+	return w.pages[ref]
+}
+
+func (w *world) newPage(ref api.Ref, now time.Time) *linkPage {
+	p := &linkPage{from: now}
+	strayed := func(api.Link) bool { return false }
+	if ref.IsHost() && w.listed {
+		strayed = w.strayed()
+	}
+	var strays, over []api.Link
 	for _, l := range w.links {
-		if w.linkIsOf(l, ref) && !works(l, now) {
-			out = append(out, l)
+		own, work := w.linkIsOf(l, ref), works(l, now)
+		switch {
+		case own && work:
+			p.links = append(p.links, l)
+		case own:
+			over = append(over, l)
+		case work && strayed(l):
+			strays = append(strays, l)
+		default:
+			continue
+		}
+		if work && l.ExpiresAt != nil && (p.to.IsZero() || l.ExpiresAt.Before(p.to)) {
+			p.to = *l.ExpiresAt
 		}
 	}
-	slices.SortStableFunc(out[working:], func(a, b api.Link) int { return cmp.Or(ended(b).Compare(ended(a)), strings.Compare(a.ID, b.ID)) })
-	return out
+	slices.SortStableFunc(p.links, func(a, b api.Link) int { return b.CreatedAt.Compare(a.CreatedAt) })
+	slices.SortStableFunc(over, func(a, b api.Link) int { return cmp.Or(ended(b).Compare(ended(a)), strings.Compare(a.ID, b.ID)) })
+	p.own, p.strayed = len(p.links), len(strays)
+	p.links = slices.Concat(p.links, strays, over)
+	return p
 }
 
 // strayed says whether the sandbox of a link is not listed.
-func (w *world) strayed(l api.Link) bool {
-	if !w.listed || w.linkIsOf(l, api.Host) {
-		return false
+func (w *world) strayed() func(l api.Link) bool {
+	refs, names := map[api.Ref]bool{api.Host: true}, map[string]bool{api.Host.String(): true}
+	for i := range w.sandboxes {
+		refs[w.sandboxes[i].Ref], names[w.sandboxes[i].String()] = true, true
 	}
-	return !slices.ContainsFunc(w.sandboxes, func(s api.Sandbox) bool { return w.linkIsOf(l, s.Ref) })
+	return func(l api.Link) bool {
+		if l.Sandbox != (api.Ref{}) {
+			return !refs[l.Sandbox]
+		}
+		return !names[l.SandboxName]
+	}
 }
 
 // ended is when a link that does not work any more stopped to.
@@ -116,6 +155,7 @@ func (w *world) refOf(l api.Link) api.Ref {
 
 // takePort adds a port that began to listen; it says whether that is news.
 func (w *world) takePort(card api.PortCard) bool {
+	w.pages = nil
 	known, listed := w.ports[card.Sandbox]
 	if _, there := w.card(card.Sandbox, card.Port.Port); there {
 		return false // the list came first
@@ -164,31 +204,50 @@ type columns struct {
 	port, label, link, requests, last, lives int
 }
 
-func (p *previews) columns(links []api.Link) columns {
-	c := columns{look: p.look, port: 5, label: 5, requests: 8, last: 8, lives: 5}
+func (p *previews) columns(page *linkPage) columns {
+	w := p.measure(page)
+	c := columns{look: p.look, port: 5, label: max(5, w.label), requests: 8, last: 8, lives: w.lives}
+	for _, open := range p.world.sockets {
+		c.last = max(c.last, text.Width(p.live(len(open))))
+	}
 	leastLabel := 7
-	link, over := 0, 0 // how wide a link without its scheme is, and how wide the words for one that has ended
-	for _, l := range links {
-		c.label = max(c.label, text.Width(p.label(l)))
-		c.last = max(c.last, text.Width(p.last(l)))
-		c.lives = max(c.lives, text.Width(p.left(l)))
-		if !p.world.linkIsOf(l, p.ref) {
-			leastLabel = 20 // the sandbox's name is in it
-		}
-		if works(l, p.now()) {
-			link = max(link, text.Width(p.forms(l)[1]))
-		} else {
-			over = max(over, text.Width(lives(l, p.now())))
-		}
+	if page.strayed > 0 {
+		leastLabel = 20 // the sandbox's name is in it
 	}
 	// Cursor 2, and 2 between columns. The label gives way to the link.
 	rest := p.width - 2 - c.port - c.requests - c.last - c.lives - 5*2
-	c.label = min(c.label, max(leastLabel, min(24, rest-link)))
+	c.label = min(c.label, max(leastLabel, min(24, rest-w.link)))
 	if c.link = rest - c.label; c.link < leastLink { // the chosen one is whole below
-		more := max(0, over-c.lives)
+		more := max(0, w.over-c.lives)
 		c.label, c.link, c.lives = max(0, rest+2-more), 0, c.lives+more
 	}
 	return c
+}
+
+// linkWidths are how wide the words of a page can be, whatever the time: a link
+// is without its scheme, over is for one that has ended.
+type linkWidths struct{ label, link, lives, over int }
+
+// measure looks at every link of a page, once.
+func (p *previews) measure(page *linkPage) linkWidths {
+	w := &page.widths
+	if w.lives > 0 {
+		return *w
+	}
+	w.lives = len("364d23h")
+	working := page.own + page.strayed
+	for i, l := range page.links {
+		w.label = max(w.label, text.Width(p.label(l)))
+		if i >= working {
+			w.over = len("revoked 999d ago")
+			continue
+		}
+		w.link = max(w.link, text.Width(p.forms(l)[1]))
+		if l.ExpiresAt == nil {
+			w.lives = len("until revoked")
+		}
+	}
+	return *w
 }
 
 // leastLink is the width under which a masked link says nothing.
@@ -229,11 +288,15 @@ func (p *previews) label(l api.Link) string {
 func (p *previews) last(l api.Link) string {
 	switch n := len(p.world.sockets[l.ID]); {
 	case n > 0:
-		return fmt.Sprintf("live %s%d", p.look.glyph.Sockets, n)
+		return p.live(n)
 	case l.LastUsedAt == nil:
 		return ""
 	}
 	return ago(p.now().Sub(*l.LastUsedAt))
+}
+
+func (p *previews) live(sockets int) string {
+	return fmt.Sprintf("live %s%d", p.look.glyph.Sockets, sockets)
 }
 
 // left is how long a link still works; empty for one that has ended.

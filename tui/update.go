@@ -96,7 +96,7 @@ func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
 		if msg.err != nil {
 			return m.failWith("ask the core", msg.err)
 		}
-		m.world.status = msg.status
+		m.world.status, m.world.pages = msg.status, nil
 		return nil
 	case engineMsg:
 		if msg.err == nil {
@@ -109,7 +109,7 @@ func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
 		if msg.err != nil {
 			return m.failWith("list the previews", msg.err)
 		}
-		m.world.links = msg.list
+		m.world.links, m.world.pages = msg.list, nil
 		return m.toPanes(msg)
 	case recentMsg:
 		for _, x := range msg {
@@ -213,7 +213,7 @@ func (m *model) takeSandboxes(msg sandboxesMsg) tea.Cmd {
 		}
 		return m.failWith("list the sandboxes", msg.err)
 	}
-	m.world.sandboxes, m.world.listed = msg.list, true
+	m.world.sandboxes, m.world.listed, m.world.pages = msg.list, true, nil
 	m.world.sortSandboxes()
 	m.world.forgetUnlisted()
 	m.list.refresh()
@@ -283,6 +283,7 @@ func (m *model) takePorts(msg portsMsg) tea.Cmd {
 		return again
 	}
 	m.world.ports[msg.ref] = portList{msg.cards, msg.err}
+	m.world.pages = nil // what answers on a port is part of a link's words
 	m.changed()
 	cmds := []tea.Cmd{again, m.toPanes(msg)}
 	if known && before.err == nil {

@@ -18,6 +18,7 @@ type world struct {
 	sandboxes []api.Sandbox // in the order of the list
 	listed    bool          // sandboxes has been answered at least once
 	links     []api.Link
+	pages     map[api.Ref]*linkPage // of links, made when they are looked at
 	rates     api.Rates
 	// injections are those of this run that are not dismissed.
 	injections map[api.Ref]*injection
@@ -78,14 +79,8 @@ func (w *world) containers() int {
 
 // linksOf are the links of a sandbox that work, newest first.
 func (w *world) linksOf(ref api.Ref, now time.Time) []api.Link {
-	var out []api.Link
-	for _, l := range w.links {
-		if w.linkIsOf(l, ref) && works(l, now) {
-			out = append(out, l)
-		}
-	}
-	slices.SortStableFunc(out, func(a, b api.Link) int { return b.CreatedAt.Compare(a.CreatedAt) })
-	return out
+	p := w.page(ref, now)
+	return p.links[:p.own:p.own]
 }
 
 // linkIsOf compares by name too, for a link that crossed JSON has no Ref.
@@ -103,8 +98,8 @@ func works(l api.Link, now time.Time) bool {
 // activeLinks is how many links work.
 func (w *world) activeLinks(now time.Time) int {
 	n := 0
-	for _, l := range w.links {
-		if works(l, now) {
+	for i := range w.links {
+		if works(w.links[i], now) {
 			n++
 		}
 	}
@@ -164,7 +159,7 @@ func (w *world) take(events []api.Event) change {
 				c.finished = append(c.finished, *e.Injection)
 			}
 		case e.Kind == api.EventRemoved && e.Sandbox != nil:
-			c.visible = true
+			c.visible, w.pages = true, nil
 			ref := e.Sandbox.Ref
 			w.sandboxes = slices.DeleteFunc(w.sandboxes, func(s api.Sandbox) bool { return s.Ref == ref })
 			w.forgetUnlisted()
@@ -213,6 +208,7 @@ func (w *world) forgetUnlisted() {
 }
 
 func (w *world) takeSandbox(s api.Sandbox) {
+	w.pages = nil
 	i := slices.IndexFunc(w.sandboxes, func(o api.Sandbox) bool { return o.Ref == s.Ref })
 	if i >= 0 {
 		moved := w.sandboxes[i].Project != s.Project
@@ -257,6 +253,7 @@ func (w *world) takeInjection(n api.Injection, at time.Time) {
 // takeLink brings a known link up to date, its URL kept: events may leave the
 // token out. It says whether the link was known.
 func (w *world) takeLink(l api.Link) bool {
+	w.pages = nil
 	i := slices.IndexFunc(w.links, func(o api.Link) bool { return o.ID == l.ID })
 	if i < 0 {
 		if l.Token != "" && l.URL != "" {
