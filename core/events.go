@@ -43,6 +43,7 @@ type exchanges interface {
 // Subscription is one follower of the event stream. One goroutine may use it.
 type Subscription struct {
 	exchanges exchanges
+	leave     func()        // no more is owed to it
 	seen      uint64        // the number of the last change of an exchange that was taken
 	exchanged atomic.Bool   // there are others
 	ready     chan struct{} // holds one element while there is something to take
@@ -58,11 +59,12 @@ func (e *events) subscribe(ctx context.Context) *Subscription {
 	s := &Subscription{exchanges: e.exchanges, places: map[subject]int{}, ready: make(chan struct{}, 1)}
 	_, s.seen = e.exchanges.Changed(math.MaxUint64)
 	e.change(func(subs []*Subscription) []*Subscription { return append(subs, s) })
-	context.AfterFunc(ctx, func() {
+	s.leave = func() {
 		e.change(func(subs []*Subscription) []*Subscription {
 			return slices.DeleteFunc(subs, func(o *Subscription) bool { return o == s })
 		})
-	})
+	}
+	context.AfterFunc(ctx, s.leave)
 	return s
 }
 
@@ -147,6 +149,7 @@ func (s *Subscription) take() ([]api.Event, error) {
 	clear(s.places)
 	s.mu.Unlock()
 	if behind {
+		s.leave()
 		return nil, errBehind
 	}
 	if !s.exchanged.Swap(false) { // before the log is read, so that nothing is missed

@@ -121,6 +121,7 @@ func TestASubscriptionToWhichTooMuchIsOwedEnds(t *testing.T) {
 	}
 	_, err := s.Next(t.Context())
 	require.ErrorIs(t, err, errBehind)
+	require.Empty(t, e.followers(), "it is owed ever more")
 }
 
 func TestASubscriptionEndsWithItsContext(t *testing.T) {
