@@ -15,6 +15,9 @@ import (
 const (
 	// heartbeat is the longest silence of an event stream.
 	heartbeat = 15 * time.Second
+	// newsApart is the least time between two batches of an event stream: what a
+	// follower takes costs the request log, however much of it is new.
+	newsApart = 100 * time.Millisecond
 	// longestWrite is what the reader of an event stream may take for what is
 	// sent to it; then it is cut, and may come again.
 	longestWrite = 30 * time.Second
@@ -98,6 +101,11 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, _ values) error 
 			return nil // it comes again, and begins with snapshots
 		default:
 			out.events(batch)
+			select {
+			case <-time.After(newsApart):
+			case <-ctx.Done():
+				return nil
+			}
 		}
 	}
 	return nil

@@ -162,23 +162,11 @@ func TestAClientThatLeavesEndsItsEventStream(t *testing.T) {
 	}
 }
 
-// pipe is a connection in the time of a synctest bubble.
 func TestTheEventStreamIsNeverSilentForLongAndCutsWhoDoesNotRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		near, far := net.Pipe()
-		defer near.Close()
-		s := &Server{o: Options{Events: func(context.Context) News { return make(news) }}, streams: map[*context.CancelCauseFunc]struct{}{}}
-		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _ = s.events(w, r, nil) }), ReadHeaderTimeout: time.Minute}
-		listener := &onePipe{conn: far, closed: make(chan struct{})}
-		go func() { _ = server.Serve(listener) }()
-		defer server.Close()
-		_, err := io.WriteString(near, "GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n")
-		require.NoError(t, err)
 		start := time.Now()
-		response, err := http.ReadResponse(bufio.NewReader(near), nil)
-		require.NoError(t, err)
-		lines := bufio.NewScanner(response.Body)
+		s, lines := streamIn(t, make(news))
 		for range 4 {
 			require.True(t, lines.Scan())
 		}
@@ -189,6 +177,50 @@ func TestTheEventStreamIsNeverSilentForLongAndCutsWhoDoesNotRead(t *testing.T) {
 		defer s.mu.Unlock()
 		require.Empty(t, s.streams, "a reader that does not read is still served")
 	})
+}
+
+func TestTheEventStreamTakesNewsAtOnceAndThenAtItsPace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		more := make(news)
+		_, lines := streamIn(t, more)
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go func() { // there are news at any time
+			for {
+				select {
+				case more <- []api.Event{{Kind: api.EventLink, Link: &api.Link{}}}:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}()
+		for i := range 5 {
+			for lines.Scan() && !strings.HasPrefix(lines.Text(), "event: ") {
+			}
+			require.Equal(t, time.Duration(i)*newsApart, time.Since(start))
+		}
+	})
+}
+
+// streamIn is the event stream of such a server within a bubble.
+func streamIn(t *testing.T, from news) (*Server, *bufio.Scanner) {
+	t.Helper()
+	near, far := net.Pipe()
+	s := &Server{o: Options{Events: func(context.Context) News { return from }}, streams: map[*context.CancelCauseFunc]struct{}{}}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _ = s.events(w, r, nil) }), ReadHeaderTimeout: time.Minute}
+	listener := &onePipe{conn: far, closed: make(chan struct{})}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() {
+		server.Close()
+		near.Close()
+	})
+	_, err := io.WriteString(near, "GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n")
+	require.NoError(t, err)
+	response, err := http.ReadResponse(bufio.NewReader(near), nil)
+	require.NoError(t, err)
+	return s, bufio.NewScanner(response.Body)
 }
 
 // onePipe is a listener with one connection.
