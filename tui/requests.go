@@ -123,6 +123,11 @@ func (p *requests) HandleMsg(msg tea.Msg) tea.Cmd {
 			return nil
 		}
 		cmd = p.takeEvents(msg)
+	case subscribedMsg: // something may have been missed since the last stream
+		if !p.visible || !p.loaded {
+			return nil
+		}
+		cmd = p.load()
 	case exchangesMsg:
 		cmd = p.takeAnswer(msg)
 	case pageDueMsg:

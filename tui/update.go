@@ -87,7 +87,7 @@ func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
 			return m.lostStream(msg.err)
 		}
 		m.events = msg.events
-		return tea.Batch(m.do.snapshot(), m.do.next(m.events))
+		return tea.Batch(m.do.snapshot(), m.do.next(m.events), m.toPanes(msg))
 	case streamEndedMsg:
 		return m.lostStream(msg.err)
 	case resubscribeMsg:

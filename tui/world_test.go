@@ -54,3 +54,15 @@ func newFresh(t *testing.T) *model {
 	require.NoError(t, err)
 	return m
 }
+
+func TestANewStreamBringsWhatWasMissed(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, nil)
+	s.press("2")
+	s.shows("/app/0.js")
+	s.f.mu.Lock()
+	s.f.exchanges = append([]api.Exchange{{ID: 300, Start: clock, Method: "GET", Path: "/missed", Status: 200, Sandbox: "my-sandbox"}}, s.f.exchanges...)
+	s.f.mu.Unlock()
+	s.send(resubscribeMsg{}) // what was told meanwhile is not told again
+	s.shows("/missed")
+}
