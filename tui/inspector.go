@@ -35,6 +35,7 @@ type inspector struct {
 	at      section // what folds
 	folded  [sections]bool
 	titles  [sections]int // the lines of the titles; -1: there is none
+	wrapped bool          // long headers are shown whole
 	find    textinput.Model
 	typing  bool
 	found   []int // the lines that hold the text that is looked for
@@ -75,7 +76,7 @@ func (p *requests) inspect(id uint64) tea.Cmd {
 	next := &inspector{look: p.look, world: p.world, now: p.now, key: p.key, id: id, first: x, find: newInput()}
 	if before := p.inspector; before != nil {
 		next.find = before.find // what was looked for is looked for here too
-		next.at, next.folded = before.at, before.folded
+		next.at, next.folded, next.wrapped = before.at, before.folded, before.wrapped
 	}
 	p.inspector = next
 	return tea.Batch(p.askInspection(), p.pollSoon())
@@ -212,9 +213,15 @@ func (in *inspector) reveal(line int) {
 	}
 }
 
-// startFind opens all sections: what is looked for may be in any.
+// toggleWrap shows long headers whole, or cuts them to a line again.
+func (in *inspector) toggleWrap() {
+	in.wrapped = !in.wrapped
+	in.layOut()
+}
+
+// startFind opens all sections and headers: what is looked for may be in any.
 func (in *inspector) startFind() {
-	in.typing, in.folded = true, [sections]bool{}
+	in.typing, in.wrapped, in.folded = true, true, [sections]bool{}
 	in.find.CursorEnd()
 	in.layOut()
 }

@@ -144,19 +144,23 @@ func isText(raw []byte) bool {
 func textLines(s string) []string {
 	var out []string
 	for line := range strings.Lines(s) {
-		line = strings.ReplaceAll(strings.TrimRight(line, "\r\n"), "\t", "    ")
-		var b strings.Builder
-		for len(line) > 2048 { // no more is cleaned at once
-			n := 2048
-			for n > 2040 && !utf8.RuneStart(line[n]) {
-				n--
-			}
-			b.WriteString(text.Clean(line[:n]))
-			line = line[n:]
-		}
-		out = append(out, b.String()+text.Clean(line))
+		out = append(out, cleanWhole(strings.ReplaceAll(strings.TrimRight(line, "\r\n"), "\t", "    ")))
 	}
 	return out
+}
+
+// cleanWhole is text.Clean for a line of any length.
+func cleanWhole(line string) string {
+	var b strings.Builder
+	for len(line) > 2048 { // no more is cleaned at once
+		n := 2048
+		for n > 2040 && !utf8.RuneStart(line[n]) {
+			n--
+		}
+		b.WriteString(text.Clean(line[:n]))
+		line = line[n:]
+	}
+	return b.String() + text.Clean(line)
 }
 
 // formLines are the fields of a form, each on a line.

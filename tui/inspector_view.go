@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/charmbracelet/x/ansi"
 
@@ -260,7 +261,7 @@ func (in *inspector) section(at section, name string, h http.Header, body *shown
 	for _, key := range slices.Sorted(maps.Keys(h)) {
 		for _, value := range h[key] {
 			shown := strings.ToLower(text.Clean(key)) + ":"
-			for i, s := range text.Wrap(shown+" "+in.masks(text.Clean(value)), width-2) {
+			for i, s := range in.headerLines(shown+" "+in.masks(cleanWhole(value)), width-2) {
 				c := cell{text: "  " + s, name: 2 + min(len(shown), len(s))}
 				if i > 0 {
 					c.name = 0
@@ -287,6 +288,15 @@ func (in *inspector) section(at section, name string, h http.Header, body *shown
 		out = append(out, cell{text: l.fitShort("  "+body.note, width), ink: l.ink.Dim})
 	}
 	return out
+}
+
+// headerLines are those of a header: one if it is long and not to be wrapped.
+func (in *inspector) headerLines(s string, width int) []string {
+	if in.wrapped || text.Width(s) <= 2*width {
+		return text.Wrap(s, width)
+	}
+	head := ansi.Truncate(s, max(1, width-16), "")
+	return []string{fmt.Sprintf("%s%s %s more", head, in.look.glyph.Ellipsis, thousands(utf8.RuneCountInString(s[len(head):])))}
 }
 
 // masks makes the core's mask readable without Unicode.

@@ -41,6 +41,8 @@ func requestActions() []action {
 		{id: "to-response", keys: []string{"tab"}, desc: "to the response, to the frames, and back to the request", group: groupRequests, in: inInspector, run: in(func(p *requests) tea.Cmd { p.inspector.nextSection(); return nil })},
 		{id: "fold", keys: []string{"space"}, short: "fold", desc: "fold the request, the response or the frames, and unfold them (as a click on the title does)", group: groupRequests, in: inInspector,
 			run: in(func(p *requests) tea.Cmd { p.inspector.fold(p.inspector.at); return nil })},
+		{id: "wrap", keys: []string{"w"}, short: "wrap", desc: "show long headers whole, or cut them to one line", group: groupRequests, in: inInspector,
+			run: in(func(p *requests) tea.Cmd { p.inspector.toggleWrap(); return nil })},
 		{id: "close-inspector", keys: []string{"esc"}, short: "back", desc: "back to the list of requests", group: groupRequests, in: inInspector, when: one, run: in((*requests).closeInspector)},
 		{id: "clear-filter", keys: []string{"esc"}, desc: "all requests again", group: groupRequests, in: inRequests, when: func(m *model) bool { return m.requests().words != "" }, run: in((*requests).clearFilter)},
 		{id: "all-requests", keys: []string{"a"}, short: "all sandboxes", desc: "the requests of all sandboxes, or of the chosen one", group: groupRequests, in: inRequests, run: in((*requests).toggleEverywhere)},

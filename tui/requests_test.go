@@ -52,6 +52,7 @@ func busyFake() *fake {
 		205: {Exchange: list[3], RequestHeader: http.Header{"Accept": {"image/*"}}, ResponseHeader: http.Header{"Content-Type": {"image/png"}},
 			ResponseBody: append([]byte("\x89PNG\r\n\x1a\n\x00\x00"), make([]byte, 200)...)},
 	}
+	f.details[207].ResponseHeader.Set("Content-Security-Policy", "default-src 'self'; script-src "+strings.Repeat("http://*.localhost:8080 ", 8)+"'last'")
 	return f
 }
 
@@ -329,6 +330,21 @@ func TestSectionsOfTheInspectorFold(t *testing.T) {
 	s.press("/")
 	s.word("locked")
 	s.shows("▾ Response", "1 of 1") // a search opens all
+}
+
+func TestALongHeaderIsOneLineUntilItIsWrapped(t *testing.T) {
+	t.Parallel()
+	s := requestsScreen(t, busyFake(), 120, 200, nil)
+	s.press("down", "enter")
+	s.shows("content-security-policy: default-src 's… 215 more", "set-cookie: sid=")
+	require.NotContains(t, s.text(), "'last'")
+	s.press("w")
+	s.shows("'last'")
+	s.press("left", "right", "w")
+	s.shows("215 more")
+	s.press("/")
+	s.word("'last'")
+	s.shows("1 of 1") // a search looks into the whole header
 }
 
 func TestAClickOnATitleFolds(t *testing.T) {
