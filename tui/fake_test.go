@@ -26,6 +26,7 @@ type fake struct {
 	details   map[uint64]api.ExchangeDetail
 	rates     api.Rates
 	logs      string
+	logsEnd   bool // after what logs holds
 	asked     []string
 	fail      map[string]error // by the name of the method
 	requests  []api.LinkRequest
@@ -177,7 +178,12 @@ func (f *fake) Demo(ctx context.Context) (api.Link, error) {
 func (f *fake) Logs(ctx context.Context, ref api.Ref, source string, tail int, follow bool) (io.ReadCloser, error) {
 	r, w := io.Pipe()
 	context.AfterFunc(ctx, func() { w.Close() })
-	go func() { _, _ = io.WriteString(w, f.logs) }()
+	go func() {
+		_, _ = io.WriteString(w, f.logs)
+		if f.logsEnd {
+			w.Close()
+		}
+	}()
 	return r, f.ask("Logs", ref, source, tail, follow)
 }
 
@@ -238,7 +244,42 @@ func (f *fake) Ports(ctx context.Context, ref api.Ref) ([]api.PortCard, error) {
 func (f *fake) StartDesktop(_ context.Context, ref api.Ref) error { return f.ask("StartDesktop", ref) }
 
 func (f *fake) Shell(_ context.Context, ref api.Ref, columns, rows int) (Terminal, error) {
-	return nil, f.ask("Shell", ref, columns, rows)
+	if err := f.ask("Shell", ref, columns, rows); err != nil {
+		return nil, err
+	}
+	r, w := io.Pipe()
+	s := &fakeShell{r, w, ""}
+	return s, s.Resize(context.Background(), columns, rows)
+}
+
+// fakeShell says what it is told, until that is exit.
+type fakeShell struct {
+	*io.PipeReader
+	said  *io.PipeWriter
+	typed string
+}
+
+func (s *fakeShell) say(format string, args ...any) { go fmt.Fprintf(s.said, format+"\r\n", args...) }
+
+func (s *fakeShell) Write(b []byte) (int, error) {
+	s.typed += string(b)
+	for {
+		line, rest, entered := strings.Cut(s.typed, "\r")
+		switch {
+		case !entered:
+			return len(b), nil
+		case line == "exit":
+			s.said.Close()
+		default:
+			s.say("told %q", line)
+		}
+		s.typed = rest
+	}
+}
+
+func (s *fakeShell) Resize(_ context.Context, columns, rows int) error {
+	s.say("size %dx%d", columns, rows)
+	return nil
 }
 
 func (f *fake) Links(context.Context) ([]api.Link, error) {

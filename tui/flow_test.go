@@ -204,6 +204,22 @@ func TestConfirmationsAreNoByDefaultAndTakeNoLetter(t *testing.T) {
 	s.until("it is stopped", func() bool { return len(s.f.calls("StopContainer")) == 1 })
 }
 
+func TestWhatIsConfirmedIsDone(t *testing.T) {
+	t.Parallel()
+	for key, want := range map[string]string{"x": "StopDaemon my-sandbox", "U": "Eject my-sandbox"} {
+		method, _, _ := strings.Cut(want, " ")
+		s := loaded(t, newFake(), 120, 40, nil)
+		s.press(key, "enter")
+		require.Empty(t, s.m.overlays)
+		s.press(key, "right")
+		require.Empty(t, s.f.calls(method))
+		s.press("enter")
+		s.until("it is done", func() bool { return len(s.f.calls(method)) == 1 })
+		require.Equal(t, want, s.f.calls(method)[0])
+		s.until("it is said", func() bool { return s.m.note.text != "" && !s.m.note.failed })
+	}
+}
+
 func TestReadOnlyTakesEveryChangeAwayInDispatch(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 120, 40, func(o *Options) { o.ReadOnly = true })

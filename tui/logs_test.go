@@ -134,3 +134,91 @@ func TestALogThatDoesNotOpenSaysSo(t *testing.T) {
 		require.Contains(t, strings.Join(p.View(true), "\n"), "did not open within 15s   try: leave this tab and come back")
 	})
 }
+
+// withLogs is a screen with the logs of my-sandbox.
+func withLogs(t *testing.T, n int, end bool) *screen {
+	t.Helper()
+	f := newFake()
+	f.logs, f.logsEnd = "", end
+	for i := range n {
+		f.logs += fmt.Sprintf("line %d of %d\n", i, n)
+	}
+	s := loaded(t, f, 120, 20, nil)
+	s.press("4")
+	s.shows(fmt.Sprintf("line %d of", n-1))
+	return s
+}
+
+func (s *screen) logs() *logs { return s.m.panes[tabLogs].(*logs) }
+
+func TestTheLogOfTheContainerTheDaemonAndThisProgram(t *testing.T) {
+	t.Parallel()
+	s := withLogs(t, 3, false)
+	for i, source := range []string{api.LogDaemon, api.LogProgram, api.LogContainer} {
+		s.press("t")
+		s.until(source+" is asked for", func() bool { return len(s.f.calls("Logs")) == i+2 })
+		require.Equal(t, fmt.Sprintf("Logs my-sandbox %s %d true", source, logTail), s.f.calls("Logs")[i+1])
+		s.shows("line 2 of 3")
+		require.Len(t, s.logs().lines, 3, "of one log only")
+	}
+}
+
+func TestALogFollowsUntilItIsScrolled(t *testing.T) {
+	t.Parallel()
+	s := withLogs(t, 100, false)
+	s.shows("following")
+	s.logs().stream.put("one more", nil)
+	s.shows("one more")
+	s.press("up", "pgup")
+	s.shows("PAUSED +0 · f follow")
+	first := s.logs().View(true)[1]
+	for i := range 7 {
+		s.logs().stream.put(fmt.Sprint("late ", i), nil)
+	}
+	s.shows("PAUSED +7")
+	require.Equal(t, first, s.logs().View(true)[1])
+	require.NotContains(t, s.text(), "late")
+	s.press("f")
+	s.shows("following", "late 6")
+	s.press("f")
+	s.shows("PAUSED +0")
+	s.press("up", "G")
+	s.shows("following")
+
+	for range 3 * pendingLines {
+		s.logs().stream.put("flood", nil)
+	}
+	s.shows("flood", "earlier lines left out")
+	require.Positive(t, s.logs().skipped)
+}
+
+func TestAFilterOfALog(t *testing.T) {
+	t.Parallel()
+	s := withLogs(t, 50, false)
+	s.press("/")
+	s.word("LINE 4")
+	s.shows("11 of 50", "line 4 of", "line 49 of")
+	require.NotContains(t, s.text(), "line 39 of")
+	s.press("enter")
+	s.logs().stream.put("line 400", nil)
+	s.logs().stream.put("another", nil)
+	s.shows("12 of 52", "line 400")
+	require.NotContains(t, s.text(), "another")
+	s.press("/")
+	s.word("x")
+	s.shows("no line matches", "0 of 52")
+	s.press("esc")
+	s.shows("another", "line 39 of")
+}
+
+func TestTheEndOfALogIsSaid(t *testing.T) {
+	t.Parallel()
+	s := withLogs(t, 3, true)
+	s.shows("the log ends: nothing more is written", "ended")
+
+	f := newFake()
+	f.fail["Logs"] = &api.Problem{Detail: "there is no such container", Hint: "R"}
+	s = loaded(t, f, 120, 20, nil)
+	s.press("4")
+	s.shows("the log ends: there is no such container   try: R")
+}

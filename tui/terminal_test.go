@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -42,7 +43,8 @@ func startTerminal(t *testing.T, play string, env ...string) *terminal {
 	require.NoError(t, err)
 	x := &terminal{t: t, pty: p, tty: tty, mode: mode, cmd: exec.Command(self)}
 	// Bubble Tea's input reader races with its own end (muesli/cancelreader
-	// v0.2.2 reads a flag of the file); that alone must not fail a test.
+	// v0.2.2 reads a flag of the file), and a new size during a shell with the
+	// return from it; these alone must not fail a test.
 	x.cmd.Env = append([]string{"GORACE=exitcode=0", "DAEMON_PROXY_PLAY=" + play, "TERM=xterm-256color", "LANG=C.UTF-8", "COLORFGBG=15;0"}, env...)
 	x.cmd.Stdin, x.cmd.Stdout, x.cmd.Stderr = tty, tty, tty
 	x.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
@@ -101,7 +103,7 @@ func (x *terminal) restored() (exitCode int) {
 	require.NoError(x.t, err)
 	require.Equal(x.t, x.mode.Lflag, mode.Lflag)
 	require.Equal(x.t, x.mode.Iflag, mode.Iflag)
-	require.Equal(x.t, strings.Count(x.output(), "DATA RACE"), strings.Count(x.output(), "(*epollCancelReader).Close()"), "%q", x.output())
+	require.Equal(x.t, strings.Count(x.output(), "DATA RACE"), strings.Count(x.output(), "(*epollCancelReader).Close()")+strings.Count(x.output(), "(*Program).checkResize()"), "%q", x.output())
 	return x.cmd.ProcessState.ExitCode()
 }
 
@@ -157,6 +159,61 @@ func TestACopyReachesTheTerminal(t *testing.T) {
 	x.shows("\x1b]52;c;aHR0cDovL2szdjlhYWFhYmJiYi5sb2NhbGhvc3Q6ODA4MC92bmMuaHRtbD9hdXRvY29ubmVjdD10cnVlJnJlc2l6ZT1zY2FsZQ==\x07") // the URL in base64
 	x.press("q")
 	x.restored()
+}
+
+func TestAShellHasTheTerminalUntilItExits(t *testing.T) {
+	t.Parallel()
+	x := startTerminal(t, "1")
+	x.shows("my-sandbox")
+	x.press("e")
+	x.shows("shell in my-sandbox, exit comes back")
+	x.shows("size 120x40")
+	out := x.output()
+	require.Greater(t, strings.LastIndex(out, "\x1b[?1049l"), strings.LastIndex(out, "\x1b[?1049h"), "the screen is the shell's")
+	require.Greater(t, strings.LastIndex(out, "\x1b[?1002l"), strings.LastIndex(out, "\x1b[?1002h"), "the mouse too")
+	x.press("q\x03\x1b[A é\r")
+	x.shows(`told "q\x03\x1b[A é"`)
+	require.NoError(t, pty.Setsize(x.pty, &pty.Winsize{Cols: 100, Rows: 30}))
+	x.shows("size 100x30")
+	before := len(x.output())
+	x.press("exit\r")
+	after := func() string { return x.output()[before:] }
+	for _, words := range []string{"\x1b[?1049h", "\x1b[?1002h", "\x1b[2J", "daemon-proxy", "Sandboxes", "\x1b[30;1H"} {
+		require.Eventually(t, func() bool { return strings.Contains(after(), words) }, soon, 10*time.Millisecond, "%q", words)
+	}
+	x.press("q")
+	require.Zero(t, x.restored())
+}
+
+func TestTheMouseIsTurnedOffAndOn(t *testing.T) {
+	t.Parallel()
+	x := startTerminal(t, "1")
+	x.shows("my-sandbox")
+	x.shows("\x1b[?1002h")
+	for _, sequence := range []string{"\x1b[?1002l", "\x1b[?1002h"} {
+		before := len(x.output())
+		x.press("m")
+		require.Eventually(t, func() bool { return strings.Contains(x.output()[before:], sequence) }, soon, 10*time.Millisecond, "%q", sequence)
+	}
+	x.press("q")
+	require.Zero(t, x.restored())
+}
+
+func TestWithoutColoursTheChosenRowIsReversed(t *testing.T) {
+	t.Parallel()
+	x := startTerminal(t, "1", "NO_COLOR=1")
+	x.shows("quit")
+	x.press("j")
+	x.shows("▸ ✕ old")
+	x.press("q")
+	require.Zero(t, x.restored())
+	sequences := regexp.MustCompile(`\x1b\[([0-9;:]*)m`).FindAllStringSubmatch(x.output(), -1)
+	require.Contains(t, sequences, []string{"\x1b[7m", "7"})
+	for _, s := range sequences {
+		for param := range strings.SplitSeq(s[1], ";") {
+			require.Contains(t, []string{"", "0", "1", "2", "3", "4", "7", "22", "23", "24", "27"}, param, "%q", s[0])
+		}
+	}
 }
 
 func TestNothingIsWrittenWhileNothingHappens(t *testing.T) {
