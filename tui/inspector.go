@@ -32,13 +32,15 @@ type inspector struct {
 	height  int
 	lines   []inspectorLine
 	top     int
-	at      section // what folds
+	other   int     // the top of the side that is not in focus
+	at      section // what folds, and scrolls if two stand side by side
+	columns [2]int  // how many lines request and response have then
 	folded  [sections]bool
 	titles  [sections]int // the lines of the titles; -1: there is none
 	wrapped bool          // long headers are shown whole
 	find    textinput.Model
 	typing  bool
-	found   []int // the lines that hold the text that is looked for
+	found   []foundLine // what holds the text that is looked for
 	atFound int
 }
 
@@ -165,23 +167,69 @@ func (in *inspector) textHeight() int {
 
 func (in *inspector) finding() bool { return in.typing || in.find.Value() != "" }
 
+// move scrolls; of two that stand side by side the one in focus, unless all of
+// it can be seen.
 func (in *inspector) move(to motion) {
 	page := in.textHeight()
+	if in.split() && in.columns[in.at] <= page && in.columns[1-in.at] > page {
+		in.focus(1 - in.at)
+	}
 	in.scroll(map[motion]int{up: -1, down: 1, pageUp: -page, pageDown: page, toTop: -len(in.lines), toBottom: len(in.lines)}[to])
 }
 
 func (in *inspector) scroll(by int) {
-	in.top = max(0, min(len(in.lines)-in.textHeight(), in.top+by))
+	in.top = max(0, min(in.length()-in.textHeight(), in.top+by))
+	if in.split() {
+		in.other = max(0, min(in.columns[1-in.at]-in.textHeight(), in.other))
+	}
+}
+
+// length is how many lines there are to scroll.
+func (in *inspector) length() int {
+	if in.split() {
+		return in.columns[in.at]
+	}
+	return len(in.lines)
+}
+
+// split says whether request and response stand side by side, nothing below
+// them: each scrolls for itself then.
+func (in *inspector) split() bool {
+	return in.seen != nil && in.beside() && in.titles[sectionFrames] < 0
+}
+
+// tops are the first lines that are seen on the left and on the right.
+func (in *inspector) tops() (left, right int) {
+	switch {
+	case !in.split():
+		return in.top, in.top
+	case in.at == sectionRequest:
+		return in.top, in.other
+	}
+	return in.other, in.top
+}
+
+// focus goes to a section; of two that stand side by side each stays where it is.
+func (in *inspector) focus(at section) {
+	if in.at == at {
+		return
+	}
+	if in.split() {
+		in.top, in.other = in.other, in.top
+	}
+	in.at = at
+	in.layOut()
 }
 
 // nextSection goes to the section below or beside, after the last to the first.
 func (in *inspector) nextSection() {
-	for range sections {
-		if in.at = (in.at + 1) % sections; in.titles[in.at] >= 0 {
-			in.layOut()
-			in.scroll(in.titles[in.at] - in.top)
-			return
-		}
+	next := (in.at + 1) % sections
+	for in.titles[next] < 0 && next != in.at {
+		next = (next + 1) % sections
+	}
+	in.focus(next)
+	if !in.split() {
+		in.scroll(in.titles[next] - in.top)
 	}
 }
 
@@ -190,19 +238,27 @@ func (in *inspector) fold(at section) {
 	if in.seen == nil {
 		return
 	}
-	in.at, in.folded[at] = at, !in.folded[at]
+	in.focus(at)
+	in.folded[at], in.other = !in.folded[at], 0
 	in.layOut()
 	in.reveal(in.titles[at])
 }
 
-// click is at a cell of the frame's inside; one on a title folds.
+// click is at a cell of the frame's inside; one on a title folds, one beside
+// the section in focus goes to the other.
 func (in *inspector) click(x, y int) {
 	above := in.height - 2 - in.textHeight()
+	left, right := in.tops()
+	onRight := in.beside() && x > in.columnWidth()+1
+	tops := [sections]int{left, right, in.top}
 	for at := sections - 1; at >= 0 && y >= above; at-- {
-		if in.titles[at] == in.top+y-above && (at != sectionResponse || !in.beside() || x > in.columnWidth()+1) {
+		if in.titles[at] == tops[at]+y-above && (at == sectionFrames || !in.beside() || onRight == (at == sectionResponse)) {
 			in.fold(at)
 			return
 		}
+	}
+	if in.split() {
+		in.focus(map[bool]section{false: sectionRequest, true: sectionResponse}[onRight])
 	}
 }
 
@@ -217,65 +273,6 @@ func (in *inspector) reveal(line int) {
 func (in *inspector) toggleWrap() {
 	in.wrapped = !in.wrapped
 	in.layOut()
-}
-
-// startFind opens all sections and headers: what is looked for may be in any.
-func (in *inspector) startFind() {
-	in.typing, in.wrapped, in.folded = true, true, [sections]bool{}
-	in.find.CursorEnd()
-	in.layOut()
-}
-
-func (in *inspector) handleKey(key tea.KeyMsg) {
-	switch key.String() {
-	case "esc":
-		in.find.SetValue("")
-		in.typing = false
-	case "enter":
-		in.typing = false
-	case "up":
-		in.goToFound(-1)
-		return
-	case "down":
-		in.goToFound(1)
-		return
-	default:
-		in.find, _ = in.find.Update(key)
-	}
-	in.search()
-	in.goToFound(0)
-}
-
-// search finds the lines that hold the text, whatever its case.
-func (in *inspector) search() {
-	in.found = in.found[:0]
-	want := strings.ToLower(in.find.Value())
-	for i := range in.lines {
-		if want != "" && in.lines[i].holds(want) {
-			in.found = append(in.found, i)
-		}
-	}
-	in.atFound = min(in.atFound, max(0, len(in.found)-1))
-	in.scroll(0)
-}
-
-// goToFound shows the next place, the one before, or with 0 the first from the top of the screen.
-func (in *inspector) goToFound(by int) {
-	n := len(in.found)
-	if n == 0 {
-		return
-	}
-	if by == 0 {
-		in.atFound = 0
-		for i, line := range in.found {
-			if line >= in.top {
-				in.atFound = i
-				break
-			}
-		}
-	}
-	in.atFound = ((in.atFound+by)%n + n) % n
-	in.reveal(in.found[in.atFound])
 }
 
 // saveBodies writes the captured bodies to new files.

@@ -35,10 +35,6 @@ type cell struct {
 
 func (c cell) holds(want string) bool { return strings.Contains(strings.ToLower(c.text), want) }
 
-func (line inspectorLine) holds(want string) bool {
-	return line.left.holds(want) || line.right.holds(want)
-}
-
 // View is a box of width × height.
 func (in *inspector) View(width, height int) []string {
 	l := in.look
@@ -59,16 +55,34 @@ func (in *inspector) View(width, height int) []string {
 	case in.seen == nil:
 		lines = append(lines, l.ink.Dim.Paint(" loading"+l.glyph.Ellipsis))
 	}
-	to := min(len(in.lines), in.top+in.textHeight())
 	want := strings.ToLower(in.find.Value())
-	for i := in.top; i < to; i++ {
-		lines = append(lines, in.paint(in.lines[i], want))
+	left, right := in.tops()
+	for i := range in.textHeight() {
+		line := in.line(left + i)
+		line.right = in.line(right + i).right
+		lines = append(lines, in.paint(line, want))
 	}
-	foot := ""
-	if len(in.lines) > in.textHeight() {
-		foot = l.ink.Dim.Paint(fmt.Sprintf("%s%s %d%%", l.glyph.Up, l.glyph.Down, 100*to/len(in.lines)))
+	return l.box(in.title(), l.ink.Dim.Paint(in.foot()), lines, width, height, true)
+}
+
+// line is the one at i; past the end an empty one.
+func (in *inspector) line(i int) inspectorLine {
+	if i < len(in.lines) {
+		return in.lines[i]
 	}
-	return l.box(in.title(), foot, lines, width, height, true)
+	return inspectorLine{beside: in.split()}
+}
+
+// foot says what scrolls and how far it is.
+func (in *inspector) foot() string {
+	var parts []string
+	if in.split() {
+		parts = append(parts, [...]string{"request", "response"}[in.at])
+	}
+	if n := in.length(); n > in.textHeight() {
+		parts = append(parts, fmt.Sprintf("%s%s %d%%", in.look.glyph.Up, in.look.glyph.Down, 100*min(n, in.top+in.textHeight())/n))
+	}
+	return strings.Join(parts, " ")
 }
 
 func (in *inspector) paint(line inspectorLine, want string) string {
@@ -216,6 +230,7 @@ func (in *inspector) layOut() {
 	}
 	left := in.section(sectionRequest, "Request", d.RequestHeader, &in.seen.request, w)
 	right := in.section(sectionResponse, "Response", d.ResponseHeader, &in.seen.response, w)
+	in.columns = [2]int{len(left), len(right)}
 	in.titles[sectionRequest] = 0
 	if !beside {
 		for _, c := range left {

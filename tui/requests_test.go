@@ -347,6 +347,32 @@ func TestALongHeaderIsOneLineUntilItIsWrapped(t *testing.T) {
 	s.shows("1 of 1") // a search looks into the whole header
 }
 
+func TestTwoSidesOfTheInspectorScrollOneByOne(t *testing.T) {
+	t.Parallel()
+	s := requestsScreen(t, busyFake(), 120, 16, nil)
+	s.press("down", "enter")
+	s.shows("▾ Request", "▾ Response", "request ↑↓ 58%")
+	s.press("G")
+	s.shows("the first 75 B", "▾ Response", "request ↑↓ 100%")
+	require.NotContains(t, s.text(), "▾ Request")
+	s.press("tab")
+	s.shows("the first 75 B", "▾ Response", "response ↑↓ 58%")
+	s.press("G")
+	s.shows("the first 75 B", "the first 74 B", "response ↑↓ 100%")
+	s.press("/")
+	s.word("anna")
+	s.shows("anna", "request ↑↓") // it stands on the other side
+	s.press("esc", "G")
+	s.send(tea.MouseMsg{X: 100, Y: 8, Action: tea.MouseActionPress, Button: tea.MouseButtonLeft})
+	s.shows("the first 75 B", "response ↑↓") // a click goes to a side
+
+	s.press("space", "space", "left", "left")
+	s.shows("/logo.png", "response ↑↓") // a short request gives way to what can be scrolled
+	s.press("tab", "down")
+	s.shows("/logo.png", "response ↑↓", "▾ Request")
+	require.NotContains(t, s.text(), "▾ Response")
+}
+
 func TestAClickOnATitleFolds(t *testing.T) {
 	t.Parallel()
 	s := requestsScreen(t, busyFake(), 120, 40, nil)
