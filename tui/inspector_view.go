@@ -205,7 +205,7 @@ func (in *inspector) findLine() string {
 	return l.ends(l.ink.Key.Paint(" / ")+text.Clean(in.find.Value())+l.ink.Dim.Paint(fmt.Sprintf("   %s next  %s before  %s", in.key("find-next"), in.key("find-previous"), in.key("close-inspector"))), n, in.width)
 }
 
-func (in *inspector) columnWidth() int { return (in.width - 4) / 2 }
+func (in *inspector) columnWidth() int { return (in.width - 5) / 2 }
 
 // beside says whether request and response stand side by side: a folded one
 // leaves all the room to the other.

@@ -336,12 +336,12 @@ func TestALongHeaderIsOneLineUntilItIsWrapped(t *testing.T) {
 	t.Parallel()
 	s := requestsScreen(t, busyFake(), 120, 200, nil)
 	s.press("down", "enter")
-	s.shows("content-security-policy: default-src 's… 215 more", "set-cookie: sid=")
+	s.shows("content-security-policy: default-src '… 216 more", "set-cookie: sid=")
 	require.NotContains(t, s.text(), "'last'")
 	s.press("w")
 	s.shows("'last'")
 	s.press("left", "right", "w")
-	s.shows("215 more")
+	s.shows("216 more")
 	s.press("/")
 	s.word("'last'")
 	s.shows("1 of 1") // a search looks into the whole header
@@ -371,6 +371,24 @@ func TestTwoSidesOfTheInspectorScrollOneByOne(t *testing.T) {
 	s.press("tab", "down")
 	s.shows("/logo.png", "response ↑↓", "▾ Request")
 	require.NotContains(t, s.text(), "▾ Response")
+}
+
+func TestWhatTheInspectorWrapsLeavesTheFrameFree(t *testing.T) {
+	t.Parallel()
+	for _, width := range []int{80, 119, 120} {
+		f := busyFake()
+		d := f.details[207]
+		d.RequestBody, d.ResponseBody = []byte(strings.Repeat("x", 3000)), []byte(strings.Repeat("y", 3000))
+		f.details[207] = d
+		s := requestsScreen(t, f, width, 30, nil)
+		s.press("down", "enter")
+		s.shows("xxxx")
+		s.press("G")
+		lines := strings.Split(s.text(), "\n")
+		for _, line := range lines[2:26] {
+			require.Regexp(t, `^│ .* │$`, line)
+		}
+	}
 }
 
 func TestAClickOnATitleFolds(t *testing.T) {
