@@ -144,7 +144,6 @@ type change struct {
 	unknownLink bool
 	engineLost  bool
 	engineBack  bool
-	finished    []api.Injection
 	newPorts    []api.PortCard
 }
 
@@ -155,9 +154,6 @@ func (w *world) take(events []api.Event) change {
 		case e.Injection != nil:
 			c.visible = true
 			w.takeInjection(*e.Injection, e.Time)
-			if e.Injection.Finished {
-				c.finished = append(c.finished, *e.Injection)
-			}
 		case e.Kind == api.EventRemoved && e.Sandbox != nil:
 			c.visible, w.pages = true, nil
 			ref := e.Sandbox.Ref
