@@ -21,6 +21,7 @@ const linksShown = 20
 // overview is the first tab: all of one sandbox at a glance, an injection
 // while it runs, and what to do where there is nothing yet.
 type overview struct {
+	shownOnly
 	look  *look
 	world *world
 	now   func() time.Time
@@ -44,16 +45,6 @@ func (p *overview) Show(ref api.Ref, _ bool) tea.Cmd {
 	}
 	return nil
 }
-
-func (p *overview) HandleMsg(tea.Msg) tea.Cmd { return nil }
-
-func (p *overview) Typing() bool { return false }
-
-func (p *overview) HandleKey(tea.KeyMsg) tea.Cmd { return nil }
-
-func (p *overview) Click(int, int) tea.Cmd { return nil }
-
-func (p *overview) Foot() string { return "" }
 
 func (p *overview) Move(to motion) tea.Cmd {
 	c := cursor{at: p.top, count: max(1, p.lines-p.height+1), height: p.height}

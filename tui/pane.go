@@ -31,6 +31,15 @@ type pane interface {
 	View(focused bool) []string
 }
 
+// shownOnly is what a pane does that is only looked at.
+type shownOnly struct{}
+
+func (shownOnly) HandleMsg(tea.Msg) tea.Cmd    { return nil }
+func (shownOnly) Typing() bool                 { return false }
+func (shownOnly) HandleKey(tea.KeyMsg) tea.Cmd { return nil }
+func (shownOnly) Click(int, int) tea.Cmd       { return nil }
+func (shownOnly) Foot() string                 { return "" }
+
 // motion is where to go in a list or a text.
 type motion int
 

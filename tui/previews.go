@@ -16,6 +16,7 @@ import (
 // previews is the third tab: the links of a sandbox, those that work first,
 // and the chosen one whole below the list.
 type previews struct {
+	shownOnly
 	look  *look
 	world *world
 	now   func() time.Time
@@ -67,10 +68,6 @@ func (p *previews) chosen() (api.Link, bool) {
 	}
 	return links[p.cursor.at], true
 }
-
-func (p *previews) HandleMsg(tea.Msg) tea.Cmd    { return nil }
-func (p *previews) Typing() bool                 { return false }
-func (p *previews) HandleKey(tea.KeyMsg) tea.Cmd { return nil }
 
 func (p *previews) Move(to motion) tea.Cmd {
 	p.page()
