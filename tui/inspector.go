@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/charmbracelet/bubbles/textinput"
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
@@ -38,8 +37,7 @@ type inspector struct {
 	folded  [sections]bool
 	titles  [sections]int // the lines of the titles; -1: there is none
 	wrapped bool          // long headers are shown whole
-	find    textinput.Model
-	typing  bool
+	find    filterLine
 	found   []foundLine // what holds the text that is looked for
 	atFound int
 }
@@ -75,7 +73,7 @@ func (p *requests) inspect(id uint64) tea.Cmd {
 	if x.ID != id || id == 0 {
 		return nil
 	}
-	next := &inspector{look: p.look, world: p.world, now: p.now, key: p.key, id: id, first: x, find: newInput()}
+	next := &inspector{look: p.look, world: p.world, now: p.now, key: p.key, id: id, first: x, find: newFilterLine()}
 	if before := p.inspector; before != nil {
 		next.find = before.find // what was looked for is looked for here too
 		next.at, next.folded, next.wrapped = before.at, before.folded, before.wrapped
@@ -165,7 +163,7 @@ func (in *inspector) textHeight() int {
 	return max(1, in.height-3)
 }
 
-func (in *inspector) finding() bool { return in.typing || in.find.Value() != "" }
+func (in *inspector) finding() bool { return in.find.typing || in.find.Value() != "" }
 
 // move scrolls; of two that stand side by side the one in focus, unless all of
 // it can be seen.

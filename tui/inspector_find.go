@@ -16,27 +16,21 @@ type foundLine struct {
 
 // startFind opens all sections and headers: what is looked for may be in any.
 func (in *inspector) startFind() {
-	in.typing, in.wrapped, in.folded = true, true, [sections]bool{}
-	in.find.CursorEnd()
+	in.wrapped, in.folded = true, [sections]bool{}
+	in.find.start()
 	in.layOut()
 }
 
 func (in *inspector) handleKey(key tea.KeyMsg) {
 	switch key.String() {
-	case "esc":
-		in.find.SetValue("")
-		in.typing = false
-	case "enter":
-		in.typing = false
 	case "up":
 		in.goToFound(-1)
 		return
 	case "down":
 		in.goToFound(1)
 		return
-	default:
-		in.find, _ = in.find.Update(key)
 	}
+	in.find.handle(key)
 	in.search()
 	in.goToFound(0)
 }

@@ -199,8 +199,8 @@ func (in *inspector) times() string {
 func (in *inspector) findLine() string {
 	l := in.look
 	n := fmt.Sprintf("%d of %d ", min(in.atFound+1, len(in.found)), len(in.found))
-	if in.typing {
-		return l.ends(l.ink.Key.Paint(" / ")+l.inputLine(in.find, max(10, in.width-16)), n, in.width)
+	if in.find.typing {
+		return l.ends(l.ink.Key.Paint(" / ")+l.inputLine(in.find.Model, max(10, in.width-16)), n, in.width)
 	}
 	return l.ends(l.ink.Key.Paint(" / ")+text.Clean(in.find.Value())+l.ink.Dim.Paint(fmt.Sprintf("   %s next  %s before  %s", in.key("find-next"), in.key("find-previous"), in.key("close-inspector"))), n, in.width)
 }

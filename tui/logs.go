@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/charmbracelet/bubbles/textinput"
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
@@ -45,12 +44,11 @@ type logs struct {
 	top     int
 	paused  bool
 	missed  int // lines that came since the pause
-	filter  textinput.Model
-	typing  bool
+	filter  filterLine
 }
 
 func newLogs(l *look, do commands, key func(string) string) *logs {
-	return &logs{look: l, do: do, key: key, filter: newInput(), stop: func() {}}
+	return &logs{look: l, do: do, key: key, filter: newFilterLine(), stop: func() {}}
 }
 
 func logActions() []action {
@@ -61,7 +59,7 @@ func logActions() []action {
 		{id: "log-source", keys: []string{"t"}, short: "source", desc: "logs of the container, the daemon or this program", group: groupRequests, in: inLogs, run: in((*logs).nextSource)},
 		{id: "log-follow", keys: []string{"f"}, short: "follow", desc: "follow the log; scrolling up pauses", group: groupRequests, in: inLogs, run: in((*logs).follow)},
 		{id: "log-filter", keys: []string{"/"}, short: "search", desc: "only lines with a text", group: groupRequests, in: inLogs,
-			run: in(func(p *logs) tea.Cmd { p.typing = true; p.filter.CursorEnd(); return nil })},
+			run: in(func(p *logs) tea.Cmd { p.filter.start(); return nil })},
 	}
 }
 
@@ -202,18 +200,10 @@ func (p *logs) scroll(by int) {
 
 func (p *logs) textHeight() int { return max(1, p.height-1) }
 
-func (p *logs) Typing() bool { return p.typing }
+func (p *logs) Typing() bool { return p.filter.typing }
 
 func (p *logs) HandleKey(key tea.KeyMsg) tea.Cmd {
-	switch key.String() {
-	case "esc":
-		p.filter.SetValue("")
-		p.typing = false
-	case "enter":
-		p.typing = false
-	default:
-		p.filter, _ = p.filter.Update(key)
-	}
+	p.filter.handle(key)
 	p.refilter()
 	return nil
 }
@@ -275,8 +265,8 @@ func (p *logs) head() string {
 		left += s
 	}
 	switch {
-	case p.typing:
-		left += "  " + l.ink.Key.Paint("/ ") + l.inputLine(p.filter, 30)
+	case p.filter.typing:
+		left += "  " + l.ink.Key.Paint("/ ") + l.inputLine(p.filter.Model, 30)
 	case p.filter.Value() != "":
 		left += "  " + l.ink.Key.Paint("/ ") + text.Clean(p.filter.Value())
 	}

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/charmbracelet/bubbles/textinput"
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
@@ -35,8 +34,7 @@ type requests struct {
 	chosen  uint64 // the exchange at the cursor
 	paused  bool
 	seen    uint64 // the newest when it was paused
-	filter  textinput.Model
-	typing  bool
+	filter  filterLine
 	words   string // the filter that was asked for
 	wrong   error  // what is wrong with it
 	scope   int    // which list answers belong to; older ones are dropped
@@ -55,7 +53,7 @@ type requestsState struct {
 }
 
 func newRequests(l *look, w *world, do commands, now func() time.Time, key func(string) string, saved requestsState) *requests {
-	p := &requests{look: l, world: w, do: do, now: now, key: key, filter: newInput(), everywhere: saved.Everywhere, flows: map[uint64]flow{}}
+	p := &requests{look: l, world: w, do: do, now: now, key: key, filter: newFilterLine(), everywhere: saved.Everywhere, flows: map[uint64]flow{}}
 	p.filter.SetValue(saved.Filter)
 	p.words = strings.TrimSpace(saved.Filter)
 	return p
@@ -238,14 +236,13 @@ func (p *requests) Click(x, y int) tea.Cmd {
 // Typing implements pane.
 func (p *requests) Typing() bool {
 	if p.inspector != nil {
-		return p.inspector.typing
+		return p.inspector.find.typing
 	}
-	return p.typing
+	return p.filter.typing
 }
 
 func (p *requests) startFilter() tea.Cmd {
-	p.typing = true
-	p.filter.CursorEnd()
+	p.filter.start()
 	return nil
 }
 
@@ -256,18 +253,12 @@ func (p *requests) HandleKey(key tea.KeyMsg) tea.Cmd {
 		return nil
 	}
 	switch key.String() {
-	case "esc":
-		p.typing = false
-		return p.clearFilter()
-	case "enter", "tab":
-		p.typing = false
-		return nil
 	case "up":
 		return p.Move(up)
 	case "down":
 		return p.Move(down)
 	}
-	p.filter, _ = p.filter.Update(key)
+	p.filter.handle(key)
 	return p.refilter()
 }
 

@@ -35,7 +35,7 @@ func (p *requests) View(focused bool) []string {
 	from, to := p.cursor.seen()
 	for i := from; i < to; i++ {
 		if x, ok := p.store.row(i); ok {
-			out = append(out, l.row(p.row(x), p.width, i == p.cursor.at, focused && !p.typing))
+			out = append(out, l.row(p.row(x), p.width, i == p.cursor.at, focused && !p.filter.typing))
 		}
 	}
 	if to > from {
@@ -82,8 +82,8 @@ func (p *requests) head() string {
 	right += " "
 	var left string
 	switch {
-	case p.typing:
-		left = l.ink.Key.Paint("/ ") + l.inputLine(p.filter, max(10, p.width-text.Width(right)-3))
+	case p.filter.typing:
+		left = l.ink.Key.Paint("/ ") + l.inputLine(p.filter.Model, max(10, p.width-text.Width(right)-3))
 	case p.words != "":
 		left = l.ink.Key.Paint("/ ") + text.Clean(p.words)
 	default:

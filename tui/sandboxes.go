@@ -29,8 +29,7 @@ type sandboxList struct {
 	// What the widest of all rows need; the names get the rest.
 	moreWidth, latencyWidth int
 	cursor                  cursor
-	filter                  textinput.Model
-	typing                  bool
+	filter                  filterLine
 }
 
 // listRow is a sandbox, by its place in the world, or the heading of a project;
@@ -42,9 +41,9 @@ type listRow struct {
 
 // newSandboxList chooses what was chosen at the last quit, once it is there.
 func newSandboxList(l *look, w *world, chosen api.Ref, filter string) *sandboxList {
-	input := newInput()
-	input.SetValue(filter)
-	return &sandboxList{look: l, world: w, wanted: chosen, filter: input}
+	line := newFilterLine()
+	line.SetValue(filter)
+	return &sandboxList{look: l, world: w, wanted: chosen, filter: line}
 }
 
 // newInput is a line that is typed into. It is drawn by inputLine.
@@ -85,27 +84,16 @@ func (p *sandboxList) Show(api.Ref, bool) tea.Cmd { return nil }
 
 func (p *sandboxList) HandleMsg(tea.Msg) tea.Cmd { return nil }
 
-func (p *sandboxList) Typing() bool { return p.typing }
-
-func (p *sandboxList) startFilter() {
-	p.typing = true
-	p.filter.CursorEnd()
-}
+func (p *sandboxList) Typing() bool { return p.filter.typing }
 
 func (p *sandboxList) HandleKey(key tea.KeyMsg) tea.Cmd {
 	switch key.String() {
-	case "esc":
-		p.filter.SetValue("")
-		p.typing = false
-	case "enter", "tab":
-		p.typing = false
 	case "up":
 		return p.Move(up)
 	case "down":
 		return p.Move(down)
-	default:
-		p.filter, _ = p.filter.Update(key) // its command is for a paste that nobody asked for
 	}
+	p.filter.handle(key)
 	p.refresh()
 	return nil
 }
@@ -213,7 +201,7 @@ func (p *sandboxList) Move(to motion) tea.Cmd {
 
 func (p *sandboxList) Click(_, y int) tea.Cmd {
 	if y >= p.listHeight() {
-		p.startFilter()
+		p.filter.start()
 		return nil
 	}
 	if i := p.cursor.top + y; i < len(p.rows) && p.rows[i].sandbox >= 0 {
@@ -241,7 +229,7 @@ func (p *sandboxList) View(focused bool) []string {
 			continue
 		}
 		s := p.world.sandboxes[r.sandbox]
-		row := p.look.row(p.row(s), p.width, i == p.cursor.at, focused && !p.typing)
+		row := p.look.row(p.row(s), p.width, i == p.cursor.at, focused && !p.filter.typing)
 		if p.world.engine.State == "lost" && !s.IsHost() && i != p.cursor.at {
 			row = p.look.ink.Dim.Paint(ansi.Strip(row))
 		}
@@ -259,8 +247,8 @@ func (p *sandboxList) View(focused bool) []string {
 
 func (p *sandboxList) filterLine() string {
 	switch {
-	case p.typing:
-		return p.look.ink.Key.Paint("/ ") + p.look.inputLine(p.filter, p.width-2)
+	case p.filter.typing:
+		return p.look.ink.Key.Paint("/ ") + p.look.inputLine(p.filter.Model, p.width-2)
 	case p.filter.Value() != "":
 		return p.look.ink.Key.Paint("/ ") + text.Clean(p.filter.Value()) + p.look.ink.Dim.Paint("  esc shows all")
 	}
