@@ -50,6 +50,15 @@ func (c *Core) Exchange(_ context.Context, id uint64) (api.ExchangeDetail, error
 	return d, nil
 }
 
+// Bodies are what was captured of both bodies of an exchange, as they passed.
+func (c *Core) Bodies(_ context.Context, id uint64) (request, response []byte, err error) {
+	request, response, ok := c.traffic.Bodies(id)
+	if !ok {
+		return nil, nil, server.UnknownExchange(id)
+	}
+	return request, response, nil
+}
+
 // Rates sums up the last minute.
 func (c *Core) Rates(context.Context) (api.Rates, error) { return c.traffic.Rates(), nil }
 

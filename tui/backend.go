@@ -88,6 +88,8 @@ type Requests interface {
 	// Exchanges are the newest n that the filter takes, newest first; n 0 means all.
 	Exchanges(ctx context.Context, filter string, n int) ([]api.Exchange, error)
 	Exchange(ctx context.Context, id uint64) (api.ExchangeDetail, error)
+	// Bodies are what was captured of both bodies as they passed, secrets included.
+	Bodies(ctx context.Context, id uint64) (request, response []byte, err error)
 	Rates(ctx context.Context) (api.Rates, error)
 	// Curl is the request as a command for a shell, secrets as variables.
 	Curl(ctx context.Context, id uint64) (string, error)

@@ -374,6 +374,7 @@ func (f *fake) Exchange(_ context.Context, id uint64) (api.ExchangeDetail, error
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if d, ok := f.details[id]; ok {
+		d.RequestCaptured, d.ResponseCaptured = int64(len(d.RequestBody)), int64(len(d.ResponseBody))
 		return d, nil
 	}
 	for _, x := range f.exchanges {
@@ -382,6 +383,13 @@ func (f *fake) Exchange(_ context.Context, id uint64) (api.ExchangeDetail, error
 		}
 	}
 	return api.ExchangeDetail{}, &api.Problem{Detail: fmt.Sprintf("the request log does not hold request %d (any more)", id)}
+}
+
+func (f *fake) Bodies(_ context.Context, id uint64) (request, response []byte, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	raw := func(body []byte) []byte { return []byte(strings.ReplaceAll(string(body), "••••", "hunter2")) }
+	return raw(f.details[id].RequestBody), raw(f.details[id].ResponseBody), nil
 }
 
 func (f *fake) Rates(context.Context) (api.Rates, error) { return f.rates, f.ask("Rates") }

@@ -95,7 +95,7 @@ func (p *requests) closeInspector() tea.Cmd {
 // askInspection asks for the details; the bodies are made readable beside the UI.
 func (p *requests) askInspection() tea.Cmd {
 	p.inspector.asking, p.inspector.again = true, false
-	id, backend, mask := p.inspector.id, p.do.backend, p.look.glyph.Mask
+	id, backend := p.inspector.id, p.do.backend
 	return p.do.do(quickly, func(ctx context.Context) tea.Msg {
 		d, err := backend.Exchange(ctx, id)
 		if err != nil {
@@ -103,8 +103,8 @@ func (p *requests) askInspection() tea.Cmd {
 		}
 		seen := &inspected{
 			detail:   d,
-			request:  readBody(d.RequestHeader, d.RequestBody, d.BytesIn, mask),
-			response: readBody(d.ResponseHeader, d.ResponseBody, d.BytesOut, mask),
+			request:  readBody(d.RequestHeader, d.RequestBody, d.RequestCaptured, d.BytesIn),
+			response: readBody(d.ResponseHeader, d.ResponseBody, d.ResponseCaptured, d.BytesOut),
 		}
 		switch {
 		case len(d.Frames) > 0: // they are shown instead
@@ -273,14 +273,18 @@ func (in *inspector) toggleWrap() {
 	in.layOut()
 }
 
-// saveBodies writes the captured bodies to new files.
+// saveBodies writes the captured bodies to new files, as they passed.
 func (p *requests) saveBodies() tea.Cmd {
 	in := p.inspector
 	if in.seen == nil {
 		return nil
 	}
-	d, dir, at := in.seen.detail, p.dir, p.now().Format(fileTime)
-	return p.do.do(quickly, func(context.Context) tea.Msg {
+	d, dir, at, backend := in.seen.detail, p.dir, p.now().Format(fileTime), p.do.backend
+	return p.do.do(quickly, func(ctx context.Context) tea.Msg {
+		request, response, err := backend.Bodies(ctx, d.ID)
+		if err != nil {
+			return failMsg{"save the bodies", err}
+		}
 		var saved []string
 		for _, part := range []struct {
 			name   string
@@ -288,8 +292,8 @@ func (p *requests) saveBodies() tea.Cmd {
 			ending string
 			whole  int64
 		}{
-			{"request", d.RequestBody, fileEnding(d.RequestHeader), d.BytesIn},
-			{"response", d.ResponseBody, fileEnding(d.ResponseHeader), d.BytesOut},
+			{"request", request, fileEnding(d.RequestHeader), d.BytesIn},
+			{"response", response, fileEnding(d.ResponseHeader), d.BytesOut},
 		} {
 			if len(part.body) == 0 {
 				continue

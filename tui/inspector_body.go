@@ -1,18 +1,12 @@
 package tui
 
 import (
-	"bytes"
-	"compress/flate"
-	"compress/gzip"
-	"compress/zlib"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -20,9 +14,6 @@ import (
 	"daemon-proxy/core/api"
 	"daemon-proxy/tui/text"
 )
-
-// unpackedLimit bounds what a packed body may become.
-const unpackedLimit = 256 << 10
 
 // shownBody is the captured beginning of a body, made readable.
 type shownBody struct {
@@ -34,36 +25,30 @@ type shownBody struct {
 	note      string
 }
 
-// readBody makes a body readable. Secrets by their names in JSON and forms are
-// masked. whole is the size of the body as it passed.
-func readBody(h http.Header, raw []byte, whole int64, mask string) shownBody {
+// readBody makes a body readable, of which captured bytes were captured and
+// whole passed.
+func readBody(h http.Header, raw []byte, captured, whole int64) shownBody {
 	b := shownBody{size: whole}
 	if media, _, err := mime.ParseMediaType(h.Get("Content-Type")); err == nil {
 		b.mediaType = media
 	}
-	switch {
-	case len(raw) == 0 && whole > 0:
-		b.note = "not kept: not captured, or given up for later ones"
-	case int64(len(raw)) < whole:
-		b.note = fmt.Sprintf("the first %s of %s", size(int64(len(raw))), size(whole))
-	}
-	if len(raw) == 0 {
-		return b
-	}
-	if encoding := strings.ToLower(h.Get("Content-Encoding")); encoding != "" && encoding != "identity" {
+	if encoding := strings.ToLower(h.Get("Content-Encoding")); captured > 0 && encoding != "" && encoding != "identity" {
 		b.packed = text.Clean(encoding)
-		plain := unpack(encoding, raw)
-		if plain == nil {
-			b.binary = raw
-			return b
-		}
-		raw = plain
 	}
 	switch {
+	case captured == 0 && whole > 0:
+		b.note = "not kept: not captured, or given up for later ones"
+	case captured > 0 && len(raw) == 0:
+		b.note = "packed in a way that is not read here"
+	case captured < whole:
+		b.note = fmt.Sprintf("the first %s of %s", size(captured), size(whole))
+	}
+	switch {
+	case len(raw) == 0:
 	case b.mediaType == "application/x-www-form-urlencoded":
-		b.lines = formLines(string(raw), mask)
+		b.lines = formLines(string(raw))
 	case strings.HasSuffix(b.mediaType, "json") || looksLikeJSON(raw):
-		if pretty, ok := prettyJSON(raw, mask); ok {
+		if pretty, ok := prettyJSON(raw); ok {
 			b.lines = textLines(pretty)
 			break
 		}
@@ -73,7 +58,7 @@ func readBody(h http.Header, raw []byte, whole int64, mask string) shownBody {
 			b.binary = raw
 			break
 		}
-		b.lines = textLines(maskText(string(raw), mask))
+		b.lines = textLines(string(raw))
 	}
 	return b
 }
@@ -91,30 +76,6 @@ func (b *shownBody) title() []string {
 		out = append(out, "compressed ("+b.packed+")")
 	}
 	return out
-}
-
-// unpack is the plain beginning of a packed body; nil if that is not known.
-func unpack(encoding string, raw []byte) []byte {
-	var r io.Reader
-	var err error
-	switch encoding {
-	case "gzip", "x-gzip":
-		r, err = gzip.NewReader(bytes.NewReader(raw))
-	case "deflate":
-		if r, err = zlib.NewReader(bytes.NewReader(raw)); err != nil {
-			r, err = flate.NewReader(bytes.NewReader(raw)), nil
-		}
-	default:
-		return nil
-	}
-	if err != nil {
-		return nil
-	}
-	plain, _ := io.ReadAll(io.LimitReader(r, unpackedLimit)) // what was captured may end anywhere
-	if len(plain) == 0 {
-		return nil
-	}
-	return plain
 }
 
 // isText says whether a body, perhaps cut within a character, is text.
@@ -164,14 +125,11 @@ func cleanWhole(line string) string {
 }
 
 // formLines are the fields of a form, each on a line.
-func formLines(s, mask string) []string {
+func formLines(s string) []string {
 	var out []string
 	for field := range strings.SplitSeq(s, "&") {
 		name, value, found := strings.Cut(field, "=")
 		name, value = unescaped(name), unescaped(value)
-		if (secretName(name) || name == "code") && value != "" {
-			value = mask
-		}
 		if found {
 			name += " = "
 		}
@@ -249,18 +207,4 @@ func fileEnding(h http.Header) string {
 		ending += ".zst"
 	}
 	return ending
-}
-
-// quotedPair is a name and a text in what looks like JSON.
-var quotedPair = regexp.MustCompile(`"([^"\\]{1,100})"(\s*:\s*)"((?:[^"\\]|\\.)*)"?`)
-
-// maskText masks secrets in what is not whole JSON but looks like it in places.
-func maskText(s, mask string) string {
-	return quotedPair.ReplaceAllStringFunc(s, func(pair string) string {
-		m := quotedPair.FindStringSubmatch(pair)
-		if !secretName(m[1]) {
-			return pair
-		}
-		return `"` + m[1] + `"` + m[2] + `"` + mask + `"`
-	})
 }

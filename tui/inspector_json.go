@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"slices"
 	"strings"
 )
 
@@ -14,13 +13,12 @@ func looksLikeJSON(raw []byte) bool {
 	return len(raw) > 0 && (raw[0] == '{' || raw[0] == '[')
 }
 
-// prettyJSON sets JSON on lines, and masks each value under the name of a
-// secret. The JSON may be several values, and may end in the middle, as a
+// prettyJSON sets JSON on lines. The JSON may be several values, and may end in the middle, as a
 // captured beginning does; false if it is something else.
-func prettyJSON(raw []byte, mask string) (string, bool) {
+func prettyJSON(raw []byte) (string, bool) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
-	w := jsonWriter{mask: mask}
+	var w jsonWriter
 	for {
 		token, err := d.Token()
 		switch {
@@ -38,15 +36,13 @@ func prettyJSON(raw []byte, mask string) (string, bool) {
 
 // jsonWriter writes tokens on lines.
 type jsonWriter struct {
-	mask  string
 	out   strings.Builder
 	open  []jsonLevel
 	named bool // a name was written, its value comes next
-	hide  bool // and is a secret
 }
 
 // jsonLevel is an object or array that is not closed yet.
-type jsonLevel struct{ object, hide, filled bool }
+type jsonLevel struct{ object, filled bool }
 
 func (w *jsonWriter) token(token json.Token) {
 	delim, isDelim := token.(json.Delim)
@@ -57,28 +53,23 @@ func (w *jsonWriter) token(token json.Token) {
 			w.line()
 		}
 		w.out.WriteString(delim.String())
-		w.named, w.hide = false, false
+		w.named = false
 		return
 	}
 	w.separate()
-	top := w.top()
-	if top.object && !w.named {
+	if w.top().object && !w.named {
 		name, _ := token.(string) // the decoder lets no other name through
 		w.out.WriteString(jsonText(name) + ": ")
-		w.named, w.hide = true, secretName(name)
+		w.named = true
 		return
 	}
-	hide := w.hide || top.hide
-	w.named, w.hide = false, false
-	switch {
-	case isDelim:
-		w.open = append(w.open, jsonLevel{object: delim == '{', hide: hide})
+	w.named = false
+	if isDelim {
+		w.open = append(w.open, jsonLevel{object: delim == '{'})
 		w.out.WriteString(delim.String())
-	case hide && token != nil:
-		w.out.WriteString(`"` + w.mask + `"`)
-	default:
-		w.out.WriteString(jsonText(token))
+		return
 	}
+	w.out.WriteString(jsonText(token))
 }
 
 func (w *jsonWriter) top() jsonLevel {
@@ -117,22 +108,4 @@ func jsonText(v any) string {
 		return ""
 	}
 	return strings.TrimSuffix(b.String(), "\n")
-}
-
-// secretWords are what a name holds if its value is a secret, secretNames whole names.
-var (
-	secretWords = []string{"password", "passwd", "passphrase", "pwd", "secret", "token", "apikey", "accesskey", "privatekey", "secretkey", "authorization", "credential", "cookie", "session", "signature", "jwt"}
-	secretNames = []string{"auth", "sig", "sid", "pass", "pw", "pin", "otp", "cvv", "cvc", "bearer"}
-)
-
-// secretName says whether what has that name is a secret.
-func secretName(name string) bool {
-	if len(name) > 100 {
-		return false
-	}
-	name = strings.ToLower(strings.NewReplacer("_", "", "-", "", " ", "", ".", "").Replace(name))
-	if strings.HasSuffix(name, "tokens") { // how many, with those who count words
-		return false
-	}
-	return slices.Contains(secretNames, name) || slices.ContainsFunc(secretWords, func(w string) bool { return strings.Contains(name, w) })
 }

@@ -292,7 +292,7 @@ func (in *inspector) section(at section, name string, h http.Header, body *shown
 		out = append(out, cell{})
 	}
 	for _, line := range body.lines {
-		for _, s := range wrap(line, width-2) {
+		for _, s := range wrap(in.masks(line), width-2) {
 			out = append(out, cell{text: "  " + s})
 		}
 	}
@@ -352,7 +352,7 @@ func (in *inspector) layOutFrames(frames []api.Frame) {
 			direction, from = l.glyph.Out, "client"
 		}
 		head := fmt.Sprintf("  %s %s %-7s %-12s %9s  ", f.Time.Local().Format("15:04:05.000"), direction, from, frameWords(f), size(f.Size))
-		data := frameData(f)
+		data := in.masks(frameData(f))
 		for j, s := range wrap(data, max(10, in.width-2-text.Width(head))) {
 			if j > 0 {
 				head = strings.Repeat(" ", text.Width(head))

@@ -45,7 +45,7 @@ func busyFake() *fake {
 			Exchange:       list[1],
 			RequestHeader:  http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer ••••"}, "Accept": {"*/*"}},
 			ResponseHeader: http.Header{"Content-Type": {"application/json; charset=utf-8"}, "Set-Cookie": {"sid=••••; Path=/"}},
-			RequestBody:    []byte(`{"user":"anna","password":"hunter2","nested":{"api_key":["k1","k2"],"n":1}}`),
+			RequestBody:    []byte(`{"user":"anna","password":"••••","nested":{"api_key":"••••","n":[1,2]}}`),
 			ResponseBody:   []byte(`{"error":"database is locked","trace":[{"line":12},{"line":99}],"ok":false`),
 		},
 		206: {Exchange: list[2], RequestHeader: http.Header{"Upgrade": {"websocket"}}, ResponseHeader: http.Header{"Upgrade": {"websocket"}}, Frames: frames},
@@ -353,7 +353,7 @@ func TestTwoSidesOfTheInspectorScrollOneByOne(t *testing.T) {
 	s.press("down", "enter")
 	s.shows("▾ Request", "▾ Response", "request ↑↓ 58%")
 	s.press("G")
-	s.shows("the first 75 B", "▾ Response", "request ↑↓ 100%")
+	s.shows("the first 87 B", "▾ Response", "request ↑↓ 100%")
 	require.NotContains(t, s.text(), "▾ Request")
 	s.press("tab")
 	s.shows("the first 75 B", "▾ Response", "response ↑↓ 58%")
@@ -458,7 +458,7 @@ func TestBodiesAreSaved(t *testing.T) {
 	s.shows("its first 74 B")
 	request, err := os.ReadFile(filepath.Join(s.m.requests().dir, "daemon-proxy-20260504-140230-207-request.json"))
 	require.NoError(t, err)
-	require.Equal(t, s.f.details[207].RequestBody, request, "as it passed")
+	require.Equal(t, `{"user":"anna","password":"hunter2","nested":{"api_key":"hunter2","n":[1,2]}}`, string(request), "as it passed")
 }
 
 func TestAnExchangeThatIsGoneIsSaid(t *testing.T) {
@@ -507,18 +507,20 @@ func TestWhatIsJSON(t *testing.T) {
 		{`{"a":{"b":[]},"c":[1,2.50,"x<y",null]}`, "{\n  \"a\": {\n    \"b\": []\n  },\n  \"c\": [\n    1,\n    2.50,\n    \"x<y\",\n    null\n  ]\n}"},
 		{`{"a":1}` + "\n" + `{"a":2}`, "{\n  \"a\": 1\n}\n{\n  \"a\": 2\n}"},
 		{`{"a":"cut of`, "{\n  \"a\": "},
-		{`{"Access-Token":{"v":1,"w":[true]},"max_tokens":100,"secret":null}`, "{\n  \"Access-Token\": {\n    \"v\": \"***\",\n    \"w\": [\n      \"***\"\n    ]\n  },\n  \"max_tokens\": 100,\n  \"secret\": null\n}"},
 	} {
-		got, ok := prettyJSON([]byte(test.raw), "***")
+		got, ok := prettyJSON([]byte(test.raw))
 		require.True(t, ok, test.raw)
 		require.Equal(t, test.want, got)
 	}
 	for _, raw := range []string{"", "hello", `{"a" 1}`, `[1,2}`} {
-		_, ok := prettyJSON([]byte(raw), "***")
+		_, ok := prettyJSON([]byte(raw))
 		require.False(t, ok, raw)
 	}
-	b := readBody(http.Header{"Content-Type": {"application/json"}}, []byte(`{"password":"hunter2" oops}`), 27, "***")
-	require.Equal(t, []string{`{"password":"***" oops}`}, b.lines, "what is broken is masked too")
+	b := readBody(http.Header{"Content-Type": {"application/json"}}, []byte(`{"broken" oops}`), 15, 15)
+	require.Equal(t, []string{`{"broken" oops}`}, b.lines)
+	b = readBody(http.Header{"Content-Encoding": {"br"}}, nil, 15, 15)
+	require.Equal(t, "packed in a way that is not read here", b.note)
+	require.Contains(t, b.title(), "compressed (br)")
 }
 
 func BenchmarkRequests(b *testing.B) {

@@ -75,10 +75,15 @@ type ExchangeDetail struct {
 	Exchange
 	RequestHeader  http.Header `json:"request_header"`
 	ResponseHeader http.Header `json:"response_header"`
-	// RequestBody and ResponseBody are at most 64 KiB; nil if they were empty,
-	// not captured or given up for later ones.
+	// RequestBody and ResponseBody are what was captured of them, unpacked (gzip
+	// and deflate); nil if nothing was, or if they are packed in another way.
 	RequestBody  []byte `json:"request_body,omitempty"`
 	ResponseBody []byte `json:"response_body,omitempty"`
+	// RequestCaptured and ResponseCaptured are how many bytes that was as they
+	// passed, at most 64 KiB; 0 if they were empty, not captured or given up for
+	// later ones.
+	RequestCaptured  int64 `json:"request_captured,omitempty"`
+	ResponseCaptured int64 `json:"response_captured,omitempty"`
 	// Frames are the last 200 of a WebSocket, oldest first.
 	Frames []Frame `json:"frames,omitempty"`
 }
@@ -95,7 +100,8 @@ type Frame struct {
 	Final bool `json:"final"`
 	// Compressed says that Data is the beginning of a compressed message (RFC 7692).
 	Compressed bool `json:"compressed,omitempty"`
-	// Data is its first KiB, unmasked.
+	// Data is its first KiB, without the mask of the protocol; secrets in JSON
+	// are masked.
 	Data []byte `json:"data,omitempty"`
 }
 

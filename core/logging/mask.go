@@ -2,6 +2,8 @@ package logging
 
 import (
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -10,16 +12,51 @@ import (
 // hidden stands for a secret.
 const hidden = "***"
 
-// secretWords are what a parameter's name holds if its value is a secret.
-var secretWords = []string{"token", "key", "password", "passwd", "pwd", "secret", "code", "auth", "session", "signature", "credential", "jwt"}
+// secretWords are what a word of a name ends in if its value is a secret, in
+// the plural too. secretKeys are held by the whole name, and secretNames are
+// whole names; both without what separates words.
+var (
+	secretWords = []string{"token", "secret", "password", "passwd", "passphrase", "pwd", "signature", "authorization", "credential", "cookie", "session", "sessionid", "sessid", "jwt"}
+	secretKeys  = []string{"apikey", "accesskey", "privatekey", "secretkey"}
+	secretNames = []string{"auth", "sig", "sid", "pass", "pw", "pin", "otp", "cvv", "cvc", "bearer"}
+	// In queries, which are copied and sent on, more is hidden: whatever holds
+	// one of the words or these.
+	queryWords = []string{"key", "code", "auth"}
+)
 
-// secretNames are whole names of that kind, too short to be looked for inside others.
-var secretNames = []string{"sig", "sid", "pass", "pw", "pin", "otp", "state"}
+var wordBegins = regexp.MustCompile(`([a-z0-9])([A-Z])`)
+
+// SecretName says whether what has that name is a secret: a header, a member of
+// JSON, a field of a form. "max_tokens" is how many, with those who count words.
+func SecretName(name string) bool {
+	words := strings.FieldsFunc(strings.ToLower(wordBegins.ReplaceAllString(name, "$1-$2")), func(r rune) bool { return strings.ContainsRune("-_. ", r) })
+	whole := strings.Join(words, "")
+	if slices.Contains(secretNames, whole) || slices.ContainsFunc(secretKeys, func(k string) bool { return strings.Contains(whole, k) }) {
+		return true
+	}
+	return slices.ContainsFunc(words, func(word string) bool {
+		return slices.ContainsFunc(secretWords, func(s string) bool {
+			return strings.HasSuffix(word, s) || s != "token" && strings.HasSuffix(word, s+"s")
+		})
+	})
+}
+
+// secretField is SecretName for a field of a form, which may hold what an
+// authorization was given for.
+func secretField(name, _ string) bool {
+	name = unescaped(name)
+	return SecretName(name) || name == "code"
+}
 
 // MaskQuery hides the values in a raw query whose names say that they are
 // secret, and leaves all other bytes as they are. It allocates only if there
 // is something to hide.
 func MaskQuery(query string) string {
+	masked, _ := maskValues(query, hidden, secretParameter)
+	return masked
+}
+
+func maskValues(query, mask string, secret func(name, value string) bool) (masked string, changed bool) {
 	var b *strings.Builder
 	kept := 0 // what is in b of query
 	for start := 0; start <= len(query); {
@@ -28,38 +65,52 @@ func MaskQuery(query string) string {
 			end = len(query)
 		}
 		pair := query[start:end]
-		if eq := strings.IndexByte(pair, '='); eq >= 0 && eq+1 < len(pair) && (secretName(pair[:eq]) || holdsSecret(pair[eq+1:])) {
+		if eq := strings.IndexByte(pair, '='); eq >= 0 && eq+1 < len(pair) && secret(pair[:eq], pair[eq+1:]) {
 			if b == nil {
 				b = &strings.Builder{}
 			}
 			b.WriteString(query[kept : start+eq+1])
-			b.WriteString(hidden)
+			b.WriteString(mask)
 			kept = end
 		}
 		start = end + 1
 	}
 	if b == nil {
-		return query
+		return query, false
 	}
 	b.WriteString(query[kept:])
-	return b.String()
+	return b.String(), true
 }
 
-// secretName says whether a parameter of that name holds a secret.
-func secretName(name string) bool {
-	if strings.IndexByte(name, '%') >= 0 {
-		if plain, err := url.QueryUnescape(name); err == nil {
-			name = plain
-		}
-	}
-	for _, word := range secretWords {
-		if containsFold(name, word) {
-			return true
-		}
+// secretParameter says whether a parameter of that name holds a secret.
+func secretParameter(name, value string) bool {
+	name = unescaped(name)
+	if holdsWord(name) || strings.EqualFold(name, "state") {
+		return true
 	}
 	for _, whole := range secretNames {
 		if strings.EqualFold(name, whole) {
 			return true
+		}
+	}
+	return holdsSecret(value)
+}
+
+func unescaped(s string) string {
+	if strings.IndexByte(s, '%') >= 0 {
+		if plain, err := url.QueryUnescape(s); err == nil {
+			return plain
+		}
+	}
+	return s
+}
+
+func holdsWord(s string) bool {
+	for _, words := range [...][]string{secretWords, queryWords} {
+		for _, word := range words {
+			if containsFold(s, word) {
+				return true
+			}
 		}
 	}
 	return false
@@ -71,12 +122,7 @@ func holdsSecret(value string) bool {
 	if !containsFold(value, "%3d") && strings.IndexByte(value, '=') < 0 {
 		return false
 	}
-	for _, word := range secretWords {
-		if containsFold(value, word) {
-			return true
-		}
-	}
-	return false
+	return holdsWord(value)
 }
 
 // containsFold is strings.Contains for a lower-case ASCII word in any case.

@@ -206,7 +206,7 @@ func requestRoutes() []route {
 		answer: api.ExchangeList{}, serve: (*Server).listRequests,
 	}, {
 		method: "GET", path: "/api/requests/{id}", summary: "One request with its headers and bodies",
-		about:  "Bodies are base64 and at most 64 KiB. Secrets are masked.",
+		about:  "Bodies are base64: of at most 64 KiB that were captured of each, unpacked. Secrets are masked, in JSON and forms by their names.",
 		answer: api.ExchangeDetail{}, serve: (*Server).oneRequest, codes: []string{api.CodeUnknownExchange},
 	}, {
 		method: "GET", path: "/api/events", summary: "Follow what happens",

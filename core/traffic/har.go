@@ -98,14 +98,14 @@ func entryOf(d api.ExchangeDetail) harEntry {
 		},
 		Response: harResponse{
 			Status: d.Status, StatusText: http.StatusText(d.Status), HTTPVersion: "HTTP/1.1", Cookies: []harPair{}, Headers: pairs(d.ResponseHeader),
-			Content: bodyOf(d.ResponseHeader, d.ResponseBody, d.BytesOut), RedirectURL: d.ResponseHeader.Get("Location"), HeadersSize: -1, BodySize: d.BytesOut,
+			Content: bodyOf(d.ResponseHeader, d.ResponseBody, d.ResponseCaptured, d.BytesOut), RedirectURL: d.ResponseHeader.Get("Location"), HeadersSize: -1, BodySize: d.BytesOut,
 		},
 		Timings: harTimings{
 			Send: milliseconds(d.Wait), Wait: max(0, milliseconds(d.FirstByte-d.Wait)), Receive: max(0, milliseconds(d.Duration-d.FirstByte)),
 		},
 	}
 	if d.BytesIn > 0 && d.Protocol != "websocket" {
-		body := bodyOf(d.RequestHeader, d.RequestBody, d.BytesIn)
+		body := bodyOf(d.RequestHeader, d.RequestBody, d.RequestCaptured, d.BytesIn)
 		body.Size = 0 // postData has none
 		e.Request.PostData = &body
 	}
@@ -160,10 +160,13 @@ func query(where string) []harPair {
 	return list
 }
 
-func bodyOf(h http.Header, captured []byte, size int64) harBody {
+func bodyOf(h http.Header, body []byte, captured, size int64) harBody {
 	b := harBody{Size: size, MimeType: h.Get("Content-Type")}
-	b.Text, b.Encoding = asText(captured)
-	if int64(len(captured)) < size {
+	b.Text, b.Encoding = asText(body)
+	switch {
+	case captured > 0 && len(body) == 0:
+		b.Comment = "left out: it is packed in a way that secrets cannot be looked for in"
+	case captured < size:
 		b.Comment = "only the beginning was captured"
 	}
 	return b

@@ -148,15 +148,25 @@ func (r *Recording) snapshot() api.Exchange {
 
 func (r *Recording) detail() api.ExchangeDetail {
 	d := api.ExchangeDetail{Exchange: r.snapshot(), Frames: r.frames.last()}
+	maskFrames(d.Frames)
+	r.mu.Lock()
+	sent, got := r.requestHeader, r.responseHeader // which never change
+	r.mu.Unlock()
+	request, response := r.bodies()
+	d.RequestHeader, d.ResponseHeader = masked(sent), masked(got)
+	d.RequestCaptured, d.ResponseCaptured = int64(len(request)), int64(len(response))
+	d.RequestBody, d.ResponseBody = readable(sent, request), readable(got, response)
+	return d
+}
+
+// bodies are what is captured of both.
+func (r *Recording) bodies() (request, response []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	d.RequestHeader, d.ResponseHeader = masked(r.requestHeader), masked(r.responseHeader)
 	if r.dropped.Load() {
 		r.request.data, r.reply.data = nil, nil
-		return d
 	}
-	d.RequestBody, d.ResponseBody = slices.Clone(r.request.data), slices.Clone(r.reply.data)
-	return d
+	return slices.Clone(r.request.data), slices.Clone(r.reply.data)
 }
 
 // mask stands for a secret.
@@ -185,6 +195,10 @@ func masked(h http.Header) http.Header {
 			for i, v := range values {
 				values[i] = maskPairs(v, 1)
 			}
+		case "Sec-Websocket-Protocol":
+			for i, v := range values {
+				values[i] = maskProtocols(v)
+			}
 		case "Referer", "Location", "Content-Location":
 			for i, v := range values {
 				if url, query, found := strings.Cut(v, "?"); found {
@@ -206,18 +220,39 @@ func masked(h http.Header) http.Header {
 }
 
 // secretHeader says whether a header that has no form of its own carries a
-// secret: a word of its name ends in one of these (X-Auth-Token, X-CSRFToken,
-// Api-Key, X-Hub-Signature-256).
+// secret. Those of CORS speak of credentials and hold none.
 func secretHeader(name string) bool {
-	name = strings.ReplaceAll(strings.ToLower(name), "api-key", "apikey")
-	for word := range strings.SplitSeq(name, "-") {
-		for _, secret := range [...]string{"token", "secret", "password", "apikey", "signature"} {
-			if strings.HasSuffix(word, secret) {
-				return true
-			}
+	return logging.SecretName(name) && !strings.HasPrefix(name, "Access-Control-")
+}
+
+// maskProtocols masks what looks random in the protocols of a WebSocket: pages
+// have no other header to bring a token in.
+func maskProtocols(header string) string {
+	protocols := strings.Split(header, ",")
+	for i := range protocols {
+		protocols[i] = strings.TrimSpace(protocols[i])
+		parts := strings.Split(protocols[i], ".")
+		if n := slices.IndexFunc(parts, random); n >= 0 && len(protocols[i]) > 20 {
+			protocols[i] = strings.Join(append(parts[:n], mask), ".") // without what follows, of a JWT
 		}
 	}
-	return false
+	return strings.Join(protocols, ", ")
+}
+
+// random says whether s is no word that a person has chosen.
+func random(s string) bool {
+	digits, lower, upper := 0, 0, 0
+	for _, c := range s {
+		switch {
+		case c >= '0' && c <= '9':
+			digits++
+		case c >= 'a' && c <= 'z':
+			lower++
+		case c >= 'A' && c <= 'Z':
+			upper++
+		}
+	}
+	return len(s) >= 12 && (digits >= 4 || lower > 0 && upper > 0)
 }
 
 // maskPairs masks the values of the first n "name=value" pairs of a cookie header.
