@@ -356,9 +356,9 @@ func TestTwoSidesOfTheInspectorScrollOneByOne(t *testing.T) {
 	s.shows("the first 87 B", "▾ Response", "request ↑↓ 100%")
 	require.NotContains(t, s.text(), "▾ Request")
 	s.press("tab")
-	s.shows("the first 75 B", "▾ Response", "response ↑↓ 58%")
+	s.shows("the first 87 B", "▾ Response", "response ↑↓ 58%")
 	s.press("G")
-	s.shows("the first 75 B", "the first 74 B", "response ↑↓ 100%")
+	s.shows("the first 87 B", "the first 74 B", "response ↑↓ 100%")
 	s.press("/")
 	s.word("anna")
 	s.shows("anna", "request ↑↓") // it stands on the other side
