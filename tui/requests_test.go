@@ -364,7 +364,7 @@ func TestTwoSidesOfTheInspectorScrollOneByOne(t *testing.T) {
 	s.shows("anna", "request ↑↓") // it stands on the other side
 	s.press("esc", "G")
 	s.send(tea.MouseMsg{X: 100, Y: 8, Action: tea.MouseActionPress, Button: tea.MouseButtonLeft})
-	s.shows("the first 75 B", "response ↑↓") // a click goes to a side
+	s.shows("the first 87 B", "response ↑↓") // a click goes to a side
 
 	s.press("space", "space", "left", "left")
 	s.shows("/logo.png", "response ↑↓") // a short request gives way to what can be scrolled
