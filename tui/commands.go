@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -21,6 +22,7 @@ const (
 type commands struct {
 	ctx     context.Context // the UI's; a command has no other way to learn of its end
 	backend Backend
+	taken   *atomic.Uint64 // batches of events; a snapshot says after which it was asked for
 }
 
 // do runs f in a command with a deadline.
@@ -51,11 +53,13 @@ type (
 	}
 	engineMsg struct {
 		engine api.EngineStatus
+		after  uint64
 		err    error
 	}
 	sandboxesMsg struct {
-		list []api.Sandbox
-		err  error
+		list  []api.Sandbox
+		after uint64
+		err   error
 	}
 	linksMsg struct {
 		list []api.Link
@@ -149,15 +153,17 @@ func (c commands) status() tea.Cmd {
 
 func (c commands) engine() tea.Cmd {
 	return c.do(quickly, func(ctx context.Context) tea.Msg {
+		after := c.taken.Load()
 		e, err := c.backend.Engine(ctx)
-		return engineMsg{e, err}
+		return engineMsg{e, after, err}
 	})
 }
 
 func (c commands) sandboxes() tea.Cmd {
 	return c.do(quickly, func(ctx context.Context) tea.Msg {
+		after := c.taken.Load()
 		list, err := c.backend.Sandboxes(ctx)
-		return sandboxesMsg{list, err}
+		return sandboxesMsg{list, after, err}
 	})
 }
 

@@ -99,7 +99,7 @@ func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
 		m.world.status, m.world.pages = msg.status, nil
 		return nil
 	case engineMsg:
-		if msg.err == nil {
+		if msg.err == nil && m.world.engineTold <= msg.after {
 			m.world.engine = msg.engine
 		}
 		return m.countLost()
@@ -213,15 +213,13 @@ func (m *model) takeSandboxes(msg sandboxesMsg) tea.Cmd {
 		}
 		return m.failWith("list the sandboxes", msg.err)
 	}
-	m.world.sandboxes, m.world.listed, m.world.pages = msg.list, true, nil
-	m.world.sortSandboxes()
-	m.world.forgetUnlisted()
+	m.world.takeList(msg.list, msg.after)
 	m.list.refresh()
 	return tea.Batch(m.arrange(), m.toPanes(msg))
 }
 
 func (m *model) takeEvents(batch eventsMsg) tea.Cmd {
-	c := m.world.take(batch)
+	c := m.world.take(batch, m.do.taken.Add(1))
 	cmds := []tea.Cmd{m.do.next(m.events)}
 	if c.visible {
 		m.changed()

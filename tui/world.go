@@ -17,9 +17,13 @@ type world struct {
 	engine    api.EngineStatus
 	sandboxes []api.Sandbox // in the order of the list
 	listed    bool          // sandboxes has been answered at least once
-	links     []api.Link
-	pages     map[api.Ref]*linkPage // of links, made when they are looked at
-	rates     api.Rates
+	// told is the number of the batch of events that told last of a sandbox, since
+	// the last snapshot; engineTold is that of the engine.
+	told       map[api.Ref]uint64
+	engineTold uint64
+	links      []api.Link
+	pages      map[api.Ref]*linkPage // of links, made when they are looked at
+	rates      api.Rates
 	// injections are those of this run that are not dismissed.
 	injections map[api.Ref]*injection
 	// over is when an injection of this UI ended; news from before comes too late.
@@ -52,8 +56,8 @@ type injection struct {
 func newWorld() world {
 	return world{
 		injections: map[api.Ref]*injection{}, over: map[api.Ref]time.Time{}, ports: map[api.Ref]portList{}, recent: map[string][]api.Exchange{},
-		sockets: map[string]map[uint64]bool{},
-		engine:  api.EngineStatus{State: "connecting"},
+		sockets: map[string]map[uint64]bool{}, told: map[api.Ref]uint64{},
+		engine: api.EngineStatus{State: "connecting"},
 	}
 }
 
@@ -147,9 +151,24 @@ type change struct {
 	newPorts    []api.PortCard
 }
 
-func (w *world) take(events []api.Event) change {
+// takeList takes a snapshot of the sandboxes, but for those of which a batch of
+// events told after it was asked for.
+func (w *world) takeList(list []api.Sandbox, after uint64) {
+	maps.DeleteFunc(w.told, func(_ api.Ref, n uint64) bool { return n <= after })
+	newer := func(s api.Sandbox) bool { return w.told[s.Ref] > 0 }
+	known := slices.DeleteFunc(slices.Clone(w.sandboxes), func(s api.Sandbox) bool { return !newer(s) })
+	w.sandboxes, w.listed, w.pages = append(known, slices.DeleteFunc(list, newer)...), true, nil
+	w.sortSandboxes()
+	w.forgetUnlisted()
+}
+
+// take takes the batch of events of that number.
+func (w *world) take(events []api.Event, number uint64) change {
 	var c change
 	for _, e := range events {
+		if e.Sandbox != nil {
+			w.told[e.Sandbox.Ref] = number
+		}
 		switch {
 		case e.Injection != nil:
 			c.visible = true
@@ -177,7 +196,7 @@ func (w *world) take(events []api.Event) change {
 			c.visible = true
 			c.engineLost = c.engineLost || w.engine.State == "connected" && e.Engine.State == "lost"
 			c.engineBack = c.engineBack || w.engine.State == "lost" && e.Engine.State == "connected"
-			w.engine = *e.Engine
+			w.engine, w.engineTold = *e.Engine, number
 		}
 	}
 	return c

@@ -19,12 +19,12 @@ func TestWhatIsKnownOfASandboxGoesWithIt(t *testing.T) {
 	m.afterInject(injectedMsg{ref: boxRef, at: clock})
 	w.take([]api.Event{
 		{Kind: api.EventInjection, Time: clock.Add(time.Second), Injection: &step}, {Kind: api.EventExchange, Exchange: &socket},
-	})
+	}, 1)
 	for what, n := range map[string]int{"recent": len(w.recent), "over": len(w.over), "injections": len(w.injections), "sockets": len(w.sockets), "ports": len(w.ports)} {
 		require.NotZero(t, n, what)
 	}
 	removed := api.Event{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: boxRef}}
-	w.take([]api.Event{removed, {Kind: api.EventInjection, Time: clock.Add(time.Minute), Injection: &step}}) // the last word comes late
+	w.take([]api.Event{removed, {Kind: api.EventInjection, Time: clock.Add(time.Minute), Injection: &step}}, 2) // the last word comes late
 	m.afterInject(injectedMsg{ref: boxRef, at: clock})
 	require.Empty(t, w.recent)
 	require.Empty(t, w.over)
@@ -37,12 +37,12 @@ func TestRequestsForWhatIsNoSandboxAreNotKeptByName(t *testing.T) {
 	t.Parallel()
 	m := newFresh(t)
 	before := api.Exchange{ID: 1, Sandbox: "before the list"}
-	m.world.take([]api.Event{{Kind: api.EventExchange, Exchange: &before}})
+	m.world.take([]api.Event{{Kind: api.EventExchange, Exchange: &before}}, 1)
 	require.Contains(t, m.world.recent, "before the list")
 	m.Update(sandboxesMsg{list: newFake().sandboxes})
 	require.Empty(t, m.world.recent)
 	for _, name := range []string{"nobody", "web"} {
-		m.world.take([]api.Event{{Kind: api.EventExchange, Exchange: &api.Exchange{ID: 2, Sandbox: name}}})
+		m.world.take([]api.Event{{Kind: api.EventExchange, Exchange: &api.Exchange{ID: 2, Sandbox: name}}}, 2)
 	}
 	require.Len(t, m.world.recent, 1)
 	require.Contains(t, m.world.recent, "web")
@@ -65,4 +65,36 @@ func TestANewStreamBringsWhatWasMissed(t *testing.T) {
 	s.f.mu.Unlock()
 	s.send(resubscribeMsg{}) // what was told meanwhile is not told again
 	s.shows("/missed")
+}
+
+func TestASnapshotThatIsOlderThanAnEventDoesNotUndoIt(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	m := still(t, 120, 40, f, nil)
+	sandboxes, engine := m.do.sandboxes()(), m.do.engine()()
+	old, later := api.Ref{Engine: "default", Name: "old"}, api.Ref{Engine: "default", Name: "later"}
+	m.Update(eventsMsg{
+		{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: webRef, Container: api.ContainerRunning, Daemon: api.Daemon{State: api.DaemonHealthy}}},
+		{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: later}}, {Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: old}},
+		{Kind: api.EventEngine, Engine: &api.EngineStatus{State: "lost"}},
+	})
+	snapshot := sandboxes.(sandboxesMsg)
+	snapshot.list[1].Image = "another" // my-sandbox, of which no event told
+	has := func(ref api.Ref) bool { _, ok := m.world.sandbox(ref); return ok }
+	m.Update(snapshot)
+	m.Update(engine)
+	web, _ := m.world.sandbox(webRef)
+	require.Equal(t, api.DaemonHealthy, web.Daemon.State)
+	require.True(t, has(later))
+	require.False(t, has(old))
+	box, _ := m.world.sandbox(boxRef)
+	require.Equal(t, "another", box.Image)
+	require.Equal(t, "lost", m.world.engine.State)
+	f.sandboxes = newFake().sandboxes
+	m.Update(m.do.sandboxes()())
+	m.Update(m.do.engine()())
+	require.False(t, has(later), "what is asked for later holds")
+	require.True(t, has(old))
+	require.Equal(t, "connected", m.world.engine.State)
+	require.Empty(t, m.world.told)
 }
