@@ -157,7 +157,7 @@ func (w *world) takeList(list []api.Sandbox, after uint64) {
 	maps.DeleteFunc(w.told, func(_ api.Ref, n uint64) bool { return n <= after })
 	newer := func(s api.Sandbox) bool { return w.told[s.Ref] > 0 }
 	known := slices.DeleteFunc(slices.Clone(w.sandboxes), func(s api.Sandbox) bool { return !newer(s) })
-	w.sandboxes, w.listed, w.pages = append(known, slices.DeleteFunc(list, newer)...), true, nil
+	w.sandboxes, w.listed, w.pages = slices.Concat(known, slices.DeleteFunc(list, newer)), true, nil
 	w.sortSandboxes()
 	w.forgetUnlisted()
 }
