@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,6 +38,9 @@ type inspector struct {
 	folded  [sections]bool
 	titles  [sections]int // the lines of the titles; -1: there is none
 	wrapped bool          // long headers are shown whole
+	frames  []int         // the line at which each frame begins
+	paused  bool          // frames that come are not followed
+	before  int64         // how many had come when that began
 	find    filterLine
 	found   []foundLine // what holds the text that is looked for
 	atFound int
@@ -135,11 +139,13 @@ func (p *requests) takeInspection(msg inspectMsg) tea.Cmd {
 	}
 	in.asking, in.failed = false, msg.err
 	if msg.err == nil {
-		atEnd := in.seen != nil && len(in.lines) > in.textHeight() && in.top >= len(in.lines)-in.textHeight()
+		was, below := in.frameAtTop()
 		in.seen = msg.seen
 		in.layOut()
-		if atEnd { // frames that come are followed
-			in.scroll(len(in.lines))
+		if len(in.frames) > 0 && !was.IsZero() { // older frames went, what is looked at stays at its place
+			now := slices.IndexFunc(msg.seen.detail.Frames, func(f api.Frame) bool { return !f.Time.Before(was) })
+			in.top = in.frames[max(0, now)] + below
+			in.scroll(0)
 		}
 	}
 	if in.again {
@@ -176,10 +182,46 @@ func (in *inspector) move(to motion) {
 }
 
 func (in *inspector) scroll(by int) {
-	in.top = max(0, min(in.length()-in.textHeight(), in.top+by))
+	end := max(0, in.length()-in.textHeight())
+	in.top = max(0, min(end, in.top+by))
+	if by != 0 {
+		in.pause(in.top < end)
+	}
+	if in.hasFrames() && !in.paused {
+		in.top = end
+	}
 	if in.split() {
 		in.other = max(0, min(in.columns[1-in.at]-in.textHeight(), in.other))
 	}
+}
+
+// hasFrames says whether there are frames below, whose newest are followed.
+func (in *inspector) hasFrames() bool { return in.titles[sectionFrames] > 0 }
+
+func (in *inspector) pause(on bool) {
+	if on && !in.paused {
+		in.before = in.exchange().Frames
+	}
+	in.paused = on
+}
+
+// follow goes to the newest frame and those that come, or pauses there.
+func (in *inspector) follow() {
+	in.pause(!in.paused)
+	in.scroll(0)
+}
+
+// frameAtTop is the time of the frame at the top of the screen, and how many
+// lines of it are above; of frames that are not paused at it is zero.
+func (in *inspector) frameAtTop() (at time.Time, above int) {
+	i, found := slices.BinarySearch(in.frames, in.top)
+	if !found {
+		i--
+	}
+	if !in.paused || i < 0 {
+		return at, 0
+	}
+	return in.seen.detail.Frames[i].Time, in.top - in.frames[i]
 }
 
 // length is how many lines there are to scroll.

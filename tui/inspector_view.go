@@ -62,7 +62,7 @@ func (in *inspector) View(width, height int) []string {
 		line.right = in.line(right + i).right
 		lines = append(lines, in.paint(line, want))
 	}
-	return l.box(in.title(), l.ink.Dim.Paint(in.foot()), lines, width, height, true)
+	return l.box(in.title(), in.foot(), lines, width, height, true)
 }
 
 // line is the one at i; past the end an empty one.
@@ -73,14 +73,22 @@ func (in *inspector) line(i int) inspectorLine {
 	return inspectorLine{beside: in.split()}
 }
 
-// foot says what scrolls and how far it is.
+// foot says what scrolls, how far it is, and whether new frames are followed.
 func (in *inspector) foot() string {
+	l := in.look
 	var parts []string
 	if in.split() {
-		parts = append(parts, [...]string{"request", "response"}[in.at])
+		parts = append(parts, l.ink.Dim.Paint([...]string{"request", "response"}[in.at]))
 	}
 	if n := in.length(); n > in.textHeight() {
-		parts = append(parts, fmt.Sprintf("%s%s %d%%", in.look.glyph.Up, in.look.glyph.Down, 100*min(n, in.top+in.textHeight())/n))
+		parts = append(parts, l.ink.Dim.Paint(fmt.Sprintf("%s%s %d%%", l.glyph.Up, l.glyph.Down, 100*min(n, in.top+in.textHeight())/n)))
+	}
+	switch x := in.exchange(); {
+	case !x.Live || !in.hasFrames():
+	case in.paused:
+		parts = append(parts, l.ink.Busy.Paint("PAUSED +"+thousands(int(x.Frames-in.before)))+" "+l.glyph.Dot+" f follow")
+	default:
+		parts = append(parts, l.ink.Good.Paint("following"))
 	}
 	return strings.Join(parts, " ")
 }
@@ -215,7 +223,7 @@ func (in *inspector) beside() bool {
 
 // layOut makes the lines for the width.
 func (in *inspector) layOut() {
-	in.lines, in.titles = nil, [sections]int{-1, -1, -1}
+	in.lines, in.frames, in.titles = nil, nil, [sections]int{-1, -1, -1}
 	if in.seen == nil || in.width < 1 {
 		return
 	}
@@ -353,7 +361,8 @@ func (in *inspector) layOutFrames(frames []api.Frame) {
 		}
 		head := fmt.Sprintf("  %s %s %-7s %-12s %9s  ", f.Time.Local().Format("15:04:05.000"), direction, from, frameWords(f), size(f.Size))
 		data := in.masks(frameData(f))
-		for j, s := range wrap(data, max(10, in.width-2-text.Width(head))) {
+		in.frames = append(in.frames, len(in.lines))
+		for j, s := range wrap(data, max(2, in.width-2-text.Width(head))) {
 			if j > 0 {
 				head = strings.Repeat(" ", text.Width(head))
 			}

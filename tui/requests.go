@@ -177,6 +177,10 @@ func (p *requests) pause() {
 }
 
 func (p *requests) follow() tea.Cmd {
+	if p.inspector != nil {
+		p.inspector.follow()
+		return nil
+	}
 	if p.paused {
 		p.paused = false
 		p.settle()

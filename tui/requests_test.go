@@ -391,6 +391,50 @@ func TestWhatTheInspectorWrapsLeavesTheFrameFree(t *testing.T) {
 	}
 }
 
+func TestFramesAreFollowedUntilOneScrollsUp(t *testing.T) {
+	t.Parallel()
+	f := busyFake()
+	socket := f.details[206]
+	come := func(n int64) { // the last 200 are kept
+		socket.Exchange.Frames, socket.Frames = n, nil
+		for i := max(0, n-200); i < n; i++ {
+			socket.Frames = append(socket.Frames, api.Frame{Time: clock.Add(time.Duration(i) * time.Millisecond), Opcode: 1, Data: fmt.Append(nil, "frame ", i, ".")})
+		}
+		f.mu.Lock()
+		f.details[206] = socket
+		f.mu.Unlock()
+	}
+	come(214)
+	s := requestsScreen(t, f, 80, 24, nil)
+	s.press("down", "down", "enter")
+	s.shows("frame 213.", "following", "f follow")
+	come(300)
+	s.shows("frame 299.")
+	s.press("pgup")
+	s.shows("PAUSED +0 · f follow", "frame 270.")
+	was := strings.Split(s.text(), "\n")[5:15]
+	come(337)
+	s.shows("PAUSED +37")
+	require.Equal(t, was, strings.Split(s.text(), "\n")[5:15])
+	s.press("f")
+	s.shows("frame 336.", "following")
+	s.press("f")
+	come(340)
+	s.shows("PAUSED +3")
+	require.NotContains(t, s.text(), "frame 339.")
+	s.press("G")
+	s.shows("frame 339.", "following")
+
+	socket.Exchange.Live = false
+	come(341)
+	s.until("it ended", func() bool { return !strings.Contains(s.text(), "following") })
+	s.press("left", "right")
+	s.shows("frame 340.") // the newest is what is opened
+	s.press("g")
+	s.shows("▾ Request")
+	require.NotContains(t, s.text(), "PAUSED", "nothing comes any more")
+}
+
 func TestAClickOnATitleFolds(t *testing.T) {
 	t.Parallel()
 	s := requestsScreen(t, busyFake(), 120, 40, nil)
@@ -489,6 +533,8 @@ func TestHostileBodiesFitTheScreen(t *testing.T) {
 				Frames: []api.Frame{{Opcode: 1, Data: []byte(evil), Size: 1 << 40}, {Opcode: 99, Data: []byte(evil)}}}}
 			s := requestsScreen(t, f, width, 30, func(o *Options) { o.ASCII = ascii })
 			s.press("enter")
+			s.shows("opcode 99")
+			s.press("g")
 			s.shows("Request  ")
 			for range 30 {
 				s.press("pgdown") // every screen is checked
