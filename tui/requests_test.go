@@ -287,7 +287,7 @@ func TestTheInspectorFinds(t *testing.T) {
 	t.Parallel()
 	s := requestsScreen(t, busyFake(), 80, 16, nil)
 	s.press("down", "enter")
-	s.shows("anna")
+	s.shows("anna", "← older  → newer  / find  c curl  r replay")
 	require.NotContains(t, s.text(), `"line": 99`)
 	s.press("/")
 	s.word("LINE\": ")

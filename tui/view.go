@@ -258,7 +258,7 @@ func (m *model) footer() string {
 	out := ""
 	last := " " + l.ink.Key.Paint(m.keys.key("help")) + " help  " + l.ink.Key.Paint(m.keys.key("quit")) + " quit "
 	most := 99
-	if !m.layout.wide {
+	if !m.layout.wide && at != inInspector {
 		most = 4
 	}
 	for _, a := range m.keys.forFooter(at) {
