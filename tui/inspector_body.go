@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -22,6 +23,7 @@ type shownBody struct {
 	packed    string   // the encoding that it passed in
 	lines     []string // clean text
 	binary    []byte   // shown as a hex dump instead
+	part      string   // how much of the whole is shown; empty: all
 	note      string
 }
 
@@ -41,7 +43,8 @@ func readBody(h http.Header, raw []byte, captured, whole int64) shownBody {
 	case captured > 0 && len(raw) == 0:
 		b.note = "packed in a way that is not read here"
 	case captured < whole:
-		b.note = fmt.Sprintf("the first %s of %s", size(captured), size(whole))
+		b.part = fmt.Sprintf("first %s of %s", size(captured), size(whole))
+		b.note = "the " + b.part
 	}
 	switch {
 	case len(raw) == 0:
@@ -65,7 +68,7 @@ func readBody(h http.Header, raw []byte, captured, whole int64) shownBody {
 
 // title is what stands beside "Request" and "Response".
 func (b *shownBody) title() []string {
-	out := []string{size(b.size)}
+	out := []string{cmp.Or(b.part, size(b.size))}
 	if b.size == 0 {
 		return []string{"no body"}
 	}

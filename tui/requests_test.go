@@ -300,7 +300,7 @@ func TestTheInspectorFinds(t *testing.T) {
 	s.press("esc")
 	require.Equal(t, inInspector, s.m.place(), "esc ends the search first")
 	s.press("g", "tab")
-	s.shows("Response  1.4 kB")
+	s.shows("Response  first 74 B of 1.4 kB")
 	s.press("esc")
 	require.Equal(t, inRequests, s.m.place())
 }
@@ -309,12 +309,12 @@ func TestSectionsOfTheInspectorFold(t *testing.T) {
 	t.Parallel()
 	s := requestsScreen(t, busyFake(), 120, 40, nil)
 	s.press("down", "enter")
-	s.shows("▾ Request  412 B", "▾ Response  1.4 kB", "anna")
+	s.shows("▾ Request  first 87 B of 412 B", "▾ Response  first 74 B of 1.4 kB", "anna")
 	s.press("space")
-	s.shows("▸ Request  412 B", "│ ▾ Response  1.4 kB") // it has the whole width
+	s.shows("▸ Request  first 87 B of 412 B", "│ ▾ Response  first 74 B of 1.4 kB") // it has the whole width
 	require.NotContains(t, s.text(), "anna")
 	s.press("tab", "space")
-	s.shows("▸ Response  1.4 kB")
+	s.shows("▸ Response  first 74 B of 1.4 kB")
 	require.NotContains(t, s.text(), "database is locked")
 
 	s.press("left") // the frames have the room now
