@@ -86,7 +86,7 @@ func (in *inspector) foot() string {
 	switch x := in.exchange(); {
 	case !x.Live || !in.hasFrames():
 	case in.paused:
-		parts = append(parts, l.ink.Busy.Paint("PAUSED +"+thousands(int(x.Frames-in.before)))+" "+l.glyph.Dot+" f follow")
+		parts = append(parts, l.ink.Busy.Paint("PAUSED +"+thousands(int(x.Frames-in.before)))+" "+l.glyph.Dot+" "+in.key("follow")+" follow")
 	default:
 		parts = append(parts, l.ink.Good.Paint("following"))
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/traffic"
 )
 
 // busyFake is a fake with exchanges of every kind.
@@ -194,6 +195,22 @@ func TestTheFilterOfRequestsIsLive(t *testing.T) {
 	require.False(t, s.m.listFocused, "esc clears the filter first")
 	s.press("esc")
 	require.True(t, s.m.listFocused)
+}
+
+func TestWhatIsWrongWithAFilterIsSaidWhole(t *testing.T) {
+	t.Parallel()
+	_, wrong := traffic.ParseFilter("localhost:8080/api")
+	require.Error(t, wrong)
+	for _, width := range []int{60, 80, 120} {
+		s := requestsScreen(t, busyFake(), width, 30, nil)
+		p := s.m.requests()
+		p.wrong = wrong
+		var said []string
+		for _, line := range p.wrongLines() {
+			said = append(said, strings.TrimSpace(ansi.Strip(line)))
+		}
+		require.Equal(t, wrong.Error(), strings.Join(said, " "))
+	}
 }
 
 func TestAnOldAnswerForAFilterIsDropped(t *testing.T) {

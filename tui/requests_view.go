@@ -95,7 +95,7 @@ func (p *requests) head() string {
 	return l.ends(left, right, p.width)
 }
 
-// wrongLines say what is wrong with the filter, on two lines at most.
+// wrongLines say what is wrong with the filter, on three lines at most.
 func (p *requests) wrongLines() []string {
 	if p.wrong == nil {
 		return nil
@@ -103,7 +103,7 @@ func (p *requests) wrongLines() []string {
 	what, _ := explain(p.wrong)
 	var lines []string
 	for _, s := range text.Wrap(text.Clean(what), max(1, p.width-4)) {
-		if len(lines) < 2 {
+		if len(lines) < 3 {
 			lines = append(lines, p.look.ink.Bad.Paint("  "+s))
 		}
 	}
