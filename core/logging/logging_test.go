@@ -147,6 +147,9 @@ func TestS11MaskTarget(t *testing.T) {
 		"/%70review/" + token + "/x":                                 "/%70review/aab…/x",
 		"/" + token + "/" + token:                                    "/aab…/aab…",
 		"/go?to=http://" + token + ".localhost:8080/" + token[1:]:    "/go?to=http://aab….localhost:8080/" + token[1:],
+		"/thisisaverylongpathsegmentoflettersonly/" + token:          "/thisisaverylongpathsegmentoflettersonly/aab…",
+		"/" + strings.Repeat("x", 32) + "/":                          "/xxx…/",
+		"/go?to=%2fpreview%2f" + strings.Repeat("x", 32) + "%252fa":  "/go?to=%2fpreview%2fx…%252fa",
 		"/" + strings.Repeat("A", 40) + "/" + token[:31]:             "/" + strings.Repeat("A", 40) + "/" + token[:31],
 	} {
 		assert.Equal(t, want, MaskTarget(target), target)

@@ -169,6 +169,12 @@ func MaskTokens(s string) string {
 		for end < len(s) && tokenByte(s[end]) {
 			end++
 		}
+		// Letters alone that are more than a token are words. What a token may
+		// touch, the end of an escape (%2f), has a digit.
+		if end-start > tokenLength && !strings.ContainsAny(s[start:end], "234567") {
+			i = end
+			continue
+		}
 		return s[:start] + MaskToken(s[start:end]) + MaskTokens(s[end:])
 	}
 	return s
