@@ -442,7 +442,7 @@ func TestFramesAreFollowedUntilOneScrollsUp(t *testing.T) {
 	s.press("G")
 	s.shows("frame 339.", "following")
 
-	socket.Exchange.Live = false
+	socket.Live = false
 	come(341)
 	s.until("it ended", func() bool { return !strings.Contains(s.text(), "following") })
 	s.press("left", "right")
