@@ -202,7 +202,7 @@ func TestTheMouseIsTurnedOffAndOn(t *testing.T) {
 func TestWithoutColoursTheChosenRowIsReversed(t *testing.T) {
 	t.Parallel()
 	x := startTerminal(t, "1", "NO_COLOR=1")
-	x.shows("quit")
+	x.shows("exited") // the list has come
 	x.press("j")
 	x.shows("▸ ✕ old")
 	x.press("q")
