@@ -41,14 +41,16 @@ type logs struct {
 	lines   []logLine
 	skipped int
 	shown   []int // the lines that the filter takes
-	top     int
+	wrapped bool  // long lines take as many rows as they need
+	top     int   // the first of the shown lines that is seen
+	above   int   // how many rows of it are above the screen
 	paused  bool
 	missed  int // lines that came since the pause
 	filter  filterLine
 }
 
 func newLogs(l *look, do commands, key func(string) string) *logs {
-	return &logs{look: l, do: do, key: key, filter: newFilterLine(), stop: func() {}}
+	return &logs{look: l, do: do, key: key, filter: newFilterLine(), wrapped: true, stop: func() {}}
 }
 
 func logActions() []action {
@@ -58,6 +60,7 @@ func logActions() []action {
 	return []action{
 		{id: "log-source", keys: []string{"t"}, short: "source", desc: "logs of the container, the daemon or this program", group: groupRequests, in: inLogs, run: in((*logs).nextSource)},
 		{id: "log-follow", keys: []string{"f"}, short: "follow", desc: "follow the log; scrolling up pauses", group: groupRequests, in: inLogs, run: in((*logs).follow)},
+		{id: "log-wrap", keys: []string{"w"}, short: "wrap", desc: "wrap long lines, or cut them at the edge", group: groupRequests, in: inLogs, run: in((*logs).toggleWrap)},
 		{id: "log-filter", keys: []string{"/"}, short: "search", desc: "only lines with a text", group: groupRequests, in: inLogs,
 			run: in(func(p *logs) tea.Cmd { p.filter.start(); return nil })},
 	}
@@ -81,7 +84,7 @@ func (p *logs) reopen() tea.Cmd {
 	p.stop()
 	p.stop, p.stream, p.ended, p.loading = func() {}, nil, nil, false
 	p.opened++
-	p.lines, p.shown, p.skipped, p.top, p.missed, p.paused = nil, nil, 0, 0, 0, false
+	p.lines, p.shown, p.skipped, p.top, p.above, p.missed, p.paused = nil, nil, 0, 0, 0, 0, false
 	if !p.visible || p.ref == (api.Ref{}) {
 		return nil
 	}
@@ -168,8 +171,16 @@ func (p *logs) takeFrom(i int) {
 }
 
 func (p *logs) refilter() {
+	was := 0
+	if p.top < len(p.shown) {
+		was = p.shown[p.top]
+	}
 	p.shown = p.shown[:0]
 	p.takeFrom(0)
+	at, same := slices.BinarySearch(p.shown, was)
+	if p.top = at; !same {
+		p.above = 0
+	}
 	p.scroll(0)
 }
 
@@ -186,37 +197,16 @@ func (p *logs) trim() {
 	for i := range p.shown {
 		p.shown[i] -= over
 	}
-	p.top -= gone
-}
-
-// scroll moves the window by lines; while following it stays at the end.
-func (p *logs) scroll(by int) {
-	end := max(0, len(p.shown)-p.textHeight())
-	p.top = max(0, min(end, p.top+by))
-	if !p.paused {
-		p.top = end
+	if p.top -= gone; p.top < 0 {
+		p.top, p.above = 0, 0
 	}
 }
-
-func (p *logs) textHeight() int { return max(1, p.height-1) }
 
 func (p *logs) Typing() bool { return p.filter.typing }
 
 func (p *logs) HandleKey(key tea.KeyMsg) tea.Cmd {
 	p.filter.handle(key)
 	p.refilter()
-	return nil
-}
-
-func (p *logs) Move(to motion) tea.Cmd {
-	by := map[motion]int{up: -1, down: 1, pageUp: -p.textHeight(), pageDown: p.textHeight(), toTop: -len(p.shown), toBottom: len(p.shown)}[to]
-	if by < 0 && len(p.shown) > p.textHeight() {
-		p.paused = true
-	}
-	p.scroll(by)
-	if by > 0 && p.top >= len(p.shown)-p.textHeight() { // at the end again: follow
-		p.paused, p.missed = false, 0
-	}
 	return nil
 }
 
@@ -231,23 +221,25 @@ func (p *logs) Foot() string {
 
 func (p *logs) View(bool) []string {
 	l := p.look
-	out := []string{p.head()}
-	for i := p.top; i < min(len(p.shown), p.top+p.textHeight()); i++ {
-		out = append(out, p.lines[p.shown[i]].shown)
+	out := append([]string{p.head()}, p.seen()...)
+	say := func(words string) {
+		for _, s := range text.Wrap(words, max(1, p.width-2)) {
+			out = append(out, " "+l.ink.Dim.Paint(s))
+		}
 	}
 	switch {
 	case p.loading:
-		out = append(out, l.ink.Dim.Paint("loading"+l.glyph.Ellipsis))
-	case p.ended != nil && len(p.shown) < p.textHeight():
+		say("loading" + l.glyph.Ellipsis)
+	case p.ended != nil && len(out) < p.height:
 		what, try := explain(p.ended)
 		if try != "" {
 			what += "   try: " + try
 		}
-		out = append(out, l.ink.Dim.Paint(text.Clean("the log ends: "+what)))
+		say(text.Clean("the log ends: " + what))
 	case len(p.lines) == 0:
-		out = append(out, l.ink.Dim.Paint("nothing was written yet"))
+		say("nothing was written yet")
 	case len(p.shown) == 0:
-		out = append(out, l.ink.Dim.Paint("no line matches"))
+		say("no line matches")
 	}
 	return out
 }

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
@@ -131,7 +132,7 @@ func TestALogThatDoesNotOpenSaysSo(t *testing.T) {
 		begun := time.Now()
 		p.HandleMsg(open())
 		require.Equal(t, quickly, time.Since(begun))
-		require.Contains(t, strings.Join(p.View(true), "\n"), "did not open within 15s   try: leave this tab and come back")
+		require.Contains(t, strings.Join(p.View(true), "\n"), "did not open within 15s   try: leave this tab")
 	})
 }
 
@@ -221,4 +222,123 @@ func TestTheEndOfALogIsSaid(t *testing.T) {
 	s = loaded(t, f, 120, 20, nil)
 	s.press("4")
 	s.shows("the log ends: there is no such container   try: R")
+}
+
+func TestLogsAreAsDrawn(t *testing.T) {
+	t.Parallel()
+	desk := func() *fake {
+		f := newFake()
+		f.logs = "listening on 3000\n\x1b[32mGET /api/users " + strings.Repeat("long ", 60) + "\x1b[0mend\n" + strings.Repeat("/a/path/of/a/bundle", 40) + "\nlast line\n"
+		return f
+	}
+	const windows = "80x24 120x40 120x30-ascii 120x30-mono"
+	drawn(t, "logs", windows, desk, func(s *screen) {
+		s.press("4")
+		s.shows("last line")
+	})
+	drawn(t, "logs-empty", "80x24", func() *fake { f := newFake(); f.logs = ""; return f }, func(s *screen) {
+		s.press("4")
+		s.shows("nothing was written yet")
+	})
+}
+
+// What a log says with line breaks taken out, and without what stands above.
+func said(p *logs) string {
+	var b strings.Builder
+	for _, row := range p.View(true)[1:] {
+		b.WriteString(strings.TrimSpace(ansi.Strip(row)))
+	}
+	return b.String()
+}
+
+func TestLongLinesOfALogAreWrapped(t *testing.T) {
+	t.Parallel()
+	m, p := logsShown(t)
+	p.SetSize(50, 11)
+	long := func(i int) string { return fmt.Sprintf("begin%d-%s-end%d", i, strings.Repeat("x", 30*i), i) }
+	var lines []logLine
+	for i := range 10 {
+		lines = append(lines, newLogLine(long(i)))
+	}
+	m.Update(logMsg{opened: p.opened, stream: &logStream{}, lines: lines})
+	require.True(t, strings.HasSuffix(said(p), "-end9"), "the end is followed")
+	require.Contains(t, said(p), long(9))
+	require.Len(t, p.View(true), 11)
+
+	whole := "" // every row in turn
+	p.Move(toTop)
+	require.True(t, strings.HasPrefix(said(p), "begin0-"))
+	for range 100 {
+		whole += strings.TrimSpace(p.View(true)[1])
+		p.Move(down)
+		if !p.paused {
+			break
+		}
+	}
+	for i := range 8 {
+		require.Contains(t, whole, long(i))
+	}
+	require.False(t, p.paused, "at the end it follows")
+
+	p.Move(up)
+	p.Move(up)
+	was := p.View(true)[1:]
+	m.Update(logMsg{opened: p.opened, stream: &logStream{}, lines: []logLine{newLogLine(long(20))}})
+	require.Equal(t, was, p.View(true)[1:], "paused, it stays")
+	require.Equal(t, 1, p.missed)
+	p.Move(down)
+	p.Move(up)
+	require.Equal(t, was, p.View(true)[1:], "rows, not lines")
+	p.Move(pageUp)
+	p.Move(pageDown)
+	require.Equal(t, was, p.View(true)[1:])
+
+	p.Move(toBottom)
+	p.toggleWrap()
+	require.Contains(t, p.View(true)[10], "begin20-xxx")
+	require.Contains(t, p.View(true)[10], "…")
+	require.NotContains(t, said(p), "end20")
+	p.toggleWrap()
+	require.Contains(t, said(p), "-end20")
+}
+
+func TestAFilterOfAPausedLogKeepsItsPlace(t *testing.T) {
+	t.Parallel()
+	m, p := logsShown(t)
+	m.Update(logMsg{opened: p.opened, stream: &logStream{}, lines: logLines(0, 1000, strings.Repeat("long ", 50))})
+	p.Move(toTop)
+	for range 20 {
+		p.Move(pageDown)
+	}
+	was := p.lines[p.shown[p.top]]
+	for _, filter := range []string{"line", ""} {
+		p.filter.SetValue(filter)
+		p.refilter()
+		require.Equal(t, was, p.lines[p.shown[p.top]])
+	}
+	p.filter.SetValue("line 9")
+	p.refilter()
+	require.Contains(t, said(p), "line 9")
+}
+
+// 90,000 letters, of which a line keeps the first, and the same with colours.
+func TestVeryLongLinesOfALogAreDrawnAtOnce(t *testing.T) {
+	t.Parallel()
+	m, p := logsShown(t)
+	s := &logStream{ctx: t.Context(), ready: make(chan struct{}, 1)}
+	s.read(strings.NewReader(strings.Repeat(strings.Repeat("ä", 45_000)+"\n"+strings.Repeat("\x1b[31mx\x1b[1m", 10_000)+"\n", 20)))
+	msg := s.next(p.opened)().(logMsg)
+	msg.stream, msg.ended = &logStream{}, nil
+	least := time.Hour
+	for range 8 {
+		begun := time.Now()
+		m.Update(msg)
+		p.Move(pageUp)
+		m.changed()
+		_ = m.View()
+		p.Move(toBottom)
+		least = min(least, time.Since(begun))
+	}
+	require.Less(t, least, 80*time.Millisecond)
+	check(t, m)
 }

@@ -1,0 +1,92 @@
+package tui
+
+import (
+	tea "github.com/charmbracelet/bubbletea"
+
+	"daemon-proxy/tui/text"
+)
+
+// A log is scrolled by rows: a long line that is wrapped has several. Only the
+// lines that can be seen are wrapped, however many there are.
+
+func (p *logs) textHeight() int { return max(1, p.height-1) }
+
+// rows are those of a shown line.
+func (p *logs) rows(i int) []string {
+	line := p.lines[p.shown[i]].shown
+	if !p.wrapped {
+		return []string{p.look.fitShort(line, p.width-2)}
+	}
+	return text.Rows(line, p.width-2, 2)
+}
+
+// seen are the rows on the screen.
+func (p *logs) seen() []string {
+	var out []string
+	skip := p.above
+	for i := p.top; i < len(p.shown) && len(out) < p.textHeight(); i++ {
+		for _, row := range p.rows(i)[skip:] {
+			out = append(out, " "+row)
+		}
+		skip = 0
+	}
+	return out[:min(len(out), p.textHeight())]
+}
+
+// end is the place from which the last row is seen at the lower edge.
+func (p *logs) end() (top, above int) {
+	room := p.textHeight()
+	for i := len(p.shown) - 1; i >= 0; i-- {
+		n := len(p.rows(i))
+		if n >= room {
+			return i, n - room
+		}
+		room -= n
+	}
+	return 0, 0
+}
+
+// scroll moves the window by rows, and says whether it is at the end; while
+// following it stays there.
+func (p *logs) scroll(by int) (atEnd bool) {
+	p.above += by
+	for p.above < 0 && p.top > 0 {
+		p.top--
+		p.above += len(p.rows(p.top))
+	}
+	p.above = max(0, p.above)
+	for p.top < len(p.shown) && p.above >= len(p.rows(p.top)) {
+		p.above -= len(p.rows(p.top))
+		p.top++
+	}
+	top, above := p.end()
+	if atEnd = !p.paused || p.top > top || p.top == top && p.above >= above; atEnd {
+		p.top, p.above = top, above
+	}
+	return atEnd
+}
+
+// Move scrolls: up pauses, and at the end again it follows.
+func (p *logs) Move(to motion) tea.Cmd {
+	page := p.textHeight()
+	by := map[motion]int{up: -1, down: 1, pageUp: -page, pageDown: page}[to]
+	if top, above := p.end(); (by < 0 || to == toTop) && top+above > 0 {
+		p.paused = true
+	}
+	switch to {
+	case toTop:
+		p.top, p.above = 0, 0
+	case toBottom:
+		p.paused = false
+	}
+	if atEnd := p.scroll(by); atEnd && by >= 0 && to != toTop {
+		p.paused, p.missed = false, 0
+	}
+	return nil
+}
+
+func (p *logs) toggleWrap() tea.Cmd {
+	p.wrapped, p.above = !p.wrapped, 0
+	p.scroll(0)
+	return nil
+}
