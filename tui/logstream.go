@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	longestLine = 4096 // bytes; nobody sees more of a line
+	longestLine = 4096 // bytes; no more is kept of a line
+	lineCut     = " (cut)"
 	// pendingLines and pendingBytes bound what is read ahead of the screen; more
 	// is left out and counted.
 	pendingLines = 2000
@@ -77,7 +78,11 @@ func (s *logStream) read(r io.Reader) {
 			s.put("", err)
 			return
 		}
-		s.put(string(line[:min(len(line), longestLine)]), nil)
+		whole := string(line)
+		if tooLong || len(line) > longestLine {
+			whole = string(line[:longestLine-len(lineCut)]) + lineCut
+		}
+		s.put(whole, nil)
 		for tooLong { // the rest of a line longer than the buffer is dropped
 			if _, tooLong, err = lines.ReadLine(); err != nil {
 				break
