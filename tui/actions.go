@@ -104,7 +104,7 @@ func moveActions() []action {
 		{id: "overview", keys: []string{"1"}, desc: "overview", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.goTo(tabOverview) }},
 		{id: "requests", keys: []string{"2"}, desc: "requests", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.goTo(tabRequests) }},
 		{id: "previews", keys: []string{"3"}, desc: "previews", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.goTo(tabPreviews) }},
-		{id: "logs", keys: []string{"4"}, desc: "logs", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.goTo(tabLogs) }},
+		{id: "logs", keys: []string{"4"}, desc: "logs", group: groupMove, in: onSandbox, run: (*model).toLogs},
 		{id: "filter", keys: []string{"/"}, short: "filter", desc: "filter the list in focus", group: groupMove, in: inList, run: func(m *model) tea.Cmd { m.list.filter.start(); return nil }},
 	}
 }

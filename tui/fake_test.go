@@ -26,7 +26,8 @@ type fake struct {
 	details   map[uint64]api.ExchangeDetail
 	rates     api.Rates
 	logs      string
-	logsEnd   bool // after what logs holds
+	logsOf    map[string]string // by source, where they differ
+	logsEnd   bool              // after what logs holds
 	asked     []string
 	fail      map[string]error // by the name of the method
 	requests  []api.LinkRequest
@@ -179,8 +180,12 @@ func (f *fake) Logs(ctx context.Context, ref api.Ref, source string, tail int, f
 	r, w := io.Pipe()
 	context.AfterFunc(ctx, func() { w.Close() })
 	go func() {
-		_, _ = io.WriteString(w, f.logs)
-		if f.logsEnd {
+		log, own := f.logsOf[source]
+		if !own {
+			log = f.logs
+		}
+		_, _ = io.WriteString(w, log)
+		if f.logsEnd || !follow {
 			w.Close()
 		}
 	}()

@@ -171,14 +171,13 @@ func (m *model) toggleMouse() tea.Cmd {
 func (m *model) back() tea.Cmd {
 	ref := m.list.chosen
 	in := m.world.injections[ref]
-	atOverview := m.layout.wide && m.tab == tabOverview || !m.listFocused && m.tab == tabOverview
 	switch {
-	case in != nil && !in.finished && atOverview:
+	case in != nil && !in.finished && m.atOverview():
 		if cancel := m.cancels[ref]; cancel != nil {
 			cancel()
 			return m.say("cancelling the injection into " + ref.String())
 		}
-	case in != nil && in.problem != nil && atOverview:
+	case in != nil && in.problem != nil && m.atOverview():
 		delete(m.world.injections, ref)
 	case m.listFocused && m.list.filter.Value() != "":
 		m.list.filter.SetValue("")
@@ -188,6 +187,9 @@ func (m *model) back() tea.Cmd {
 	}
 	return nil
 }
+
+// atOverview says whether the overview can be seen.
+func (m *model) atOverview() bool { return m.tab == tabOverview && (m.layout.wide || !m.listFocused) }
 
 func (m *model) quit() tea.Cmd {
 	work, loss := m.underWay()

@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -122,6 +123,36 @@ func (p *logs) nextSource() tea.Cmd {
 	return p.reopen()
 }
 
+// noWordsMsg says that the daemon whose log was opened for its last words has left none.
+type noWordsMsg int
+
+// toLogs goes to the logs; from an injection that failed, to the one that says
+// why: the daemon's if it ran and wrote something, else this program's.
+func (m *model) toLogs() tea.Cmd {
+	in, p := m.world.injections[m.list.chosen], m.panes[tabLogs].(*logs)
+	if in == nil || in.problem == nil || !m.atOverview() {
+		return m.goTo(tabLogs)
+	}
+	ran := slices.ContainsFunc(in.steps, func(n api.Injection) bool { return n.Step == api.StepWait })
+	p.source = slices.Index(logSources, map[bool]string{true: api.LogDaemon, false: api.LogProgram}[ran])
+	show := m.goTo(tabLogs)
+	if !ran {
+		return show
+	}
+	ref, opened, backend := p.ref, p.opened, m.do.backend
+	return tea.Batch(show, m.do.do(quickly, func(ctx context.Context) tea.Msg {
+		r, err := backend.Logs(ctx, ref, api.LogDaemon, 1, false)
+		if err != nil {
+			return noWordsMsg(opened)
+		}
+		defer r.Close()
+		if n, _ := io.ReadFull(r, make([]byte, 1)); n == 0 {
+			return noWordsMsg(opened)
+		}
+		return nil
+	}))
+}
+
 func (p *logs) follow() tea.Cmd {
 	p.paused = !p.paused
 	if !p.paused {
@@ -132,6 +163,10 @@ func (p *logs) follow() tea.Cmd {
 
 // HandleMsg implements pane.
 func (p *logs) HandleMsg(msg tea.Msg) tea.Cmd {
+	if opened, ok := msg.(noWordsMsg); ok && int(opened) == p.opened {
+		p.source = slices.Index(logSources, api.LogProgram)
+		return p.reopen()
+	}
 	m, ok := msg.(logMsg)
 	if !ok || m.opened != p.opened {
 		return nil // of a log that is not looked at any more; its context has ended it

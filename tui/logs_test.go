@@ -328,6 +328,7 @@ func TestVeryLongLinesOfALogAreDrawnAtOnce(t *testing.T) {
 	s := &logStream{ctx: t.Context(), ready: make(chan struct{}, 1)}
 	s.read(strings.NewReader(strings.Repeat(strings.Repeat("ä", 45_000)+"\n"+strings.Repeat("\x1b[31mx\x1b[1m", 10_000)+"\n", 20)))
 	msg := s.next(p.opened)().(logMsg)
+	require.True(t, strings.HasSuffix(msg.lines[0].shown, "ää (cut)"))
 	msg.stream, msg.ended = &logStream{}, nil
 	least := time.Hour
 	for range 8 {
@@ -341,4 +342,35 @@ func TestVeryLongLinesOfALogAreDrawnAtOnce(t *testing.T) {
 	}
 	require.Less(t, least, 80*time.Millisecond)
 	check(t, m)
+}
+
+func TestTheFullLogOfAFailureIsTheOneThatSaysWhy(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		step         api.InjectionStep
+		daemon, want string
+	}{
+		"the daemon ran and says why": {api.StepWait, "last words of the daemon\n", "last words of the daemon"},
+		"the daemon left no words":    {api.StepWait, "", "the program says why"},
+		"the daemon did not run":      {api.StepCopy, "words of an earlier daemon\n", "the program says why"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake()
+			f.logsOf = map[string]string{api.LogDaemon: test.daemon, api.LogProgram: strings.Repeat("before\n", 100) + "the program says why\n"}
+			told := make(chan struct{})
+			f.injecting = func(_ context.Context, ref api.Ref) error {
+				f.push(api.Event{Kind: api.EventInjection, Time: clock, Injection: &api.Injection{Sandbox: ref, Step: test.step, State: "failed"}})
+				<-told
+				return &api.Problem{Detail: "it failed"}
+			}
+			s := loaded(t, f, 120, 30, nil)
+			s.press("j", "j", "i")
+			s.until("its steps are known", func() bool { return len(s.m.world.injections[s.m.list.chosen].steps) > 0 })
+			close(told)
+			s.shows("4 full log")
+			s.press("4")
+			s.shows(test.want)
+		})
+	}
 }
