@@ -168,6 +168,11 @@ func (f forServer) Inject(ctx context.Context, ref api.Ref, progress func(api.In
 	return f.c.fleet.Load().sandboxes.Inject(ctx, ref, progress)
 }
 
+// CancelInjection undoes the injection of ref.
+func (f forServer) CancelInjection(ctx context.Context, ref api.Ref) error {
+	return f.c.CancelInjection(ctx, ref)
+}
+
 // StopDaemon ends the daemon of ref.
 func (f forServer) StopDaemon(ctx context.Context, ref api.Ref) error {
 	return f.c.fleet.Load().sandboxes.StopDaemon(ctx, ref)

@@ -121,6 +121,11 @@ func (c *Core) Inject(ctx context.Context, ref api.Ref) error {
 	return c.fleet.Load().sandboxes.Inject(ctx, ref, nil)
 }
 
+// CancelInjection undoes the injection of ref, whoever asked for it.
+func (c *Core) CancelInjection(ctx context.Context, ref api.Ref) error {
+	return c.fleet.Load().sandboxes.CancelInjection(ctx, ref)
+}
+
 // UndoInjections cancels all injections and returns when nothing of them is
 // left; no other begins.
 func (c *Core) UndoInjections(ctx context.Context) error {

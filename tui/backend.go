@@ -53,6 +53,9 @@ type Sandboxes interface {
 	// Inject returns when the daemon is healthy; its steps come as events. The
 	// end of ctx undoes it.
 	Inject(ctx context.Context, ref api.Ref) error
+	// CancelInjection undoes the one into ref, whoever asked for it, and returns
+	// when nothing of it is left. It is not tried again until somebody asks.
+	CancelInjection(ctx context.Context, ref api.Ref) error
 	// UndoInjections cancels all injections, whoever asked for them, and returns
 	// when nothing of them is left. No other begins: it is for the end.
 	UndoInjections(ctx context.Context) error

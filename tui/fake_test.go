@@ -43,6 +43,7 @@ type fake struct {
 
 	// injecting is what Inject does; nil: it is done at once.
 	injecting func(ctx context.Context, ref api.Ref) error
+	cancel    context.CancelFunc // what CancelInjection calls; nil: nothing
 	// undoing is what UndoInjections waits for; nil: nothing.
 	undoing func(ctx context.Context)
 	pending []api.Event
@@ -206,6 +207,11 @@ func (f *fake) Inject(ctx context.Context, ref api.Ref) error {
 		return err
 	}
 	if f.injecting != nil {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		f.mu.Lock()
+		f.cancel = cancel
+		f.mu.Unlock()
 		return f.injecting(ctx, ref)
 	}
 	f.mu.Lock()
@@ -216,6 +222,15 @@ func (f *fake) Inject(ctx context.Context, ref api.Ref) error {
 		}
 	}
 	return nil
+}
+
+func (f *fake) CancelInjection(_ context.Context, ref api.Ref) error {
+	f.mu.Lock()
+	if f.cancel != nil {
+		f.cancel()
+	}
+	f.mu.Unlock()
+	return f.ask("CancelInjection", ref)
 }
 
 func (f *fake) UndoInjections(ctx context.Context) error {

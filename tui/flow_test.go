@@ -122,12 +122,38 @@ func TestAnInjectionShowsItsStepsAndEscCancelsIt(t *testing.T) {
 	s.press("enter") // stay is in focus
 	require.False(t, s.quit)
 	s.press("esc")
+	s.until("it is cancelled", func() bool { return len(ended) > 0 })
 	require.ErrorIs(t, <-ended, context.Canceled)
-	s.shows("cancelled, nothing is kept")
+	require.Equal(t, []string{"CancelInjection web"}, f.calls("CancelInjection"))
+	s.shows("web: cancelled, nothing was kept")
+	s.until("its steps are gone", func() bool { return len(s.m.world.injections) == 0 })
 	f.push(api.Event{Kind: api.EventInjection, Time: clock, Injection: &api.Injection{Sandbox: webRef, Step: api.StepCopy, State: "running", Detail: "late"}},
 		api.Event{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: api.Ref{Engine: "default", Name: "later"}, Container: "running"}})
 	s.shows("later")
 	require.Empty(t, s.m.world.injections, "news from before the end comes too late")
+}
+
+func TestEscCancelsAnInjectionThatBeganElsewhere(t *testing.T) {
+	t.Parallel()
+	begun := api.Event{Kind: api.EventInjection, Time: clock, Injection: &api.Injection{Sandbox: boxRef, Step: api.StepCopy, State: "running", Detail: "copying daytona"}}
+	s := loaded(t, newFake(), 120, 40, nil)
+	s.f.push(begun)
+	s.shows("copying daytona", "esc cancel, nothing is kept")
+	s.press("esc")
+	s.shows("my-sandbox: cancelled, nothing was kept")
+	require.Equal(t, []string{"CancelInjection my-sandbox"}, s.f.calls("CancelInjection"))
+	s.f.push(api.Event{Kind: api.EventInjection, Time: clock, Injection: &api.Injection{Sandbox: boxRef, Step: api.StepCopy, State: "failed", Finished: true,
+		Error: &api.Problem{Code: api.CodeCancelled, Detail: "the injection was cancelled"}, Daemon: &api.Daemon{State: api.DaemonNone}}})
+	s.shows("none   i inject")
+	require.NotContains(t, s.text(), "the injection was cancelled")
+
+	looking := loaded(t, newFake(), 120, 40, func(o *Options) { o.ReadOnly = true })
+	looking.f.push(begun)
+	looking.shows("copying daytona")
+	require.NotContains(t, looking.text(), "cancel, nothing")
+	looking.press("esc")
+	looking.settle()
+	require.Empty(t, looking.f.calls("CancelInjection"))
 }
 
 func TestAFailedInjectionSaysWhatToTry(t *testing.T) {

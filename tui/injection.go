@@ -54,6 +54,9 @@ func (p *overview) injectionLines(in *injection) []string {
 		}
 		lines = append(lines, p.stepLine(in, in.steps[i], s.ahead))
 	}
+	if p.readOnly {
+		return lines
+	}
 	return append(lines, "", l.ink.Key.Paint(p.key("back"))+" cancel, nothing is kept")
 }
 

@@ -172,11 +172,8 @@ func (m *model) back() tea.Cmd {
 	ref := m.list.chosen
 	in := m.world.injections[ref]
 	switch {
-	case in != nil && !in.finished && m.atOverview():
-		if cancel := m.cancels[ref]; cancel != nil {
-			cancel()
-			return m.say("cancelling the injection into " + ref.String())
-		}
+	case in != nil && !in.finished && m.atOverview() && !m.keys.readOnly:
+		return m.cancelInjection(ref)
 	case in != nil && in.problem != nil && m.atOverview():
 		delete(m.world.injections, ref)
 	case m.listFocused && m.list.filter.Value() != "":

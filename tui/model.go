@@ -48,7 +48,7 @@ type model struct {
 	noteAge  int      // which note a timer is about
 	works    []string // what is under way, the latest last
 	newPort  newPort
-	cancels  map[api.Ref]context.CancelFunc
+	asked    map[api.Ref]bool // injections that are waited for here
 	vncAfter map[api.Ref]bool // injections that end in the desktop being opened
 
 	trafficTimer bool      // a look at rates and links is due
@@ -72,11 +72,12 @@ func newModel(ctx context.Context, backend Backend, o Options) (*model, error) {
 	m := &model{
 		options: o, do: commands{ctx: ctx, backend: backend, taken: &atomic.Uint64{}}, look: newLook(o.Theme, o.ASCII), keys: keys, log: o.Logger,
 		world: newWorld(), listFocused: true, mouse: !o.NoMouse,
-		cancels: map[api.Ref]context.CancelFunc{}, vncAfter: map[api.Ref]bool{},
+		asked: map[api.Ref]bool{}, vncAfter: map[api.Ref]bool{},
 	}
 	saved := loadUIState(o.StateFile)
 	m.list = newSandboxList(m.look, &m.world, saved.Sandbox, saved.Filter)
 	m.overview = newOverview(m.look, &m.world, o.Now, m.keys.key)
+	m.overview.readOnly = o.ReadOnly
 	m.panes = [4]pane{m.overview, newRequests(m.look, &m.world, m.do, o.Now, m.keys.key, saved.Requests), newPreviews(m.look, &m.world, o.Now, m.keys.key), newLogs(m.look, m.do, m.keys.key)}
 	if saved.Tab > 0 && saved.Tab < len(m.panes) {
 		m.tab = saved.Tab

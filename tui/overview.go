@@ -27,6 +27,7 @@ type overview struct {
 	now   func() time.Time
 	key   func(action string) string
 
+	readOnly      bool
 	width, height int
 	ref           api.Ref
 	top           int

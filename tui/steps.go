@@ -23,24 +23,30 @@ type injectedMsg struct {
 func (m *model) inject() tea.Cmd { return m.injectInto(m.list.chosen) }
 
 func (m *model) injectInto(ref api.Ref) tea.Cmd {
-	if m.cancels[ref] != nil {
+	if m.asked[ref] {
 		return nil // one runs
 	}
-	ctx, cancel := context.WithTimeout(m.do.ctx, slowly)
-	m.cancels[ref] = cancel
+	m.asked[ref] = true
 	m.world.injections[ref] = &injection{}
 	backend, now := m.do.backend, m.options.Now
-	return func() tea.Msg {
+	return m.do.do(slowly, func(ctx context.Context) tea.Msg {
 		err := backend.Inject(ctx, ref)
 		return injectedMsg{ref, now(), err}
-	}
+	})
+}
+
+// notKept says how an injection ended that somebody cancelled.
+func notKept(ref api.Ref) string { return ref.String() + ": cancelled, nothing was kept" }
+
+// cancelInjection undoes the injection into ref, whoever began it.
+func (m *model) cancelInjection(ref api.Ref) tea.Cmd {
+	backend, what := m.do.backend, "the injection into "+ref.String()
+	return working("cancelling "+what, m.do.act(2*quickly, "cancel "+what, notKept(ref),
+		func(ctx context.Context) error { return backend.CancelInjection(ctx, ref) }))
 }
 
 func (m *model) afterInject(msg injectedMsg) tea.Cmd {
-	if cancel := m.cancels[msg.ref]; cancel != nil {
-		cancel()
-		delete(m.cancels, msg.ref)
-	}
+	delete(m.asked, msg.ref)
 	if !m.world.unlisted(msg.ref.String()) {
 		m.world.over[msg.ref] = msg.at
 	}
@@ -56,7 +62,7 @@ func (m *model) afterInject(msg injectedMsg) tea.Cmd {
 		}
 	case isCancelled(msg.err):
 		delete(m.world.injections, msg.ref)
-		cmds = append(cmds, m.failWith("inject "+msg.ref.String(), msg.err))
+		cmds = append(cmds, m.say(notKept(msg.ref)))
 	default:
 		if in == nil { // no event told of it
 			in = &injection{}

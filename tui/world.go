@@ -255,7 +255,7 @@ func (w *world) takeInjection(n api.Injection, at time.Time) {
 		in.copying = at
 	}
 	in.news, in.finished, in.problem = at, n.Finished, n.Error
-	if n.Finished && n.Error == nil {
+	if n.Finished && (n.Error == nil || n.Error.Code == api.CodeCancelled) {
 		delete(w.injections, n.Sandbox)
 	}
 	if n.Daemon != nil {

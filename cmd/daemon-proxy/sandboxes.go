@@ -30,9 +30,14 @@ func newSandboxes() *cobra.Command {
 }
 
 func newInject() *cobra.Command {
+	var cancel bool
 	cmd := clientCommand("inject [SANDBOX]", "Put a daemon into a container and wait until it is healthy", ownContainers, func(ctx context.Context, r *remote, args []string) error {
 		name, err := r.sandbox(ctx, args)
 		if err != nil {
+			return err
+		}
+		if cancel {
+			_, err := r.CancelInjection(ctx, name)
 			return err
 		}
 		return r.Inject(ctx, name, func(step api.Injection) {
@@ -43,6 +48,7 @@ func newInject() *cobra.Command {
 			}
 		})
 	})
+	cmd.Flags().BoolVar(&cancel, "cancel", false, "cancel the one that runs, whoever asked for it, and the retries of one that failed")
 	cmd.Args, cmd.ValidArgsFunction = atMostOne, first(offers(offeredSandboxes))
 	return cmd
 }

@@ -152,6 +152,11 @@ func (c *Client) Ports(ctx context.Context, sandbox string) ([]api.Port, error) 
 	return list.Ports, err
 }
 
+// CancelInjection undoes the injection into sandbox, whoever asked for it.
+func (c *Client) CancelInjection(ctx context.Context, sandbox string) (api.Sandbox, error) {
+	return call[api.Sandbox](ctx, c, http.MethodDelete, "/api/sandboxes/"+url.PathEscape(sandbox)+"/inject", nil)
+}
+
 // StopDaemon ends the daemon of a sandbox.
 func (c *Client) StopDaemon(ctx context.Context, sandbox string) (api.Sandbox, error) {
 	return post[api.Sandbox](ctx, c, "/api/sandboxes/"+url.PathEscape(sandbox)+"/stop", nil)

@@ -126,6 +126,7 @@ func TestEachCallAsksForItsOwn(t *testing.T) {
 		{"GET /api/sandboxes/web/logs?follow=false&source=daemon&tail=5", "", func() error { return closed(c.Logs(ctx, "web", api.LogDaemon, 5, false)) }},
 		{"GET /api/sandboxes/web/logs?follow=true&source=container", "", func() error { return closed(c.Logs(ctx, "web", api.LogContainer, -1, true)) }},
 		{"POST /api/sandboxes/web/inject", "", func() error { return c.Inject(ctx, "web", nil) }},
+		{"DELETE /api/sandboxes/web/inject", "", func() error { _, err := c.CancelInjection(ctx, "web"); return err }},
 		{"GET /api/requests?filter=status%3A5xx+path%3A%2Fa&limit=3", "", func() error { _, err := c.Requests(ctx, "status:5xx path:/a", 3); return err }},
 		{"GET /api/requests", "", func() error { _, err := c.Requests(ctx, "", 0); return err }},
 		{"GET /api/requests/7", "", func() error { _, err := c.Request(ctx, 7); return err }},

@@ -83,7 +83,7 @@ func TestACopyThatIsCancelledLeavesNothing(t *testing.T) {
 				require.Zero(t, stat.Size)
 				require.Zero(t, stat.Mode.Perm())
 			}
-			require.Equal(t, api.DaemonFailed, d.get(name).Daemon.State)
+			require.Equal(t, api.DaemonNone, d.get(name).Daemon.State, "it is as it was before")
 			d.inject(name) // what is left is in nobody's way
 		})
 	}
@@ -161,6 +161,34 @@ func TestWhatWasCancelledIsNotInjectedBehindOnesBack(t *testing.T) {
 	require.ErrorIs(t, <-result, &api.Problem{Code: api.CodeCancelled})
 	require.Never(t, func() bool { return d.get(name).Daemon.State == api.DaemonInjecting }, 500*time.Millisecond, look)
 	require.Empty(t, processes(t, id, "daemon-proxy"))
+}
+
+func TestWhatAPersonCancelsEndsForAllAndIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	name, id := shellBox(t, enginetest.RunOptions{})
+	hold := &holding{Engine: enginetest.Require(t), reached: make(chan struct{}), release: make(chan struct{})}
+	d := builtIn(t, name, func(o *Options) { o.Engine = hold })
+	d.pace = pace{often: look, seldom: look, firstRetry: look, maxRetry: look}
+	d.run() // the program itself begins: it is the default sandbox
+	<-hold.reached
+	result, joined := make(chan error, 1), make(chan struct{})
+	var once sync.Once
+	go func() {
+		result <- d.Inject(t.Context(), d.ref(name), func(api.Injection) { once.Do(func() { close(joined) }) })
+	}()
+	<-joined
+	require.NoError(t, d.CancelInjection(t.Context(), d.ref(name)))
+	require.ErrorIs(t, <-result, &api.Problem{Code: api.CodeCancelled})
+	_, err := hold.Stat(t.Context(), id, "/usr/local/bin/daemon-proxy")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.Equal(t, api.DaemonNone, d.get(name).Daemon.State)
+	require.Nil(t, d.get(name).Daemon.LastError)
+	require.Never(t, func() bool { return d.get(name).Daemon.State != api.DaemonNone }, 500*time.Millisecond, look)
+
+	close(hold.release)
+	d.inject(name) // somebody asks again
+	require.ErrorContains(t, d.CancelInjection(t.Context(), d.ref(name)), "runs already")
+	require.Equal(t, api.DaemonHealthy, d.get(name).Daemon.State)
 }
 
 func TestProgressIsToldInBytes(t *testing.T) {

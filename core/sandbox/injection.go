@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -23,6 +24,7 @@ type injection struct {
 
 	waiting int  // callers of Inject; guarded by Sandboxes.mu
 	before  bool // whether a daemon was wanted before
+	dropped bool // by CancelInjection; guarded by Sandboxes.mu until done
 
 	mu    sync.Mutex
 	told  []numbered    // what was reported; of a copy's progress the last only
@@ -48,8 +50,9 @@ type numbered struct {
 // It returns when the daemon is healthy. progress is told of each step, one
 // call at a time, and only until Inject returns; nil: nobody. A call for a
 // sandbox that is being injected joins that injection, which is undone when
-// the ctx of all who wait for it have ended. The error is an *api.Problem and
-// stands in the sandbox's Daemon.LastError too.
+// the ctx of all who wait for it have ended, or by CancelInjection. The error is
+// an *api.Problem and, unless it was cancelled, stands in the sandbox's
+// Daemon.LastError too.
 func (s *Sandboxes) Inject(ctx context.Context, ref api.Ref, progress func(api.Injection)) error {
 	if p := s.inject(ctx, ref, progress, false); p != nil {
 		return p
@@ -79,7 +82,7 @@ func (s *Sandboxes) inject(ctx context.Context, ref api.Ref, progress func(api.I
 		if left {
 			return asProblem(ref, ctx.Err())
 		}
-		if in.err == nil || in.err.Code != api.CodeCancelled || s.ctx.Err() != nil {
+		if in.err == nil || in.err.Code != api.CodeCancelled || in.dropped || s.ctx.Err() != nil {
 			return in.err
 		}
 		// Its last follower left at the moment that this one came.
@@ -141,6 +144,39 @@ func (s *Sandboxes) UndoInjections(ctx context.Context) error {
 	return nil
 }
 
+// CancelInjection undoes the injection of ref, whoever asked for it, and returns
+// when nothing of it is left, or with the error of ctx. Where none runs it ends
+// the retries. The daemon is not wanted any more until somebody asks again; the
+// problem is one that runs already.
+func (s *Sandboxes) CancelInjection(ctx context.Context, ref api.Ref) error {
+	s.mu.Lock()
+	b := s.boxes[ref]
+	if b == nil {
+		s.mu.Unlock()
+		return missing(ref)
+	}
+	in, healthy := b.injected, b.Daemon.State == api.DaemonHealthy
+	if in != nil {
+		in.dropped = true
+		in.cancel()
+	} else if !healthy {
+		b.wanted = false
+	}
+	s.mu.Unlock()
+	if in != nil {
+		select {
+		case <-in.done:
+			healthy = in.err == nil
+		case <-ctx.Done():
+			return asProblem(ref, ctx.Err())
+		}
+	}
+	if healthy {
+		return problem(ref, http.StatusConflict, api.CodeBadRequest, "Nothing to cancel", "the daemon in "+ref.String()+" runs already", "stop it instead")
+	}
+	return nil
+}
+
 // life is the whole injection.
 func (in *injection) life() {
 	defer in.cancel()
@@ -161,11 +197,12 @@ func (in *injection) life() {
 			return
 		}
 		b.Daemon.State, b.Daemon.LastError = api.DaemonFailed, p
+		if p.Code == api.CodeCancelled { // it is as if nobody had asked
+			b.wanted = in.before && !in.dropped
+			b.Daemon.State, b.Daemon.LastError = api.DaemonNone, nil
+		}
 		if notRunning(in.ref, b.Container) != nil {
 			b.Daemon.State = api.DaemonStopped
-		}
-		if p.Code == api.CodeCancelled {
-			b.wanted = in.before // who gave it up does not want it by and by
 		}
 	})
 	end := api.Injection{Step: in.lastStep(), State: "done", Finished: true}
@@ -181,7 +218,7 @@ func (in *injection) life() {
 	end.Daemon = &now.Daemon
 	in.tell(end)
 	close(in.done)
-	if p == nil {
+	if p == nil || in.dropped {
 		s.keep(in.ref)
 	} else {
 		s.keepLater(in.ref)

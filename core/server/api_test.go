@@ -173,7 +173,7 @@ func TestOtherMethodsAreNamed(t *testing.T) {
 	f := newFront(t, "127.0.0.1:1")
 	for target, allow := range map[string]string{
 		"/health": "GET, HEAD", "/daemon/status": "GET, HEAD", "/api/preview": "GET, HEAD", "/api/preview/stats": "GET, HEAD", "/api/sandboxes": "GET, HEAD",
-		"/api/sandboxes/web/ports": "GET, HEAD", "/api/preview/create": "POST", "/api/sandboxes/web/inject": "POST", "/api/sandboxes/web/stop": "POST",
+		"/api/sandboxes/web/ports": "GET, HEAD", "/api/preview/create": "POST", "/api/sandboxes/web/inject": "POST, DELETE", "/api/sandboxes/web/stop": "POST",
 		"/api/preview/" + strings.Repeat("a", 32): "DELETE",
 	} {
 		for _, method := range []string{"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW"} {
@@ -254,6 +254,9 @@ func TestSandboxes(t *testing.T) {
 	require.Equal(t, "web", document(t, f.do("POST", "/api/sandboxes/web/stop", ""))["name"])
 	require.True(t, f.boxes.known["web"].stopped)
 	require.False(t, f.boxes.known["other"].stopped)
+	require.Equal(t, "web", document(t, f.do("DELETE", "/api/sandboxes/web/inject", ""))["name"])
+	require.True(t, f.boxes.known["web"].cancelled)
+	require.False(t, f.boxes.known["other"].cancelled)
 	require.Equal(t, 404, f.do("POST", "/api/sandboxes/nobody/stop", "").StatusCode)
 	f.boxes.known["container:host"] = f.boxes.known["other"]
 	for _, name := range []string{"container:host", "container%3Ahost"} {

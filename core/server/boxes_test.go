@@ -24,11 +24,12 @@ type boxes struct {
 
 type box struct {
 	api.Sandbox
-	up      Upstream
-	err     error // what Upstream says
-	inject  func(progress func(api.Injection)) error
-	stopped bool
-	ports   []api.Port
+	up     Upstream
+	err    error // what Upstream says
+	inject func(progress func(api.Injection)) error
+	ports  []api.Port
+
+	stopped, cancelled bool
 }
 
 // add makes a sandbox whose daemon is at an address.
@@ -88,6 +89,13 @@ func (b *boxes) Inject(_ context.Context, ref api.Ref, progress func(api.Injecti
 		return nil
 	}
 	return x.inject(progress)
+}
+
+func (b *boxes) CancelInjection(_ context.Context, ref api.Ref) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.known[ref.String()].cancelled = true
+	return nil
 }
 
 func (b *boxes) StopDaemon(_ context.Context, ref api.Ref) error {

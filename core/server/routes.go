@@ -174,15 +174,19 @@ func sandboxRoutes() []route {
 		answer: api.Sandbox{}, kind: "application/x-ndjson", stream: api.Injection{}, both: true, serve: (*Server).inject,
 		codes: slices.Concat(notInjected, unreachable),
 	}, {
+		method: "DELETE", path: "/api/sandboxes/{name}/inject", summary: "Cancel the injection into a sandbox",
+		about:  "Whoever asked for it gets the problem cancelled; nothing of it is kept, and it is not tried again until somebody asks. Where none runs, one that failed is not tried again. A daemon that runs already is left alone: 409.",
+		answer: api.Sandbox{}, serve: changes(Sandboxes.CancelInjection), codes: slices.Concat([]string{api.CodeCancelled}, unreachable),
+	}, {
 		method: "POST", path: "/api/sandboxes/{name}/stop", summary: "Stop the daemon of a sandbox",
 		about:  "The container itself goes on. A daemon that this program did not start, in this run or an earlier one, is left alone: 409.",
-		answer: api.Sandbox{}, serve: (*Server).stopDaemon, codes: unreachable,
+		answer: api.Sandbox{}, serve: changes(Sandboxes.StopDaemon), codes: unreachable,
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/container/start", summary: "Start the container of a sandbox",
-		answer: api.Sandbox{}, serve: changeContainer(Sandboxes.StartContainer), codes: unreachable,
+		answer: api.Sandbox{}, serve: changes(Sandboxes.StartContainer), codes: unreachable,
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/container/stop", summary: "Stop the container of a sandbox",
-		answer: api.Sandbox{}, serve: changeContainer(Sandboxes.StopContainer), codes: unreachable,
+		answer: api.Sandbox{}, serve: changes(Sandboxes.StopContainer), codes: unreachable,
 	}, {
 		method: "GET", path: "/api/sandboxes/{name}/logs", summary: "Read a log",
 		about: "The text as it was written: what prints it on a terminal must keep control characters from it.",

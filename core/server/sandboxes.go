@@ -42,21 +42,8 @@ func (s *Server) listPorts(w http.ResponseWriter, r *http.Request, v values) err
 	return nil
 }
 
-func (s *Server) stopDaemon(w http.ResponseWriter, r *http.Request, v values) error {
-	ref, err := s.named(v)
-	if err != nil {
-		return err
-	}
-	if err := s.o.Sandboxes.StopDaemon(r.Context(), ref); err != nil {
-		return err
-	}
-	box, _ := s.o.Sandboxes.Get(ref)
-	reply(w, box)
-	return nil
-}
-
-// changeContainer starts or stops a container and answers with the sandbox.
-func changeContainer(change func(Sandboxes, context.Context, api.Ref) error) func(*Server, http.ResponseWriter, *http.Request, values) error {
+// changes does something to a sandbox and answers with how it is then.
+func changes(change func(Sandboxes, context.Context, api.Ref) error) func(*Server, http.ResponseWriter, *http.Request, values) error {
 	return func(s *Server, w http.ResponseWriter, r *http.Request, v values) error {
 		ref, err := s.named(v)
 		if err != nil {

@@ -45,6 +45,7 @@ type Sandboxes interface {
 	List() []api.Sandbox
 	Get(ref api.Ref) (api.Sandbox, bool)
 	Inject(ctx context.Context, ref api.Ref, progress func(api.Injection)) error
+	CancelInjection(ctx context.Context, ref api.Ref) error
 	StopDaemon(ctx context.Context, ref api.Ref) error
 	Ports(ctx context.Context, ref api.Ref) ([]api.Port, error)
 	Upstream(ref api.Ref) (Upstream, error)
