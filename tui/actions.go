@@ -40,7 +40,9 @@ type action struct {
 	changes bool
 	// when says whether the action makes sense now; nil: always.
 	when func(*model) bool
-	run  func(*model) tea.Cmd
+	// offered says whether the footer shows it; nil: wherever it makes sense.
+	offered func(*model) bool
+	run     func(*model) tea.Cmd
 }
 
 // The headings of the help.
@@ -81,8 +83,8 @@ func sandboxActions() []action {
 				s, ok := m.chosen()
 				return ok && !s.IsHost() && s.Container == api.ContainerRunning
 			}, run: (*model).askEject},
-		{id: "demo", keys: []string{"D"}, desc: "start the demo sandbox and open it", group: groupSandbox, in: onSandbox, changes: true,
-			when: func(m *model) bool { return m.world.engine.State == "connected" }, run: (*model).demo},
+		{id: "demo", keys: []string{"D"}, short: "demo", desc: "start the demo sandbox and open it", group: groupSandbox, in: onSandbox, changes: true,
+			when: func(m *model) bool { return m.world.engine.State == "connected" }, offered: func(m *model) bool { return m.world.containers() == 0 }, run: (*model).demo},
 	}
 }
 

@@ -75,7 +75,7 @@ func newModel(ctx context.Context, backend Backend, o Options) (*model, error) {
 		asked: map[api.Ref]bool{}, vncAfter: map[api.Ref]bool{},
 	}
 	saved := loadUIState(o.StateFile)
-	m.list = newSandboxList(m.look, &m.world, saved.Sandbox, saved.Filter)
+	m.list = newSandboxList(m.look, &m.world, m.keys.key, saved.Sandbox, saved.Filter)
 	m.overview = newOverview(m.look, &m.world, o.Now, m.keys.key)
 	m.overview.readOnly = o.ReadOnly
 	m.panes = [4]pane{m.overview, newRequests(m.look, &m.world, m.do, o.Now, m.keys.key, saved.Requests), newPreviews(m.look, &m.world, o.Now, m.keys.key), newLogs(m.look, m.do, m.keys.key)}
@@ -155,6 +155,7 @@ func (m *model) resize(width, height int) {
 // arrange fits the panes to the window and shows them what is chosen.
 func (m *model) arrange() tea.Cmd {
 	m.layout = arrange(m.width, m.height, m.listFocused)
+	m.list.alone = !m.layout.wide
 	m.list.SetSize(m.layout.list.w-2, m.layout.list.h-2)
 	cmds := []tea.Cmd{m.list.Show(m.list.chosen, m.layout.list.w > 0)}
 	for i, p := range m.panes {

@@ -2,8 +2,11 @@ package tui
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
 )
@@ -34,12 +37,31 @@ func TestMomentsAreAsDrawn(t *testing.T) {
 		s.until("it has failed", func() bool { return s.m.note.failed })
 		s.press("1")
 	})
-	drawn(t, "nodocker", windows, func() *fake {
-		f := onlyTheMachine()
-		f.engine = api.EngineStatus{Name: "default", State: "lost", Since: clock, Error: &api.Problem{Detail: "unix:///var/run/docker.sock: permission denied", Hint: "sudo usermod -aG docker $USER, then log in again"}}
-		return f
-	}, func(s *screen) { s.press("1") })
+	drawn(t, "nodocker", windows, noDocker, func(s *screen) { s.press("1") })
+	drawn(t, "nodocker-list", "80x24 60x15-ascii", noDocker, func(*screen) {})
 	drawn(t, "nocontainers", windows, onlyTheMachine, func(s *screen) { s.press("1") })
+	drawn(t, "nocontainers-list", "80x24 60x15-ascii", onlyTheMachine, func(*screen) {})
+}
+
+func TestTheDemoIsOfferedWhereThereIsNoContainer(t *testing.T) {
+	t.Parallel()
+	footer := func(f *fake) string {
+		lines := strings.Split(loaded(t, f, 80, 24, nil).text(), "\n")
+		return lines[len(lines)-1]
+	}
+	require.Contains(t, footer(onlyTheMachine()), "D demo")
+	require.NotContains(t, footer(noDocker()), "demo", "there is nothing to run it on")
+	require.NotContains(t, footer(newFake()), "demo", "there are containers to look at")
+}
+
+// noDocker is a desk whose engine refuses this user.
+func noDocker() *fake {
+	f := onlyTheMachine()
+	f.engine = api.EngineStatus{Name: "default", State: "lost", Since: clock, Error: &api.Problem{
+		Detail: "the Docker engine at unix:///var/run/docker.sock does not answer: permission denied: your user is not in the group docker",
+		Hint:   "sudo usermod -aG docker $USER, then log in again",
+	}}
+	return f
 }
 
 // onlyTheMachine is a desk without containers.

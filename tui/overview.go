@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +27,7 @@ type overview struct {
 	world *world
 	now   func() time.Time
 	key   func(action string) string
+	first firstSteps
 
 	readOnly      bool
 	width, height int
@@ -35,7 +37,7 @@ type overview struct {
 }
 
 func newOverview(l *look, w *world, now func() time.Time, key func(string) string) *overview {
-	return &overview{look: l, world: w, now: now, key: key}
+	return &overview{look: l, world: w, now: now, key: key, first: firstSteps{l, w, key}}
 }
 
 func (p *overview) SetSize(width, height int) { p.width, p.height = width, height }
@@ -67,12 +69,10 @@ func (p *overview) content() []string {
 	s, ok := p.world.sandbox(p.ref)
 	in := p.world.injections[p.ref]
 	switch {
-	case !ok && p.world.engine.State == "lost":
-		return p.noEngine()
-	case !ok && !p.world.listed:
+	case !ok && !p.world.listed && p.world.engine.State != "lost":
 		return []string{"", p.look.ink.Dim.Paint("asking" + p.look.glyph.Ellipsis)}
 	case !ok:
-		return p.noContainers()
+		return p.first.why(p.width - 2)
 	case in != nil && !in.finished:
 		return p.injectionLines(in)
 	}
@@ -81,77 +81,18 @@ func (p *overview) content() []string {
 		lines = p.failureLines(in.problem)
 	}
 	if s.IsHost() {
-		switch {
-		case p.world.containers() > 0:
-		case p.world.engine.State == "connected":
-			lines = append(lines, p.noContainers()...)
-		case p.world.engine.State == "lost" || p.world.status.Mode == "host":
-			lines = append(lines, p.noEngine()...)
-		}
-		return append(lines, p.host(s)...)
+		return slices.Concat(lines, p.first.why(p.width-2), p.host(s))
 	}
 	return append(lines, p.container(s)...)
 }
 
-// noEngine says why there is no Docker and that this need not stop anybody.
-func (p *overview) noEngine() []string {
-	l, e := p.look, p.world.engine
-	lines := []string{"No Docker engine answers."}
-	if e.Error != nil {
-		lines = append(lines, text.Wrap(text.Clean("("+e.Error.Error()+")"), p.width-2)...)
-		if e.Error.Hint != "" {
-			lines = append(lines, text.Wrap(text.Clean("try: "+e.Error.Hint), p.width-2)...)
-		}
-	} else {
-		lines = append(lines, text.Wrap("Docker is at https://docs.docker.com/get-docker/; Podman's socket works too (DOCKER_HOST).", p.width-2)...)
-	}
-	lines = append(lines, "Containers appear here by themselves once it does.  "+l.ink.Key.Paint(p.key("refresh"))+"  try now", "")
-	return append(lines, "Until then, anything listening on this machine can be previewed:")
-}
-
-func (p *overview) noContainers() []string {
-	l := p.look
-	return []string{
-		fmt.Sprintf("No containers on engine %q.", text.Clean(p.world.engine.Name)), "",
-		"  " + l.ink.Key.Paint(p.key("demo")) + "   start the demo sandbox",
-		"      " + l.ink.Dim.Paint("made from this program, no download, ~1 s"),
-		"      " + l.ink.Dim.Paint("daemon-proxy demo --remove takes it away again"), "",
-		"      or run one yourself; it shows up here at once:",
-		"      docker run -d --name my-sandbox " + l.glyph.Ellipsis, "",
-	}
-}
-
 // host is the machine itself: what listens on it.
 func (p *overview) host(s api.Sandbox) []string {
-	l := p.look
-	var lines []string
 	if s.Daemon.State != api.DaemonHealthy {
-		lines = append(append(lines, p.daemonLines(s)...), p.look.ink.Dim.Paint("What listens on this machine is seen once a daemon runs here."), "")
+		lines := append(p.daemonLines(s), p.look.ink.Dim.Paint("What listens on this machine is seen once a daemon runs here."), "")
 		return append(append(lines, p.previews(s.Ref)...), p.recent(s)...)
 	}
-	ports := p.world.ports[s.Ref]
-	shown := 0
-	for _, card := range ports.cards {
-		if card.Daemon {
-			continue
-		}
-		line := fmt.Sprintf("  %s  %s  %s", l.right(fmt.Sprint(card.Port.Port), 5), l.fit(cardName(card), 28), l.fit(text.Clean(card.Address), 16))
-		if shown == 0 {
-			line += l.ink.Key.Paint(p.key("new-preview")) + "  preview"
-		}
-		lines = append(lines, line)
-		shown++
-	}
-	switch {
-	case ports.err != nil:
-		what, _ := explain(ports.err)
-		lines = append(lines, l.ink.Dim.Paint("  the ports are not known: "+text.Clean(what)))
-	case shown == 0 && ports.cards == nil && s.Daemon.State == api.DaemonHealthy:
-		lines = append(lines, l.ink.Dim.Paint("  looking"+l.glyph.Ellipsis))
-	case shown == 0:
-		lines = append(lines, l.ink.Dim.Paint("  nothing listens"))
-	}
-	lines = append(lines, "")
+	lines := append(p.first.machine(), "")
 	lines = append(lines, p.previews(s.Ref)...)
 	return append(lines, p.recent(s)...)
 }

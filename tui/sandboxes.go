@@ -19,6 +19,8 @@ import (
 type sandboxList struct {
 	look  *look
 	world *world
+	first firstSteps
+	alone bool // on the screen, without the details beside it
 
 	width, height int
 	chosen        api.Ref
@@ -40,10 +42,10 @@ type listRow struct {
 }
 
 // newSandboxList chooses what was chosen at the last quit, once it is there.
-func newSandboxList(l *look, w *world, chosen api.Ref, filter string) *sandboxList {
+func newSandboxList(l *look, w *world, key func(string) string, chosen api.Ref, filter string) *sandboxList {
 	line := newFilterLine()
 	line.SetValue(filter)
-	return &sandboxList{look: l, world: w, wanted: chosen, filter: line}
+	return &sandboxList{look: l, world: w, first: firstSteps{l, w, key}, wanted: chosen, filter: line}
 }
 
 // newInput is a line that is typed into. It is drawn by inputLine.
@@ -241,8 +243,26 @@ func (p *sandboxList) View(focused bool) []string {
 	case len(p.rows) == 0 && p.filter.Value() != "":
 		out = append(out, p.look.ink.Dim.Paint("  nothing matches, esc shows all"))
 	}
+	if p.alone {
+		out = append(out, p.below()...)
+	}
 	out = p.look.fill(out, p.width, p.listHeight())
 	return append(out, p.filterLine())
+}
+
+// below are the first steps, under the rows.
+func (p *sandboxList) below() []string {
+	lines := p.first.why(p.width - 2)
+	if lines == nil {
+		return nil
+	}
+	if s, _ := p.world.sandbox(api.Host); s.Daemon.State == api.DaemonHealthy {
+		lines = append(lines, p.first.machine()...)
+	}
+	for i := range lines {
+		lines[i] = " " + lines[i]
+	}
+	return append([]string{""}, lines...)
 }
 
 func (p *sandboxList) filterLine() string {

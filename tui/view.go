@@ -262,7 +262,7 @@ func (m *model) footer() string {
 		most = 4
 	}
 	for _, a := range m.keys.forFooter(at) {
-		if a.short == "" || len(a.keys) == 0 || a.id == "help" || a.id == "quit" || most == 0 || !m.keys.usable(m, a, at) {
+		if a.short == "" || len(a.keys) == 0 || a.id == "help" || a.id == "quit" || most == 0 || !m.keys.usable(m, a, at) || a.offered != nil && !a.offered(m) {
 			continue
 		}
 		part := " " + l.ink.Key.Paint(shownKeys(a.keys[:1])) + " " + a.short + " "

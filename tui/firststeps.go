@@ -1,0 +1,104 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/text"
+)
+
+// firstSteps is what stands where there are no containers: why, and what can be
+// done. The overview shows it, and the list where that is alone on the screen.
+type firstSteps struct {
+	look  *look
+	world *world
+	key   func(action string) string
+}
+
+// why says why there is no container, and what to do about it, in lines of at
+// most width cells; nothing where there is one, or where nobody knows yet.
+func (p firstSteps) why(width int) []string {
+	switch e := p.world.engine; {
+	case p.world.containers() > 0:
+		return nil
+	case e.State == "connected":
+		return p.noContainers(width)
+	case e.State == "lost", p.world.status.Mode == "host":
+		return p.noEngine(width)
+	}
+	return nil
+}
+
+// noEngine says that no Docker need not stop anybody.
+func (p firstSteps) noEngine(width int) []string {
+	lines := p.engineCause(width)
+	lines = append(lines, text.Wrap("Containers appear here by themselves once it does.  "+p.look.ink.Key.Paint(p.key("refresh"))+"  try now", width)...)
+	return append(append(lines, ""), text.Wrap("Until then, anything listening on this machine can be previewed:", width)...)
+}
+
+// engineCause is why no engine answers, and the next step.
+func (p firstSteps) engineCause(width int) []string {
+	e := p.world.engine.Error
+	if e == nil {
+		return append([]string{"No Docker engine answers."}, text.Wrap("Docker is at https://docs.docker.com/get-docker/; Podman's socket works too (DOCKER_HOST).", width)...)
+	}
+	lines := text.Wrap(sentence(text.Clean(e.Error())), width)
+	if e.Hint != "" {
+		lines = append(lines, text.Wrap("try: "+text.Clean(e.Hint), width)...)
+	}
+	return lines
+}
+
+// sentence is why no engine answers, said once.
+func sentence(why string) string {
+	if rest, ok := strings.CutPrefix(why, "the "); ok {
+		return "The " + rest + "."
+	}
+	return "No Docker engine answers: " + why + "."
+}
+
+func (p firstSteps) noContainers(width int) []string {
+	l := p.look
+	lines := append(text.Wrap(fmt.Sprintf("No containers on engine %q.", text.Clean(p.world.engine.Name)), width), "")
+	const indent = "      "
+	say := func(first, words string, paint func(string) string) {
+		for _, part := range text.Wrap(words, max(10, width-len(indent))) {
+			lines = append(lines, first+paint(part))
+			first = indent
+		}
+	}
+	plain := func(s string) string { return s }
+	say("  "+l.ink.Key.Paint(l.fit(p.key("demo"), 3))+" ", "start the demo sandbox", plain)
+	say(indent, "made from this program, no download, ~1 s", l.ink.Dim.Paint)
+	say(indent, "daemon-proxy demo --remove takes it away again", l.ink.Dim.Paint)
+	say(indent, "or run one yourself; it shows up here at once:", plain)
+	say(indent, "docker run -d --name my-sandbox "+l.glyph.Ellipsis, plain)
+	return append(lines, "")
+}
+
+// machine is what listens on this machine, which needs no engine.
+func (p firstSteps) machine() []string {
+	l, ports := p.look, p.world.ports[api.Host]
+	var lines []string
+	for _, card := range ports.cards {
+		if card.Daemon {
+			continue
+		}
+		line := fmt.Sprintf("  %s  %s  %s", l.right(fmt.Sprint(card.Port.Port), 5), l.fit(cardName(card), 28), l.fit(text.Clean(card.Address), 16))
+		if len(lines) == 0 {
+			line += l.ink.Key.Paint(p.key("new-preview")) + "  preview"
+		}
+		lines = append(lines, line)
+	}
+	switch {
+	case ports.err != nil:
+		what, _ := explain(ports.err)
+		lines = append(lines, l.ink.Dim.Paint("  the ports are not known: "+text.Clean(what)))
+	case len(lines) == 0 && ports.cards == nil:
+		lines = append(lines, l.ink.Dim.Paint("  looking"+l.glyph.Ellipsis))
+	case len(lines) == 0:
+		lines = append(lines, l.ink.Dim.Paint("  nothing listens"))
+	}
+	return lines
+}
