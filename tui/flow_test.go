@@ -168,6 +168,16 @@ func TestAFailedInjectionSaysWhatToTry(t *testing.T) {
 	require.Empty(t, s.m.note.text, "a key takes the error line away")
 }
 
+func TestADaemonThatIsTriedAgainSaysWhen(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, nil)
+	at := clock.Add(20 * time.Second)
+	failed := s.f.sandboxes[1]
+	failed.Daemon = api.Daemon{State: api.DaemonFailed, LastError: &api.Problem{Code: api.CodePortTaken, Detail: "port 2280 is taken"}, RetryAt: &at}
+	s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &failed})
+	s.shows("failed, next try at " + at.Local().Format("15:04:05"))
+}
+
 func TestOneKeyOpensTheDesktop(t *testing.T) {
 	t.Parallel()
 	t.Run("an old link is used again", func(t *testing.T) {

@@ -140,9 +140,9 @@ func (p *overview) daemonLines(s api.Sandbox) []string {
 	case d.State == api.DaemonHealthy:
 		return p.flow("Daemon", p.healthy(d))
 	case d.State == api.DaemonDown:
-		line += l.ink.Bad.Paint("does not answer") + " for " + since + p.offer("inject", "inject again")
+		line += l.ink.Bad.Paint("does not answer") + " for " + since + nextTry(d) + p.offer("inject", "inject again")
 	case d.State == api.DaemonFailed:
-		line += l.ink.Bad.Paint("failed") + p.offer("inject", "try again")
+		line += l.ink.Bad.Paint("failed") + nextTry(d) + p.offer("inject", "try again")
 	case d.State == api.DaemonInjecting:
 		line += l.ink.Busy.Paint("injecting")
 	case d.State == api.DaemonUnknown:
@@ -153,6 +153,14 @@ func (p *overview) daemonLines(s api.Sandbox) []string {
 		line += "none" + p.offer("inject", "inject") + p.offer("vnc", "VNC")
 	}
 	return []string{line}
+}
+
+// nextTry says when a daemon is tried again by itself, if it is.
+func nextTry(d api.Daemon) string {
+	if d.RetryAt == nil {
+		return ""
+	}
+	return ", next try at " + d.RetryAt.Local().Format("15:04:05")
 }
 
 // exitMeans is what usual exit codes say.

@@ -78,6 +78,8 @@ type Daemon struct {
 	Since time.Time `json:"since"`
 	// LastError is the latest failure; nil while healthy.
 	LastError *Problem `json:"last_error,omitempty"`
+	// RetryAt is when one that failed or is down is tried again by itself; left out where it is not.
+	RetryAt *time.Time `json:"retry_at,omitempty"`
 	// Started says that this program started the daemon, now or in an earlier run (rather than finding it).
 	Started bool `json:"started"`
 	// StartedAt is when the daemon began to run; left out while that is not known.

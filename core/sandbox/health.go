@@ -99,6 +99,12 @@ func (s *Sandboxes) lookAfter(b *box, wait time.Duration) {
 			wait = s.interval(b)
 		case broken:
 			wait = retry
+			s.update(b, func(b *box) {
+				if b.wanted && !b.hopeless && (b.Daemon.State == api.DaemonFailed || b.Daemon.State == api.DaemonDown) {
+					at := time.Now().Add(wait)
+					b.Daemon.RetryAt = &at
+				}
+			})
 			retry = min(2*retry, s.pace.maxRetry)
 		}
 	}
@@ -147,7 +153,7 @@ func (s *Sandboxes) look(b *box) outcome {
 		return healthy
 	}
 	s.mu.Lock()
-	wanted := b.wanted // it may have been stopped meanwhile
+	wanted := b.wanted && !b.hopeless // it may have been stopped meanwhile
 	busy = b.injected != nil || b.stopping
 	b.misses++
 	late := errors.Is(err, errSilent) && before == api.DaemonHealthy && b.misses < patience

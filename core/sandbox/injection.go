@@ -177,6 +177,10 @@ func (s *Sandboxes) CancelInjection(ctx context.Context, ref api.Ref) error {
 	return nil
 }
 
+// permanent are the problems that stay until the container or the configuration
+// is another.
+var permanent = map[string]bool{api.CodeReadOnlyRoot: true, api.CodeArchMismatch: true, api.CodeBinaryMissing: true, api.CodeNotExecutable: true, api.CodeDynamicBinary: true}
+
 // life is the whole injection.
 func (in *injection) life() {
 	defer in.cancel()
@@ -192,13 +196,13 @@ func (in *injection) life() {
 	}
 	p := in.err
 	s.update(in.box, func(b *box) {
-		b.injected = nil
+		b.injected, b.hopeless = nil, p != nil && permanent[p.Code] && b.Daemon.Kind == "" // none was ever there
 		if p == nil {
 			return
 		}
+		b.wanted = in.before && !in.dropped // who asked for what was never there asks again
 		b.Daemon.State, b.Daemon.LastError = api.DaemonFailed, p
 		if p.Code == api.CodeCancelled { // it is as if nobody had asked
-			b.wanted = in.before && !in.dropped
 			b.Daemon.State, b.Daemon.LastError = api.DaemonNone, nil
 		}
 		if notRunning(in.ref, b.Container) != nil {

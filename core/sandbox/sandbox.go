@@ -96,6 +96,10 @@ type box struct {
 	container engine.Container
 	// wanted: a daemon was asked for, so it is brought back when it is gone.
 	wanted bool
+	// hopeless: no daemon was there yet, and the last injection failed for what
+	// does not pass by itself: none is begun until the container is another or
+	// is started anew.
+	hopeless bool
 	// kept: a goroutine looks after its daemon.
 	kept      bool
 	stopping  bool          // its daemon is being stopped
@@ -286,7 +290,7 @@ func (s *Sandboxes) update(b *box, change func(*box)) {
 	before := b.Sandbox
 	change(b)
 	if before.Daemon.State != b.Daemon.State {
-		b.Daemon.Since = time.Now()
+		b.Daemon.Since, b.Daemon.RetryAt = time.Now(), nil
 	}
 	changed := s.boxes[b.Ref] == b && (!b.announced || !sameShown(before, b.Sandbox) || !sameLatency(before.Daemon.LatencyMS, b.Daemon.LatencyMS, s.isWatched(b.Ref)))
 	b.announced = b.announced || changed
@@ -310,10 +314,12 @@ func sameLatency(a, b float64, closely bool) bool {
 func sameShown(a, b api.Sandbox) bool {
 	return a.Container == b.Container && sameExit(a.ExitCode, b.ExitCode) && a.ID == b.ID && a.Image == b.Image && a.Address == b.Address && a.SharesNetworkOf == b.SharesNetworkOf &&
 		a.Daemon.State == b.Daemon.State && a.Daemon.Version == b.Daemon.Version && a.Daemon.Kind == b.Daemon.Kind &&
-		sameProblem(a.Daemon.LastError, b.Daemon.LastError)
+		sameProblem(a.Daemon.LastError, b.Daemon.LastError) && sameTime(a.Daemon.RetryAt, b.Daemon.RetryAt)
 }
 
 func sameExit(a, b *int) bool { return a == b || a != nil && b != nil && *a == *b }
+
+func sameTime(a, b *time.Time) bool { return a == b || a != nil && b != nil && a.Equal(*b) }
 
 func sameProblem(a, b *api.Problem) bool {
 	return a == b || a != nil && b != nil && a.Code == b.Code && a.Detail == b.Detail

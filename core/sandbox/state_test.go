@@ -137,6 +137,61 @@ func TestAReadOnlyContainerIsNamedAndNothingIsCopied(t *testing.T) {
 	}
 }
 
+// failures is how often an injection into name has failed so far.
+func (d *desk) failures(name string) int {
+	return len(d.told(func(e api.Event) bool {
+		return e.Injection != nil && e.Injection.Sandbox.Name == name && e.Injection.Error != nil
+	}))
+}
+
+func TestWhatSomebodyAskedForAndFailedIsNotTriedAgainByItself(t *testing.T) {
+	t.Parallel()
+	name, id := shellBox(t, enginetest.RunOptions{})
+	sh(t, id, "httpd -p 2280")
+	d := builtIn(t, name, func(o *Options) { o.Config.ContainerName = "" })
+	d.pace = pace{often: look, seldom: look, firstRetry: look, maxRetry: look}
+	d.run()
+	d.becomes(name, api.DaemonNone)
+	require.Error(t, d.Inject(t.Context(), d.ref(name), nil))
+	require.Never(t, func() bool { return d.failures(name) > 1 }, 300*time.Millisecond, look)
+	require.Equal(t, api.DaemonFailed, d.get(name).Daemon.State)
+	require.Nil(t, d.get(name).Daemon.RetryAt)
+	sh(t, id, "kill $(pidof httpd)")
+	d.inject(name)
+}
+
+func TestTheDefaultSandboxIsTriedAgainForWhatCanPass(t *testing.T) {
+	t.Parallel()
+	name, id := shellBox(t, enginetest.RunOptions{})
+	sh(t, id, "httpd -p 2280")
+	d := builtIn(t, name)
+	d.pace = pace{often: look, seldom: look, firstRetry: look, maxRetry: look}
+	d.run()
+	require.Eventually(t, func() bool { return d.failures(name) > 1 }, soon, look)
+	retries := d.told(func(e api.Event) bool {
+		return e.Kind == api.EventSandbox && e.Sandbox.Name == name && e.Sandbox.Daemon.RetryAt != nil
+	})
+	require.NotEmpty(t, retries, "it is said when")
+	require.Equal(t, api.DaemonFailed, retries[0].Sandbox.Daemon.State)
+	sh(t, id, "kill $(pidof httpd)")
+	require.Nil(t, d.becomes(name, api.DaemonHealthy).Daemon.RetryAt)
+}
+
+func TestTheDefaultSandboxIsNotTriedAgainForWhatStays(t *testing.T) {
+	t.Parallel()
+	name, id := shellBox(t, enginetest.RunOptions{ReadOnly: true})
+	d := builtIn(t, name)
+	d.pace = pace{often: look, seldom: look, firstRetry: look, maxRetry: look}
+	d.run()
+	d.becomes(name, api.DaemonFailed)
+	require.Never(t, func() bool { return d.failures(name) > 1 }, 300*time.Millisecond, look)
+	require.Nil(t, d.get(name).Daemon.RetryAt)
+
+	enginetest.Remove(t, id)
+	enginetest.Run(t, enginetest.Busybox(t), enginetest.RunOptions{Name: name}) // another under that name
+	d.becomes(name, api.DaemonHealthy)
+}
+
 func TestAVolumeMakesAReadOnlyContainerUsable(t *testing.T) {
 	t.Parallel()
 	for _, shell := range []bool{true, false} {

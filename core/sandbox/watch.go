@@ -196,6 +196,7 @@ func (s *Sandboxes) see(ref api.Ref, c engine.Container) {
 			}
 		}
 		anew = b.ID != c.ID || b.Container != c.State || !slices.Equal(was.Addresses, c.Addresses)
+		b.hopeless = b.hopeless && b.ID == c.ID && b.Container == c.State
 		b.container = c
 		b.ID, b.Image, b.Container, b.ExitCode, b.Labels = c.ID, c.Image, c.State, c.ExitCode, c.Labels
 		b.Project = c.Labels["com.docker.compose.project"]
