@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -98,4 +99,42 @@ func TestATerminalThatDoesNotKnowItsSizeIsDrawnOn(t *testing.T) {
 	s := loaded(t, newFake(), 0, 0, nil)
 	s.shows("my-sandbox")
 	require.Equal(t, [2]int{80, 24}, [2]int{s.m.width, s.m.height})
+}
+
+func TestWhereTheFilterHidesAllNothingIsChosen(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "tui.json")
+	require.NoError(t, os.WriteFile(file, []byte(`{"sandbox":{"engine":"default","name":"web"},"filter":"web","tab":2}`), 0o600))
+	f := noDocker()
+	f.links = []api.Link{{ID: "m", Token: "mmmmaaaa", URL: "http://localhost:8080/preview/mmmmaaaa", Port: 5173, Sandbox: api.Host, SandboxName: "host", State: "active"}}
+	s := loaded(t, f, 120, 40, func(o *Options) { o.StateFile = file })
+	s.shows("nothing matches", "1 hidden, esc shows all", "Nothing in the list matches its filter", "permission denied", "try: sudo usermod")
+	lines := strings.Split(s.text(), "\n")
+	footer := lines[len(lines)-1]
+	for _, key := range []string{"o open", "y copy", "d revoke", "n preview", "i inject"} {
+		require.NotContains(t, footer, key)
+	}
+	s.press("y", "o", "d", "n", "i")
+	require.Empty(t, s.m.overlays)
+	require.Empty(t, s.copied.get())
+	require.Empty(t, s.opened.get())
+	require.NoError(t, s.m.saveUIState())
+	require.Equal(t, "web", loadUIState(file).Sandbox.Name, "it is still wanted")
+	s.press("esc")
+	require.Equal(t, api.Host, s.m.list.chosen)
+	s.shows("port 5173 of host")
+}
+
+func TestAFilterThatIsTakenBackBringsTheChoiceBack(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, nil)
+	s.press("down", "down")
+	require.Equal(t, webRef, s.m.list.chosen)
+	s.press("/")
+	s.word("wex")
+	require.Equal(t, api.Ref{}, s.m.list.chosen)
+	s.shows("Nothing in the list matches its filter")
+	s.press("backspace", "enter")
+	require.Equal(t, webRef, s.m.list.chosen)
+	require.Contains(t, s.text(), "/ we  5 hidden, esc shows all")
 }

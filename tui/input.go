@@ -136,7 +136,7 @@ func (m *model) takeMouse(mouse tea.MouseMsg) tea.Cmd {
 	}
 	p, r := pane(m.list), m.layout.list
 	if m.layout.detail.has(mouse.X, mouse.Y) {
-		p, r = m.panes[m.tab], m.layout.detail
+		p, r = m.front(), m.layout.detail
 	} else if !r.has(mouse.X, mouse.Y) {
 		return nil
 	}

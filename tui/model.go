@@ -107,6 +107,15 @@ func (m *model) inFocus() pane {
 	if m.listFocused {
 		return m.list
 	}
+	return m.front()
+}
+
+// front is the detail pane that is shown. Where nothing is chosen the overview
+// says why, in place of all but the requests of all sandboxes.
+func (m *model) front() pane {
+	if m.list.chosen == (api.Ref{}) && !(m.tab == tabRequests && m.requests().everywhere) {
+		return m.overview
+	}
 	return m.panes[m.tab]
 }
 
@@ -115,8 +124,11 @@ func (m *model) place() place {
 	if m.listFocused {
 		return inList
 	}
-	if p, ok := m.panes[m.tab].(interface{ Place() place }); ok {
-		return p.Place() // a pane that has an inspector in it
+	switch p := m.front().(type) {
+	case *overview:
+		return inOverview
+	case *requests:
+		return p.Place() // it has an inspector in it
 	}
 	return [...]place{inOverview, inRequests, inPreviews, inLogs}[m.tab]
 }

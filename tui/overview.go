@@ -72,7 +72,7 @@ func (p *overview) content() []string {
 	case !ok && !p.world.listed && p.world.engine.State != "lost":
 		return []string{"", p.look.ink.Dim.Paint("asking" + p.look.glyph.Ellipsis)}
 	case !ok:
-		return p.first.why(p.width - 2)
+		return p.unchosen()
 	case in != nil && !in.finished:
 		return p.injectionLines(in)
 	}
@@ -84,6 +84,19 @@ func (p *overview) content() []string {
 		return slices.Concat(lines, p.first.why(p.width-2), p.host(s))
 	}
 	return append(lines, p.container(s)...)
+}
+
+// unchosen says why there is nothing to look at: the filter of the list, and
+// what there would be without it.
+func (p *overview) unchosen() []string {
+	var lines []string
+	if len(p.world.sandboxes) > 0 {
+		lines = append(text.Wrap("Nothing in the list matches its filter: no sandbox is chosen.", p.width-2), "")
+	}
+	if p.world.engine.State == "lost" {
+		return append(lines, p.first.noEngine(p.width-2)...)
+	}
+	return append(lines, p.first.why(p.width-2)...)
 }
 
 // host is the machine itself: what listens on it.

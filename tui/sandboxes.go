@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,11 +24,13 @@ type sandboxList struct {
 	alone bool // on the screen, without the details beside it
 
 	width, height int
-	chosen        api.Ref
+	chosen        api.Ref // nothing where no sandbox is in the list
+	before        api.Ref // was chosen when the filter hid every sandbox
 	picked        bool    // chosen by the person, now or at the last quit
 	wanted        api.Ref // chosen as soon as it is in the list
 	gone          api.Ref // was chosen when it went, and is again if it comes back before a key
 	rows          []listRow
+	hidden        int // how many sandboxes the filter keeps out of them
 	// What the widest of all rows need; the names get the rest.
 	moreWidth, latencyWidth int
 	cursor                  cursor
@@ -104,11 +107,12 @@ func (p *sandboxList) HandleKey(key tea.KeyMsg) tea.Cmd {
 func (p *sandboxList) refresh() {
 	p.takeWanted()
 	p.rows = p.rows[:0]
-	p.moreWidth, p.latencyWidth = 0, 0
+	p.moreWidth, p.latencyWidth, p.hidden = 0, 0, 0
 	project := ""
 	for i := range p.world.sandboxes {
 		s := &p.world.sandboxes[i]
 		if !p.takes(s) {
+			p.hidden++
 			continue
 		}
 		if s.Project != project { // the machine comes last and is in none: an empty line sets it apart
@@ -158,6 +162,7 @@ func (p *sandboxList) takeWanted() {
 // stands in its place is chosen. Until the person chose, it is the default
 // sandbox, or a container before the machine itself: containers are found later.
 func (p *sandboxList) follow() {
+	p.chosen, p.before = cmp.Or(p.chosen, p.before), api.Ref{}
 	at := func(ok func(s *api.Sandbox) bool) int {
 		return slices.IndexFunc(p.rows, func(r listRow) bool { return r.sandbox >= 0 && ok(&p.world.sandboxes[r.sandbox]) })
 	}
@@ -173,6 +178,9 @@ func (p *sandboxList) follow() {
 		p.cursor.put(i)
 	} else if _, there := p.world.sandbox(p.chosen); p.picked && !there {
 		p.gone = p.chosen
+	}
+	if len(p.rows) == 0 {
+		p.chosen, p.before = api.Ref{}, p.chosen
 	}
 	p.choose(1)
 }
@@ -241,7 +249,7 @@ func (p *sandboxList) View(focused bool) []string {
 	case !p.world.listed:
 		out = append(out, p.look.ink.Dim.Paint("  asking"+p.look.glyph.Ellipsis))
 	case len(p.rows) == 0 && p.filter.Value() != "":
-		out = append(out, p.look.ink.Dim.Paint("  nothing matches, esc shows all"))
+		out = append(out, p.look.ink.Dim.Paint("  nothing matches"))
 	}
 	if p.alone {
 		out = append(out, p.below()...)
@@ -270,7 +278,7 @@ func (p *sandboxList) filterLine() string {
 	case p.filter.typing:
 		return p.look.ink.Key.Paint("/ ") + p.look.inputLine(p.filter.Model, p.width-2)
 	case p.filter.Value() != "":
-		return p.look.ink.Key.Paint("/ ") + text.Clean(p.filter.Value()) + p.look.ink.Dim.Paint("  esc shows all")
+		return p.look.ink.Key.Paint("/ ") + text.Clean(p.filter.Value()) + p.look.ink.Dim.Paint(fmt.Sprintf("  %s hidden, esc shows all", thousands(p.hidden)))
 	}
 	return p.look.ink.Dim.Paint("/ filter")
 }

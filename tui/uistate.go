@@ -36,7 +36,7 @@ func (m *model) saveUIState() error {
 	if m.options.StateFile == "" {
 		return nil
 	}
-	raw, err := json.Marshal(uiState{Sandbox: cmp.Or(m.list.wanted, m.list.chosen), Filter: m.list.filter.Value(), Tab: m.tab, Requests: m.requests().state()})
+	raw, err := json.Marshal(uiState{Sandbox: cmp.Or(m.list.wanted, m.list.chosen, m.list.before), Filter: m.list.filter.Value(), Tab: m.tab, Requests: m.requests().state()})
 	if err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ func (m *model) draw() []string {
 func (m *model) body() []string {
 	var lines []string
 	list := m.box(m.list, m.listTitle(), m.layout.list, m.listFocused)
-	detail := m.box(m.panes[m.tab], m.detailTitle(), m.layout.detail, !m.listFocused)
+	detail := m.box(m.front(), m.detailTitle(), m.layout.detail, !m.listFocused)
 	for i := range max(len(list), len(detail)) {
 		s := ""
 		if i < len(list) {
@@ -114,8 +114,11 @@ func (m *model) detailTitle() string {
 }
 
 func (m *model) chosenName() string {
-	if m.list.chosen.IsHost() {
+	switch {
+	case m.list.chosen.IsHost():
 		return "this machine"
+	case m.list.chosen == (api.Ref{}):
+		return "no sandbox"
 	}
 	return text.Clean(m.list.chosen.String())
 }
