@@ -175,7 +175,7 @@ func TestADaemonThatIsTriedAgainSaysWhen(t *testing.T) {
 	failed := s.f.sandboxes[1]
 	failed.Daemon = api.Daemon{State: api.DaemonFailed, LastError: &api.Problem{Code: api.CodePortTaken, Detail: "port 2280 is taken"}, RetryAt: &at}
 	s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &failed})
-	s.shows("failed, next try at " + at.Local().Format("15:04:05"))
+	s.shows("✕ my-sandbox", "failed   port taken", "failed, next try at "+at.Local().Format("15:04:05"))
 }
 
 func TestOneKeyOpensTheDesktop(t *testing.T) {

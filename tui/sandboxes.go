@@ -316,6 +316,13 @@ func shownLatency(s api.Sandbox) string {
 	return fmt.Sprintf("%.0fms", max(1, s.Daemon.LatencyMS))
 }
 
+// failedFor are causes of a failed injection in a word.
+var failedFor = map[string]string{
+	api.CodeReadOnlyRoot: "read-only", api.CodeArchMismatch: "wrong arch", api.CodeBinaryMissing: "no binary", api.CodeNotExecutable: "no binary",
+	api.CodeDynamicBinary: "no loader", api.CodeWorkDir: "no folder", api.CodePortTaken: "port taken", api.CodeForeignFile: "in the way",
+	api.CodeDaemonExited: "crashed", api.CodeStartTimeout: "too slow", api.CodeEngineUnreachable: "no engine", api.CodeUnreachable: "no address",
+}
+
 // state is a sandbox in a glyph, its ink and two words.
 func (p *sandboxList) state(s api.Sandbox) (glyph string, ink theme.Ink, state, more string) {
 	l := p.look
@@ -342,7 +349,10 @@ func (p *sandboxList) state(s api.Sandbox) (glyph string, ink theme.Ink, state, 
 	case api.DaemonDown:
 		return l.glyph.Bad, l.ink.Bad, "down", "no answer"
 	case api.DaemonFailed:
-		return l.glyph.Bad, l.ink.Bad, "failed", "see 1"
+		if p := s.Daemon.LastError; p != nil {
+			more = failedFor[p.Code]
+		}
+		return l.glyph.Bad, l.ink.Bad, "failed", more
 	case api.DaemonNone:
 		return l.glyph.None, theme.Ink{}, "running", "no daemon"
 	}
