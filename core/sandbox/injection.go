@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -191,6 +192,9 @@ func (in *injection) life() {
 	if err != nil {
 		if in.ctx.Err() != nil {
 			err = in.ctx.Err() // whatever it looked like to the step that it met
+		} else if in.removed() {
+			err = problem(in.ref, http.StatusServiceUnavailable, api.CodeSandboxMissing, "Container removed",
+				fmt.Sprintf("the container %s was removed while the daemon was put into it", in.ref), "choose another container, or make this one anew")
 		}
 		in.err = asProblem(in.ref, err)
 	}
@@ -228,6 +232,17 @@ func (in *injection) life() {
 		s.keepLater(in.ref)
 	}
 	s.dropGone(in.box)
+}
+
+// removed says whether the container, which was there at the beginning, is gone.
+func (in *injection) removed() bool {
+	if in.c.ID == "" {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(in.ctx, probeTimeout)
+	defer cancel()
+	c, err := in.s.o.Engine.Inspect(ctx, in.c.ID)
+	return errors.Is(err, &api.Problem{Code: api.CodeSandboxMissing}) || err == nil && c.State == api.ContainerDead
 }
 
 // follow tells progress of everything until the injection ends; left says that

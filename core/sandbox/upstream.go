@@ -136,6 +136,8 @@ func notRunning(ref api.Ref, state string) error {
 	case api.ContainerRestarting:
 		return problem(ref, status, api.CodeSandboxBusy, "Sandbox restarting",
 			fmt.Sprintf("the container %s is restarting", ref), "wait a moment; if it goes on, see docker logs "+ref.Name)
+	case api.ContainerDead:
+		return problem(ref, status, api.CodeSandboxStopped, "Sandbox removed", fmt.Sprintf("the container %s is being removed", ref), "choose another container, or make this one anew")
 	}
 	return problem(ref, status, api.CodeSandboxStopped, "Sandbox stopped",
 		fmt.Sprintf("the container %s does not run (%s)", ref, state), "docker start "+ref.Name)

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -114,11 +115,12 @@ func TestAContainerThatIsRemovedLeavesTheList(t *testing.T) {
 type holdingInspect struct {
 	*engine.Engine
 	reached, release chan struct{}
+	once             sync.Once
 }
 
 func (h *holdingInspect) Inspect(ctx context.Context, name string) (engine.Container, error) {
 	c, err := h.Engine.Inspect(ctx, name)
-	close(h.reached)
+	h.once.Do(func() { close(h.reached) })
 	<-h.release
 	return c, err
 }
@@ -138,6 +140,31 @@ func TestAContainerThatIsRemovedWhileItIsInjectedLeavesTheList(t *testing.T) {
 	close(hold.release)
 	require.Error(t, <-result)
 	require.Eventually(t, func() bool { _, ok := d.Get(d.ref(name)); return !ok }, soon, look)
+}
+
+// removedAtStart is the real engine, from which a container goes just before
+// a daemon is started in it.
+type removedAtStart struct {
+	*engine.Engine
+	remove func()
+}
+
+func (r *removedAtStart) Start(ctx context.Context, id string, spec engine.ExecSpec) (*engine.Process, error) {
+	r.remove()
+	return r.Engine.Start(ctx, id, spec)
+}
+
+func TestAContainerThatIsRemovedInTheMiddleOfAnInjectionSaysSo(t *testing.T) {
+	t.Parallel()
+	name, id := shellBox(t, enginetest.RunOptions{})
+	e := &removedAtStart{enginetest.Require(t), func() { enginetest.Remove(t, id) }}
+	d := builtIn(t, "another", func(o *Options) { o.Engine = e })
+	d.run()
+	d.becomes(name, api.DaemonNone)
+	err := d.Inject(t.Context(), d.ref(name), nil)
+	require.ErrorIs(t, err, &api.Problem{Code: api.CodeSandboxMissing})
+	require.ErrorContains(t, err, "was removed while the daemon was put into it")
+	require.NotContains(t, api.AsProblem(err).Hint, "docker start")
 }
 
 func TestAStoppedDaemonStaysStoppedUntilItIsAskedFor(t *testing.T) {
