@@ -218,6 +218,23 @@ func TestOneKeyOpensTheDesktop(t *testing.T) {
 	})
 }
 
+func TestTheBuiltInDaemonIsNotAskedForADesktop(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	f.ports[boxRef] = nil
+	f.sandboxes[1].Daemon.Kind = "built-in"
+	s := loaded(t, f, 120, 40, nil)
+	s.press("v")
+	s.shows("no desktop in my-sandbox", "the built-in daemon brings none", "start a VNC server")
+	require.Empty(t, s.m.overlays)
+	f.push(api.Event{Kind: api.EventPort, Port: &api.PortCard{Sandbox: boxRef, Port: api.Port{Port: 6080}, Service: "vnc", Name: "noVNC"}})
+	s.until("the port is known", func() bool { return s.m.newPort.waits })
+	s.shows("the built-in daemon brings none")
+	s.press("o") // what o opens is not on the screen yet
+	s.shows("my-sandbox: 6080 noVNC is up")
+	require.Empty(t, f.calls("CreateLink"))
+}
+
 func TestWithoutABrowserTheURLIsCopiedAndShownWhole(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 80, 24, func(o *Options) { o.Browse = func(string) error { return errNoBrowser } })

@@ -31,10 +31,19 @@ func (m *model) takeKey(key tea.KeyMsg) tea.Cmd {
 	if key.Paste {
 		key.Runes = pasted(key.Runes)
 	}
-	wasFailed := m.note.failed
-	if wasFailed {
-		m.note = note{} // an error stays until a key is pressed
+	if !m.note.failed {
+		return m.useKey(key, false)
 	}
+	m.note = note{} // an error stays until a key is pressed
+	cmd := m.useKey(key, true)
+	if m.newPort.waits {
+		cmd = tea.Batch(cmd, m.tellPort(m.newPort.ref, m.newPort.card))
+	}
+	return cmd
+}
+
+// useKey is takeKey for one key; wasFailed says that it has taken an error away.
+func (m *model) useKey(key tea.KeyMsg, wasFailed bool) tea.Cmd {
 	name := key.String()
 	if name == " " {
 		name = "space" // as it is written in the action table and the configuration

@@ -15,17 +15,23 @@ type newPort struct {
 	ref  api.Ref
 	card api.PortCard
 	note int // the age of the note
+	// waits: an error stands where the note will be.
+	waits bool
 }
 
 // tellPort says that a port came up and which keys look at it.
 func (m *model) tellPort(ref api.Ref, card api.PortCard) tea.Cmd {
+	if m.note.failed { // it is told once the error is read
+		m.newPort = newPort{ref: ref, card: card, waits: true}
+		return nil
+	}
 	words := m.portNews(ref, card)
 	if !m.keys.readOnly {
 		words += fmt.Sprintf("   %s preview   %s open", m.keys.key("new-preview"), m.keys.key("open-new-port"))
 	}
 	cmd := m.say(words)
 	if cmd != nil {
-		m.newPort = newPort{ref, card, m.noteAge}
+		m.newPort = newPort{ref: ref, card: card, note: m.noteAge}
 	}
 	return cmd
 }

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -69,8 +70,12 @@ func (m *model) afterVNC(msg vncMsg) tea.Cmd {
 	return tea.Batch(m.do.links(), m.open(m.world.desktopURL(msg.link), "the desktop of "+msg.ref.String()))
 }
 
-// offerDesktop explains the silence and offers to end it.
+// offerDesktop explains the silence and offers to end it, where the daemon can.
 func (m *model) offerDesktop(ref api.Ref) tea.Cmd {
+	if s, _ := m.world.sandbox(ref); s.Daemon.Kind == "built-in" {
+		return m.fail(fmt.Sprintf("no desktop in %s: nothing listens on port %d, and the built-in daemon brings none", ref, vncPort),
+			fmt.Sprintf("start a VNC server with a page (noVNC) on %d in it, use an image that has one, or a daytona as the daemon", vncPort))
+	}
 	backend, links := m.do.backend, m.world.linksOf(ref, m.options.Now())
 	m.push(&confirm{
 		look: m.look, title: "No desktop in " + ref.String(),
