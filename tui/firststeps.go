@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"daemon-proxy/core/api"
@@ -30,11 +31,10 @@ func (p firstSteps) why(width int) []string {
 	return nil
 }
 
-// noEngine says that no Docker need not stop anybody.
+// noEngine says why no engine answers, and that it is found by itself once it does.
 func (p firstSteps) noEngine(width int) []string {
-	lines := p.engineCause(width)
-	lines = append(lines, text.Wrap("Containers appear here by themselves once it does.  "+p.look.ink.Key.Paint(p.key("refresh"))+"  try now", width)...)
-	return append(append(lines, ""), text.Wrap("Until then, anything listening on this machine can be previewed:", width)...)
+	again := "Containers appear here by themselves once it does.  " + p.look.ink.Key.Paint(p.key("refresh")) + "  try now"
+	return slices.Concat(p.engineCause(width), text.Wrap(again, width), []string{""})
 }
 
 // engineCause is why no engine answers, and the next step.
@@ -78,7 +78,7 @@ func (p firstSteps) noContainers(width int) []string {
 }
 
 // machine is what listens on this machine, which needs no engine.
-func (p firstSteps) machine() []string {
+func (p firstSteps) machine(width int) []string {
 	l, ports := p.look, p.world.ports[api.Host]
 	var lines []string
 	for _, card := range ports.cards {
@@ -99,6 +99,9 @@ func (p firstSteps) machine() []string {
 		lines = append(lines, l.ink.Dim.Paint("  looking"+l.glyph.Ellipsis))
 	case len(lines) == 0:
 		lines = append(lines, l.ink.Dim.Paint("  nothing listens"))
+	}
+	if p.world.containers() == 0 && p.world.engine.State != "connected" {
+		lines = append(text.Wrap("Until then, anything listening on this machine can be previewed:", width), lines...)
 	}
 	return lines
 }

@@ -113,7 +113,7 @@ func (m *model) inFocus() pane {
 // front is the detail pane that is shown. Where nothing is chosen the overview
 // says why, in place of all but the requests of all sandboxes.
 func (m *model) front() pane {
-	if m.list.chosen == (api.Ref{}) && !(m.tab == tabRequests && m.requests().everywhere) {
+	if m.list.chosen == (api.Ref{}) && (m.tab != tabRequests || !m.requests().everywhere) {
 		return m.overview
 	}
 	return m.panes[m.tab]

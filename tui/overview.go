@@ -105,7 +105,7 @@ func (p *overview) host(s api.Sandbox) []string {
 		lines := append(p.daemonLines(s), p.look.ink.Dim.Paint("What listens on this machine is seen once a daemon runs here."), "")
 		return append(append(lines, p.previews(s.Ref)...), p.recent(s)...)
 	}
-	lines := append(p.first.machine(), "")
+	lines := append(p.first.machine(p.width-2), "")
 	lines = append(lines, p.previews(s.Ref)...)
 	return append(lines, p.recent(s)...)
 }

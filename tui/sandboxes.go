@@ -264,8 +264,8 @@ func (p *sandboxList) below() []string {
 	if lines == nil {
 		return nil
 	}
-	if s, _ := p.world.sandbox(api.Host); s.Daemon.State == api.DaemonHealthy {
-		lines = append(lines, p.first.machine()...)
+	if s, ok := p.world.sandbox(p.chosen); ok && s.Daemon.State == api.DaemonHealthy {
+		lines = append(lines, p.first.machine(p.width-2)...)
 	}
 	for i := range lines {
 		lines[i] = " " + lines[i]

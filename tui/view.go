@@ -98,7 +98,7 @@ func (m *model) box(p pane, title string, r rect, focused bool) []string {
 func (m *model) listTitle() string {
 	l := m.look
 	title := l.ink.Title.Paint("Sandboxes")
-	if m.world.engine.State == "lost" && m.world.containers() > 0 {
+	if m.engineLost() {
 		title += l.ink.Dim.Paint(" as last seen")
 	}
 	if !m.layout.wide {
@@ -168,31 +168,48 @@ func (m *model) tabAt(x int) int {
 	return -1
 }
 
-// header is the first line: the program, the engine, the traffic. In a narrow
-// window the less important parts are left out.
+// header is the first line: the program, the engine, the traffic. Where there is
+// not room for all, the engine's part gives way first, unless the engine is lost;
+// a narrow window has one of the two.
 func (m *model) header() string {
 	l := m.look
 	left := " " + l.ink.Title.Paint("daemon-proxy") + "  " + m.urlPart()
-	engine, free := m.enginePart(), m.width-text.Width(left)
-	traffic := m.trafficParts()
-	for _, t := range traffic { // the fullest that leaves room for the engine
-		if gap := free - text.Width(engine) - text.Width(t) - 1; gap >= 5 {
-			return l.ends(left+strings.Repeat(" ", gap/2)+engine, t+" ", m.width)
+	engines, traffic := m.engineParts(), m.trafficParts()
+	var pairs [][2]string
+	switch {
+	case m.engineLost():
+		for _, e := range engines {
+			for _, t := range traffic {
+				pairs = append(pairs, [2]string{e, t})
+			}
+		}
+	case m.layout.wide:
+		for _, t := range traffic {
+			for _, e := range engines {
+				pairs = append(pairs, [2]string{e, t})
+			}
+		}
+	default:
+		for _, t := range traffic {
+			pairs = append(pairs, [2]string{engines[0], t})
 		}
 	}
-	right := engine
-	if m.world.engine.State == "connected" || free < text.Width(engine)+3 {
-		right = traffic[1]
-	}
-	if lost := m.world.engine.State == "lost" && m.world.containers() > 0; lost && free < text.Width(engine)+3 {
-		if right = m.lostWords("engine "); free < text.Width(right)+3 {
-			right = l.ink.Bad.Paint(l.glyph.Bad + " engine lost")
+	free := m.width - text.Width(left) - 1
+	for _, p := range pairs {
+		if gap := free - text.Width(p[0]) - text.Width(p[1]); gap >= 4 {
+			return l.ends(left+strings.Repeat(" ", gap/2)+p[0], p[1]+" ", m.width)
 		}
 	}
-	if free < text.Width(right)+3 {
-		right = traffic[2]
+	alone := []string{traffic[1], traffic[2]}
+	if m.world.engine.State != "connected" {
+		alone = append(engines, traffic[2])
 	}
-	return l.ends(left, right+" ", m.width)
+	for _, right := range alone {
+		if free >= text.Width(right)+2 {
+			return l.ends(left, right+" ", m.width)
+		}
+	}
+	return l.ends(left, traffic[2]+" ", m.width)
 }
 
 func (m *model) urlPart() string {
@@ -211,32 +228,36 @@ func (m *model) urlPart() string {
 	return part
 }
 
-func (m *model) enginePart() string {
+// engineLost says whether the containers in the list are those of an engine that is gone.
+func (m *model) engineLost() bool {
+	return m.world.engine.State == "lost" && m.world.containers() > 0
+}
+
+// engineParts say how the engine is, from the fullest to the shortest.
+func (m *model) engineParts() []string {
 	l, e := m.look, m.world.engine
-	name := "engine " + text.Clean(e.Name)
-	previews := count(m.world.activeLinks(m.options.Now()), "preview")
+	name, dot := text.Clean(e.Name), " "+l.glyph.Dot+" "
 	switch {
 	case e.State == "connected":
 		version, _, _ := strings.Cut(e.Version, "+")
-		return fmt.Sprintf("%s %s %s %s %s %s", name, text.Clean(version), l.glyph.Dot, count(m.world.containers(), "container"), l.glyph.Dot, previews)
-	case e.State == "lost" && m.world.containers() == 0:
-		return l.ink.Dim.Paint(fmt.Sprintf("no container engine %s this machine", l.glyph.Dot))
-	case e.State == "lost":
+		containers := count(m.world.containers(), "container")
+		counts := containers + dot + count(m.world.activeLinks(m.options.Now()), "preview")
+		return []string{"engine " + name + " " + text.Clean(version) + dot + counts, "engine " + name + dot + counts, name + dot + counts, counts, containers, ""}
+	case m.engineLost():
+		since := "lost " + span(m.options.Now().Sub(e.Since).Truncate(time.Second)) + " ago"
 		retry := "retrying"
 		if e.RetryAt != nil && e.RetryAt.After(m.options.Now()) {
 			retry = "retry in " + span(e.RetryAt.Sub(m.options.Now())+time.Second-1)
 		}
-		return name + " " + m.lostWords("") + l.ink.Dim.Paint(fmt.Sprintf(" %s %s (%s now)", l.glyph.Dot, retry, m.keys.key("refresh")))
-	case e.Name == "" && m.world.status.Mode == "host":
-		return l.ink.Dim.Paint(fmt.Sprintf("no container engine %s this machine", l.glyph.Dot))
+		bad := func(s string) string { return l.ink.Bad.Paint(l.glyph.Bad + " " + s) }
+		return []string{
+			"engine " + name + " " + bad(since) + l.ink.Dim.Paint(fmt.Sprintf("%s%s (%s now)", dot, retry, m.keys.key("refresh"))),
+			name + " " + bad(since) + l.ink.Dim.Paint(dot+retry), bad("engine " + since), bad("engine lost"),
+		}
+	case e.State == "lost", e.Name == "" && m.world.status.Mode == "host":
+		return []string{l.ink.Dim.Paint("no container engine" + dot + "this machine"), l.ink.Dim.Paint("no container engine")}
 	}
-	return l.ink.Busy.Paint(l.glyph.Busy+" looking for the engine") + l.ink.Dim.Paint(l.glyph.Ellipsis)
-}
-
-// lostWords say since when the engine is lost.
-func (m *model) lostWords(what string) string {
-	since := span(m.options.Now().Sub(m.world.engine.Since).Truncate(time.Second))
-	return m.look.ink.Bad.Paint(m.look.glyph.Bad + " " + what + "lost " + since + " ago")
+	return []string{l.ink.Busy.Paint(l.glyph.Busy+" looking for the engine") + l.ink.Dim.Paint(l.glyph.Ellipsis)}
 }
 
 // trafficParts say how much goes through, from the fullest to the shortest.
@@ -252,7 +273,7 @@ func (m *model) trafficParts() [3]string {
 		return [3]string{rate, rate, rate}
 	}
 	more := fmt.Sprintf("%s  p50 %s  p99 %s", rate, latency(r.P50), latency(r.P99))
-	return [3]string{m.look.ink.Accent.Paint(m.look.spark(values, 10)) + " " + more, more, rate}
+	return [3]string{m.look.ink.Accent.Paint(m.look.spark(values, 8)) + " " + more, more, rate}
 }
 
 // footer shows the keys that work on what is in focus, as many as fit.

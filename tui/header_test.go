@@ -1,0 +1,40 @@
+package tui
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/api"
+)
+
+// header is the first line of a desk in a window of that width.
+func header(t *testing.T, f *fake, width int) string {
+	t.Helper()
+	line, _, _ := strings.Cut(loaded(t, f, width, 30, nil).text(), "\n")
+	return line
+}
+
+func TestAWideHeaderHasTheWholeTraffic(t *testing.T) {
+	t.Parallel()
+	for width, engine := range map[int]string{110: "5 containers · 2 previews", 120: " default · 5 containers · 2 previews", 132: "engine default 28.5 · 5 containers · 2 previews"} {
+		f := newFake()
+		f.rates.PerSecond, f.rates.P99 = 1200, 42*time.Millisecond
+		f.status.URL = "http://127.0.0.1:8080"
+		got := header(t, f, width)
+		require.Contains(t, got, "▇█ ▁▂▃▄▅ 1200 req/s  p50 1.2ms  p99 42ms", "%d", width)
+		require.Contains(t, got, engine, "%d", width)
+	}
+}
+
+func TestAHeaderSaysThatTheEngineIsLostBeforeItSaysMore(t *testing.T) {
+	t.Parallel()
+	for width, words := range map[int]string{60: "✕ engine lost ", 80: "✕ engine lost 12s ago ", 110: "engine default ✕ lost 12s ago · retry in 3s (R now)", 120: "engine default ✕ lost 12s ago · retry in 3s (R now)"} {
+		f := newFake()
+		retry := clock.Add(2500 * time.Millisecond)
+		f.engine = api.EngineStatus{Name: "default", State: "lost", Since: clock.Add(-12 * time.Second), RetryAt: &retry}
+		require.Contains(t, header(t, f, width), words, "%d", width)
+	}
+}
