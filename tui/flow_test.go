@@ -328,6 +328,7 @@ func TestANarrowScreenSaysThatTheEngineIsLost(t *testing.T) {
 		f := newFake()
 		f.links = f.links[:1]
 		f.engine.Name = "unix:///run/user/1000/docker.sock"
+		f.links[0].Sandbox.Engine = f.engine.Name
 		s := loaded(t, f, width, 24, nil)
 		lost := f.engine
 		lost.State, lost.Since = "lost", clock.Add(-12*time.Second)

@@ -130,7 +130,7 @@ func (p *previews) obstacle(page *linkPage) []string {
 			return nil
 		}
 		why, try = fmt.Sprintf("%s to containers may not work until engine %s is back", count(n, "link"), engine), p.key("refresh")+" try now"
-	case p.ref.IsHost() && page.strayed == 0:
+	case p.ref.IsHost() && page.strayed == 0, !p.ref.IsHost() && page.own == 0:
 		return nil
 	case p.ref.IsHost():
 		why = count(page.strayed, "link") + " to containers that are not there now; they work again when one of that name runs"

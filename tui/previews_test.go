@@ -147,6 +147,29 @@ func TestOpenSocketsAreCountedByLink(t *testing.T) {
 	require.NotContains(t, s.text(), "live ⇄")
 }
 
+func TestWhereThereAreNoLinksNothingIsSaidOfThem(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, nil)
+	s.press("down", "3")
+	s.shows("old ──", "No preview of old yet")
+	require.NotContains(t, s.text(), "Links to old")
+}
+
+func TestLinksOfOtherEnginesAreNotCounted(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	far, near := f.links[0], f.links[0]
+	far.ID, far.Sandbox = "far", api.Ref{Engine: "lab", Name: "my-sandbox"}
+	near.ID, near.Sandbox, near.SandboxName = "near", api.Host, "host"
+	f.links = append(f.links, far, near)
+	s := loaded(t, f, 200, 40, nil)
+	s.shows("engine default 28.5 · 5 containers · 3 previews")
+	lost, back := f.engine, f.engine
+	lost.State = "lost"
+	s.f.push(api.Event{Kind: api.EventEngine, Engine: &lost}, api.Event{Kind: api.EventEngine, Engine: &back})
+	s.shows("engine back · 2 previews work again")
+}
+
 func TestThePageSaysWhyLinksCannotWork(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, withPreviews(), 120, 40, nil)

@@ -305,7 +305,8 @@ func samePorts(before portList, now portsMsg) bool {
 
 // engineBack says that the engine is back, and what that means.
 func (m *model) engineBack() string {
-	switch n := m.world.activeLinks(m.options.Now()); n {
+	now := m.options.Now()
+	switch n := m.world.activeLinks(now) - len(m.world.linksOf(api.Host, now)); n { // those to this machine went on working
 	case 0:
 		return "engine back"
 	case 1:

@@ -99,11 +99,13 @@ func works(l api.Link, now time.Time) bool {
 	return l.State == "active" && (l.ExpiresAt == nil || l.ExpiresAt.After(now))
 }
 
-// activeLinks is how many links work.
+// activeLinks is how many links to this machine and to containers of the engine
+// work; a link that crossed JSON does not say of which engine it is.
 func (w *world) activeLinks(now time.Time) int {
 	n := 0
 	for i := range w.links {
-		if works(w.links[i], now) {
+		ref := w.links[i].Sandbox
+		if works(w.links[i], now) && (ref == (api.Ref{}) || ref.IsHost() || ref.Engine == w.engine.Name) {
 			n++
 		}
 	}
