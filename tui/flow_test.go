@@ -178,6 +178,22 @@ func TestADaemonThatIsTriedAgainSaysWhen(t *testing.T) {
 	s.shows("✕ my-sandbox", "failed   port taken", "failed, next try at "+at.Local().Format("15:04:05"))
 }
 
+func TestASandboxThatIsEjectedSaysSo(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, nil)
+	ejecting := s.f.sandboxes[1]
+	ejecting.Daemon = api.Daemon{State: api.DaemonEjecting}
+	s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &ejecting})
+	s.shows("my-sandbox ", " ejecting ", "ejecting: it is being taken out")
+	s.press("i")
+	s.settle()
+	require.Empty(t, s.f.calls("Inject"))
+
+	late := &api.Problem{Code: api.CodeCancelled, Detail: "the engine has not finished in time", Cause: context.DeadlineExceeded}
+	s.m.failWith("eject from my-sandbox", late)
+	s.shows("eject from my-sandbox: the engine has not finished in time")
+}
+
 func TestOneKeyOpensTheDesktop(t *testing.T) {
 	t.Parallel()
 	t.Run("an old link is used again", func(t *testing.T) {

@@ -158,6 +158,8 @@ func (p *overview) daemonLines(s api.Sandbox) []string {
 		line += l.ink.Bad.Paint("failed") + nextTry(d) + p.offer("inject", "try again")
 	case d.State == api.DaemonInjecting:
 		line += l.ink.Busy.Paint("injecting")
+	case d.State == api.DaemonEjecting:
+		line += l.ink.Busy.Paint("ejecting: it is being taken out")
 	case d.State == api.DaemonUnknown:
 		line += l.ink.Dim.Paint("asking" + l.glyph.Ellipsis)
 	case s.IsHost():

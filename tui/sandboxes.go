@@ -344,8 +344,8 @@ func (p *sandboxList) state(s api.Sandbox) (glyph string, ink theme.Ink, state, 
 			more = s.Daemon.Kind
 		}
 		return l.glyph.Healthy, l.ink.Good, "running", more
-	case api.DaemonInjecting:
-		return l.glyph.Busy, l.ink.Busy, "injecting", ""
+	case api.DaemonInjecting, api.DaemonEjecting:
+		return l.glyph.Busy, l.ink.Busy, string(s.Daemon.State), ""
 	case api.DaemonDown:
 		return l.glyph.Bad, l.ink.Bad, "down", "no answer"
 	case api.DaemonFailed:

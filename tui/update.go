@@ -325,7 +325,8 @@ func (m *model) countLost() tea.Cmd {
 	return tea.Tick(time.Second, func(time.Time) tea.Msg { return lostMsg{} })
 }
 
-// isCancelled says whether err is only the end that somebody asked for.
+// isCancelled says whether err is only the end that somebody asked for, and not
+// that of a deadline.
 func isCancelled(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, &api.Problem{Code: api.CodeCancelled})
+	return !errors.Is(err, context.DeadlineExceeded) && (errors.Is(err, context.Canceled) || errors.Is(err, &api.Problem{Code: api.CodeCancelled}))
 }

@@ -306,5 +306,5 @@ func daemonLives(s api.Sandbox) bool {
 
 // injectable says whether an injection can be begun.
 func injectable(s api.Sandbox) bool {
-	return s.Container == api.ContainerRunning && s.Daemon.State != api.DaemonHealthy && s.Daemon.State != api.DaemonInjecting
+	return s.Container == api.ContainerRunning && s.Daemon.State != api.DaemonHealthy && s.Daemon.State != api.DaemonInjecting && s.Daemon.State != api.DaemonEjecting
 }

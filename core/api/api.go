@@ -59,6 +59,7 @@ const (
 	DaemonHealthy   DaemonState = "healthy"   // the last /version call was answered
 	DaemonDown      DaemonState = "down"      // it was there (or was asked for) and does not answer
 	DaemonFailed    DaemonState = "failed"    // the last injection failed, see LastError
+	DaemonEjecting  DaemonState = "ejecting"  // it has ended, and its files are being taken out
 	DaemonStopped   DaemonState = "stopped"   // the container does not run
 )
 

@@ -33,9 +33,11 @@ func (s *Sandboxes) Eject(ctx context.Context, ref api.Ref) error {
 	if err := notRunning(ref, c.State); err != nil {
 		return err
 	}
-	if err := s.StopDaemon(ctx, ref); err != nil {
-		return err
-	}
+	return s.stopDaemon(ctx, ref, func() error { return s.takeOut(ctx, ref, c) })
+}
+
+// takeOut removes what is the daemon's from a container in which it has ended.
+func (s *Sandboxes) takeOut(ctx context.Context, ref api.Ref, c engine.Container) error {
 	var files []string
 	for _, file := range []string{path.Join(s.o.Config.InstallDir, "daemon-proxy"), path.Join(s.o.Config.InstallDir, "daytona")} {
 		ours, err := s.isOurs(ctx, c, file)

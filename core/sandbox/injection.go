@@ -106,7 +106,7 @@ func (s *Sandboxes) joinOrBegin(ctx context.Context, ref api.Ref, onlyWanted boo
 		s.mu.Unlock()
 		return nil, nil
 	case b.stopping:
-		s.mu.Unlock()
+		defer s.mu.Unlock()
 		return nil, busy(b)
 	case b.injected != nil:
 		in := b.injected

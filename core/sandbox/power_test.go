@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/engine"
 	"daemon-proxy/core/engine/enginetest"
 )
 
@@ -77,6 +78,40 @@ func TestEjectLeavesNothing(t *testing.T) {
 	require.NoError(t, d.Eject(t.Context(), d.ref(name)), "there is nothing left to take out")
 	d.inject(name) // and it can come back
 	requireProblem(t, d.Eject(t.Context(), api.Host), api.CodeBadRequest)
+}
+
+// heldRm is the real engine; the removal of files waits until it is released.
+type heldRm struct {
+	*engine.Engine
+	reached, release chan struct{}
+}
+
+func (h *heldRm) Run(ctx context.Context, id string, spec engine.ExecSpec) ([]byte, int, error) {
+	if strings.Contains(strings.Join(spec.Cmd, " "), "rm -f") {
+		close(h.reached)
+		<-h.release
+	}
+	return h.Engine.Run(ctx, id, spec)
+}
+
+func TestASandboxIsBusyUntilItIsEjected(t *testing.T) {
+	t.Parallel()
+	name, _ := shellBox(t, enginetest.RunOptions{})
+	hold := &heldRm{enginetest.Require(t), make(chan struct{}), make(chan struct{})}
+	d := builtIn(t, name, func(o *Options) { o.Engine = hold })
+	d.inject(name)
+	result := make(chan error, 1)
+	go func() { result <- d.Eject(t.Context(), d.ref(name)) }()
+	<-hold.reached
+	require.Equal(t, api.DaemonEjecting, d.get(name).Daemon.State)
+	for _, refused := range []error{d.Inject(t.Context(), d.ref(name), nil), d.Eject(t.Context(), d.ref(name)), d.StopDaemon(t.Context(), d.ref(name))} {
+		require.ErrorContains(t, requireProblem(t, refused, api.CodeSandboxBusy), "is just being taken out")
+	}
+	_, err := d.Upstream(d.ref(name))
+	requireProblem(t, err, api.CodeSandboxBusy)
+	close(hold.release)
+	require.NoError(t, <-result)
+	require.Equal(t, api.DaemonNone, d.get(name).Daemon.State)
 }
 
 func TestEjectWithoutRmEmptiesAndSaysSo(t *testing.T) {

@@ -15,6 +15,12 @@ import (
 // StopDaemon ends the daemon of ref, if it is the built-in one or one that
 // this program started. It is not brought back until it is asked for again.
 func (s *Sandboxes) StopDaemon(ctx context.Context, ref api.Ref) error {
+	return s.stopDaemon(ctx, ref, nil)
+}
+
+// stopDaemon is StopDaemon; with eject the sandbox stays busy until that has
+// returned.
+func (s *Sandboxes) stopDaemon(ctx context.Context, ref api.Ref, eject func() error) error {
 	if ref.IsHost() {
 		return problem(ref, http.StatusConflict, api.CodeBadRequest, "The host's daemon stays", "the host is served from within this program", "end the program instead")
 	}
@@ -46,6 +52,11 @@ func (s *Sandboxes) StopDaemon(ctx context.Context, ref api.Ref) error {
 		s.mu.Unlock()
 		return asProblem(owner.Ref, err)
 	}
+	s.log.Info("daemon stopped", "sandbox", owner.String())
+	if eject != nil {
+		s.update(owner, func(b *box) { b.Daemon = api.Daemon{State: api.DaemonEjecting, Since: b.Daemon.Since} })
+		err = eject()
+	}
 	for _, stopped := range []*box{b, owner} {
 		s.update(stopped, func(b *box) {
 			state := api.DaemonNone
@@ -55,12 +66,16 @@ func (s *Sandboxes) StopDaemon(ctx context.Context, ref api.Ref) error {
 			b.Daemon, b.stopping = api.Daemon{State: state, Since: b.Daemon.Since}, false
 		})
 	}
-	s.log.Info("daemon stopped", "sandbox", owner.String())
-	return nil
+	return err
 }
 
+// busy is the problem of a sandbox in which something is under way; mu is held.
 func busy(b *box) *api.Problem {
-	return problem(b.Ref, http.StatusConflict, api.CodeSandboxBusy, "Busy", "the daemon in "+b.String()+" is just being started or stopped", "try again in a moment")
+	doing := "started or stopped"
+	if b.Daemon.State == api.DaemonEjecting {
+		doing = "taken out"
+	}
+	return problem(b.Ref, http.StatusConflict, api.CodeSandboxBusy, "Busy", "the daemon in "+b.String()+" is just being "+doing, "try again in a moment")
 }
 
 func (s *Sandboxes) stop(ctx context.Context, daemon api.Daemon, in *injection) error {

@@ -161,6 +161,9 @@ func unusable(b *box) error {
 	if b.Daemon.State == api.DaemonInjecting {
 		return problem(b.Ref, http.StatusServiceUnavailable, api.CodeDaemonDown, "The daemon is starting", "the daemon in "+b.String()+" is being started", "try again in a moment")
 	}
+	if b.Daemon.State == api.DaemonEjecting {
+		return busy(b)
+	}
 	return problem(b.Ref, http.StatusServiceUnavailable, api.CodeNoDaemon, "No daemon",
 		"no daemon was put into "+b.String()+" yet", "POST /api/sandboxes/"+b.String()+"/inject")
 }
