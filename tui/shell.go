@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -48,25 +49,71 @@ func (s *shellRun) Run() error {
 			columns, rows = w, h
 		}
 	}
-	fmt.Fprintf(s.out, "\r\nshell in %s, exit comes back\r\n", text.Clean(s.ref.String()))
-	opening, opened := context.WithTimeout(ctx, quickly)
-	far, err := s.backend.Shell(opening, s.ref, columns, rows)
-	opened()
-	if err != nil {
-		return err
-	}
-	defer far.Close()
-	stop := context.AfterFunc(ctx, func() { far.Close() })
-	defer stop()
 	if isTTY {
 		before, err := term.MakeRaw(int(tty.Fd()))
 		if err != nil {
 			return fmt.Errorf("raw mode: %w", err)
 		}
 		defer func() { _ = term.Restore(int(tty.Fd()), before) }()
+	}
+	far, err := s.open(ctx, isTTY, columns, rows)
+	if far == nil || err != nil {
+		return err
+	}
+	defer far.Close()
+	stop := context.AfterFunc(ctx, func() { far.Close() })
+	defer stop()
+	if isTTY {
 		defer followSize(ctx, tty, far)()
 	}
+	fmt.Fprintf(s.out, "shell in %s, exit comes back\r\n", text.Clean(s.ref.String()))
 	return s.carry(far)
+}
+
+// open opens the shell. What is typed before it is open is dropped: it was
+// meant for nobody. With esc or ctrl+c the person gives up, and there is none.
+func (s *shellRun) open(ctx context.Context, isTTY bool, columns, rows int) (Terminal, error) {
+	ctx, giveUp := context.WithTimeout(ctx, quickly)
+	defer giveUp()
+	fmt.Fprintf(s.out, "\r\nopening a shell in %s, esc gives up\r\n", text.Clean(s.ref.String()))
+	if !isTTY {
+		return s.backend.Shell(ctx, s.ref, columns, rows)
+	}
+	keys, err := cancelreader.NewReader(s.in)
+	if err != nil {
+		return nil, fmt.Errorf("read keys: %w", err)
+	}
+	defer keys.Close()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		drop(keys, giveUp)
+	}()
+	far, err := s.backend.Shell(ctx, s.ref, columns, rows)
+	if keys.Cancel() {
+		<-ended
+	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		if err == nil {
+			far.Close()
+		}
+		return nil, nil
+	}
+	return far, err
+}
+
+// drop reads keys until there are no more; esc and ctrl+c give up.
+func drop(keys io.Reader, giveUp func()) {
+	typed := make([]byte, 256)
+	for {
+		n, err := keys.Read(typed)
+		if err != nil {
+			return
+		}
+		if key := typed[:n]; bytes.HasSuffix(key, []byte("\x1b")) || bytes.ContainsRune(key, '\x03') {
+			giveUp()
+		}
+	}
 }
 
 // carry copies both ways; the end of the shell ends the reading of keys too.
