@@ -28,6 +28,7 @@ type confirm struct {
 	run     tea.Cmd
 	letters map[string]bool
 	onYes   bool
+	top     int // the first line that is seen, where there is not room for all
 }
 
 func (c *confirm) HandleMsg(tea.Msg) tea.Cmd { return nil }
@@ -43,6 +44,10 @@ func (c *confirm) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 	switch name {
 	case "left", "right", "tab", "shift+tab":
 		c.onYes = !c.onYes
+	case "up", "pgup":
+		c.top--
+	case "down", "pgdown":
+		c.top++
 	case "enter":
 		if c.onYes {
 			return c.run, true
@@ -74,15 +79,24 @@ func (c *confirm) View(width, height int) []string {
 		}
 	}
 	width = min(width, 74)
-	lines := []string{""}
+	var lines []string
 	for _, s := range c.lines {
 		for _, part := range text.Wrap(text.Clean(s), width-4) {
 			lines = append(lines, " "+part)
 		}
 	}
+	// The buttons stay, whatever the room; the text is scrolled where there is too little.
+	foot := ""
+	if rows := max(1, height-4); len(lines)+1 > rows {
+		foot = l.ink.Dim.Paint(shownKeys([]string{"up"}) + shownKeys([]string{"down"}) + " more")
+		c.top = max(0, min(c.top, len(lines)-rows))
+		lines = lines[c.top:min(len(lines), c.top+rows)]
+	} else {
+		lines = append([]string{""}, lines...)
+	}
 	buttons := button(c.no, noKey, !c.onYes) + "  " + button(c.yes, yesKey, c.onYes)
 	lines = append(lines, "", " "+buttons+l.ink.Dim.Paint("   "+shownKeys([]string{"left"})+shownKeys([]string{"right"})+" enter"))
-	return l.box(l.ink.Title.Paint(text.Clean(c.title)), "", lines, width, min(height, len(lines)+2), true)
+	return l.box(l.ink.Title.Paint(text.Clean(c.title)), foot, lines, width, min(height, len(lines)+2), true)
 }
 
 // shown is a text that is shown whole until a key is pressed, a URL above all.
