@@ -295,7 +295,15 @@ func (p *overview) previews(ref api.Ref) []string {
 	l, now := p.look, p.now()
 	var lines []string
 	links := p.world.linksOf(ref, now)
-	for i, link := range links[:min(len(links), linksShown)] {
+	few := links[:min(len(links), linksShown)]
+	labels, rest := 9, p.width-47 // cells for a label; more where there is room
+	if p.width >= roomy {
+		rest -= 14
+	}
+	for _, link := range few {
+		labels = max(labels, min(text.Width(text.Clean(link.Label)), rest))
+	}
+	for i, link := range few {
 		label := p.label("")
 		if i == 0 {
 			label = p.label("Previews")
@@ -304,7 +312,7 @@ func (p *overview) previews(ref api.Ref) []string {
 		if link.LastUsedAt != nil {
 			last = "last " + ago(now.Sub(*link.LastUsedAt))
 		}
-		line := label + l.fit(fmt.Sprint(link.Port), 6) + l.fit(orDash(text.Clean(link.Label)), 10) + " " + l.right(count(int(link.Requests), "request"), 13) + "  "
+		line := label + l.fit(fmt.Sprint(link.Port), 6) + l.fit(orDash(text.Clean(link.Label)), labels) + "  " + l.right(count(int(link.Requests), "request"), 13) + "  "
 		if p.width >= roomy {
 			line += l.fit(last, 13) + " "
 		}

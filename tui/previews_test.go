@@ -147,6 +147,19 @@ func TestOpenSocketsAreCountedByLink(t *testing.T) {
 	require.NotContains(t, s.text(), "live ⇄")
 }
 
+func TestALabelOfUsualLengthIsShownWhole(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	f.links[0].Label, f.links[1].Label = "my frontend project", "vite and react for the shop"
+	for width, words := range map[int][2]string{80: {"my frontend pr", "vite and react"}, 120: {"my frontend", "vite and re"}, 200: {"my frontend project ", "vite and react for the shop "}} {
+		s := loaded(t, f, width, 40, nil)
+		s.press("1")
+		s.shows(words[0], words[1])
+		s.press("3")
+		s.shows("my frontend project  ", "vite and react")
+	}
+}
+
 func TestWhereThereAreNoLinksNothingIsSaidOfThem(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 120, 40, nil)

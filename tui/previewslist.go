@@ -210,14 +210,17 @@ func (p *previews) columns(page *linkPage) columns {
 	for _, open := range p.world.sockets {
 		c.last = max(c.last, text.Width(p.live(len(open))))
 	}
-	leastLabel := 7
-	if page.strayed > 0 {
-		leastLabel = 20 // the sandbox's name is in it
-	}
-	// Cursor 2, and 2 between columns. The label gives way to the link.
+	// Cursor 2, and 2 between columns. A masked link gives way to a label of usual length.
 	rest := p.width - 2 - c.port - c.requests - c.last - c.lives - 5*2
-	c.label = min(c.label, max(leastLabel, min(24, rest-w.link)))
-	if c.link = rest - c.label; c.link < leastLink { // the chosen one is whole below
+	c.label = min(c.label, max(20, min(40, rest-w.link)))
+	least := leastLink
+	if w.over > 0 {
+		least = len("expired 3m ago") // stands there
+	}
+	if rest-least >= leastLabel {
+		c.label = min(c.label, rest-least)
+	}
+	if c.link = rest - c.label; c.link < least { // the chosen one is whole below
 		more := max(0, w.over-c.lives)
 		c.label, c.link, c.lives = max(0, rest+2-more), 0, c.lives+more
 	}
@@ -250,8 +253,11 @@ func (p *previews) measure(page *linkPage) linkWidths {
 	return *w
 }
 
-// leastLink is the width under which a masked link says nothing.
-const leastLink = 14
+// The widths under which a masked link and a label beside it say nothing.
+const (
+	leastLink  = 6
+	leastLabel = 12
+)
 
 func (c columns) line(port, label, link, requests, last, lives string) string {
 	l := c.look
@@ -325,19 +331,21 @@ func (p *previews) masked(l api.Link, width int) string {
 }
 
 // forms are masked URLs of a link from the fullest to the shortest: whole,
-// without the scheme, and the path alone where the token is in it.
-func (p *previews) forms(l api.Link) [3]string {
+// without the scheme, the path alone where the token is in it, and the token.
+func (p *previews) forms(l api.Link) [4]string {
 	whole := text.Clean(p.world.linkURL(l))
 	if p.world.isDesktop(l) {
 		whole += "vnc.html" + p.look.glyph.Ellipsis
 	}
-	if token := text.Clean(l.Token); len(token) > 4 {
-		whole = strings.Replace(whole, token, token[:4]+p.look.glyph.Ellipsis, 1)
+	token := text.Clean(l.Token)
+	if len(token) > 4 {
+		short := token[:4] + p.look.glyph.Ellipsis
+		whole, token = strings.Replace(whole, token, short, 1), short
 	}
 	_, bare, _ := strings.Cut(whole, "://")
 	path := bare
 	if _, after, found := strings.Cut(bare, "/preview/"); found {
 		path = "/preview/" + after
 	}
-	return [3]string{whole, bare, path}
+	return [4]string{whole, bare, path, token}
 }
