@@ -1,8 +1,12 @@
 package tui
 
 import (
+	"cmp"
 	"context"
-	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/charmbracelet/bubbles/textinput"
 	tea "github.com/charmbracelet/bubbletea"
@@ -28,7 +32,8 @@ type picker struct {
 
 // choice is a line of a picker.
 type choice struct {
-	words string
+	words string // its name
+	about string // in a column of its own; it gives way to what is right of it
 	right string // at the right end: a key
 	run   tea.Cmd
 }
@@ -39,19 +44,52 @@ func newPicker(l *look, title string, all []choice) *picker {
 	return p
 }
 
+// search finds the lines with what is typed in them, best first, and then those
+// that have its letters in that order.
 func (p *picker) search() {
 	p.found = p.all
 	if want := p.input.Value(); want != "" {
-		words := make([]string, len(p.all))
-		for i := range p.all {
-			words[i] = p.all[i].words
+		type place struct{ line, at int }
+		var plain []place
+		var rest []choice
+		var words []string
+		for i, c := range p.all {
+			line := c.words + " " + c.about
+			if at := placeOf(line, want); at >= 0 {
+				plain = append(plain, place{i, at})
+				continue
+			}
+			rest, words = append(rest, c), append(words, line)
 		}
+		slices.SortStableFunc(plain, func(a, b place) int { return cmp.Compare(a.at, b.at) })
 		p.found = nil
+		for _, found := range plain {
+			p.found = append(p.found, p.all[found.line])
+		}
 		for _, match := range fuzzy.Find(want, words) {
-			p.found = append(p.found, p.all[match.Index])
+			p.found = append(p.found, rest[match.Index])
 		}
 	}
 	p.cursor.resize(len(p.found), p.cursor.height)
+}
+
+// placeOf is how far from the best place want is in s: the earliest one at the
+// start of a word, else the earliest; -1 if it is nowhere.
+func placeOf(s, want string) int {
+	s, want = strings.ToLower(s), strings.ToLower(want)
+	first := strings.Index(s, want)
+	for at := first; at >= 0; {
+		before, _ := utf8.DecodeLastRuneInString(s[:at])
+		if at == 0 || !unicode.IsLetter(before) && !unicode.IsDigit(before) {
+			return at
+		}
+		next := strings.Index(s[at+1:], want)
+		if next < 0 {
+			return len(s) + first
+		}
+		at += 1 + next
+	}
+	return -1
 }
 
 // HandleMsg implements overlay.
@@ -99,10 +137,20 @@ func (p *picker) View(width, height int) []string {
 	rows := max(1, min(height-4, len(p.all)))
 	p.cursor.resize(len(p.found), rows)
 	lines := []string{l.ink.Key.Paint(": ") + l.inputLine(p.input, width-4)}
+	names := 0
+	for _, c := range p.all {
+		if c.about != "" {
+			names = max(names, len(c.words))
+		}
+	}
 	from, to := p.cursor.seen()
 	for i := from; i < to; i++ {
 		c := p.found[i]
-		lines = append(lines, l.row(l.ends(text.Clean(c.words), text.Clean(c.right)+" ", width-4), width-2, i == p.cursor.at, true))
+		left, right := text.Clean(c.words), "  "+text.Clean(c.right)+" "
+		if c.about != "" {
+			left = l.fit(left, names) + "  " + text.Clean(c.about)
+		}
+		lines = append(lines, l.row(l.ends(left, right, width-4), width-2, i == p.cursor.at, true))
 	}
 	switch {
 	case p.wait != "":
@@ -120,7 +168,7 @@ func (m *model) openPalette() tea.Cmd {
 	for i := range m.keys.actions {
 		a := &m.keys.actions[i]
 		if a.group != groupMove && m.keys.usable(m, a, at) {
-			choices = append(choices, choice{words: fmt.Sprintf("%-13s %s", a.id, a.desc), right: shownKeys(a.keys), run: func() tea.Msg { return runMsg(a.id) }})
+			choices = append(choices, choice{words: a.id, about: a.desc, right: shownKeys(a.keys), run: func() tea.Msg { return runMsg(a.id) }})
 		}
 	}
 	m.push(newPicker(m.look, "Actions", choices))

@@ -21,6 +21,38 @@ func TestThePaletteRunsWhatItFinds(t *testing.T) {
 	s.until("it is switched", func() bool { return len(s.f.calls("SwitchEngine")) == 1 })
 }
 
+func TestThePaletteRanksPlainWordsFirst(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, nil)
+	s.press("2", ":")
+	palette := s.m.overlays[0].(*picker)
+	for typed, want := range map[string][]string{
+		"har":      {"save-har", "share"}, // shell has these letters too
+		"shell":    {"shell"},
+		"PHONE":    {"share"},
+		"requests": {"all-requests", "filter-requests"},
+		"eng":      {"engine", "refresh"},
+	} {
+		palette.input.SetValue(typed)
+		palette.search()
+		var got []string
+		for _, c := range palette.found[:len(want)] {
+			got = append(got, c.words)
+		}
+		require.Equal(t, want, got, typed)
+	}
+	palette.input.SetValue("svhr")
+	palette.search()
+	require.Equal(t, "save-har", palette.found[0].words, "letters in their order do")
+}
+
+func TestThePaletteKeepsItsColumnsApart(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 80, 24, nil)
+	s.press(":")
+	s.shows(" vnc          open the VNC desktop in the browser: injects and makes…  v │", " new-preview  a new preview")
+}
+
 func TestThePaletteOffersWhatWorksHere(t *testing.T) {
 	t.Parallel()
 	for _, readOnly := range []bool{false, true} {
