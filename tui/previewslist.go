@@ -331,21 +331,19 @@ func (p *previews) masked(l api.Link, width int) string {
 }
 
 // forms are masked URLs of a link from the fullest to the shortest: whole,
-// without the scheme, the path alone where the token is in it, and the token.
-func (p *previews) forms(l api.Link) [4]string {
+// without the scheme, and the path alone where the token is in it.
+func (p *previews) forms(l api.Link) [3]string {
 	whole := text.Clean(p.world.linkURL(l))
 	if p.world.isDesktop(l) {
 		whole += "vnc.html" + p.look.glyph.Ellipsis
 	}
-	token := text.Clean(l.Token)
-	if len(token) > 4 {
-		short := token[:4] + p.look.glyph.Ellipsis
-		whole, token = strings.Replace(whole, token, short, 1), short
+	if token := text.Clean(l.Token); len(token) > 4 {
+		whole = strings.Replace(whole, token, token[:4]+p.look.glyph.Ellipsis, 1)
 	}
 	_, bare, _ := strings.Cut(whole, "://")
 	path := bare
 	if _, after, found := strings.Cut(bare, "/preview/"); found {
 		path = "/preview/" + after
 	}
-	return [4]string{whole, bare, path, token}
+	return [3]string{whole, bare, path}
 }
