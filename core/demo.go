@@ -79,31 +79,37 @@ func StartDemo(ctx context.Context, d config.Docker, executable string) error {
 	return errors.Join(startDemo(ctx, e, demoProgram(executable)), e.Close())
 }
 
-// RemoveDemo takes the demo sandbox's container and image away. That there is
-// none is no error.
-func RemoveDemo(ctx context.Context, d config.Docker) error {
+// RemoveDemo takes the demo sandbox's container and image away, and says whether
+// there was one of them.
+func RemoveDemo(ctx context.Context, d config.Docker) (bool, error) {
 	e, err := engine.Open(engine.Options{Host: d.Host, Context: d.Context})
 	if err != nil {
-		return err
+		return false, err
 	}
-	return errors.Join(removeDemo(ctx, e), e.Close())
+	was, err := removeDemo(ctx, e)
+	return was, errors.Join(err, e.Close())
 }
 
-func removeDemo(ctx context.Context, e *engine.Engine) error {
+func removeDemo(ctx context.Context, e *engine.Engine) (bool, error) {
+	_, was, err := e.ImageLabel(ctx, demoImage, demoLabel)
+	if err != nil {
+		return false, err
+	}
 	c, err := e.Inspect(ctx, DemoName)
 	switch {
 	case errors.Is(err, &api.Problem{Code: api.CodeSandboxMissing}):
 	case err != nil:
-		return err
+		return false, err
 	default:
 		if err := demoOwned(c); err != nil {
-			return err
+			return false, err
 		}
 		if err := e.RemoveContainer(ctx, c.ID); err != nil {
-			return err
+			return false, err
 		}
+		was = true
 	}
-	return e.RemoveImage(ctx, demoImage)
+	return was, e.RemoveImage(ctx, demoImage)
 }
 
 // demoOwned is a problem if a container of the demo's name is not the demo.

@@ -38,13 +38,17 @@ func newDemo(stderr io.Writer) *cobra.Command {
 			if remove {
 				ctx, cancel := context.WithTimeout(cmd.Context(), demoTime)
 				defer cancel()
-				if err := core.RemoveDemo(ctx, cfg.Docker); err != nil {
+				was, err := core.RemoveDemo(ctx, cfg.Docker)
+				switch {
+				case err != nil:
 					return err
+				case asJSON:
+					return (&remote{out: cmd.OutOrStdout()}).document(map[string]bool{"removed": was})
+				case was:
+					fmt.Fprintln(cmd.OutOrStdout(), "The demo sandbox and its image are gone.")
+				default:
+					fmt.Fprintln(cmd.OutOrStdout(), "There was no demo sandbox.")
 				}
-				if asJSON {
-					return (&remote{out: cmd.OutOrStdout()}).document(map[string]bool{"removed": true})
-				}
-				fmt.Fprintln(cmd.OutOrStdout(), "The demo sandbox and its image are gone.")
 				return nil
 			}
 			say := sayDemo

@@ -83,9 +83,9 @@ func TestTheDemoNeedsNothingButTheProgram(t *testing.T) {
 	require.Equal(t, url, link.HostURL)
 
 	require.Zero(t, p.signal(syscall.SIGINT))
-	remove()
 	require.JSONEq(t, `{"removed":true}`, d.done(t, "demo", "--remove", "--json"))
-	remove() // that there is none is no error
+	require.JSONEq(t, `{"removed":false}`, d.done(t, "demo", "--remove", "--json"))
+	require.Equal(t, "There was no demo sandbox.\n", d.done(t, "demo", "--remove"))
 }
 
 func TestAContainerOfTheDemosNameIsNotTaken(t *testing.T) {
