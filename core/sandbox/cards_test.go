@@ -144,7 +144,7 @@ func TestWhatAnswersOnAPortIsNamed(t *testing.T) {
 		"ssh":       {port: talk(t, "127.0.0.1:0", func(c net.Conn) { fmt.Fprint(c, "SSH-2.0-OpenSSH_9.9\r\n") }), service: "other", title: "SSH"},
 		"not http":  {port: talk(t, "127.0.0.1:0", func(c net.Conn) { _, _ = c.Read(make([]byte, 1)); fmt.Fprint(c, "-ERR\r\n"); c.Close() }), service: "other"},
 		"mute":      {port: talk(t, "127.0.0.1:0", func(net.Conn) {}), service: "unknown"},
-		"hostile":   {port: servePage(t, text("<title>a\x1b]52;c;ZXZpbA==\x07\u202eb</title>")), service: "http", title: "a ]52;c;ZXZpbA== b"},
+		"hostile":   {port: servePage(t, text("<title>a\x1b]52;c;ZXZpbA==\x07\u202eb</title>")), service: "http", title: "a␛]52;c;ZXZpbA==␇ b"},
 		"endless":   {port: servePage(t, endless), service: "http", title: "long"},
 		"not utf-8": {port: servePage(t, text("<title>caf\xe9</title>")), service: "http", title: "caf?"},
 	} {

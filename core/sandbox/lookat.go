@@ -208,10 +208,18 @@ func describe(card *api.PortCard, p page) {
 // oneLine makes a text of a service fit for a list.
 func oneLine(text string) string { return shortLine(text, 80) }
 
-// shortLine makes one line of at most that many printable characters.
+// shortLine makes one line of at most that many printable characters; control
+// characters become their pictures (ESC is ␛).
 func shortLine(text string, most int) string {
 	text = strings.Map(func(r rune) rune {
-		if unicode.IsSpace(r) || !unicode.IsPrint(r) {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case r < 0x20:
+			return '␀' + r
+		case r == 0x7f:
+			return '␡'
+		case !unicode.IsPrint(r):
 			return ' '
 		}
 		return r

@@ -243,7 +243,7 @@ func TestWhatADaemonSaysOfItsDesktop(t *testing.T) {
 		want   string
 	}{
 		"message": {503, `{"message":"not available","details":"no plug-in"}`, "not available (no plug-in)"},
-		"error":   {500, `{"error":"boom\u001b[31m"}`, "boom [31m"},
+		"error":   {500, `{"error":"boom\u001b[31m"}`, "boom␛[31m"},
 		"nothing": {500, ``, "it answers 500"},
 		"html":    {500, `<html>`, "it answers 500"},
 		"long":    {500, `{"message":"` + strings.Repeat("x", 1000) + `"}`, strings.Repeat("x", 299) + "…"},
