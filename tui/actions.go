@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -72,7 +73,10 @@ func sandboxActions() []action {
 		{id: "stop-daemon", keys: []string{"x"}, desc: "stop the daemon that this program started", group: groupSandbox, in: onSandbox, changes: true,
 			when: func(m *model) bool { s, ok := m.chosen(); return ok && s.Daemon.Started && daemonLives(s) }, run: (*model).askStopDaemon},
 		{id: "container", keys: []string{"s"}, short: "start/stop", desc: "start or stop the container", group: groupSandbox, in: onSandbox, changes: true,
-			when: (*model).onContainer, run: (*model).startOrStop},
+			when: func(m *model) bool {
+				s, ok := m.chosen()
+				return ok && !s.IsHost() && s.Container != api.ContainerPaused
+			}, run: (*model).startOrStop},
 		{id: "shell", keys: []string{"e"}, short: "shell", desc: "a shell in the container", group: groupSandbox, in: onSandbox, changes: true,
 			when: func(m *model) bool {
 				s, ok := m.chosen()
@@ -279,7 +283,7 @@ func (k keymap) run(m *model, a *action) tea.Cmd {
 		return m.fail("not in read-only mode: "+a.desc, "start without --read-only")
 	}
 	if !k.usable(m, a, m.place()) {
-		return m.say(a.id + " does not apply here now")
+		return m.tell(cmp.Or(m.whyNot(a), a.id+" does not apply here now"))
 	}
 	return a.run(m)
 }

@@ -60,8 +60,8 @@ func TestHowAContainerEndedIsSaid(t *testing.T) {
 	s := loaded(t, newFake(), 120, 40, nil)
 	s.shows("✕ old ", " exited (137) ")
 	s.press("down")
-	s.shows("the container exited with 137 (killed, perhaps out of memory)", "s start it")
-	for code, words := range map[int]string{0: "exited with 0 (done)", 42: "exited with 42   s start it"} {
+	s.shows("the container exited with 137 (killed, perhaps out of memory)", "s starts it")
+	for code, words := range map[int]string{0: "exited with 0 (done)", 42: "exited with 42   s starts it"} {
 		old := api.Sandbox{Ref: s.m.list.chosen, Container: api.ContainerExited, ExitCode: &code}
 		s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &old})
 		s.shows(words)

@@ -68,6 +68,8 @@ func (m *model) useKey(key tea.KeyMsg, wasFailed bool) tea.Cmd {
 	default:
 		if a := m.keys.find(m, name, m.place()); a != nil {
 			cmd = m.keys.run(m, a)
+		} else {
+			cmd = m.inVain(name)
 		}
 	}
 	return tea.Batch(cmd, m.arrange())
@@ -266,15 +268,32 @@ func (m *model) underWay() (work, loss string) {
 	return strings.Join(works, " and ") + ".", "Quitting " + strings.Join(losses, " and ") + "."
 }
 
+// refresh looks at everything anew and says how that ended; of an engine that is
+// lost an event tells.
 func (m *model) refresh() tea.Cmd {
-	backend := m.do.backend
-	retry := m.do.do(quickly, func(ctx context.Context) tea.Msg {
-		if err := backend.RetryEngine(ctx); err != nil {
-			return doneMsg{what: "try the engine", err: err}
-		}
-		return nil
-	})
+	m.trying = m.world.engine.State == "lost"
+	trying, did, backend := "refreshing", "up to date", m.do.backend
+	if m.trying {
+		trying, did = "trying the engine", ""
+	}
+	retry := m.do.act(quickly, "try the engine", did, backend.RetryEngine)
 	m.portsRound++
 	m.askingPorts = false
-	return tea.Batch(tea.ClearScreen, m.say("refreshing"), tea.Sequence(retry, m.do.snapshot()), m.askPorts())
+	return tea.Batch(tea.ClearScreen, m.tell(trying+m.look.glyph.Ellipsis), tea.Sequence(retry, m.do.snapshot()), m.askPorts())
+}
+
+// tried says how it ended that an engine was asked again.
+func (m *model) tried() tea.Cmd {
+	e := m.world.engine
+	if !m.trying || e.State == "lost" && e.RetryAt == nil { // it is being asked
+		return nil
+	}
+	m.trying = false
+	switch {
+	case e.State != "lost":
+		return nil // that it is back is said anyway
+	case e.Error == nil:
+		return m.fail("the engine does not answer", "")
+	}
+	return m.fail(e.Error.Error(), e.Error.Hint)
 }

@@ -53,6 +53,7 @@ type model struct {
 
 	trafficTimer bool      // a look at rates and links is due
 	lostTimer    bool      // the countdown of a lost engine is due
+	trying       bool      // the lost engine is asked again because somebody wants it
 	watching     bool      // the core is being told what is looked at
 	askingPorts  bool      // ports are asked for, or will be in a moment
 	portsRound   int       // which sandbox that is about
@@ -96,11 +97,6 @@ func everyMinute() tea.Cmd {
 
 // chosen is the sandbox that actions are about.
 func (m *model) chosen() (api.Sandbox, bool) { return m.world.sandbox(m.list.chosen) }
-
-func (m *model) onContainer() bool {
-	s, ok := m.chosen()
-	return ok && !s.IsHost()
-}
 
 // inFocus is the pane that keys go to.
 func (m *model) inFocus() pane {

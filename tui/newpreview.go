@@ -13,6 +13,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/text"
 )
 
 // newPreview is the form that makes a link: a port from the list of those that
@@ -89,7 +90,7 @@ func (m *model) newPreview() tea.Cmd {
 	} else if ok && m.place() == inPreviews {
 		if l, found := p.chosen(); found && !works(l, f.now()) {
 			f.wanted, f.touched = l.Port, l.Label != ""
-			f.label.SetValue(l.Label)
+			f.label.SetValue(text.Clean(l.Label))
 			f.other.SetValue(strconv.Itoa(l.Port))
 		}
 	}

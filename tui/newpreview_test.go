@@ -309,3 +309,25 @@ func TestHostileWordsDoNotBreakPreviews(t *testing.T) {
 		s.press("3", "down", "down", "d", "esc", "Q", "esc", "n", "down", "up", "tab", "tab", "esc")
 	}
 }
+
+func TestTheFormSaysThatATimeCanBeTyped(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 60, 15, nil)
+	s.press("n", "tab", "tab", "right", "right", "right", "right", "right")
+	s.shows("▸e.g. 45m")
+	s.press("4", "5", "m")
+	s.shows("▸45m")
+	require.NotContains(t, s.text(), "e.g.")
+}
+
+func TestWhatALabelHidesIsShownInTheForm(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	f.ports[boxRef][1].Label = "a\x1b[31mred"
+	s := loaded(t, f, 120, 40, nil)
+	s.press("n")
+	s.shows("Label  a␛[31mred")
+	s.press("enter")
+	s.until("it is made", func() bool { return len(f.calls("CreateLink")) == 1 })
+	require.Equal(t, "a␛[31mred", f.requests[0].Label)
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/text"
 )
 
 // HandleKey implements overlay.
@@ -209,7 +210,7 @@ func shortTime(d time.Duration) string {
 // what answers there.
 func suggestedLabel(card api.PortCard) string {
 	if card.Label != "" {
-		return card.Label
+		return text.Clean(card.Label) // an input drops what Clean shows
 	}
 	if card.Service == "vnc" {
 		return vncLabel

@@ -112,7 +112,7 @@ func (f *newPreview) state(width int) []string {
 		what = "What listens is not known: " + what
 		try = strings.TrimSpace(try + "   " + f.key("refresh") + " asks again")
 	case s.Container != api.ContainerRunning:
-		what, try = "The container is "+s.Container+".", f.key("container")+" starts it; a link works as soon as a daemon is in it"
+		what, try = "The container is "+s.Container+".", toStart(s, f.key)+"; a link works as soon as a daemon is in it"
 	case s.Daemon.State == api.DaemonInjecting, f.world.injections[f.ref] != nil && !f.world.injections[f.ref].finished:
 		what = "The daemon is being injected" + l.glyph.Ellipsis
 	case f.world.injections[f.ref] != nil && f.world.injections[f.ref].problem != nil:
@@ -184,7 +184,12 @@ func (f *newPreview) livesLine() string {
 	}
 	own := f.choice("other", f.lives.at == len(livesSome))
 	if f.lives.at == len(livesSome) {
-		own = l.ink.Accent.Paint(l.glyph.Cursor) + l.field(f.lives.typed, 8, f.focus == fieldLives)
+		own = l.ink.Accent.Paint(l.glyph.Cursor)
+		if f.lives.typed.Value() == "" {
+			own += l.ink.Dim.Paint("e.g. 45m")
+		} else {
+			own += l.field(f.lives.typed, 8, f.focus == fieldLives)
+		}
 	}
 	return strings.Join(append(parts, own), " ")
 }

@@ -14,9 +14,10 @@ import (
 // note is the line above the footer: good news for some seconds, or an error
 // until a key is pressed.
 type note struct {
-	text   string
-	try    string
-	failed bool
+	text    string
+	try     string
+	failed  bool
+	neutral bool // it is no news of something that was done
 }
 
 // noteStays is how long good news stays.
@@ -35,6 +36,13 @@ func (m *model) say(s string) tea.Cmd {
 	m.noteAge++
 	age := m.noteAge
 	return tea.Tick(noteStays, func(time.Time) tea.Msg { return noteOverMsg(age) })
+}
+
+// tell is say for what is neither done nor failed.
+func (m *model) tell(s string) tea.Cmd {
+	cmd := m.say(s)
+	m.note.neutral = cmd != nil
+	return cmd
 }
 
 type (
@@ -98,6 +106,8 @@ func (m *model) noteLines() []string {
 		return []string{" " + l.ink.Busy.Paint(l.glyph.Busy) + " " + m.works[len(m.works)-1]}
 	case n.text == "":
 		return []string{""}
+	case n.neutral:
+		return []string{" " + l.ink.Busy.Paint(l.glyph.Warn) + " " + n.text}
 	case !n.failed:
 		return []string{" " + l.ink.Good.Paint(l.glyph.Done) + " " + n.text}
 	}

@@ -149,7 +149,7 @@ func (p *overview) daemonLines(s api.Sandbox) []string {
 	line := p.label("Daemon")
 	switch {
 	case s.Container != api.ContainerRunning:
-		return p.flow("Daemon", []string{l.ink.Dim.Paint("the container " + howItIs(s)), l.ink.Key.Paint(p.key("container")) + " start it"})
+		return p.flow("Daemon", []string{l.ink.Dim.Paint("the container " + howItIs(s)), toStart(s, func(id string) string { return l.ink.Key.Paint(p.key(id)) })})
 	case d.State == api.DaemonHealthy:
 		return p.flow("Daemon", p.healthy(d))
 	case d.State == api.DaemonDown:

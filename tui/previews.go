@@ -141,7 +141,7 @@ func (p *previews) obstacle(page *linkPage) []string {
 	case s.Container != api.ContainerRunning:
 		why = fmt.Sprintf("Links to %s cannot work while it is %s", name, text.Clean(s.Container))
 		if s.Container != api.ContainerMissing {
-			try = p.key("container") + " start it"
+			try = toStart(s, p.key)
 		}
 	case s.Daemon.State == api.DaemonNone, s.Daemon.State == api.DaemonDown, s.Daemon.State == api.DaemonFailed:
 		why, try = fmt.Sprintf("Links to %s cannot work until a daemon answers in it", name), p.key("inject")+" inject"

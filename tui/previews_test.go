@@ -201,7 +201,7 @@ func TestThePageSaysWhyLinksCannotWork(t *testing.T) {
 	stopped := s.f.sandboxes[1]
 	stopped.Container, stopped.Daemon = api.ContainerExited, api.Daemon{State: api.DaemonStopped}
 	s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &stopped})
-	s.shows("Links to my-sandbox cannot work while it is exited", "s start it")
+	s.shows("Links to my-sandbox cannot work while it is exited", "s starts it")
 }
 
 func TestTimesInThePreviewsChangeOnceAMinute(t *testing.T) {

@@ -83,7 +83,7 @@ func (m *model) askRevoke() tea.Cmd {
 	if l.Label != "" {
 		title = fmt.Sprintf("Revoke %q, the preview of port %d of %s?", l.Label, l.Port, l.SandboxName)
 	}
-	effect := "Whoever has the link sees nothing any more. A new link is a different one."
+	effect := "The link stops working for everyone who has it. A new preview gets another link."
 	switch n := len(m.world.sockets[l.ID]); {
 	case n == 1:
 		effect = "1 socket is open on it and will be closed. " + effect

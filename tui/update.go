@@ -235,6 +235,9 @@ func (m *model) takeEvents(batch eventsMsg) tea.Cmd {
 	for _, card := range c.newPorts {
 		cmds = append(cmds, m.tellPort(card.Sandbox, card))
 	}
+	if slices.ContainsFunc(batch, func(e api.Event) bool { return e.Engine != nil }) {
+		cmds = append(cmds, m.tried())
+	}
 	if c.engineLost {
 		cmds = append(cmds, m.countLost())
 	}

@@ -279,6 +279,12 @@ func (m *model) trafficParts() [3]string {
 // footer shows the keys that work on what is in focus, as many as fit.
 func (m *model) footer() string {
 	l, at := m.look, m.place()
+	switch {
+	case len(m.overlays) > 0: // it names its own
+		return ""
+	case m.inFocus().Typing():
+		return " " + l.ink.Key.Paint("enter") + " keep  " + l.ink.Key.Paint("esc") + " clear"
+	}
 	out := ""
 	last := " " + l.ink.Key.Paint(m.keys.key("help")) + " help  " + l.ink.Key.Paint(m.keys.key("quit")) + " quit "
 	most := 99
