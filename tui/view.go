@@ -200,9 +200,9 @@ func (m *model) header() string {
 			return l.ends(left+strings.Repeat(" ", gap/2)+p[0], p[1]+" ", m.width)
 		}
 	}
-	alone := []string{traffic[1], traffic[2]}
+	alone := traffic[1:]
 	if m.world.engine.State != "connected" {
-		alone = append(engines, traffic[2])
+		alone = engines
 	}
 	for _, right := range alone {
 		if free >= text.Width(right)+2 {

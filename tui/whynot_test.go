@@ -14,7 +14,7 @@ func TestAKeyThatDoesNothingSaysWhy(t *testing.T) {
 	f := newFake()
 	f.sandboxes = append(f.sandboxes, api.Sandbox{Ref: api.Ref{Engine: "default", Name: "held"}, Kind: "container", Container: api.ContainerPaused})
 	found := f.sandboxes[1]
-	found.Ref.Name, found.Daemon.Started, found.Default = "found", false, false
+	found.Name, found.Daemon.Started, found.Default = "found", false, false
 	f.sandboxes = append(f.sandboxes, found)
 	ref := func(name string) api.Ref { return api.Ref{Engine: "default", Name: name} }
 	for _, c := range []struct {
