@@ -160,11 +160,16 @@ func (s *Sandboxes) CancelInjection(ctx context.Context, ref api.Ref) error {
 	if in != nil {
 		in.dropped = true
 		in.cancel()
-	} else if !healthy {
-		b.wanted = false
 	}
 	s.mu.Unlock()
-	if in != nil {
+	switch {
+	case in == nil && !healthy:
+		s.update(b, func(b *box) {
+			if b.injected == nil {
+				b.wanted, b.Daemon.RetryAt = false, nil
+			}
+		})
+	case in != nil:
 		select {
 		case <-in.done:
 			healthy = in.err == nil

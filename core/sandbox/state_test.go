@@ -177,6 +177,19 @@ func TestTheDefaultSandboxIsTriedAgainForWhatCanPass(t *testing.T) {
 	require.Nil(t, d.becomes(name, api.DaemonHealthy).Daemon.RetryAt)
 }
 
+func TestCancellingEndsTheRetries(t *testing.T) {
+	t.Parallel()
+	name, _ := shellBox(t, enginetest.RunOptions{Cmd: []string{"/bin/httpd", "-f", "-p", "2280"}})
+	d := builtIn(t, name)
+	d.pace = pace{often: look, seldom: look, firstRetry: time.Second, maxRetry: time.Second}
+	d.run()
+	require.Eventually(t, func() bool { return d.get(name).Daemon.RetryAt != nil }, soon, look)
+	require.NoError(t, d.CancelInjection(t.Context(), d.ref(name)))
+	require.Nil(t, d.get(name).Daemon.RetryAt)
+	before := d.failures(name)
+	require.Never(t, func() bool { return d.failures(name) > before }, 1500*time.Millisecond, look)
+}
+
 func TestTheDefaultSandboxIsNotTriedAgainForWhatStays(t *testing.T) {
 	t.Parallel()
 	name, id := shellBox(t, enginetest.RunOptions{ReadOnly: true})
