@@ -143,7 +143,8 @@ func TestEscCancelsAnInjectionThatBeganElsewhere(t *testing.T) {
 	s.shows("my-sandbox: cancelled, nothing was kept")
 	require.Equal(t, []string{"CancelInjection my-sandbox"}, s.f.calls("CancelInjection"))
 	s.f.push(api.Event{Kind: api.EventInjection, Time: clock, Injection: &api.Injection{Sandbox: boxRef, Step: api.StepCopy, State: "failed", Finished: true,
-		Error: &api.Problem{Code: api.CodeCancelled, Detail: "the injection was cancelled"}, Daemon: &api.Daemon{State: api.DaemonNone}}})
+		Error: &api.Problem{Code: api.CodeCancelled, Detail: "the injection was cancelled"}}},
+		api.Event{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: boxRef, Kind: "container", Container: "running", Daemon: api.Daemon{State: api.DaemonNone}}})
 	s.shows("none   i inject")
 	require.NotContains(t, s.text(), "the injection was cancelled")
 
@@ -174,7 +175,10 @@ func TestADaemonThatIsTriedAgainSaysWhen(t *testing.T) {
 	at := clock.Add(20 * time.Second)
 	failed := s.f.sandboxes[1]
 	failed.Daemon = api.Daemon{State: api.DaemonFailed, LastError: &api.Problem{Code: api.CodePortTaken, Detail: "port 2280 is taken"}, RetryAt: &at}
-	s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &failed})
+	before := failed.Daemon // what the last event of the injection holds comes later, for the sandbox stands in the place of its first
+	before.RetryAt = nil
+	s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &failed},
+		api.Event{Kind: api.EventInjection, Time: clock, Injection: &api.Injection{Sandbox: boxRef, Step: api.StepAdopt, State: "failed", Finished: true, Error: failed.Daemon.LastError, Daemon: &before}})
 	s.shows("✕ my-sandbox", "failed   port taken", "failed, next try at "+at.Local().Format("15:04:05"))
 }
 

@@ -260,11 +260,7 @@ func (w *world) takeInjection(n api.Injection, at time.Time) {
 	if n.Finished && (n.Error == nil || n.Error.Code == api.CodeCancelled) {
 		delete(w.injections, n.Sandbox)
 	}
-	if n.Daemon != nil {
-		if i := slices.IndexFunc(w.sandboxes, func(s api.Sandbox) bool { return s.Ref == n.Sandbox }); i >= 0 {
-			w.sandboxes[i].Daemon = *n.Daemon
-		}
-	}
+	// n.Daemon is not taken: the sandbox's own events tell it, and may be newer.
 }
 
 // takeLink brings a known link up to date, its URL kept: events may leave the
