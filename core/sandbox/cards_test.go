@@ -257,7 +257,9 @@ func TestOurOwnPortsAreNoServicesOfTheMachine(t *testing.T) {
 func TestAPortThatBeginsToListenIsTold(t *testing.T) {
 	t.Parallel()
 	d := onHost(t, func(o *Options) { o.Config.Mode = "host" })
+	d.mu.Lock() // the host's daemon is looked after already
 	d.pace.often = 20 * time.Millisecond
+	d.mu.Unlock()
 	var mine sync.Map
 	d.watching.meant = func(port int) bool { _, ok := mine.Load(port); return ok }
 	old := servePage(t, text("<title>old</title>"))
