@@ -184,8 +184,8 @@ func (s *Sandboxes) CancelInjection(ctx context.Context, ref api.Ref) error {
 }
 
 // permanent are the problems that stay until the container or the configuration
-// is another.
-var permanent = map[string]bool{api.CodeReadOnlyRoot: true, api.CodeArchMismatch: true, api.CodeBinaryMissing: true, api.CodeNotExecutable: true, api.CodeDynamicBinary: true}
+// is another. A file that is missing can be put in its place.
+var permanent = map[string]bool{api.CodeReadOnlyRoot: true, api.CodeArchMismatch: true, api.CodeDynamicBinary: true}
 
 // life is the whole injection.
 func (in *injection) life() {
