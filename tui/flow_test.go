@@ -241,7 +241,7 @@ func TestOneKeyOpensTheDesktop(t *testing.T) {
 func TestTheBuiltInDaemonIsNotAskedForADesktop(t *testing.T) {
 	t.Parallel()
 	f := newFake()
-	f.ports[boxRef] = nil
+	f.ports[boxRef], f.links = nil, nil
 	f.sandboxes[1].Daemon.Kind = "built-in"
 	s := loaded(t, f, 120, 40, nil)
 	s.press("v")
