@@ -57,7 +57,7 @@ func TestRefreshSaysHowItEnded(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 120, 40, nil)
 	s.press("R")
-	s.shows("refreshing", "✓ up to date")
+	s.shows("✓ up to date")
 
 	f := noDocker()
 	s = loaded(t, f, 120, 40, nil)
