@@ -2,7 +2,6 @@ package tui
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -22,7 +21,7 @@ const (
 type commands struct {
 	ctx     context.Context // the UI's; a command has no other way to learn of its end
 	backend Backend
-	taken   *atomic.Uint64 // batches of events; a snapshot says after which it was asked for
+	taken   uint64 // batches of events so far; a snapshot says after which it was asked for
 }
 
 // do runs f in a command with a deadline.
@@ -153,17 +152,15 @@ func (c commands) status() tea.Cmd {
 
 func (c commands) engine() tea.Cmd {
 	return c.do(quickly, func(ctx context.Context) tea.Msg {
-		after := c.taken.Load()
 		e, err := c.backend.Engine(ctx)
-		return engineMsg{e, after, err}
+		return engineMsg{e, c.taken, err}
 	})
 }
 
 func (c commands) sandboxes() tea.Cmd {
 	return c.do(quickly, func(ctx context.Context) tea.Msg {
-		after := c.taken.Load()
 		list, err := c.backend.Sandboxes(ctx)
-		return sandboxesMsg{list, after, err}
+		return sandboxesMsg{list, c.taken, err}
 	})
 }
 

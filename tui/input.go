@@ -213,7 +213,7 @@ func (m *model) quit() tea.Cmd {
 	}
 	m.quitting = &confirm{
 		look: m.look, title: "Quit?", lines: []string{work, loss, after},
-		yes: "quit", no: "stay", run: func() tea.Msg { return leaveMsg{} }, letters: map[string]bool{"y": true, "n": false},
+		yes: "quit", no: "stay", run: func() tea.Msg { return leaveMsg{} }, yesKey: "y", noKey: "n",
 	}
 	m.push(m.quitting)
 	return nil

@@ -13,8 +13,8 @@ func looksLikeJSON(raw []byte) bool {
 	return len(raw) > 0 && (raw[0] == '{' || raw[0] == '[')
 }
 
-// prettyJSON sets JSON on lines. The JSON may be several values, and may end in the middle, as a
-// captured beginning does; false if it is something else.
+// prettyJSON sets JSON on lines. The JSON may be several values, and may end in
+// the middle, as a captured beginning does; false if it is something else.
 func prettyJSON(raw []byte) (string, bool) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()

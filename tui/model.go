@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -71,7 +70,7 @@ func newModel(ctx context.Context, backend Backend, o Options) (*model, error) {
 		return nil, err
 	}
 	m := &model{
-		options: o, do: commands{ctx: ctx, backend: backend, taken: &atomic.Uint64{}}, look: newLook(o.Theme, o.ASCII), keys: keys, log: o.Logger,
+		options: o, do: commands{ctx: ctx, backend: backend}, look: newLook(o.Theme, o.ASCII), keys: keys, log: o.Logger,
 		world: newWorld(), listFocused: true, mouse: !o.NoMouse,
 		asked: map[api.Ref]bool{}, vncAfter: map[api.Ref]bool{},
 	}

@@ -26,22 +26,22 @@ type confirm struct {
 	lines   []string
 	yes, no string
 	run     tea.Cmd
-	letters map[string]bool
-	onYes   bool
-	top     int // the first line that is seen, where there is not room for all
+	// yesKey and noKey are letters that answer at once; empty: there are none.
+	yesKey, noKey string
+	onYes         bool
+	top           int // the first line that is seen, where there is not room for all
 }
 
 func (c *confirm) HandleMsg(tea.Msg) tea.Cmd { return nil }
 
 func (c *confirm) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 	name := key.String()
-	if yes, ok := c.letters[name]; ok {
-		if yes {
-			return c.run, true
-		}
-		return nil, true
-	}
 	switch name {
+	case "": // no key has that name, but letters that are not given have
+	case c.yesKey:
+		return c.run, true
+	case c.noKey:
+		return nil, true
 	case "left", "right", "tab", "shift+tab":
 		c.onYes = !c.onYes
 	case "up", "pgup":
@@ -70,14 +70,6 @@ func (c *confirm) View(width, height int) []string {
 		}
 		return "  " + s + " "
 	}
-	yesKey, noKey := "", ""
-	for letter, yes := range c.letters {
-		if yes {
-			yesKey = letter
-		} else {
-			noKey = letter
-		}
-	}
 	width = min(width, 74)
 	var lines []string
 	for _, s := range c.lines {
@@ -94,7 +86,7 @@ func (c *confirm) View(width, height int) []string {
 	} else {
 		lines = append([]string{""}, lines...)
 	}
-	buttons := button(c.no, noKey, !c.onYes) + "  " + button(c.yes, yesKey, c.onYes)
+	buttons := button(c.no, c.noKey, !c.onYes) + "  " + button(c.yes, c.yesKey, c.onYes)
 	lines = append(lines, "", " "+buttons+l.ink.Dim.Paint("   "+shownKeys([]string{"left"})+shownKeys([]string{"right"})+" enter"))
 	return l.box(l.ink.Title.Paint(text.Clean(c.title)), foot, lines, width, min(height, len(lines)+2), true)
 }

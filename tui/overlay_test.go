@@ -3,8 +3,18 @@ package tui
 import (
 	"testing"
 
+	tea "github.com/charmbracelet/bubbletea"
 	"github.com/stretchr/testify/require"
 )
+
+func TestAKeyWithoutANameConfirmsNothing(t *testing.T) {
+	t.Parallel()
+	for _, c := range []confirm{{run: tea.Quit}, {run: tea.Quit, yesKey: "y", noKey: "n"}} {
+		cmd, done := c.HandleKey(tea.KeyMsg{Type: tea.KeyRunes})
+		require.Nil(t, cmd)
+		require.False(t, done)
+	}
+}
 
 func TestAQuestionKeepsItsButtonsInASmallWindow(t *testing.T) {
 	t.Parallel()

@@ -219,7 +219,8 @@ func (m *model) takeSandboxes(msg sandboxesMsg) tea.Cmd {
 }
 
 func (m *model) takeEvents(batch eventsMsg) tea.Cmd {
-	c := m.world.take(batch, m.do.taken.Add(1))
+	m.do.taken++
+	c := m.world.take(batch, m.do.taken)
 	cmds := []tea.Cmd{m.do.next(m.events)}
 	if c.visible {
 		m.changed()

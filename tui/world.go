@@ -212,13 +212,19 @@ func (w *world) unlisted(name string) bool {
 
 // forgetUnlisted drops what was known of sandboxes that are not there any more.
 func (w *world) forgetUnlisted() {
-	gone := func(ref api.Ref) bool { return w.unlisted(ref.String()) }
-	maps.DeleteFunc(w.ports, func(ref api.Ref, _ portList) bool { return gone(ref) })
-	maps.DeleteFunc(w.injections, func(ref api.Ref, _ *injection) bool { return gone(ref) })
-	maps.DeleteFunc(w.over, func(ref api.Ref, _ time.Time) bool { return gone(ref) })
-	maps.DeleteFunc(w.recent, func(name string, _ []api.Exchange) bool { return w.unlisted(name) })
-	for _, l := range w.links {
-		if w.unlisted(cmp.Or(l.SandboxName, l.Sandbox.String())) {
+	if !w.listed {
+		return
+	}
+	there := make(map[string]bool, len(w.sandboxes))
+	for i := range w.sandboxes {
+		there[w.sandboxes[i].String()] = true
+	}
+	maps.DeleteFunc(w.ports, func(ref api.Ref, _ portList) bool { return !there[ref.String()] })
+	maps.DeleteFunc(w.injections, func(ref api.Ref, _ *injection) bool { return !there[ref.String()] })
+	maps.DeleteFunc(w.over, func(ref api.Ref, _ time.Time) bool { return !there[ref.String()] })
+	maps.DeleteFunc(w.recent, func(name string, _ []api.Exchange) bool { return !there[name] })
+	for i := range w.links {
+		if l := &w.links[i]; !there[cmp.Or(l.SandboxName, l.Sandbox.String())] {
 			delete(w.sockets, l.ID)
 		}
 	}

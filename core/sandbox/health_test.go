@@ -3,12 +3,9 @@ package sandbox
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,146 +19,6 @@ import (
 	"daemon-proxy/core/engine"
 	"daemon-proxy/core/engine/enginetest"
 )
-
-// fake is an engine whose containers are what a test says, with one daemon on
-// loopback, for what depends on time or on an engine that fails. Whatever is
-// not overridden panics: no test here needs it.
-type fake struct {
-	Engine
-	port int
-
-	asked   atomic.Int64 // GET /version
-	silent  atomic.Bool  // no answer, though it listens
-	version atomic.Pointer[string]
-
-	// age is for how many seconds the daemon runs that an earlier run started;
-	// empty: it was not us. Set it before the desk.
-	age string
-
-	// serve may answer a request itself; nil: nothing special. Set it before the desk.
-	serve func(http.ResponseWriter, *http.Request) bool
-
-	mu     sync.Mutex
-	list   []engine.Container
-	broken error
-	stream chan engine.Event
-	times  []time.Time
-}
-
-func newFake(t *testing.T) *fake {
-	t.Helper()
-	f := &fake{stream: make(chan engine.Event)}
-	first := "v1"
-	f.version.Store(&first)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if f.serve != nil && f.serve(w, r) {
-			return
-		}
-		f.asked.Add(1)
-		f.mu.Lock()
-		f.times = append(f.times, time.Now())
-		f.mu.Unlock()
-		if f.silent.Load() {
-			<-r.Context().Done()
-			return
-		}
-		_, _ = io.WriteString(w, `{"version":"`+*f.version.Load()+`"}`)
-	}))
-	t.Cleanup(server.Close)
-	_, port, err := net.SplitHostPort(strings.TrimPrefix(server.URL, "http://"))
-	require.NoError(t, err)
-	f.port, err = strconv.Atoi(port)
-	require.NoError(t, err)
-	return f
-}
-
-func (f *fake) desk(t *testing.T, change func(*Options)) *desk {
-	t.Helper()
-	return opened(t, func(o *Options) {
-		o.Engine, o.Config.Port, o.Config.ContainerName = f, f.port, "box"
-		change(o)
-	})
-}
-
-// container runs at the address of the daemon.
-func (f *fake) container(name string) engine.Container {
-	return engine.Container{ID: name + strings.Repeat("0", 64-len(name)), Name: name, State: api.ContainerRunning, Addresses: []string{"127.0.0.1"}, Platform: hostPlatform()}
-}
-
-// set changes the containers and tells of it.
-func (f *fake) set(list ...engine.Container) {
-	f.mu.Lock()
-	f.list = list
-	stream := f.stream
-	f.mu.Unlock()
-	select {
-	case stream <- engine.Event{}:
-	case <-time.After(time.Second): // nobody follows yet
-	}
-}
-
-// breaks makes every call fail, and the event stream; nil repairs it.
-func (f *fake) breaks(err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err != nil {
-		close(f.stream)
-		f.stream = make(chan engine.Event)
-	}
-	f.broken = err
-}
-
-func (f *fake) Name() string     { return "fake" }
-func (f *fake) Endpoint() string { return "unix:///fake" }
-
-func (f *fake) failure() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.broken
-}
-
-// Run answers the one script that is run: who started the daemon?
-func (f *fake) Run(context.Context, string, engine.ExecSpec) ([]byte, int, error) {
-	if f.age == "" {
-		return nil, 3, f.failure()
-	}
-	return []byte(f.age + "\n"), 0, f.failure()
-}
-
-func (f *fake) Ping(context.Context) (string, error) { return "99", f.failure() }
-
-func (f *fake) List(context.Context) ([]engine.Container, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.list, f.broken
-}
-
-func (f *fake) Inspect(_ context.Context, name string) (engine.Container, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, c := range f.list {
-		if c.Name == name && f.broken == nil {
-			return c, nil
-		}
-	}
-	if f.broken != nil {
-		return engine.Container{}, f.broken
-	}
-	return engine.Container{}, &api.Problem{Code: api.CodeSandboxMissing, Title: "gone", Hint: "none"}
-}
-
-func (f *fake) Events(context.Context) (<-chan engine.Event, <-chan error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	ended := make(chan error)
-	close(ended)
-	return f.stream, ended
-}
-
-// sandboxEvents are those about one sandbox.
-func (d *desk) sandboxEvents(name string) []api.Event {
-	return d.told(func(e api.Event) bool { return e.Kind == api.EventSandbox && e.Sandbox.Name == name })
-}
 
 func TestADaemonIsAskedAtItsPaceAndOnlyChangesAreTold(t *testing.T) {
 	t.Parallel()

@@ -225,7 +225,7 @@ func TestS15LoopbackIsBothFamilies(t *testing.T) {
 	t.Parallel()
 	probe, err := net.Listen("tcp", "[::1]:0")
 	if err != nil {
-		t.Skip("this machine has no IPv6 loopback: " + err.Error())
+		skip(t, "this machine has no IPv6 loopback: "+err.Error())
 	}
 	defer probe.Close()
 	for _, host := range []string{"127.0.0.1", "localhost", "::1"} {
