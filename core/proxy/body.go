@@ -123,8 +123,9 @@ func (b *answerBody) empty() (bool, error) {
 }
 
 // chunkLine reads "size [;extensions] CRLF" (RFC 9112 §7.1). A line break
-// without CR is refused: not all take it for one, and that is how two readers
-// come to disagree about where an answer ends.
+// without CR is refused, and a CR without a line break (RFC 9112 §2.2): not all
+// take it for one, and that is how two readers come to disagree about where an
+// answer ends.
 func (b *answerBody) chunkLine() error {
 	if b.left > 0 {
 		return nil // read by peek
@@ -146,7 +147,7 @@ func (b *answerBody) chunkLine() error {
 		return cutShort(err)
 	}
 	line, ok := bytes.CutSuffix(line, []byte("\r\n"))
-	if !ok {
+	if !ok || bytes.IndexByte(line, '\r') >= 0 {
 		return errChunk
 	}
 	line, _, _ = bytes.Cut(line, []byte(";"))

@@ -146,6 +146,7 @@ func TestS9UnusableAnswerIs502WithoutAHang(t *testing.T) {
 		"chunk size that overflows":  chunked + "10000000000000001\r\nx\r\n0\r\n\r\n",
 		"chunk size after a space":   chunked + " 1\r\nx\r\n0\r\n\r\n",
 		"chunk line without CR":      chunked + "1\nx\r\n0\r\n\r\n",
+		"chunk line with a lone CR":  chunked + "1;a\rb\r\nx\r\n0\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -164,7 +164,7 @@ func (h *hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 func FuzzAnswerBody(f *testing.F) {
 	const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 	for _, seed := range []string{
-		chunked + "2\r\nhi\r\n0\r\n\r\nnext", chunked + "2;a=b\r\nhi\r\n0\r\nX-T: 1\r\n\r\n", chunked + "2 \t\r\nhi\r\n00\r\n\r\n",
+		chunked + "2\r\nhi\r\n0\r\n\r\nnext", chunked + "2;a=b\r\nhi\r\n0\r\nX-T: 1\r\n\r\n", chunked + "2;a\rb\r\nhi\r\n0\r\n\r\n", chunked + "2 \t\r\nhi\r\n00\r\n\r\n",
 		chunked + "2\nhi\n0\n\n", chunked + "02\r\nhi\r\n0\r\n\r\n", chunked + "0x2\r\nhi\r\n0\r\n\r\n", chunked + "2\r\nhi0\r\n\r\n",
 		chunked + "0\r\n\n0", chunked + "0\r\nX-T: 1\r\n\n", chunked + "0\r\nX-T: 1\n\r\n", chunked + "0\r\nX-T: 1\r\n 2\r\n\r\n",
 		chunked + "ffffffffffffffff\r\nhi", chunked + "0\r\nX-T : 1\r\n\r\n", chunked + "0\r\n X-T: 1\r\n\r\n",
