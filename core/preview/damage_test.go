@@ -387,6 +387,12 @@ func FuzzCheckPages(f *testing.F) {
 		f.Add(seed, 0, []byte{})
 		f.Add(seed, len(content)/2, []byte{0, 0, 0, 16, 1, 0, 0, 0x20, 8, 2})
 	}
+	small := 1 // its list of links lies within the root bucket's page
+	for at := range files[small] {
+		if at%os.Getpagesize() < 0x80 { // the headers and the first elements, byte by byte
+			f.Add(small, 0, append(binary.BigEndian.AppendUint32(nil, uint32(at)), 0xD7))
+		}
+	}
 	folder := f.TempDir()
 	f.Fuzz(func(t *testing.T, file, cut int, patch []byte) {
 		content := bytes.Clone(files[uint(file)%uint(len(files))])

@@ -270,9 +270,10 @@ func (c *pageCheck) element(bucket string, flags uint32, key, value []byte) {
 	c.lastKey = nil
 	if root := binary.NativeEndian.Uint64(value); root != 0 {
 		c.tree(bucketLinks, root, nil, nil)
-	} else { // a small bucket lies within the element, as a page without a number
+	} else { // a small bucket lies within the element, as a page without a number or overflow
 		page := value[bucketHeaderSize:]
-		if binary.NativeEndian.Uint16(page[8:]) != leafPage {
+		if binary.NativeEndian.Uint64(page) != 0 || binary.NativeEndian.Uint16(page[8:]) != leafPage ||
+			binary.NativeEndian.Uint32(page[12:]) != 0 {
 			c.fail(errors.New("the list of links is damaged"))
 		}
 		c.leaf(bucketLinks, page, nil, nil)
