@@ -19,8 +19,9 @@ type layout struct {
 	status       int // the line of notes and errors; the one below it is the footer
 }
 
-// arrange places the parts of a screen of w × h; alone, only the part in focus is drawn.
-func arrange(w, h int, listInFocus bool) layout {
+// arrange places the parts of a screen of w × h: side by side, where the list
+// gets up to 42 % for rows of rowWidth, or only the part in focus.
+func arrange(w, h, rowWidth int, listInFocus bool) layout {
 	if w < leastWidth || h < leastHeight {
 		return layout{small: true}
 	}
@@ -28,7 +29,7 @@ func arrange(w, h int, listInFocus bool) layout {
 	body := rect{0, 1, w, h - 3}
 	switch {
 	case l.wide:
-		left := min(60, max(42, w*36/100))
+		left := min(60, max(42, w*36/100, min(rowWidth+2, w*42/100)))
 		l.list, l.detail = rect{0, 1, left, body.h}, rect{left, 1, w - left, body.h}
 	case listInFocus:
 		l.list = body

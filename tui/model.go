@@ -161,7 +161,7 @@ func (m *model) resize(width, height int) {
 
 // arrange fits the panes to the window and shows them what is chosen.
 func (m *model) arrange() tea.Cmd {
-	m.layout = arrange(m.width, m.height, m.listFocused)
+	m.layout = arrange(m.width, m.height, m.list.rowWidth, m.listFocused)
 	m.list.alone = !m.layout.wide
 	m.list.SetSize(m.layout.list.w-2, m.layout.list.h-2)
 	cmds := []tea.Cmd{m.list.Show(m.list.chosen, m.layout.list.w > 0)}

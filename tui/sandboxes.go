@@ -33,8 +33,11 @@ type sandboxList struct {
 	hidden        int // how many sandboxes the filter keeps out of them
 	// What the widest of all rows need; the names get the rest.
 	moreWidth, latencyWidth int
-	cursor                  cursor
-	filter                  filterLine
+	// What the widest row so far needs to be shown whole: it does not shrink,
+	// so that the panes do not move to and fro.
+	rowWidth int
+	cursor   cursor
+	filter   filterLine
 }
 
 // listRow is a sandbox, by its place in the world, or the heading of a project;
@@ -108,7 +111,7 @@ func (p *sandboxList) refresh() {
 	p.takeWanted()
 	p.rows = p.rows[:0]
 	p.moreWidth, p.latencyWidth, p.hidden = 0, 0, 0
-	project := ""
+	project, nameWidth := "", 0
 	for i := range p.world.sandboxes {
 		s := &p.world.sandboxes[i]
 		if !p.takes(s) {
@@ -126,7 +129,9 @@ func (p *sandboxList) refresh() {
 		}
 		p.moreWidth = max(p.moreWidth, min(len(more), moreMost)+1)
 		p.latencyWidth = max(p.latencyWidth, len(shownLatency(*s))+1)
+		nameWidth = max(nameWidth, text.Width(shownName(*s)))
 	}
+	p.rowWidth = max(p.rowWidth, nameWidth+p.besideName())
 	p.cursor.resize(len(p.rows), p.listHeight())
 	p.follow()
 }
@@ -287,19 +292,28 @@ func (p *sandboxList) filterLine() string {
 func (p *sandboxList) row(s api.Sandbox) string {
 	l := p.look
 	glyph, ink, state, more := p.state(s)
-	name := text.Clean(s.String())
-	if s.IsHost() {
-		name = "this machine"
-	}
-	if s.Project != "" {
-		name = " " + name
-	}
 	words := ink.Paint(l.fit(state, stateWidth)) + l.fit(more, p.moreWidth)
 	if more == "" {
 		words = ink.Paint(l.fit(state, stateWidth+p.moreWidth))
 	}
-	rest := p.width - len("> * ") - len(" ") - stateWidth - p.moreWidth - p.latencyWidth
-	return ink.Paint(glyph) + " " + l.fit(name, max(6, rest)) + " " + words + l.right(shownLatency(s), p.latencyWidth)
+	return ink.Paint(glyph) + " " + l.fit(shownName(s), max(6, p.width-p.besideName())) + " " + words + l.right(shownLatency(s), p.latencyWidth)
+}
+
+// besideName is what a row needs besides the name.
+func (p *sandboxList) besideName() int {
+	return len("> * ") + len(" ") + stateWidth + p.moreWidth + p.latencyWidth
+}
+
+// shownName is a sandbox's name as a row begins with it; those of a project are indented.
+func shownName(s api.Sandbox) string {
+	switch name := text.Clean(s.String()); {
+	case s.IsHost():
+		return "this machine"
+	case s.Project != "":
+		return " " + name
+	default:
+		return name
+	}
 }
 
 // Widths of the list, in cells.

@@ -153,3 +153,23 @@ func BenchmarkBatch(b *testing.B) {
 		_ = m.View()
 	}
 }
+
+func TestTheListGrowsForLongNamesAndStaysSo(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, nil)
+	require.Equal(t, 43, s.m.layout.list.w)
+	long := api.Sandbox{Ref: api.Ref{Engine: "default", Name: "daemon-proxy-demo"}, Container: "running", Daemon: api.Daemon{State: api.DaemonHealthy, Version: "0.190.0", LatencyMS: 123}}
+	s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &long})
+	s.shows("daemon-proxy-demo running")
+	wide := s.m.layout.list.w
+	require.Greater(t, wide, 43)
+	longer := long
+	longer.Name = strings.Repeat("very-", 20) + "long"
+	s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &longer})
+	s.until("the list is as wide as it gets", func() bool { return s.m.layout.list.w == 50 })
+	for _, gone := range []*api.Sandbox{&long, &longer} {
+		s.f.push(api.Event{Kind: api.EventRemoved, Sandbox: gone})
+	}
+	s.until("they are gone", func() bool { _, there := s.m.world.sandbox(longer.Ref); return !there })
+	require.Equal(t, 50, s.m.layout.list.w, "nothing moves to and fro")
+}
