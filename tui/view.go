@@ -153,7 +153,9 @@ func (m *model) tabGap() string {
 }
 
 // nameWidth is what the name of the chosen sandbox may take of the detail pane's edge.
-func (m *model) nameWidth() int { return max(10, m.layout.detail.w-60) }
+func (m *model) nameWidth() int {
+	return max(10, m.layout.detail.w-text.Width(m.tabNamesFrom(-1))-len("+  --  -+"))
+}
 
 // tabAt is the tab whose name stands at column x of the detail pane's upper edge; -1 without one.
 func (m *model) tabAt(x int) int {

@@ -7,9 +7,11 @@ import (
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/text"
 )
 
 // still is a screen whose commands are not run: all that it knows is sent to it.
@@ -172,4 +174,24 @@ func TestTheListGrowsForLongNamesAndStaysSo(t *testing.T) {
 	}
 	s.until("they are gone", func() bool { _, there := s.m.world.sandbox(longer.Ref); return !there })
 	require.Equal(t, 50, s.m.layout.list.w, "nothing moves to and fro")
+}
+
+func TestALongNameLeavesTheTabsWhole(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	f.sandboxes[1].Name = strings.Repeat("very-", 20) + "long"
+	for _, width := range []int{60, 75, 76, 109, 110, 120, 200} {
+		m := still(t, width, 40, f, nil)
+		m.list.want(f.sandboxes[1].Ref)
+		m.listFocused = false
+		m.arrange()
+		m.changed()
+		top := strings.Split(ansi.Strip(m.View()), "\n")[1]
+		require.Contains(t, top, "very-", width)
+		before, _, whole := strings.Cut(top, "4 Logs ─")
+		require.True(t, whole, width)
+		x := text.Width(before)
+		require.Equal(t, 3, m.tabAt(x), width)
+		require.NotEqual(t, 3, m.tabAt(x-1), width)
+	}
 }
