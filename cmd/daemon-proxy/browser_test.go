@@ -33,7 +33,13 @@ type browser struct {
 	mu       sync.Mutex
 	requests map[network.RequestID]string // under way
 	failed   []string                     // requests without an answer, answers of 400 and up, uncaught errors
+	dropped  bool                         // Chromium dropped a request by itself, see networkChanged
 }
+
+// networkChanged is how Chromium ends what it loads when an address of the
+// machine comes or goes, as those of containers do. No server can cause it, so
+// the page is then loaded again.
+const networkChanged = "net::ERR_NETWORK_CHANGED"
 
 // newBrowser starts a browser, for which each name under example is this machine. Without Chromium the test is skipped, or fails
 // where CI=true.
@@ -84,7 +90,9 @@ func (b *browser) hear(event any) {
 	case *network.EventLoadingFinished:
 		delete(b.requests, e.RequestID)
 	case *network.EventLoadingFailed:
-		if !e.Canceled {
+		if e.ErrorText == networkChanged {
+			b.dropped = true
+		} else if !e.Canceled {
 			b.failed = append(b.failed, b.requests[e.RequestID]+": "+e.ErrorText+" "+string(e.BlockedReason))
 		}
 		delete(b.requests, e.RequestID)
@@ -100,6 +108,23 @@ func (b *browser) failures() []string {
 	failed := b.failed
 	b.failed = nil
 	return failed
+}
+
+// reload loads the page again if Chromium dropped something of it, and forgets
+// what went wrong for that.
+func (b *browser) reload() {
+	b.mu.Lock()
+	dropped := b.dropped
+	if dropped {
+		b.dropped, b.failed = false, nil
+	}
+	b.mu.Unlock()
+	if dropped {
+		b.t.Log("the network changed: the page is loaded again")
+		ctx, cancel := context.WithTimeout(b.ctx, pageWithin)
+		defer cancel()
+		_, _ = chromedp.Run(ctx, chromedp.Reload()) // may be dropped again
+	}
 }
 
 // waiting are the requests that have no whole answer yet.
@@ -131,7 +156,17 @@ func act[T any](b *browser, what string, action chromedp.Action[T]) T {
 // open navigates and waits for the page's load event.
 func (b *browser) open(url string) {
 	b.t.Helper()
-	b.do("open "+url, chromedp.Navigate(url))
+	ctx, cancel := context.WithTimeout(b.ctx, pageWithin)
+	defer cancel()
+	_, err := chromedp.Run(ctx, chromedp.Navigate(url))
+	for err != nil && strings.Contains(err.Error(), networkChanged) && ctx.Err() == nil {
+		b.t.Log("the network changed: the page is opened again")
+		_, err = chromedp.Run(ctx, chromedp.Navigate(url))
+	}
+	if err != nil {
+		b.screenshot("failed")
+	}
+	require.NoError(b.t, err, "open %s; went wrong: %q", url, b.failures())
 }
 
 // eval is the value of a JavaScript expression, awaited if it is a promise.
@@ -154,6 +189,7 @@ func (b *browser) until(what, expression string) {
 // within says whether an expression becomes true in the page in that time.
 func (b *browser) within(limit time.Duration, expression string) bool {
 	ok := func() bool {
+		b.reload()
 		ctx, cancel := context.WithTimeout(b.ctx, pageWithin)
 		defer cancel()
 		value, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("!!("+expression+")", chromedp.EvalAwaitPromise))

@@ -151,10 +151,8 @@ func TestAPersonUsesTheTerminalUI(t *testing.T) {
 	s.shows(`GET /nothing`, `404`, `(?i)user-agent`)
 	s.keys("r")
 	s.shows(`replay`)
-	p.eventually("the request is made again", func() bool {
-		s.keys("Escape")
-		return strings.Count(s.text(), "/nothing") >= 2 && strings.Contains(s.text(), "replay of")
-	})
+	s.keys("Escape") // once: a key that comes right behind it is read as alt and that key
+	s.shows(`2 of \d+`, `replay of`)
 
 	s.keys("3")
 	s.shows(`PORT +LABEL +LINK`)
