@@ -1,20 +1,57 @@
 package logging
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
+	"mime"
+	"net/textproto"
+	"slices"
+	"strings"
 )
 
-// MaskBody is a body of that media type with mask in place of each value in
+// MaskBody is a body of that Content-Type with mask in place of each value in
 // JSON or in a form whose name says that it is a secret; all else stays as it
-// is. What only holds JSON in places counts too, and JSON that is cut or broken.
-func MaskBody(mediaType string, body []byte, mask string) []byte {
-	if mediaType == "application/x-www-form-urlencoded" {
+// is. What only holds JSON in places counts too, and what is cut or broken.
+func MaskBody(contentType string, body []byte, mask string) []byte {
+	media, parameters, _ := mime.ParseMediaType(contentType)
+	switch {
+	case media == "application/x-www-form-urlencoded":
 		if form, masked := maskValues(string(body), mask, secretField); masked {
 			return []byte(form)
 		}
 		return body
+	case strings.HasPrefix(media, "multipart/") && parameters["boundary"] != "":
+		return maskParts(body, "--"+parameters["boundary"], mask)
 	}
+	return maskJSON(body, mask)
+}
+
+// maskParts masks the contents of a form's parts by their names (RFC 7578 §4.2),
+// and JSON within the others.
+func maskParts(body []byte, delimiter, mask string) []byte {
+	parts := bytes.Split(body, []byte(delimiter))
+	for i, part := range parts {
+		head, content, whole := bytes.Cut(part, []byte("\r\n\r\n"))
+		if !whole {
+			continue
+		}
+		h, _ := textproto.NewReader(bufio.NewReader(bytes.NewReader(append(bytes.TrimLeft(head, "\r\n"), "\r\n\r\n"...)))).ReadMIMEHeader()
+		_, parameters, _ := mime.ParseMediaType(h.Get("Content-Disposition"))
+		if !secretField(parameters["name"], "") {
+			parts[i] = maskJSON(part, mask)
+			continue
+		}
+		lineEnd := ""
+		if bytes.HasSuffix(content, []byte("\r\n")) {
+			lineEnd = "\r\n"
+		}
+		parts[i] = slices.Concat(head, []byte("\r\n\r\n"+mask+lineEnd))
+	}
+	return bytes.Join(parts, []byte(delimiter))
+}
+
+func maskJSON(body []byte, mask string) []byte {
 	var out []byte
 	kept := 0 // what is in out of body
 	for at := 0; at < len(body); {

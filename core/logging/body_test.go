@@ -43,12 +43,33 @@ func TestS11MaskBody(t *testing.T) {
 		string(MaskBody("application/x-www-form-urlencoded", []byte("user=anna&pass%77ord=hush&code=hush&key=x&keyword=y&empty=&token="), "***")))
 }
 
+func TestS11MaskMultipartForm(t *testing.T) {
+	t.Parallel()
+	form := func(password, token string) string {
+		return "--x1\r\nContent-Disposition: form-data; name=\"user\"\r\n\r\nanna\r\n" +
+			"--x1\r\ncontent-disposition: form-data; name=\"Password\"\r\n\r\n" + password + "\r\n" +
+			"--x1\r\nContent-Disposition: form-data; name=\"meta\"\r\nContent-Type: application/json\r\n\r\n{\"token\":\"" + token + "\"}\r\n"
+	}
+	end := "--x1\r\nContent-Type: text/plain\r\nContent-Disposition: form-data; filename=\"a.pem\"; name=private_key\r\n\r\n"
+	mask := func(raw string) string {
+		return string(MaskBody(`Multipart/form-data; boundary="x1"`, []byte(raw), "***"))
+	}
+	whole := form("hush\r\nhush", "hush") + end
+	require.Equal(t, form("***", "***")+end+"***\r\n--x1--\r\n", mask(whole+"hush\r\n\r\nhush\r\n--x1--\r\n"))
+	require.Equal(t, form("***", "***")+end+"***", mask(whole+"hu"), "it is cut")
+	require.Equal(t, "--x1\r\nContent-Disp", mask("--x1\r\nContent-Disp"))
+}
+
 func FuzzMaskBody(f *testing.F) {
 	f.Add(`{"token":["a",{"b":1}],"x":"y\"","pin":12`)
 	f.Add(strings.Repeat(`{"token":[`, 20))
+	f.Add("--x\r\nContent-Disposition: form-data; name=token\r\n\r\nhush\r\n--x--\r\n")
 	f.Fuzz(func(t *testing.T, raw string) {
 		masked := MaskBody("", []byte(raw), "***")
 		again := MaskBody("", masked, "***")
 		require.Equal(t, string(masked), string(again), "%q", raw)
+		const form = "multipart/form-data; boundary=x"
+		masked = MaskBody(form, []byte(raw), "***")
+		require.Equal(t, string(masked), string(MaskBody(form, masked, "***")), "%q", raw)
 	})
 }

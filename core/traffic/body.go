@@ -6,7 +6,6 @@ import (
 	"compress/gzip"
 	"compress/zlib"
 	"io"
-	"mime"
 	"net/http"
 	"strings"
 
@@ -21,11 +20,7 @@ const unpackedLimit = 256 << 10
 // and its secrets masked. It is nil if the body is packed in a way that is not
 // read here.
 func readable(h http.Header, captured []byte) []byte {
-	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
-	if err != nil {
-		media = ""
-	}
-	return logging.MaskBody(media, unpack(strings.ToLower(h.Get("Content-Encoding")), captured), mask)
+	return logging.MaskBody(h.Get("Content-Type"), unpack(strings.ToLower(h.Get("Content-Encoding")), captured), mask)
 }
 
 // unpack is the plain beginning of a body; nil if that is not known.

@@ -23,8 +23,8 @@ var notInCurl = []string{
 // Curl is the request as a command for a POSIX shell, sent to base, which ends
 // where the service's path begins. Secrets are not in it: $COOKIE and $AUTH
 // stand for the headers Cookie and Authorization, $SECRET for those of other
-// headers and of the query: never a name that the request could choose, which
-// the shell may have a value for. Extra are headers to add, as words for a shell ("-H …").
+// headers, of the query and of a body that is JSON or a form: never a name that
+// the request could choose, which the shell may have a value for. Extra are headers to add, as words for a shell ("-H …").
 func (o Original) Curl(base string, extra ...string) string {
 	var c strings.Builder
 	body := ""
@@ -32,7 +32,8 @@ func (o Original) Curl(base string, extra ...string) string {
 	case len(o.Body) == 0:
 	case !o.Whole:
 	case utf8.Valid(o.Body) && !slices.Contains(o.Body, 0):
-		body = "--data-raw " + quote(string(o.Body))
+		masked := logging.MaskBody(o.Header.Get("Content-Type"), o.Body, "\x00") // which is nowhere in it
+		body = "--data-raw " + strings.ReplaceAll(quote(string(masked)), "\x00", `'"$SECRET"'`)
 	default:
 		c.WriteString("printf %s " + quote(base64.StdEncoding.EncodeToString(o.Body)) + " | base64 -d | ")
 		body = "--data-binary @-"

@@ -86,6 +86,10 @@ func TestCurlSendsTheSameRequestAndHoldsNoSecret(t *testing.T) {
 		"odd name": {method: "PURGE", target: "/[x]{y}"},
 		"secrets": {method: "GET", target: "/?token=s3cret&a=b", header: http.Header{
 			"Authorization": {"Bearer s3cret"}, "Cookie": {"sid=s3cret; b=s3cret"}, "X-Api-Key": {"s3cret"}}},
+		"secret in JSON": {method: "POST", target: "/login", body: `{"user":"it's","password":"s3cret","pin":"s3cret"}`, header: http.Header{"Content-Type": {"application/json"}}},
+		"secret in form": {method: "POST", target: "/login", body: `user=anna&password=s3cret&b=%27`, header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}},
+		"secret in parts": {method: "POST", target: "/login", body: "--x\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\ns3cret\r\n--x--\r\n",
+			header: http.Header{"Content-Type": {"multipart/form-data; boundary=x"}}},
 		"by custom": {method: "GET", target: "/", header: http.Header{"X-Auth-Token": {"s3cret"}, "X-`id`$home-Token": {"s3cret"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -102,7 +106,7 @@ func TestCurlSendsTheSameRequestAndHoldsNoSecret(t *testing.T) {
 			sent := <-got
 			require.Equal(t, test.method, sent.method)
 			require.Equal(t, strings.ReplaceAll(test.target, "s3cret", "new"), sent.target)
-			require.Equal(t, test.body, sent.body)
+			require.Equal(t, strings.ReplaceAll(test.body, "s3cret", "new"), sent.body)
 			for header, values := range test.header {
 				switch header {
 				case "X-Api-Key":
