@@ -215,7 +215,7 @@ func (m *model) takeSandboxes(msg sandboxesMsg) tea.Cmd {
 	}
 	m.world.takeList(msg.list, msg.after)
 	m.list.refresh()
-	return tea.Batch(m.arrange(), m.toPanes(msg))
+	return tea.Batch(m.arrange(), m.countLost(), m.toPanes(msg))
 }
 
 func (m *model) takeEvents(batch eventsMsg) tea.Cmd {
@@ -320,9 +320,9 @@ func (m *model) engineBack() string {
 	}
 }
 
-// countLost redraws once a second while the engine is lost.
+// countLost redraws once a second while the header counts how long the engine is lost.
 func (m *model) countLost() tea.Cmd {
-	if m.world.engine.State != "lost" || m.lostTimer {
+	if !m.engineLost() || m.lostTimer {
 		return nil
 	}
 	m.lostTimer = true

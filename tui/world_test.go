@@ -98,3 +98,18 @@ func TestASnapshotThatIsOlderThanAnEventDoesNotUndoIt(t *testing.T) {
 	require.Equal(t, "connected", m.world.engine.State)
 	require.Empty(t, m.world.told)
 }
+
+func TestOnlyACountThatIsShownIsRedrawn(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	f.engine.State = "lost"
+	m := still(t, 120, 40, f, nil)
+	require.True(t, m.lostTimer)
+	m.Update(lostMsg{})
+	require.True(t, m.lostTimer, "it goes on")
+
+	f.sandboxes = f.sandboxes[:1] // the machine, no containers: the header has no count
+	m = still(t, 120, 40, f, nil)
+	require.Equal(t, "lost", m.world.engine.State)
+	require.False(t, m.lostTimer)
+}
