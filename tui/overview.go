@@ -296,7 +296,11 @@ func (p *overview) previews(ref api.Ref) []string {
 	var lines []string
 	links := p.world.linksOf(ref, now)
 	few := links[:min(len(links), linksShown)]
-	labels, rest := 9, p.width-49 // cells for a label; more where there is room
+	requests := 0
+	for _, link := range few {
+		requests = max(requests, len(count(int(link.Requests), "request")))
+	}
+	labels, rest := 7, p.width-requests-34 // cells for a label; more where there is room
 	if p.width >= roomy {
 		rest -= 14
 	}
@@ -312,7 +316,7 @@ func (p *overview) previews(ref api.Ref) []string {
 		if link.LastUsedAt != nil {
 			last = "last " + ago(now.Sub(*link.LastUsedAt))
 		}
-		line := label + l.fit(fmt.Sprint(link.Port), 6) + l.fit(orDash(text.Clean(link.Label)), labels) + "  " + l.right(count(int(link.Requests), "request"), 15) + "  "
+		line := label + l.fit(fmt.Sprint(link.Port), 6) + l.fit(orDash(text.Clean(link.Label)), labels) + "  " + l.right(count(int(link.Requests), "request"), requests) + "  "
 		if p.width >= roomy {
 			line += l.fit(last, 13) + " "
 		}
