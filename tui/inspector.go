@@ -73,11 +73,11 @@ type inspectMsg struct {
 
 // inspect opens an exchange, or the next one in the place of another.
 func (p *requests) inspect(id uint64) tea.Cmd {
-	x, _ := p.store.row(p.store.place(id))
-	if x.ID != id || id == 0 {
+	i, ok := p.store.find(id) // the filter may not take it
+	if !ok {
 		return nil
 	}
-	next := &inspector{look: p.look, world: p.world, now: p.now, key: p.key, id: id, first: x, find: newFilterLine()}
+	next := &inspector{look: p.look, world: p.world, now: p.now, key: p.key, id: id, first: p.store.all[i], find: newFilterLine()}
 	if before := p.inspector; before != nil {
 		next.find = before.find // what was looked for is looked for here too
 		next.at, next.folded, next.wrapped = before.at, before.folded, before.wrapped

@@ -228,6 +228,56 @@ func TestS13AReplayAsksBeforeItChangesThings(t *testing.T) {
 	require.Empty(t, s.m.overlays)
 }
 
+func TestAReplayIsLookedIntoWhateverTheFilterTakes(t *testing.T) {
+	t.Parallel()
+	s := requestsScreen(t, busyFake(), 120, 40, nil)
+	s.press("/")
+	s.word("status:5xx")
+	s.shows("5 of 17")
+	s.press("enter", "down", "enter")
+	s.shows("POST /api/login")
+	s.press("r", "right", "enter")
+	s.shows("POST /again ── 201")
+	require.Equal(t, "/api/login", s.pathAt(), "the list does not show the new one")
+	s.press("left")
+	s.shows("GET /api/users") // the next older one that it shows
+}
+
+func TestBesideARequestThatTheFilterDroppedIsTheNextOne(t *testing.T) {
+	t.Parallel()
+	p := newRequests(newLook("mono", false), nil, commands{}, func() time.Time { return clock }, nil, requestsState{})
+	x := func(id uint64) api.Exchange { return api.Exchange{ID: id, Live: true} }
+	p.store.load([]api.Exchange{x(99), x(97), x(95), x(93)})
+	p.store.take([]api.Exchange{x(99), x(95), x(93)}) // 97 has ended
+	p.SetSize(80, 20)
+	for by, want := range map[int]uint64{1: 95, -1: 99} {
+		p.inspect(97)
+		require.EqualValues(t, 97, p.inspector.id)
+		p.beside(by)
+		require.Equal(t, want, p.inspector.id)
+		require.Equal(t, want, p.chosen)
+	}
+	p.inspect(95)
+	p.beside(1)
+	require.EqualValues(t, 93, p.inspector.id)
+}
+
+func TestTheInspectorOfAllSandboxesStaysWhenOneGoes(t *testing.T) {
+	t.Parallel()
+	s := requestsScreen(t, busyFake(), 120, 40, nil)
+	s.press("a")
+	s.shows("18 requests")
+	s.press("G", "enter")
+	s.shows("GET /elsewhere ── 200")
+	s.f.push(api.Event{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: boxRef}})
+	s.until("another one is chosen", func() bool { return s.m.list.chosen != boxRef })
+	require.Equal(t, inInspector, s.m.place())
+	s.shows("GET /elsewhere ── 200")
+	s.press("esc", "a", "2")
+	s.until("the list is that of another sandbox", func() bool { return s.m.requests().ref != boxRef && s.m.requests().known })
+	require.Equal(t, inRequests, s.m.place())
+}
+
 func TestAFailedReplayIsSaid(t *testing.T) {
 	t.Parallel()
 	f := busyFake()

@@ -28,7 +28,8 @@ type requests struct {
 	everywhere    bool // all sandboxes instead of the chosen one
 
 	store   exchangeStore
-	loaded  bool
+	loaded  bool  // it was asked for
+	known   bool  // that was answered
 	failed  error // why the list is not known
 	cursor  cursor
 	chosen  uint64 // the exchange at the cursor
@@ -82,8 +83,9 @@ func (p *requests) Show(ref api.Ref, visible bool) tea.Cmd {
 	appeared := visible && !p.visible
 	p.visible = visible
 	if ref != p.ref {
-		p.ref, p.inspector = ref, nil
+		p.ref = ref
 		if !p.everywhere {
+			p.inspector = nil
 			p.forget()
 		}
 	}
@@ -98,7 +100,7 @@ func (p *requests) forget() {
 	p.scope++
 	p.asked++
 	p.store = exchangeStore{filtered: p.words != ""}
-	p.loaded, p.failed, p.wrong, p.paused, p.pages = false, nil, nil, false, pageState{}
+	p.loaded, p.known, p.failed, p.wrong, p.paused, p.pages = false, false, nil, nil, false, pageState{}
 	p.cursor.put(0)
 	p.settle()
 }
@@ -301,6 +303,9 @@ func (p *requests) beside(by int) tea.Cmd {
 	if p.inspector != nil {
 		at = p.store.place(p.inspector.id)
 	}
+	if x, _ := p.store.row(at); p.inspector != nil && x.ID != p.inspector.id && by > 0 {
+		by-- // the filter has dropped it: in its place is the next older one
+	}
 	x, ok := p.store.row(at + by)
 	if !ok {
 		return nil
@@ -311,11 +316,18 @@ func (p *requests) beside(by int) tea.Cmd {
 
 // jump puts the cursor on an exchange that may not be in the list yet.
 func (p *requests) jump(x api.Exchange) {
-	if !p.mine(&x) {
-		return
+	if p.mine(&x) {
+		p.store.put(x)
+		p.putOn(x.ID)
 	}
-	p.store.put(x)
-	p.goTo(func() { p.cursor.resize(p.store.count(), p.listHeight()); p.cursor.put(p.store.place(x.ID)) })
+}
+
+// putOn puts the cursor on an exchange, unless the filter does not take it.
+func (p *requests) putOn(id uint64) {
+	at := p.store.place(id)
+	if x, ok := p.store.row(at); ok && x.ID == id {
+		p.goTo(func() { p.cursor.resize(p.store.count(), p.listHeight()); p.cursor.put(at) })
+	}
 }
 
 // changesThings says whether a request of that method may change something.

@@ -71,7 +71,7 @@ func (p *requests) ask(what, number int, words string, n int) tea.Cmd {
 
 // load asks for the whole list and for what the filter takes of it.
 func (p *requests) load() tea.Cmd {
-	if p.ref == (api.Ref{}) {
+	if p.ref == (api.Ref{}) && !p.everywhere {
 		return nil
 	}
 	p.loaded = true
@@ -133,6 +133,7 @@ func (p *requests) takeAnswer(msg exchangesMsg) tea.Cmd {
 	}
 	switch msg.what {
 	case askedAll:
+		p.known = true
 		if p.failed = msg.err; msg.err == nil {
 			p.store.load(msg.list)
 		}

@@ -257,6 +257,30 @@ func TestRequestsOfAllSandboxes(t *testing.T) {
 	s.shows("no request went to")
 }
 
+func TestRequestsOfAllSandboxesAreThereWhereTheListHidesAll(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "tui.json")
+	require.NoError(t, os.WriteFile(file, []byte(`{"filter":"nothing has that name","tab":1,"requests":{"everywhere":true}}`), 0o600))
+	s := loaded(t, busyFake(), 200, 40, func(o *Options) { o.StateFile = file })
+	s.shows("/elsewhere", "18 requests")
+	require.Equal(t, api.Ref{}, s.m.list.chosen)
+	s.press("2", "a")
+	s.shows("no sandbox is chosen")
+}
+
+func TestNoRequestIsSaidOnlyOnceThatIsKnown(t *testing.T) {
+	t.Parallel()
+	m := still(t, 200, 40, busyFake(), nil)
+	m.goTo(tabRequests)
+	p := m.requests()
+	for range 2 {
+		p.toggleEverywhere()
+		require.Contains(t, ansi.Strip(strings.Join(p.View(true), "")), "asking…")
+		m.Update(exchangesMsg{what: askedAll, number: p.scope})
+		require.Contains(t, ansi.Strip(strings.Join(p.View(true), "")), "no request went to")
+	}
+}
+
 // readOnly takes no file away: it is this machine's.
 func readOnly(o *Options) { o.ReadOnly = true }
 

@@ -42,6 +42,8 @@ func (p *requests) View(focused bool) []string {
 		return out
 	}
 	switch {
+	case !p.known:
+		return append(out, l.ink.Dim.Paint("  asking"+l.glyph.Ellipsis))
 	case p.failed != nil:
 		what, _ := explain(p.failed)
 		return append(out, l.ink.Bad.Paint("  "+text.Clean(what)))
