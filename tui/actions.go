@@ -44,6 +44,9 @@ type action struct {
 	// offered says whether the footer shows it; nil: wherever it makes sense.
 	offered func(*model) bool
 	run     func(*model) tea.Cmd
+	// about is what it would be about now, by which that is known again; nil:
+	// the chosen sandbox, in the groups of sandboxes and previews.
+	about func(*model) any
 }
 
 // The headings of the help.
@@ -88,7 +91,8 @@ func sandboxActions() []action {
 				return ok && !s.IsHost() && s.Container == api.ContainerRunning
 			}, run: (*model).askEject},
 		{id: "demo", keys: []string{"D"}, short: "demo", desc: "start the demo sandbox and open it", group: groupSandbox, in: onSandbox, changes: true,
-			when: func(m *model) bool { return m.world.engine.State == "connected" }, offered: func(m *model) bool { return m.world.containers() == 0 }, run: (*model).demo},
+			when: func(m *model) bool { return m.world.engine.State == "connected" }, offered: func(m *model) bool { return m.world.containers() == 0 }, run: (*model).demo,
+			about: func(*model) any { return nil }},
 	}
 }
 
@@ -274,6 +278,17 @@ func (k keymap) key(id string) string {
 // usable says whether an action can be run at a place now.
 func (k keymap) usable(m *model, a *action, at place) bool {
 	return a.in&at != 0 && (!k.readOnly || !a.changes) && (a.when == nil || a.when(m))
+}
+
+// about is what an action would be about now; nil: no one thing.
+func (m *model) about(a *action) any {
+	switch {
+	case a.about != nil:
+		return a.about(m)
+	case a.group == groupSandbox, a.group == groupPreviews:
+		return m.list.chosen
+	}
+	return nil
 }
 
 // run runs an action, unless --read-only took it away, or it has become

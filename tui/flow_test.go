@@ -198,7 +198,7 @@ func TestReadOnlyTakesEveryChangeAwayInDispatch(t *testing.T) {
 		if !a.changes {
 			continue
 		}
-		s.send(runMsg(a.id))
+		s.send(runMsg{a.id, s.m.about(&a)})
 		require.Empty(t, s.m.overlays, a.id)
 		s.shows("not in read-only mode")
 		for _, key := range a.keys {

@@ -168,11 +168,29 @@ func (m *model) openPalette() tea.Cmd {
 	for i := range m.keys.actions {
 		a := &m.keys.actions[i]
 		if a.group != groupMove && m.keys.usable(m, a, at) {
-			choices = append(choices, choice{words: a.id, about: a.desc, right: shownKeys(a.keys), run: func() tea.Msg { return runMsg(a.id) }})
+			offer := runMsg{a.id, m.about(a)}
+			choices = append(choices, choice{words: a.id, about: a.desc, right: shownKeys(a.keys), run: func() tea.Msg { return offer }})
 		}
 	}
 	m.push(newPicker(m.look, "Actions", choices))
 	return nil
+}
+
+// runOffered runs an action of the palette on what it was offered for. The
+// request is gone back to if newer ones came; whatever else has changed
+// meanwhile is nothing that somebody meant.
+func (m *model) runOffered(msg runMsg) tea.Cmd {
+	a := m.keys.byID(msg.action)
+	if a == nil {
+		return nil
+	}
+	if id, isRequest := msg.about.(uint64); isRequest {
+		m.requests().putOn(id)
+	}
+	if m.about(a) != msg.about {
+		return m.tell(a.id + ": what it was offered for is not chosen any more")
+	}
+	return m.keys.run(m, a)
 }
 
 type enginesMsg []api.EngineChoice

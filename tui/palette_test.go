@@ -81,6 +81,82 @@ func TestThePaletteOffersWhatWorksHere(t *testing.T) {
 func TestAnActionThatNoLongerAppliesIsNotRun(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 120, 40, nil)
-	s.send(runMsg("find")) // it was offered in an inspector that is closed now
+	s.send(runMsg{action: "find"}) // it was offered in an inspector that is closed now
 	s.shows("find does not apply here now")
+}
+
+// offered is what enter sends in the open palette for an action.
+func offered(t *testing.T, m *model, action string) runMsg {
+	t.Helper()
+	for _, c := range m.overlays[0].(*picker).all {
+		if c.words == action {
+			m.overlays = nil
+			return c.run().(runMsg)
+		}
+	}
+	require.Fail(t, "the palette does not offer "+action)
+	return runMsg{}
+}
+
+func TestThePaletteActsOnTheSandboxThatItWasOpenedOn(t *testing.T) {
+	t.Parallel()
+	m := still(t, 120, 40, newFake(), nil)
+	m.list.want(webRef)
+	m.openPalette()
+	inject := offered(t, m, "inject")
+	m.Update(eventsMsg{{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: webRef}}})
+	s, _ := m.chosen()
+	require.True(t, injectable(s), "another one is chosen that could be injected")
+	m.Update(inject)
+	require.False(t, m.world.underWay(s.Ref))
+	require.Empty(t, m.asked)
+	require.Equal(t, "inject: what it was offered for is not chosen any more", m.note.text)
+
+	m.openPalette()
+	m.Update(offered(t, m, "inject"))
+	require.True(t, m.asked[s.Ref])
+}
+
+func TestThePaletteActsOnTheRequestThatItWasOpenedOn(t *testing.T) {
+	t.Parallel()
+	f := busyFake()
+	m := still(t, 120, 40, f, nil)
+	m.goTo(tabRequests)
+	p := m.requests()
+	m.Update(exchangesMsg{what: askedAll, number: p.scope, list: f.exchanges[1:]})
+	newer := func(id uint64) {
+		m.Update(eventsMsg{{Kind: api.EventExchange, Exchange: &api.Exchange{ID: id, Start: clock, Method: "PUT", Path: "/newer", Sandbox: "my-sandbox"}}})
+	}
+	m.openPalette()
+	replay := offered(t, m, "replay")
+	newer(300)
+	m.Update(replay)
+	require.Contains(t, m.overlays[0].(*confirm).lines[0], "POST /api/login")
+	require.EqualValues(t, 207, p.chosen, "the cursor is at what the question is about")
+
+	m.overlays = nil
+	m.openPalette()
+	har := offered(t, m, "save-har")
+	newer(301)
+	_, cmd := m.Update(har)
+	require.NotNil(t, cmd)
+	require.Empty(t, m.note.text, "that is about no one request")
+
+	p.forget() // it is not in the list any more
+	m.Update(replay)
+	require.Empty(t, m.overlays)
+	require.Equal(t, "replay: what it was offered for is not chosen any more", m.note.text)
+}
+
+func TestThePaletteActsOnThePreviewThatItWasOpenedOn(t *testing.T) {
+	t.Parallel()
+	m := still(t, 120, 40, newFake(), nil)
+	m.openPalette()
+	revoke := offered(t, m, "revoke")
+	m.world.takeLink(api.Link{ID: "new", Token: "newtoken", URL: "http://localhost:8080/preview/newtoken", Port: 3000, Sandbox: boxRef, SandboxName: "my-sandbox", State: "active", CreatedAt: clock})
+	m.Update(revoke)
+	require.Empty(t, m.overlays)
+	m.openPalette()
+	m.Update(offered(t, m, "revoke"))
+	require.Len(t, m.overlays, 1)
 }

@@ -23,9 +23,10 @@ func requestActions() []action {
 		return func(m *model) tea.Cmd { return run(m.requests()) }
 	}
 	one := func(m *model) bool { _, ok := m.requests().exchange(); return ok }
+	this := func(m *model) any { x, _ := m.requests().exchange(); return x.ID }
 	const both = inRequests | inInspector
 	return []action{
-		{id: "inspect", keys: []string{"enter"}, short: "inspect", desc: "look into a request: headers, bodies, frames", group: groupRequests, in: inRequests, when: one,
+		{id: "inspect", keys: []string{"enter"}, short: "inspect", desc: "look into a request: headers, bodies, frames", group: groupRequests, in: inRequests, when: one, about: this,
 			run: in(func(p *requests) tea.Cmd { return p.inspect(p.chosen) })},
 		{id: "filter-requests", keys: []string{"/"}, short: "filter", desc: "filter: status:5xx method:post port:3000 path:/api live:true, a text; ! turns a word round", group: groupRequests, in: inRequests, run: in((*requests).startFilter)},
 		{id: "follow", keys: []string{"f"}, short: "follow", desc: "follow new requests (going down the list pauses), in the inspector new frames", group: groupRequests, in: both,
@@ -34,8 +35,8 @@ func requestActions() []action {
 		{id: "next-request", keys: []string{"right", "l"}, short: "newer", desc: "the newer request, the next one up the list", group: groupRequests, in: inInspector, run: in(func(p *requests) tea.Cmd { return p.beside(-1) })},
 		{id: "find", keys: []string{"/"}, short: "find", desc: "find a text in headers and bodies", group: groupRequests, in: inInspector,
 			run: in(func(p *requests) tea.Cmd { p.inspector.startFind(); return nil })},
-		{id: "copy-curl", keys: []string{"c"}, short: "curl", desc: "copy the request as a curl command, secrets as variables", group: groupRequests, in: both, when: one, run: (*model).copyCurl},
-		{id: "replay", keys: []string{"r"}, short: "replay", desc: "send the request again (asks if its method changes things)", group: groupRequests, in: both, changes: true, when: one, run: (*model).replay},
+		{id: "copy-curl", keys: []string{"c"}, short: "curl", desc: "copy the request as a curl command, secrets as variables", group: groupRequests, in: both, when: one, about: this, run: (*model).copyCurl},
+		{id: "replay", keys: []string{"r"}, short: "replay", desc: "send the request again (asks if its method changes things)", group: groupRequests, in: both, changes: true, when: one, about: this, run: (*model).replay},
 		{id: "find-next", keys: []string{"n"}, desc: "the next place where the text is", group: groupRequests, in: inInspector, run: in(func(p *requests) tea.Cmd { p.inspector.goToFound(1); return nil })},
 		{id: "find-previous", keys: []string{"N"}, desc: "the place before", group: groupRequests, in: inInspector, run: in(func(p *requests) tea.Cmd { p.inspector.goToFound(-1); return nil })},
 		{id: "to-response", keys: []string{"tab"}, desc: "to the response, to the frames, and back to the request", group: groupRequests, in: inInspector, run: in(func(p *requests) tea.Cmd { p.inspector.nextSection(); return nil })},
@@ -43,11 +44,12 @@ func requestActions() []action {
 			run: in(func(p *requests) tea.Cmd { p.inspector.fold(p.inspector.at); return nil })},
 		{id: "wrap", keys: []string{"w"}, short: "wrap", desc: "show long headers whole, or cut them to one line", group: groupRequests, in: inInspector,
 			run: in(func(p *requests) tea.Cmd { p.inspector.toggleWrap(); return nil })},
-		{id: "save-bodies", keys: []string{"x"}, short: "save", desc: "save the captured bodies as files in the current directory", group: groupRequests, in: inInspector, run: in((*requests).saveBodies)},
+		{id: "save-bodies", keys: []string{"x"}, short: "save", desc: "save the captured bodies as files in the current directory", group: groupRequests, in: inInspector, about: this, run: in((*requests).saveBodies)},
 		{id: "close-inspector", keys: []string{"esc"}, short: "back", desc: "back to the list of requests", group: groupRequests, in: inInspector, when: one, run: in((*requests).closeInspector)},
 		{id: "clear-filter", keys: []string{"esc"}, desc: "all requests again", group: groupRequests, in: inRequests, when: func(m *model) bool { return m.requests().words != "" }, run: in((*requests).clearFilter)},
 		{id: "all-requests", keys: []string{"a"}, short: "all sandboxes", desc: "the requests of all sandboxes, or of the chosen one", group: groupRequests, in: inRequests, run: in((*requests).toggleEverywhere)},
-		{id: "save-har", keys: []string{"S"}, short: "save", desc: "save what the filter takes as an HTTP archive (HAR) in the current directory, secrets masked", group: groupRequests, in: inRequests, run: in((*requests).saveHAR)},
+		{id: "save-har", keys: []string{"S"}, short: "save", desc: "save what the filter takes as an HTTP archive (HAR) in the current directory, secrets masked", group: groupRequests, in: inRequests, run: in((*requests).saveHAR),
+			about: func(m *model) any { return m.requests().query("") }},
 	}
 }
 

@@ -71,10 +71,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case minuteMsg:
 		return m, everyMinute()
 	case runMsg:
-		if a := m.keys.byID(string(msg)); a != nil {
-			return m, m.keys.run(m, a)
-		}
-		return m, nil
+		return m, m.runOffered(msg)
 	}
 	return m, m.takeAnswer(msg)
 }
