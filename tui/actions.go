@@ -300,6 +300,9 @@ func (k keymap) run(m *model, a *action) tea.Cmd {
 	if !k.usable(m, a, m.place()) {
 		return m.tell(cmp.Or(m.whyNot(a), a.id+" does not apply here now"))
 	}
+	if a.group == groupSandbox || a.group == groupPreviews {
+		m.list.pick()
+	}
 	return a.run(m)
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
@@ -52,6 +53,11 @@ func TestARecreatedContainerStaysChosen(t *testing.T) {
 	require.Equal(t, webRef, s.m.list.chosen)
 	recreate(func() { s.press("1") })
 	require.NotEqual(t, webRef, s.m.list.chosen, "somebody was at another already")
+	for _, button := range []tea.MouseButton{tea.MouseButtonLeft, tea.MouseButtonWheelUp} {
+		s.m.list.want(webRef)
+		recreate(func() { s.point(button, "my-sandbox") })
+		require.NotEqual(t, webRef, s.m.list.chosen, "the mouse chooses too")
+	}
 }
 
 func TestACursorThatPassesAsksForNoPorts(t *testing.T) {
@@ -137,4 +143,53 @@ func TestAFilterThatIsTakenBackBringsTheChoiceBack(t *testing.T) {
 	s.press("backspace", "enter")
 	require.Equal(t, webRef, s.m.list.chosen)
 	require.Contains(t, s.text(), "/ we  5 hidden, esc shows all")
+}
+
+func TestWhatSomebodyWorksAtStaysChosen(t *testing.T) {
+	t.Parallel()
+	works := map[string]func(m *model){
+		"a tab":     func(m *model) { press(m, "2") },
+		"enter":     func(m *model) { press(m, "enter") },
+		"sideways":  func(m *model) { press(m, "right") },
+		"the pane":  func(m *model) { press(m, "tab") },
+		"an action": func(m *model) { press(m, "n") },
+		"a click": func(m *model) {
+			m.Update(tea.MouseMsg{X: 100, Y: 20, Action: tea.MouseActionPress, Button: tea.MouseButtonLeft})
+		},
+	}
+	for what, work := range works {
+		f := onlyTheMachine()
+		m := still(t, 120, 40, f, nil)
+		m.list.wanted = webRef // of the last quit
+		work(m)
+		for _, s := range newFake().sandboxes[1:] {
+			m.Update(eventsMsg{{Kind: api.EventSandbox, Sandbox: &s}})
+		}
+		require.Equal(t, api.Host, m.list.chosen, what)
+	}
+
+	looking := onlyTheMachine()
+	looking.engine.State = "connecting"
+	m := still(t, 120, 40, looking, nil)
+	press(m, "2")
+	m.Update(eventsMsg{{Kind: api.EventSandbox, Sandbox: &newFake().sandboxes[1]}})
+	require.Equal(t, boxRef, m.list.chosen, "nobody chose the machine while containers were looked for")
+}
+
+// press sends a key and does nothing of what it asks for.
+func press(m *model, key string) {
+	msg := tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(key)}
+	if named, ok := namedKeys[key]; ok {
+		msg = tea.KeyMsg{Type: named}
+	}
+	m.Update(msg)
+}
+
+func TestTheFootCountsSandboxes(t *testing.T) {
+	t.Parallel()
+	m := still(t, 120, 40, newFake(), nil)
+	m.list.SetSize(40, 7)
+	require.Equal(t, "1 of 6", ansi.Strip(m.list.Foot()))
+	m.list.Move(toBottom)
+	require.Equal(t, "6 of 6", ansi.Strip(m.list.Foot()))
 }

@@ -68,6 +68,22 @@ func TestEscCancelsAnInjectionThatBeganElsewhere(t *testing.T) {
 	require.Empty(t, looking.f.calls("CancelInjection"))
 }
 
+func TestEscClearsTheFilterBeforeItCancels(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, nil)
+	s.press("/")
+	s.word("my-sand")
+	s.press("enter")
+	s.f.push(api.Event{Kind: api.EventInjection, Time: clock, Injection: &api.Injection{Sandbox: boxRef, Step: api.StepCopy, State: "running", Detail: "copying daytona"}})
+	s.shows("copying daytona", "esc shows all")
+	s.press("esc")
+	require.Empty(t, s.m.list.filter.Value())
+	s.shows("esc cancel, nothing is kept")
+	require.Empty(t, s.f.calls("CancelInjection"))
+	s.press("esc")
+	s.until("it is cancelled", func() bool { return len(s.f.calls("CancelInjection")) == 1 })
+}
+
 func TestAFailedInjectionSaysWhatToTry(t *testing.T) {
 	t.Parallel()
 	f := newFake()

@@ -129,6 +129,7 @@ func (m *model) takeMouse(mouse tea.MouseMsg) tea.Cmd {
 	if m.layout.small || mouse.Action != tea.MouseActionPress {
 		return nil
 	}
+	m.list.gone = api.Ref{}
 	wheel, isWheel := map[tea.MouseButton]motion{tea.MouseButtonWheelUp: up, tea.MouseButtonWheelDown: down}[mouse.Button]
 	if len(m.overlays) > 0 {
 		if isWheel {
@@ -157,12 +158,12 @@ func (m *model) takeMouse(mouse tea.MouseMsg) tea.Cmd {
 		cmd = p.Move(wheel)
 	case mouse.Button != tea.MouseButtonLeft:
 		return nil
-	case p != pane(m.list) && mouse.Y == r.y:
+	case mouse.Y == r.y && (p != pane(m.list) || !m.layout.wide):
 		if tab := m.tabAt(mouse.X); tab >= 0 {
 			return m.goTo(tab)
 		}
 	default:
-		m.listFocused = p == pane(m.list)
+		m.focus(p == pane(m.list))
 		if x, y := mouse.X-r.x-1, mouse.Y-r.y-1; x >= 0 && y >= 0 && x < r.w-2 && y < r.h-2 {
 			cmd = p.Click(x, y)
 		}
@@ -183,13 +184,13 @@ func (m *model) back() tea.Cmd {
 	ref := m.list.chosen
 	in := m.world.injections[ref]
 	switch {
+	case m.listFocused && m.list.filter.Value() != "":
+		m.list.filter.SetValue("")
+		m.list.refresh()
 	case in != nil && !in.finished && m.atOverview() && !m.keys.readOnly:
 		return m.cancelInjection(ref)
 	case in != nil && in.problem != nil && m.atOverview():
 		delete(m.world.injections, ref)
-	case m.listFocused && m.list.filter.Value() != "":
-		m.list.filter.SetValue("")
-		m.list.refresh()
 	default:
 		m.listFocused = true
 	}

@@ -128,14 +128,23 @@ func (m *model) place() place {
 	return [...]place{inOverview, inRequests, inPreviews, inLogs}[m.tab]
 }
 
+// focus goes to the list or to the details; who goes there works at the chosen sandbox.
+func (m *model) focus(list bool) {
+	m.listFocused = list
+	if !list {
+		m.list.pick()
+	}
+}
+
 // goTo puts a tab into focus.
 func (m *model) goTo(tab int) tea.Cmd {
-	m.tab, m.listFocused = tab, false
+	m.tab = tab
+	m.focus(false)
 	return m.arrange()
 }
 
 func (m *model) otherPane() tea.Cmd {
-	m.listFocused = !m.listFocused
+	m.focus(!m.listFocused)
 	return m.arrange()
 }
 
@@ -145,7 +154,7 @@ func (m *model) sideways(by int) tea.Cmd {
 	case m.listFocused && by < 0:
 		return nil
 	case m.listFocused:
-		m.listFocused = false
+		m.focus(false)
 	case m.tab == 0 && by < 0:
 		m.listFocused = true
 	default:

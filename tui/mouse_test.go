@@ -7,6 +7,8 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
 	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/api"
 )
 
 // point presses a button of the mouse on the first place where words stand.
@@ -62,4 +64,23 @@ func TestAClickChoosesASandboxAndATab(t *testing.T) {
 	s.point(tea.MouseButtonLeft, "my-sandbox")
 	require.Equal(t, boxRef, s.m.list.chosen)
 	require.True(t, s.m.listFocused)
+}
+
+func TestAClickOnATabsNameInTheListAlone(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 80, 24, nil)
+	for range 2 {
+		for tab, name := range tabNames {
+			s.point(tea.MouseButtonLeft, name)
+			require.Equal(t, tab, s.m.tab)
+			require.False(t, s.m.listFocused)
+			s.press("esc")
+			s.point(tea.MouseButtonLeft, "Sandboxes")
+			require.True(t, s.m.listFocused)
+		}
+		lost := s.f.engine
+		lost.State = "lost"
+		s.f.push(api.Event{Kind: api.EventEngine, Engine: &lost})
+		s.shows("as last seen") // its title is longer
+	}
 }

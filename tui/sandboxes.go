@@ -203,6 +203,15 @@ func (p *sandboxList) choose(by int) {
 	}
 }
 
+// pick makes the sandbox that somebody began to work at a choice of the person's,
+// so that none that comes takes its place. While the engine is still asked for
+// containers, nobody has chosen the machine.
+func (p *sandboxList) pick() {
+	if p.chosen != (api.Ref{}) && p.world.engine.State != "connecting" {
+		p.picked, p.wanted = true, api.Ref{}
+	}
+}
+
 func (p *sandboxList) Move(to motion) tea.Cmd {
 	p.picked, p.wanted = true, api.Ref{}
 	p.cursor.move(to)
@@ -231,7 +240,16 @@ func (p *sandboxList) Foot() string {
 	if len(p.rows) <= p.listHeight() {
 		return ""
 	}
-	return p.look.ink.Dim.Paint(fmt.Sprintf("%d of %d", p.cursor.at+1, len(p.rows)))
+	at, n := 0, 0 // headings are no sandboxes
+	for i, r := range p.rows {
+		if r.sandbox >= 0 {
+			n++
+			if i <= p.cursor.at {
+				at++
+			}
+		}
+	}
+	return p.look.ink.Dim.Paint(fmt.Sprintf("%d of %d", at, n))
 }
 
 func (p *sandboxList) View(focused bool) []string {

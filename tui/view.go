@@ -157,9 +157,14 @@ func (m *model) nameWidth() int {
 	return max(10, m.layout.detail.w-text.Width(m.tabNamesFrom(-1))-len("+  --  -+"))
 }
 
-// tabAt is the tab whose name stands at column x of the detail pane's upper edge; -1 without one.
+// tabAt is the tab whose name stands at column x of the upper edge of the
+// details, or of the list where it is alone; -1 without one.
 func (m *model) tabAt(x int) int {
-	at := m.layout.detail.x + 2 + text.Width(m.look.fitShort(m.chosenName(), m.nameWidth())) + 4
+	at, title := m.layout.detail.x, m.detailTitle()
+	if m.layout.detail.w == 0 {
+		at, title = m.layout.list.x, m.listTitle()
+	}
+	at += 2 + text.Width(title) - text.Width(m.tabNamesFrom(-1))
 	for i, name := range tabNames {
 		w := len(name) + 2
 		if x >= at && x < at+w {
