@@ -309,3 +309,11 @@ func TestTheHelpSaysAllOfEveryAction(t *testing.T) {
 		}
 	}
 }
+
+func TestTheWarningOfAPortIsReadWhole(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	f.ports[boxRef][3].Warning = strings.Repeat("it may not answer, ", 8) + "and that was all"
+	s := loaded(t, f, 120, 40, nil)
+	s.shows("! 9090 it may not answer", "that was all")
+}

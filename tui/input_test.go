@@ -5,7 +5,10 @@ import (
 	"testing"
 
 	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
 	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/tui/text"
 )
 
 func TestAPasteIsALineAndNoLongerThanItsField(t *testing.T) {
@@ -38,4 +41,35 @@ func TestAPasteIsALineAndNoLongerThanItsField(t *testing.T) {
 	require.Equal(t, "90m", f.lives.typed.Value())
 	paste("\x1b\n") // nothing is left of it
 	require.Equal(t, f, s.form())
+}
+
+func TestTheEndOfWhatIsTypedIsSeen(t *testing.T) {
+	t.Parallel()
+	const reverse, plain = "\x1b[7m", "\x1b[27m"
+	for _, ascii := range []bool{false, true} {
+		l := newLook("dark", ascii)
+		for _, value := range []string{"", "abc", "/api/users/and/more", "漢字漢字漢字漢字", "a漢字b漢字c漢字"} {
+			input := newInput()
+			input.SetValue(value)
+			for at := range len([]rune(value)) + 1 {
+				input.SetCursor(at)
+				under := " "
+				if at < len([]rune(value)) {
+					under = string([]rune(value)[at])
+				}
+				if ascii {
+					under = text.ASCII(under)
+				}
+				for width := 4; width < 24; width++ {
+					line := l.inputLine(input, width)
+					require.Equal(t, width, ansi.StringWidth(line), "%q at %d in %d", value, at, width)
+					require.Contains(t, line, reverse+under+plain, "%q at %d in %d", value, at, width)
+				}
+			}
+			require.LessOrEqual(t, ansi.StringWidth(l.inputLine(input, 1)), 1)
+		}
+	}
+	s := loaded(t, newFake(), 120, 40, nil)
+	s.word("/" + strings.Repeat("x", 60) + "the end")
+	s.shows("xxthe end")
 }

@@ -265,7 +265,8 @@ func (p *overview) portLines(s api.Sandbox) []string {
 		}
 		if card.Warning != "" {
 			part += " " + l.ink.Busy.Paint(l.glyph.Warn)
-			warnings = append(warnings, p.label("")+l.ink.Busy.Paint(fmt.Sprintf("%s %d ", l.glyph.Warn, card.Port.Port))+text.Clean(card.Warning))
+			mark := l.ink.Busy.Paint(fmt.Sprintf("%s %d ", l.glyph.Warn, card.Port.Port))
+			warnings = append(warnings, p.wrapped("", mark+text.Clean(card.Warning), theme.Ink{})...)
 		}
 		parts = append(parts, part)
 	}

@@ -312,8 +312,6 @@ func (p *previews) left(l api.Link) string {
 		return ""
 	case l.ExpiresAt == nil:
 		return "until revoked"
-	case l.ExpiresAt.Sub(p.now()) < time.Minute:
-		return "<1m"
 	}
 	return coarse(l.ExpiresAt.Sub(p.now()))
 }

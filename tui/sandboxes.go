@@ -63,22 +63,27 @@ func newInput() textinput.Model {
 	return input
 }
 
-// inputLine draws an input with its cursor, without blinking.
+// inputLine draws an input with its cursor, without blinking. What there is no
+// room for is left out before the cursor first: the place where one types is seen.
 func (l *look) inputLine(input textinput.Model, width int) string {
 	value, at := []rune(input.Value()), input.Position()
 	under, rest := " ", ""
 	if at < len(value) {
-		under, rest = string(value[at]), text.Clean(string(value[at+1:]))
+		under, rest = text.Clean(string(value[at])), text.Clean(string(value[at+1:]))
 	}
-	before := text.Clean(string(value[:at]))
-	if over := text.Width(before) - width + 1; over > 0 {
-		before = l.right(before, width-1)
-	}
-	cursor := "\x1b[7m" + text.Clean(under) + "\x1b[27m"
 	if l.ascii {
-		cursor = "\x1b[7m" + text.ASCII(text.Clean(under)) + "\x1b[27m"
+		under = text.ASCII(under)
 	}
-	return l.fit(before+cursor+rest, width)
+	before, room := text.Clean(string(value[:at])), width-text.Width(under)
+	if text.Width(before) > room {
+		from := 0
+		for from < at && text.Width(before) > room-text.Width(l.glyph.Ellipsis) {
+			from++
+			before = text.Clean(string(value[from:at]))
+		}
+		before = l.glyph.Ellipsis + before
+	}
+	return l.fit(before+"\x1b[7m"+under+"\x1b[27m"+l.fit(rest, room-text.Width(before)), width)
 }
 
 func (p *sandboxList) SetSize(width, height int) {
