@@ -25,9 +25,10 @@ var logSources = []string{api.LogContainer, api.LogDaemon, api.LogProgram}
 // logs is the fourth tab: what the container, the daemon or this program
 // writes. It follows only while it can be seen.
 type logs struct {
-	look *look
-	do   commands
-	key  func(action string) string
+	look  *look
+	world *world
+	do    commands
+	key   func(action string) string
 
 	width, height int
 	ref           api.Ref
@@ -37,6 +38,8 @@ type logs struct {
 	stream        *logStream
 	stop          context.CancelFunc
 	ended         error
+	life          life // of what writes, when it was looked at last
+	anew          bool // it began to write again after the stream was opened
 	loading       bool
 
 	lines   []logLine
@@ -50,8 +53,8 @@ type logs struct {
 	filter  filterLine
 }
 
-func newLogs(l *look, do commands, key func(string) string) *logs {
-	return &logs{look: l, do: do, key: key, filter: newFilterLine(), wrapped: true, stop: func() {}}
+func newLogs(l *look, w *world, do commands, key func(string) string) *logs {
+	return &logs{look: l, world: w, do: do, key: key, filter: newFilterLine(), wrapped: true, stop: func() {}}
 }
 
 func logActions() []action {
@@ -86,6 +89,7 @@ func (p *logs) reopen() tea.Cmd {
 	p.stop, p.stream, p.ended, p.loading = func() {}, nil, nil, false
 	p.opened++
 	p.lines, p.shown, p.skipped, p.top, p.above, p.missed, p.paused = nil, nil, 0, 0, 0, 0, false
+	p.life, p.anew = p.lifeNow(), false
 	if !p.visible || p.ref == (api.Ref{}) {
 		return nil
 	}
@@ -116,6 +120,49 @@ func (p *logs) currentSource() string {
 		return api.LogProgram
 	}
 	return logSources[p.source]
+}
+
+// life is one run of what writes a log; the zero life is that it does not run.
+type life struct {
+	id    string
+	since time.Time
+	runs  bool
+}
+
+// lifeNow is that of the source: a container or a daemon that can be asked for
+// its log. This program always runs.
+func (p *logs) lifeNow() life {
+	source := p.currentSource()
+	s, ok := p.world.sandbox(p.ref)
+	switch {
+	case source == api.LogProgram:
+		return life{runs: true}
+	case !ok, p.world.engine.State == "lost", s.Container != api.ContainerRunning, source == api.LogDaemon && s.Daemon.State != api.DaemonHealthy:
+		return life{}
+	}
+	return life{s.ID, s.Started, true}
+}
+
+// revive opens the log of a new life where that of the last one has ended. It
+// does so once for each, however soon a log ends, and not under the eyes of
+// somebody who reads what the last one said.
+func (p *logs) revive() tea.Cmd {
+	if now := p.lifeNow(); now != p.life {
+		p.life, p.anew = now, p.anew || now.runs
+	}
+	if !p.anew || p.ended == nil || p.paused {
+		return nil
+	}
+	return p.reopen()
+}
+
+// retry opens a log that has ended again, because somebody wants it; while the
+// engine is lost there would be less to read than now.
+func (p *logs) retry() tea.Cmd {
+	if p.ended == nil || p.currentSource() != api.LogProgram && p.world.engine.State == "lost" {
+		return nil
+	}
+	return p.reopen()
 }
 
 func (p *logs) nextSource() tea.Cmd {
@@ -155,10 +202,10 @@ func (m *model) toLogs() tea.Cmd {
 
 func (p *logs) follow() tea.Cmd {
 	p.paused = !p.paused
-	if !p.paused {
-		p.Move(toBottom)
+	if p.paused {
+		return nil
 	}
-	return nil
+	return p.Move(toBottom)
 }
 
 // HandleMsg implements pane.
@@ -168,7 +215,10 @@ func (p *logs) HandleMsg(msg tea.Msg) tea.Cmd {
 		return p.reopen()
 	}
 	m, ok := msg.(logMsg)
-	if !ok || m.opened != p.opened {
+	switch {
+	case !ok:
+		return p.revive()
+	case m.opened != p.opened:
 		return nil // of a log that is not looked at any more; its context has ended it
 	}
 	p.loading = false
@@ -178,7 +228,7 @@ func (p *logs) HandleMsg(msg tea.Msg) tea.Cmd {
 	p.add(m.lines, m.skipped)
 	if m.ended != nil {
 		p.ended = m.ended
-		return nil
+		return p.revive()
 	}
 	return p.stream.next(p.opened)
 }

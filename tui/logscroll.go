@@ -81,6 +81,7 @@ func (p *logs) Move(to motion) tea.Cmd {
 	}
 	if atEnd := p.scroll(by); atEnd && by >= 0 && to != toTop {
 		p.paused, p.missed = false, 0
+		return p.revive()
 	}
 	return nil
 }

@@ -78,7 +78,7 @@ func newModel(ctx context.Context, backend Backend, o Options) (*model, error) {
 	m.list = newSandboxList(m.look, &m.world, m.keys.key, saved.Sandbox, saved.Filter)
 	m.overview = newOverview(m.look, &m.world, o.Now, m.keys.key)
 	m.overview.readOnly = o.ReadOnly
-	m.panes = [4]pane{m.overview, newRequests(m.look, &m.world, m.do, o.Now, m.keys.key, saved.Requests), newPreviews(m.look, &m.world, o.Now, m.keys.key), newLogs(m.look, m.do, m.keys.key)}
+	m.panes = [4]pane{m.overview, newRequests(m.look, &m.world, m.do, o.Now, m.keys.key, saved.Requests), newPreviews(m.look, &m.world, o.Now, m.keys.key), newLogs(m.look, &m.world, m.do, m.keys.key)}
 	if saved.Tab > 0 && saved.Tab < len(m.panes) {
 		m.tab = saved.Tab
 	}
