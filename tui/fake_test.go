@@ -34,7 +34,7 @@ type fake struct {
 	sharing   context.Context // of the last Share
 	shared    string          // the URL that Share gives
 
-	// working is what Demo, StartContainer, StopContainer and Replay wait for; nil: nothing.
+	// working is what Demo, SwitchEngine, StartContainer, StopContainer and Replay wait for; nil: nothing.
 	working func(ctx context.Context)
 	// looking is what Ports waits for; nil: nothing.
 	looking func(ctx context.Context)
@@ -163,7 +163,10 @@ func (f *fake) Engines(context.Context) ([]api.EngineChoice, error) {
 	return f.engines, f.ask("Engines")
 }
 
-func (f *fake) SwitchEngine(_ context.Context, name string) error { return f.ask("SwitchEngine", name) }
+func (f *fake) SwitchEngine(ctx context.Context, name string) error {
+	f.wait(ctx)
+	return f.ask("SwitchEngine", name)
+}
 
 func (f *fake) RetryEngine(context.Context) error {
 	if f.panics {

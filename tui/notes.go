@@ -118,10 +118,11 @@ func (m *model) noteLines() []string {
 	}
 	if last := len(lines) - 1; text.Width(lines[last])+text.Width(try)+7 < m.width {
 		lines[last] += "   " + try
+		lines = l.shorter(lines, mostNoteLines, m.width-4)
 	} else {
-		lines = append(lines, text.Wrap(try, m.width-4)...)
+		tries := l.shorter(text.Wrap(try, m.width-4), max(mostNoteLines/2, mostNoteLines-len(lines)), m.width-4)
+		lines = append(l.shorter(lines, mostNoteLines-len(tries), m.width-4), tries...)
 	}
-	lines = lines[max(0, len(lines)-mostNoteLines):]
 	for i := range lines {
 		mark := "  "
 		if i == 0 {
@@ -130,4 +131,19 @@ func (m *model) noteLines() []string {
 		lines[i] = l.fit(" "+l.ink.Bad.Paint(mark+lines[i]), m.width)
 	}
 	return lines
+}
+
+// shorter are at most most of the lines of a text: of an error the first ones
+// say what failed, and the last one often why. An ellipsis stands for the others.
+func (l *look) shorter(lines []string, most, width int) []string {
+	if len(lines) <= most {
+		return lines
+	}
+	out := slices.Clone(lines[:most])
+	if most > 1 {
+		out[most-1] = lines[len(lines)-1]
+	}
+	before := max(0, most-2)
+	out[before] = l.fitShort(out[before]+l.glyph.Ellipsis, width)
+	return out
 }

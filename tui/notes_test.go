@@ -6,7 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/api"
 )
 
 func TestWorkUnderWayIsSaidUntilItsEnd(t *testing.T) {
@@ -21,6 +24,8 @@ func TestWorkUnderWayIsSaidUntilItsEnd(t *testing.T) {
 		"container":      {[]string{"down", "s"}, "starting old", "old runs", ""},
 		"replay":         {[]string{"r"}, "sending GET again", "replayed: 201", ""},
 		"replay breaks":  {[]string{"r"}, "sending GET again", "replay: it broke", "Replay"},
+		"engine":         {[]string{"enter"}, "switching to engine lab", "✓ engine lab", ""},
+		"engine fails":   {[]string{"enter"}, "switching to engine lab", "switch to engine lab: it broke", "SwitchEngine"},
 		"stop container": {[]string{"s", "right", "enter"}, "stopping my-sandbox", "my-sandbox has stopped", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -39,6 +44,11 @@ func TestWorkUnderWayIsSaidUntilItsEnd(t *testing.T) {
 				s.press("2")
 				s.shows("12 requests")
 			}
+			if strings.HasPrefix(name, "engine") {
+				s.press("E")
+				s.shows("ssh://lab")
+				s.word("lab")
+			}
 			s.press(c.keys...)
 			s.shows("◐ " + c.doing)
 			s.run(s.m.say("something else"))
@@ -49,6 +59,34 @@ func TestWorkUnderWayIsSaidUntilItsEnd(t *testing.T) {
 			s.shows(c.outcome)
 			require.NotContains(t, s.text(), c.doing)
 			require.Empty(t, s.m.works)
+		})
+	}
+}
+
+func TestALongErrorSaysWhatFailedWhyAndWhatToTry(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("of something ", 40)
+	for name, c := range map[string]struct {
+		detail, hint string
+		want         []string
+	}{
+		"a long cause":       {"daemon ended at once with exit code 2\nits last words: " + long + "and that is why", "set daemon.env", []string{"and that is why   try: set daemon.env"}},
+		"and a long hint":    {"daemon ended at once with exit code 2\n" + long + "and that is why", "set " + long + "and try again", []string{"try: set of something", "and try again"}},
+		"only a long hint":   {"daemon ended at once with exit code 2", "set " + long + "and try again", []string{"try: set of something", "and try again"}},
+		"no hint":            {"daemon ended at once with exit code 2\n" + long + "and that is why", "", []string{"and that is why", "full log)"}},
+		"a hint of one line": {"daemon ended at once with exit code 2\n" + long + "and that is why", "set a variable that is as long as this line, so that it needs its own", []string{"and that is why", "try: set a variable"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := still(t, 80, 24, newFake(), nil)
+			m.failWith("inject web", &api.Problem{Detail: c.detail, Hint: c.hint})
+			check(t, m)
+			lines := strings.Split(ansi.Strip(m.View()), "\n")
+			note := lines[len(lines)-1-mostNoteLines : len(lines)-1]
+			require.Contains(t, note[0], "✕ inject web: daemon ended at once with exit code 2")
+			for _, s := range append(c.want, "…") {
+				require.Contains(t, strings.Join(note, "\n"), s)
+			}
 		})
 	}
 }

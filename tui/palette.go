@@ -26,8 +26,9 @@ type picker struct {
 	input  textinput.Model
 	cursor cursor
 	wait   string // what is waited for while there is nothing to choose
+	failed string // why there is nothing to choose
 	// take makes the end of a message from the core into choices; nil: none is waited for.
-	take func(msg tea.Msg) (choices []choice, mine bool)
+	take func(msg tea.Msg) (choices []choice, mine bool, err error)
 }
 
 // choice is a line of a picker.
@@ -97,8 +98,12 @@ func (p *picker) HandleMsg(msg tea.Msg) tea.Cmd {
 	if p.take == nil {
 		return nil
 	}
-	if choices, mine := p.take(msg); mine {
-		p.all, p.wait = choices, ""
+	if choices, mine, err := p.take(msg); mine {
+		p.all, p.wait, p.failed = choices, "", ""
+		if err != nil {
+			what, try := explain(err)
+			p.failed = text.Clean(strings.TrimSpace(what + "   " + try))
+		}
 		p.search()
 	}
 	return nil
@@ -134,7 +139,11 @@ func (p *picker) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 func (p *picker) View(width, height int) []string {
 	l := p.look
 	width = min(width, 84)
-	rows := max(1, min(height-4, len(p.all)))
+	var failed []string
+	for _, part := range text.Wrap(p.failed, width-5) {
+		failed = append(failed, "  "+l.ink.Bad.Paint(part))
+	}
+	rows := max(1, min(height-4, max(len(p.all), len(failed))))
 	p.cursor.resize(len(p.found), rows)
 	lines := []string{l.ink.Key.Paint(": ") + l.inputLine(p.input, width-4)}
 	names := 0
@@ -155,6 +164,8 @@ func (p *picker) View(width, height int) []string {
 	switch {
 	case p.wait != "":
 		lines = append(lines, l.ink.Dim.Paint("  "+p.wait))
+	case p.failed != "":
+		lines = append(lines, failed...)
 	case len(p.found) == 0:
 		lines = append(lines, l.ink.Dim.Paint("  nothing matches"))
 	}
@@ -193,35 +204,39 @@ func (m *model) runOffered(msg runMsg) tea.Cmd {
 	return m.keys.run(m, a)
 }
 
-type enginesMsg []api.EngineChoice
+// enginesMsg is which engines there are, or why that is not known.
+type enginesMsg struct {
+	list []api.EngineChoice
+	err  error
+}
 
 // openEngines lists the docker contexts.
 func (m *model) openEngines() tea.Cmd {
-	backend, do, l := m.do.backend, m.do, m.look
+	backend, do, l, log := m.do.backend, m.do, m.look, m.log
 	p := newPicker(l, "Engines", nil)
 	p.wait = "asking" + l.glyph.Ellipsis
-	p.take = func(msg tea.Msg) ([]choice, bool) {
+	p.take = func(msg tea.Msg) ([]choice, bool, error) {
 		answer, mine := msg.(enginesMsg)
 		if !mine {
-			return nil, false
+			return nil, false, nil
+		}
+		if answer.err != nil {
+			log.Error("an action failed", "action", "list the engines", "error", answer.err)
 		}
 		var out []choice
-		for _, e := range answer {
+		for _, e := range answer.list {
 			right := e.Endpoint
 			if e.Current {
 				right += " " + l.glyph.Healthy + " in use"
 			}
-			out = append(out, choice{words: e.Name, right: right, run: do.act(2*quickly, "switch to engine "+e.Name, "engine "+e.Name,
-				func(ctx context.Context) error { return backend.SwitchEngine(ctx, e.Name) })})
+			run := do.act(2*quickly, "switch to engine "+e.Name, "engine "+e.Name, func(ctx context.Context) error { return backend.SwitchEngine(ctx, e.Name) })
+			out = append(out, choice{words: e.Name, right: right, run: working("switching to engine "+e.Name, run)})
 		}
-		return out, true
+		return out, true, answer.err
 	}
 	m.push(p)
 	return do.do(quickly, func(ctx context.Context) tea.Msg {
 		list, err := backend.Engines(ctx)
-		if err != nil {
-			return failMsg{"list the engines", err}
-		}
-		return enginesMsg(list)
+		return enginesMsg{list, err}
 	})
 }

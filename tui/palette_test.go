@@ -160,3 +160,16 @@ func TestThePaletteActsOnThePreviewThatItWasOpenedOn(t *testing.T) {
 	m.Update(offered(t, m, "revoke"))
 	require.Len(t, m.overlays, 1)
 }
+
+func TestWhyThereAreNoEnginesStandsInTheirPicker(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	f.engines = nil
+	f.fail["Engines"] = &api.Problem{Detail: "the docker contexts cannot be read " + strings.Repeat("by anybody ", 10), Hint: "look at ~/.docker/contexts"}
+	s := loaded(t, f, 80, 24, nil)
+	s.press("E")
+	s.shows("the docker contexts cannot be read", "look at ~/.docker/contexts")
+	require.NotContains(t, s.text(), "asking")
+	s.press("x", "enter")
+	require.Empty(t, s.m.overlays)
+}
