@@ -37,7 +37,7 @@ func (m *model) takeKey(key tea.KeyMsg) tea.Cmd {
 	m.note = note{} // an error stays until a key is pressed
 	cmd := m.useKey(key, true)
 	if m.newPort.waits {
-		cmd = tea.Batch(cmd, m.tellPort(m.newPort.ref, m.newPort.card))
+		cmd = tea.Batch(cmd, m.tellPorts(nil))
 	}
 	return cmd
 }

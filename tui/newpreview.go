@@ -163,18 +163,22 @@ func (f *newPreview) take(cards []api.PortCard) {
 	switch {
 	case i >= 0 && first:
 		f.other.SetValue("") // it is in the list
+	case i < 0 && !first && !onOther: // it has closed; enter still means it
+		f.other.SetValue(strconv.Itoa(at))
+		i = len(f.cards)
 	case onOther, i < 0 && f.other.Value() != "":
 		i = len(f.cards)
 	case i < 0 && first:
 		// What a browser can show, if there is any.
-		i = slices.IndexFunc(f.cards, func(c api.PortCard) bool {
-			return c.Warning == "" && (c.Service == "http" || c.Service == "https" || c.Service == "vnc")
-		})
-	case i < 0:
-		i = f.cursor.at
+		i = slices.IndexFunc(f.cards, forBrowser)
 	}
 	f.cursor.put(max(0, i))
 	f.suggest()
+}
+
+// forBrowser says whether a browser can show what answers at a port.
+func forBrowser(c api.PortCard) bool {
+	return c.Warning == "" && (c.Service == "http" || c.Service == "https" || c.Service == "vnc")
 }
 
 // card is the listening port at the cursor.
@@ -256,10 +260,13 @@ func (m *model) afterCreate(msg createdMsg) tea.Cmd {
 		msg.form.problem = strings.TrimSpace(what + "   " + try)
 		return nil
 	}
+	m.world.takeLink(msg.link)
+	if msg.form != nil && !slices.Contains(m.overlays, overlay(msg.form)) { // it was left: nobody waits for the link
+		return tea.Batch(m.do.links(), m.say("preview made: "+m.linkName(msg.link)))
+	}
 	if msg.form != nil {
 		m.close(msg.form)
 	}
-	m.world.takeLink(msg.link)
 	if p, ok := m.panes[tabPreviews].(*previews); ok && m.world.linkIsOf(msg.link, p.ref) {
 		p.at = msg.link.ID
 	}

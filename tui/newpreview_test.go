@@ -3,9 +3,12 @@ package tui
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
@@ -330,4 +333,89 @@ func TestWhatALabelHidesIsShownInTheForm(t *testing.T) {
 	s.press("enter")
 	s.until("it is made", func() bool { return len(f.calls("CreateLink")) == 1 })
 	require.Equal(t, "a␛[31mred", f.requests[0].Label)
+}
+
+func TestAPortThatClosesIsStillTheOneThatIsMeant(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string][]string{"nothing was typed": nil, "another was typed": {"8", "0", "up", "up", "up"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake()
+			s := loaded(t, f, 120, 40, nil)
+			form := s.openForm()
+			s.press(before...)
+			card, _ := form.card()
+			require.Equal(t, 3000, card.Port.Port)
+			s.send(formPortsMsg{form, form.asked, f.ports[boxRef][2:], nil})
+			s.shows("▸ 3000", "other port")
+			s.send(formPortsMsg{form, form.asked, f.ports[boxRef][3:], nil}) // what closes elsewhere moves nothing
+			s.press("enter")
+			s.until("it is made", func() bool { return len(f.calls("CreateLink")) == 1 })
+			require.Equal(t, "CreateLink 3000 my-sandbox", f.calls("CreateLink")[0])
+		})
+	}
+}
+
+func TestALinkThatCameAfterEscIsOnlyListed(t *testing.T) {
+	t.Parallel()
+	for _, open := range []bool{false, true} {
+		s := loaded(t, newFake(), 120, 40, nil)
+		form := s.openForm()
+		form.creating = true // its answer comes below
+		s.press("esc")
+		link := s.f.links[1]
+		link.ID, link.Port = "late", 5173
+		before := len(s.f.calls("Links"))
+		s.send(createdMsg{form: form, link: link, open: open})
+		require.Contains(t, s.text(), "preview made: port 5173 of my-sandbox", "and not that it was copied or opened")
+		require.True(t, slices.ContainsFunc(s.m.world.links, func(l api.Link) bool { return l.ID == "late" }))
+		s.until("the links are asked for", func() bool { return len(s.f.calls("Links")) > before })
+		require.Empty(t, s.copied.get())
+		require.Empty(t, s.opened.get())
+	}
+}
+
+// comesUp tells a screen whose commands are not run of ports that came up.
+func comesUp(m *model, cards ...api.PortCard) {
+	var batch eventsMsg
+	for i := range cards {
+		batch = append(batch, api.Event{Kind: api.EventPort, Port: &cards[i]})
+	}
+	m.Update(batch)
+}
+
+func TestTheKeysOfANewPortAreOfferedOnlyWhereTheyActOnIt(t *testing.T) {
+	t.Parallel()
+	m := still(t, 120, 40, newFake(), nil)
+	const keys = "   n preview   o open"
+	comesUp(m, api.PortCard{Port: api.Port{Port: 5173}, Sandbox: webRef, Service: "http", Name: "Vite"})
+	require.Contains(t, ansi.Strip(m.View()), "web: 5173 Vite is up ")
+	require.NotContains(t, ansi.Strip(m.View()), keys, "they are about my-sandbox")
+	m.list.want(webRef)
+	m.arrange()
+	m.changed()
+	require.Contains(t, ansi.Strip(m.View()), "web: 5173 Vite is up"+keys)
+}
+
+func TestOfSeveralNewPortsTheOneForABrowserIsNamed(t *testing.T) {
+	t.Parallel()
+	other := api.PortCard{Port: api.Port{Port: 9000}, Sandbox: boxRef, Service: "other"}
+	vite := api.PortCard{Port: api.Port{Port: 5173}, Sandbox: boxRef, Service: "http", Name: "Vite"}
+	there := api.PortCard{Port: api.Port{Port: 80}, Sandbox: webRef, Service: "http", Name: "nginx"}
+	for _, batch := range [][]api.PortCard{{vite, other}, {other, vite}, {there, vite}} {
+		m := still(t, 120, 40, newFake(), nil)
+		comesUp(m, batch...)
+		require.Contains(t, ansi.Strip(m.View()), "my-sandbox: 5173 Vite is up and 1 more   n preview   o open")
+	}
+	m := still(t, 120, 40, newFake(), nil)
+	m.Update(portsMsg{ref: boxRef, cards: append([]api.PortCard{other, vite}, m.world.ports[boxRef].cards...)})
+	require.Contains(t, ansi.Strip(m.View()), "my-sandbox: 5173 Vite is up and 1 more")
+
+	m = still(t, 120, 40, newFake(), nil)
+	m.fail("it broke", "")
+	comesUp(m, vite, there)
+	comesUp(m, other)
+	require.NotContains(t, ansi.Strip(m.View()), "is up")
+	m.Update(tea.KeyMsg{Type: tea.KeyEsc})
+	require.Contains(t, ansi.Strip(m.View()), "my-sandbox: 5173 Vite is up and 2 more", "none is lost to an error")
 }

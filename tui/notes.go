@@ -109,7 +109,11 @@ func (m *model) noteLines() []string {
 	case n.neutral:
 		return []string{" " + l.ink.Busy.Paint(l.glyph.Warn) + " " + n.text}
 	case !n.failed:
-		return []string{" " + l.ink.Good.Paint(l.glyph.Done) + " " + n.text}
+		line := " " + l.ink.Good.Paint(l.glyph.Done) + " " + n.text
+		if m.portNewsShown() && !m.keys.readOnly {
+			line += fmt.Sprintf("   %s preview   %s open", m.keys.key("new-preview"), m.keys.key("open-new-port"))
+		}
+		return []string{line}
 	}
 	lines := text.Wrap(n.text, m.width-4)
 	try := fmt.Sprintf("(%s: full log)", m.keys.key("logs"))

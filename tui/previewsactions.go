@@ -16,7 +16,7 @@ func previewActions() []action {
 			when: func(m *model) bool { _, ok := m.chosen(); return ok }, run: (*model).newPreview},
 		{id: "open-new-port", keys: []string{"o"}, desc: "open the port that just came up (while its note is shown)", group: groupPreviews, in: onSandbox, changes: true,
 			when: func(m *model) bool { return m.portNewsShown() && !m.keys.readOnly }, run: (*model).openNewPort,
-			about: func(m *model) any { return fmt.Sprint(m.newPort.ref, m.newPort.card.Port.Port) }},
+			about: func(m *model) any { return fmt.Sprint(m.newPort.card.Sandbox, m.newPort.card.Port.Port) }},
 		{id: "open", keys: []string{"o"}, short: "open", desc: "open the preview in the browser", group: groupPreviews, in: onSandbox, when: (*model).hasLink, about: this, run: (*model).openLink},
 		{id: "open-preview", keys: []string{"enter"}, desc: "open the preview in the browser", group: groupPreviews, in: inPreviews, when: (*model).hasLink, about: this, run: (*model).openLink},
 		{id: "copy", keys: []string{"y"}, short: "copy", desc: "copy the preview's URL", group: groupPreviews, in: onSandbox, when: (*model).hasLink, about: this, run: (*model).copyLink},

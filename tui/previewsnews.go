@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -12,31 +13,50 @@ import (
 
 // newPort is a port that just came up, while the note about it is shown.
 type newPort struct {
-	ref  api.Ref
 	card api.PortCard
+	more int // how many others came up with it
 	note int // the age of the note
 	// waits: an error stands where the note will be.
 	waits bool
 }
 
-// tellPort says that a port came up and which keys look at it.
-func (m *model) tellPort(ref api.Ref, card api.PortCard) tea.Cmd {
-	if m.note.failed { // it is told once the error is read
-		m.newPort = newPort{ref: ref, card: card, waits: true}
+// tellPorts says that ports came up, with those that wait to be told: of one its
+// name, and how many others there are. Which keys look at it is for noteLines to
+// say: they act on the chosen sandbox.
+func (m *model) tellPorts(cards []api.PortCard) tea.Cmd {
+	now := newPort{}
+	if m.newPort.waits {
+		cards, now.more = append([]api.PortCard{m.newPort.card}, cards...), m.newPort.more
+	}
+	now.card = slices.MaxFunc(cards, func(a, b api.PortCard) int { return cmp.Compare(m.newsWorth(a), m.newsWorth(b)) })
+	now.more += len(cards) - 1
+	if now.waits = m.note.failed; now.waits { // they are told once the error is read
+		m.newPort = now
 		return nil
 	}
-	words := m.portNews(ref, card)
-	if !m.keys.readOnly {
-		words += fmt.Sprintf("   %s preview   %s open", m.keys.key("new-preview"), m.keys.key("open-new-port"))
+	words := portNews(now.card)
+	if now.more > 0 {
+		words += fmt.Sprintf(" and %s more", thousands(now.more))
 	}
 	cmd := m.say(words)
-	if cmd != nil {
-		m.newPort = newPort{ref: ref, card: card, note: m.noteAge}
-	}
+	now.note = m.noteAge
+	m.newPort = now
 	return cmd
 }
 
-func (m *model) portNews(ref api.Ref, card api.PortCard) string {
+// newsWorth is higher for what a browser can show, and for the chosen sandbox.
+func (m *model) newsWorth(card api.PortCard) int {
+	n := 0
+	if forBrowser(card) {
+		n += 2
+	}
+	if card.Sandbox == m.list.chosen {
+		n++
+	}
+	return n
+}
+
+func portNews(card api.PortCard) string {
 	name := cardName(card)
 	if card.Service == "unknown" {
 		name = "" // it did not say
@@ -44,17 +64,18 @@ func (m *model) portNews(ref api.Ref, card api.PortCard) string {
 	if name != "" {
 		name += " "
 	}
-	return fmt.Sprintf("%s: %d %sis up", ref, card.Port.Port, name)
+	return fmt.Sprintf("%s: %d %sis up", card.Sandbox, card.Port.Port, name)
 }
 
 // portNewsShown says whether the note about a new port of the chosen sandbox can be read now.
 func (m *model) portNewsShown() bool {
-	return m.newPort.note == m.noteAge && m.newPort.ref == m.list.chosen && m.newPort.card.Port.Port != 0 && m.note.text != "" && !m.note.failed
+	return m.newPort.note == m.noteAge && m.newPort.card.Sandbox == m.list.chosen && m.newPort.card.Port.Port != 0 && m.note.text != "" && !m.note.failed
 }
 
 // openNewPort opens the port that just came up, by a link that it has or a new one.
 func (m *model) openNewPort() tea.Cmd {
-	ref, card := m.newPort.ref, m.newPort.card
+	card := m.newPort.card
+	ref := card.Sandbox
 	links := m.world.linksOf(ref, m.options.Now())
 	if i := slices.IndexFunc(links, func(l api.Link) bool { return l.Port == card.Port.Port }); i >= 0 {
 		return m.open(m.world.pageURL(links[i]), m.linkName(links[i]))

@@ -230,8 +230,8 @@ func (m *model) takeEvents(batch eventsMsg) tea.Cmd {
 	if c.unknownLink {
 		cmds = append(cmds, m.do.links())
 	}
-	for _, card := range c.newPorts {
-		cmds = append(cmds, m.tellPort(card.Sandbox, card))
+	if c.newPorts != nil {
+		cmds = append(cmds, m.tellPorts(c.newPorts))
 	}
 	if slices.ContainsFunc(batch, func(e api.Event) bool { return e.Engine != nil }) {
 		cmds = append(cmds, m.tried())
@@ -286,10 +286,15 @@ func (m *model) takePorts(msg portsMsg) tea.Cmd {
 	m.changed()
 	cmds := []tea.Cmd{again, m.toPanes(msg)}
 	if known && before.err == nil {
+		var came []api.PortCard
 		for _, card := range msg.cards {
 			if !card.Daemon && !slices.ContainsFunc(before.cards, func(o api.PortCard) bool { return o.Port.Port == card.Port.Port }) {
-				cmds = append(cmds, m.tellPort(msg.ref, card))
+				card.Sandbox = msg.ref
+				came = append(came, card)
 			}
+		}
+		if came != nil {
+			cmds = append(cmds, m.tellPorts(came))
 		}
 	}
 	return tea.Batch(cmds...)
