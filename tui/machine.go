@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os/exec"
 	"runtime"
@@ -57,9 +58,12 @@ func openWith(chosen, url string) error {
 			go func() { _ = cmd.Wait() }() // so that it leaves no zombie
 			return nil
 		}
-		errs = append(errs, err)
+		errs = append(errs, fmt.Errorf("$BROWSER: %w", err))
 	}
-	return errors.Join(append(errs, errNoBrowser)...)
+	if errs == nil { // it names none
+		return errNoBrowser
+	}
+	return errors.Join(errs...)
 }
 
 // mostCopied is what terminals take by OSC 52.

@@ -5,6 +5,7 @@ package tui
 import (
 	"encoding/base64"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -129,6 +130,22 @@ func TestTheBrowserOfTheEnvironmentIsUsed(t *testing.T) {
 		require.Equal(t, want+"\n", string(got), browsers)
 	}
 	err := systemBrowser(vars("BROWSER", none+":"+none+" %s"))("http://x/")
-	require.ErrorIs(t, err, errNoBrowser)
+	require.NotErrorIs(t, err, errNoBrowser, "there is one, and it is wrong")
+	require.ErrorContains(t, err, "$BROWSER: ")
 	require.ErrorContains(t, err, none)
+	require.ErrorIs(t, systemBrowser(vars("BROWSER", ":"))("http://x/"), errNoBrowser)
+}
+
+func TestWhyABrowserDidNotOpenIsSaidAndLogged(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	s := loaded(t, newFake(), 80, 24, func(o *Options) {
+		o.Browse = systemBrowser(vars("BROWSER", "no-such-browser-here"))
+		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	})
+	s.press("o")
+	s.shows("The browser did not open: $BROWSER: ", "executable file not found", "http://k3v9aaaabbbb.localhost:8080/")
+	s.until("it is copied", func() bool { return len(s.copied.get()) == 1 })
+	require.NotContains(t, s.text(), "There is no browser")
+	require.Contains(t, log.String(), "executable file not found")
 }

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"errors"
+	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -39,9 +40,13 @@ func (m *model) afterOpen(msg openedMsg) tea.Cmd {
 	why := "There is no browser here."
 	if !errors.Is(msg.err, errNoBrowser) {
 		m.log.Warn("the browser was not opened", "error", msg.err)
-		why = "The browser did not open: " + msg.err.Error()
+		why = "The browser did not open: " + strings.ReplaceAll(msg.err.Error(), "\n", "; ") + "."
 	}
-	m.push(&shown{look: m.look, title: text.Clean(msg.label), intro: text.Clean(why) + " Copied, open it where there is one:", whole: text.Clean(msg.url)})
+	s := &shown{look: m.look, title: text.Clean(msg.label), intro: text.Clean(why) + " Copied, open it where there is one:", whole: text.Clean(msg.url)}
+	if mouse := m.keys.byID("mouse"); mouse != nil {
+		s.mouse = mouse.keys
+	}
+	m.push(s)
 	return m.copy(msg.url, "")
 }
 

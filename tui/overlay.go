@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -91,16 +92,27 @@ func (c *confirm) View(width, height int) []string {
 	return l.box(l.ink.Title.Paint(text.Clean(c.title)), foot, lines, width, min(height, len(lines)+2), true)
 }
 
-// shown is a text that is shown whole until a key is pressed, a URL above all.
+// shown is a text that is shown whole until it is closed, a URL above all. It
+// may be the only place where that can be read, so that no key closes it by
+// chance, and the mouse can be turned off to select it.
 type shown struct {
 	look         *look
 	title, intro string
 	whole        string
+	mouse        []string // the keys that turn the mouse on and off
 }
 
 func (s *shown) HandleMsg(tea.Msg) tea.Cmd { return nil }
 
-func (s *shown) HandleKey(tea.KeyMsg) (tea.Cmd, bool) { return nil, true }
+func (s *shown) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
+	switch name := key.String(); {
+	case name == "esc" || name == "enter" || name == "q":
+		return nil, true
+	case slices.Contains(s.mouse, name):
+		return func() tea.Msg { return runMsg{action: "mouse"} }, false
+	}
+	return nil, false
+}
 
 func (s *shown) View(width, height int) []string {
 	l := s.look
@@ -113,7 +125,11 @@ func (s *shown) View(width, height int) []string {
 	for _, part := range strings.Split(ansi.Hardwrap(s.whole, width-4, true), "\n") {
 		lines = append(lines, " "+l.ink.Accent.Paint(part))
 	}
-	return l.box(l.ink.Title.Paint(s.title), l.ink.Dim.Paint("any key closes"), append(lines, ""), width, min(height, len(lines)+3), true)
+	foot := "esc closes"
+	if len(s.mouse) > 0 {
+		foot += "   " + s.mouse[0] + " mouse on or off"
+	}
+	return l.box(l.ink.Title.Paint(s.title), l.ink.Dim.Paint(foot), append(lines, ""), width, min(height, len(lines)+3), true)
 }
 
 // undoing lies there while the injections are undone, before the UI ends.

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
 	"github.com/stretchr/testify/require"
 )
 
@@ -31,4 +32,30 @@ func TestAQuestionKeepsItsButtonsInASmallWindow(t *testing.T) {
 	s.shows("This opens a second listener")
 	s.press("enter")
 	require.Empty(t, s.m.overlays)
+}
+
+func TestAURLThatIsShownWholeStaysUntilItIsClosed(t *testing.T) {
+	t.Parallel()
+	for _, closes := range []string{"esc", "enter", "q"} {
+		m := still(t, 80, 24, newFake(), nil)
+		m.Update(openedMsg{url: "http://localhost:8080/preview/k3v9aaaabbbb/", label: "the desktop", err: errNoBrowser})
+		press := func(key tea.KeyMsg) {
+			_, cmd := m.Update(key)
+			if cmd != nil {
+				m.Update(cmd())
+			}
+			require.Contains(t, ansi.Strip(m.View()), "http://localhost:8080/preview/k3v9aaaabbbb/")
+		}
+		for _, key := range []tea.KeyType{tea.KeyUp, tea.KeyDown, tea.KeyPgUp, tea.KeyPgDown, tea.KeySpace} {
+			press(tea.KeyMsg{Type: key})
+		}
+		for _, wheel := range []tea.MouseButton{tea.MouseButtonWheelUp, tea.MouseButtonWheelDown} {
+			m.Update(tea.MouseMsg{X: 40, Y: 12, Action: tea.MouseActionPress, Button: wheel})
+		}
+		require.True(t, m.mouse)
+		press(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("m")})
+		require.False(t, m.mouse, "so that it can be selected")
+		m.Update(map[string]tea.KeyMsg{"esc": {Type: tea.KeyEsc}, "enter": {Type: tea.KeyEnter}, "q": {Type: tea.KeyRunes, Runes: []rune("q")}}[closes])
+		require.Empty(t, m.overlays, closes)
+	}
 }
