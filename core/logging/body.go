@@ -36,9 +36,10 @@ func maskParts(body []byte, delimiter, mask string) []byte {
 		if !whole {
 			continue
 		}
-		h, _ := textproto.NewReader(bufio.NewReader(bytes.NewReader(append(bytes.TrimLeft(head, "\r\n"), "\r\n\r\n"...)))).ReadMIMEHeader()
-		_, parameters, _ := mime.ParseMediaType(h.Get("Content-Disposition"))
-		if !secretField(parameters["name"], "") {
+		h, _ := textproto.NewReader(bufio.NewReader(bytes.NewReader(append(bytes.TrimLeft(head, " \t\r\n"), "\r\n\r\n"...)))).ReadMIMEHeader()
+		disposition := h.Get("Content-Disposition")
+		_, parameters, err := mime.ParseMediaType(disposition)
+		if readable := disposition == "" || err == nil; readable && !secretField(parameters["name"], "") {
 			parts[i] = maskJSON(part, mask)
 			continue
 		}

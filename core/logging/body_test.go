@@ -10,7 +10,7 @@ import (
 func TestS11SecretsHaveNames(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"password", "Password", "userPassword", "password_hash", "token", "access_token", "accessToken", "ACCESS-TOKEN", "csrfmiddlewaretoken", "X-CSRFToken", "api_key", "apiKey", "APIKey",
-		"x-goog-api-key", "client_secret", "secrets", "credentials", "PHPSESSID", "jsessionid", "session", "cookies", "auth", "sig", "X-Hub-Signature-256", "pin", "jwt", "private key", "bearer"} {
+		"x-goog-api-key", "client_secret", "secrets", "credentials", "PHPSESSID", "jsessionid", "session", "cookies", "auth", "sig", "X-Hub-Signature-256", "pin", "jwt", "private key", "bearer", "user[password]"} {
 		require.True(t, SecretName(name), name)
 	}
 	for _, name := range []string{"", "key", "code", "state", "max_tokens", "prompt_tokens_details", "X-Ratelimit-Tokens-Remaining", "tokenizer", "secretary", "author", "spin", "pinned", "signal", "bypass", "keyboard", "Sec-WebSocket-Key"} {
@@ -57,6 +57,8 @@ func TestS11MaskMultipartForm(t *testing.T) {
 	whole := form("hush\r\nhush", "hush") + end
 	require.Equal(t, form("***", "***")+end+"***\r\n--x1--\r\n", mask(whole+"hush\r\n\r\nhush\r\n--x1--\r\n"))
 	require.Equal(t, form("***", "***")+end+"***", mask(whole+"hu"), "it is cut")
+	const odd = "--x1 \r\nContent-Disposition: form-data; name=\"password\"; filename=my key.txt\r\n\r\n"
+	require.Equal(t, odd+"***\r\n--x1--", mask(odd+"hush\r\n--x1--"), "what cannot be read may be one")
 	require.Equal(t, "--x1\r\nContent-Disp", mask("--x1\r\nContent-Disp"))
 }
 

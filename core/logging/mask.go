@@ -29,7 +29,7 @@ var wordBegins = regexp.MustCompile(`([a-z0-9])([A-Z])`)
 // SecretName says whether what has that name is a secret: a header, a member of
 // JSON, a field of a form. "max_tokens" is how many, with those who count words.
 func SecretName(name string) bool {
-	words := strings.FieldsFunc(strings.ToLower(wordBegins.ReplaceAllString(name, "$1-$2")), func(r rune) bool { return strings.ContainsRune("-_. ", r) })
+	words := strings.FieldsFunc(strings.ToLower(wordBegins.ReplaceAllString(name, "$1-$2")), func(r rune) bool { return strings.ContainsRune("-_. []", r) })
 	whole := strings.Join(words, "")
 	if slices.Contains(secretNames, whole) || slices.ContainsFunc(secretKeys, func(k string) bool { return strings.Contains(whole, k) }) {
 		return true

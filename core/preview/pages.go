@@ -270,10 +270,9 @@ func (c *pageCheck) element(bucket string, flags uint32, key, value []byte) {
 	c.lastKey = nil
 	if root := binary.NativeEndian.Uint64(value); root != 0 {
 		c.tree(bucketLinks, root, nil, nil)
-	} else { // a small bucket lies within the element, as a page without a number or overflow
+	} else { // a small bucket lies within the element, as a page without a number
 		page := value[bucketHeaderSize:]
-		if binary.NativeEndian.Uint64(page) != 0 || binary.NativeEndian.Uint16(page[8:]) != leafPage ||
-			binary.NativeEndian.Uint32(page[12:]) != 0 {
+		if binary.NativeEndian.Uint64(page) != 0 || binary.NativeEndian.Uint16(page[8:]) != leafPage {
 			c.fail(errors.New("the list of links is damaged"))
 		}
 		c.leaf(bucketLinks, page, nil, nil)

@@ -191,8 +191,12 @@ func TestHowAContainerEndedIsTold(t *testing.T) {
 			})) > 0
 		}, soon, look)
 	}
+	require.Zero(t, d.get("box").Started, "lists do not say it")
+	before := time.Now()
 	f.set(f.container("box"))
-	require.Nil(t, d.becomes("box", api.DaemonHealthy).ExitCode)
+	box := d.becomes("box", api.DaemonHealthy)
+	require.Nil(t, box.ExitCode)
+	require.WithinRange(t, box.Started, before, time.Now())
 }
 
 func TestAContainerCalledHostCanBeTheDefault(t *testing.T) {

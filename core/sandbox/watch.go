@@ -207,8 +207,11 @@ func (s *Sandboxes) see(ref api.Ref, c engine.Container) {
 		if len(c.Addresses) > 0 {
 			b.Address = c.Addresses[0]
 		}
-		if !c.StartedAt.IsZero() {
+		switch {
+		case !c.StartedAt.IsZero():
 			b.Started = c.StartedAt
+		case was.ID == c.ID && was.State != api.ContainerRunning && c.State == api.ContainerRunning:
+			b.Started = time.Now() // lists do not say it; whoever follows the sandbox may have missed that it was stopped
 		}
 		b.SharesNetworkOf = s.sharesWith(c)
 		switch {
