@@ -146,7 +146,7 @@ func TestTheBuiltInDaemonIsNotAskedForADesktop(t *testing.T) {
 	s.shows("no desktop in my-sandbox", "the built-in daemon brings none", "start a VNC server")
 	require.Empty(t, s.m.overlays)
 	f.push(api.Event{Kind: api.EventPort, Port: &api.PortCard{Sandbox: boxRef, Port: api.Port{Port: 6080}, Service: "vnc", Name: "noVNC"}})
-	s.until("the port is known", func() bool { return s.m.newPort.waits })
+	s.until("the port is known", func() bool { return s.m.newPort.waits != nil })
 	s.shows("the built-in daemon brings none")
 	s.press("o") // what o opens is not on the screen yet
 	s.shows("my-sandbox: 6080 noVNC is up")

@@ -36,18 +36,23 @@ func (m *model) takeKey(key tea.KeyMsg) tea.Cmd {
 	}
 	m.note = note{} // an error stays until a key is pressed
 	cmd := m.useKey(key, true)
-	if m.newPort.waits {
+	if m.newPort.waits != nil {
 		cmd = tea.Batch(cmd, m.tellPorts(nil))
 	}
 	return cmd
 }
 
+// keyName is a key as it is written in the action table and the configuration.
+func keyName(key tea.KeyMsg) string {
+	if name := key.String(); name != " " {
+		return name
+	}
+	return "space"
+}
+
 // useKey is takeKey for one key; wasFailed says that it has taken an error away.
 func (m *model) useKey(key tea.KeyMsg, wasFailed bool) tea.Cmd {
-	name := key.String()
-	if name == " " {
-		name = "space" // as it is written in the action table and the configuration
-	}
+	name := keyName(key)
 	if name == "ctrl+c" {
 		return m.interrupt()
 	}

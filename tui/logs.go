@@ -150,16 +150,16 @@ func (p *logs) revive() tea.Cmd {
 	if now := p.lifeNow(); now != p.life {
 		p.life, p.anew = now, p.anew || now.runs
 	}
-	if !p.anew || p.ended == nil || p.paused {
+	if !p.anew || !p.life.runs || p.ended == nil || p.paused {
 		return nil
 	}
 	return p.reopen()
 }
 
-// retry opens a log that has ended again, because somebody wants it; while the
-// engine is lost there would be less to read than now.
+// retry opens a log that has ended again, because somebody wants it, but not
+// one that is read; while the engine is lost there would be less to read than now.
 func (p *logs) retry() tea.Cmd {
-	if p.ended == nil || p.currentSource() != api.LogProgram && p.world.engine.State == "lost" {
+	if p.ended == nil || p.paused || p.currentSource() != api.LogProgram && p.world.engine.State == "lost" {
 		return nil
 	}
 	return p.reopen()

@@ -165,7 +165,8 @@ func (f *newPreview) take(cards []api.PortCard) {
 		f.other.SetValue("") // it is in the list
 	case i < 0 && !first && !onOther: // it has closed; enter still means it
 		f.other.SetValue(strconv.Itoa(at))
-		i = len(f.cards)
+		f.cursor.put(len(f.cards)) // the label stays too
+		return
 	case onOther, i < 0 && f.other.Value() != "":
 		i = len(f.cards)
 	case i < 0 && first:

@@ -105,7 +105,7 @@ type shown struct {
 func (s *shown) HandleMsg(tea.Msg) tea.Cmd { return nil }
 
 func (s *shown) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
-	switch name := key.String(); {
+	switch name := keyName(key); {
 	case name == "esc" || name == "enter" || name == "q":
 		return nil, true
 	case slices.Contains(s.mouse, name):
@@ -127,7 +127,7 @@ func (s *shown) View(width, height int) []string {
 	}
 	foot := "esc closes"
 	if len(s.mouse) > 0 {
-		foot += "   " + s.mouse[0] + " mouse on or off"
+		foot += "   " + shownKeys(s.mouse[:1]) + " mouse on or off"
 	}
 	return l.box(l.ink.Title.Paint(s.title), l.ink.Dim.Paint(foot), append(lines, ""), width, min(height, len(lines)+3), true)
 }

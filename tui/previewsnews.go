@@ -13,30 +13,28 @@ import (
 
 // newPort is a port that just came up, while the note about it is shown.
 type newPort struct {
-	card api.PortCard
-	more int // how many others came up with it
-	note int // the age of the note
-	// waits: an error stands where the note will be.
-	waits bool
+	card  api.PortCard
+	note  int            // the age of the note
+	waits []api.PortCard // they are told once the error is read that stands where the note will be
 }
 
 // tellPorts says that ports came up, with those that wait to be told: of one its
 // name, and how many others there are. Which keys look at it is for noteLines to
 // say: they act on the chosen sandbox.
 func (m *model) tellPorts(cards []api.PortCard) tea.Cmd {
-	now := newPort{}
-	if m.newPort.waits {
-		cards, now.more = append([]api.PortCard{m.newPort.card}, cards...), m.newPort.more
+	for _, old := range m.newPort.waits {
+		if !slices.ContainsFunc(cards, func(c api.PortCard) bool { return c.Sandbox == old.Sandbox && c.Port.Port == old.Port.Port }) {
+			cards = append(cards, old)
+		}
 	}
-	now.card = slices.MaxFunc(cards, func(a, b api.PortCard) int { return cmp.Compare(m.newsWorth(a), m.newsWorth(b)) })
-	now.more += len(cards) - 1
-	if now.waits = m.note.failed; now.waits { // they are told once the error is read
-		m.newPort = now
+	if m.note.failed {
+		m.newPort = newPort{waits: cards}
 		return nil
 	}
+	now := newPort{card: slices.MaxFunc(cards, func(a, b api.PortCard) int { return cmp.Compare(m.newsWorth(a), m.newsWorth(b)) })}
 	words := portNews(now.card)
-	if now.more > 0 {
-		words += fmt.Sprintf(" and %s more", thousands(now.more))
+	if more := len(cards) - 1; more > 0 {
+		words += fmt.Sprintf(" and %s more", thousands(more))
 	}
 	cmd := m.say(words)
 	now.note = m.noteAge
