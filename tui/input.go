@@ -285,7 +285,7 @@ func (m *model) refresh() tea.Cmd {
 	retry := m.do.act(quickly, "try the engine", did, backend.RetryEngine)
 	m.portsRound++
 	m.askingPorts = false
-	return tea.Batch(tea.ClearScreen, m.tell(trying+m.look.glyph.Ellipsis), tea.Sequence(retry, m.do.snapshot()), m.askPorts(), m.panes[tabLogs].(*logs).retry())
+	return tea.Batch(tea.ClearScreen, m.tell(trying+m.look.glyph.Ellipsis), tea.Sequence(retry, m.do.snapshot()), m.askPorts(), m.logs().retry())
 }
 
 // tried says how it ended that an engine was asked again.

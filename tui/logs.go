@@ -57,9 +57,11 @@ func newLogs(l *look, w *world, do commands, key func(string) string) *logs {
 	return &logs{look: l, world: w, do: do, key: key, filter: newFilterLine(), wrapped: true, stop: func() {}}
 }
 
+func (m *model) logs() *logs { return m.panes[tabLogs].(*logs) }
+
 func logActions() []action {
 	in := func(run func(*logs) tea.Cmd) func(*model) tea.Cmd {
-		return func(m *model) tea.Cmd { return run(m.panes[tabLogs].(*logs)) }
+		return func(m *model) tea.Cmd { return run(m.logs()) }
 	}
 	return []action{
 		{id: "log-source", keys: []string{"t"}, short: "source", desc: "logs of the container, the daemon or this program", group: groupRequests, in: inLogs, run: in((*logs).nextSource)},
@@ -122,49 +124,6 @@ func (p *logs) currentSource() string {
 	return logSources[p.source]
 }
 
-// life is one run of what writes a log; the zero life is that it does not run.
-type life struct {
-	id    string
-	since time.Time
-	runs  bool
-}
-
-// lifeNow is that of the source: a container or a daemon that can be asked for
-// its log. This program always runs.
-func (p *logs) lifeNow() life {
-	source := p.currentSource()
-	s, ok := p.world.sandbox(p.ref)
-	switch {
-	case source == api.LogProgram:
-		return life{runs: true}
-	case !ok, p.world.engine.State == "lost", s.Container != api.ContainerRunning, source == api.LogDaemon && s.Daemon.State != api.DaemonHealthy:
-		return life{}
-	}
-	return life{s.ID, s.Started, true}
-}
-
-// revive opens the log of a new life where that of the last one has ended. It
-// does so once for each, however soon a log ends, and not under the eyes of
-// somebody who reads what the last one said.
-func (p *logs) revive() tea.Cmd {
-	if now := p.lifeNow(); now != p.life {
-		p.life, p.anew = now, p.anew || now.runs
-	}
-	if !p.anew || !p.life.runs || p.ended == nil || p.paused {
-		return nil
-	}
-	return p.reopen()
-}
-
-// retry opens a log that has ended again, because somebody wants it, but not
-// one that is read; while the engine is lost there would be less to read than now.
-func (p *logs) retry() tea.Cmd {
-	if p.ended == nil || p.paused || p.currentSource() != api.LogProgram && p.world.engine.State == "lost" {
-		return nil
-	}
-	return p.reopen()
-}
-
 func (p *logs) nextSource() tea.Cmd {
 	p.source = (p.source + 1) % len(logSources)
 	return p.reopen()
@@ -176,7 +135,7 @@ type noWordsMsg int
 // toLogs goes to the logs; from an injection that failed, to the one that says
 // why: the daemon's if it ran and wrote something, else this program's.
 func (m *model) toLogs() tea.Cmd {
-	in, p := m.world.injections[m.list.chosen], m.panes[tabLogs].(*logs)
+	in, p := m.world.injections[m.list.chosen], m.logs()
 	if in == nil || in.problem == nil || !m.atOverview() {
 		return m.goTo(tabLogs)
 	}

@@ -85,9 +85,9 @@ func (m *model) newPreview() tea.Cmd {
 		ref: m.list.chosen, other: newInput(), label: newInput(), lives: newLives(time.Duration(m.world.status.LinkTTLSeconds) * time.Second),
 	}
 	f.other.CharLimit, f.label.CharLimit = 5, 60
-	if p, ok := m.panes[tabPreviews].(*previews); ok && m.portNewsShown() {
+	if p := m.previews(); m.portNewsShown() {
 		f.wanted = m.newPort.card.Port.Port
-	} else if ok && m.place() == inPreviews {
+	} else if m.place() == inPreviews {
 		if l, found := p.chosen(); found && !works(l, f.now()) {
 			f.wanted, f.touched = l.Port, l.Label != ""
 			f.label.SetValue(text.Clean(l.Label))
@@ -268,7 +268,7 @@ func (m *model) afterCreate(msg createdMsg) tea.Cmd {
 	if msg.form != nil {
 		m.close(msg.form)
 	}
-	if p, ok := m.panes[tabPreviews].(*previews); ok && m.world.linkIsOf(msg.link, p.ref) {
+	if p := m.previews(); m.world.linkIsOf(msg.link, p.ref) {
 		p.at = msg.link.ID
 	}
 	if msg.open {

@@ -9,6 +9,8 @@ import (
 	"daemon-proxy/core/api"
 )
 
+func (m *model) previews() *previews { return m.panes[tabPreviews].(*previews) }
+
 func previewActions() []action {
 	this := func(m *model) any { l, _ := m.chosenLink(); return l.ID }
 	return []action{
@@ -30,8 +32,8 @@ func previewActions() []action {
 // of the previews, else the newest of the sandbox. It works.
 func (m *model) chosenLink() (api.Link, bool) {
 	now := m.options.Now()
-	if p, ok := m.panes[tabPreviews].(*previews); ok && m.place() == inPreviews {
-		l, ok := p.chosen()
+	if m.place() == inPreviews {
+		l, ok := m.previews().chosen()
 		return l, ok && works(l, now)
 	}
 	links := m.world.linksOf(m.list.chosen, now)

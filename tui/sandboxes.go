@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/charmbracelet/bubbles/textinput"
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
 
@@ -52,38 +51,6 @@ func newSandboxList(l *look, w *world, key func(string) string, chosen api.Ref, 
 	line := newFilterLine()
 	line.SetValue(filter)
 	return &sandboxList{look: l, world: w, first: firstSteps{l, w, key}, wanted: chosen, filter: line}
-}
-
-// newInput is a line that is typed into. It is drawn by inputLine.
-func newInput() textinput.Model {
-	input := textinput.New()
-	input.Prompt = ""
-	input.CharLimit = 200
-	input.Focus()
-	return input
-}
-
-// inputLine draws an input with its cursor, without blinking. What there is no
-// room for is left out before the cursor first: the place where one types is seen.
-func (l *look) inputLine(input textinput.Model, width int) string {
-	value, at := []rune(input.Value()), input.Position()
-	under, rest := " ", ""
-	if at < len(value) {
-		under, rest = text.Clean(string(value[at])), text.Clean(string(value[at+1:]))
-	}
-	if l.ascii {
-		under = text.ASCII(under)
-	}
-	before, room := text.Clean(string(value[:at])), width-text.Width(under)
-	if text.Width(before) > room {
-		from := 0
-		for from < at && text.Width(before) > room-text.Width(l.glyph.Ellipsis) {
-			from++
-			before = text.Clean(string(value[from:at]))
-		}
-		before = l.glyph.Ellipsis + before
-	}
-	return l.fit(before+"\x1b[7m"+under+"\x1b[27m"+l.fit(rest, room-text.Width(before)), width)
 }
 
 func (p *sandboxList) SetSize(width, height int) {

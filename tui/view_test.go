@@ -54,7 +54,7 @@ func FuzzView(f *testing.F) {
 		for _, with := range []func(*Options){nil, func(o *Options) { o.ASCII = true }} {
 			m := still(t, int(width), int(height), back, with)
 			check(t, m)
-			m.Update(logMsg{opened: m.panes[tabLogs].(*logs).opened, lines: []logLine{newLogLine(a), newLogLine(b)}, ended: problem})
+			m.Update(logMsg{opened: m.logs().opened, lines: []logLine{newLogLine(a), newLogLine(b)}, ended: problem})
 			m.Update(eventsMsg{{Kind: api.EventInjection, Time: clock, Injection: &api.Injection{Sandbox: ref, Step: api.StepCopy, State: "running", Detail: a, Bytes: 3, Total: 2}}})
 			check(t, m)
 			m.Update(injectedMsg{ref: ref, at: clock, err: problem})

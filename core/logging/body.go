@@ -32,11 +32,12 @@ func MaskBody(contentType string, body []byte, mask string) []byte {
 func maskParts(body []byte, delimiter, mask string) []byte {
 	parts := bytes.Split(body, []byte(delimiter))
 	for i, part := range parts {
-		head, content, whole := bytes.Cut(part, []byte("\r\n\r\n"))
+		_, content, whole := bytes.Cut(part, []byte("\r\n\r\n"))
 		if !whole {
 			continue
 		}
-		h, _ := textproto.NewReader(bufio.NewReader(bytes.NewReader(append(bytes.TrimLeft(head, " \t\r\n"), "\r\n\r\n"...)))).ReadMIMEHeader()
+		head := part[:len(part)-len(content)]
+		h, _ := textproto.NewReader(bufio.NewReader(bytes.NewReader(bytes.TrimLeft(head, " \t\r\n")))).ReadMIMEHeader()
 		disposition := h.Get("Content-Disposition")
 		_, parameters, err := mime.ParseMediaType(disposition)
 		if readable := disposition == "" || err == nil; readable && !secretField(parameters["name"], "") {
@@ -47,7 +48,7 @@ func maskParts(body []byte, delimiter, mask string) []byte {
 		if bytes.HasSuffix(content, []byte("\r\n")) {
 			lineEnd = "\r\n"
 		}
-		parts[i] = slices.Concat(head, []byte("\r\n\r\n"+mask+lineEnd))
+		parts[i] = slices.Concat(head, []byte(mask+lineEnd))
 	}
 	return bytes.Join(parts, []byte(delimiter))
 }

@@ -1,0 +1,119 @@
+package tui
+
+import (
+	"testing"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/api"
+)
+
+func TestANewPortIsToldAndItsKeysActOnIt(t *testing.T) {
+	t.Parallel()
+	start := func(t *testing.T) *screen {
+		f := newFake()
+		s := loaded(t, f, 120, 40, nil)
+		card := api.PortCard{Port: api.Port{Port: 5173}, Sandbox: boxRef, Service: "http", Name: "Vite"}
+		f.mu.Lock()
+		f.ports[boxRef] = append(f.ports[boxRef], card)
+		f.mu.Unlock()
+		f.push(api.Event{Kind: api.EventPort, Port: &card})
+		s.shows("my-sandbox: 5173 Vite is up   n preview   o open")
+		return s
+	}
+	t.Run("o opens it", func(t *testing.T) {
+		t.Parallel()
+		s := start(t)
+		s.press("o")
+		s.until("the browser opens", func() bool { return len(s.opened.get()) == 1 })
+		require.Equal(t, []string{"CreateLink 5173 my-sandbox vite"}, s.f.calls("CreateLink"))
+		require.Equal(t, "http://newtoken.localhost:8080/", s.opened.get()[0])
+	})
+	t.Run("n stands at it", func(t *testing.T) {
+		t.Parallel()
+		s := start(t)
+		s.press("n")
+		card, ok := s.form().card()
+		require.True(t, ok)
+		require.Equal(t, 5173, card.Port.Port)
+	})
+	t.Run("n stands at it even where a link that has ended is chosen", func(t *testing.T) {
+		t.Parallel()
+		s := start(t)
+		at := clock
+		s.m.world.links[0].State, s.m.world.links[0].RevokedAt = "revoked", &at
+		s.m.world.pages = nil
+		s.press("3", "G", "n")
+		card, _ := s.form().card()
+		require.Equal(t, 5173, card.Port.Port)
+	})
+	t.Run("it is told once, whichever way it is learnt of", func(t *testing.T) {
+		t.Parallel()
+		s := start(t)
+		age := s.m.noteAge
+		s.send(portsMsg{ref: boxRef, round: s.m.portsRound, cards: s.f.ports[boxRef]})
+		card := s.f.ports[boxRef][len(s.f.ports[boxRef])-1]
+		s.m.takeEvents(eventsMsg{{Kind: api.EventPort, Port: &card}})
+		require.Equal(t, age, s.m.noteAge)
+		card.Port.Port = 4000
+		s.send(portsMsg{ref: boxRef, round: s.m.portsRound, cards: append(s.f.ports[boxRef], card)})
+		s.shows("my-sandbox: 4000 Vite is up")
+	})
+	t.Run("later o is the newest preview again", func(t *testing.T) {
+		t.Parallel()
+		s := start(t)
+		s.send(noteOverMsg(s.m.noteAge))
+		s.press("o")
+		s.until("the browser opens", func() bool { return len(s.opened.get()) == 1 })
+		require.Contains(t, s.opened.get()[0], "k3v9aaaabbbb")
+		require.Empty(t, s.f.calls("CreateLink"))
+	})
+}
+
+// comesUp tells a screen whose commands are not run of ports that came up.
+func comesUp(m *model, cards ...api.PortCard) {
+	var batch eventsMsg
+	for i := range cards {
+		batch = append(batch, api.Event{Kind: api.EventPort, Port: &cards[i]})
+	}
+	m.Update(batch)
+}
+
+func TestTheKeysOfANewPortAreOfferedOnlyWhereTheyActOnIt(t *testing.T) {
+	t.Parallel()
+	m := still(t, 120, 40, newFake(), nil)
+	const keys = "   n preview   o open"
+	comesUp(m, api.PortCard{Port: api.Port{Port: 5173}, Sandbox: webRef, Service: "http", Name: "Vite"})
+	require.Contains(t, ansi.Strip(m.View()), "web: 5173 Vite is up ")
+	require.NotContains(t, ansi.Strip(m.View()), keys, "they are about my-sandbox")
+	m.list.want(webRef)
+	m.arrange()
+	m.changed()
+	require.Contains(t, ansi.Strip(m.View()), "web: 5173 Vite is up"+keys)
+}
+
+func TestOfSeveralNewPortsTheOneForABrowserIsNamed(t *testing.T) {
+	t.Parallel()
+	other := api.PortCard{Port: api.Port{Port: 9000}, Sandbox: boxRef, Service: "other"}
+	vite := api.PortCard{Port: api.Port{Port: 5173}, Sandbox: boxRef, Service: "http", Name: "Vite"}
+	there := api.PortCard{Port: api.Port{Port: 80}, Sandbox: webRef, Service: "http", Name: "nginx"}
+	for _, batch := range [][]api.PortCard{{vite, other}, {other, vite}, {there, vite}} {
+		m := still(t, 120, 40, newFake(), nil)
+		comesUp(m, batch...)
+		require.Contains(t, ansi.Strip(m.View()), "my-sandbox: 5173 Vite is up and 1 more   n preview   o open")
+	}
+	m := still(t, 120, 40, newFake(), nil)
+	m.Update(portsMsg{ref: boxRef, cards: append([]api.PortCard{other, vite}, m.world.ports[boxRef].cards...)})
+	require.Contains(t, ansi.Strip(m.View()), "my-sandbox: 5173 Vite is up and 1 more")
+
+	m = still(t, 120, 40, newFake(), nil)
+	m.fail("it broke", "")
+	comesUp(m, vite, there)
+	comesUp(m, other)
+	comesUp(m, there)
+	require.NotContains(t, ansi.Strip(m.View()), "is up")
+	m.Update(tea.KeyMsg{Type: tea.KeyEsc})
+	require.Contains(t, ansi.Strip(m.View()), "my-sandbox: 5173 Vite is up and 2 more", "none is lost to an error, none counts twice")
+}
