@@ -16,7 +16,7 @@ build: ## bin/daemon-proxy, static
 
 test: ## every test that this machine can run; a skipped one says why
 	@[ -n "$(RACE)" ] || echo "no C compiler: testing without -race"
-	$(GO) test $(RACE) -timeout 20m ./...
+	set -o pipefail; $(GO) test -json $(RACE) -timeout 20m ./... | $(GO) run ./deploy/testreport
 
 e2e: build ## the end-to-end tests against the real Docker engine, said aloud
 	$(GO) test $(RACE) -timeout 20m -count 1 -v ./cmd/... | grep -E '^(=== RUN|--- |\s+--- |ok|FAIL|PASS|panic|\s+.*_test.go)' ; exit $${PIPESTATUS[0]}

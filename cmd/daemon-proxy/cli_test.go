@@ -138,7 +138,7 @@ func TestPreviewOpenKeepsTheTokenOutOfTheArguments(t *testing.T) {
 	p := d.serving(t, nil, "--daemon-mode", "host")
 	p.healthy()
 	browser := filepath.Join(d.dir, "browser")
-	require.NoError(t, os.WriteFile(browser, []byte("#!/bin/sh\necho \"$@\" >>"+d.dir+"/arguments\ncat \"$1\" >>"+d.dir+"/page\n"), 0o700))
+	enginetest.WriteExecutable(t, browser, []byte("#!/bin/sh\necho \"$@\" >>"+d.dir+"/arguments\ncat \"$1\" >>"+d.dir+"/page\n"))
 	var urls []string
 	for range 2 {
 		got := d.command(t, []string{"BROWSER=" + browser}, "preview", "open", port)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/creack/pty"
 	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/engine/enginetest"
 )
 
 // mute is less than the 5 s that Bubble Tea waits for a terminal which does
@@ -118,7 +120,7 @@ func TestWithNohupTheProgramOutlivesItsTerminal(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	script := filepath.Join(d.dir, "nohup")
-	require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\ntrap '' HUP\nexec '"+d.binary+"' \"$@\"\n"), 0o700))
+	enginetest.WriteExecutable(t, script, []byte("#!/bin/sh\ntrap '' HUP\nexec '"+d.binary+"' \"$@\"\n"))
 	d.binary = script
 	p := d.serving(t, nil, "--daemon-mode", "host")
 	status, err := os.ReadFile("/proc/" + strconv.Itoa(p.cmd.Process.Pid) + "/status")

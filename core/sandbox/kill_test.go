@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"net"
 	"testing"
 	"time"
 
@@ -42,6 +43,18 @@ func TestADaemonOfAnEarlierRunIsOurs(t *testing.T) {
 	}
 }
 
+// listens waits until an address takes connections.
+func listens(t *testing.T, address string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	}, soon, look, address)
+}
+
 // The image's own daytona is the same file at the same place.
 func TestADaytonaThatSomebodyElseStartedFromTheSameFileIsNotOurs(t *testing.T) {
 	t.Parallel()
@@ -51,7 +64,9 @@ func TestADaytonaThatSomebodyElseStartedFromTheSameFileIsNotOurs(t *testing.T) {
 	require.NoError(t, d.StopDaemon(t.Context(), d.ref(name)))
 	_, err := enginetest.Require(t).Start(t.Context(), id, engine.ExecSpec{Cmd: []string{"/usr/local/bin/daytona"}, Env: []string{"DAYTONA_SANDBOX_ID=x", "HOME=/root"}})
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return d.inject(name).Daemon.Kind == kindDaytona && !d.get(name).Daemon.Started }, soon, look)
+	listens(t, net.JoinHostPort(d.get(name).Address, "2280")) // an injection that came first would start its own
+	require.Equal(t, kindDaytona, d.inject(name).Daemon.Kind)
+	require.False(t, d.get(name).Daemon.Started)
 	before := processes(t, id, "daytona")
 	require.ErrorContains(t, d.StopDaemon(t.Context(), d.ref(name)), "not started by this program")
 	require.Equal(t, before, processes(t, id, "daytona"))

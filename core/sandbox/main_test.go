@@ -33,7 +33,7 @@ type desk struct {
 	t *testing.T
 	o Options
 
-	mu     sync.Mutex
+	noted  sync.Mutex // not "mu", which is that of the Sandboxes
 	events []api.Event
 }
 
@@ -106,15 +106,15 @@ func (d *desk) run() {
 }
 
 func (d *desk) note(e api.Event) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.noted.Lock()
+	defer d.noted.Unlock()
 	d.events = append(d.events, e)
 }
 
 // told are the events so far that fit.
 func (d *desk) told(fits func(api.Event) bool) []api.Event {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.noted.Lock()
+	defer d.noted.Unlock()
 	var list []api.Event
 	for _, e := range d.events {
 		if fits(e) {

@@ -19,7 +19,7 @@ func TestStopOthersEndsThoseOfItsOwnFileOnly(t *testing.T) {
 	raw, err := os.ReadFile(program)
 	require.NoError(t, err)
 	other := filepath.Join(t.TempDir(), filepath.Base(program))
-	require.NoError(t, os.WriteFile(other, raw, 0o755))
+	enginetest.WriteExecutable(t, other, raw)
 	run := func(file string) (*exec.Cmd, chan error) {
 		cmd := exec.CommandContext(t.Context(), file, "toolbox", "--addr", "127.0.0.1:0", "--log-file", filepath.Join(t.TempDir(), "log"))
 		cmd.Env = append(os.Environ(), SecretEnv+"=s")

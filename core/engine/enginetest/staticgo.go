@@ -3,6 +3,7 @@
 package enginetest
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -67,8 +68,20 @@ func copyExecutable(to, from string) error {
 		return err
 	}
 	defer func() { _ = in.Close() }() // only read
-	// A process that another test starts meanwhile would hold the file open for
-	// writing until its own exec, and what is open so cannot be run.
+	return writeExecutable(to, in)
+}
+
+// WriteExecutable writes a program or a script that the test runs.
+func WriteExecutable(t testing.TB, file string, content []byte) {
+	t.Helper()
+	require.NoError(t, writeExecutable(file, bytes.NewReader(content)))
+}
+
+// writeExecutable keeps the process from starting others until the file is
+// closed: a process that another test starts meanwhile would hold it open for
+// writing until its own exec, and a file that is open for writing cannot be
+// run ("text file busy").
+func writeExecutable(to string, in io.Reader) error {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
