@@ -129,6 +129,53 @@ func TestTheImageInjectsAndPreviews(t *testing.T) {
 		defer response.Body.Close()
 		return response.StatusCode == http.StatusOK
 	}, time.Minute, 100*time.Millisecond)
+	requireTheMountedConfigurationProtects(t, image, own)
+}
+
+// requireTheMountedConfigurationProtects runs the image as its own user, who
+// is not root, with a config.yaml of root's in its working folder.
+func requireTheMountedConfigurationProtects(t *testing.T, image, name string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		require.NotEqual(t, "true", os.Getenv("CI"), "only root can mount a file of root's")
+		t.Log("not run: only root can mount a file of root's")
+		return
+	}
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	write := func(text string) {
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
+	}
+	arguments := func(name string, more ...string) []string {
+		args := []string{"run", "--name", name, "--label", enginetest.Label + "=1", "--read-only", "--cap-drop", "ALL",
+			"-v", file + ":/config.yaml:ro", "-e", "DAEMON_MODE=host"}
+		t.Cleanup(func() { _ = exec.Command("docker", "rm", "-fv", name).Run() })
+		return append(append(args, more...), image)
+	}
+	write("security:\n  enabled: true\n  api_key: a-key-of-our-own\n")
+	port := freePort(t)
+	output(t, time.Minute, "", "docker", arguments(name+"-keyed", "-d", "-p", "127.0.0.1:"+port+":8080")...)
+	answer := func(key string) int {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:"+port+"/api/sandboxes", http.NoBody)
+		require.NoError(t, err)
+		if key != "" {
+			request.Header.Set("X-API-Key", key)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return 0
+		}
+		defer response.Body.Close()
+		return response.StatusCode
+	}
+	require.Eventually(t, func() bool { return answer("a-key-of-our-own") == http.StatusOK }, time.Minute, 50*time.Millisecond)
+	require.Equal(t, http.StatusUnauthorized, answer(""))
+
+	write("security:\n  enabled: true\n  api_key: \"a-key\n")
+	out, err := exec.CommandContext(t.Context(), "docker", arguments(name+"-broken")...).CombinedOutput()
+	var exit *exec.ExitError
+	require.ErrorAs(t, err, &exit, string(out))
+	require.Equal(t, 2, exit.ExitCode(), string(out))
+	require.Contains(t, string(out), "/config.yaml: it cannot be parsed")
 }
 
 func TestTheComposeFileNamesNothingThatIsNotThere(t *testing.T) {
@@ -170,6 +217,29 @@ func TestTheServiceIsHardened(t *testing.T) {
 		text, err := os.ReadFile(page)
 		require.NoError(t, err)
 		require.Contains(t, string(text), strconv.FormatFloat(exposure, 'f', 1, 64)+" of 10", page)
+	}
+}
+
+// What the unit names is there once the steps at its head, and those of the
+// manual, were followed.
+func TestTheServicesStepsInstallWhatItNames(t *testing.T) {
+	t.Parallel()
+	unit, err := os.ReadFile("daemon-proxy.service")
+	require.NoError(t, err)
+	manual, err := os.ReadFile("../docs/deployment.md")
+	require.NoError(t, err)
+	named := regexp.MustCompile(`(?m)^Documentation=man:([\w-]+)\((\d)\)$`).FindStringSubmatch(string(unit))
+	require.NotNil(t, named)
+	pages := t.TempDir()
+	output(t, 5*time.Minute, "..", "go", "test", "-count", "1", "./cmd/daemon-proxy", "-run", "^TestManPages$", "-man", pages) // make man
+	for where, text := range map[string]string{"the unit": string(unit), "the manual": string(manual)} {
+		require.Contains(t, text, "make build man", where)
+		step := regexp.MustCompile(`install .*dist/man/.*`).FindString(text)
+		require.NotEmpty(t, step, where)
+		root := t.TempDir()
+		step = strings.NewReplacer("dist/man/", pages+"/", "/usr/local/", root+"/").Replace(step)
+		output(t, time.Minute, "", "sh", "-c", step)
+		require.FileExists(t, filepath.Join(root, "share", "man", "man"+named[2], named[1]+"."+named[2]), where)
 	}
 }
 

@@ -88,10 +88,29 @@ func TestManualOfTheConfigurationIsCurrent(t *testing.T) {
 	b.WriteString(`# Configuration
 
 This page is made from the program's table of keys. Flags count before environment variables before the file before
-defaults. The file is the first of ` + "`--config`, `DAEMON_PROXY_CONFIG`, `./config.yaml`" + ` (if it is yours and has no other
-program's sections) and ` + "`$XDG_CONFIG_HOME/daemon-proxy/config.yaml`" + `. Configurations, variables and flags of the Python
-service mean the same here. ` + "[config.example.yaml](../config.example.yaml)" + ` has every key; ` + "`daemon-proxy config show`" + `
-prints what counts and where each value was given. A mistake ends the start with exit code 2 and one line each.
+defaults. Configurations, variables and flags of the Python service mean the same here.
+` + "[config.example.yaml](../config.example.yaml) has every key; `daemon-proxy config show`" + ` prints what counts and where each
+value was given. A mistake ends the start with exit code 2 and one line each.
+
+## Which file
+
+The first of these is read, and no other:
+
+1. the file that ` + "`--config`" + ` names;
+2. the file that ` + "`DAEMON_PROXY_CONFIG`" + ` names;
+3. ` + "`./config.yaml`" + `, if it belongs to you or to root, has one of the sections below and none of another program's;
+4. ` + "`$XDG_CONFIG_HOME/daemon-proxy/config.yaml`" + `.
+
+A ` + "`./config.yaml`" + ` that is not used, because it is another program's, say, is ignored with a warning. But protection that was
+configured is never ignored. The start ends with exit code 2, and the error names the file, the reason and what to do, if a
+` + "`./config.yaml`" + ` that is not used
+
+- sets ` + "`security.enabled` or `security.api_key`, or has a `daemon`" + ` section with one of the keys below;
+- cannot be parsed, and a line of it begins with ` + "`security:` or `daemon:`" + `;
+- cannot be read at all, or is a directory: Docker makes one where the file to be mounted is missing.
+
+The start also ends if ` + "`./config.yaml` leaves `security.enabled`" + ` out and the file of step 4 has a security section: say in the
+first whether the API is to be protected.
 `)
 	section := ""
 	for _, k := range config.Keys() {

@@ -34,6 +34,7 @@ const (
 type desk struct {
 	dir, binary string
 	port        int
+	user        *syscall.Credential // who runs the program; nil: whoever runs the test
 }
 
 func newDesk(t testing.TB) *desk {
@@ -94,6 +95,7 @@ func (d *desk) run(t *testing.T, env []string, args ...string) *program {
 	p.cmd.Dir = d.dir
 	p.cmd.Env = append(d.environment(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.stderr, p.stderr
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: d.user}
 	require.NoError(t, p.cmd.Start())
 	go func() {
 		defer close(p.ended)

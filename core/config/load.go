@@ -24,7 +24,7 @@ type Options struct {
 // Load reads the configuration: defaults < file < environment < flags.
 //
 // The file is the first of --config, DAEMON_PROXY_CONFIG, ./config.yaml if it
-// is plainly ours and the user's, and $XDG_CONFIG_HOME/daemon-proxy/config.yaml.
+// is plainly ours and belongs to the user or to root, and $XDG_CONFIG_HOME/daemon-proxy/config.yaml.
 // Relative paths in it are relative to its folder. Every path of the result is
 // absolute. The error is an *Errors with every problem; the Config is then empty.
 func Load(opts Options) (Config, error) {
@@ -59,6 +59,7 @@ func load(opts Options) (*loader, Config, error) {
 	l.chooseEngine()
 	l.folders(found)
 	l.placeConflicts()
+	l.checkPassedOver()
 	if err := l.errs.orNil(); err != nil {
 		return nil, Config{}, err
 	}
@@ -90,6 +91,9 @@ type loader struct {
 	workDir string
 	home    string // empty if unknown
 	base    string // folder of the file
+	// passedOver is the file under XDG_CONFIG_HOME if it protects the API and
+	// ./config.yaml counts in its place; else empty.
+	passedOver string
 
 	cfg     Config
 	origins map[string]origin // by key, where it was given last
@@ -203,8 +207,9 @@ func (l *loader) remarkOnSecret() {
 	if l.cfg.File == "" || !l.cfg.Security.Enabled || l.origins["security.api_key"].layer != layerFile {
 		return
 	}
-	if info, err := os.Stat(l.cfg.File); err == nil && othersMayRead(info) {
-		l.note("%s holds security.api_key and others may read it: chmod 600 it", quotePath(l.cfg.File))
+	if info, err := os.Stat(l.cfg.File); err == nil && strangersMayRead(info) {
+		l.note("%s holds security.api_key and others may read it: chmod 600 it, or 640 with the group of daemon-proxy if it is root's",
+			quotePath(l.cfg.File))
 	}
 }
 

@@ -8,9 +8,6 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
-	"slices"
-
-	"gopkg.in/yaml.v3"
 )
 
 const (
@@ -28,7 +25,7 @@ type foundFile struct {
 }
 
 // locate finds and reads the file. One that was asked for and cannot be read
-// is a problem; ./config.yaml that is not ours is only noted.
+// is a problem; for ./config.yaml see here.
 func (l *loader) locate() foundFile {
 	if texts, given := givenFlag(l.flags, configFlag); given {
 		return l.asked("flag --"+configFlag, texts[0])
@@ -37,11 +34,11 @@ func (l *loader) locate() foundFile {
 		return l.asked("environment variable "+configEnv, name)
 	}
 	if here := filepath.Join(l.workDir, configName); exists(here) {
-		data, err := l.readOurs(here)
-		if err == nil {
+		data, counts := l.here(here)
+		if counts {
+			l.passedOver = l.protectingXDG()
 			return foundFile{path: here, data: data}
 		}
-		l.note("%s is ignored: %v; use --config to read it all the same", quotePath(here), err)
 	}
 	if dir := l.xdg("XDG_CONFIG_HOME", ".config"); dir != "" && exists(filepath.Join(dir, configName)) {
 		name := filepath.Join(dir, configName)
@@ -83,6 +80,8 @@ func exists(name string) bool {
 	return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrInvalid)
 }
 
+var errTooLarge = fmt.Errorf("it is larger than %d bytes", maxFileSize)
+
 // readFile reads a file of at most maxFileSize bytes.
 func readFile(name string) ([]byte, error) {
 	f, err := os.Open(name) //nolint:gosec // the configuration file that was asked for
@@ -92,68 +91,9 @@ func readFile(name string) ([]byte, error) {
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
 	if err == nil && len(data) > maxFileSize {
-		err = fmt.Errorf("it is larger than %d bytes", maxFileSize)
+		err = errTooLarge
 	}
 	return data, err
-}
-
-// readOurs reads a config.yaml that happens to stand in the current directory,
-// or says why it is not this program's or not this user's.
-func (l *loader) readOurs(name string) ([]byte, error) {
-	info, err := os.Stat(name)
-	switch {
-	case err != nil:
-		return nil, errors.New(cause(err))
-	case !info.Mode().IsRegular():
-		return nil, errors.New("it is not a regular file")
-	case !belongsToUser(info):
-		return nil, errors.New("it belongs to another user")
-	}
-	data, err := readFile(name)
-	if err != nil {
-		return nil, errors.New("it cannot be read: " + cause(err))
-	}
-	root, err := parseYAML(data)
-	if err != nil {
-		return nil, fmt.Errorf("it cannot be parsed: %w", err)
-	}
-	if !looksOurs(l.keys, root) {
-		return nil, errors.New("it is another program's")
-	}
-	return data, nil
-}
-
-// looksOurs tells our configuration from some other program's: it has a
-// daemon section with a key of ours, whatever else; or it has sections of ours
-// and none that is not ours, misspelt ones aside.
-func looksOurs(keys []key, root *yaml.Node) bool {
-	if root == nil || root.Kind != yaml.MappingNode {
-		return false
-	}
-	known, foreign := 0, 0
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		name, v := follow(root.Content[i]).Value, follow(root.Content[i+1])
-		switch {
-		case slices.Contains(sections(keys), name) && (v.Kind == yaml.MappingNode || isNull(v)):
-			known++
-			if name == "daemon" && hasKeyOf(keys, name, v) {
-				return true
-			}
-		case nearest(keys, "", name) == "":
-			foreign++
-		}
-	}
-	return known > 0 && foreign == 0
-}
-
-// hasKeyOf says whether a mapping has a key of the section.
-func hasKeyOf(keys []key, section string, mapping *yaml.Node) bool {
-	for i := 0; i+1 < len(mapping.Content); i += 2 {
-		if slices.Contains(names(keys, section), follow(mapping.Content[i]).Value) {
-			return true
-		}
-	}
-	return false
 }
 
 // xdg is our folder under a base directory: that of the variable if it is

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
@@ -144,18 +145,42 @@ func TestRelativePathsBelongToTheFilesFolder(t *testing.T) {
 	require.Equal(t, filepath.Join(bare.home, ".cache/daemon-proxy"), c.CacheDir)
 }
 
+func TestTheGreatestDurationsAreTaken(t *testing.T) {
+	t.Parallel()
+	c, _, err := loadFile(t, "daemon:\n  startup_timeout: 24h\npreview:\n  default_ttl: 3650d\n", nil)
+	require.NoError(t, err)
+	require.Equal(t, 24*time.Hour, c.Daemon.StartupTimeout)
+	require.Equal(t, 3650*24*time.Hour, c.Preview.DefaultTTL)
+}
+
+func TestAPublicURLLosesItsSlash(t *testing.T) {
+	t.Parallel()
+	c, _, err := loadFile(t, "server:\n  public_url: https://Desk.example:8443/\n", nil)
+	require.NoError(t, err)
+	require.Equal(t, "https://desk.example:8443", c.Server.PublicURL)
+}
+
 func TestImpossibleValuesAreNamed(t *testing.T) {
 	t.Parallel()
 	for text, wants := range map[string][]string{
-		"server:\n  port: 0\n":                                  {":2", "server.port", `"0"`, "1 to 65535"},
-		"server:\n  port: 70000\n":                              {":2", "server.port", `"70000"`},
-		"server:\n  port: [1]\n":                                {":2", "server.port"},
-		"server:\n  allowed_hosts: 5:6\n":                       {":2", "server.allowed_hosts"},
-		"server:\n  trusted_proxies: [10.0.0.0/99]\n":           {":2", "server.trusted_proxies", "10.0.0.0/99"},
-		"server:\n  public_url: ftp://x\n":                      {":2", "server.public_url", "ftp://x"},
+		"server:\n  port: 0\n":                            {":2", "server.port", `"0"`, "1 to 65535"},
+		"server:\n  port: 70000\n":                        {":2", "server.port", `"70000"`},
+		"server:\n  port: [1]\n":                          {":2", "server.port"},
+		"server:\n  allowed_hosts: 5:6\n":                 {":2", "server.allowed_hosts"},
+		"server:\n  trusted_proxies: [10.0.0.0/99]\n":     {":2", "server.trusted_proxies", "10.0.0.0/99"},
+		"server:\n  public_url: ftp://x\n":                {":2", "server.public_url", "ftp://x"},
+		"server:\n  public_url: http://x.example/path\n":  {":2", "server.public_url", "more than scheme, host and port"},
+		"server:\n  public_url: http://x.example?q\n":     {":2", "server.public_url", "more than scheme, host and port"},
+		"server:\n  public_url: http://x.example/#f\n":    {":2", "server.public_url", "more than scheme, host and port"},
+		"server:\n  public_url: \"http://x.example:\"\n":  {":2", "server.public_url", "its port is not allowed"},
+		"server:\n  public_url: http://x.example:70000\n": {":2", "server.public_url", "its port is not allowed"},
+		"server:\n  public_url: http://me:pw@x.example\n": {":2", "server.public_url"},
 		"server: 5\n":                                           {":1", "server"},
 		"daemon:\n  mode: kubernetes\n":                         {":2", "daemon.mode", "auto, docker or host"},
 		"daemon:\n  startup_timeout: soon\n":                    {":2", "daemon.startup_timeout", "soon"},
+		"daemon:\n  startup_timeout: 99ms\n":                    {":2", "daemon.startup_timeout", "from 100ms to 24h"},
+		"daemon:\n  startup_timeout: 24h0m1s\n":                 {":2", "daemon.startup_timeout", "from 100ms to 24h"},
+		"daemon:\n  startup_timeout: 86401\n":                   {":2", "daemon.startup_timeout", "from 100ms to 24h"},
 		"daemon:\n  env: [a]\n":                                 {":2", "daemon.env"},
 		"daemon:\n  work_dir: relative\n":                       {":2", "daemon.work_dir", "relative"},
 		"daemon:\n  stop_on_exit: perhaps\n":                    {":2", "daemon.stop_on_exit", "perhaps"},
@@ -165,6 +190,8 @@ func TestImpossibleValuesAreNamed(t *testing.T) {
 		"logging:\n  level: LOUD\n":                             {":2", "logging.level", "LOUD"},
 		"logging:\n  format: \"%(asctime\"\n":                   {":2", "logging.format"},
 		"preview:\n  default_ttl: -1h\n":                        {":2", "preview.default_ttl", "-1h"},
+		"preview:\n  default_ttl: 3651d\n":                      {":2", "preview.default_ttl", "from 0 to 3650d"},
+		"preview:\n  default_ttl: 999999999999\n":               {":2", "preview.default_ttl", "from 0 to 3650d"},
 		"daemon:\n  mode: host\n  mode: docker\n":               {":3", "mode"},
 		"loging:\n  level: INFO\n":                              {":1", "loging", "logging"},
 	} {
