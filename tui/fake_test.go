@@ -415,7 +415,12 @@ func (f *fake) Bodies(_ context.Context, id uint64) (request, response []byte, e
 	return raw(f.details[id].RequestBody), raw(f.details[id].ResponseBody), nil
 }
 
-func (f *fake) Rates(context.Context) (api.Rates, error) { return f.rates, f.ask("Rates") }
+func (f *fake) Rates(context.Context) (api.Rates, error) {
+	err := f.ask("Rates")
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.rates, err
+}
 
 func (f *fake) Curl(_ context.Context, id uint64) (string, error) {
 	return "curl http://localhost:8080/", f.ask("Curl", id)

@@ -3,6 +3,7 @@ package tui
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -27,6 +28,28 @@ func TestAWideHeaderHasTheWholeTraffic(t *testing.T) {
 		require.Contains(t, got, "▇█ ▁▂▃▄▅ 1200 req/s  p50 1.2ms  p99 42ms", "%d", width)
 		require.Contains(t, got, engine, "%d", width)
 	}
+}
+
+func TestRatesAreAskedForOnlyWhileThereIsTraffic(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		t.Cleanup(func() { <-time.After(2 * time.Minute) }) // timers that have begun end
+		f := newFake()
+		s := loaded(t, f, 120, 40, nil)
+		during := func(d time.Duration) int {
+			before := len(f.calls("Rates")) + len(f.calls("Links"))
+			s.pass(d)
+			return len(f.calls("Rates")) + len(f.calls("Links")) - before
+		}
+		require.InDelta(t, 20, during(10*time.Second), 2, "once a second while the header shows traffic")
+		f.mu.Lock()
+		f.rates = api.Rates{}
+		f.mu.Unlock()
+		s.pass(2 * time.Second) // the last look finds nothing
+		require.Zero(t, during(10*time.Minute))
+		f.add(api.Exchange{ID: 300, Start: clock, Method: "GET", Path: "/", Status: 200, Sandbox: "my-sandbox"})
+		require.Equal(t, 2, during(10*time.Minute), "one look for one request")
+	})
 }
 
 func TestAHeaderSaysThatTheEngineIsLostBeforeItSaysMore(t *testing.T) {

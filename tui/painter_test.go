@@ -103,12 +103,15 @@ func TestATerminalThatDoesNotReadStopsNobody(t *testing.T) {
 	p := &painter{File: in}
 	take(t, p)
 	huge := strings.Repeat("x", 1<<20) // more than a pipe holds
+	p.show(frame{huge, 1 << 20})
+	_, err = io.ReadFull(out, make([]byte, len(ansi.SetModeAltScreenSaveCursor)+1))
+	require.NoError(t, err) // from here on a write waits for the terminal
 	shown := make(chan struct{})
 	go func() {
 		defer close(shown)
 		for i := range 100 {
 			p.show(frame{huge + string(rune('a'+i%26)), 1<<20 + 1})
-			time.Sleep(time.Millisecond)
+			p.resize()
 		}
 	}()
 	select {

@@ -343,7 +343,7 @@ func (p *sandboxList) state(s api.Sandbox) (glyph string, ink theme.Ink, state, 
 	}
 	switch s.Daemon.State {
 	case api.DaemonHealthy:
-		more = version(s.Daemon.Version)
+		more = versionInList(s.Daemon.Version)
 		if s.IsHost() && s.Daemon.Kind == "built-in" {
 			more = s.Daemon.Kind
 		}
@@ -361,6 +361,19 @@ func (p *sandboxList) state(s api.Sandbox) (glyph string, ink theme.Ink, state, 
 		return l.glyph.None, theme.Ink{}, "running", "no daemon"
 	}
 	return l.glyph.None, theme.Ink{}, "running", ""
+}
+
+// versionInList is a version that fits the list: what a build adds to it goes
+// first, then which commit a development version is of. The overview has it whole.
+func versionInList(s string) string {
+	v := version(s)
+	if text.Width(v) > moreMost {
+		v, _, _ = strings.Cut(v, "+")
+	}
+	if word, _, commit := strings.Cut(v, "-"); commit && word == "devel" {
+		return word
+	}
+	return v
 }
 
 // version is a version as people write it: "v0.190.0".

@@ -185,6 +185,19 @@ func (s *screen) settle() {
 	}
 }
 
+// pass lets time go by in a bubble of synctest and takes what comes meanwhile.
+func (s *screen) pass(d time.Duration) {
+	over := time.After(d)
+	for {
+		select {
+		case msg := <-s.msgs:
+			s.send(msg)
+		case <-over:
+			return
+		}
+	}
+}
+
 func (s *screen) text() string { return ansi.Strip(s.m.View()) }
 
 var namedKeys = map[string]tea.KeyType{

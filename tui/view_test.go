@@ -2,6 +2,8 @@ package tui
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -174,6 +176,41 @@ func TestTheListGrowsForLongNamesAndStaysSo(t *testing.T) {
 	}
 	s.until("they are gone", func() bool { _, there := s.m.world.sandbox(longer.Ref); return !there })
 	require.Equal(t, 50, s.m.layout.list.w, "nothing moves to and fro")
+}
+
+func TestAVersionIsNotCutInTheList(t *testing.T) {
+	t.Parallel()
+	for version, short := range map[string]string{
+		"devel-1de186d": "devel", "devel-1de186d+dirty": "devel", "devel": "devel", "v0.190.0": "v0.190.0", "0.190.0+build.7": "v0.190.0", "v1.2.3+9": "v1.2.3+9",
+	} {
+		for width, height := range map[int]int{80: 24, 120: 40} {
+			f := newFake()
+			f.sandboxes[1].Daemon.Kind, f.sandboxes[1].Daemon.Version = "built-in", version
+			m := still(t, width, height, f, nil)
+			require.Regexp(t, `● my-sandbox +running  `+regexp.QuoteMeta(short)+` +1ms│`, ansi.Strip(m.View()), version)
+			if width == 120 {
+				require.Regexp(t, `Daemon +healthy +built-in v?`+regexp.QuoteMeta(version)+` `, ansi.Strip(m.View()), "the overview has it whole")
+			}
+		}
+	}
+}
+
+func TestEveryWordOfAPortThatChangesIsRedrawn(t *testing.T) {
+	t.Parallel()
+	for what, change := range map[string]func(*api.PortCard){
+		"a new name": func(c *api.PortCard) { c.Name = "a new name" }, "a new warning": func(c *api.PortCard) { c.Warning = "a new warning" },
+		"9191": func(c *api.PortCard) { c.Port.Port = 9191 }, "metrics (TLS)": func(c *api.PortCard) { c.Service = "https" },
+		"a new label": func(c *api.PortCard) { c.Label = "a new label" },
+	} {
+		f := newFake()
+		f.ports[boxRef][3].Name = "metrics"
+		m := still(t, 120, 40, f, nil)
+		require.NotContains(t, ansi.Strip(m.View()), what)
+		cards := slices.Clone(f.ports[boxRef])
+		change(&cards[3])
+		m.Update(portsMsg{ref: boxRef, cards: cards})
+		require.Contains(t, ansi.Strip(m.View()), what)
+	}
 }
 
 func TestALongNameLeavesTheTabsWhole(t *testing.T) {
