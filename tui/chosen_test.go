@@ -43,11 +43,11 @@ func TestARecreatedContainerStaysChosen(t *testing.T) {
 	web, _ := s.m.chosen()
 	recreate := func(meanwhile func()) {
 		s.f.push(api.Event{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: webRef}})
-		s.until("it is gone", func() bool { _, ok := s.m.world.sandbox(webRef); return !ok })
+		s.hides("○ web ")
 		require.NotEqual(t, webRef, s.m.list.chosen)
 		meanwhile()
 		s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &web})
-		s.until("it is back", func() bool { _, ok := s.m.world.sandbox(webRef); return ok })
+		s.shows("○ web ")
 	}
 	recreate(func() {})
 	require.Equal(t, webRef, s.m.list.chosen)
@@ -85,13 +85,14 @@ func TestALateAnswerOfTheTerminalPressesNoKeys(t *testing.T) {
 	s.press("2")
 	s.send(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("11;rgb:1e1e/1e1e/2e2e")})
 	require.Equal(t, tabRequests, s.m.tab)
-	require.Empty(t, s.m.overlays)
+	s.nothingOver()
 }
 
 func TestATinyWindowAsksToQuitToo(t *testing.T) {
 	t.Parallel()
-	s := loaded(t, newFake(), 40, 5, nil)
-	s.m.world.injections[webRef] = &injection{}
+	s := loaded(t, newFake(), 120, 40, nil)
+	s.injects(webRef)
+	s.send(tea.WindowSizeMsg{Width: 40, Height: 5})
 	s.press("q")
 	s.shows("y quit  n stay", "1 injection runs")
 	s.press("n")
@@ -121,7 +122,7 @@ func TestWhereTheFilterHidesAllNothingIsChosen(t *testing.T) {
 		require.NotContains(t, footer, key)
 	}
 	s.press("y", "o", "d", "n", "i")
-	require.Empty(t, s.m.overlays)
+	s.nothingOver()
 	require.Empty(t, s.copied.get())
 	require.Empty(t, s.opened.get())
 	require.NoError(t, s.m.saveUIState())

@@ -76,7 +76,7 @@ func TestTheChosenSandboxStaysChosen(t *testing.T) {
 	s.shows("a-new-one")
 	require.Equal(t, webRef, s.m.list.chosen)
 	s.f.push(api.Event{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: webRef}})
-	s.until("web is gone", func() bool { _, ok := s.m.world.sandbox(webRef); return !ok })
+	s.hides("○ web ")
 	require.NotEqual(t, webRef, s.m.list.chosen)
 	_, ok := s.m.chosen()
 	require.True(t, ok)
@@ -144,7 +144,7 @@ func TestTheBuiltInDaemonIsNotAskedForADesktop(t *testing.T) {
 	s := loaded(t, f, 120, 40, nil)
 	s.press("v")
 	s.shows("no desktop in my-sandbox", "the built-in daemon brings none", "start a VNC server")
-	require.Empty(t, s.m.overlays)
+	s.nothingOver()
 	f.push(api.Event{Kind: api.EventPort, Port: &api.PortCard{Sandbox: boxRef, Port: api.Port{Port: 6080}, Service: "vnc", Name: "noVNC"}})
 	s.until("the port is known", func() bool { return s.m.newPort.waits != nil })
 	s.shows("the built-in daemon brings none")
@@ -160,7 +160,7 @@ func TestWithoutABrowserTheURLIsCopiedAndShownWhole(t *testing.T) {
 	s.shows("There is no browser here", "http://k3v9aaaabbbb.localhost:8080/")
 	s.until("it is copied", func() bool { return len(s.copied.get()) == 1 })
 	s.press("enter")
-	require.Empty(t, s.m.overlays)
+	s.nothingOver()
 }
 
 func TestConfirmationsAreNoByDefaultAndTakeNoLetter(t *testing.T) {
@@ -177,17 +177,18 @@ func TestConfirmationsAreNoByDefaultAndTakeNoLetter(t *testing.T) {
 
 func TestWhatIsConfirmedIsDone(t *testing.T) {
 	t.Parallel()
-	for key, want := range map[string]string{"x": "StopDaemon my-sandbox", "U": "Eject my-sandbox"} {
+	for key, c := range map[string][2]string{"x": {"StopDaemon my-sandbox", "✓ my-sandbox: the daemon has ended"}, "U": {"Eject my-sandbox", "✓ my-sandbox: nothing of ours is left in it"}} {
+		want, said := c[0], c[1]
 		method, _, _ := strings.Cut(want, " ")
 		s := loaded(t, newFake(), 120, 40, nil)
 		s.press(key, "enter")
-		require.Empty(t, s.m.overlays)
+		s.nothingOver()
 		s.press(key, "right")
 		require.Empty(t, s.f.calls(method))
 		s.press("enter")
 		s.until("it is done", func() bool { return len(s.f.calls(method)) == 1 })
 		require.Equal(t, want, s.f.calls(method)[0])
-		s.until("it is said", func() bool { return s.m.note.text != "" && !s.m.note.failed })
+		s.shows(said)
 	}
 }
 
@@ -199,11 +200,11 @@ func TestReadOnlyTakesEveryChangeAwayInDispatch(t *testing.T) {
 			continue
 		}
 		s.send(runMsg{a.id, s.m.about(&a)})
-		require.Empty(t, s.m.overlays, a.id)
+		s.nothingOver()
 		s.shows("not in read-only mode")
 		for _, key := range a.keys {
 			s.press(key)
-			require.Empty(t, s.m.overlays, a.id)
+			s.nothingOver()
 		}
 	}
 	s.settle()
@@ -277,7 +278,7 @@ func TestTheDemoIsChosenOnceItIsThere(t *testing.T) {
 	s.m.list.want(api.Ref{Engine: "default", Name: "later"})
 	s.press("esc", "G")
 	f.push(api.Event{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: api.Ref{Engine: "default", Name: "later"}, Container: "running"}})
-	s.until("it is there", func() bool { _, ok := s.m.world.sandbox(api.Ref{Engine: "default", Name: "later"}); return ok })
+	s.shows(" later ")
 	require.Equal(t, api.Host, s.m.list.chosen, "the person chose another meanwhile")
 }
 

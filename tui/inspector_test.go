@@ -225,7 +225,7 @@ func TestS13AReplayAsksBeforeItChangesThings(t *testing.T) {
 	s.shows("GET /api/users")
 	s.press("r")
 	s.until("a GET is sent at once", func() bool { return len(s.f.calls("Replay")) == 2 })
-	require.Empty(t, s.m.overlays)
+	s.nothingOver()
 }
 
 func TestAReplayIsLookedIntoWhateverTheFilterTakes(t *testing.T) {

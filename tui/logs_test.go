@@ -366,7 +366,7 @@ func TestTheFullLogOfAFailureIsTheOneThatSaysWhy(t *testing.T) {
 			}
 			s := loaded(t, f, 120, 30, nil)
 			s.press("j", "j", "i")
-			s.until("its steps are known", func() bool { return len(s.m.world.injections[s.m.list.chosen].steps) > 0 })
+			s.shows("│ ✕ ")
 			close(told)
 			s.shows("4 full log")
 			s.press("4")

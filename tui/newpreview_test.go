@@ -3,7 +3,6 @@ package tui
 import (
 	"context"
 	"errors"
-	"slices"
 	"testing"
 	"time"
 
@@ -42,7 +41,7 @@ func TestTwoKeysFromTheListToAURLInTheClipboard(t *testing.T) {
 	require.Equal(t, "http://newtoken.localhost:8080/", s.copied.get()[0])
 	require.Equal(t, []string{"CreateLink 3000 my-sandbox vite"}, s.f.calls("CreateLink"))
 	require.Equal(t, int64(0), *s.f.requests[0].TTLSeconds, "until revoked")
-	require.Empty(t, s.m.overlays)
+	s.nothingOver()
 	s.shows("Preview copied: http://newtoken.localhost:8080/")
 	s.press("3")
 	link, _ := s.m.chosenLink()
@@ -90,9 +89,9 @@ func TestARefusalStandsInTheForm(t *testing.T) {
 	s.word("22222")
 	s.press("enter")
 	s.shows("22222 belongs to the daemon   choose another port")
-	require.Len(t, s.m.overlays, 1)
+	s.shows("Preview a port of my-sandbox")
 	s.press("esc")
-	require.Empty(t, s.m.overlays)
+	s.nothingOver()
 }
 
 func TestTheLabelIsThePortsUntilOneIsTyped(t *testing.T) {
@@ -183,7 +182,7 @@ func TestAnErrorOfThePortsSaysWhatToDo(t *testing.T) {
 	f := newFake()
 	f.fail["Ports"] = &api.Problem{Detail: "the daemon does not answer", Hint: "look at its log"}
 	s := newScreen(t, f, 120, 40, nil)
-	s.until("the ports have failed", func() bool { return s.m.world.ports[boxRef].err != nil })
+	s.shows("the daemon does not answer")
 	s.openForm()
 	s.shows("What listens is not known: the daemon does not answer", "look at its log", "R asks again")
 	f.mu.Lock()
@@ -223,7 +222,7 @@ func TestTheFormWaitsForThePorts(t *testing.T) {
 		}
 	}
 	s := newScreen(t, f, 120, 40, nil)
-	s.until("the sandboxes are there", func() bool { return s.m.world.listed })
+	s.shows("my-sandbox")
 	s.press("n")
 	s.shows("Looking for what listens")
 	s.press("enter")
@@ -304,7 +303,7 @@ func TestALinkThatCameAfterEscIsOnlyListed(t *testing.T) {
 		before := len(s.f.calls("Links"))
 		s.send(createdMsg{form: form, link: link, open: open})
 		require.Contains(t, s.text(), "preview made: port 5173 of my-sandbox", "and not that it was copied or opened")
-		require.True(t, slices.ContainsFunc(s.m.world.links, func(l api.Link) bool { return l.ID == "late" }))
+		require.Regexp(t, `│ +5173  -  +7 requests`, s.text(), "it is listed")
 		s.until("the links are asked for", func() bool { return len(s.f.calls("Links")) > before })
 		require.Empty(t, s.copied.get())
 		require.Empty(t, s.opened.get())

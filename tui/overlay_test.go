@@ -31,7 +31,7 @@ func TestAQuestionKeepsItsButtonsInASmallWindow(t *testing.T) {
 	s.press("up", "up", "up", "up", "up", "up", "up", "up")
 	s.shows("This opens a second listener")
 	s.press("enter")
-	require.Empty(t, s.m.overlays)
+	s.nothingOver()
 }
 
 func TestAURLThatIsShownWholeStaysUntilItIsClosed(t *testing.T) {
@@ -56,6 +56,6 @@ func TestAURLThatIsShownWholeStaysUntilItIsClosed(t *testing.T) {
 		press(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("m")})
 		require.False(t, m.mouse, "so that it can be selected")
 		m.Update(map[string]tea.KeyMsg{"esc": {Type: tea.KeyEsc}, "enter": {Type: tea.KeyEnter}, "q": {Type: tea.KeyRunes, Runes: []rune("q")}}[closes])
-		require.Empty(t, m.overlays, closes)
+		requireNothingOver(t, m, closes)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
@@ -110,7 +111,7 @@ func TestThePaletteActsOnTheSandboxThatItWasOpenedOn(t *testing.T) {
 	m.Update(inject)
 	require.False(t, m.world.underWay(s.Ref))
 	require.Empty(t, m.asked)
-	require.Equal(t, "inject: what it was offered for is not chosen any more", m.note.text)
+	require.Contains(t, ansi.Strip(m.View()), "inject: what it was offered for is not chosen any more")
 
 	m.openPalette()
 	m.Update(offered(t, m, "inject"))
@@ -131,7 +132,7 @@ func TestThePaletteActsOnTheRequestThatItWasOpenedOn(t *testing.T) {
 	replay := offered(t, m, "replay")
 	newer(300)
 	m.Update(replay)
-	require.Contains(t, m.overlays[0].(*confirm).lines[0], "POST /api/login")
+	require.Contains(t, ansi.Strip(m.View()), "POST /api/login")
 	require.EqualValues(t, 207, p.chosen, "the cursor is at what the question is about")
 
 	m.overlays = nil
@@ -140,12 +141,12 @@ func TestThePaletteActsOnTheRequestThatItWasOpenedOn(t *testing.T) {
 	newer(301)
 	_, cmd := m.Update(har)
 	require.NotNil(t, cmd)
-	require.Empty(t, m.note.text, "that is about no one request")
+	require.NotContains(t, ansi.Strip(m.View()), "not chosen any more", "that is about no one request")
 
 	p.forget() // it is not in the list any more
 	m.Update(replay)
-	require.Empty(t, m.overlays)
-	require.Equal(t, "replay: what it was offered for is not chosen any more", m.note.text)
+	requireNothingOver(t, m)
+	require.Contains(t, ansi.Strip(m.View()), "replay: what it was offered for is not chosen any more")
 }
 
 func TestThePaletteActsOnThePreviewThatItWasOpenedOn(t *testing.T) {
@@ -155,10 +156,10 @@ func TestThePaletteActsOnThePreviewThatItWasOpenedOn(t *testing.T) {
 	revoke := offered(t, m, "revoke")
 	m.world.takeLink(api.Link{ID: "new", Token: "newtoken", URL: "http://localhost:8080/preview/newtoken", Port: 3000, Sandbox: boxRef, SandboxName: "my-sandbox", State: "active", CreatedAt: clock})
 	m.Update(revoke)
-	require.Empty(t, m.overlays)
+	requireNothingOver(t, m)
 	m.openPalette()
 	m.Update(offered(t, m, "revoke"))
-	require.Len(t, m.overlays, 1)
+	require.Contains(t, ansi.Strip(m.View()), "Revoke the preview of port 3000")
 }
 
 func TestWhyThereAreNoEnginesStandsInTheirPicker(t *testing.T) {
@@ -171,5 +172,5 @@ func TestWhyThereAreNoEnginesStandsInTheirPicker(t *testing.T) {
 	s.shows("the docker contexts cannot be read", "look at ~/.docker/contexts")
 	require.NotContains(t, s.text(), "asking")
 	s.press("x", "enter")
-	require.Empty(t, s.m.overlays)
+	s.nothingOver()
 }

@@ -43,8 +43,10 @@ func TestANewPortIsToldAndItsKeysActOnIt(t *testing.T) {
 		t.Parallel()
 		s := start(t)
 		at := clock
-		s.m.world.links[0].State, s.m.world.links[0].RevokedAt = "revoked", &at
-		s.m.world.pages = nil
+		revoked := s.f.links[0]
+		revoked.State, revoked.RevokedAt = "revoked", &at
+		s.f.push(api.Event{Kind: api.EventLink, Link: &revoked})
+		s.hides("desktop")
 		s.press("3", "G", "n")
 		card, _ := s.form().card()
 		require.Equal(t, 5173, card.Port.Port)
@@ -52,11 +54,12 @@ func TestANewPortIsToldAndItsKeysActOnIt(t *testing.T) {
 	t.Run("it is told once, whichever way it is learnt of", func(t *testing.T) {
 		t.Parallel()
 		s := start(t)
-		age := s.m.noteAge
+		s.press("esc")
+		s.hides("is up")
 		s.send(portsMsg{ref: boxRef, round: s.m.portsRound, cards: s.f.ports[boxRef]})
 		card := s.f.ports[boxRef][len(s.f.ports[boxRef])-1]
 		s.m.takeEvents(eventsMsg{{Kind: api.EventPort, Port: &card}})
-		require.Equal(t, age, s.m.noteAge)
+		require.NotContains(t, s.text(), "is up")
 		card.Port.Port = 4000
 		s.send(portsMsg{ref: boxRef, round: s.m.portsRound, cards: append(s.f.ports[boxRef], card)})
 		s.shows("my-sandbox: 4000 Vite is up")

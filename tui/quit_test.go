@@ -13,12 +13,19 @@ import (
 	"daemon-proxy/core/api"
 )
 
+// injects has the news come that an injection runs.
+func (s *screen) injects(ref api.Ref) {
+	s.t.Helper()
+	s.f.push(api.Event{Kind: api.EventInjection, Time: clock, Injection: &api.Injection{Sandbox: ref, Step: api.StepCopy, State: "running", Bytes: 62, Total: 100}})
+	s.shows("copying  62 %")
+}
+
 func TestASecondInterruptEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 120, 40, nil)
-	s.m.world.injections[webRef] = &injection{}
+	s.injects(webRef)
 	s.press("ctrl+c")
-	require.Len(t, s.m.overlays, 1)
+	s.shows("Quit?")
 	s.press("ctrl+c")
 	s.until("it quits", func() bool { return s.quit })
 }
@@ -35,7 +42,7 @@ func TestQuittingWaitsUntilTheInjectionIsUndone(t *testing.T) {
 			}
 		}
 		s := loaded(t, f, 120, 40, nil)
-		s.m.world.injections[webRef] = &injection{}
+		s.injects(webRef)
 		s.press("q", "y")
 		s.shows("undoing the injection…")
 		s.press("q", "i", "esc")
@@ -88,15 +95,14 @@ func TestQuittingIsAskedOnce(t *testing.T) {
 	f := newFake()
 	f.status.StopOnExit = true
 	s := loaded(t, f, 120, 40, func(o *Options) { o.Now = func() time.Time { return now } })
-	s.m.world.injections[webRef] = &injection{}
+	s.injects(webRef)
 	s.press("ctrl+c")
 	s.shows("daemon.stop_on_exit")
 	now = now.Add(2 * twice)
 	s.press("ctrl+c")
-	require.Len(t, s.m.overlays, 1, "a late ctrl+c asked once more")
-	s.press("n")
-	require.Empty(t, s.m.overlays)
+	s.press("n") // a late ctrl+c did not ask once more
+	s.nothingOver()
 	require.False(t, s.quit)
 	s.press("q")
-	require.Len(t, s.m.overlays, 1)
+	s.shows("Quit?")
 }

@@ -173,6 +173,27 @@ func (s *screen) shows(words ...string) {
 	}
 }
 
+// hides waits until the screen holds none of the words.
+func (s *screen) hides(words ...string) {
+	s.t.Helper()
+	for _, w := range words {
+		s.until("the screen does not show "+w, func() bool { return !strings.Contains(s.text(), w) })
+	}
+}
+
+// nothingOver expects that no question, form or page lies over the panes: then
+// the footer has the keys of the panes.
+func (s *screen) nothingOver() {
+	s.t.Helper()
+	requireNothingOver(s.t, s.m)
+}
+
+func requireNothingOver(t testing.TB, m *model, args ...any) {
+	t.Helper()
+	lines := strings.Split(ansi.Strip(m.View()), "\n")
+	require.Contains(t, lines[len(lines)-1], "? help", args...)
+}
+
 // settle takes what waits already.
 func (s *screen) settle() {
 	for {
