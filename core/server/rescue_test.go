@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -182,14 +183,34 @@ func TestM6BothFormsOfTheNoVNCPathWork(t *testing.T) {
 	require.Equal(t, 400, f.get("/"+m.prefix+"/../../x").StatusCode)
 }
 
-func TestM5BrowsersAreBounded(t *testing.T) {
-	t.Parallel()
-	f := newFront(t, "127.0.0.1:1")
-	for range maxBrowsers + 10 {
-		id, made := f.newest.visit(&http.Request{}, "t")
-		require.True(t, made)
-		require.Len(t, id, 26)
+func TestM5BrowsersAreBounded(t *testing.T) { // not parallel: it measures the heap
+	var browsers newest
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
 	}
-	require.Len(t, f.newest.tokens, maxBrowsers)
-	require.Len(t, f.newest.order, maxBrowsers)
+	with := func(id string) *http.Request {
+		return &http.Request{Header: http.Header{"Cookie": {lastCookie + "=" + id}}}
+	}
+	var ids []string
+	visit := func(n int) {
+		for range n {
+			id, made := browsers.visit(&http.Request{}, "t")
+			require.True(t, made)
+			require.Len(t, id, 26)
+			ids = append(ids[max(0, len(ids)-maxBrowsers):], id)
+		}
+	}
+	visit(2 * maxBrowsers)
+	before := heap()
+	visit(200 * maxBrowsers) // 20 MiB if all were kept
+	require.Less(t, heap()-before, int64(2<<20))
+	_, known := browsers.of(with(ids[0]))
+	require.False(t, known, "the oldest is forgotten")
+	for _, id := range ids[1:] {
+		_, known := browsers.of(with(id))
+		require.True(t, known, "the newest are not")
+	}
 }
