@@ -78,15 +78,28 @@ func OpenAuthority(stateDir string) (*Authority, error) {
 	return &Authority{cert: pair.Leaf, key: signer, leaf: key, now: time.Now, leaves: map[string]*tls.Certificate{}}, nil
 }
 
-// makeAuthority writes both files; the certificate comes last, so that one
-// that is there has its key.
+// makeAuthority puts a key and its certificate in place, unless they are there.
+// Several programs may do so at once: the first key counts for all, and any
+// certificate that is made belongs to it. The certificate comes last, so that
+// one that is there has its key.
 func makeAuthority(certFile, keyFile string) error {
 	if err := os.MkdirAll(filepath.Dir(certFile), 0o700); err != nil {
 		return err
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	fresh, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(fresh)
+	if err != nil {
+		return err
+	}
+	if err := writeOnce(keyFile, "PRIVATE KEY", secret); err != nil {
+		return err
+	}
+	key, err := readKey(keyFile)
+	if err != nil {
+		return fmt.Errorf("%w; remove the file to have a new key made", err)
 	}
 	host, err := os.Hostname()
 	if err != nil {
@@ -102,33 +115,68 @@ func makeAuthority(certFile, keyFile string) error {
 	if err != nil {
 		return err
 	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return err
-	}
-	if err := writePEM(keyFile, "PRIVATE KEY", secret); err != nil {
-		return err
-	}
-	return writePEM(certFile, "CERTIFICATE", cert)
+	return writeOnce(certFile, "CERTIFICATE", cert)
 }
 
-// writePEM puts a file in place in one step; only its user may read it.
-func writePEM(path, kind string, content []byte) error {
+// readKey reads the key that writeOnce has written, of this program or another.
+func readKey(path string) (crypto.Signer, error) {
+	content, err := os.ReadFile(path) //nolint:gosec // in our own state folder
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(content)
+	if block == nil {
+		return nil, fmt.Errorf("%s is not a private key in PEM", path)
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("the key %s cannot sign", path)
+	}
+	return signer, nil
+}
+
+// writeOnce puts a file in place, whole and for good, which only its user may
+// read; one that is there already stays.
+func writeOnce(path, kind string, content []byte) (err error) {
 	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+"-*") // mode 0600
 	if err != nil {
 		return err
 	}
+	defer func() {
+		if gone := os.Remove(file.Name()); !errors.Is(gone, fs.ErrNotExist) {
+			err = errors.Join(err, gone)
+		}
+	}()
 	err = pem.Encode(file, &pem.Block{Type: kind, Bytes: content})
 	if err == nil {
 		err = file.Sync()
 	}
-	if err = errors.Join(err, file.Close()); err == nil {
-		err = os.Rename(file.Name(), path)
+	if err = errors.Join(err, file.Close()); err != nil {
+		return err
 	}
-	if err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
+	if err = os.Link(file.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		if _, missing := os.Lstat(path); !errors.Is(missing, fs.ErrNotExist) {
+			return err
+		}
+		if err := os.Rename(file.Name(), path); err != nil { // a file system without hard links
+			return err
+		}
 	}
+	syncFolder(filepath.Dir(path))
 	return nil
+}
+
+// syncFolder makes the names in a folder last, where the system can: after a
+// loss of power no certificate should be there without its key.
+func syncFolder(path string) {
+	if dir, err := os.Open(path); err == nil { //nolint:gosec // our own state folder
+		_ = dir.Sync()
+		_ = dir.Close()
+	}
 }
 
 func serial() *big.Int {
