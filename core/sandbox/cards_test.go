@@ -93,8 +93,12 @@ func talk(t *testing.T, address string, speak func(net.Conn)) int {
 // card looks at one port of the host.
 func (d *desk) card(t *testing.T, port int) api.PortCard {
 	t.Helper()
-	ports, err := d.Ports(t.Context(), api.Host)
-	require.NoError(t, err)
+	var ports []api.Port
+	require.Eventually(t, func() bool { // a daemon on a busy machine may take longer than a list waits for it
+		var err error
+		ports, err = d.Ports(t.Context(), api.Host)
+		return err == nil
+	}, soon, look)
 	at := slices.IndexFunc(ports, func(p api.Port) bool { return p.Port == port })
 	require.GreaterOrEqual(t, at, 0, "%d is not among %v", port, ports)
 	cards := d.cardsOf(t.Context(), api.Host, ports[at:at+1], nil)

@@ -40,13 +40,13 @@ type fake struct {
 	mu     sync.Mutex
 	list   []engine.Container
 	broken error
-	stream chan engine.Event
+	stream chan engine.Event // more than a test sends: whoever follows later gets it too
 	times  []time.Time
 }
 
 func newFake(t *testing.T) *fake {
 	t.Helper()
-	f := &fake{stream: make(chan engine.Event)}
+	f := &fake{stream: make(chan engine.Event, 100)}
 	first := "v1"
 	f.version.Store(&first)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -90,10 +90,7 @@ func (f *fake) set(list ...engine.Container) {
 	f.list = list
 	stream := f.stream
 	f.mu.Unlock()
-	select {
-	case stream <- engine.Event{}:
-	case <-time.After(time.Second): // nobody follows yet
-	}
+	stream <- engine.Event{}
 }
 
 // breaks makes every call fail, and the event stream; nil repairs it.
@@ -102,7 +99,7 @@ func (f *fake) breaks(err error) {
 	defer f.mu.Unlock()
 	if err != nil {
 		close(f.stream)
-		f.stream = make(chan engine.Event)
+		f.stream = make(chan engine.Event, 100)
 	}
 	f.broken = err
 }

