@@ -230,7 +230,7 @@ func previewAndTrafficKeys() []key {
 		value: number(func(c *Config) *int { return &c.Preview.MaxLinks }, 1, 1_000_000),
 	}, {
 		Key: Key{Path: "preview.fence", Env: "PREVIEW_FENCE", Flag: "preview-fence", Default: "true",
-			Doc: "Add a Content-Security-Policy to every answer of a preview, which keeps its pages away from other services on the viewer's own machine. A link can be made without it."},
+			Doc: "Add a Content-Security-Policy and a Connection-Allowlist to every answer of a preview, which keep its pages away from other services on the viewer's own machine. A link can be made without them."},
 		value: boolean(func(c *Config) *bool { return &c.Preview.Fence }),
 	}, {
 		Key: Key{Path: "preview.rescue", Env: "PREVIEW_RESCUE", Flag: "preview-rescue", Default: "true",

@@ -19,7 +19,7 @@ type Request struct {
 	TTL *time.Duration
 	// AllowDaemonPort permits one of the daemon's own ports.
 	AllowDaemonPort bool
-	// NoFence leaves the policy of FencePolicy out.
+	// NoFence omits the Fence.
 	NoFence bool
 	// KeepPrefix is for a service that was told its prefix (base_url, --base):
 	// in path mode it gets the whole path.

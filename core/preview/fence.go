@@ -2,33 +2,53 @@ package preview
 
 import (
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 )
 
-// FencePolicy is the Content-Security-Policy that keeps the pages of a preview
-// away from other services on the viewer's own machine: they may talk to their
-// own origin, to sibling previews and to what speaks TLS. host is the Host
-// header of the request, domain the preview domain.
+// Fence keeps the pages of a preview away from other services on the viewer's
+// own machine: they may talk to their own origin, to sibling previews and to
+// what speaks TLS. It goes on every answer, whatever its type, since workers
+// and SVG documents have a policy of their own.
+type Fence struct {
+	policy, connections string
+}
+
+// NewFence makes the fence for requests to host, a Host header, of previews
+// under domain.
 //
-// It goes on every answer, whatever its type, since workers and SVG documents
-// have a policy of their own. form-action is named because default-src does
-// not cover forms, webrtc because no list of addresses covers it.
-func FencePolicy(host, domain string) string {
-	siblings := "*." + domain
+// Of its two headers Content-Security-Policy holds what a page loads:
+// form-action is named because default-src does not cover forms, webrtc because
+// no list of addresses covers it. Connection-Allowlist (Chromium 152 and later)
+// holds what no such policy covers: prefetching and prerendering by speculation
+// rules, and navigation of the whole tab. WebSockets are left to the first.
+// Redirects are allowed, because the browser could only block all of them; those
+// of a prefetched page it still compares with the list.
+func NewFence(host, domain string) *Fence {
 	if _, port, err := net.SplitHostPort(host); err == nil {
 		if _, err := ParsePort(port); err == nil {
-			siblings += ":" + port
+			domain += ":" + port
 		}
 	}
-	list := "'self' 'unsafe-inline' 'unsafe-eval' https: wss: data: blob: http://" + siblings + " ws://" + siblings
-	var policy strings.Builder
-	policy.WriteString("default-src ")
-	policy.WriteString(list)
-	policy.WriteString("; form-action ")
-	policy.WriteString(list)
-	policy.WriteString("; webrtc 'block'")
-	return policy.String()
+	list := "'self' 'unsafe-inline' 'unsafe-eval' https: wss: data: blob: http://*." + domain + " ws://*." + domain
+	return &Fence{
+		policy: "default-src " + list + "; form-action " + list + "; webrtc 'block'",
+		connections: `(response-origin "https://*:*" "wss://*:*" "ws://*:*" "http://*.` + domain + `" "http://` + domain +
+			`/preview/*");redirects=allow`,
+	}
+}
+
+// put puts the fence around an answer. The service's own policies stay beside
+// it, but not its own Connection-Allowlist, of which browsers read only the
+// first, nor Speculation-Rules, which have other browsers send requests that no
+// policy covers.
+func (f *Fence) put(h http.Header) {
+	fenceReports(h["Content-Security-Policy"])
+	fenceReports(h["Content-Security-Policy-Report-Only"])
+	h["Content-Security-Policy"] = append(h["Content-Security-Policy"], f.policy)
+	h["Connection-Allowlist"] = []string{f.connections}
+	delete(h, "Speculation-Rules")
 }
 
 // fenceReports takes out of policies the directive report-uri where it names a

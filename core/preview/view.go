@@ -31,8 +31,8 @@ type View struct {
 	// Cookies knows which cookies are the service's; in path mode others do not
 	// pass. nil: all pass but the front's own.
 	Cookies Jar
-	// Fence is the policy that is added to every answer, see FencePolicy; empty: none.
-	Fence string
+	// Fence is put around every answer; nil: none.
+	Fence *Fence
 	// KeepPrefix says that the service gets the whole path, prefix included.
 	KeepPrefix bool
 }
@@ -147,10 +147,8 @@ func hasToken(origin, rest string) bool {
 // and 101 too. The slices of h are changed in place. Notes are remarks for the
 // request log.
 func (v View) RewriteResponse(status int, h http.Header) (notes []string) {
-	if v.Fence != "" && status != http.StatusSwitchingProtocols {
-		fenceReports(h["Content-Security-Policy"])
-		fenceReports(h["Content-Security-Policy-Report-Only"])
-		h["Content-Security-Policy"] = append(h["Content-Security-Policy"], v.Fence)
+	if v.Fence != nil && status != http.StatusSwitchingProtocols {
+		v.Fence.put(h)
 	}
 	if v.HostMode {
 		if v.Scheme == "http" {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -16,6 +17,11 @@ import (
 func fenceOf(siblings string) string {
 	list := "'self' 'unsafe-inline' 'unsafe-eval' https: wss: data: blob: http://*." + siblings + " ws://*." + siblings
 	return "default-src " + list + "; form-action " + list + "; webrtc 'block'"
+}
+
+func connectionsOf(siblings string) []string {
+	return []string{`(response-origin "https://*:*" "wss://*:*" "ws://*:*" "http://*.` + siblings + `" "http://` + siblings +
+		`/preview/*");redirects=allow`}
 }
 
 func TestB5EveryAnswerOfAPreviewIsFenced(t *testing.T) {
@@ -38,6 +44,8 @@ func TestB5EveryAnswerOfAPreviewIsFenced(t *testing.T) {
 					continue
 				}
 				require.Equal(t, []string{fenceOf(f.host)}, got, "%s %s %s", m.name, status, kind)
+				got = f.get(m.prefix+"/?status="+status+"&type="+kind, "Host: "+m.host).Header["Connection-Allowlist"]
+				require.Equal(t, connectionsOf(f.host), got, "%s %s %s", m.name, status, kind)
 			}
 		}
 	}
@@ -75,11 +83,33 @@ func TestB5ReportsGoNowhereThatAPageMayNot(t *testing.T) {
 	}
 }
 
+// Browsers read the first Connection-Allowlist only, and Speculation-Rules have
+// those that know none send requests that no policy covers.
+func TestB7AServiceCannotOpenTheFence(t *testing.T) {
+	t.Parallel()
+	own := http.Header{
+		"Connection-Allowlist": {`("*://*:*");redirects=allow`},
+		"Speculation-Rules":    {`"/rules.json"`},
+	}
+	f, s := newStack(t, func(w http.ResponseWriter, _ *http.Request) { maps.Copy(w.Header(), own) })
+	for _, m := range f.modes(f.link(s.port)) {
+		got := f.get(m.prefix+"/", "Host: "+m.host).Header
+		require.Equal(t, connectionsOf(f.host), got["Connection-Allowlist"], m.name)
+		require.NotContains(t, got, "Speculation-Rules", m.name)
+	}
+	for _, m := range f.modes(f.linkOf(preview.Request{Sandbox: web, Port: s.port, NoFence: true})) {
+		got := f.get(m.prefix+"/", "Host: "+m.host).Header
+		require.Equal(t, own["Connection-Allowlist"], got["Connection-Allowlist"], "%s without a fence", m.name)
+		require.Equal(t, own["Speculation-Rules"], got["Speculation-Rules"], "%s without a fence", m.name)
+	}
+}
+
 func TestB5TheFenceCanBeLeftOut(t *testing.T) {
 	t.Parallel()
 	f, s := newStack(t, nil)
 	for _, m := range f.modes(f.linkOf(preview.Request{Sandbox: web, Port: s.port, NoFence: true})) {
 		require.NotContains(t, f.get(m.prefix+"/", "Host: "+m.host).Header, "Content-Security-Policy")
+		require.NotContains(t, f.get(m.prefix+"/", "Host: "+m.host).Header, "Connection-Allowlist")
 	}
 	f, s = newStack(t, nil, func(s *settings) { s.config.Preview.Fence = false })
 	for _, m := range f.modes(f.link(s.port)) {

@@ -94,19 +94,22 @@ func (s *Server) hostForm(r *http.Request, live *preview.Live, route preview.Rou
 	return s.scheme(r) + "://" + live.Token + "." + s.o.Config.Server.PreviewDomain + portOf(r.Host) + rest
 }
 
-// fencePolicy is the policy for one port in Host.
-type fencePolicy struct{ port, text string }
+// portFence is the fence for one port in Host.
+type portFence struct {
+	port  string
+	fence *preview.Fence
+}
 
-// fence is the policy that goes on the answers of a link, empty for none.
-func (s *Server) fence(r *http.Request, live *preview.Live) string {
+// fence is the one around the answers of a link, nil for none.
+func (s *Server) fence(r *http.Request, live *preview.Live) *preview.Fence {
 	if live.NoFence || !s.o.Config.Preview.Fence {
-		return ""
+		return nil
 	}
 	port := portOf(r.Host)
-	if last := s.policy.Load(); last != nil && last.port == port {
-		return last.text
+	if last := s.fences.Load(); last != nil && last.port == port {
+		return last.fence
 	}
-	policy := &fencePolicy{port, preview.FencePolicy("host"+port, s.o.Config.Server.PreviewDomain)}
-	s.policy.Store(policy)
-	return policy.text
+	made := &portFence{port, preview.NewFence("host"+port, s.o.Config.Server.PreviewDomain)}
+	s.fences.Store(made)
+	return made.fence
 }

@@ -92,7 +92,7 @@ type Server struct {
 
 	hostLinks atomic.Bool // see HostLinks
 	newest    newest
-	policy    atomic.Pointer[fencePolicy]
+	fences    atomic.Pointer[portFence]
 
 	mu      sync.Mutex
 	closing bool

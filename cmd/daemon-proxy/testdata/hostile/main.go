@@ -75,11 +75,27 @@ func hostile() error {
 		w.Header().Set("Service-Worker-Allowed", "/")
 		_, _ = w.Write(worker)
 	})
+	mux.HandleFunc("/written", written)
+	mux.HandleFunc("/leave", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", r.FormValue("to"))
+		w.WriteHeader(http.StatusFound)
+	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		seen.add(r)
 		answer(w, r, "mine")
 	})
 	return http.ListenAndServe("127.0.0.1:3000", mux)
+}
+
+// written is an answer with the type, headers ("Name: value") and body that the
+// query says.
+func written(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", r.FormValue("type"))
+	for _, line := range r.Form["header"] {
+		name, value, _ := strings.Cut(line, ": ")
+		w.Header().Add(name, value)
+	}
+	fmt.Fprint(w, r.FormValue("body"))
 }
 
 // answer says text in the form that is asked for.
