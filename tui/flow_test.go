@@ -136,6 +136,49 @@ func TestOneKeyOpensTheDesktop(t *testing.T) {
 	})
 }
 
+// A web server on the desktop's port is opened as what it is, and only if the
+// person wants that.
+func TestWhatIsNoDesktopIsNotOpenedAsOne(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		service, title string
+		shows          []string
+	}{
+		"a page":  {"http", "Vite + React", []string{"Port 6080 has no noVNC page", "Vite + React", "open it as a page"}},
+		"raw VNC": {"rfb", "", []string{"no desktop in my-sandbox", "VNC without a page"}},
+		"TLS":     {"https", "localhost", []string{"no desktop in my-sandbox"}},
+		"mute":    {"unknown", "", []string{"did not answer in time", "v tries again"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake()
+			f.ports[boxRef] = []api.PortCard{{Port: api.Port{Port: 6080}, Service: test.service, Name: test.title}}
+			s := loaded(t, f, 120, 40, nil)
+			s.press("v")
+			s.shows(test.shows...)
+			require.Empty(t, s.opened.get())
+			require.Empty(t, f.calls("CreateLink"))
+			if test.service != "http" {
+				return
+			}
+			s.press("right", "enter")
+			s.until("the browser opens", func() bool { return len(s.opened.get()) == 1 })
+			require.Equal(t, "http://newtoken.localhost:8080/", s.opened.get()[0])
+			require.Equal(t, []string{"CreateLink 6080 my-sandbox"}, f.calls("CreateLink"))
+		})
+	}
+}
+
+func TestTheSmallerDesktopPageIsOpenedWhereThereIsNoOther(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	f.ports[boxRef] = []api.PortCard{{Port: api.Port{Port: 6080}, Service: "vnc", Path: "/vnc_lite.html"}}
+	s := loaded(t, f, 120, 40, nil)
+	s.press("v")
+	s.until("the browser opens", func() bool { return len(s.opened.get()) == 1 })
+	require.Equal(t, "http://k3v9aaaabbbb.localhost:8080/vnc_lite.html?autoconnect=true&resize=scale&scale=true", s.opened.get()[0])
+}
+
 func TestTheBuiltInDaemonIsNotAskedForADesktop(t *testing.T) {
 	t.Parallel()
 	f := newFake()

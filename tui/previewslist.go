@@ -122,14 +122,29 @@ func (w *world) desktopURL(l api.Link) string {
 			q += "&path=" + url.QueryEscape(strings.TrimPrefix(u.Path, "/")+"websockify")
 		}
 	}
-	return base + "vnc.html?" + q
+	page := w.desktopPage(l)
+	if page == liteDesktop {
+		q += "&scale=true" // its word for resize
+	}
+	return base + page + "?" + q
+}
+
+// liteDesktop is the smaller of noVNC's pages.
+const liteDesktop = "vnc_lite.html"
+
+// desktopPage is the page of noVNC that a link's port has.
+func (w *world) desktopPage(l api.Link) string {
+	if card, _ := w.card(w.refOf(l), l.Port); card.Path == "/"+liteDesktop {
+		return liteDesktop
+	}
+	return "vnc.html"
 }
 
 func (w *world) isDesktop(l api.Link) bool {
-	if l.Port == vncPort && l.Label == vncLabel {
-		return true
+	card, known := w.card(w.refOf(l), l.Port)
+	if !known || card.Service == "unknown" {
+		return l.Port == vncPort && l.Label == vncLabel
 	}
-	card, _ := w.card(w.refOf(l), l.Port)
 	return card.Service == "vnc"
 }
 
@@ -333,7 +348,7 @@ func (p *previews) masked(l api.Link, width int) string {
 func (p *previews) forms(l api.Link) [3]string {
 	whole := text.Clean(p.world.linkURL(l))
 	if p.world.isDesktop(l) {
-		whole += "vnc.html" + p.look.glyph.Ellipsis
+		whole += p.world.desktopPage(l) + p.look.glyph.Ellipsis
 	}
 	if token := text.Clean(l.Token); len(token) > 4 {
 		whole = strings.Replace(whole, token, token[:4]+p.look.glyph.Ellipsis, 1)

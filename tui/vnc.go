@@ -15,11 +15,14 @@ const (
 	vncLabel = "desktop"
 )
 
-// vncMsg is how far the way to the desktop came: a link, silence, or an error.
+// vncMsg is the result of the search for a desktop: a link to it, what else
+// answers on its port, silence, or an error.
 type vncMsg struct {
 	ref    api.Ref
 	link   api.Link
-	silent bool // nothing listens on 6080
+	page   bool         // the link is opened as a page, not as a desktop
+	other  api.PortCard // what answers on 6080 in place of a desktop
+	silent bool         // nothing listens on 6080
 	err    error
 }
 
@@ -45,8 +48,12 @@ func (m *model) desktop(ref api.Ref) tea.Cmd {
 		if err != nil {
 			return vncMsg{ref: ref, err: err}
 		}
-		if !slices.ContainsFunc(cards, func(c api.PortCard) bool { return c.Port.Port == vncPort }) {
+		i := slices.IndexFunc(cards, func(c api.PortCard) bool { return c.Port.Port == vncPort })
+		switch {
+		case i < 0:
 			return vncMsg{ref: ref, silent: true}
+		case cards[i].Service != "vnc":
+			return vncMsg{ref: ref, other: cards[i]}
 		}
 		return desktopLink(ctx, backend, ref, links)
 	})
@@ -66,6 +73,10 @@ func (m *model) afterVNC(msg vncMsg) tea.Cmd {
 		return m.failWith("open the desktop of "+msg.ref.String(), msg.err)
 	case msg.silent:
 		return m.offerDesktop(msg.ref)
+	case msg.other.Port.Port != 0:
+		return m.offerPage(msg.ref, msg.other)
+	case msg.page:
+		return tea.Batch(m.do.links(), m.open(m.world.linkURL(msg.link), fmt.Sprintf("port %d of %s", vncPort, msg.ref)))
 	}
 	return tea.Batch(m.do.links(), m.open(m.world.desktopURL(msg.link), "the desktop of "+msg.ref.String()))
 }
@@ -87,6 +98,35 @@ func (m *model) offerDesktop(ref api.Ref) tea.Cmd {
 			}
 			return desktopLink(ctx, backend, ref, links)
 		})),
+	})
+	return nil
+}
+
+// offerPage says what answers in place of a desktop, and offers to open it as
+// it is if it is a page.
+func (m *model) offerPage(ref api.Ref, card api.PortCard) tea.Cmd {
+	what := fmt.Sprintf("no desktop in %s: port %d has no noVNC page", ref, vncPort)
+	switch card.Service {
+	case "http":
+	case "unknown":
+		return m.fail(fmt.Sprintf("no desktop in %s: what listens on port %d did not answer in time", ref, vncPort),
+			m.keys.key("vnc")+" tries again")
+	default:
+		return m.fail(what+", but "+cardName(card), fmt.Sprintf("let noVNC listen on %d in it", vncPort))
+	}
+	backend, links := m.do.backend, m.world.linksOf(ref, m.options.Now())
+	m.push(&confirm{
+		look: m.look, title: "No desktop in " + ref.String(),
+		lines: []string{fmt.Sprintf("Port %d has no noVNC page. What answers there: %s.", vncPort, cardName(card))},
+		yes:   "open it as a page", no: "no",
+		run: m.do.do(2*quickly, func(ctx context.Context) tea.Msg {
+			plain := func(l api.Link) bool { return l.Port == vncPort && l.Label != vncLabel }
+			if i := slices.IndexFunc(links, plain); i >= 0 {
+				return vncMsg{ref: ref, link: links[i], page: true}
+			}
+			link, err := backend.CreateLink(ctx, api.LinkRequest{Port: vncPort, Sandbox: ref.String()})
+			return vncMsg{ref: ref, link: link, page: true, err: err}
+		}),
 	})
 	return nil
 }

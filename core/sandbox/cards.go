@@ -47,6 +47,15 @@ func (s *Sandboxes) cardFile(ref api.Ref) *cardFile {
 	return file
 }
 
+// forgetCard has the next list of cards ask a port again.
+func (s *Sandboxes) forgetCard(ref api.Ref, port int) {
+	file := s.cardFile(ref)
+	file.mu.Lock()
+	defer file.mu.Unlock()
+	file.at = time.Time{}
+	delete(file.found, port)
+}
+
 // Cards are the ports that something listens on in ref, by number, with what
 // answers there. Each is looked at for 1.5 s at most, all of them together, and
 // what was found is kept for some seconds. The error is that of Ports.

@@ -141,8 +141,16 @@ func TestWhatAnswersOnAPortIsNamed(t *testing.T) {
 		"websocket only": {port: servePage(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUpgradeRequired) }), service: "http", remarks: []string{"websocket"}},
 		"vite":           {port: servePage(t, text(`<title>x</title><script type=module src="/@vite/client">`)), service: "http", title: "x", remarks: []string{"websocket"}},
 		"novnc":          {port: servePage(t, text("<title>noVNC</title>")), service: "vnc", title: "noVNC"},
-		"vnc listing":    {port: servePage(t, text(`<title>Directory listing for /</title><a href="vnc.html">`)), service: "vnc", title: "noVNC"},
-		"tls":            {port: portOf(t, secure.Listener.Addr()), service: "https", warning: "speaks TLS itself: the daemon forwards plain HTTP only"},
+		"vnc listing": {port: servePage(t, only(map[string]string{
+			"/": `<title>Directory listing for /</title><a href="vnc.html">`, "/vnc.html": "<title>noVNC</title>",
+		})), service: "vnc", title: "noVNC"},
+		"vnc lite": {port: servePage(t, only(map[string]string{
+			"/": `<title>Desk</title><a href="vnc_lite.html">noVNC</a>`, "/vnc_lite.html": "<title>noVNC</title>",
+		})), service: "vnc", title: "Desk", path: "/vnc_lite.html"},
+		"about vnc": {port: servePage(t, only(map[string]string{
+			"/": `<title>Manual</title>How to set up noVNC`, "/vnc.html": "<title>Manual</title>",
+		})), service: "http", title: "Manual"},
+		"tls": {port: portOf(t, secure.Listener.Addr()), service: "https", warning: "speaks TLS itself: the daemon forwards plain HTTP only"},
 		"rfb": {port: talk(t, "127.0.0.1:0", func(c net.Conn) { fmt.Fprint(c, "RFB 003.008\n") }),
 			service: "rfb", title: "VNC", warning: "raw VNC: browsers need noVNC in front of it"},
 		"ssh":       {port: talk(t, "127.0.0.1:0", func(c net.Conn) { fmt.Fprint(c, "SSH-2.0-OpenSSH_9.9\r\n") }), service: "other", title: "SSH"},
@@ -161,6 +169,16 @@ func TestWhatAnswersOnAPortIsNamed(t *testing.T) {
 			require.Equal(t, test.path, card.Path)
 			require.Equal(t, "127.0.0.1", card.Address)
 		})
+	}
+}
+
+// only are the pages of a service by their paths; there are no others.
+func only(pages map[string]string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if pages[r.URL.Path] == "" {
+			http.NotFound(w, r)
+		}
+		fmt.Fprint(w, pages[r.URL.Path])
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"daemon-proxy/core/api"
@@ -19,17 +20,51 @@ const (
 	desktopEvery   = 250 * time.Millisecond
 )
 
-// StartDesktop asks the daemon of ref for its VNC desktop and waits until it
-// listens on 6080; if something does already, it is left alone. The problem is
-// no_desktop where the daemon cannot, or the desktop did not come up.
+// desktopPages are the pages that noVNC has, the preferred one first.
+var desktopPages = [...]string{"/vnc.html", "/vnc_lite.html"}
+
+// mentionsVNC reports whether a page may be noVNC's or lead to one.
+func mentionsVNC(p page) bool {
+	lower := strings.ToLower(p.body)
+	return strings.Contains(lower, "novnc") || strings.Contains(lower, `"vnc.html"`) ||
+		strings.Contains(strings.ToLower(p.header.Get("Server")), "websockify")
+}
+
+// findDesktop makes a card one of a VNC desktop if a page of noVNC is on its
+// port. A page that answers on that path is not enough: servers of single page
+// applications have one on every path.
+func findDesktop(ctx context.Context, up Upstream, card *api.PortCard) (found bool) {
+	for _, path := range desktopPages {
+		p, err := fetchPage(ctx, up, card.Port.Port, path)
+		if err != nil || p.status != http.StatusOK || !strings.Contains(strings.ToLower(p.body), "novnc") {
+			continue
+		}
+		card.Service = "vnc"
+		if path != desktopPages[0] {
+			card.Path = path
+		}
+		if card.Name == "" || strings.HasPrefix(card.Name, "Directory listing") ||
+			strings.Contains(strings.ToLower(card.Name), "websockify") {
+			card.Name = "noVNC"
+		}
+		return true
+	}
+	return false
+}
+
+// StartDesktop asks the daemon of ref for its VNC desktop and waits until
+// noVNC's page is on port 6080; a desktop that is there already is left alone.
+// The problem is no_desktop where the daemon cannot, the desktop did not come
+// up, or something else listens on that port.
 func (s *Sandboxes) StartDesktop(ctx context.Context, ref api.Ref) error {
 	up, err := s.Upstream(ref)
 	if err != nil {
 		return err
 	}
 	if s.listens(ctx, up, vncPort) {
-		return nil
+		return s.isDesktop(ctx, ref, up)
 	}
+	defer s.forgetCard(ref, vncPort)
 	asking, cancel := context.WithTimeout(ctx, askDesktop)
 	defer cancel()
 	response, body, err := ask(asking, up, http.MethodPost, "/computeruse/start", maxAnswer) //nolint:bodyclose // ask has read and closed it
@@ -49,7 +84,7 @@ func (s *Sandboxes) StartDesktop(ctx context.Context, ref api.Ref) error {
 	tick := time.NewTicker(desktopEvery)
 	defer tick.Stop()
 	for {
-		if s.listens(waiting, up, vncPort) {
+		if s.isDesktop(waiting, ref, up) == nil {
 			return nil
 		}
 		select {
@@ -58,9 +93,20 @@ func (s *Sandboxes) StartDesktop(ctx context.Context, ref api.Ref) error {
 			if ctx.Err() != nil {
 				return asProblem(ref, ctx.Err())
 			}
-			return noDesktop(ref, fmt.Sprintf("the daemon in %s started its desktop, but nothing listens on port %d after %v", ref, vncPort, desktopTimeout), "see the daemon's log")
+			return noDesktop(ref, fmt.Sprintf("the daemon in %s started its desktop, but noVNC's page is not on port %d after %v", ref, vncPort, desktopTimeout), "see the daemon's log")
 		}
 	}
+}
+
+// isDesktop is nil if noVNC's page is on port 6080, else the problem.
+func (s *Sandboxes) isDesktop(ctx context.Context, ref api.Ref, up Upstream) error {
+	ctx, cancel := context.WithTimeout(ctx, cardTimeout)
+	defer cancel()
+	if findDesktop(ctx, up, &api.PortCard{Port: api.Port{Port: vncPort}}) {
+		return nil
+	}
+	return noDesktop(ref, fmt.Sprintf("what listens on port %d of %s has no noVNC page (/vnc.html)", vncPort, ref),
+		"open that port as a page, or let noVNC listen there")
 }
 
 // listens says whether something answers on a port.

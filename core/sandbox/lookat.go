@@ -65,10 +65,8 @@ func (s *Sandboxes) lookAt(ctx context.Context, ref api.Ref, p api.Port) api.Por
 		s.lookDirectly(ctx, ref, &card)
 	default:
 		describe(&card, answer)
-		if card.Service != "vnc" && (p.Port == vncPort || strings.Contains(strings.ToLower(card.Name), "websockify")) {
-			if vnc, err := fetchPage(ctx, up, p.Port, "/vnc.html"); err == nil && vnc.status == http.StatusOK {
-				card.Service, card.Name = "vnc", "noVNC"
-			}
+		if p.Port == vncPort || mentionsVNC(answer) {
+			findDesktop(ctx, up, &card)
 		}
 	}
 	if p.Address == "::1" {
@@ -180,12 +178,6 @@ func describe(card *api.PortCard, p page) {
 		card.Name = oneLine(p.header.Get("Server"))
 	}
 	lower := strings.ToLower(p.body)
-	if strings.Contains(lower, "novnc") || strings.Contains(lower, `"vnc.html"`) {
-		card.Service = "vnc"
-		if strings.HasPrefix(card.Name, "Directory listing") || card.Name == "" {
-			card.Name = "noVNC"
-		}
-	}
 	if p.status == http.StatusUpgradeRequired || strings.Contains(lower, "new websocket(") || strings.Contains(lower, "/@vite/client") ||
 		strings.Contains(lower, "websockify") || strings.Contains(lower, "socket.io") {
 		card.Remarks = append(card.Remarks, "websocket")

@@ -17,7 +17,7 @@ func main() {
 		fmt.Fprintf(w, "service on %s", r.Host)
 	})
 	mux.HandleFunc("GET /vnc.html", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, "the desktop")
+		fmt.Fprint(w, "<title>noVNC</title>the desktop")
 	})
 	mux.HandleFunc("GET /api/data", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `{"data":[1,2,3]}`)
