@@ -115,7 +115,7 @@ func Start(ctx context.Context, o Options) (_ *Core, err error) {
 	}
 	c.fleet.Store(first)
 	c.proxy = proxy.New(proxy.Options{Logger: c.log})
-	c.traffic = traffic.New(traffic.Options{Bodies: c.config.Traffic.Bodies, OnChange: c.events.exchanged})
+	c.traffic = traffic.New(traffic.Options{Bodies: c.config.Traffic.Bodies, Memory: c.config.Traffic.Memory, OnChange: c.events.exchanged})
 	c.events.exchanges = c.traffic
 	hostname, _ := os.Hostname() // without one, that name is not served
 	c.server = server.New(server.Options{

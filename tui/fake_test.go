@@ -23,6 +23,7 @@ type fake struct {
 	ports     map[api.Ref][]api.PortCard
 	links     []api.Link
 	exchanges []api.Exchange // newest first
+	har       []byte         // what HAR gives; nil: an empty document
 	details   map[uint64]api.ExchangeDetail
 	rates     api.Rates
 	logs      string
@@ -437,6 +438,9 @@ func (f *fake) Replay(ctx context.Context, id uint64) (api.Exchange, error) {
 }
 
 func (f *fake) HAR(_ context.Context, filter string) ([]byte, error) {
+	if f.har != nil {
+		return f.har, f.ask("HAR", filter)
+	}
 	return []byte("{}"), f.ask("HAR", filter)
 }
 

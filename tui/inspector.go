@@ -353,7 +353,7 @@ func (p *requests) saveBodies() tea.Cmd {
 			saved = append(saved, file)
 		}
 		if saved == nil {
-			return sayMsg("there is no body to save: empty, not captured, or given up for later ones")
+			return sayMsg("there is no body to save: empty, not captured, or discarded for later requests")
 		}
 		return sayMsg("saved in " + strings.Join(saved, " and "))
 	})

@@ -39,7 +39,7 @@ func readBody(h http.Header, raw []byte, captured, whole int64) shownBody {
 	}
 	switch {
 	case captured == 0 && whole > 0:
-		b.note = "not kept: not captured, or given up for later ones"
+		b.note = "not kept: not captured, or discarded for later requests"
 	case captured > 0 && len(raw) == 0:
 		b.note = "packed in a way that is not read here"
 	case captured < whole:

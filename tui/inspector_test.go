@@ -373,3 +373,22 @@ func TestWhatIsJSON(t *testing.T) {
 	require.Equal(t, "packed in a way that is not read here", b.note)
 	require.Contains(t, b.title(), "compressed (br)")
 }
+
+func TestTheInspectorSaysWhatTheLogHasNotKept(t *testing.T) {
+	t.Parallel()
+	f := busyFake()
+	d := f.details[207]
+	d.PathSize, d.RequestHeaderSize, d.ResponseHeaderSize = 900<<10, 950<<10, 80<<10
+	f.details[207] = d
+	s := requestsScreen(t, f, 160, 50, nil)
+	s.press("down", "enter")
+	s.shows("the path is cut: it has 921.6 kB", "the header is cut: with the path it has 972.8 kB", "the header is cut: it has 81.9 kB")
+
+	f = busyFake()
+	d = f.details[207]
+	d.RequestHeader, d.ResponseHeader, d.RequestBody, d.ResponseBody, d.Discarded = http.Header{}, http.Header{}, nil, nil, true
+	f.details[207] = d
+	s = requestsScreen(t, f, 160, 50, nil)
+	s.press("down", "enter")
+	s.shows("headers discarded for later requests (traffic.memory)", "not kept: not captured, or discarded for later requests")
+}

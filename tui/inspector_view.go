@@ -293,6 +293,9 @@ func (in *inspector) section(at section, name string, h http.Header, body *shown
 			}
 		}
 	}
+	for _, missing := range in.missing(at) {
+		out = append(out, cell{text: l.fitShort("  "+missing, width), ink: l.ink.Dim})
+	}
 	if h == nil && name == "Response" && body.note == "" {
 		out = append(out, cell{text: "  no answer came", ink: l.ink.Dim})
 	}
@@ -311,6 +314,24 @@ func (in *inspector) section(at section, name string, h http.Header, body *shown
 		out = append(out, cell{text: l.fitShort("  "+body.note, width), ink: l.ink.Dim})
 	}
 	return out
+}
+
+// missing says what the request log has not kept of a head.
+func (in *inspector) missing(at section) (said []string) {
+	d := &in.seen.detail
+	cut, header := d.RequestHeaderSize, "the header is cut: with the path it has "
+	if at == sectionResponse {
+		cut, header = d.ResponseHeaderSize, "the header is cut: it has "
+	} else if d.PathSize > 0 {
+		said = append(said, "the path is cut: it has "+size(d.PathSize))
+	}
+	if cut > 0 {
+		said = append(said, header+size(cut))
+	}
+	if d.Discarded {
+		said = append(said, "headers discarded for later requests (traffic.memory)")
+	}
+	return said
 }
 
 // headerLines are those of a header: one if it is long and not to be wrapped.

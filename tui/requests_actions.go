@@ -3,8 +3,6 @@ package tui
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -127,22 +125,4 @@ func (p *requests) saveHAR() tea.Cmd {
 		}
 		return sayMsg("saved " + size(int64(len(har))) + " in " + file)
 	})
-}
-
-// writeNew writes a file that only its owner may read and that was not there
-// before; it gives the whole path.
-func writeNew(dir, name string, content []byte) (string, error) {
-	path, err := filepath.Abs(filepath.Join(dir, name))
-	if err != nil {
-		return "", err
-	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // a name of ours in a directory of the person's choice
-	if err != nil {
-		return "", err
-	}
-	if _, err := f.Write(content); err != nil {
-		f.Close()
-		return "", err
-	}
-	return path, f.Close()
 }

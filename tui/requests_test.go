@@ -298,7 +298,7 @@ func TestRequestsAreSavedAsHAR(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 	s.press("S")
-	s.shows("save the requests: ", "file exists")
+	s.shows("save the requests: ", "file already exists")
 }
 
 func BenchmarkRequests(b *testing.B) {

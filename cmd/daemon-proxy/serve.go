@@ -58,6 +58,7 @@ func serve(ctx context.Context, flags *pflag.FlagSet, stdout, stderr io.Writer) 
 	if err != nil {
 		logger.Warn("the program does not find its own file: the built-in daemon cannot be injected", "error", err)
 	}
+	defer keepSmall(cfg.Traffic.Memory)()
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	c, err := core.Start(running, core.Options{Config: cfg, Version: version(), Executable: self, Logger: logger})

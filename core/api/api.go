@@ -194,8 +194,10 @@ type Exchange struct {
 	ID     uint64    `json:"id"`
 	Start  time.Time `json:"start"`
 	Method string    `json:"method"`
-	// Path is what the service saw: path and masked query.
-	Path string `json:"path"`
+	// Path is what the service saw: path and masked query. Of a long one it is
+	// the beginning, about 2 KiB, and PathSize the length in bytes of the whole.
+	Path     string `json:"path"`
+	PathSize int64  `json:"path_size,omitempty"`
 	// Status is 0 while the exchange has no answer yet.
 	Status  int    `json:"status"`
 	Sandbox string `json:"sandbox,omitempty"`

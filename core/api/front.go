@@ -79,11 +79,17 @@ type ExchangeDetail struct {
 	// and deflate); nil if nothing was, or if they are packed in another way.
 	RequestBody  []byte `json:"request_body,omitempty"`
 	ResponseBody []byte `json:"response_body,omitempty"`
+	// RequestHeaderSize and ResponseHeaderSize are the bytes of a header of which
+	// only a part is kept, because it is longer than 64 KiB.
+	RequestHeaderSize  int64 `json:"request_header_size,omitempty"`
+	ResponseHeaderSize int64 `json:"response_header_size,omitempty"`
 	// RequestCaptured and ResponseCaptured are how many bytes that was as they
-	// passed, at most 64 KiB; 0 if they were empty, not captured or given up for
-	// later ones.
+	// passed, at most 64 KiB; 0 if they were empty, not captured or discarded.
 	RequestCaptured  int64 `json:"request_captured,omitempty"`
 	ResponseCaptured int64 `json:"response_captured,omitempty"`
+	// Discarded is true if the headers, the bodies and the frames until then were
+	// discarded, because later exchanges needed the memory (traffic.memory).
+	Discarded bool `json:"discarded,omitempty"`
 	// Frames are the last 200 of a WebSocket, oldest first.
 	Frames []Frame `json:"frames,omitempty"`
 }

@@ -97,6 +97,7 @@ type Preview struct {
 // Traffic says what the request log keeps.
 type Traffic struct {
 	Bodies bool // capture the first 64 KiB of each body; default true
+	Memory int  // bytes that the request log may keep; default 32 MiB
 }
 
 // Logging says what is logged, how and where.

@@ -244,6 +244,10 @@ func previewAndTrafficKeys() []key {
 		Key: Key{Path: "traffic.bodies", Env: "TRAFFIC_BODIES", Flag: "traffic-bodies", Default: "true",
 			Doc: "Keep the first 64 KiB of each request and response body in memory for the request log."},
 		value: boolean(func(c *Config) *bool { return &c.Traffic.Bodies }),
+	}, {
+		Key: Key{Path: "traffic.memory", Env: "TRAFFIC_MEMORY", Flag: "traffic-memory", Default: "32MiB",
+			Doc: "Memory for all that the request log keeps: the latest 10,000 requests with their headers, and with traffic.bodies on the bodies and the frames of WebSockets. When it is used up, the headers, bodies and frames of the oldest requests are discarded first, then the oldest requests; what is cut or discarded is marked."},
+		value: size(func(c *Config) *int { return &c.Traffic.Memory }, 1<<20, 1<<30),
 	}}
 }
 

@@ -218,6 +218,48 @@ func formatDuration(d time.Duration) string {
 	return s
 }
 
+// sizeUnits are what a size may be written in, the largest first.
+var sizeUnits = []struct {
+	name  string
+	bytes int
+}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}}
+
+// size is a number of bytes with its unit.
+func size(field func(*Config) *int, least, most int) value {
+	allowed := "a size such as 32MiB, from " + formatSize(least) + " to " + formatSize(most)
+	return scalar(formText, allowed, field, func(s string) (int, string, bool) {
+		n, ok := parseSize(s, most)
+		return n, "", ok && n >= least
+	}, formatSize)
+}
+
+// parseSize reads "32MiB", "32 MiB" and "32mib"; ok is false for anything else
+// and for more than most.
+func parseSize(s string, most int) (n int, ok bool) {
+	for _, unit := range sizeUnits {
+		at := len(s) - len(unit.name)
+		if at < 0 || !strings.EqualFold(s[at:], unit.name) {
+			continue
+		}
+		n, err := strconv.ParseUint(strings.TrimSpace(s[:at]), 10, 31)
+		if err != nil || n > uint64(most/unit.bytes) { //nolint:gosec // neither is negative
+			return 0, false
+		}
+		return int(n) * unit.bytes, true
+	}
+	return 0, false
+}
+
+// formatSize is a size in the largest unit that it is a whole number of.
+func formatSize(n int) string {
+	for _, unit := range sizeUnits {
+		if n%unit.bytes == 0 {
+			return strconv.Itoa(n/unit.bytes) + unit.name
+		}
+	}
+	return strconv.Itoa(n) + "B"
+}
+
 func list(field func(*Config) *[]string, allowed string, c check) value {
 	return value{
 		form:    formList,

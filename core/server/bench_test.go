@@ -124,7 +124,7 @@ func BenchmarkSteps(b *testing.B) {
 		x := api.Exchange{Method: "GET", Path: "/x", Sandbox: "web", Port: 3000, Kind: "preview"}
 		for b.Loop() {
 			rec := s.o.Traffic.Begin(x)
-			rec.Request(r.Header)
+			rec.Request(traffic.Sent{}, r.Header)
 			rec.Head(200, "http", r.Header)
 			rec.End(traffic.End{Status: 200})
 		}

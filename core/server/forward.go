@@ -164,17 +164,16 @@ func (s *Server) checkLoop(ref api.Ref, port int) error {
 
 // forward sends a request to its daemon and its answer back, counts and records it.
 func (s *Server) forward(w http.ResponseWriter, r *http.Request, h hop) {
-	x := api.Exchange{Start: time.Now(), Method: r.Method, Path: logging.Printable(logging.MaskTarget(h.rest)), Sandbox: h.ref.String(), Port: h.port,
-		Kind: "proxy", Protocol: "http", Remote: s.remote(r)}
+	x := api.Exchange{Start: time.Now(), Method: r.Method, Sandbox: h.ref.String(), Port: h.port, Kind: "proxy", Protocol: "http", Remote: s.remote(r)}
+	x.Path, x.PathSize = traffic.ShownPath(h.rest)
 	if h.live != nil {
 		x.Kind, x.LinkID = "preview", h.live.ID
 	}
 	rec := s.o.Traffic.Begin(x)
-	rec.Request(r.Header)
 	if h.scheme == "" {
 		h.scheme = s.scheme(r)
 	}
-	rec.Sent(traffic.Sent{Ref: h.ref, Scheme: h.scheme, Host: r.Host, Prefix: h.prefix, Target: h.rest, HostMode: h.hostMode, Length: r.ContentLength})
+	rec.Request(traffic.Sent{Ref: h.ref, Scheme: h.scheme, Host: r.Host, Prefix: h.prefix, Target: h.rest, HostMode: h.hostMode, Length: r.ContentLength}, r.Header)
 	rec.Note(h.note)
 	result, err := s.roundTrip(w, r, h, rec)
 	end := traffic.End{Status: result.Status, Protocol: result.Protocol, Wait: result.Wait, FirstByte: result.FirstByte,
@@ -253,7 +252,7 @@ func (s *Server) roundTrip(w http.ResponseWriter, r *http.Request, h hop, rec *t
 			if protocol != "http" {
 				s.stream(&cancel)
 			}
-			rec.Head(status, protocol, header.Clone())
+			rec.Head(status, protocol, header)
 		},
 	}
 	result, err := s.o.Proxy.Forward(w, proxy.WithContext(ctx, r), target)

@@ -35,7 +35,7 @@ var notReplayed = map[string]bool{
 // it went to, on the whole way of a request, so that it is counted and
 // recorded. It gives what was recorded. Problems: unknown_exchange;
 // not_replayable for a WebSocket, for a request that is still under way and for
-// one whose body was not captured whole; that of the link, if it has ended.
+// one whose head or body is not kept whole; that of the link, if it has ended.
 func (s *Server) Replay(ctx context.Context, id uint64) (api.Exchange, error) {
 	original, ok := s.o.Traffic.OriginalRequest(id)
 	if !ok {
@@ -75,6 +75,8 @@ func replayable(o traffic.Original) error {
 		why = "it is a WebSocket, whose frames are not replayed"
 	case o.Live:
 		why = "it is still under way"
+	case !o.HeadWhole:
+		why = "its head is not kept whole (64 KiB at most, and only until later requests need the memory)"
 	case !o.Whole:
 		why = "its body was not captured whole (64 KiB at most, and only with traffic.bodies on)"
 	default:

@@ -65,6 +65,8 @@ func (l *Log) Bodies(id uint64) (request, response []byte, ok bool) {
 	if r == nil {
 		return nil, nil, false
 	}
-	request, response = r.bodies()
+	if d := r.detail.Load(); d != nil {
+		request, response = d.bodies()
+	}
 	return request, response, true
 }

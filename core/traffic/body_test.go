@@ -68,7 +68,7 @@ func TestS11BodiesAreMaskedAndOriginalsStay(t *testing.T) {
 func TestS11FramesAreMasked(t *testing.T) {
 	t.Parallel()
 	l := New(Options{Bodies: true})
-	r := socket(l)
+	r := newSocket(l)
 	r.TunnelIn()(frame(0x81, []byte(`{"type":"auth","token":"hush"}`), []byte{1, 2, 3, 4}))
 	r.TunnelOut()(frame(0x82, []byte(`{"token":"bytes"}`), nil))
 	r.End(End{Status: 101, Protocol: "websocket"})

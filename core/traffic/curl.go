@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"daemon-proxy/core/api"
 	"daemon-proxy/core/logging"
 )
 
@@ -66,6 +67,9 @@ func (o Original) Curl(base string, extra ...string) string {
 		}
 		c.WriteString(" \\\n  " + body)
 	}
+	if !o.HeadWhole {
+		c.WriteString("\n# the request had more in its head: " + notKept(o.Exchange, o.Header != nil))
+	}
 	if !o.Whole {
 		size := "of unknown length"
 		if o.Length > 0 {
@@ -74,6 +78,17 @@ func (o Original) Curl(base string, extra ...string) string {
 		c.WriteString("\n# the body, " + size + ", was not captured whole: add it with --data-binary @FILE")
 	}
 	return c.String()
+}
+
+// notKept says why a head is not kept whole.
+func notKept(x api.Exchange, part bool) string {
+	switch {
+	case !part:
+		return "its headers were discarded, because later requests needed the memory"
+	case x.PathSize > 0:
+		return fmt.Sprintf("the path of %d bytes was cut", x.PathSize)
+	}
+	return fmt.Sprintf("only %d KiB of it were kept", HeadLimit>>10)
 }
 
 // headerWord is a header as one word of the command.

@@ -15,25 +15,26 @@ const (
 	// many frames of a WebSocket are kept, both ways together.
 	FrameLimit = 1 << 10
 	keepFrames = 200
-	// frameBytes bounds the frames of all WebSockets together; frameCost is
-	// what one counts beside its bytes.
-	frameBytes = 8 << 20
-	frameCost  = 96
 	// tellFrames is how often a WebSocket's counters are told while it lives.
 	tellFrames = time.Second
+	// reserveFrames is how much more than a frame needs is asked for, so that not
+	// every frame asks.
+	reserveFrames = 4 << 10
 )
 
-// frameLog holds the last frames of one WebSocket.
-type frameLog struct {
-	count atomic.Int64
-	held  int // bytes; guarded by log.mu
+// socket reads the frames of one WebSocket.
+type socket struct {
+	count   atomic.Int64
+	in, out frameParser
 
-	mu     sync.Mutex
+	mu   sync.Mutex
+	told time.Time
+}
+
+// frameRing holds the last frames of one WebSocket.
+type frameRing struct {
 	ring   []api.Frame // the oldest is at next once it is full
 	next   int
-	told   time.Time
-	in     frameParser
-	out    frameParser
 	budget int // bytes that may be used without asking the log
 	used   int
 }
@@ -46,7 +47,8 @@ func (r *Recording) TunnelIn() func([]byte) {
 	}
 	return func(p []byte) {
 		r.bytesIn.Add(int64(len(p)))
-		r.parse(&r.frames.in, p, true)
+		s := r.reading()
+		r.parse(s, &s.in, p, true)
 	}
 }
 
@@ -57,101 +59,98 @@ func (r *Recording) TunnelOut() func([]byte) {
 	}
 	return func(p []byte) {
 		r.bytesOut.Add(int64(len(p)))
-		r.parse(&r.frames.out, p, false)
+		s := r.reading()
+		r.parse(s, &s.out, p, false)
 	}
+}
+
+// reading is the reader of frames, which is made with the first bytes.
+func (r *Recording) reading() *socket {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.socket == nil {
+		r.socket = &socket{}
+	}
+	return r.socket
+}
+
+// frames is how many have passed; r.mu is held.
+func (r *Recording) frames() int64 {
+	if r.socket == nil {
+		return 0
+	}
+	return r.socket.count.Load()
 }
 
 // parse reads on; only the goroutine of its direction uses the parser.
-func (r *Recording) parse(parser *frameParser, p []byte, fromClient bool) {
+func (r *Recording) parse(s *socket, parser *frameParser, p []byte, fromClient bool) {
 	parser.feed(p, func(f api.Frame) {
 		f.Time, f.FromClient = r.log.options.Now(), fromClient
-		r.frames.count.Add(1)
+		s.count.Add(1)
 		r.keep(f)
+		if s.due(f.Time) {
+			r.log.changed(r)
+		}
 	})
 }
 
-// keep puts a frame into the ring, without its bytes if there is no room.
-func (r *Recording) keep(f api.Frame) {
-	l := &r.frames
-	l.mu.Lock()
-	if len(l.ring) == keepFrames {
-		l.used -= frameCost + len(l.ring[l.next].Data)
+// due says whether the counters are to be told again.
+func (s *socket) due(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Sub(s.told) < tellFrames {
+		return false
 	}
-	if need := l.used + frameCost + len(f.Data); need > l.budget {
-		// A little more than asked for, so that not every frame asks.
-		more := need - l.budget + 4<<10
-		if r.log.reserveFrames(r, more) {
-			l.budget += more
-		} else {
-			f.Data = nil
+	s.told = now
+	return true
+}
+
+// keep puts a frame into the ring. Frames that were discarded to make room are
+// followed by those that come now.
+func (r *Recording) keep(f api.Frame) {
+	d := r.detail.Load()
+	if d == nil {
+		if d = r.log.renew(r); d == nil {
+			return
 		}
 	}
-	l.used += frameCost + len(f.Data)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.frames.put(f, func(n int) bool { return r.log.reserve(r, d, n) })
+}
+
+// put adds a frame in place of the oldest, without its bytes if there is no
+// room for them, and not at all if there is none for the frame.
+func (l *frameRing) put(f api.Frame, reserve func(int) bool) {
+	if len(l.ring) == keepFrames {
+		l.used -= frameCost + cap(l.ring[l.next].Data)
+	}
+	need := l.used + frameCost + cap(f.Data) - l.budget
+	if need > 0 {
+		switch more := need + reserveFrames; {
+		case reserve(more):
+			l.budget += more
+		case l.used+frameCost <= l.budget:
+			f.Data = nil
+		default:
+			return
+		}
+	}
+	l.used += frameCost + cap(f.Data)
 	if len(l.ring) < keepFrames {
 		l.ring = append(l.ring, f)
 	} else {
 		l.ring[l.next] = f
 		l.next = (l.next + 1) % keepFrames
 	}
-	tell := f.Time.Sub(l.told) >= tellFrames
-	if tell {
-		l.told = f.Time
-	}
-	l.mu.Unlock()
-	if tell {
-		r.log.changed(r)
-	}
 }
 
 // last are the frames that are kept, oldest first.
-func (l *frameLog) last() []api.Frame {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (l *frameRing) last() []api.Frame {
 	if len(l.ring) == 0 {
 		return nil
 	}
 	return append(slices.Clone(l.ring[l.next:]), l.ring[:l.next]...)
-}
-
-// reserveFrames asks for n bytes of frames for r; those of WebSockets that
-// have ended are given up for it, the oldest first.
-func (l *Log) reserveFrames(r *Recording, n int) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i := 0; l.framesHeld+n > frameBytes; {
-		if i == len(l.framed) {
-			return false
-		}
-		old := l.framed[i]
-		if _, lives := l.live[old.id()]; lives {
-			i++
-			continue
-		}
-		l.releaseFrames(old)
-		l.framed = slices.Delete(l.framed, i, i+1)
-	}
-	if r.frames.held == 0 {
-		l.framed = append(l.framed, r)
-	}
-	r.frames.held += n
-	l.framesHeld += n
-	return true
-}
-
-// releaseFrames drops the frames of an exchange that has ended; l.mu is held.
-func (l *Log) releaseFrames(r *Recording) {
-	if r.frames.held == 0 {
-		return
-	}
-	l.framesHeld -= r.frames.held
-	r.frames.held = 0
-	r.frames.drop()
-}
-
-func (l *frameLog) drop() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.ring, l.next = nil, 0
 }
 
 // frameParser cuts one direction of a WebSocket into frames (RFC 6455 §5.2). On

@@ -37,7 +37,7 @@ func frame(first byte, payload []byte, key []byte) []byte {
 	return b
 }
 
-func socket(l *Log) *Recording {
+func newSocket(l *Log) *Recording {
 	r := l.Begin(api.Exchange{Method: "GET", Path: "/", Protocol: "websocket"})
 	return r
 }
@@ -66,7 +66,7 @@ func TestFramesAreReadWhicheverWayTheyArrive(t *testing.T) {
 	for _, step := range []int{1, 2, 3, 7, 1000, len(in)} {
 		at := time.Unix(100, 0)
 		l := New(Options{Bodies: true, Now: func() time.Time { return at }})
-		r := socket(l)
+		r := newSocket(l)
 		tap := r.TunnelIn()
 		for part := in; len(part) > 0; {
 			n := min(step, len(part))
@@ -88,7 +88,7 @@ func TestTheLastFramesOfBothDirectionsAreKept(t *testing.T) {
 	t.Parallel()
 	var told int
 	l := New(Options{Bodies: true, OnChange: func() { told++ }})
-	r := socket(l)
+	r := newSocket(l)
 	in, out := r.TunnelIn(), r.TunnelOut()
 	for i := range 300 {
 		in(frame(0x81, fmt.Appendf(nil, "q%d", i), []byte{9, 9, 9, 9}))
@@ -105,66 +105,44 @@ func TestTheLastFramesOfBothDirectionsAreKept(t *testing.T) {
 	require.GreaterOrEqual(t, told, 2, "none was told")
 }
 
-func TestFramesAreBoundedAllTogether(t *testing.T) {
+func TestS40TheFramesOfTheOldestGoFirst(t *testing.T) {
 	t.Parallel()
-	l := New(Options{Bodies: true})
+	l := New(Options{Bodies: true, Memory: 2 << 20})
 	full := frame(0x82, make([]byte, FrameLimit), nil)
+	oldest := newSocket(l)
+	oldest.TunnelOut()(frame(0x81, []byte("early"), nil))
 	var last *Recording
-	for range 100 { // 100 × 200 KiB want to be kept
-		last = socket(l)
+	for range 20 { // 20 × 232 KiB want to be kept
+		last = newSocket(l)
 		tap := last.TunnelOut()
 		for range keepFrames {
 			tap(full)
 		}
 		last.End(End{Status: 101, Protocol: "websocket"})
 	}
-	l.mu.Lock()
-	held := l.framesHeld
-	l.mu.Unlock()
-	require.LessOrEqual(t, held, frameBytes)
-	require.Greater(t, held, frameBytes/2)
-	sum := 0
-	for _, x := range l.Last(0) {
-		d, _ := l.Get(x.ID)
-		for _, f := range d.Frames {
-			sum += len(f.Data)
-		}
-	}
-	require.LessOrEqual(t, sum, frameBytes)
 	d, _ := l.Get(last.ID())
 	require.Len(t, d.Frames, keepFrames, "the latest has its frames")
 	require.Len(t, d.Frames[0].Data, FrameLimit)
+	require.False(t, d.Discarded)
+	d, _ = l.Get(oldest.ID())
+	require.Empty(t, d.Frames)
+	require.True(t, d.Discarded)
+	require.Equal(t, int64(1), d.Exchange.Frames, "they are counted all the same")
 
-	// What lives is not given up for others, and costs no more than is allowed.
-	l = New(Options{Bodies: true})
-	first := socket(l)
-	first.TunnelOut()(full)
-	for range 60 {
-		tap := socket(l).TunnelOut()
-		for range keepFrames {
-			tap(full)
-		}
-	}
-	d, _ = l.Get(first.ID())
+	// A WebSocket that is still open shows what comes from now on.
+	oldest.TunnelOut()(frame(0x81, []byte("late"), nil))
+	d, _ = l.Get(oldest.ID())
 	require.Len(t, d.Frames, 1)
-	require.LessOrEqual(t, l.framesHeld, frameBytes)
+	require.Equal(t, "late", string(d.Frames[0].Data))
+	require.True(t, d.Discarded)
+	require.Equal(t, int64(2), d.Exchange.Frames)
 }
 
 func TestFramesAreNotReadWithTheCaptureOff(t *testing.T) {
 	t.Parallel()
-	r := socket(New(Options{}))
+	r := newSocket(New(Options{}))
 	require.Nil(t, r.TunnelIn())
 	require.Nil(t, r.TunnelOut())
-}
-
-func TestFramesGoWithTheirExchange(t *testing.T) {
-	t.Parallel()
-	l := New(Options{Bodies: true, Exchanges: 1})
-	r := socket(l)
-	r.TunnelOut()(frame(0x81, []byte("x"), nil))
-	r.End(End{Status: 101})
-	l.Begin(api.Exchange{}).End(End{Status: 200})
-	require.Zero(t, l.framesHeld)
 }
 
 func FuzzFrames(f *testing.F) {
@@ -197,7 +175,7 @@ func FuzzFrames(f *testing.F) {
 }
 
 func BenchmarkFrames(b *testing.B) {
-	r := socket(New(Options{Bodies: true}))
+	r := newSocket(New(Options{Bodies: true}))
 	tap := r.TunnelOut()
 	data := frame(0x82, make([]byte, 32<<10), nil)
 	b.SetBytes(int64(len(data)))

@@ -3,6 +3,7 @@ package traffic
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -91,7 +92,7 @@ func (l *Log) HAR(filter Filter, version string) ([]byte, error) {
 func entryOf(d api.ExchangeDetail) harEntry {
 	where := serviceURL(d.Exchange)
 	e := harEntry{
-		Started: d.Start.Format(time.RFC3339Nano), Time: milliseconds(d.Duration), Comment: d.Note,
+		Started: d.Start.Format(time.RFC3339Nano), Time: milliseconds(d.Duration), Comment: remarks(d),
 		Request: harRequest{
 			Method: d.Method, URL: where, HTTPVersion: "HTTP/1.1", Cookies: []harPair{}, Headers: pairs(d.RequestHeader),
 			QueryString: query(where), HeadersSize: -1, BodySize: d.BytesIn,
@@ -115,6 +116,26 @@ func entryOf(d api.ExchangeDetail) harEntry {
 		e.Frames = append(e.Frames, harFrame{Type: kind, Time: float64(f.Time.UnixMicro()) / 1e6, Opcode: f.Opcode, Data: text})
 	}
 	return e
+}
+
+// remarks are the notes on an exchange, and what is missing of it.
+func remarks(d api.ExchangeDetail) string {
+	var all []string
+	if d.Note != "" {
+		all = append(all, d.Note)
+	}
+	if d.Discarded {
+		all = append(all, "headers and bodies were discarded, because later requests needed the memory")
+	}
+	for _, part := range []struct {
+		name string
+		size int64
+	}{{"path", d.PathSize}, {"request's header", d.RequestHeaderSize}, {"response's header", d.ResponseHeaderSize}} {
+		if part.size > 0 {
+			all = append(all, fmt.Sprintf("the %s of %d bytes was cut", part.name, part.size))
+		}
+	}
+	return strings.Join(all, "; ")
 }
 
 // serviceURL is where the service saw the request. Its name is that of the
@@ -164,6 +185,8 @@ func bodyOf(h http.Header, body []byte, captured, size int64) harBody {
 	b := harBody{Size: size, MimeType: h.Get("Content-Type")}
 	b.Text, b.Encoding = asText(body)
 	switch {
+	case captured == 0 && size > 0:
+		b.Comment = "not captured, or discarded"
 	case captured > 0 && len(body) == 0:
 		b.Comment = "left out: it is packed in a way that secrets cannot be looked for in"
 	case captured < size:

@@ -25,16 +25,12 @@ type Original struct {
 	api.Exchange
 	Sent
 	Header http.Header
+	// HeadWhole says that Sent and Header are all that was sent. Otherwise they
+	// are a part, or nothing but the path as it is shown.
+	HeadWhole bool
 	// Body is what was captured of it; Whole says that this is all.
 	Body  []byte
 	Whole bool
-}
-
-// Sent keeps where the request went.
-func (r *Recording) Sent(s Sent) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.sent = s
 }
 
 // OriginalRequest is the request of an exchange as it was, false if the log
@@ -45,16 +41,20 @@ func (l *Log) OriginalRequest(id uint64) (Original, bool) {
 		return Original{}, false
 	}
 	o := Original{Exchange: r.snapshot()}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	o.Sent, o.Header = r.sent, r.requestHeader.Clone()
-	if !r.dropped.Load() {
-		o.Body = slices.Clone(r.request.data)
+	d := r.detail.Load()
+	if d == nil || d.renewed {
+		o.Sent = Sent{Target: o.Path, Length: -1}
+		return o, true
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	o.Sent, o.Header = d.address()
+	o.HeadWhole = d.sent.packed != nil && d.sent.size == 0
+	o.Body = slices.Clone(d.request)
 	length := int64(len(o.Body))
 	switch {
-	case r.sent.Length >= 0:
-		o.Whole = length == r.sent.Length
+	case o.Length >= 0:
+		o.Whole = length == o.Length
 	default: // chunked: it was read to its end if the exchange had an ordinary one
 		o.Whole = !o.Live && o.Code == "" && length == o.BytesIn
 	}

@@ -18,8 +18,7 @@ import (
 // recorded is an exchange with a body.
 func recorded(l *Log, x api.Exchange, h http.Header, target string, body []byte) *Recording {
 	r := l.Begin(x)
-	r.Request(h)
-	r.Sent(Sent{Ref: api.Ref{Name: "web"}, Scheme: "http", Host: "localhost", Target: target, Length: int64(len(body))})
+	r.Request(Sent{Ref: api.Ref{Name: "web"}, Scheme: "http", Host: "localhost", Target: target, Length: int64(len(body))}, h)
 	if len(body) > 0 {
 		r.RequestBody(body)
 	}
@@ -39,10 +38,10 @@ func TestAnOriginalIsWholeOnlyIfAllOfItWasCaptured(t *testing.T) {
 	require.True(t, whole(recorded(l, x, nil, "/", nil)), "nothing is whole")
 	require.False(t, whole(recorded(l, x, nil, "/", make([]byte, BodyLimit+1))))
 	cut := recorded(l, x, nil, "/", nil)
-	cut.Sent(Sent{Length: 5})
+	cut.Request(Sent{Length: 5}, nil)
 	require.False(t, whole(cut), "the body was refused before it was read")
 	chunked := recorded(l, x, nil, "/", []byte("part"))
-	chunked.Sent(Sent{Length: -1})
+	chunked.Request(Sent{Length: -1}, nil)
 	require.False(t, whole(chunked), "more may come")
 	chunked.End(End{Status: 200, BytesIn: 4})
 	require.True(t, whole(chunked))
@@ -146,7 +145,7 @@ func TestHARIsAnArchiveWithoutSecrets(t *testing.T) {
 	r.Head(200, "http", http.Header{"Set-Cookie": {"sid=s3cret; Path=/"}, "Content-Type": {"image/png"}, "Location": {"/next"}})
 	r.ResponseBody([]byte("\x89PNG"))
 	r.End(End{Status: 200, BytesIn: 7, BytesOut: 4})
-	other := socket(l)
+	other := newSocket(l)
 	other.TunnelIn()(frame(0x81, []byte("hi"), []byte{1, 2, 3, 4}))
 	other.End(End{Status: 101, Protocol: "websocket"})
 

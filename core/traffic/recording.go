@@ -16,25 +16,19 @@ import (
 type Recording struct {
 	log *Log
 
-	change  uint64      // the number of its last change; guarded by log.mu
-	held    int         // captured bytes; guarded by log.mu
-	dropped atomic.Bool // the bodies were given up
+	// Guarded by log.mu.
+	change uint64 // the number of its last change
+	cost   int    // what the line counts; 0 once the log does not hold it
+	over   bool   // it has ended
+	links  [chains]links
 
-	bytesIn, bytesOut atomic.Int64
+	detail                    atomic.Pointer[detail] // nil once it is discarded; changed under log.mu
+	bytesIn, bytesOut         atomic.Int64
+	requestFull, responseFull atomic.Bool // no more of the body is captured
 
-	mu             sync.Mutex
-	exchange       api.Exchange
-	requestHeader  http.Header
-	responseHeader http.Header
-	request, reply body
-	sent           Sent
-	frames         frameLog
-}
-
-// body is the captured beginning of one.
-type body struct {
-	data []byte
-	full atomic.Bool // no more is captured
+	mu       sync.Mutex
+	exchange api.Exchange
+	socket   *socket // nil unless frames are read
 }
 
 func (r *Recording) id() uint64 { return r.exchange.ID } // never changes
@@ -42,54 +36,78 @@ func (r *Recording) id() uint64 { return r.exchange.ID } // never changes
 // ID is the exchange's number.
 func (r *Recording) ID() uint64 { return r.id() }
 
-// Request keeps the request's header, which must not change afterwards.
-func (r *Recording) Request(h http.Header) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.requestHeader = h
+// Request keeps a copy of the request's address and header.
+func (r *Recording) Request(s Sent, h http.Header) {
+	packed := packHead(h, s.Scheme, s.Host, s.Prefix, s.Target)
+	r.keepHead(packed, func(d *detail) {
+		d.ref, d.hostMode, d.length, d.sent = s.Ref, s.HostMode, s.Length, packed
+	})
 }
 
-// Head records the answer's head; h must not change afterwards.
+// Head records the answer's head and keeps a copy of the header.
 func (r *Recording) Head(status int, protocol string, h http.Header) {
+	packed := packHead(h)
+	r.keepHead(packed, func(d *detail) { d.got = packed })
 	r.mu.Lock()
 	r.exchange.Status, r.exchange.Protocol = status, protocol
 	r.exchange.FirstByte = r.log.options.Now().Sub(r.exchange.Start)
-	r.responseHeader = h
 	r.mu.Unlock()
 	if protocol != "http" {
 		r.log.changed(r) // a long exchange is shown while it lives
 	}
 }
 
+// keepHead puts a head into the detail if there is room.
+func (r *Recording) keepHead(h head, put func(*detail)) {
+	d := r.detail.Load()
+	if d == nil || d.renewed || !r.log.reserve(r, d, roundUp(cap(h.packed))) {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	put(d)
+}
+
 // RequestBody and ResponseBody are taps: each piece that passes is counted and
 // its beginning captured. Once BodyLimit is reached they only count.
 func (r *Recording) RequestBody(p []byte) {
 	r.bytesIn.Add(int64(len(p)))
-	r.capture(&r.request, p)
+	r.capture(&r.requestFull, p, func(d *detail) *[]byte { return &d.request })
 }
 
 // ResponseBody is RequestBody for the other direction.
 func (r *Recording) ResponseBody(p []byte) {
 	r.bytesOut.Add(int64(len(p)))
-	r.capture(&r.reply, p)
+	r.capture(&r.responseFull, p, func(d *detail) *[]byte { return &d.response })
 }
 
-func (r *Recording) capture(b *body, p []byte) {
-	if !r.log.options.Bodies || b.full.Load() || r.dropped.Load() || len(p) == 0 {
+func (r *Recording) capture(full *atomic.Bool, p []byte, of func(*detail) *[]byte) {
+	if !r.log.options.Bodies || full.Load() || len(p) == 0 {
 		return
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	n := min(len(p), BodyLimit-len(b.data))
-	if !r.log.reserve(r, n) {
-		b.full.Store(true)
+	d := r.detail.Load()
+	if d == nil || d.renewed {
+		full.Store(true) // what follows a gap is not the beginning
 		return
 	}
-	b.data = append(b.data, p[:n]...)
-	if len(b.data) >= BodyLimit {
-		b.full.Store(true)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	body := of(d)
+	size := min(len(*body)+len(p), BodyLimit)
+	if size > cap(*body) {
+		room := min(max(size, 2*cap(*body)), BodyLimit)
+		if !r.log.reserve(r, d, roundUp(room-cap(*body))) {
+			full.Store(true)
+			return
+		}
+		*body = append(make([]byte, 0, room), *body...)
 	}
+	*body = append(*body, p[:size-len(*body)]...)
+	full.CompareAndSwap(false, len(*body) == BodyLimit)
 }
+
+// noteLimit bounds the remarks on one exchange.
+const noteLimit = 1 << 10
 
 // Note adds a remark for people.
 func (r *Recording) Note(note string) {
@@ -98,10 +116,15 @@ func (r *Recording) Note(note string) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.exchange.Note != "" {
+	before := len(r.exchange.Note)
+	if before > noteLimit {
+		return
+	}
+	if before > 0 {
 		note = r.exchange.Note + "; " + note
 	}
-	r.exchange.Note = note
+	r.exchange.Note = cut(note, noteLimit)
+	r.log.grow(r, len(r.exchange.Note)-before)
 }
 
 // End is the outcome of an exchange.
@@ -126,9 +149,9 @@ func (r *Recording) End(end End) api.Exchange {
 	r.bytesIn.Store(end.BytesIn)
 	r.bytesOut.Store(end.BytesOut)
 	x.BytesIn, x.BytesOut = end.BytesIn, end.BytesOut
+	x.Frames = r.frames()
 	done := *x
 	r.mu.Unlock()
-	done.Frames = r.frames.count.Load()
 	r.log.end(r, done)
 	return done
 }
@@ -142,31 +165,8 @@ func (r *Recording) snapshot() api.Exchange {
 		x.BytesIn, x.BytesOut = r.bytesIn.Load(), r.bytesOut.Load()
 		x.Duration = r.log.options.Now().Sub(x.Start)
 	}
-	x.Frames = r.frames.count.Load()
+	x.Frames = r.frames()
 	return x
-}
-
-func (r *Recording) detail() api.ExchangeDetail {
-	d := api.ExchangeDetail{Exchange: r.snapshot(), Frames: r.frames.last()}
-	maskFrames(d.Frames)
-	r.mu.Lock()
-	sent, got := r.requestHeader, r.responseHeader // which never change
-	r.mu.Unlock()
-	request, response := r.bodies()
-	d.RequestHeader, d.ResponseHeader = masked(sent), masked(got)
-	d.RequestCaptured, d.ResponseCaptured = int64(len(request)), int64(len(response))
-	d.RequestBody, d.ResponseBody = readable(sent, request), readable(got, response)
-	return d
-}
-
-// bodies are what is captured of both.
-func (r *Recording) bodies() (request, response []byte) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.dropped.Load() {
-		r.request.data, r.reply.data = nil, nil
-	}
-	return slices.Clone(r.request.data), slices.Clone(r.reply.data)
 }
 
 // mask stands for a secret.

@@ -1,19 +1,22 @@
 // Package traffic is the request log: the last exchanges, those under way,
 // their headers and the beginning of their bodies, rates and percentiles.
 //
-// Everything in it is bounded: the number of exchanges, the bytes captured of
-// one body and of all together (the oldest bodies go first). Recording never
-// waits for a reader; subscribers read at their own pace and always get the
+// Everything in it is bounded: the number of exchanges, what is kept of one
+// path, head, body and frame, and the memory of all together. To stay within
+// it, the log discards the headers, bodies and frames of the oldest exchanges,
+// and only then the oldest exchanges themselves; what is cut or discarded is
+// marked as such. Recording never waits for a reader; subscribers read at their own pace and always get the
 // last state of every exchange that the log still holds.
 //
 // What it hands out has its secrets masked. The originals of headers stay in
-// memory and leave only through Original.
+// memory and leave only through OriginalRequest.
 package traffic
 
 import (
 	"cmp"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,15 +24,16 @@ import (
 	"daemon-proxy/core/api"
 )
 
-// BodyLimit is how many bytes of each body are captured.
-const BodyLimit = 64 << 10
+// DefaultMemory is the budget of a log that is given none.
+const DefaultMemory = 32 << 20
 
 // Options configure New.
 type Options struct {
 	// Exchanges is how many ended exchanges are kept; 0: 10,000.
 	Exchanges int
-	// BodyBytes bounds the captured bytes of all bodies together; 0: 16 MiB.
-	BodyBytes int
+	// Memory bounds what the log keeps, in bytes: exchanges with their paths,
+	// heads, bodies and frames; 0: 32 MiB.
+	Memory int
 	// Bodies turns the capture of bodies on.
 	Bodies bool
 	// Now is the clock; nil: time.Now.
@@ -45,16 +49,13 @@ type Log struct {
 	nextID  atomic.Uint64
 	rates   rates
 
-	mu     sync.Mutex
-	ring   []*Recording // ended exchanges; the oldest is at next once it is full
-	next   int
-	live   map[uint64]*Recording
-	change uint64       // the number of the last one
-	bodies []*Recording // those that held bodies when they came, oldest first
-	held   int          // captured bytes of all
-
-	framed     []*Recording // those that hold frames, oldest first
-	framesHeld int          // bytes of all frames
+	mu      sync.Mutex
+	known   map[uint64]*Recording
+	live    chain  // those under way, in the order in which they began
+	ended   chain  // in the order in which they ended
+	holders chain  // those with a detail
+	change  uint64 // the number of the last one
+	held    int    // bytes of all, as they are counted
 }
 
 // New makes an empty log.
@@ -62,13 +63,13 @@ func New(options Options) *Log {
 	if options.Exchanges == 0 {
 		options.Exchanges = 10_000
 	}
-	if options.BodyBytes == 0 {
-		options.BodyBytes = 16 << 20
+	if options.Memory == 0 {
+		options.Memory = DefaultMemory
 	}
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	return &Log{options: options, live: map[uint64]*Recording{}}
+	return &Log{options: options, known: map[uint64]*Recording{}, holders: chain{which: byHolding}}
 }
 
 // Begin records that an exchange has begun; x gets its ID, Start and Live.
@@ -79,13 +80,46 @@ func (l *Log) Begin(x api.Exchange) *Recording {
 		x.Start = l.options.Now()
 	}
 	x.Live = true
+	own(&x)
 	r := &Recording{log: l, exchange: x}
+	r.cost = recordingCost + len(x.Method) + roundUp(len(x.Path)) + len(x.Remote) + len(x.Note)
+	d := &detail{}
+	r.detail.Store(d)
 	l.mu.Lock()
-	l.live[x.ID] = r
+	l.makeRoom(r.cost+detailCost, nil) // without room too, what is under way is listed
+	l.held += r.cost
+	l.hold(r, d, detailCost)
+	l.known[x.ID] = r
+	l.live.push(r)
 	l.mark(r)
 	l.mu.Unlock()
 	l.tell()
 	return r
+}
+
+// methodLimit and remoteLimit are how much is kept of texts that are short
+// unless somebody means harm.
+const (
+	methodLimit = 64
+	remoteLimit = 128
+)
+
+// own bounds the texts of x that come from outside, and copies them: they may
+// be a small part of a large request.
+func own(x *api.Exchange) {
+	if len(x.Path) > PathLimit+len(cutMark) {
+		x.PathSize = max(x.PathSize, int64(len(x.Path)))
+		x.Path = cut(x.Path, PathLimit)
+	}
+	x.Path, x.Remote = strings.Clone(x.Path), cut(x.Remote, remoteLimit)
+	switch x.Method {
+	case http.MethodGet:
+		x.Method = http.MethodGet
+	case http.MethodPost:
+		x.Method = http.MethodPost
+	default:
+		x.Method = strings.Clone(cut(x.Method, methodLimit))
+	}
 }
 
 // mark notes that r has changed; l.mu is held, and tell follows.
@@ -114,14 +148,10 @@ func (l *Log) changed(r *Recording) {
 func (l *Log) Changed(since uint64) ([]api.Exchange, uint64) {
 	l.mu.Lock()
 	var changed []*Recording
-	for i := range l.ring { // in the order of their last changes, the newest first
-		r := l.ring[(l.next+len(l.ring)-1-i)%len(l.ring)]
-		if r.change <= since {
-			break
-		}
+	for r := l.ended.last; r != nil && r.change > since; r = l.ended.older(r) { // the latest change first
 		changed = append(changed, r)
 	}
-	for _, r := range l.live {
+	for r := l.live.first; r != nil; r = l.live.newer(r) {
 		if r.change > since {
 			changed = append(changed, r)
 		}
@@ -140,31 +170,39 @@ func snapshots(recordings []*Recording) []api.Exchange {
 	return exchanges
 }
 
-// end moves r from the live ones into the ring.
+// end moves r from the live ones to the ended ones.
 func (l *Log) end(r *Recording, x api.Exchange) {
 	l.rates.add(x.Start.Add(x.Duration), x.Duration)
 	l.mu.Lock()
-	delete(l.live, x.ID)
+	r.over = true
+	l.live.remove(r)
+	l.ended.push(r)
 	l.mark(r)
-	if len(l.ring) < l.options.Exchanges {
-		l.ring = append(l.ring, r)
-	} else {
-		l.release(l.ring[l.next])
-		l.releaseFrames(l.ring[l.next])
-		l.ring[l.next] = r
-		l.next = (l.next + 1) % len(l.ring)
+	if l.ended.length > l.options.Exchanges {
+		l.evict()
 	}
+	l.makeRoom(0, nil)
 	l.mu.Unlock()
 	l.tell()
+}
+
+// grow counts n more bytes for the line of r.
+func (l *Log) grow(r *Recording, n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r.cost > 0 {
+		l.makeRoom(n, r)
+		r.cost += n
+		l.held += n
+	}
 }
 
 // Last is the n latest exchanges, live ones included, newest first; all of
 // them if n is 0.
 func (l *Log) Last(n int) []api.Exchange {
 	l.mu.Lock()
-	all := make([]*Recording, 0, len(l.ring)+len(l.live))
-	all = append(all, l.ring...)
-	for _, r := range l.live {
+	all := make([]*Recording, 0, len(l.known))
+	for _, r := range l.known {
 		all = append(all, r)
 	}
 	l.mu.Unlock()
@@ -181,77 +219,13 @@ func (l *Log) Get(id uint64) (api.ExchangeDetail, bool) {
 	if r == nil {
 		return api.ExchangeDetail{}, false
 	}
-	return r.detail(), true
-}
-
-// Original is the request header of an exchange as it was, secrets included:
-// for repeating the request, never for showing.
-func (l *Log) Original(id uint64) (http.Header, bool) {
-	r := l.find(id)
-	if r == nil {
-		return nil, false
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.requestHeader.Clone(), true
+	return r.show(), true
 }
 
 func (l *Log) find(id uint64) *Recording {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if r := l.live[id]; r != nil {
-		return r
-	}
-	for _, r := range l.ring {
-		if r.id() == id {
-			return r
-		}
-	}
-	return nil
-}
-
-// reserve asks for n bytes of body for r; older bodies are given up for it.
-func (l *Log) reserve(r *Recording, n int) bool {
-	if n > l.options.BodyBytes {
-		return false
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for l.held+n > l.options.BodyBytes {
-		if len(l.bodies) == 0 || l.bodies[0] == r {
-			return false
-		}
-		l.release(l.bodies[0])
-		l.bodies = l.bodies[1:]
-	}
-	if r.held == 0 {
-		l.queue(r)
-	}
-	r.held += n
-	l.held += n
-	return true
-}
-
-// release drops the bodies of r; l.mu is held.
-func (l *Log) release(r *Recording) {
-	if r.held == 0 {
-		return
-	}
-	l.held -= r.held
-	r.held = 0
-	r.dropped.Store(true)
-}
-
-// queue appends r to bodies, less those at the front that hold none any more,
-// and now and then less all such; l.mu is held.
-func (l *Log) queue(r *Recording) {
-	for len(l.bodies) > 0 && l.bodies[0].held == 0 {
-		l.bodies = l.bodies[1:]
-	}
-	if len(l.bodies) > 2*(len(l.ring)+len(l.live)) {
-		l.bodies = slices.DeleteFunc(l.bodies, func(o *Recording) bool { return o.held == 0 })
-	}
-	l.bodies = append(l.bodies, r)
+	return l.known[id]
 }
 
 // Rates sums up the last minute.

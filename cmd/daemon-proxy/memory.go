@@ -1,0 +1,100 @@
+package main
+
+import (
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"sync"
+	"time"
+)
+
+const (
+	// besideLog is the memory that the program may use beside the request log
+	// before it is collected more often than Go does.
+	besideLog = 12 << 20
+	// quietAfter is how long nothing must have been collected until memory that
+	// is no longer needed is returned to the system, if it is worthwhile.
+	quietAfter = 5 * time.Second
+	worthwhile = 4 << 20
+)
+
+// memory keeps the program small. Left alone, Go lets the heap grow to twice of
+// what is reachable, which for a full request log is twice its budget, and
+// returns little of that once a load is over.
+//
+// It has no clock of its own: it acts after collections, of which there are
+// none while nothing happens.
+type memory struct {
+	floor uint64 // a limit lower than this is not set
+
+	mu      sync.Mutex
+	stopped bool
+	quiet   *time.Timer
+}
+
+// keepSmall begins with it; the function that it returns ends it. A GOMEMLIMIT
+// of the environment is left alone.
+func keepSmall(logBudget int) (stop func()) {
+	m := &memory{floor: uint64(logBudget) + besideLog} //nolint:gosec // no budget is negative
+	m.quiet = time.AfterFunc(quietAfter, giveBack)
+	m.limit()
+	m.watch()
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.stopped = true
+		m.quiet.Stop()
+	}
+}
+
+// watch calls collected after the next collection.
+func (m *memory) watch() {
+	runtime.AddCleanup(&struct{ *memory }{}, (*memory).collected, m)
+}
+
+func (m *memory) collected() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.stopped {
+		return
+	}
+	m.limit()
+	m.quiet.Reset(quietAfter)
+	m.watch()
+}
+
+// limit sets how much memory there may be before it is collected again: a
+// quarter more than what is reachable, but at least floor.
+func (m *memory) limit() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		u := usage()
+		debug.SetMemoryLimit(int64(max(m.floor, u.needed+u.needed/4))) //nolint:gosec // the machine has not that much
+	}
+}
+
+// giveBack returns what is not needed to the system.
+func giveBack() {
+	if u := usage(); u.unneeded < worthwhile {
+		return
+	}
+	runtime.GC() // what pools hold goes with the second collection
+	debug.FreeOSMemory()
+}
+
+// used is the memory of the Go runtime that the system has given: what is
+// reachable or serves the runtime, and what is free or was reachable before.
+type used struct{ needed, unneeded uint64 }
+
+func usage() used {
+	samples := []metrics.Sample{
+		{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"},
+	}
+	metrics.Read(samples)
+	v := func(i int) uint64 { return samples[i].Value.Uint64() }
+	total, released, free, objects, live := v(0), v(1), v(2), v(3), v(4)
+	u := used{unneeded: free + objects - min(objects, live)}
+	u.needed = total - min(total, released+u.unneeded)
+	return u
+}
