@@ -30,7 +30,7 @@ func requestNews(id, n int) eventsMsg {
 	batch := make(eventsMsg, n)
 	for i := range batch {
 		batch[i] = api.Event{Kind: api.EventExchange, Exchange: &api.Exchange{
-			ID: uint64(id + i), Sandbox: "my-sandbox", Method: "GET", Path: fmt.Sprintf("/static/%d.js?%0100d", id+i, 7), Status: 200, Start: clock}} //nolint:gosec // not negative
+			ID: uint64(id + i), Sandbox: "my-sandbox", Method: "GET", Path: fmt.Sprintf("/static/%d.js?%0100d", id+i, 7), Status: 200, Start: clock}}
 	}
 	return batch
 }

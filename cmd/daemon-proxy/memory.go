@@ -36,7 +36,7 @@ type memory struct {
 // keepSmall begins with it; the function that it returns ends it. A GOMEMLIMIT
 // of the environment is left alone.
 func keepSmall(logBudget int) (stop func()) {
-	m := &memory{floor: uint64(logBudget) + besideLog} //nolint:gosec // no budget is negative
+	m := &memory{floor: uint64(logBudget) + besideLog}
 	m.quiet = time.AfterFunc(quietAfter, giveBack)
 	m.limit()
 	m.watch()
@@ -69,7 +69,7 @@ func (m *memory) collected() {
 func (m *memory) limit() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		u := usage()
-		debug.SetMemoryLimit(int64(max(m.floor, u.needed+u.needed/4))) //nolint:gosec // the machine has not that much
+		debug.SetMemoryLimit(int64(max(m.floor, u.needed+u.needed/4)))
 	}
 }
 

@@ -70,10 +70,10 @@ func TestS41TheProgramIsSmallAfterAnyLoad(t *testing.T) {
 	}
 	large, head := make([]byte, 100<<10), strings.Repeat("h", hugeHead)
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case r.URL.Path == "/large":
+		switch r.URL.Path {
+		case "/large":
 			_, _ = w.Write(large)
-		case r.URL.Path == "/head":
+		case "/head":
 			w.Header().Set("X-Huge", head)
 		default:
 			w.Header().Set("Content-Type", "text/javascript")

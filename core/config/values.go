@@ -242,7 +242,7 @@ func parseSize(s string, most int) (n int, ok bool) {
 			continue
 		}
 		n, err := strconv.ParseUint(strings.TrimSpace(s[:at]), 10, 31)
-		if err != nil || n > uint64(most/unit.bytes) { //nolint:gosec // neither is negative
+		if err != nil || n > uint64(most/unit.bytes) {
 			return 0, false
 		}
 		return int(n) * unit.bytes, true

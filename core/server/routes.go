@@ -202,7 +202,7 @@ func sandboxRoutes() []route {
 func requestRoutes() []route {
 	return []route{{
 		method: "GET", path: "/api/requests", summary: "List the latest requests",
-		about: "What was forwarded, newest first, as far as the request log goes back (10,000 requests). Secrets are masked.",
+		about: "What was forwarded, newest first, as far as the request log goes back (10,000 requests, fewer if traffic.memory does not hold them). Secrets are masked.",
 		query: []param{
 			{"filter", "Words that must all hold: status:5xx, status:404, method:post, port:3000, path:/api, sandbox:web, kind:preview, protocol:websocket, link:ID, live:true, or text that is looked for in method, path, sandbox and note. A ! before a word turns it round, quotes hold words together.", ""},
 			{"limit", "How many at most, from 1 on; all that are kept without it.", 1},
@@ -210,7 +210,7 @@ func requestRoutes() []route {
 		answer: api.ExchangeList{}, serve: (*Server).listRequests,
 	}, {
 		method: "GET", path: "/api/requests/{id}", summary: "One request with its headers and bodies",
-		about:  "Bodies are base64: of at most 64 KiB that were captured of each, unpacked. Secrets are masked, in JSON and forms by their names.",
+		about:  "Bodies are base64: of at most 64 KiB that were captured of each, unpacked. Long headers are cut, and those of old requests are discarded with their bodies; the answer says so. Secrets are masked, in JSON and forms by their names.",
 		answer: api.ExchangeDetail{}, serve: (*Server).oneRequest, codes: []string{api.CodeUnknownExchange},
 	}, {
 		method: "GET", path: "/api/events", summary: "Follow what happens",

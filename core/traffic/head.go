@@ -96,7 +96,7 @@ func (h head) unpack(n int) (texts []string, header http.Header) {
 	rest := h.packed
 	next := func() string {
 		length, from := binary.Uvarint(rest)
-		to := from + int(length) //nolint:gosec // it was put there by appendText
+		to := from + int(length)
 		text := string(rest[from:to])
 		rest = rest[to:]
 		return text

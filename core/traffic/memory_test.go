@@ -22,7 +22,7 @@ func inUse() int {
 	runtime.GC() // what pools hold goes with the second
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return int(m.HeapAlloc) //nolint:gosec // a heap of 8 EiB is not expected
+	return int(m.HeapAlloc)
 }
 
 // kept is the memory that a log of this budget holds after what fill did.
