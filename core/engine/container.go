@@ -43,9 +43,11 @@ type Container struct {
 	HostNetwork bool
 	// SharesNetworkOf is the id of the container whose network namespace it uses.
 	SharesNetworkOf string
-	Labels          map[string]string
-	Mounts          []Mount
-	CreatedAt       time.Time
+	// Infra says that Podman made it only to hold the network of a pod.
+	Infra     bool
+	Labels    map[string]string
+	Mounts    []Mount
+	CreatedAt time.Time
 
 	// ExitCode and OOMKilled are of the last run, once it ended. ExitCode is
 	// nil before that, and where the engine does not say.
@@ -92,6 +94,9 @@ func (e *Engine) List(ctx context.Context) ([]Container, error) {
 	if err != nil {
 		return nil, e.fail("list", "containers", err)
 	}
+	if e.libpod.Load() {
+		e.readModes(ctx, summaries)
+	}
 	list := make([]Container, 0, len(summaries))
 	for _, s := range summaries {
 		c := Container{
@@ -104,6 +109,7 @@ func (e *Engine) List(ctx context.Context) ([]Container, error) {
 			networks = s.NetworkSettings.Networks
 		}
 		c.setNetwork(s.HostConfig.NetworkMode, networks)
+		c.Infra = e.libpod.Load() && infraName.MatchString(c.Name)
 		list = append(list, c)
 	}
 	slices.SortFunc(list, func(a, b Container) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
@@ -130,6 +136,10 @@ func (e *Engine) Inspect(ctx context.Context, nameOrID string) (Container, error
 		return Container{}, missing(nameOrID, nil)
 	}
 	c := fromInspect(info)
+	if e.libpod.Load() {
+		e.modes.set(c.ID, c.NetworkMode)
+		c.Infra = infraName.MatchString(c.Name)
+	}
 	c.Platform, c.PlatformAssumed = e.platform(ctx, info)
 	return c, nil
 }
@@ -222,8 +232,12 @@ func nameOf(id string, names []string) string {
 	return id[:min(12, len(id))]
 }
 
-// stateOf keeps the engine's word, but for the short "removing".
+// stateOf keeps the engine's word, but for the short "removing" and for those
+// that only Podman has.
 func stateOf(status string) string {
+	if known, ok := libpodStates[status]; ok {
+		return known
+	}
 	if status == container.StateRemoving {
 		return api.ContainerDead
 	}

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path"
+	"regexp"
+	"syscall"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -19,13 +22,16 @@ type PathStat struct {
 	Name       string
 	Size       int64 // bytes
 	Mode       fs.FileMode
-	LinkTarget string // of a symbolic link
+	// LinkTarget is of a symbolic link; on Podman also where a path leads whose
+	// folders are links.
+	LinkTarget string
 	Mtime      time.Time
 }
 
 // CopyIn unpacks a tar stream into the folder dir of a container, running or
 // not. Folders on the way to an entry are made; dir itself must exist, else
-// the error is fs.ErrNotExist. Owners are as the tar says.
+// the error is fs.ErrNotExist. A file system that cannot be written is the
+// error syscall.EROFS. Owners are as the tar says.
 //
 // The stream is passed on in pieces. When ctx ends, CopyIn does: no further
 // Read of it begins, but one that is under way may return later; and a file
@@ -71,10 +77,15 @@ func (e *Engine) Stat(ctx context.Context, id, path string) (PathStat, error) {
 	if err != nil {
 		return PathStat{}, e.failPath(ctx, "stat", id, path, err)
 	}
-	return pathStat(stat), nil
+	return pathStat(path, stat), nil
 }
 
-func pathStat(s container.PathStat) PathStat {
+// pathStat is the engine's stat of a path. Podman gives every path a target:
+// that of what is not a link is the path itself.
+func pathStat(name string, s container.PathStat) PathStat {
+	if s.LinkTarget == path.Clean(name) {
+		s.LinkTarget = ""
+	}
 	return PathStat{Name: s.Name, Size: s.Size, Mode: s.Mode, LinkTarget: s.LinkTarget, Mtime: s.Mtime}
 }
 
@@ -89,7 +100,7 @@ func (e *Engine) CopyOut(ctx context.Context, id, path string) (io.ReadCloser, P
 	if err != nil {
 		return nil, PathStat{}, e.failPath(ctx, "copy out of", id, path, err)
 	}
-	stat := pathStat(s)
+	stat := pathStat(path, s)
 	content := tar.NewReader(body)
 	head, err := content.Next()
 	if err == nil && (!stat.Mode.IsRegular() || head.Typeflag != tar.TypeReg) {
@@ -112,5 +123,12 @@ func (e *Engine) failPath(ctx context.Context, op, id, path string, err error) e
 			return fmt.Errorf("%s %s: %w", op, id, &fs.PathError{Op: "open", Path: path, Err: errors.Join(fs.ErrNotExist, err)})
 		}
 	}
+	if err != nil && readOnly.MatchString(err.Error()) {
+		return fmt.Errorf("%s %s: %w", op, id, &fs.PathError{Op: "write", Path: path, Err: errors.Join(syscall.EROFS, err)})
+	}
 	return e.fail(op, id, err)
 }
+
+// readOnly matches what engines say of a file system that cannot be written:
+// Podman in the kernel's words, Docker "container rootfs is marked read-only".
+var readOnly = regexp.MustCompile(`(?i)read-only file system|is marked read-only`)

@@ -1,4 +1,5 @@
-// Package engine talks to one Docker engine (20.10 or newer) and is the only
+// Package engine talks to one Docker engine (20.10 or newer), or to Podman (4.3
+// or newer) through its Docker-compatible API, and is the only
 // package of the program that imports the Docker client. It finds the engine
 // as the docker CLI does, and offers the few calls that a sandbox needs: list
 // and inspect containers, copy files in and out, run processes, follow events
@@ -89,6 +90,8 @@ type Engine struct {
 
 	negotiated  atomic.Bool   // the API version is settled
 	negotiation chan struct{} // holds one token: whoever has it settles the version
+	libpod      atomic.Bool   // it is Podman
+	modes       networkModes  // of Podman only
 
 	platformMu  sync.Mutex
 	platforms   map[string]string // image id → platform
@@ -165,6 +168,13 @@ func (e *Engine) Ping(ctx context.Context) (version string, err error) {
 	if err := e.ready(ctx); err != nil {
 		return "", err
 	}
+	if e.libpod.Load() { // for its version it would run half a dozen programs
+		version, err := e.libpodVersion(ctx)
+		if err != nil {
+			return "", e.unreachable(err)
+		}
+		return version, nil
+	}
 	v, err := e.cli.ServerVersion(ctx)
 	if err != nil {
 		return "", e.unreachable(err)
@@ -175,8 +185,8 @@ func (e *Engine) Ping(ctx context.Context) (version string, err error) {
 	return v.Version, nil
 }
 
-// ready settles the API version once, before the first call, so that no later
-// call meets the client while it changes it.
+// ready settles the API version and the kind of engine once, before the first
+// call, so that no later call meets the client while it changes the version.
 func (e *Engine) ready(ctx context.Context) error {
 	if e.negotiated.Load() {
 		return nil
@@ -202,6 +212,11 @@ func (e *Engine) ready(ctx context.Context) error {
 		}
 	}
 	e.cli.NegotiateAPIVersionPing(ping)
+	libpod, err := e.libpodVersion(ctx)
+	if err != nil {
+		return e.unreachable(err)
+	}
+	e.libpod.Store(libpod != "")
 	e.negotiated.Store(true)
 	return nil
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 // Event is one change in the life of a container.
 type Event struct {
 	// Action is "create", "start", "restart", "die", "stop", "oom", "pause",
-	// "unpause", "rename", "update" or "destroy".
+	// "unpause", "rename", "update" or "destroy", also where the engine calls it
+	// something else; or ActionSubscribed, which is of no container.
 	Action string
 	// ID is the container's; Name is without a slash, after a rename the new one.
 	ID, Name string
@@ -21,14 +23,30 @@ type Event struct {
 	Time    time.Time
 }
 
-// Events follows what happens to containers from now on: an event of after
-// the return is not missed. The events of execs are left out by the engine
-// itself. The stream ends with ctx or with the connection: then the first
-// channel is closed, and the second gives the one error and is closed. To
-// connect again, and to list anew after that, is the caller's job.
+// ActionSubscribed is the action of an event that reports that the engine has
+// answered late, so that whatever happened before may have been missed.
+const ActionSubscribed = "subscribed"
+
+// headersWithin is how long Events waits for the engine's answer. Podman 5.1
+// and 5.2 send its headers together with the first event.
+const headersWithin = time.Second
+
+// actions are those of the events that are passed on.
+var actions = []events.Action{
+	events.ActionCreate, events.ActionStart, events.ActionRestart, events.ActionDie, events.ActionStop, events.ActionOOM,
+	events.ActionPause, events.ActionUnPause, events.ActionRename, events.ActionUpdate, events.ActionDestroy,
+}
+
+// Events follows what happens to containers from now on, without the events of
+// execs. It returns when the engine has answered: an event after that is not
+// missed. An engine that has not answered within a second is followed all the
+// same, and then the first event has ActionSubscribed. The stream ends with ctx
+// or with the connection: then the first channel is closed, and the second
+// gives the one error and is closed. To reconnect and to list again is the
+// caller's task.
 //
 // Read until the first channel is closed, or end ctx: events are not dropped,
-// so a reader that stands still holds the stream up.
+// so a reader that stops reading holds the stream up.
 func (e *Engine) Events(ctx context.Context) (<-chan Event, <-chan error) {
 	out, errs := make(chan Event), make(chan error, 1)
 	if err := e.ready(ctx); err != nil {
@@ -37,43 +55,71 @@ func (e *Engine) Events(ctx context.Context) (<-chan Event, <-chan error) {
 		close(errs)
 		return out, errs
 	}
-	filter := filters.NewArgs(filters.Arg("type", string(events.ContainerEventType)))
-	for _, action := range []events.Action{
-		events.ActionCreate, events.ActionStart, events.ActionRestart, events.ActionDie, events.ActionStop, events.ActionOOM,
-		events.ActionPause, events.ActionUnPause, events.ActionRename, events.ActionUpdate, events.ActionDestroy,
-	} {
-		filter.Add("event", string(action))
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	messages, failures := e.cli.Events(ctx, events.ListOptions{Filters: filter})
+	answered := make(chan struct{})
 	go func() {
 		defer close(errs)
 		defer close(out)
-		defer func() {
-			cancel()
-			for range failures { // closed once the client's own goroutine has ended
-			}
-		}()
-		for {
-			select {
-			case m := <-messages:
-				select {
-				case out <- eventOf(m):
-				case <-ctx.Done():
-					errs <- ctx.Err()
-					return
-				}
-			case err := <-failures:
-				if ctx.Err() != nil {
-					errs <- ctx.Err()
-				} else {
-					errs <- e.unreachable(err)
-				}
-				return
-			}
+		errs <- e.followEvents(ctx, out, answered)
+	}()
+	late := time.NewTimer(headersWithin)
+	defer late.Stop()
+	select {
+	case <-answered:
+	case <-late.C:
+	}
+	return out, errs
+}
+
+// followEvents passes events on until the stream ends. It closes answered when
+// the engine has answered.
+func (e *Engine) followEvents(ctx context.Context, out chan<- Event, answered chan<- struct{}) error {
+	ctx, cancel := context.WithCancel(ctx)
+	began := time.Now()
+	messages, failures := e.cli.Events(ctx, events.ListOptions{Filters: e.eventFilter()}) // waits for the headers
+	close(answered)
+	defer func() {
+		cancel()
+		for range failures { // closed once the client's own goroutine has ended
 		}
 	}()
-	return out, errs
+	if time.Since(began) >= headersWithin && !send(ctx, out, Event{Action: ActionSubscribed, Time: time.Now()}) {
+		return ctx.Err()
+	}
+	for {
+		select {
+		case m := <-messages:
+			if event := eventOf(m); slices.Contains(actions, events.Action(event.Action)) && !send(ctx, out, event) {
+				return ctx.Err()
+			}
+		case err := <-failures:
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return e.unreachable(err)
+		}
+	}
+}
+
+// eventFilter is what the engine is asked for. Podman's own names and versions
+// differ in the actions, so it is asked for all that concern containers.
+func (e *Engine) eventFilter() filters.Args {
+	filter := filters.NewArgs(filters.Arg("type", string(events.ContainerEventType)))
+	if !e.libpod.Load() {
+		for _, action := range actions {
+			filter.Add("event", string(action))
+		}
+	}
+	return filter
+}
+
+// send reports whether an event was taken before ctx ended.
+func send(ctx context.Context, out chan<- Event, event Event) bool {
+	select {
+	case out <- event:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 func eventOf(m events.Message) Event {
@@ -81,8 +127,12 @@ func eventOf(m events.Message) Event {
 	if m.TimeNano != 0 {
 		at = time.Unix(0, m.TimeNano)
 	}
+	action := string(m.Action)
+	if known, ok := libpodActions[action]; ok {
+		action = known
+	}
 	return Event{
-		Action: string(m.Action), ID: m.Actor.ID, Name: nameOf(m.Actor.ID, []string{m.Actor.Attributes["name"]}),
+		Action: action, ID: m.Actor.ID, Name: nameOf(m.Actor.ID, []string{m.Actor.Attributes["name"]}),
 		OldName: strings.TrimPrefix(m.Actor.Attributes["oldName"], "/"), Time: at,
 	}
 }

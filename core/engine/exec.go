@@ -178,9 +178,10 @@ func (o *processOutput) Read(p []byte) (int, error) {
 }
 
 // failExec is fail for an exec. The engine's "conflict" means that the
-// container does not run; which way, only its state tells.
+// container does not run, and so may Podman's internal error; which way, only
+// its state tells.
 func (e *Engine) failExec(ctx context.Context, id string, err error) error {
-	if !errdefs.IsConflict(err) {
+	if !errdefs.IsConflict(err) && (!e.libpod.Load() || !errdefs.IsInternal(err)) {
 		return e.fail("run in", id, err)
 	}
 	info, inspectErr := e.cli.ContainerInspect(ctx, id)

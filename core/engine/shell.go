@@ -17,6 +17,11 @@ type Terminal struct {
 	output    io.Reader
 }
 
+// detachKeys replaces the engine's own keys for hanging up, ctrl-p ctrl-q: a
+// program in the terminal gets those at once, as any other key. It is a
+// sequence that nobody types.
+const detachKeys = "ctrl-^,ctrl-_,ctrl-^,ctrl-_,ctrl-^,ctrl-_,ctrl-^,ctrl-_"
+
 // OpenTerminal runs a process on a terminal of that size, with its input and
 // output attached. ctx bounds the start only. Read ends with io.EOF when the
 // process does. The spec's Tty is implied.
@@ -27,7 +32,7 @@ func (e *Engine) OpenTerminal(ctx context.Context, id string, spec ExecSpec, col
 	size := [2]uint{uint(max(rows, 1)), uint(max(columns, 1))}
 	created, err := e.cli.ContainerExecCreate(ctx, id, container.ExecOptions{
 		Cmd: spec.Cmd, Env: spec.Env, WorkingDir: spec.WorkDir, User: spec.User,
-		Tty: true, AttachStdin: true, AttachStdout: true, AttachStderr: true, ConsoleSize: &size,
+		Tty: true, AttachStdin: true, AttachStdout: true, AttachStderr: true, ConsoleSize: &size, DetachKeys: detachKeys,
 	})
 	if err != nil {
 		return nil, e.failExec(ctx, id, err)

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"syscall"
 	"time"
 
 	"daemon-proxy/core/api"
@@ -27,9 +28,7 @@ func (in *injection) copy() error {
 	dir := path.Dir(in.target)
 	base, why := in.writable(dir)
 	if base == "" {
-		return problem(in.ref, http.StatusUnprocessableEntity, api.CodeReadOnlyRoot, "Read-only container",
-			fmt.Sprintf("nothing can be copied to %s in %s: %s", dir, in.ref, why),
-			"set daemon.install_dir to a folder on a writable volume (a tmpfs does not do), or put the daemon into the image and use --injection-mode direct")
+		return in.notWritable(why)
 	}
 	in.base = base
 	if err := in.noSymlinks(); err != nil {
@@ -50,11 +49,21 @@ func (in *injection) copy() error {
 		if in.ctx.Err() != nil {
 			return in.ctx.Err()
 		}
+		if errors.Is(err, syscall.EROFS) {
+			return in.notWritable("its file system is read-only")
+		}
 		return fmt.Errorf("copy to %s: %w", in.target, err)
 	}
 	in.tell(api.Injection{Step: api.StepCopy, State: "done", Bytes: in.binary.size, Total: in.binary.size,
 		Detail: fmt.Sprintf("copied %s in %v", in.target, time.Since(began).Round(time.Millisecond))})
 	return nil
+}
+
+// notWritable is the problem of a place that cannot be copied to.
+func (in *injection) notWritable(why string) *api.Problem {
+	return problem(in.ref, http.StatusUnprocessableEntity, api.CodeReadOnlyRoot, "Read-only container",
+		fmt.Sprintf("nothing can be copied to %s in %s: %s", path.Dir(in.target), in.ref, why),
+		"set daemon.install_dir to a folder on a writable volume (a tmpfs does not do), or put the daemon into the image and use --injection-mode direct")
 }
 
 // noSymlinks refuses a target that is, or lies behind, a symbolic link: it

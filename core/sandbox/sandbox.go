@@ -176,13 +176,17 @@ func (b *box) snapshot() api.Sandbox {
 	return out
 }
 
-// List is all sandboxes, the host first, then by name.
+// List is all sandboxes, the host first, then by name. The containers that
+// Podman makes to hold the network of a pod are not listed, nor are there
+// events of them: what runs in the pod uses their daemons.
 func (s *Sandboxes) List() []api.Sandbox {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list := make([]api.Sandbox, 0, len(s.boxes))
 	for _, b := range s.boxes {
-		list = append(list, b.snapshot())
+		if !b.container.Infra {
+			list = append(list, b.snapshot())
+		}
 	}
 	slices.SortFunc(list, func(a, b api.Sandbox) int {
 		if a.IsHost() != b.IsHost() {
@@ -265,7 +269,7 @@ func (s *Sandboxes) defaultRef() (api.Ref, error) {
 func (s *Sandboxes) names(running bool) []string {
 	var names []string
 	for ref, b := range s.boxes {
-		if !ref.IsHost() && (!running || b.Container == api.ContainerRunning) {
+		if !ref.IsHost() && !b.container.Infra && (!running || b.Container == api.ContainerRunning) {
 			names = append(names, ref.String())
 		}
 	}
@@ -292,7 +296,7 @@ func (s *Sandboxes) update(b *box, change func(*box)) {
 	if before.Daemon.State != b.Daemon.State {
 		b.Daemon.Since, b.Daemon.RetryAt = time.Now(), nil
 	}
-	changed := s.boxes[b.Ref] == b && (!b.announced || !sameShown(before, b.Sandbox) || !sameLatency(before.Daemon.LatencyMS, b.Daemon.LatencyMS, s.isWatched(b.Ref)))
+	changed := s.boxes[b.Ref] == b && !b.container.Infra && (!b.announced || !sameShown(before, b.Sandbox) || !sameLatency(before.Daemon.LatencyMS, b.Daemon.LatencyMS, s.isWatched(b.Ref)))
 	b.announced = b.announced || changed
 	after := b.snapshot()
 	s.mu.Unlock()

@@ -276,7 +276,7 @@ func (s *Sandboxes) dropGone(b *box) {
 		close(b.kick)
 	}
 	s.mu.Unlock()
-	if gone {
+	if gone && b.announced {
 		s.emit(api.Event{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: b.Ref}})
 	}
 }

@@ -55,12 +55,19 @@ func unavailable(t testing.TB, reason string) {
 // docker is a Docker client for what core/engine has no function for.
 func docker(t testing.TB) *client.Client {
 	t.Helper()
-	e := Require(t)
+	e, err := engine.Open(engine.Options{})
+	if err != nil {
+		unavailable(t, err.Error())
+	}
+	t.Cleanup(func() { _ = e.Close() }) // has nothing to report
 	cli, err := client.NewClientWithOpts(client.WithTLSClientConfigFromEnv(), client.WithHost(e.Endpoint()), client.WithAPIVersionNegotiation())
 	if err != nil {
 		unavailable(t, err.Error())
 	}
 	t.Cleanup(func() { _ = cli.Close() }) // never fails
+	if _, err := cli.Ping(t.Context()); err != nil && t.Context().Err() == nil { // a clean-up comes later
+		unavailable(t, err.Error())
+	}
 	return cli
 }
 

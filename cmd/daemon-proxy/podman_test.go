@@ -1,0 +1,64 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/engine/enginetest"
+)
+
+// TestB20EverythingWorksOnPodmansSocket is the way of a container through the real program on Podman's
+// Docker-compatible socket.
+func TestB20EverythingWorksOnPodmansSocket(t *testing.T) {
+	e := enginetest.Podman(t)
+	name, id := container(t, enginetest.RunOptions{}, nil)
+	onHost, onHostID := container(t, enginetest.RunOptions{Network: "host", Cmd: []string{"/bin/sleep", "3600"}}, nil)
+	p := newDesk(t).serving(t, nil, "--daemon-mode", "docker", "--container-name", name)
+	sandbox := func(name string) map[string]any {
+		for _, box := range p.json("GET", "/api/sandboxes", "")["sandboxes"].([]any) {
+			if box := box.(map[string]any); box["name"] == name {
+				return box
+			}
+		}
+		return map[string]any{"container_state": "gone"}
+	}
+	becomes := func(name, want string) {
+		t.Helper()
+		p.eventually(name+" is "+want, func() bool { return sandbox(name)["container_state"] == want })
+	}
+
+	// The list.
+	becomes(name, "running")
+	becomes(onHost, "running")
+	require.NotContains(t, sandbox(name), "shares_network_of", "it has a network of its own")
+	require.Equal(t, "host", sandbox(onHost)["shares_network_of"])
+
+	// Injection and previews.
+	p.healthy()
+	p.expect(200, "service on localhost:8080", "GET", "/sandboxes/"+name+"/proxy/8080/", "")
+	p.expect(200, "8080", "GET", "/api/sandboxes/"+name+"/ports", "")
+	_, url, hostURL := p.link(`{"port": 6080}`)
+	p.expect(200, "the desktop", "GET", url+"/vnc.html", "")
+	p.expect(200, "the desktop", "GET", hostURL+"/vnc.html", "")
+
+	// A stop and a start, by somebody else.
+	require.NoError(t, e.StopContainer(t.Context(), id, time.Second))
+	becomes(name, "exited")
+	p.expect(503, `"sandbox_stopped"`, "GET", url+"/", "")
+	p.expect(503, `"sandbox_stopped"`, "POST", "/api/sandboxes/"+name+"/inject", "")
+	require.NoError(t, e.StartContainer(t.Context(), id))
+	p.eventually("the link works again", func() bool {
+		status, answer := p.try("GET", url+"/vnc.html", "")
+		return status == http.StatusOK && strings.Contains(answer, "the desktop")
+	})
+
+	// A natural death, and a removal.
+	enginetest.Kill(t, onHostID, "KILL")
+	becomes(onHost, "exited")
+	enginetest.Remove(t, onHostID)
+	becomes(onHost, "gone")
+}
