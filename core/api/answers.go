@@ -33,7 +33,7 @@ type DaemonStatus struct {
 }
 
 // LinkStats is the document of GET /api/preview/stats: all links that are
-// remembered, ended ones for thirty days.
+// remembered; the 10,000 that ended last are, for thirty days.
 type LinkStats struct {
 	Total    int    `json:"total"`
 	Active   int    `json:"active"`

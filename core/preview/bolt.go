@@ -37,6 +37,7 @@ var errBroken = errors.New("the links file was found damaged while it was in use
 // boltStore is a store in one bbolt file.
 type boltStore struct {
 	db     *bbolt.DB
+	path   string
 	file   *os.File // the one db uses; closing it also unlocks it
 	broken bool
 }
@@ -57,6 +58,7 @@ func openBolt(ctx context.Context, path string, now func() time.Time, log *slog.
 		}
 		sound, err := soundOrReplaced(file, path, now, log)
 		if err == nil && sound {
+			_ = os.Remove(path + freshSuffix) // what a crash left half written
 			return openSound(file, path)
 		}
 		_ = file.Close()
@@ -169,28 +171,50 @@ func writeAside(path string, content []byte) error {
 // replaceBy puts a new links file with the records in the place of the locked
 // one at path.
 func replaceBy(locked *os.File, path string, records []record) error {
-	fresh := filepath.Clean(path + ".new")
-	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	fresh, err := newBolt(path+freshSuffix, records)
+	if err == nil {
+		err = fresh.Close()
 	}
-	file, err := os.OpenFile(fresh, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	s, err := openSound(file, fresh)
-	if err != nil {
-		return err
-	}
-	err = s.Put(records...)
-	if err = errors.Join(err, s.Close()); err != nil {
-		return err
-	}
-	return replaceLocked(locked, fresh, path)
+	return replaceLocked(locked, path+freshSuffix, path)
 }
+
+// freshSuffix ends the name of a file that is to take the place of the links file.
+const freshSuffix = ".new"
+
+// newBolt begins a links file with the records, in the place of what a crash
+// may have left there.
+func newBolt(path string, records []record) (*boltStore, error) {
+	path = filepath.Clean(path)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	s, err := openSound(file, path)
+	if err != nil {
+		return nil, err
+	}
+	err = s.update(func(bucket *bbolt.Bucket) error {
+		bucket.FillPercent = 0.9 // nothing will come between them soon
+		return putAll(bucket, records)
+	})
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// allocSize is by how many bytes the file grows. bbolt itself would double it.
+const allocSize = 128 << 10
 
 // openSound gives bbolt an open file that is new or was checked.
 func openSound(file *os.File, path string) (*boltStore, error) {
-	s := &boltStore{file: file}
+	s := &boltStore{path: path, file: file}
 	err := s.guard(func() (err error) {
 		s.db, err = bbolt.Open(path, 0o600, &bbolt.Options{
 			Timeout:  lockTimeout,
@@ -199,6 +223,7 @@ func openSound(file *os.File, path string) (*boltStore, error) {
 		if err != nil {
 			return err
 		}
+		s.db.AllocSize = allocSize
 		return s.db.Update(func(tx *bbolt.Tx) error {
 			_, err := tx.CreateBucketIfNotExists([]byte(bucketLinks))
 			return err
@@ -224,25 +249,27 @@ func (s *boltStore) Load() ([]record, error) {
 		})
 	})
 	if err != nil {
-		return nil, unusable(s.file.Name(), err)
+		return nil, unusable(s.path, err)
 	}
 	return records, nil
 }
 
 // Put implements store.
 func (s *boltStore) Put(records ...record) error {
-	return s.update(func(bucket *bbolt.Bucket) error {
-		for _, r := range records {
-			value, err := r.encode()
-			if err != nil {
-				return err
-			}
-			if err := bucket.Put([]byte(r.Token), value); err != nil {
-				return err
-			}
+	return s.update(func(bucket *bbolt.Bucket) error { return putAll(bucket, records) })
+}
+
+func putAll(bucket *bbolt.Bucket, records []record) error {
+	for _, r := range records {
+		value, err := r.encode()
+		if err != nil {
+			return err
 		}
-		return nil
-	})
+		if err := bucket.Put([]byte(r.Token), value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Delete implements store.

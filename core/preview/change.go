@@ -148,6 +148,12 @@ func (l *Links) finish(link *Live, end func() bool) bool {
 	l.live.Store(&live)
 	l.ended[link.Token] = link
 	link.cancel(link.end.Load().problem)
+	if link.cookies.clear() {
+		link.dirty.Store(true)
+	}
+	if len(l.ended) > l.options.MaxEnded {
+		link.storeSoon() // which forgets the surplus
+	}
 	return true
 }
 

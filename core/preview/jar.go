@@ -92,6 +92,17 @@ func (j *jar) add(hash uint64) bool {
 	return true
 }
 
+// clear forgets all cookies, for a link that has ended, and reports whether
+// there were any.
+func (j *jar) clear() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	had := len(j.order) > 0
+	clear(j.used)
+	j.order = nil
+	return had
+}
+
 func hashCookie(pair string) uint64 {
 	sum := sha256.Sum256([]byte(pair))
 	return binary.BigEndian.Uint64(sum[:])
@@ -105,10 +116,15 @@ func (l *Live) Knows(pair string) bool { return l.cookies.has(hashCookie(pair)) 
 func (l *Live) Learn(pair string) {
 	if l.cookies.add(hashCookie(pair)) {
 		l.dirty.Store(true)
-		select {
-		case l.store <- struct{}{}:
-		default: // it will be stored anyway
-		}
+		l.storeSoon()
+	}
+}
+
+// storeSoon has what changed stored before the next flush.
+func (l *Live) storeSoon() {
+	select {
+	case l.store <- struct{}{}:
+	default: // it will be stored anyway
 	}
 }
 

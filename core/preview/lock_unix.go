@@ -5,6 +5,7 @@ package preview
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"syscall"
 )
 
@@ -22,4 +23,18 @@ func tryLock(file *os.File) (locked bool, err error) {
 func unlock(file *os.File) error { return syscall.Flock(int(file.Fd()), syscall.LOCK_UN) }
 
 // replaceLocked puts the file fresh in the place of the locked file at path.
-func replaceLocked(_ *os.File, fresh, path string) error { return os.Rename(fresh, path) }
+func replaceLocked(_ *os.File, fresh, path string) error { return replaceOpen(fresh, path) }
+
+// replaceOpen is replaceLocked of files that stay open. When it returns, no
+// loss of power brings the old one back, and what the new one got since is
+// not lost with it.
+func replaceOpen(fresh, path string) error {
+	if err := os.Rename(fresh, path); err != nil {
+		return err
+	}
+	if dir, err := os.Open(filepath.Dir(path)); err == nil { // a folder may be one to write to and not to read
+		_ = dir.Sync() // not every file system can
+		_ = dir.Close()
+	}
+	return nil
+}

@@ -39,3 +39,6 @@ func replaceLocked(file *os.File, fresh, path string) error {
 	}
 	return os.Rename(fresh, path)
 }
+
+// replaceOpen is not possible here.
+func replaceOpen(_, _ string) error { return errors.ErrUnsupported }

@@ -12,5 +12,9 @@ func TestMain(m *testing.M) {
 		createForEver(file)
 		return
 	}
+	if file := os.Getenv(childCompactEnv); file != "" {
+		openOnce(file)
+		return
+	}
 	goleak.VerifyTestMain(m)
 }

@@ -7,7 +7,9 @@
 // the daemon, the engine and this program: a create or a revocation is on the
 // disk before the call returns, counters are at most ten seconds behind it.
 // A link that has ended is remembered for thirty days (so that people are
-// told "gone" instead of "never heard of it"), then forgotten.
+// told "gone" instead of "never heard of it"), then forgotten. Of those that
+// have ended the newest 10,000 are remembered at most; the file of the links
+// is made smaller when much of it is free.
 //
 // The other half of the package is pure functions on bytes, with no I/O:
 //
@@ -37,6 +39,16 @@ import (
 // Remember is how long an ended link is told from one that never was.
 const Remember = 30 * 24 * time.Hour
 
+// maxEnded is Options.MaxEnded if that is 0.
+const maxEnded = 10_000
+
+// The store may take so many times what its records need before it is
+// compacted: at the start, and while links are forgotten.
+const (
+	slackAtStart = 2
+	slackRunning = 4
+)
+
 // flushEvery bounds how far the stored counters are behind the real ones.
 const flushEvery = 10 * time.Second
 
@@ -53,6 +65,8 @@ type Options struct {
 	DefaultTTL time.Duration
 	// MaxLinks bounds the live links; 0: 1000.
 	MaxLinks int
+	// MaxEnded bounds the ended links that are remembered; 0: 10,000.
+	MaxEnded int
 	// DaemonPort is the configured port of the daemon; it counts as one of the
 	// daemon's own. 0: none beside those that IsDaemonPort knows.
 	DaemonPort int
@@ -99,6 +113,9 @@ func Open(ctx context.Context, options Options) (*Links, error) {
 	if options.MaxLinks == 0 {
 		options.MaxLinks = 1000
 	}
+	if options.MaxEnded == 0 {
+		options.MaxEnded = maxEnded
+	}
 	if options.Now == nil {
 		options.Now = time.Now
 	}
@@ -130,11 +147,13 @@ func open(options Options, store store) (*Links, error) {
 		l.byID[link.ID] = link
 		if link.hasEnded() || link.expireIfDue(options.Now()) {
 			l.ended[link.Token] = link
+			link.dirty.Store(link.cookies.clear())
 		} else {
 			live[link.Token] = link
 		}
 	}
 	l.live.Store(&live)
+	l.forget(slackAtStart)
 	ctx, cancel := context.WithCancel(context.Background())
 	l.cancel = cancel
 	go l.run(ctx)

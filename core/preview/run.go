@@ -31,10 +31,10 @@ func (l *Links) run(ctx context.Context) {
 			}
 		case <-early:
 			early = nil
+			l.forget(slackRunning)
 			l.tryFlush()
 		case <-flush.C:
-			l.expire()
-			l.forget()
+			l.forget(slackRunning)
 			l.tryFlush()
 		}
 		expiry.Stop()
@@ -109,27 +109,50 @@ func (l *Links) save(links ...*Live) error {
 	return err
 }
 
-// forget drops the links that ended long ago.
-func (l *Links) forget() {
-	now := l.options.Now()
-	var tokens []string
+// forget drops the ended links that are not to be remembered any longer, and
+// compacts the store if they left it more than slack times too large.
+func (l *Links) forget(slack int64) {
 	l.writing.Lock()
 	defer l.writing.Unlock()
-	l.mu.Lock()
-	for token, link := range l.ended {
-		if link.forgotten(now) {
-			tokens = append(tokens, token)
-			delete(l.ended, token)
-			delete(l.byID, link.ID)
-		}
-	}
-	l.mu.Unlock()
-	if len(tokens) == 0 {
+	tokens := l.dropEnded()
+	if len(tokens) == 0 && slack != slackAtStart {
 		return
 	}
-	if err := l.store.Delete(tokens...); err != nil {
-		// They are forgotten all the same: what is read again at the next
-		// start is too old to be told of.
-		l.options.Logger.Warn("cannot remove old preview links from the links file", "error", err)
+	if len(tokens) > 0 {
+		if err := l.store.Delete(tokens...); err != nil {
+			// They are forgotten all the same: the next start drops them again.
+			l.options.Logger.Warn("cannot remove old preview links from the links file", "error", err)
+			return
+		}
 	}
+	if err := l.store.Compact(slack); err != nil {
+		l.options.Logger.Warn("cannot make the links file smaller", "error", err)
+	}
+}
+
+// dropEnded drops what ended long ago, and of the rest what ended first while
+// there are too many. It returns their tokens.
+func (l *Links) dropEnded() (tokens []string) {
+	now := l.options.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	drop := func(link *Live) {
+		tokens = append(tokens, link.Token)
+		delete(l.ended, link.Token)
+		delete(l.byID, link.ID)
+	}
+	for _, link := range l.ended {
+		if link.forgotten(now) {
+			drop(link)
+		}
+	}
+	if surplus := len(l.ended) - l.options.MaxEnded; surplus > 0 {
+		rest := slices.SortedFunc(maps.Values(l.ended), func(a, b *Live) int {
+			return a.end.Load().at.Compare(b.end.Load().at)
+		})
+		for _, link := range rest[:surplus] {
+			drop(link)
+		}
+	}
+	return tokens
 }

@@ -2,6 +2,8 @@ package preview
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -58,6 +60,59 @@ func TestB4ExpiryIsNoticedByTheNextRequestWhenTheClockJumps(t *testing.T) {
 	_, err = links.Resolve(link.Token)
 	requireProblem(t, err, api.CodeLinkExpired)
 	require.Error(t, live.Context().Err())
+}
+
+func TestB4ExpiryIsNoticedByItselfWhenTheClockJumps(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var asleep atomic.Int64
+		links := openAt(t, filepath.Join(t.TempDir(), "links.db"), func(o *Options) {
+			o.Now = func() time.Time { return time.Now().Add(time.Duration(asleep.Load())) }
+		})
+		defer links.Close()
+		link := create(t, links, Request{Sandbox: box, Port: 3000, TTL: after(time.Hour)})
+		live, err := links.Resolve(link.Token)
+		require.NoError(t, err)
+		asleep.Store(int64(time.Hour))
+		time.Sleep(flushEvery)
+		synctest.Wait()
+		requireProblem(t, context.Cause(live.Context()), api.CodeLinkExpired)
+	})
+}
+
+// A login survives SIGKILL a second later, and a service that sets a new cookie
+// with every answer does not make the disk busy.
+func TestCookiesAreStoredOnceASecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "links.db")
+		links := openAt(t, file, nil)
+		defer links.Close()
+		link := create(t, links, Request{Sandbox: box, Port: 3000})
+		live, err := links.Resolve(link.Token)
+		require.NoError(t, err)
+		before := written(t, file)
+		for i := range 200 {
+			live.Learn(fmt.Sprint("name=", i))
+			time.Sleep(5 * time.Millisecond)
+			synctest.Wait()
+		}
+		live.Learn("login=1")
+		time.Sleep(storeWithin)
+		synctest.Wait()
+		require.Len(t, stored(t, file)[0].Cookies, 201*hashSize)
+		require.LessOrEqual(t, written(t, file)-before, uint64(2*3), "each change is written twice")
+	})
+}
+
+// written is how many changes were ever written to the file.
+func written(t *testing.T, file string) uint64 {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	require.NoError(t, err)
+	header, err := newestHeader(content)
+	require.NoError(t, err)
+	return header.txid
 }
 
 func TestP10EndedLinksAreRememberedForThirtyDays(t *testing.T) {

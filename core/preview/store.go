@@ -18,6 +18,9 @@ type store interface {
 	Put(...record) error
 	// Delete removes the records of the tokens; unknown ones are no error.
 	Delete(tokens ...string) error
+	// Compact gives back room that nothing needs, if the records take more than
+	// factor times what they need. A crash in the midst loses none of them.
+	Compact(factor int64) error
 	Close() error
 }
 

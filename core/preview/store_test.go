@@ -82,6 +82,26 @@ func testStore(t *testing.T, place func(t *testing.T) (open func() store)) {
 		holds(t, s, plain)
 		require.NoError(t, s.Close())
 	})
+	t.Run("holds the same after it was compacted", func(t *testing.T) {
+		t.Parallel()
+		open := place(t)
+		s := open()
+		many := randomRecords(rand.New(rand.NewPCG(1, 1)), 2000)
+		require.NoError(t, s.Put(append(many, plain)...))
+		var gone []string
+		for _, r := range many {
+			gone = append(gone, r.Token)
+		}
+		require.NoError(t, s.Delete(gone...))
+		require.NoError(t, s.Compact(1))
+		holds(t, s, plain)
+		require.NoError(t, s.Put(full))
+		require.NoError(t, s.Compact(1))
+		require.NoError(t, s.Close())
+		s = open()
+		holds(t, s, plain, full)
+		require.NoError(t, s.Close())
+	})
 	t.Run("holds thousands", func(t *testing.T) {
 		t.Parallel()
 		open := place(t)

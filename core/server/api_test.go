@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os/exec"
 	"strings"
@@ -119,6 +120,18 @@ func TestURLsAreThoseOfWhoAsks(t *testing.T) {
 			require.Equal(t, scheme+"://"+token+"."+test.host, doc["host_url"])
 		})
 	}
+}
+
+func TestS32TheListOfLinksHasFewThatHaveEnded(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, "127.0.0.1:1", func(s *settings) { s.links.MaxEnded = 5 })
+	kept := f.link(3000)
+	for range 20 {
+		require.Equal(t, 200, f.do("DELETE", "/api/preview/"+f.link(3000).Token, "").StatusCode)
+	}
+	links := func() []any { return document(t, f.get("/api/preview"), "links")["links"].([]any) }
+	require.Eventually(t, func() bool { return len(links()) == 6 }, patience, 10*time.Millisecond)
+	require.Contains(t, fmt.Sprint(links()), kept.Token)
 }
 
 func TestListStatsAndRevoke(t *testing.T) {
