@@ -13,7 +13,7 @@ import (
 var errChunk = errors.New("malformed chunk")
 
 // answerBody reads the body of an answer off its connection, by the framing
-// that http.ReadResponse found in the head. Unlike http.Response.Body it
+// that readAnswerHead found in the head. Unlike http.Response.Body it
 // returns what has arrived without waiting for the rest of a chunk, and takes
 // no lock.
 type answerBody struct {

@@ -110,6 +110,55 @@ func TestP4HopByHopResponseHeadersAreNotForwarded(t *testing.T) {
 	}, h, "and no guessed Content-Type")
 }
 
+// Connection may name headers beside "close", in a line of its own or in
+// another: they are for one hop too, whichever way the message goes.
+func TestP4P12HeadersThatConnectionNamesBesideCloseAreDropped(t *testing.T) {
+	t.Parallel()
+	for name, connection := range map[string]string{
+		"after close":   "Connection: close, X-Hop\r\n",
+		"before close":  "Connection: x-hop,Close\r\n",
+		"two lines":     "Connection: close\r\nConnection: X-Hop\r\n",
+		"folded":        "Connection: close,\r\n X-Hop\r\n",
+		"without close": "Connection: keep-alive, X-Hop\r\n",
+	} {
+		const fields = "X-Hop: 1\r\nX-End: 2\r\n"
+		t.Run("answer, "+name, func(t *testing.T) {
+			t.Parallel()
+			for _, answer := range []string{
+				"HTTP/1.1 200 OK\r\n" + connection + fields + "Content-Length: 2\r\n\r\nhi",
+				"HTTP/1.1 200 OK\r\n" + connection + fields + "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+				"HTTP/1.0 200 OK\r\n" + connection + fields + "Content-Length: 2\r\n\r\nhi",
+			} {
+				_, body, h := newFront(t, answering(t, answer).addr).get(t, "/")
+				require.Equal(t, "hi", body)
+				require.NotContains(t, h, "X-Hop", answer)
+				require.Equal(t, "2", h.Get("X-End"), answer)
+			}
+		})
+		t.Run("interim answer, "+name, func(t *testing.T) {
+			t.Parallel()
+			c := newFront(t, answering(t, "HTTP/1.1 103 Early Hints\r\n"+connection+fields+"\r\n"+ok("hi")).addr).dial(t)
+			c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			require.Equal(t, "HTTP/1.1 103 Early Hints\r\nX-End: 2\r\n", c.mustHead())
+		})
+		t.Run("handshake, "+name, func(t *testing.T) {
+			t.Parallel()
+			c := newFront(t, answering(t, strings.Replace(switching, "\r\n\r\n", "\r\n"+connection+fields+"\r\n", 1)).addr).dial(t)
+			c.send(handshake)
+			h := c.mustHead()
+			require.Equal(t, "HTTP/1.1 101 Switching Protocols", firstLine(h))
+			require.Empty(t, lines(h, "X-Hop"))
+			require.Equal(t, []string{"2"}, lines(h, "X-End"))
+		})
+		t.Run("request, "+name, func(t *testing.T) {
+			t.Parallel()
+			h := headOf(t, "GET / HTTP/1.1\r\nHost: x\r\n"+connection+fields+"\r\n")
+			require.Empty(t, lines(h, "X-Hop"))
+			require.Equal(t, []string{"2"}, lines(h, "X-End"))
+		})
+	}
+}
+
 func TestP5EncodingsAndRangesPassUntouched(t *testing.T) {
 	t.Parallel()
 	const gzip = "\x1f\x8b\x08\x00not really gzip"

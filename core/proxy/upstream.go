@@ -102,7 +102,7 @@ func (p *Proxy) connect(ctx context.Context, t *Target, fresh, repeatable bool) 
 
 // readHead reads the next head of an answer to a request of that method.
 func (u *upstream) readHead(r *http.Request) (*http.Response, error) {
-	resp, err := http.ReadResponse(u.br, r)
+	resp, err := readAnswerHead(u.br, r.Method)
 	if u.src.failed != nil && err != nil {
 		return nil, cutShort(u.src.failed) // what there is of a line may look malformed
 	}
