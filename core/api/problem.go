@@ -86,6 +86,7 @@ const (
 	CodeBadPath          = "bad_path"           // 400
 	CodeBadRequest       = "bad_request"        // 400
 	CodeNotJSON          = "not_json"           // 415
+	CodeBodyTimeout      = "body_timeout"       // 408
 	CodeTooLarge         = "too_large"          // 413
 	CodeTooMany          = "too_many"           // 429
 	CodeWrongHost        = "wrong_host"         // 421

@@ -124,10 +124,20 @@ func (x *exchange) copyBody(body *answerBody) error {
 	defer func() { x.up.src.pause = nil }()
 	buf, _ := bodyBuffers.Get().(*[]byte)
 	defer bodyBuffers.Put(buf)
+	var w *watch
+	defer func() {
+		if w != nil {
+			x.proxy.watcher.remove(w)
+		}
+	}()
 	for {
+		if w == nil && (x.result.BytesOut >= TapBytes || x.result.Protocol == "event-stream") {
+			w = &watch{dst: clientSocket(x.r.Context()), left: x.fail} // less fits into the socket
+			x.proxy.watcher.add(w)
+		}
 		if x.spliceable(body) {
 			x.up.src.pause() // io.ReaderFrom would wait for data before it sends the head
-			return x.splice(body)
+			return x.splice(body, w)
 		}
 		n, err := body.Read(*buf)
 		if n > 0 {
@@ -135,7 +145,9 @@ func (x *exchange) copyBody(body *answerBody) error {
 				x.t.ResponseBody((*buf)[:min(int64(n), TapBytes-x.result.BytesOut)])
 			}
 			unsent = true
+			w.now(writing)
 			m, werr := x.w.Write((*buf)[:n])
+			w.now(resting)
 			x.result.BytesOut += int64(m)
 			if werr != nil {
 				return fmt.Errorf("write to the client: %w", werr)
@@ -160,7 +172,8 @@ func (x *exchange) spliceable(body *answerBody) bool {
 
 // splice moves the rest of a body with io.ReaderFrom, which net/http turns
 // into splice(2) where both ends are TCP. That writes as data arrives.
-func (x *exchange) splice(body *answerBody) error {
+func (x *exchange) splice(body *answerBody, w *watch) error {
+	w.now(writing)
 	rest := io.LimitedReader{R: x.up.Conn, N: body.left}
 	n, err := io.Copy(x.w, &rest)
 	body.took(n)

@@ -39,6 +39,8 @@ type front struct {
 	results chan outcome
 	// target changes the target of a request before it is forwarded.
 	target func(r *http.Request, t *Target)
+	// accepted may change each client connection; nil: it stays as it is.
+	accepted func(net.Conn)
 	// context gives the request another context.
 	context func(context.Context) context.Context
 }
@@ -71,7 +73,13 @@ func newFront(t testing.TB, upstream string, opts ...option) *front {
 	f.addr = l.Addr().String()
 	f.server = &http.Server{
 		DisableGeneralOptionsHandler: true,
-		Handler:                      http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.serve(w, r, upstream) }),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			if f.accepted != nil {
+				f.accepted(c)
+			}
+			return ConnContext(ctx, c)
+		},
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.serve(w, r, upstream) }),
 	}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = f.server.Serve(l) }()

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"time"
 
 	"daemon-proxy/core/api"
 )
@@ -40,6 +41,13 @@ func (x *exchange) failureProblem() *api.Problem {
 		Title: "Request given up", Status: 499, Code: api.CodeCancelled,
 		Detail: "the request was given up before it was answered: " + cause.Error(),
 		Hint:   "send it again", Cause: cause,
+	}
+}
+
+func bodyTimeout(after time.Duration) *api.Problem {
+	return &api.Problem{
+		Title: "Request body stopped", Status: http.StatusRequestTimeout, Code: api.CodeBodyTimeout,
+		Detail: "nothing came of the request body for " + after.String(), Hint: "send it again, without a pause",
 	}
 }
 

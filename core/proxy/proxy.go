@@ -15,7 +15,7 @@
 // where the time goes: the goroutine of the handler writes the request, reads
 // the answer and puts the connection back, without a hand-over. Only a request
 // with a body and a WebSocket have a second goroutine, which ends before
-// Forward returns. Heads of answers are parsed by http.ReadResponse.
+// Forward returns.
 package proxy
 
 import (
@@ -49,6 +49,12 @@ type Options struct {
 	MaxIdle int
 	// MaxHeadBytes bounds the heads of one answer, interim ones included; default 1 MiB.
 	MaxHeadBytes int
+	// BodySilence is how long a request body may pause before its request ends
+	// with 408, unless it has its answer already; default 60 s, negative: for ever.
+	BodySilence time.Duration
+	// Crowded says whether descriptors are short. A peer that takes nothing for
+	// 5 minutes is cut then. Nil: they never are.
+	Crowded func() bool
 	// MaxInterim is how many interim (1xx) answers may precede the final one; default 16.
 	MaxInterim int
 }
@@ -120,6 +126,8 @@ type Proxy struct {
 	log  *slog.Logger
 	idle pool
 
+	watcher watcher
+
 	// life ends with Close, and with it every tunnel.
 	life    context.Context
 	end     context.CancelCauseFunc
@@ -138,7 +146,14 @@ func New(o Options) *Proxy {
 	o.MaxIdle = orDefault(o.MaxIdle, 128)
 	o.MaxHeadBytes = orDefault(o.MaxHeadBytes, 1<<20)
 	o.MaxInterim = orDefault(o.MaxInterim, 16)
+	if o.BodySilence == 0 {
+		o.BodySilence = time.Minute
+	}
+	if o.Crowded == nil {
+		o.Crowded = func() bool { return false }
+	}
 	p := &Proxy{opts: o, log: o.Logger}
+	p.watcher.crowded, p.watcher.set, p.watcher.stop = o.Crowded, make(map[*watch]struct{}), make(chan struct{})
 	p.idle.perKey, p.idle.timeout = o.MaxIdle, o.IdleTimeout
 	p.life, p.end = context.WithCancelCause(context.Background())
 	return p
@@ -161,6 +176,7 @@ func (p *Proxy) Close() {
 	p.idle.close()
 	p.end(ErrGoingAway)
 	p.tunnels.Wait()
+	p.watcher.close()
 }
 
 // beginTunnel registers a WebSocket that Close waits for; false after Close.
@@ -196,10 +212,14 @@ func WithContext(ctx context.Context, r *http.Request) *http.Request {
 //     to say that nothing listens on the port
 //   - bad_upstream: the answer is not HTTP/1.1 or exceeds a limit
 //   - upstream_cut: the daemon hung up before it answered
+//   - body_timeout: the request body has stopped for Options.BodySilence
 //   - too_large: r.Body is an http.MaxBytesReader whose limit was reached
 //   - cancelled, or the problem that is the cause of r.Context(): the request was given up
 //
 // With a nil error the answer went out, at least its head; see Result.Cut.
+//
+// The server has ConnContext, or the end of a client that is not read at the
+// moment stays unseen.
 //
 // w must be the server's http.ResponseWriter or lead to it by Unwrap methods.
 func (p *Proxy) Forward(w http.ResponseWriter, r *http.Request, t Target) (Result, error) {

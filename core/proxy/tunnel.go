@@ -33,7 +33,8 @@ const (
 // other is silent for halfOpen, or when a context ends. While both are open
 // there is no time limit on silence.
 type tunnel struct {
-	in, out flow // client → daemon, daemon → client
+	in, out flow     // client → daemon, daemon → client
+	watcher *watcher // sees the end of a side that is not read at the moment; nil: nobody does
 
 	mu       sync.Mutex
 	oneEnded bool  // one side has sent its FIN
@@ -50,6 +51,7 @@ type flow struct {
 	early    []byte // what src sent along with the handshake
 	n        int64  // bytes passed on, without head
 	frames   frames
+	watch    watch
 	tap      func([]byte) // shown what was passed on; nil: nobody
 }
 
@@ -58,6 +60,12 @@ func (t *tunnel) run(ctx, life context.Context) error {
 	for _, c := range []context.Context{ctx, life} {
 		stop := context.AfterFunc(c, func() { t.end(context.Cause(c)) })
 		defer stop()
+	}
+	if t.watcher != nil {
+		t.watchFlow(&t.in, &t.out)
+		t.watchFlow(&t.out, &t.in)
+		t.watcher.add(&t.in.watch, &t.out.watch)
+		defer t.watcher.remove(&t.in.watch, &t.out.watch)
 	}
 	done := make(chan struct{})
 	go func() {
@@ -72,6 +80,18 @@ func (t *tunnel) run(ctx, life context.Context) error {
 	defer t.mu.Unlock()
 	t.ended = true
 	return t.cause
+}
+
+// watchFlow ends the tunnel when the source of f has ended and what it sent is
+// not taken, unless back shows that the other side lives.
+func (t *tunnel) watchFlow(f, back *flow) {
+	f.watch.src, f.watch.dst, f.watch.back = socketOf(f.src), socketOf(f.dst), &back.watch
+	f.watch.left = func(err error) {
+		if errors.Is(err, errLeft) {
+			err = nil
+		}
+		t.end(err)
+	}
 }
 
 // carry copies one direction to its end and then ends what has to end with it.
@@ -141,7 +161,9 @@ func (f *flow) begin() error {
 	if len(first) == 0 {
 		return nil
 	}
+	f.watch.now(writing)
 	n, err := f.dst.Write(first)
+	f.watch.now(resting)
 	early := first[:n][min(n, len(f.head)):]
 	f.n += int64(len(early))
 	f.seen(early)
@@ -151,7 +173,9 @@ func (f *flow) begin() error {
 
 // pass writes p on and keeps track of the frames in it.
 func (f *flow) pass(p []byte) error {
+	f.watch.now(writing)
 	n, err := f.dst.Write(p)
+	f.watch.now(resting)
 	f.n += int64(n)
 	f.seen(p[:n])
 	return err

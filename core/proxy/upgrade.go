@@ -57,8 +57,9 @@ func (x *exchange) upgrade(resp *http.Response) error {
 	early, _ := buffered.Reader.Peek(buffered.Reader.Buffered()) //nolint:staticcheck // Buffered is ambiguous otherwise
 	answer, _ := up.br.Peek(up.br.Buffered())
 	tun := tunnel{
-		in:  flow{src: client, dst: up.Conn, masked: true, early: early, tap: x.t.TunnelIn},
-		out: flow{src: up.Conn, dst: client, head: head, early: answer, tap: x.t.TunnelOut},
+		watcher: &x.proxy.watcher,
+		in:      flow{src: client, dst: up.Conn, masked: true, early: early, tap: x.t.TunnelIn},
+		out:     flow{src: up.Conn, dst: client, head: head, early: answer, tap: x.t.TunnelOut},
 	}
 	x.result.Err = tun.run(x.r.Context(), x.proxy.life)
 	x.result.BytesIn, x.result.BytesOut = tun.in.n, tun.out.n

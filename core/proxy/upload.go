@@ -42,6 +42,7 @@ type upload struct {
 	done     chan struct{} // closed by the goroutine
 	n        int64
 	complete bool // all of it was written, so the connection may be used again
+	watch    watch
 }
 
 func (x *exchange) startUpload(up *upstream) {
@@ -49,7 +50,22 @@ func (x *exchange) startUpload(up *upstream) {
 	// head of an answer out, and reading and writing at once would not be allowed.
 	_ = x.rc.EnableFullDuplex() // an error means HTTP/2 or a test's writer: they need none
 	x.upload = &upload{proceed: make(chan struct{}), quit: make(chan struct{}), done: make(chan struct{})}
-	go x.sendBody(up, x.upload)
+	u := x.upload
+	u.watch.src, u.watch.dst = clientSocket(x.r.Context()), socketOf(up.Conn)
+	u.watch.left = func(err error) { x.fail(&clientError{err}) }
+	u.watch.silence, u.watch.silent = max(0, x.proxy.opts.BodySilence), x.bodySilent
+	go x.sendBody(up, u)
+}
+
+// bodySilent gives up a request whose body has stopped, but no exchange that
+// has its answer: what goes both ways at once may pause.
+func (x *exchange) bodySilent() {
+	x.mu.Lock()
+	committed := x.committed
+	x.mu.Unlock()
+	if !committed {
+		x.fail(bodyTimeout(x.proxy.opts.BodySilence))
+	}
 }
 
 // sendBody copies the client's body to the daemon. What the client does wrong
@@ -60,11 +76,15 @@ func (x *exchange) sendBody(up *upstream, u *upload) {
 	if x.expects && !x.awaitContinue(u) {
 		return
 	}
+	x.proxy.watcher.add(&u.watch)
+	defer x.proxy.watcher.remove(&u.watch)
 	buf, _ := bodyBuffers.Get().(*[]byte)
 	defer bodyBuffers.Put(buf)
 	data := (*buf)[chunkRoom : chunkRoom+bodyBuffer]
 	for {
+		u.watch.now(reading)
 		n, err := x.r.Body.Read(data)
+		u.watch.now(writing)
 		if n > 0 {
 			if x.t.RequestBody != nil && u.n < TapBytes {
 				x.t.RequestBody(data[:min(int64(n), TapBytes-u.n)])

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/proxy"
 )
 
 // host is the machine itself as a sandbox: served by the built-in daemon from
@@ -163,7 +164,7 @@ func (in *injection) serveBuiltIn(address string) error {
 	if err != nil {
 		return fmt.Errorf("listen for the built-in daemon: %w", err)
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, DisableGeneralOptionsHandler: true,
+	server := &http.Server{Handler: handler, ConnContext: proxy.ConnContext, ReadHeaderTimeout: 10 * time.Second, DisableGeneralOptionsHandler: true,
 		BaseContext: func(net.Listener) context.Context { return in.s.ctx }}
 	h.mu.Lock()
 	old := h.server

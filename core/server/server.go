@@ -121,7 +121,7 @@ func New(o Options) *Server {
 	domain := "." + o.Config.Server.PreviewDomain
 	s.hostLinks.Store(strings.HasSuffix(domain, ".localhost") && !s.noWildcard())
 	s.http = &http.Server{
-		Handler: s, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 20,
+		Handler: s, ConnContext: proxy.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 20,
 		DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 	}
 	if o.Certificate != nil {
@@ -185,6 +185,9 @@ func (s *Server) streamEnded(cancel *context.CancelCauseFunc) {
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if endInDispute(r) {
+		w.Header()["Connection"] = []string{"close"}
+	}
 	if r.Method == http.MethodConnect || !strings.HasPrefix(r.RequestURI, "/") {
 		s.refuse(w, r, bad(http.StatusBadRequest, api.CodeBadRequest, "Bad request", "only requests for a path are served", "send GET /path"))
 		return
@@ -235,6 +238,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.serveAPI(w, r)
 	}
+}
+
+// endInDispute reports whether another reader may have seen the request end
+// elsewhere, so that nothing behind it on the connection may be served (RFC
+// 9112 §6.1): one in chunks may also have had a Content-Length, one of HTTP/1.0
+// a Transfer-Encoding, and net/http removes either without a trace.
+func endInDispute(r *http.Request) bool {
+	return r.ProtoMajor == 1 && (r.ContentLength < 0 || r.ProtoMinor == 0)
 }
 
 // knownHost says whether a Host names this server: an address, or a name that

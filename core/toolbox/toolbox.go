@@ -90,7 +90,7 @@ func New(options Options) (*Toolbox, error) {
 		}
 		options.WorkDir = dir
 	}
-	return &Toolbox{options: options, started: time.Now(), secret: sha256.Sum256([]byte(options.Secret)), proxy: proxy.New(proxy.Options{}), stopped: make(chan struct{})}, nil
+	return &Toolbox{options: options, started: time.Now(), secret: sha256.Sum256([]byte(options.Secret)), proxy: proxy.New(proxy.Options{BodySilence: -1}), stopped: make(chan struct{})}, nil
 }
 
 // Close drops the connections to services.
@@ -256,7 +256,7 @@ func portOf(listener net.Listener) string {
 // under way then gets 5 s.
 func (t *Toolbox) serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
-		Handler: t, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 20,
+		Handler: t, ConnContext: proxy.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 20,
 		DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(t.options.Logger.Handler(), slog.LevelWarn),
 	}
 	ctx, cancel := context.WithCancel(ctx)

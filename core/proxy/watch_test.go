@@ -1,0 +1,252 @@
+//go:build linux
+
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/api"
+)
+
+// tight makes connections to the daemon hold little, so that a daemon that
+// does not read soon stops the front's writes.
+func tight(upstream string) option {
+	return withTarget(func(_ *http.Request, t *Target) {
+		t.Dial = func(ctx context.Context) (net.Conn, error) {
+			c, err := new(net.Dialer).DialContext(ctx, "tcp", upstream)
+			if err == nil {
+				err = c.(*net.TCPConn).SetWriteBuffer(4 << 10)
+			}
+			return c, err
+		}
+	})
+}
+
+// goings are the ways in which the end of a peer arrives.
+var goings = map[string]func(c *wire){
+	"closes":        func(c *wire) { c.Close() },
+	"resets":        func(c *wire) { _ = c.SetLinger(0); c.Close() },
+	"stops talking": func(c *wire) { _ = c.CloseWrite() },
+}
+
+// stuck is more than a tight connection holds, but less than what the front's
+// kernel takes from the client.
+const stuck = 120 << 10
+
+func TestP6P13TheEndOfAClientEndsAnUploadThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	for how, leave := range goings {
+		for framing, head := range map[string]string{
+			"length":           postHead(stuck, ""),
+			"part of a length": postHead(1<<30, ""),
+			"chunked":          "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1e001\r\n",
+		} {
+			t.Run(how+", "+framing, func(t *testing.T) {
+				t.Parallel()
+				arrived, leaving := make(chan *wire, 1), make(chan struct{})
+				up := newRaw(t, func(_ int, c *wire) {
+					_ = c.SetReadBuffer(4 << 10)
+					c.mustHead()
+					arrived <- c
+					<-leaving // and reads nothing
+				})
+				f := newFront(t, up.addr, tight(up.addr))
+				c := f.dial(t)
+				c.send(head + string(pattern(stuck)))
+				daemon := recv(t, arrived, "request")
+				leave(c)
+				o := f.result(t)
+				require.Equal(t, api.CodeCancelled, code(o.err))
+				_ = daemon.SetReadDeadline(time.Now().Add(patience))
+				_, err := daemon.rest()
+				require.False(t, errors.Is(err, os.ErrDeadlineExceeded), "the daemon's connection was not ended")
+				close(leaving)
+			})
+		}
+	}
+}
+
+func TestP7P13TheEndOfASideEndsAWebSocketThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	for how, leave := range goings {
+		for _, who := range []string{"client", "daemon"} {
+			t.Run(who+" "+how, func(t *testing.T) {
+				t.Parallel()
+				f, one, other := openedTight(t)
+				if who == "daemon" {
+					one, other = other, one
+				}
+				one.send(string(pattern(stuck)))
+				leave(one)
+				o := f.result(t) // the other has read nothing
+				require.NoError(t, o.err)
+				_, err := other.rest()
+				require.False(t, errors.Is(err, os.ErrDeadlineExceeded), "the other side was not ended")
+			})
+		}
+	}
+}
+
+// openedTight is opened with connections that hold little.
+func openedTight(t *testing.T) (f *front, client, daemon *wire) {
+	t.Helper()
+	conns, over := make(chan *wire, 1), make(chan struct{})
+	up := newRaw(t, func(_ int, c *wire) {
+		_ = c.SetReadBuffer(4 << 10)
+		c.mustHead()
+		c.send(switching)
+		_ = c.SetDeadline(time.Now().Add(patience))
+		conns <- c
+		<-over
+	})
+	t.Cleanup(func() { close(over) })
+	f = newFront(t, up.addr, tight(up.addr), func(f *front) {
+		f.accepted = func(c net.Conn) { _ = c.(*net.TCPConn).SetWriteBuffer(4 << 10) }
+	})
+	client = f.dial(t)
+	_ = client.SetReadBuffer(4 << 10)
+	client.send(handshake)
+	require.Equal(t, "HTTP/1.1 101 Switching Protocols", firstLine(client.mustHead()))
+	return f, client, recv(t, conns, "the daemon's end")
+}
+
+// blocked is a direction whose write waits: its source has sent something that
+// nobody reads, its destination takes nothing.
+func blocked(t *testing.T) (w *watch, source, destination *net.TCPConn, left <-chan error) {
+	t.Helper()
+	source, src := pair(t)
+	dst, destination := pair(t)
+	_, err := source.Write([]byte("unread"))
+	require.NoError(t, err)
+	for n := 1; n > 0; { // until nothing more is taken
+		require.NoError(t, dst.SetWriteDeadline(time.Now().Add(300*time.Millisecond)))
+		n, err = dst.Write(make([]byte, 4<<20))
+	}
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	ends := make(chan error, 16)
+	w = &watch{src: socketOf(src), dst: socketOf(dst), left: func(err error) { ends <- err }}
+	w.now(writing)
+	return w, source, destination, ends
+}
+
+// pair is both ends of a connection.
+func pair(t *testing.T) (a, b *net.TCPConn) {
+	t.Helper()
+	l := listen(t)
+	defer l.Close()
+	one, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	other, err := l.Accept()
+	require.NoError(t, err)
+	t.Cleanup(func() { one.Close(); other.Close() })
+	return one.(*net.TCPConn), other.(*net.TCPConn)
+}
+
+// A FIN may mean "I have sent everything": as long as that is taken, however
+// slowly, or something comes back, it is not cut.
+func TestP7P13AHalfCloseWhoseBytesAreTakenGoesThrough(t *testing.T) {
+	t.Parallel()
+	never := func() bool { return false }
+	for name, alive := range map[string]bool{"taken": true, "answered": true, "neither": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, source, destination, left := blocked(t)
+			require.NoError(t, source.CloseWrite())
+			require.Eventually(t, func() bool { fin, _ := w.src.over(); return fin }, patience, time.Millisecond)
+			back := &watch{}
+			w.back = back
+			now := time.Now()
+			for range 20 { // four seconds
+				now = now.Add(watchEvery)
+				switch name {
+				case "taken":
+					if before := w.dst.queued(); before > 0 { // or all of it is taken
+						_, _ = destination.Read(make([]byte, 4<<20))
+						require.Eventually(t, func() bool { return w.dst.queued() < before }, patience, time.Millisecond)
+					}
+				case "answered":
+					back.now(writing)
+					back.now(resting)
+				}
+				back.look(now, never)
+				w.look(now, never)
+			}
+			require.Equal(t, alive, len(left) == 0)
+			if !alive {
+				require.ErrorIs(t, <-left, errLeft)
+			}
+		})
+	}
+}
+
+func TestS8P14APeerThatTakesNothingIsCutOnlyWhereDescriptorsAreShort(t *testing.T) {
+	t.Parallel()
+	for _, crowded := range []bool{false, true} {
+		w, _, destination, left := blocked(t)
+		look := func(now time.Time) { w.look(now, func() bool { return crowded }) }
+		now := time.Now()
+		look(now)
+		look(now.Add(watchEvery))
+		look(now.Add(takesNothing))
+		require.Empty(t, left, "not yet")
+		before := w.dst.queued()
+		_, err := destination.Read(make([]byte, 4<<20))
+		require.NoError(t, err)
+		require.Eventually(t, func() bool { return w.dst.queued() < before }, patience, time.Millisecond)
+		look(now.Add(2 * takesNothing))
+		require.Empty(t, left, "it takes something")
+		look(now.Add(4 * takesNothing))
+		if crowded {
+			require.ErrorIs(t, <-left, errTakesNothing)
+		} else {
+			require.Empty(t, left)
+		}
+	}
+}
+
+func TestS8P14ABodyThatStopsEndsWith408(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		body, answer string
+		cut          bool
+	}{
+		"length":                {postHead(1000, "") + "some", "", true},
+		"chunked":               {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n", "", true},
+		"nothing at all":        {postHead(1000, ""), "", true},
+		"an answer that pauses": {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "", false},
+		"a body with an answer": {postHead(1000, "") + "some", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			gone := make(chan error, 1)
+			up := newRaw(t, func(_ int, c *wire) {
+				c.mustHead()
+				c.send(tc.answer)
+				_, err := c.rest()
+				gone <- err
+			})
+			f := newFront(t, up.addr, withLimits(Options{BodySilence: 2 * watchEvery}))
+			c := f.dial(t)
+			c.send(tc.body)
+			if !tc.cut {
+				_ = c.SetReadDeadline(time.Now().Add(8 * watchEvery))
+				_, err := c.rest()
+				require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+				return
+			}
+			require.Equal(t, "HTTP/1.1 408 Request Timeout", firstLine(c.mustHead()))
+			_, err := c.rest()
+			require.False(t, errors.Is(err, os.ErrDeadlineExceeded), "the connection ends")
+			recv(t, gone, "the end of the connection to the daemon")
+			require.Equal(t, api.CodeBodyTimeout, code(f.result(t).err))
+		})
+	}
+}
