@@ -34,11 +34,12 @@ func (l *Log) makeRoom(n int, keep *Recording) bool {
 }
 
 // reserve asks for n more bytes for d, the detail of r. It is refused if there
-// is no room, or if d has been discarded.
+// is no room, if d has been discarded, or if r has ended: it could itself be
+// evicted to make room.
 func (l *Log) reserve(r *Recording, d *detail, n int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if r.detail.Load() != d || !l.makeRoom(n, r) {
+	if r.over || r.detail.Load() != d || !l.makeRoom(n, r) {
 		return false
 	}
 	l.hold(r, d, n)

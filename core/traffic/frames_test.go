@@ -136,6 +136,11 @@ func TestS40TheFramesOfTheOldestGoFirst(t *testing.T) {
 	require.Equal(t, "late", string(d.Frames[0].Data))
 	require.True(t, d.Discarded)
 	require.Equal(t, int64(2), d.Exchange.Frames)
+
+	// A body, of which the beginning is gone, is not.
+	oldest.RequestBody([]byte("the end"))
+	d, _ = l.Get(oldest.ID())
+	require.Nil(t, d.RequestBody)
 }
 
 func TestFramesAreNotReadWithTheCaptureOff(t *testing.T) {

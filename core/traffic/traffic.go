@@ -186,11 +186,11 @@ func (l *Log) end(r *Recording, x api.Exchange) {
 	l.tell()
 }
 
-// grow counts n more bytes for the line of r.
+// grow counts n more bytes for the line of r, which is under way.
 func (l *Log) grow(r *Recording, n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if r.cost > 0 {
+	if !r.over {
 		l.makeRoom(n, r)
 		r.cost += n
 		l.held += n

@@ -135,6 +135,28 @@ func TestS40NothingIsCapturedBehindAGap(t *testing.T) {
 	require.Contains(t, o.Curl("http://localhost"), "# the request had more in its head: its headers were discarded")
 }
 
+// Taps may be late. What they bring to an exchange that has ended is not kept,
+// however little room there is.
+func TestS40NothingIsCapturedAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	l := New(Options{Bodies: true, Memory: 32 << 10})
+	var all []*Recording
+	for range 20 {
+		r := l.Begin(api.Exchange{Method: "POST", Path: "/"})
+		r.End(End{Status: 200})
+		all = append(all, r)
+		for _, r := range all {
+			r.RequestBody(make([]byte, 8<<10))
+			r.Note("late")
+		}
+	}
+	require.Len(t, l.Last(0), 20)
+	for _, x := range l.Last(0) {
+		d, _ := l.Get(x.ID)
+		require.Nil(t, d.RequestBody)
+	}
+}
+
 // An exchange that needs room takes it from others, not from itself.
 func TestS40ABodyDoesNotPushItsOwnBeginningOut(t *testing.T) {
 	t.Parallel()
