@@ -18,24 +18,14 @@ func TestB20EverythingWorksOnPodmansSocket(t *testing.T) {
 	name, id := container(t, enginetest.RunOptions{}, nil)
 	onHost, onHostID := container(t, enginetest.RunOptions{Network: "host", Cmd: []string{"/bin/sleep", "3600"}}, nil)
 	p := newDesk(t).serving(t, nil, "--daemon-mode", "docker", "--container-name", name)
-	sandbox := func(name string) map[string]any {
-		for _, box := range p.json("GET", "/api/sandboxes", "")["sandboxes"].([]any) {
-			if box := box.(map[string]any); box["name"] == name {
-				return box
-			}
-		}
-		return map[string]any{"container_state": "gone"}
-	}
-	becomes := func(name, want string) {
-		t.Helper()
-		p.eventually(name+" is "+want, func() bool { return sandbox(name)["container_state"] == want })
-	}
+	listed := func(name string) map[string]any { return listed(p, name) }
+	becomes := func(name, want string) { t.Helper(); becomes(p, name, want) }
 
 	// The list.
 	becomes(name, "running")
 	becomes(onHost, "running")
-	require.NotContains(t, sandbox(name), "shares_network_of", "it has a network of its own")
-	require.Equal(t, "host", sandbox(onHost)["shares_network_of"])
+	require.NotContains(t, listed(name), "shares_network_of", "it has a network of its own")
+	require.Equal(t, "host", listed(onHost)["shares_network_of"])
 
 	// Injection and previews.
 	p.healthy()
@@ -61,4 +51,42 @@ func TestB20EverythingWorksOnPodmansSocket(t *testing.T) {
 	becomes(onHost, "exited")
 	enginetest.Remove(t, onHostID)
 	becomes(onHost, "gone")
+}
+
+// TestB20ARootlessPodmanIsListedAndFollowed shows what works where containers
+// have addresses that nobody can dial, and that the rest fails with a reason.
+func TestB20ARootlessPodmanIsListedAndFollowed(t *testing.T) {
+	enginetest.RootlessPodman(t)
+	name, id := container(t, enginetest.RunOptions{}, nil)
+	other, otherID := container(t, enginetest.RunOptions{}, nil)
+	p := newDesk(t).serving(t, nil, "--daemon-mode", "docker", "--container-name", name)
+	becomes(p, name, "running")
+	require.NotContains(t, listed(p, name), "shares_network_of", "it has a network of its own")
+	p.eventually("the injection fails for a reason", func() bool {
+		problem, failed := listed(p, name)["daemon"].(map[string]any)["last_error"].(map[string]any)
+		return failed && problem["hint"] != "" && problem["detail"] != ""
+	})
+	require.NotEqual(t, "healthy", listed(p, name)["daemon"].(map[string]any)["state"])
+
+	enginetest.Kill(t, id, "KILL")
+	becomes(p, name, "exited")
+	enginetest.Remove(t, otherID)
+	becomes(p, other, "gone")
+}
+
+// listed is a container in the list of sandboxes; one that is not there is "gone".
+func listed(p *program, name string) map[string]any {
+	p.t.Helper()
+	for _, box := range p.json("GET", "/api/sandboxes", "")["sandboxes"].([]any) {
+		if box := box.(map[string]any); box["name"] == name {
+			return box
+		}
+	}
+	return map[string]any{"container_state": "gone"}
+}
+
+// becomes waits for a container's state in the list.
+func becomes(p *program, name, want string) {
+	p.t.Helper()
+	p.eventually(name+" is "+want, func() bool { return listed(p, name)["container_state"] == want })
 }

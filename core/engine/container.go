@@ -182,7 +182,10 @@ func (c *Container) setNetwork(mode string, networks map[string]*network.Endpoin
 	if !strings.HasPrefix(mode, "container:") {
 		c.SharesNetworkOf = ""
 	}
-	c.Addresses = addressesOf(networks)
+	c.Addresses = nil
+	if c.SharesNetworkOf == "" { // Podman reports the owner's addresses for it
+		c.Addresses = addressesOf(networks)
+	}
 }
 
 // addressesOf sorts by what is most likely to be dialled: see Container.Addresses.

@@ -19,9 +19,9 @@ import (
 // PathStat describes a path in a container. Of a symbolic link it describes
 // the link itself.
 type PathStat struct {
-	Name       string
-	Size       int64 // bytes
-	Mode       fs.FileMode
+	Name string
+	Size int64 // bytes
+	Mode fs.FileMode
 	// LinkTarget is of a symbolic link; on Podman also where a path leads whose
 	// folders are links.
 	LinkTarget string

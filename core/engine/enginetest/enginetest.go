@@ -64,7 +64,7 @@ func docker(t testing.TB) *client.Client {
 	if err != nil {
 		unavailable(t, err.Error())
 	}
-	t.Cleanup(func() { _ = cli.Close() }) // never fails
+	t.Cleanup(func() { _ = cli.Close() })                                        // never fails
 	if _, err := cli.Ping(t.Context()); err != nil && t.Context().Err() == nil { // a clean-up comes later
 		unavailable(t, err.Error())
 	}

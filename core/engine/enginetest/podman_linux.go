@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,10 +44,24 @@ var podmanScript string
 // Podman the test is skipped, or fails where CI=true.
 func Podman(t *testing.T) *engine.Engine {
 	t.Helper()
+	return podman(t, "", podmanPrograms)
+}
+
+// RootlessPodman is Podman, but run by an ordinary user: nobody can dial the
+// addresses of its containers.
+func RootlessPodman(t *testing.T) *engine.Engine {
+	t.Helper()
+	programs := maps.Clone(podmanPrograms)
+	programs["slirp4netns"], programs["newuidmap"], programs["setpriv"] = "slirp4netns", "uidmap", "util-linux"
+	return podman(t, "nobody", programs)
+}
+
+func podman(t *testing.T, user string, programs map[string]string) *engine.Engine {
+	t.Helper()
 	if os.Getuid() != 0 {
-		unavailable(t, "rootful Podman needs root")
+		unavailable(t, "to make Podman's namespaces needs root")
 	}
-	for program, debian := range podmanPrograms {
+	for program, debian := range programs {
 		if _, err := exec.LookPath(program); err != nil {
 			unavailable(t, fmt.Sprintf("Podman is needed (Debian: %s): %v", debian, err))
 		}
@@ -57,7 +72,7 @@ func Podman(t *testing.T) *engine.Engine {
 	bridge := podmanConfig(t, dir)
 
 	var said bytes.Buffer
-	cmd := exec.Command("unshare", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", podmanScript, "podman", dir, bridge)
+	cmd := exec.Command("unshare", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", podmanScript, "podman", dir, bridge, user)
 	cmd.Env = append(os.Environ(), "CONTAINERS_CONF="+filepath.Join(dir, "containers.conf"))
 	cmd.Stdout, cmd.Stderr = &said, &said
 	cmd.WaitDelay = podmanEnds
