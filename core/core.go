@@ -114,7 +114,7 @@ func Start(ctx context.Context, o Options) (_ *Core, err error) {
 		return nil, err
 	}
 	c.fleet.Store(first)
-	c.proxy = proxy.New(proxy.Options{Logger: c.log})
+	c.proxy = proxy.New(proxy.Options{Logger: c.log, Crowded: func() bool { return c.server.Crowded() }})
 	c.traffic = traffic.New(traffic.Options{Bodies: c.config.Traffic.Bodies, Memory: c.config.Traffic.Memory, OnChange: c.events.exchanged})
 	c.events.exchanges = c.traffic
 	hostname, _ := os.Hostname() // without one, that name is not served

@@ -221,6 +221,15 @@ func (s *Server) roundTrip(w http.ResponseWriter, r *http.Request, h hop, rec *t
 		defer context.AfterFunc(link, func() { cancel(context.Cause(link)) })()
 	}
 	defer s.streamEnded(&cancel)
+	cost := hopCost
+	if up.Loopback {
+		cost = hostHopCost
+	}
+	give, err := s.descriptors.take(ctx, cost, r.ContentLength != 0 || r.Header.Get("Upgrade") != "")
+	if err != nil {
+		return proxy.Result{}, err
+	}
+	defer give()
 	target := proxy.Target{
 		Dial: up.Dial, Pool: up.Pool, Authority: up.Authority, RequestURI: "/proxy/" + strconv.Itoa(h.port) + uri,
 		ForwardedPrefix: forwardedPrefix, RequestBody: rec.RequestBody, ResponseBody: rec.ResponseBody,

@@ -72,6 +72,7 @@ type settings struct {
 	events func(ctx context.Context) News
 	logs   func(ctx context.Context, ref api.Ref, source string, tail int, follow bool) (io.ReadCloser, error)
 	tls    certs.Get
+	files  int
 }
 
 // newFront starts a front whose default sandbox has its daemon at an address.
@@ -100,6 +101,7 @@ func newFront(t testing.TB, daemon string, changes ...func(*settings)) *front {
 	f.Server = New(Options{
 		Config: set.config, Version: "1.2.3", Logger: logger, Links: f.links, Proxy: p, Traffic: f.log,
 		Sandboxes: f.boxes, Hostname: "my-desk", Events: set.events, Logs: set.logs, Certificate: set.tls,
+		OpenFiles: set.files,
 	})
 	served := make(chan error, 1)
 	go func() { served <- f.Serve([]net.Listener{l}) }()

@@ -73,6 +73,8 @@ type Options struct {
 	// Certificate is tls.Config.GetCertificate; it is asked only for names that
 	// are served. nil: plain HTTP.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// OpenFiles is how many files the process may have open; 0: what the system says.
+	OpenFiles int
 	// Mode is what daemon.mode means now; nil: what it says.
 	Mode func() string
 }
@@ -90,6 +92,8 @@ type Server struct {
 	http    *http.Server
 	routes  []route
 
+	descriptors *descriptors
+
 	hostLinks atomic.Bool // see HostLinks
 	newest    newest
 	fences    atomic.Pointer[portFence]
@@ -104,7 +108,7 @@ func New(o Options) *Server {
 	s := &Server{
 		o: o, log: o.Logger, hosts: map[string]bool{"localhost": true}, started: time.Now(),
 		key: sha256.Sum256([]byte(o.Config.Security.APIKey)), loopID: "daemon-proxy-" + strings.ToLower(rand.Text()[:10]),
-		streams: map[*context.CancelCauseFunc]struct{}{}, routes: routes(),
+		streams: map[*context.CancelCauseFunc]struct{}{}, routes: routes(), descriptors: newDescriptors(orDefault(o.OpenFiles, openFiles())),
 	}
 	for _, name := range append([]string{o.Hostname, hostOf(strings.TrimPrefix(strings.TrimPrefix(o.Config.Server.PublicURL, "https://"), "http://"))}, o.Config.Server.AllowedHosts...) {
 		if name != "" {
@@ -133,6 +137,11 @@ func New(o Options) *Server {
 // Serve answers on all listeners until Shutdown. It returns the first error
 // that is not http.ErrServerClosed.
 func (s *Server) Serve(listeners []net.Listener) error {
+	for _, l := range listeners {
+		if l, ok := l.(*limited); ok { // all share their places
+			s.descriptors.listener.Store(l)
+		}
+	}
 	errs := make(chan error, len(listeners))
 	for _, l := range listeners {
 		go func() {
@@ -151,6 +160,9 @@ func (s *Server) Serve(listeners []net.Listener) error {
 	}
 	return first
 }
+
+// Crowded says whether over half of the descriptors are in use.
+func (s *Server) Crowded() bool { return s.descriptors.crowded() }
 
 // Shutdown ends event streams and WebSockets at once, waits for plain requests
 // until ctx ends, and then cuts what is left.

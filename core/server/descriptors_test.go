@@ -1,0 +1,46 @@
+package server
+
+import (
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Slow bodies, more than there are descriptors for, get only so many
+// connections to the service. All stay open, the next one gets its turn when
+// one leaves, and a request without a body is answered at once.
+func TestS8P16SlowBodiesLeaveDescriptorsToOthers(t *testing.T) {
+	t.Parallel()
+	const limit, clients, served = 100, 150, 70
+	f, s := newStack(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			_, _ = io.Copy(io.Discard, r.Body)
+		}
+		_, _ = io.WriteString(w, "hello")
+	}, func(s *settings) { s.files = limit })
+	m := f.modes(f.link(s.port))[0]
+	open := make([]*wire, clients)
+	for i := range open {
+		open[i] = f.dial()
+		open[i].send("POST " + m.prefix + "/slow HTTP/1.1\r\nHost: " + m.host + "\r\nContent-Length: 1000\r\n\r\nx")
+	}
+	slow := func() (n int) {
+		for _, r := range s.seenNow() {
+			if r.Method == http.MethodPost {
+				n++
+			}
+		}
+		return n
+	}
+	require.Eventually(t, func() bool { return slow() >= served }, patience, roomLook/10)
+	for range 3 {
+		require.Equal(t, "hello", f.get(m.prefix+"/").body)
+	}
+	require.Equal(t, served, slow())
+	for _, c := range open {
+		c.Close()
+	}
+	require.Eventually(t, func() bool { return slow() > served }, patience, roomLook/10, "those that waited have their turn")
+}
