@@ -257,7 +257,7 @@ func (s *Sandboxes) lose(ref api.Ref) {
 		if b.Container == api.ContainerMissing && b.Daemon.State == api.DaemonStopped {
 			return // known already
 		}
-		b.container, b.process = engine.Container{}, nil
+		b.container, b.process = engine.Container{Infra: b.container.Infra}, nil
 		b.ID, b.Address, b.Container, b.ExitCode = "", "", api.ContainerMissing, nil
 		b.Daemon = api.Daemon{State: api.DaemonStopped, Since: time.Now(), LastError: missing(ref)}
 	})
