@@ -56,11 +56,11 @@ func TestS41TheListOfRequestsIsBounded(t *testing.T) {
 func TestS41TheRecentRequestsOfASandboxAreBounded(t *testing.T) {
 	m := still(t, 120, 40, newFake(), nil)
 	mib := grown(m, func() {
-		for id := 1000; id < 9_000; id += 1000 {
+		for id := 1000; id < 4_000; id += 1000 {
 			m.world.take(requestNews(id, 1000), 1)
 		}
 	})
 	t.Logf("%.1f MiB", mib)
-	require.Less(t, mib, 1.0, "8,000 requests of half a KiB were kept")
-	require.Contains(t, m.View(), "/static/8999.js")
+	require.Less(t, mib, 1.0, "3,000 requests of half a KiB were kept")
+	require.Contains(t, m.View(), "/static/3999.js")
 }
