@@ -178,6 +178,9 @@ func (f forServer) StopDaemon(ctx context.Context, ref api.Ref) error {
 	return f.c.fleet.Load().sandboxes.StopDaemon(ctx, ref)
 }
 
+// Eject ends the daemon of ref and removes its files.
+func (f forServer) Eject(ctx context.Context, ref api.Ref) error { return f.c.Eject(ctx, ref) }
+
 // StartContainer starts the container of ref.
 func (f forServer) StartContainer(ctx context.Context, ref api.Ref) error {
 	return f.c.StartContainer(ctx, ref)
@@ -191,6 +194,11 @@ func (f forServer) StopContainer(ctx context.Context, ref api.Ref) error {
 // Ports are what listens in ref.
 func (f forServer) Ports(ctx context.Context, ref api.Ref) ([]api.Port, error) {
 	return f.c.fleet.Load().sandboxes.Ports(ctx, ref)
+}
+
+// Cards are what listens in ref, with what answers there.
+func (f forServer) Cards(ctx context.Context, ref api.Ref) ([]api.PortCard, error) {
+	return f.c.Ports(ctx, ref)
 }
 
 // Engine is what is known of the engine.

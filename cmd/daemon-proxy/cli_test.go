@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -266,9 +267,16 @@ func TestInjectByItself(t *testing.T) {
 	steps := d.done(t, "inject", name)
 	require.Contains(t, steps, "copy")
 	require.Contains(t, steps, "wait")
+	require.Regexp(t, `\nthe daemon in `+name+` is healthy: built-in \S+\n$`, steps)
+	for line := range strings.Lines(steps) {
+		require.Greater(t, len(strings.Fields(line)), 2, "each line says something: %q", line)
+	}
 	ports := d.done(t, "ports", name)
-	require.Contains(t, ports, "8080")
-	require.Contains(t, ports, "2280")
+	require.Regexp(t, `(?m)^PORT +SERVICE +NAME`, ports)
+	require.Regexp(t, `(?m)^8080 +http`, ports)
+	require.Regexp(t, `(?m)^6080 +vnc +noVNC`, ports)
+	require.Regexp(t, `(?m)^2280 +daemon`, ports)
+	require.Contains(t, d.done(t, "ports", name, "--json"), `"service": "vnc"`)
 	require.Contains(t, d.done(t, "sandboxes"), "healthy", "the daemon outlives the command, and the next one knows it")
 	_, err := e.Stat(t.Context(), otherID, "/usr/local/bin/daemon-proxy")
 	require.Error(t, err, "the default container was injected too")
@@ -284,7 +292,12 @@ func TestInjectByItself(t *testing.T) {
 	out, _, err := e.Run(t.Context(), id, engine.ExecSpec{Cmd: []string{"/bin/sh", "-c", "ps | grep [t]oolbox || echo none"}})
 	require.NoError(t, err)
 	require.Contains(t, string(out), "none")
-	require.NotZero(t, d.command(t, nil, "inject", "nobody").code)
+	require.Contains(t, d.done(t, "eject", name), "removed")
+	_, err = e.Stat(t.Context(), id, "/usr/local/bin/daemon-proxy")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	for _, command := range []string{"inject", "eject"} {
+		require.NotZero(t, d.command(t, nil, command, "nobody").code, command)
+	}
 }
 
 func TestConfigShow(t *testing.T) {

@@ -56,7 +56,7 @@ func TestManualOfTheCommandsIsCurrent(t *testing.T) {
 
 This page is made from the program. ` + "`daemon-proxy` alone starts the core and the terminal UI; the other commands talk" + `
 to the core that runs: the one of ` + "`--server` or `DAEMON_PROXY_URL`, else the one that `core.json` in the state" + `
-directory names. Where none runs, ` + "`sandboxes`, `inject`, `stop`, `ports`, `logs`, `preview list` and `preview revoke`" + `
+directory names. Where none runs, ` + "`sandboxes`, `inject`, `stop`, `eject`, `ports`, `logs`, `preview list` and `preview revoke`" + `
 use a core of their own for as long as they last, unless the mode is ` + "`host`" + `; the others say so and exit with 3. The API
 key comes from the configuration or ` + "`SECURITY_API_KEY`" + `, never from a flag; it goes to the server that is named, too.
 ` + "`daemon-proxy completion bash|zsh|fish|powershell`" + ` prints a completion script, which offers the sandboxes and links of

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -43,14 +44,28 @@ func newInject() *cobra.Command {
 		return r.Inject(ctx, name, func(step api.Injection) {
 			if r.json {
 				_ = r.line(step)
-			} else if step.State != "running" || step.Total == 0 { // progress in bytes is for programs
-				fmt.Fprintf(r.out, "%-8s %-8s %s\n", step.Step, step.State, logging.Printable(step.Detail))
+			} else if line := stepLine(name, step); line != "" {
+				fmt.Fprintln(r.out, logging.Printable(line))
 			}
 		})
 	})
 	cmd.Flags().BoolVar(&cancel, "cancel", false, "cancel the one that runs, whoever asked for it, and the retries of one that failed")
 	cmd.Args, cmd.ValidArgsFunction = atMostOne, first(offers(offeredSandboxes))
 	return cmd
+}
+
+// stepLine is what a person reads of an injection's step: nothing of progress
+// in bytes, and nothing of the end of one that failed, whose error is printed.
+func stepLine(sandbox string, step api.Injection) string {
+	switch {
+	case step.Error != nil, step.State == "running" && step.Total > 0:
+		return ""
+	case step.Finished && step.Daemon == nil:
+		return "the daemon in " + sandbox + " is healthy"
+	case step.Finished:
+		return fmt.Sprintf("the daemon in %s is healthy: %s %s", sandbox, step.Daemon.Kind, step.Daemon.Version)
+	}
+	return fmt.Sprintf("%-8s %-8s %s", step.Step, step.State, step.Detail)
 }
 
 func newStop() *cobra.Command {
@@ -73,32 +88,56 @@ func newStop() *cobra.Command {
 	return cmd
 }
 
+func newEject() *cobra.Command {
+	cmd := clientCommand("eject [SANDBOX]", "Stop the daemon in a container and remove its files", ownContainers, func(ctx context.Context, r *remote, args []string) error {
+		name, err := r.sandbox(ctx, args)
+		if err != nil {
+			return err
+		}
+		box, err := r.Eject(ctx, name)
+		if err != nil {
+			return err
+		}
+		if r.json {
+			return r.document(box)
+		}
+		_, err = fmt.Fprintf(r.out, "the daemon is removed from %s\n", logging.Printable(name))
+		return err
+	})
+	cmd.Args, cmd.ValidArgsFunction = atMostOne, first(offers(offeredSandboxes))
+	cmd.Long = "eject stops the daemon in a container and removes its binary and its logs, and the\nworking directory if daemon-proxy created it and it is empty. A daytona that the\nimage has stays.\n\n" + exitCodes
+	return cmd
+}
+
 func newPorts() *cobra.Command {
 	cmd := clientCommand("ports [SANDBOX]", "List what listens in a container", ownContainers, func(ctx context.Context, r *remote, args []string) error {
 		name, err := r.sandbox(ctx, args)
 		if err != nil {
 			return err
 		}
-		ports, err := r.Ports(ctx, name)
+		ports, err := r.PortCards(ctx, name)
 		if err != nil {
 			return err
 		}
 		if r.json {
 			return r.document(api.PortList{Sandbox: name, Ports: ports})
 		}
-		rows := [][]string{{"PORT", "ADDRESS", ""}}
+		rows := [][]string{{"PORT", "SERVICE", "NAME", "ADDRESS", "REMARKS"}}
 		for _, p := range ports {
-			about := ""
-			if p.Daemon {
-				about = "the daemon's own"
-			}
-			rows = append(rows, []string{strconv.Itoa(p.Port), p.Address, about})
+			rows = append(rows, []string{
+				strconv.Itoa(p.Port.Port), orDash(p.Service), orDash(cmp.Or(p.Label, p.Name)), orDash(p.Address),
+				strings.Join(append(p.Remarks, compact(p.Warning)...), ", "),
+			})
 		}
 		return r.table(rows...)
 	})
 	cmd.Args, cmd.ValidArgsFunction = atMostOne, first(offers(offeredSandboxes))
+	cmd.Long = "ports lists what listens in a container and what answers there: each port is asked\nonce, as a preview would ask it. unknown is what did not answer in time, other what\ndoes not speak HTTP.\n\n" + exitCodes
 	return cmd
 }
+
+// orDash is a cell of a table that is not left empty.
+func orDash(s string) string { return cmp.Or(s, "-") }
 
 func newStatus() *cobra.Command {
 	cmd := clientCommand("status [SANDBOX]", "Say how daemon-proxy and the daemon are", ownNone, func(ctx context.Context, r *remote, args []string) error {

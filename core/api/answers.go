@@ -63,7 +63,8 @@ type SandboxList struct {
 // PortList is the document of GET /api/sandboxes/{name}/ports.
 type PortList struct {
 	Sandbox string `json:"sandbox"`
-	Ports   []Port `json:"ports"`
+	// Ports have no more than port, address and daemon unless they were identified.
+	Ports []PortCard `json:"ports"`
 }
 
 // ExchangeList is the document of GET /api/requests, newest first.

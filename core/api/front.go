@@ -47,7 +47,7 @@ type PortCard struct {
 	Sandbox Ref `json:"sandbox,omitzero"`
 	// Service is "http", "https", "vnc" (a VNC page over HTTP), "rfb" (raw VNC),
 	// "daemon", "other" (not HTTP) or "unknown" (it did not answer in time).
-	Service string `json:"service"`
+	Service string `json:"service,omitempty"`
 	// Name is the page's title, else the Server header, else empty: "Vite + React".
 	Name string `json:"name,omitempty"`
 	// Remarks are words such as "websocket", "login".

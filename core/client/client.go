@@ -149,6 +149,20 @@ func (c *Client) Sandboxes(ctx context.Context) (api.SandboxList, error) {
 // Ports are what listens in a sandbox.
 func (c *Client) Ports(ctx context.Context, sandbox string) ([]api.Port, error) {
 	list, err := get[api.PortList](ctx, c, "/api/sandboxes/"+url.PathEscape(sandbox)+"/ports")
+	if err != nil {
+		return nil, err
+	}
+	ports := make([]api.Port, len(list.Ports))
+	for i, card := range list.Ports {
+		ports[i] = card.Port
+	}
+	return ports, nil
+}
+
+// PortCards are what listens in a sandbox with what answers there. Each port
+// may take 1.5 seconds, all of them are asked together.
+func (c *Client) PortCards(ctx context.Context, sandbox string) ([]api.PortCard, error) {
+	list, err := get[api.PortList](ctx, c, "/api/sandboxes/"+url.PathEscape(sandbox)+"/ports?identify=true")
 	return list.Ports, err
 }
 
@@ -160,6 +174,11 @@ func (c *Client) CancelInjection(ctx context.Context, sandbox string) (api.Sandb
 // StopDaemon ends the daemon of a sandbox.
 func (c *Client) StopDaemon(ctx context.Context, sandbox string) (api.Sandbox, error) {
 	return post[api.Sandbox](ctx, c, "/api/sandboxes/"+url.PathEscape(sandbox)+"/stop", nil)
+}
+
+// Eject ends the daemon of a sandbox and removes its files from it.
+func (c *Client) Eject(ctx context.Context, sandbox string) (api.Sandbox, error) {
+	return post[api.Sandbox](ctx, c, "/api/sandboxes/"+url.PathEscape(sandbox)+"/eject", nil)
 }
 
 // StartContainer starts the container of a sandbox.

@@ -120,6 +120,8 @@ func TestEachCallAsksForItsOwn(t *testing.T) {
 		{"DELETE /api/preview/a%2Fb", "", func() error { return c.RevokePreviewLink(ctx, "a/b") }},
 		{"GET /api/sandboxes", "", func() error { _, err := c.Sandboxes(ctx); return err }},
 		{"GET /api/sandboxes/container:host/ports", "", func() error { _, err := c.Ports(ctx, "container:host"); return err }},
+		{"GET /api/sandboxes/web/ports?identify=true", "", func() error { _, err := c.PortCards(ctx, "web"); return err }},
+		{"POST /api/sandboxes/web/eject", "", func() error { _, err := c.Eject(ctx, "web"); return err }},
 		{"POST /api/sandboxes/web/stop", "", func() error { _, err := c.StopDaemon(ctx, "web"); return err }},
 		{"POST /api/sandboxes/web/container/start", "", func() error { _, err := c.StartContainer(ctx, "web"); return err }},
 		{"POST /api/sandboxes/web/container/stop", "", func() error { _, err := c.StopContainer(ctx, "web"); return err }},
@@ -210,6 +212,7 @@ func TestAReadingCallIsRepeatedAndAChangingOneIsNot(t *testing.T) {
 		"create": func(c *Client) error { _, err := c.PreviewLink(t.Context(), 80); return err },
 		"revoke": func(c *Client) error { return c.RevokePreviewLink(t.Context(), "id") },
 		"stop":   func(c *Client) error { _, err := c.StopDaemon(t.Context(), "web"); return err },
+		"eject":  func(c *Client) error { _, err := c.Eject(t.Context(), "web"); return err },
 		"inject": func(c *Client) error { return c.Inject(t.Context(), "web", nil) },
 	} {
 		c, got := serving(t, cutter(1, ok))

@@ -17,10 +17,11 @@ import (
 	"daemon-proxy/core/engine"
 )
 
-// Eject stops the daemon of ref and takes its binary and log out of the
-// container, as if it had never been there. Where the container has no rm, the
-// files are made empty instead, which the problem "emptied" then says. A daytona
-// that the image brought along stays.
+// Eject stops the daemon of ref and removes its binary and log from the
+// container, and the working directory that was made for it if it is empty, as
+// if it had never been there. Where the container has no rm, the files are
+// emptied instead, which the problem "emptied" then says. A daytona that the
+// image brought along stays.
 func (s *Sandboxes) Eject(ctx context.Context, ref api.Ref) error {
 	_, c, err := s.operator(ctx, ref)
 	if err != nil {
@@ -37,7 +38,11 @@ func (s *Sandboxes) Eject(ctx context.Context, ref api.Ref) error {
 }
 
 // takeOut removes what is the daemon's from a container in which it has ended.
+// The note of the folders goes last, so that a removal that fails can be repeated.
 func (s *Sandboxes) takeOut(ctx context.Context, ref api.Ref, c engine.Container) error {
+	if err := s.removeMade(ctx, c, s.madeDirs(ctx, c)); err != nil {
+		return s.refused(ref, "remove the working directory of", err)
+	}
 	var files []string
 	for _, file := range []string{path.Join(s.o.Config.InstallDir, "daemon-proxy"), path.Join(s.o.Config.InstallDir, "daytona")} {
 		ours, err := s.isOurs(ctx, c, file)
@@ -48,8 +53,10 @@ func (s *Sandboxes) takeOut(ctx context.Context, ref api.Ref, c engine.Container
 			files = append(files, file)
 		}
 	}
-	if _, err := s.o.Engine.Stat(ctx, c.ID, logName); err == nil {
-		files = append(files, logName)
+	for _, file := range []string{logName, s.madeFile()} {
+		if stat, err := s.o.Engine.Stat(ctx, c.ID, file); err == nil && stat.Mode.IsRegular() {
+			files = append(files, file)
+		}
 	}
 	return s.remove(ctx, ref, c, files)
 }

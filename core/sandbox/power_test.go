@@ -80,6 +80,51 @@ func TestEjectLeavesNothing(t *testing.T) {
 	requireProblem(t, d.Eject(t.Context(), api.Host), api.CodeBadRequest)
 }
 
+// A working directory is removed with the daemon that it was made for, also by
+// another run of the program; what has something in it, or was there, stays.
+func TestS60EjectRemovesTheWorkingDirectoryThatWasMade(t *testing.T) {
+	t.Parallel()
+	name, id := shellBox(t, enginetest.RunOptions{})
+	eject := func(dir string, between func()) {
+		t.Helper()
+		first := builtIn(t, name, func(o *Options) { o.Config.WorkDir = dir })
+		first.inject(name)
+		require.NoError(t, first.Close(t.Context()), "it would inject again what goes down")
+		require.NotEmpty(t, sh(t, id, "ls -d "+dir))
+		between()
+		second := builtIn(t, name, func(o *Options) { o.Config.ContainerName, o.StateDir = "", first.o.StateDir })
+		second.run()
+		second.becomes(name, api.DaemonHealthy)
+		require.NoError(t, second.Eject(t.Context(), second.ref(name)))
+		absent(t, id, "/usr/local/bin/"+madeName)
+	}
+	there := func(path string) string { return sh(t, id, "ls -d "+path+" 2>/dev/null || true") }
+
+	eject("/made/for/it", func() {})
+	require.Empty(t, there("/made"), "what was made on the way, too")
+	eject("/used", func() { sh(t, id, "touch /used/file") })
+	require.NotEmpty(t, there("/used/file"))
+	sh(t, id, "mkdir -p /mine/part")
+	eject("/mine", func() { sh(t, id, "rmdir /mine/part") })
+	require.NotEmpty(t, there("/mine"), "it was there before")
+	eject("/mine/below", func() {})
+	require.NotEmpty(t, there("/mine"), "it was there before")
+	require.Empty(t, there("/mine/below"))
+}
+
+// A note that another container wrote, by a volume or an image, is not this one's.
+func TestS60EjectHeedsNoNoteOfAnotherContainer(t *testing.T) {
+	t.Parallel()
+	name, id := shellBox(t, enginetest.RunOptions{})
+	sh(t, id, "mkdir -p /usr/local/bin /mine && printf 'another\n/mine\n' >/usr/local/bin/"+madeName)
+	d := builtIn(t, name, func(o *Options) { o.Config.ContainerName = "" })
+	d.run()
+	require.Eventually(t, func() bool { _, ok := d.Get(d.ref(name)); return ok }, soon, look)
+	require.NoError(t, d.Eject(t.Context(), d.ref(name)))
+	require.NotEmpty(t, sh(t, id, "ls -d /mine"))
+	absent(t, id, "/usr/local/bin/"+madeName)
+}
+
 // heldRm is the real engine; the removal of files waits until it is released.
 type heldRm struct {
 	*engine.Engine

@@ -114,6 +114,7 @@ func (in *injection) makeDir(dir string) error {
 	case base == "":
 		err = errors.New(why)
 	case err == nil:
+		in.noteMade(path.Clean(dir))
 		err = in.s.o.Engine.CopyIn(in.ctx, in.c.ID, base, &archive)
 	}
 	if err != nil {

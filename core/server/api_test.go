@@ -186,7 +186,7 @@ func TestOtherMethodsAreNamed(t *testing.T) {
 	f := newFront(t, "127.0.0.1:1")
 	for target, allow := range map[string]string{
 		"/health": "GET, HEAD", "/daemon/status": "GET, HEAD", "/api/preview": "GET, HEAD", "/api/preview/stats": "GET, HEAD", "/api/sandboxes": "GET, HEAD",
-		"/api/sandboxes/web/ports": "GET, HEAD", "/api/preview/create": "POST", "/api/sandboxes/web/inject": "POST, DELETE", "/api/sandboxes/web/stop": "POST",
+		"/api/sandboxes/web/ports": "GET, HEAD", "/api/preview/create": "POST", "/api/sandboxes/web/inject": "POST, DELETE", "/api/sandboxes/web/stop": "POST", "/api/sandboxes/web/eject": "POST",
 		"/api/preview/" + strings.Repeat("a", 32): "DELETE",
 	} {
 		for _, method := range []string{"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW"} {
@@ -263,10 +263,15 @@ func TestSandboxes(t *testing.T) {
 	}
 	doc = document(t, f.get("/api/sandboxes/web/ports"), "sandbox", "ports")
 	require.Equal(t, "web", doc["sandbox"])
-	require.Len(t, doc["ports"], 2)
+	require.Equal(t, []any{map[string]any{"port": 3000., "address": "0.0.0.0"}, map[string]any{"port": 2280., "daemon": true}}, doc["ports"])
+	doc = document(t, f.get("/api/sandboxes/web/ports?identify=true"), "sandbox", "ports")
+	require.Equal(t, map[string]any{"port": 3000., "address": "0.0.0.0", "service": "http", "name": "Vite"}, doc["ports"].([]any)[0])
 	require.Equal(t, "web", document(t, f.do("POST", "/api/sandboxes/web/stop", ""))["name"])
 	require.True(t, f.boxes.known["web"].stopped)
 	require.False(t, f.boxes.known["other"].stopped)
+	require.Equal(t, "web", document(t, f.do("POST", "/api/sandboxes/web/eject", ""))["name"])
+	require.True(t, f.boxes.known["web"].ejected)
+	require.False(t, f.boxes.known["other"].ejected)
 	require.Equal(t, "web", document(t, f.do("DELETE", "/api/sandboxes/web/inject", ""))["name"])
 	require.True(t, f.boxes.known["web"].cancelled)
 	require.False(t, f.boxes.known["other"].cancelled)

@@ -29,7 +29,7 @@ type box struct {
 	inject func(progress func(api.Injection)) error
 	ports  []api.Port
 
-	stopped, cancelled bool
+	stopped, ejected, cancelled bool
 }
 
 // add makes a sandbox whose daemon is at an address.
@@ -103,6 +103,20 @@ func (b *boxes) StopDaemon(_ context.Context, ref api.Ref) error {
 	defer b.mu.Unlock()
 	b.known[ref.String()].stopped = true
 	return nil
+}
+
+func (b *boxes) Eject(_ context.Context, ref api.Ref) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.known[ref.String()].ejected = true
+	return nil
+}
+
+func (b *boxes) Cards(_ context.Context, ref api.Ref) (cards []api.PortCard, _ error) {
+	for _, p := range b.known[ref.String()].ports {
+		cards = append(cards, api.PortCard{Port: p, Sandbox: ref, Service: "http", Name: "Vite"})
+	}
+	return cards, nil
 }
 
 func (b *boxes) Ports(_ context.Context, ref api.Ref) ([]api.Port, error) {

@@ -324,17 +324,14 @@ func collect(types map[string]reflect.Type, t reflect.Type) {
 // fields are the rows of a table of a type's fields.
 func fields(src source, t reflect.Type) string {
 	var b strings.Builder
-	for _, field := range reflect.VisibleFields(t) {
+	for _, field := range jsonFields(t) {
 		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if field.Anonymous || name == "-" || name == "" {
-			continue
-		}
 		kind := field.Type.String()
 		kind = strings.NewReplacer("api.", "", "*", "", "time.Time", "time", "time.Duration", "nanoseconds", "[]uint8", "base64", "http.Header", "headers", "float64", "number", "int64", "int").Replace(kind)
 		if field.Type.Kind() == reflect.Pointer || strings.Contains(options, "omit") {
 			kind += "?"
 		}
-		about := src.docs[owner(t, field)+"."+field.Name]
+		about := src.docs[field.owner.Name()+"."+field.Name]
 		if values := src.enums[field.Type.Name()]; values != nil {
 			about = strings.TrimSpace(about + " One of " + strings.Join(values, ", ") + ".")
 		}

@@ -167,6 +167,8 @@ func sandboxRoutes() []route {
 		answer: api.SandboxList{}, serve: (*Server).listSandboxes,
 	}, {
 		method: "GET", path: "/api/sandboxes/{name}/ports", summary: "List what listens in a sandbox",
+		about:  "With identify=true each port is asked once what it serves, which takes up to 1.5 seconds; the answers are kept for a short time. Ports of daemon-proxy itself are then omitted.",
+		query:  []param{{"identify", "true: add service, name, remarks, warning, label and path.", true}},
 		answer: api.PortList{}, serve: (*Server).listPorts, codes: slices.Concat(unreachable, notInjected),
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/inject", summary: "Put a daemon into a sandbox",
@@ -181,6 +183,10 @@ func sandboxRoutes() []route {
 		method: "POST", path: "/api/sandboxes/{name}/stop", summary: "Stop the daemon of a sandbox",
 		about:  "The container itself goes on. A daemon that this program did not start, in this run or an earlier one, is left alone: 409.",
 		answer: api.Sandbox{}, serve: changes(Sandboxes.StopDaemon), codes: unreachable,
+	}, {
+		method: "POST", path: "/api/sandboxes/{name}/eject", summary: "Stop the daemon of a sandbox and remove its files",
+		about:  "Removes the daemon's binary and logs, and its working directory if daemon-proxy created it and it is empty. Where the image has no rm, the files are emptied instead: 409.",
+		answer: api.Sandbox{}, serve: changes(Sandboxes.Eject), codes: slices.Concat([]string{api.CodeEmptied}, unreachable),
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/container/start", summary: "Start the container of a sandbox",
 		answer: api.Sandbox{}, serve: changes(Sandboxes.StartContainer), codes: unreachable,

@@ -31,14 +31,26 @@ func (s *Server) listPorts(w http.ResponseWriter, r *http.Request, v values) err
 	if err != nil {
 		return err
 	}
-	ports, err := s.o.Sandboxes.Ports(r.Context(), ref)
-	if err != nil {
-		return err
+	cards := []api.PortCard{}
+	if r.URL.Query().Get("identify") == "true" {
+		found, err := s.o.Sandboxes.Cards(r.Context(), ref)
+		if err != nil {
+			return err
+		}
+		for _, card := range found {
+			card.Sandbox = api.Ref{} // the document names it once
+			cards = append(cards, card)
+		}
+	} else {
+		ports, err := s.o.Sandboxes.Ports(r.Context(), ref)
+		if err != nil {
+			return err
+		}
+		for _, port := range ports {
+			cards = append(cards, api.PortCard{Port: port})
+		}
 	}
-	if ports == nil {
-		ports = []api.Port{}
-	}
-	reply(w, api.PortList{Sandbox: ref.String(), Ports: ports})
+	reply(w, api.PortList{Sandbox: ref.String(), Ports: cards})
 	return nil
 }
 

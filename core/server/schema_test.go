@@ -175,16 +175,10 @@ func (s *schemas) component(t reflect.Type) {
 	if doc := s.docs[t.Name()]; doc != "" {
 		schema["description"] = doc
 	}
-	for _, field := range reflect.VisibleFields(t) {
+	for _, field := range jsonFields(t) {
 		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if field.Anonymous || name == "-" || name == "" {
-			continue
-		}
-		if _, inner := t.FieldByName(field.Name); !inner || !field.IsExported() {
-			continue
-		}
 		property := s.of(field.Type)
-		if doc := s.docs[owner(t, field)+"."+field.Name]; doc != "" {
+		if doc := s.docs[field.owner.Name()+"."+field.Name]; doc != "" {
 			if _, ok := property["$ref"]; ok {
 				property = object{"allOf": []any{property}}
 			}
@@ -201,11 +195,37 @@ func (s *schemas) component(t reflect.Type) {
 	}
 }
 
-// owner is the name of the type that a field stands in, which for a promoted
-// one is an embedded type.
-func owner(t reflect.Type, field reflect.StructField) string {
-	for _, i := range field.Index[:len(field.Index)-1] {
-		t = t.Field(i).Type
+// jsonField is a field that crosses JSON and the type that it stands in.
+type jsonField struct {
+	reflect.StructField
+	owner reflect.Type
+	name  string
+}
+
+// jsonFields are those of a struct in their order, with the ones of embedded
+// structs unless an outer field has the same name in JSON.
+// reflect.VisibleFields goes by Go's names, by which an embedded Port hides its
+// own field Port.
+func jsonFields(t reflect.Type) (fields []jsonField) {
+	outer := map[string]bool{}
+	for field := range t.Fields() {
+		if !field.Anonymous {
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+			outer[name] = true
+		}
 	}
-	return t.Name()
+	for field := range t.Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		switch {
+		case field.Anonymous && name == "" && field.Type.Kind() == reflect.Struct:
+			for _, inner := range jsonFields(field.Type) {
+				if !outer[inner.name] {
+					fields = append(fields, inner)
+				}
+			}
+		case name != "" && name != "-" && field.IsExported():
+			fields = append(fields, jsonField{field, t, name})
+		}
+	}
+	return fields
 }

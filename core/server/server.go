@@ -47,7 +47,10 @@ type Sandboxes interface {
 	Inject(ctx context.Context, ref api.Ref, progress func(api.Injection)) error
 	CancelInjection(ctx context.Context, ref api.Ref) error
 	StopDaemon(ctx context.Context, ref api.Ref) error
+	Eject(ctx context.Context, ref api.Ref) error
 	Ports(ctx context.Context, ref api.Ref) ([]api.Port, error)
+	// Cards are the ports with what answers on them.
+	Cards(ctx context.Context, ref api.Ref) ([]api.PortCard, error)
 	Upstream(ref api.Ref) (Upstream, error)
 	Engine() api.EngineStatus
 	StartContainer(ctx context.Context, ref api.Ref) error
