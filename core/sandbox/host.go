@@ -150,6 +150,14 @@ func (h *host) use(address, secret string) {
 // from this machine only.
 func (in *injection) serveBuiltIn(address string) error {
 	h := in.s.host
+	h.mu.Lock()
+	current, running := h.address, h.server != nil
+	h.mu.Unlock()
+	if running { // under load it may answer late; to replace it would cut all that goes through it
+		f, err := probe(in.ctx, h.dial(current))
+		in.adopt = f
+		return err
+	}
 	in.doing(api.StepStart, "serving the built-in daemon")
 	secret := rand.Text()
 	handler, err := in.s.o.HostDaemon(secret)
@@ -167,16 +175,17 @@ func (in *injection) serveBuiltIn(address string) error {
 	server := &http.Server{Handler: handler, ConnContext: proxy.ConnContext, ReadHeaderTimeout: 10 * time.Second, DisableGeneralOptionsHandler: true,
 		BaseContext: func(net.Listener) context.Context { return in.s.ctx }}
 	h.mu.Lock()
-	old := h.server
 	h.server = server
 	h.mu.Unlock()
-	if old != nil {
-		_ = old.Close() // it did not answer
-	}
 	context.AfterFunc(in.s.ctx, func() { _ = server.Close() }) // also if the program ended just now
 	in.s.group.Go(func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			in.s.log.Error("the host's daemon ended", "error", err)
+		}
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.server == server {
+			h.server = nil
 		}
 	})
 	h.use(listener.Addr().String(), secret)
