@@ -183,6 +183,7 @@ func listen(t testing.TB) net.Listener {
 // from 0; the connection is closed when serve returns.
 type rawUpstream struct {
 	addr  string
+	l     net.Listener
 	conns atomic.Int64
 }
 
@@ -190,7 +191,7 @@ func newRaw(t testing.TB, serve func(n int, c *wire)) *rawUpstream {
 	t.Helper()
 	u := &rawUpstream{}
 	l := listen(t)
-	u.addr = l.Addr().String()
+	u.addr, u.l = l.Addr().String(), l
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	open := map[net.Conn]bool{}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"daemon-proxy/core/api"
 )
@@ -28,6 +29,17 @@ func tight(upstream string) option {
 			return c, err
 		}
 	})
+}
+
+// small makes what l accepts from now on take little that nobody reads.
+func small(t *testing.T, l net.Listener) {
+	t.Helper()
+	raw, err := l.(*net.TCPListener).SyscallConn()
+	require.NoError(t, err)
+	require.NoError(t, raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4<<10)
+	}))
+	require.NoError(t, err)
 }
 
 // goings are the ways in which the end of a peer arrives.
@@ -53,11 +65,12 @@ func TestP6P13TheEndOfAClientEndsAnUploadThatNobodyReads(t *testing.T) {
 				t.Parallel()
 				arrived, leaving := make(chan *wire, 1), make(chan struct{})
 				up := newRaw(t, func(_ int, c *wire) {
-					_ = c.SetReadBuffer(4 << 10)
 					c.mustHead()
 					arrived <- c
 					<-leaving // and reads nothing
 				})
+				t.Cleanup(func() { close(leaving) })
+				small(t, up.l)
 				f := newFront(t, up.addr, tight(up.addr))
 				c := f.dial(t)
 				c.send(head + string(pattern(stuck)))
@@ -68,7 +81,6 @@ func TestP6P13TheEndOfAClientEndsAnUploadThatNobodyReads(t *testing.T) {
 				_ = daemon.SetReadDeadline(time.Now().Add(patience))
 				_, err := daemon.rest()
 				require.False(t, errors.Is(err, os.ErrDeadlineExceeded), "the daemon's connection was not ended")
-				close(leaving)
 			})
 		}
 	}
@@ -100,7 +112,6 @@ func openedTight(t *testing.T) (f *front, client, daemon *wire) {
 	t.Helper()
 	conns, over := make(chan *wire, 1), make(chan struct{})
 	up := newRaw(t, func(_ int, c *wire) {
-		_ = c.SetReadBuffer(4 << 10)
 		c.mustHead()
 		c.send(switching)
 		_ = c.SetDeadline(time.Now().Add(patience))
@@ -108,6 +119,7 @@ func openedTight(t *testing.T) (f *front, client, daemon *wire) {
 		<-over
 	})
 	t.Cleanup(func() { close(over) })
+	small(t, up.l)
 	f = newFront(t, up.addr, tight(up.addr), func(f *front) {
 		f.accepted = func(c net.Conn) { _ = c.(*net.TCPConn).SetWriteBuffer(4 << 10) }
 	})
