@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -277,19 +276,10 @@ func (r *remote) sandbox(ctx context.Context, args []string) (string, error) {
 }
 
 // document prints an answer of the API.
-func (r *remote) document(v any) error {
-	encoder := json.NewEncoder(r.out)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(v)
-}
+func (r *remote) document(v any) error { return printJSON(r.out, v, "  ") }
 
 // line prints an answer of the API on one line.
-func (r *remote) line(v any) error {
-	encoder := json.NewEncoder(r.out)
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(v)
-}
+func (r *remote) line(v any) error { return printJSON(r.out, v, "") }
 
 // table prints rows under a head; what came from outside cannot steer the terminal.
 func (r *remote) table(rows ...[]string) error {

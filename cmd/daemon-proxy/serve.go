@@ -6,7 +6,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -22,6 +24,13 @@ import (
 // quit: whoever pressed q wants the prompt back, and open requests may last.
 const quitWithin = time.Second
 
+// outliveReaders makes a write to a pipe that nobody reads an error instead of
+// the end of the program. It catches the signal because a signal that is
+// ignored would be ignored by every program started from here too.
+func outliveReaders() {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+}
+
 // serve runs the core until ctx ends, and the terminal UI on it where there is
 // a terminal and nobody said --no-tui.
 func serve(ctx context.Context, flags *pflag.FlagSet, stdout, stderr io.Writer) error {
@@ -29,6 +38,7 @@ func serve(ctx context.Context, flags *pflag.FlagSet, stdout, stderr io.Writer) 
 	if err != nil {
 		return err
 	}
+	outliveReaders()
 	noTUI, err := flags.GetBool("no-tui")
 	if err != nil {
 		return err
