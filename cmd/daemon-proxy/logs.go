@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -30,22 +32,21 @@ func newLogs() *cobra.Command {
 			return err
 		}
 		defer log.Close()
-		lines := bufio.NewScanner(log)
-		lines.Buffer(nil, 1<<20)
-		for lines.Scan() {
-			if r.json {
-				err = r.line(map[string]string{"line": lines.Text()})
-			} else {
-				_, err = fmt.Fprintln(r.out, logging.Printable(lines.Text()))
+		lines := bufio.NewReaderSize(log, longestLine)
+		for {
+			line, err := readLine(lines)
+			if line != "" || err == nil {
+				if err := r.logLine(line); err != nil {
+					return err
+				}
+			}
+			if errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) {
+				return nil
 			}
 			if err != nil {
 				return err
 			}
 		}
-		if err := lines.Err(); err != nil && !errors.Is(err, context.Canceled) {
-			return err
-		}
-		return nil
 	})
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if !slices.Contains([]string{api.LogDaemon, api.LogContainer, api.LogProgram}, source) {
@@ -57,6 +58,34 @@ func newLogs() *cobra.Command {
 	cmd.Flags().StringVar(&source, "source", api.LogDaemon, "daemon, container or program")
 	_ = cmd.RegisterFlagCompletionFunc("source", cobra.FixedCompletions([]cobra.Completion{api.LogDaemon, api.LogContainer, api.LogProgram}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.Flags().IntVar(&tail, "tail", 100, "how many of the last lines; -1: all")
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what comes")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "keep printing new lines")
 	return cmd
+}
+
+// longestLine is how many bytes of a line are printed.
+const longestLine = 1 << 20
+
+// readLine returns the next line without its end. Of one that is longer than
+// longestLine it returns the beginning, and how much was cut.
+func readLine(r *bufio.Reader) (string, error) {
+	piece, err := r.ReadSlice('\n')
+	line := strings.TrimRight(string(piece), "\r\n")
+	cut := 0
+	for errors.Is(err, bufio.ErrBufferFull) {
+		piece, err = r.ReadSlice('\n')
+		cut += len(piece)
+	}
+	if cut > 0 {
+		line += fmt.Sprintf("… (%d bytes cut)", cut)
+	}
+	return line, err
+}
+
+// logLine prints one line of a log.
+func (r *remote) logLine(line string) error {
+	if r.json {
+		return r.line(map[string]string{"line": line})
+	}
+	_, err := fmt.Fprintln(r.out, logging.Printable(line))
+	return err
 }

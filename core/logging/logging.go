@@ -11,11 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
-
-	"gopkg.in/natefinch/lumberjack.v2"
 )
 
 // LevelCritical is Python's CRITICAL.
@@ -49,7 +45,7 @@ func New(o Options) (*slog.Logger, io.Closer, error) {
 	var unusable error
 	if o.File != "" {
 		if unusable = usable(o.File); unusable == nil {
-			out.file = &lumberjack.Logger{Filename: o.File, MaxSize: o.MaxSizeMB, MaxBackups: o.MaxBackups}
+			out.file = newRotated(o.File, o.MaxSizeMB, o.MaxBackups)
 		}
 	}
 	handler, err := newHandler(o.Format, out, level)
@@ -92,18 +88,6 @@ func levelName(l slog.Level) string {
 		return "ERROR"
 	}
 	return "CRITICAL"
-}
-
-// usable makes the folder of file and tries to append to it.
-func usable(file string) error {
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600) //nolint:gosec // the configured log file
-	if err != nil {
-		return err
-	}
-	return f.Close()
 }
 
 // tee writes to the file and to stderr; that one of them fails does not keep a

@@ -90,8 +90,8 @@ func readFileEnd(file string) ([]byte, error) {
 	return readEnd(f)
 }
 
-// readEnd reads the last maxTail bytes, from the beginning of a line on, and
-// leaves f at its end.
+// readEnd reads the last maxTail bytes, from the beginning of a line on unless
+// the last line alone is longer, and leaves f at its end.
 func readEnd(f *os.File) ([]byte, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -102,8 +102,8 @@ func readEnd(f *os.File) ([]byte, error) {
 		return nil, err
 	}
 	text, err := io.ReadAll(f)
-	if from > 0 {
-		_, text, _ = bytes.Cut(text, []byte("\n"))
+	if _, whole, found := bytes.Cut(text, []byte("\n")); from > 0 && len(whole) > 0 && found {
+		text = whole
 	}
 	return text, err
 }

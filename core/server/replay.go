@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"strconv"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/logging"
 	"daemon-proxy/core/traffic"
 )
 
@@ -97,7 +97,7 @@ func (s *Server) replay(ctx context.Context, o traffic.Original, h hop) (api.Exc
 	single := &oneConn{conn: front, closed: make(chan struct{})}
 	server := &http.Server{
 		ReadHeaderTimeout: replayTime, MaxHeaderBytes: 2 << 20, DisableGeneralOptionsHandler: true,
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ErrorLog: logging.HTTPErrors(s.log),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			defer single.end() // there is no second one
 			r.RemoteAddr = "127.0.0.1:0"

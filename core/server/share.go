@@ -2,13 +2,13 @@ package server
 
 import (
 	"context"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/logging"
 	"daemon-proxy/core/preview"
 )
 
@@ -36,7 +36,7 @@ func (s *Server) Share(ctx context.Context, id string) (share api.Share, wait fu
 	address := listener.Addr().String()
 	server := &http.Server{
 		Handler: s.only(live, address), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 20,
-		DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		DisableGeneralOptionsHandler: true, ErrorLog: logging.HTTPErrors(s.log),
 	}
 	serving, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(live.Context(), cancel)

@@ -35,6 +35,7 @@ import (
 
 	"gopkg.in/natefinch/lumberjack.v2"
 
+	"daemon-proxy/core/logging"
 	"daemon-proxy/core/proxy"
 )
 
@@ -257,7 +258,7 @@ func portOf(listener net.Listener) string {
 func (t *Toolbox) serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler: t, ConnContext: proxy.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 20,
-		DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(t.options.Logger.Handler(), slog.LevelWarn),
+		DisableGeneralOptionsHandler: true, ErrorLog: logging.HTTPErrors(t.options.Logger),
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

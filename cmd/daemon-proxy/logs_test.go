@@ -1,0 +1,66 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestTheReaderOfStandardErrorMayLeave(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	read, write, err := os.Pipe()
+	require.NoError(t, err)
+	p := &program{t: t, url: "http://localhost:" + strconv.Itoa(d.port), stderr: &output{}, ended: make(chan struct{})}
+	p.cmd = exec.Command(d.binary, "--no-tui", "--daemon-mode", "host")
+	p.cmd.Dir, p.cmd.Env = d.dir, d.environment()
+	p.cmd.Stdout, p.cmd.Stderr = write, write
+	require.NoError(t, p.cmd.Start())
+	require.NoError(t, write.Close())
+	go func() {
+		defer close(p.ended)
+		_ = p.cmd.Wait()
+	}()
+	defer func() {
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+	}()
+	_, err = bufio.NewReader(read).ReadString('\n')
+	require.NoError(t, err)
+	require.NoError(t, read.Close())
+	p.eventually("the program answers", func() bool {
+		status, _ := p.try("GET", "/health", "")
+		return status == http.StatusOK
+	})
+	for i := range 5 { // each leaves a record
+		status, _ := p.try("GET", fmt.Sprintf("/proxy/1/%d", i), "")
+		require.NotZero(t, status)
+	}
+	log, err := os.ReadFile(filepath.Join(d.dir, "state", "daemon-proxy", "daemon-proxy.log"))
+	require.NoError(t, err)
+	require.Contains(t, string(log), "/proxy/1/4")
+}
+
+func TestALongLineOfALogIsCut(t *testing.T) {
+	t.Parallel()
+	lines := bufio.NewReaderSize(strings.NewReader("short\r\n"+strings.Repeat("x", longestLine+10)+"\n\nlast"), longestLine)
+	var read []string
+	for {
+		line, err := readLine(lines)
+		if read = append(read, line); err != nil {
+			break
+		}
+	}
+	require.Len(t, read, 4)
+	require.Equal(t, "short", read[0])
+	require.Equal(t, strings.Repeat("x", longestLine)+"… (11 bytes cut)", read[1])
+	require.Equal(t, []string{"", "last"}, read[2:])
+}
