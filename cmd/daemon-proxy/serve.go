@@ -64,7 +64,6 @@ func serve(ctx context.Context, flags *pflag.FlagSet, stdout, stderr io.Writer) 
 		slog.SetDefault(logger) // and with it package log's
 	}
 
-	outliveReaders()
 	self, err := os.Executable()
 	if err != nil {
 		logger.Warn("the program does not find its own file: the built-in daemon cannot be injected", "error", err)
@@ -102,14 +101,6 @@ func serve(ctx context.Context, flags *pflag.FlagSet, stdout, stderr io.Writer) 
 		}
 	}
 	return orElse(err, <-ended)
-}
-
-// outliveReaders keeps the program alive when the reader of its standard output
-// or error has gone: without a handler, the Go runtime ends the program at the
-// next write there. Unlike a signal that is ignored, this is not inherited by
-// the programs it starts.
-func outliveReaders() {
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 }
 
 func orElse(first, second error) error {

@@ -75,8 +75,8 @@ func (h *httpErrors) due(kind int) (omitted int, due bool) {
 
 func (h *httpErrors) record(level slog.Level, text string, omitted int) {
 	if omitted > 0 {
-		h.logger.Log(context.Background(), level, MaskTokens(text), "omitted", omitted)
+		h.logger.Log(context.Background(), level, text, "omitted", omitted)
 		return
 	}
-	h.logger.Log(context.Background(), level, MaskTokens(text))
+	h.logger.Log(context.Background(), level, text)
 }

@@ -128,8 +128,14 @@ func newHandler(format string, out io.Writer, level slog.Level) (slog.Handler, e
 	return nil, fmt.Errorf("log format %q: allowed are text, json and a Python format with %%(message)s", format)
 }
 
-// replace gives levels their Python names and takes what could steer a terminal
-// out of all text.
+// longestText bounds each text of a record, in bytes.
+const longestText = 16 << 10
+
+// shown is a text as the log takes it: bounded, without tokens of links, and
+// without what could steer a terminal.
+func shown(text string) string { return Printable(MaskTokens(Cut(text, longestText))) }
+
+// replace gives levels their Python names and makes all text fit for the log.
 func replace(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && a.Key == slog.LevelKey {
 		if level, ok := a.Value.Any().(slog.Level); ok {
@@ -138,9 +144,9 @@ func replace(groups []string, a slog.Attr) slog.Attr {
 	}
 	switch a.Value.Kind() {
 	case slog.KindString:
-		a.Value = slog.StringValue(Printable(a.Value.String()))
+		a.Value = slog.StringValue(shown(a.Value.String()))
 	case slog.KindAny:
-		a.Value = slog.StringValue(Printable(fmt.Sprint(a.Value.Any())))
+		a.Value = slog.StringValue(shown(fmt.Sprint(a.Value.Any())))
 	}
 	return a
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -149,11 +150,54 @@ func TestS11MaskTarget(t *testing.T) {
 		"/go?to=http://" + token + ".localhost:8080/" + token[1:]:    "/go?to=http://aab….localhost:8080/" + token[1:],
 		"/thisisaverylongpathsegmentoflettersonly/" + token:          "/thisisaverylongpathsegmentoflettersonly/aab…",
 		"/" + strings.Repeat("x", 32) + "/":                          "/xxx…/",
-		"/go?to=%2fpreview%2f" + strings.Repeat("x", 32) + "%252fa":  "/go?to=%2fpreview%2fx…%252fa",
+		"/go?to=%2fpreview%2f" + strings.Repeat("x", 32) + "%252fa":  "/go?to=%2fpreview%2fxxx…%252fa",
 		"/" + strings.Repeat("A", 40) + "/" + token[:31]:             "/" + strings.Repeat("A", 40) + "/" + token[:31],
+
+		"/" + strings.ToUpper(token) + "/x":                        "/AAB…/x",
+		"/go?to=preview%2F" + strings.ToUpper(token):               "/go?to=preview%2FAAB…",
+		"/daemon/status?sandbox=" + escaped(token):                 "/daemon/status?sandbox=aab…",
+		"/go?to=" + strings.ReplaceAll(escaped(token), "%", "%25"): "/go?to=aab…",
+		"/%" + token + "/100%/%zz":                                 "/%aab…/100%/%zz",
 	} {
 		assert.Equal(t, want, MaskTarget(target), target)
 	}
+}
+
+// escaped is s with every byte percent-encoded.
+func escaped(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		fmt.Fprintf(&b, "%%%02X", s[i])
+	}
+	return b.String()
+}
+
+func TestS11NoTokenIsInTheLog(t *testing.T) {
+	t.Parallel()
+	const token = "aabcdefghijklmnopqrstuvwxyz23456"
+	for _, format := range []string{"text", "json", pythonFormat} {
+		logger, out := newLogger(t, Options{Format: format})
+		logger.With("with", token).Warn("Request: "+token+" /", "sandbox", token, "error", errors.New("no "+token), "host", strings.ToUpper(token))
+		assert.NotContains(t, strings.ToLower(out.String()), token[:4], format)
+		assert.Contains(t, out.String(), "aab…", format)
+	}
+}
+
+func TestALongTargetIsCutInTheLog(t *testing.T) {
+	t.Parallel()
+	const token = "aabcdefghijklmnopqrstuvwxyz23456"
+	long := ShownTarget("/" + strings.Repeat("long/", 200_000))
+	assert.Less(t, len(long), 2<<10+100)
+	assert.Contains(t, long, "… (1000001 bytes)")
+	for before := longestTarget - 40; before <= longestTarget; before++ { // a token at each place of the cut
+		shown := ShownTarget("/" + strings.Repeat("/", before) + token + "/" + strings.Repeat("x/", 10_000))
+		assert.NotContains(t, shown, token[:4])
+	}
+	assert.Equal(t, "GET", ShownMethod("GET"))
+	assert.LessOrEqual(t, len(ShownMethod(strings.Repeat("M", 900<<10))), longestMethod+len("…"))
+	logger, out := newLogger(t, Options{})
+	logger.Info("a long attribute", "sandbox", strings.Repeat("x y ", 500_000))
+	assert.Less(t, out.Len(), longestText+1000)
 }
 
 func FuzzMaskQuery(f *testing.F) {

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -153,9 +154,33 @@ func MaskTarget(target string) string {
 const tokenLength = 32
 
 // MaskTokens hides what looks like the token of a link, wherever in s it is: as
-// the path of a WebSocket in a query, in a Referer, under a misspelt route. It
-// allocates only if there is something to hide.
+// the path of a WebSocket in a query, in a Referer, under a misspelt route, in
+// capitals, as a host name takes it, or escaped. Where a token is escaped, what
+// is returned is s without escapes. It allocates only if there is something to
+// hide or to unescape.
 func MaskTokens(s string) string {
+	masked := maskRuns(s)
+	plain := masked
+	for range unescapeTimes {
+		next := unescapeAll(plain)
+		if next == plain {
+			break
+		}
+		plain = maskRuns(next)
+		if plain != next {
+			masked = plain
+		}
+	}
+	return masked
+}
+
+// unescapeTimes is how often a token may be escaped and is still found.
+const unescapeTimes = 3
+
+// maskRuns masks each run of the letters and digits of tokens that may hold one.
+func maskRuns(s string) string {
+	var b strings.Builder
+	kept := 0 // what is in b of s
 	for i := 0; i+tokenLength <= len(s); {
 		start := i + tokenLength // of the run that ends with the byte before
 		for start > i && tokenByte(s[start-1]) {
@@ -169,18 +194,94 @@ func MaskTokens(s string) string {
 		for end < len(s) && tokenByte(s[end]) {
 			end++
 		}
-		// Letters alone that are more than a token are words. What a token may
-		// touch, the end of an escape (%2f), has a digit.
+		i = end
+		if start > 0 && s[start-1] == '%' && end-start >= tokenLength+2 && isHex(s[start]) && isHex(s[start+1]) {
+			start += 2 // the token is what follows the escape
+		}
+		// Letters alone that are more than a token are words.
 		if end-start > tokenLength && !strings.ContainsAny(s[start:end], "234567") {
-			i = end
 			continue
 		}
-		return s[:start] + MaskToken(s[start:end]) + MaskTokens(s[end:])
+		b.WriteString(s[kept:start])
+		b.WriteString(MaskToken(s[start:end]))
+		kept = end
 	}
-	return s
+	if kept == 0 {
+		return s
+	}
+	b.WriteString(s[kept:])
+	return b.String()
 }
 
-func tokenByte(c byte) bool { return c >= 'a' && c <= 'z' || c >= '2' && c <= '7' }
+func tokenByte(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '2' && c <= '7' }
+
+// unescapeAll is s with each %XX replaced by its byte; other percent signs stay.
+func unescapeAll(s string) string {
+	first := strings.IndexByte(s, '%')
+	if first < 0 {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	b = append(b, s[:first]...)
+	for i := first; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]) {
+			b = append(b, fromHex(s[i+1])<<4|fromHex(s[i+2]))
+			i += 2
+			continue
+		}
+		b = append(b, s[i])
+	}
+	return string(b)
+}
+
+func isHex(c byte) bool { return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f' }
+
+func fromHex(c byte) byte {
+	if c <= '9' {
+		return c - '0'
+	}
+	return c | 0x20 - 'a' + 10
+}
+
+// Cut is text, or its first limit bytes and "…" if it is longer. It does not end
+// within a word: half a secret would not be recognized and masked.
+func Cut(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	end := limit
+	for end > max(0, limit-longestSecret) && (isWord(text[end-1]) || text[end]&0xc0 == 0x80) {
+		end--
+	}
+	return strings.Clone(text[:end]) + "…"
+}
+
+// longestSecret is how far Cut goes back for the beginning of a word.
+const longestSecret = 256
+
+func isWord(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c == '_' || c == '-' || c == '%'
+}
+
+// longestTarget and longestMethod are how many bytes of a request line are logged.
+const (
+	longestTarget = 2 << 10
+	longestMethod = 64
+)
+
+// ShownMethod is a request's method for people: long ones are cut, and a token
+// in its place is masked.
+func ShownMethod(method string) string { return Printable(MaskTokens(Cut(method, longestMethod))) }
+
+// ShownTarget is a request's target for people: secrets are masked, and a long
+// one is cut and followed by its length.
+func ShownTarget(target string) string {
+	shown := MaskTarget(Cut(target, longestTarget))
+	if len(target) > longestTarget {
+		return shown + " (" + strconv.Itoa(len(target)) + " bytes)"
+	}
+	return shown
+}
 
 // MaskPath hides the token in the path of a preview link, or of the API's
 // route that ends one.

@@ -128,7 +128,7 @@ func (p *python) Handle(_ context.Context, r slog.Record) error {
 		appendAttr(&b, p.group, a)
 		return true
 	})
-	rec := record{Record: r, message: Printable(b.String())}
+	rec := record{Record: r, message: shown(b.String())}
 	if r.PC != 0 {
 		rec.frame, _ = runtime.CallersFrames([]uintptr{r.PC}).Next()
 	}
@@ -192,7 +192,7 @@ func appendAttr(b *strings.Builder, group string, a slog.Attr) {
 	if a.Equal(slog.Attr{}) {
 		return
 	}
-	text := value.String()
+	text := MaskTokens(Cut(value.String(), longestText))
 	if text == "" || strings.ContainsAny(text, " =\"") || Printable(text) != text {
 		text = strconv.Quote(text)
 	}

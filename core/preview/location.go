@@ -73,6 +73,7 @@ func (v View) mapRefresh(value string) string {
 func (v View) mapLink(value string) string {
 	var out strings.Builder
 	atStart, quoted := true, false
+	lastEnd := strings.LastIndexByte(value, '>') // so that a target without an end is not searched for to the end each time
 	for i := 0; i < len(value); i++ {
 		c := value[i]
 		switch {
@@ -85,7 +86,7 @@ func (v View) mapLink(value string) string {
 		case quoted:
 		case c == ',':
 			atStart = true
-		case c == '<' && atStart:
+		case c == '<' && atStart && i < lastEnd:
 			if end := strings.IndexByte(value[i:], '>'); end > 0 {
 				out.WriteByte('<')
 				out.WriteString(v.mapURL(value[i+1 : i+end]))

@@ -14,6 +14,13 @@ import (
 // See https://containers.dev/implementors/reference/#labels
 const devcontainerLabel = "devcontainer.metadata"
 
+// The label is read up to so many bytes, and so many rules of it are kept: each
+// may hold an expression, which costs far more than its text.
+const (
+	longestLabel = 64 << 10
+	mostRules    = 100
+)
+
 // portAttributes is what its author says of a port.
 type portAttributes struct {
 	Label    string
@@ -38,7 +45,7 @@ type portRule struct {
 // the label is the container's, and may hold anything.
 func readDevcontainer(label string) devcontainer {
 	d := devcontainer{forwarded: map[int]bool{}}
-	if label == "" {
+	if label == "" || len(label) > longestLabel {
 		return d
 	}
 	var parts []json.RawMessage
@@ -60,7 +67,7 @@ func readDevcontainer(label string) devcontainer {
 		}
 		for key, raw := range said.PortsAttributes {
 			var rule portRule
-			if json.Unmarshal(raw, &rule.portAttributes) == nil && rule.parse(key) {
+			if len(d.ports) < mostRules && json.Unmarshal(raw, &rule.portAttributes) == nil && rule.parse(key) {
 				d.ports = append(d.ports, rule)
 			}
 		}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/logging"
 	"daemon-proxy/core/proxy"
 )
 
@@ -27,7 +26,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	p := s.asProblem(err)
 	counted := &statusWriter{ResponseWriter: w}
 	s.answer(counted, r, p)
-	s.logRequest(r, api.Exchange{Method: logging.Printable(r.Method), Status: p.Status, Code: p.Code, Sandbox: p.Sandbox, Port: p.Port,
+	s.logRequest(r, api.Exchange{Method: r.Method, Status: p.Status, Code: p.Code, Sandbox: p.Sandbox, Port: p.Port,
 		BytesOut: counted.bytes, Duration: time.Since(start)})
 }
 

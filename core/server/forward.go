@@ -164,7 +164,7 @@ func (s *Server) checkLoop(ref api.Ref, port int) error {
 
 // forward sends a request to its daemon and its answer back, counts and records it.
 func (s *Server) forward(w http.ResponseWriter, r *http.Request, h hop) {
-	x := api.Exchange{Start: time.Now(), Method: r.Method, Sandbox: h.ref.String(), Port: h.port, Kind: "proxy", Protocol: "http", Remote: s.remote(r)}
+	x := api.Exchange{Start: time.Now(), Method: logging.ShownMethod(r.Method), Sandbox: h.ref.String(), Port: h.port, Kind: "proxy", Protocol: "http", Remote: s.remote(r)}
 	x.Path, x.PathSize = traffic.ShownPath(h.rest)
 	if h.live != nil {
 		x.Kind, x.LinkID = "preview", h.live.ID
@@ -333,6 +333,6 @@ func (s *Server) logRequest(r *http.Request, x api.Exchange) {
 	if !s.log.Enabled(r.Context(), level) {
 		return
 	}
-	s.log.Log(r.Context(), level, "Request: "+x.Method+" "+logging.MaskTarget(target)+" "+strconv.Itoa(x.Status),
+	s.log.Log(r.Context(), level, "Request: "+logging.ShownMethod(x.Method)+" "+logging.ShownTarget(target)+" "+strconv.Itoa(x.Status),
 		"duration", x.Duration.Round(time.Microsecond), "bytes", x.BytesOut, "sandbox", x.Sandbox, "port", x.Port)
 }

@@ -80,5 +80,5 @@ func ShownPath(target string) (path string, size int64) {
 	if len(target) > PathLimit {
 		size = int64(len(target))
 	}
-	return logging.Printable(logging.MaskTarget(cut(target, PathLimit))), size
+	return logging.Printable(logging.MaskTarget(logging.Cut(target, PathLimit))), size
 }

@@ -5,7 +5,8 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
+
+	"daemon-proxy/core/logging"
 )
 
 const (
@@ -33,7 +34,7 @@ func packHead(h http.Header, texts ...string) head {
 		return head{packed: pack(size, h, texts)}
 	}
 	for i, text := range texts {
-		texts[i] = cut(text, targetLimit)
+		texts[i] = logging.Cut(text, targetLimit)
 	}
 	h = cutHeader(h, HeadLimit-headSize(nil, texts))
 	return head{packed: pack(headSize(h, texts), h, texts), size: int64(size)}
@@ -58,8 +59,8 @@ func cutHeader(h http.Header, limit int) http.Header {
 	kept := http.Header{}
 	for _, name := range slices.Sorted(maps.Keys(h)) {
 		for _, value := range h[name] {
-			value = cut(value, valueLimit)
-			shown := cut(name, valueLimit)
+			value = logging.Cut(value, valueLimit)
+			shown := logging.Cut(name, valueLimit)
 			if limit -= len(shown) + len(value) + 2*entryCost; limit < 0 {
 				return kept
 			}
@@ -114,23 +115,3 @@ func (h head) unpack(n int) (texts []string, header http.Header) {
 
 // cutMark is the end of a text that was cut.
 const cutMark = "…"
-
-// cut is the beginning of a text that is longer than limit, with cutMark. It
-// does not end within a word: half a secret would not be found to mask it.
-func cut(text string, limit int) string {
-	if len(text) <= limit {
-		return text
-	}
-	end := limit
-	for end > max(0, limit-longestSecret) && (isWord(text[end-1]) || text[end]&0xc0 == 0x80) {
-		end--
-	}
-	return strings.Clone(text[:end]) + cutMark
-}
-
-// longestSecret is how far cut goes back for the beginning of a word.
-const longestSecret = 256
-
-func isWord(c byte) bool {
-	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c == '_' || c == '-' || c == '%'
-}

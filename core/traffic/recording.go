@@ -123,7 +123,7 @@ func (r *Recording) Note(note string) {
 	if before > 0 {
 		note = r.exchange.Note + "; " + note
 	}
-	r.exchange.Note = cut(note, noteLimit)
+	r.exchange.Note = logging.Cut(note, noteLimit)
 	r.log.grow(r, len(r.exchange.Note)-before)
 }
 

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/logging"
 )
 
 // DefaultMemory is the budget of a log that is given none.
@@ -109,16 +110,16 @@ const (
 func own(x *api.Exchange) {
 	if len(x.Path) > PathLimit+len(cutMark) {
 		x.PathSize = max(x.PathSize, int64(len(x.Path)))
-		x.Path = cut(x.Path, PathLimit)
+		x.Path = logging.Cut(x.Path, PathLimit)
 	}
-	x.Path, x.Remote = strings.Clone(x.Path), cut(x.Remote, remoteLimit)
+	x.Path, x.Remote = strings.Clone(x.Path), logging.Cut(x.Remote, remoteLimit)
 	switch x.Method {
 	case http.MethodGet:
 		x.Method = http.MethodGet
 	case http.MethodPost:
 		x.Method = http.MethodPost
 	default:
-		x.Method = strings.Clone(cut(x.Method, methodLimit))
+		x.Method = strings.Clone(logging.Cut(x.Method, methodLimit))
 	}
 }
 
