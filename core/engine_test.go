@@ -95,8 +95,11 @@ func TestModesThatAreSaidStay(t *testing.T) {
 	c = started(t, func(o *Options) { o.Config.Daemon.Mode, o.Config.Docker.Host = "docker", "unix://"+m.socket })
 	require.Equal(t, "docker", c.modeNow(t))
 	status, body := get(t, c, "/proxy/3000/")
-	require.Equal(t, 409, status, "the host is not what mode docker means")
-	require.Equal(t, api.CodeSandboxRequired, body["code"])
+	require.Equal(t, 503, status, "the host is not what mode docker means, and the engine has not said that no container runs")
+	require.Equal(t, api.CodeEngineUnreachable, body["code"])
+	status, body = get(t, c, "/sandboxes/some/proxy/3000/")
+	require.Equal(t, 503, status, "the engine has not said that there is no such container")
+	require.Equal(t, api.CodeEngineUnreachable, body["code"])
 }
 
 func TestAnEngineThatCannotBeOpenedIsSaidAndTriedAgain(t *testing.T) {
@@ -173,4 +176,19 @@ func TestAnEngineThatFindsItsVoiceIsUsed(t *testing.T) {
 	require.Eventually(t, func() bool { return c.modeNow(t) == "docker" }, soon, look)
 	require.Equal(t, "connected", engineNow(t, c).State)
 	require.Nil(t, engineNow(t, c).Error)
+}
+
+func TestMakingALinkStartsNoDaemon(t *testing.T) {
+	t.Parallel()
+	m := newMuteEngine(t)
+	c := started(t, func(o *Options) { o.Config.Daemon.Mode, o.Config.Docker.Host = "docker", "unix://"+m.socket })
+	for _, port := range []int{3000, c.config.Server.Port} {
+		_, err := c.CreateLink(t.Context(), api.LinkRequest{Port: port, Sandbox: api.HostName})
+		if port != 3000 {
+			require.ErrorIs(t, err, &api.Problem{Code: api.CodeLoop}, "its own port is refused all the same")
+		}
+		boxes, err := c.Sandboxes(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, api.DaemonNone, boxes[0].Daemon.State)
+	}
 }

@@ -68,6 +68,7 @@ func (c *Core) openFleet(d config.Docker) (*fleet, error) {
 			}
 		},
 	}
+	options.OnGone = func(pool string) { c.proxy.Drop(pool) }
 	if f.engine != nil {
 		options.Engine = f.engine
 	}
@@ -145,6 +146,11 @@ func (f forServer) Upstream(ref api.Ref) (server.Upstream, error) {
 	}
 	up, err := s.Upstream(ref)
 	return server.Upstream(up), err
+}
+
+// Loopback says whether the sandbox's localhost is this machine's.
+func (f forServer) Loopback(ref api.Ref) bool {
+	return ref.IsHost() || f.c.settled().Loopback(ref)
 }
 
 // elsewhere is the problem of a sandbox on another engine than the present one.

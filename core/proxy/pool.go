@@ -96,6 +96,17 @@ func (p *pool) expire() {
 	}
 }
 
+// drop closes the idle connections of a key.
+func (p *pool) drop(key string) {
+	p.mu.Lock()
+	list := p.idle[key]
+	delete(p.idle, key)
+	p.mu.Unlock()
+	for _, u := range list {
+		u.Close()
+	}
+}
+
 // close closes every idle connection, and each that is put back from now on.
 func (p *pool) close() {
 	p.mu.Lock()

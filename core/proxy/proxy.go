@@ -179,6 +179,9 @@ func (p *Proxy) Close() {
 	p.watcher.close()
 }
 
+// Drop closes the idle connections of a Target.Pool that leads nowhere any more.
+func (p *Proxy) Drop(pool string) { p.idle.drop(pool) }
+
 // beginTunnel registers a WebSocket that Close waits for; false after Close.
 func (p *Proxy) beginTunnel() bool {
 	p.mu.Lock()

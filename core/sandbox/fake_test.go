@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,6 +34,10 @@ type fake struct {
 	// age is for how many seconds the daemon runs that an earlier run started;
 	// empty: it was not us. Set it before the desk.
 	age string
+
+	// sockets are what the containers see of their network; empty: the truth,
+	// which is this machine's. Set it before the desk.
+	sockets string
 
 	// serve may answer a request itself; nil: nothing special. Set it before the desk.
 	serve func(http.ResponseWriter, *http.Request) bool
@@ -113,8 +118,21 @@ func (f *fake) failure() error {
 	return f.broken
 }
 
-// Run answers the one script that is run: who started the daemon?
-func (f *fake) Run(context.Context, string, engine.ExecSpec) ([]byte, int, error) {
+// Run answers what is run: who started the daemon, and, since the containers
+// are on loopback, which sockets are there?
+func (f *fake) Run(_ context.Context, _ string, spec engine.ExecSpec) ([]byte, int, error) {
+	if spec.Cmd[0] == "cat" {
+		sockets := []byte(f.sockets)
+		if f.sockets != "" {
+			return sockets, 0, f.failure()
+		}
+		for _, table := range spec.Cmd[1:] {
+			if text, err := os.ReadFile(table); err == nil {
+				sockets = append(sockets, text...)
+			}
+		}
+		return sockets, 0, f.failure()
+	}
 	if f.age == "" {
 		return nil, 3, f.failure()
 	}
@@ -133,7 +151,7 @@ func (f *fake) Inspect(_ context.Context, name string) (engine.Container, error)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, c := range f.list {
-		if c.Name == name && f.broken == nil {
+		if (c.Name == name || c.ID == name) && f.broken == nil {
 			return c, nil
 		}
 	}

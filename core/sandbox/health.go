@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/engine"
 )
 
 const (
@@ -154,6 +155,7 @@ func (s *Sandboxes) look(b *box) outcome {
 	}
 	s.mu.Lock()
 	wanted := b.wanted && !b.hopeless // it may have been stopped meanwhile
+	c := b.container
 	busy = b.injected != nil || b.stopping
 	b.misses++
 	late := errors.Is(err, errSilent) && before == api.DaemonHealthy && b.misses < patience
@@ -166,6 +168,8 @@ func (s *Sandboxes) look(b *box) outcome {
 		return broken
 	case errors.Is(err, errSecret) && before == api.DaemonHealthy:
 		s.taken(b)
+		return nothing
+	case !wanted && s.distrust(b, c, err):
 		return nothing
 	case wanted:
 		if before == api.DaemonHealthy {
@@ -180,11 +184,32 @@ func (s *Sandboxes) look(b *box) outcome {
 		return broken
 	}
 	s.update(b, func(b *box) {
-		if b.Daemon.State != api.DaemonFailed && b.Daemon.State != api.DaemonInjecting {
-			b.Daemon.State = api.DaemonNone
+		distrusted := b.Daemon.LastError != nil && b.Daemon.LastError.Code == api.CodeUnreachable
+		if b.Daemon.State != api.DaemonFailed && b.Daemon.State != api.DaemonInjecting || distrusted {
+			b.Daemon.State, b.Daemon.LastError = api.DaemonNone, nil
 		}
 	})
 	return nothing
+}
+
+// distrust notes that something answers in the place of the daemon of b which
+// is not, or not provably, in the container; false if err is none of that.
+func (s *Sandboxes) distrust(b *box, c engine.Container, err error) bool {
+	p := s.misplaced(b.Ref, c, err)
+	if p == nil && errors.Is(err, errNoChallenge) {
+		p = problem(b.Ref, http.StatusConflict, api.CodePortTaken, "An older daemon",
+			"the built-in daemon in "+b.String()+" is of an older version, which cannot prove that it is ours", "POST /api/sandboxes/"+b.String()+"/inject replaces it")
+	}
+	if p == nil {
+		return false
+	}
+	s.log.Warn("what answers for a sandbox is not used", "sandbox", b.String(), "error", p.Error(), "hint", p.Hint)
+	s.update(b, func(b *box) {
+		if b.Container == api.ContainerRunning {
+			b.Daemon.State, b.Daemon.LastError = api.DaemonFailed, p
+		}
+	})
+	return true
 }
 
 // taken notes that another daemon-proxy has put its daemon in the place of
@@ -203,26 +228,23 @@ func (s *Sandboxes) ask(b *box) (found, error) {
 		return s.host.probe(s.ctx)
 	}
 	s.mu.Lock()
-	owner, err := s.owner(b)
+	owner, err := s.networkOf(b)
 	if err != nil {
 		s.mu.Unlock()
 		return found{}, err
 	}
-	if owner.IsHost() {
-		s.mu.Unlock()
+	c := owner.container
+	s.mu.Unlock()
+	if c.HostNetwork {
+		if err := s.onThisMachine(s.ctx, owner, c); err != nil {
+			return found{}, err
+		}
 		return s.host.probe(s.ctx)
 	}
-	dial, secret := s.dialler(owner.container.Addresses), s.secretOf(owner.ID)
-	none := len(owner.container.Addresses) == 0
-	s.mu.Unlock()
-	if none {
+	if len(c.Addresses) == 0 {
 		return found{}, noAddress(b.Ref)
 	}
-	f, err := probe(s.ctx, dial)
-	if err == nil && f.kind == kindBuiltIn {
-		err = trusts(s.ctx, dial, secret)
-	}
-	return f, err
+	return s.meet(s.ctx, owner, c)
 }
 
 func noAddress(ref api.Ref) *api.Problem {
@@ -236,7 +258,7 @@ func (s *Sandboxes) alive(b *box, f found) {
 		if b.Container != api.ContainerRunning {
 			return // it has stopped since it answered
 		}
-		b.misses = 0
+		b.misses, b.ended = 0, ""
 		if b.Daemon.State != api.DaemonHealthy {
 			b.Daemon.StartedAt = f.began
 		}
@@ -264,7 +286,7 @@ func (s *Sandboxes) dead(b *box, err error) {
 		if b.Container != api.ContainerRunning {
 			return // that is why
 		}
-		b.Daemon.State = api.DaemonDown
+		b.Daemon.State, b.proof = api.DaemonDown, proof{}
 		b.Daemon.LastError = problem(b.Ref, http.StatusServiceUnavailable, api.CodeDaemonDown, "The daemon does not answer", detail, "POST /api/sandboxes/"+b.String()+"/inject starts it again")
 		b.Daemon.LatencyHistory = sample(b.Daemon.LatencyHistory, 0)
 	})

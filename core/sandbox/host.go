@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -216,9 +217,16 @@ func (in *injection) runDaytona(path, address string, free bool) error {
 	if b.workDirFlag {
 		args = []string{"--work-dir", dir}
 	}
-	output := &process{}
-	command := exec.Command(path, args...) //nolint:gosec,noctx // the configured binary; it ends with the program, not with this call
+	// A file, because it may outlive this program and a broken pipe would end it.
+	log := filepath.Join(in.s.o.StateDir, hostLog)
+	output, err := os.OpenFile(log, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600) //nolint:gosec // in our own state folder
+	if err != nil {
+		return fmt.Errorf("the daemon's log: %w", err)
+	}
+	defer output.Close()
+	command := exec.Command(path, args...) //nolint:gosec,noctx // the configured binary; it does not end with this call
 	command.Dir, command.Stdout, command.Stderr = dir, output, output
+	detach(command)
 	command.Env = append(os.Environ(), "DAYTONA_SANDBOX_ID="+hostID(), "DAYTONA_PROJECT_DIR="+dir)
 	for name, value := range in.s.o.Config.Env {
 		command.Env = append(command.Env, name+"="+value)
@@ -232,14 +240,17 @@ func (in *injection) runDaytona(path, address string, free bool) error {
 	h.command, h.ended = command, ended
 	h.mu.Unlock()
 	context.AfterFunc(in.s.ctx, h.close) // also if the program ended just now
-	in.s.group.Go(func() {
+	go func() {                          // nobody waits for it: without daemon.stop_on_exit the daemon outlives the program
 		defer close(ended)
 		_ = command.Wait() // its end is seen by the probes
-	})
-	return in.awaitHost(output, address, ended)
+	}()
+	return in.awaitHost(log, address, ended)
 }
 
-func (in *injection) awaitHost(output *process, address string, ended chan struct{}) error {
+// hostLog is the log of a daytona on this machine, in the state folder.
+const hostLog = "host-daemon.log"
+
+func (in *injection) awaitHost(log, address string, ended chan struct{}) error {
 	ctx, cancel := context.WithTimeout(in.ctx, in.s.o.Config.StartupTimeout)
 	defer cancel()
 	poll := time.NewTicker(pollEvery)
@@ -249,14 +260,14 @@ func (in *injection) awaitHost(output *process, address string, ended chan struc
 		select {
 		case <-ended:
 			return problem(api.Host, http.StatusBadGateway, api.CodeDaemonExited, "The daemon ended at once",
-				"the daemon on this machine ended at once; its last words: "+in.s.output(ctx, "", output), "see its own message, or leave daemon.path empty to use the built-in daemon")
+				"the daemon on this machine ended at once; its last words: "+endOf(log), "see its own message, or leave daemon.path empty to use the built-in daemon")
 		case <-ctx.Done():
-			h.close()
+			h.stop()
 			if in.ctx.Err() != nil {
 				return in.ctx.Err()
 			}
 			return problem(api.Host, http.StatusGatewayTimeout, api.CodeStartTimeout, "The daemon does not answer",
-				"the daemon on this machine did not listen on "+address+" in time; its last words: "+in.s.output(context.WithoutCancel(ctx), "", output), "raise daemon.startup_timeout")
+				"the daemon on this machine did not listen on "+address+" in time; its last words: "+endOf(log), "raise daemon.startup_timeout")
 		case <-poll.C:
 			if f, err := probe(ctx, h.dial(address)); err == nil {
 				f.began = time.Now()
@@ -277,15 +288,41 @@ func hostID() string {
 	return name
 }
 
-// close ends what the program runs for the host.
+// endOf is the end of a log file, in one line that may be shown.
+func endOf(log string) string {
+	f, err := os.Open(log) //nolint:gosec // our own log
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil {
+		_, _ = f.Seek(max(0, info.Size()-keepOutput), io.SeekStart) // an error shows in the next read
+	}
+	text, _ := io.ReadAll(io.LimitReader(f, keepOutput))
+	return shown(text)
+}
+
+// close ends what the program runs for the host: a daytona of its own only
+// with daemon.stop_on_exit.
 func (h *host) close() {
 	h.mu.Lock()
-	server, command, ended := h.server, h.command, h.ended
-	h.server, h.command = nil, nil
+	server := h.server
+	h.server = nil
 	h.mu.Unlock()
 	if server != nil {
 		_ = server.Close() // the program ends
 	}
+	if h.s.o.Config.StopOnExit {
+		h.stop()
+	}
+}
+
+// stop ends a daytona that this program started.
+func (h *host) stop() {
+	h.mu.Lock()
+	command, ended := h.command, h.ended
+	h.command = nil
+	h.mu.Unlock()
 	if command == nil {
 		return
 	}

@@ -74,27 +74,29 @@ func (in *injection) runOwner() (shared bool, err error) {
 	return true, nil
 }
 
+// portHint is the next step where something else has the daemon's port.
+const portHint = "stop that service, let it use another port, or give the built-in daemon another one: --daemon-port (daemon.port, DAEMON_PORT)"
+
 // tryAdopt takes the daemon that answers, if one does.
 func (in *injection) tryAdopt() (adopted bool, err error) {
-	dial := in.s.dialler(in.c.Addresses)
-	f, err := probe(in.ctx, dial)
+	f, err := in.s.meet(in.ctx, in.box, in.c)
+	misplaced := in.s.misplaced(in.ref, in.c, err)
 	switch {
 	case err == nil:
+	case in.ctx.Err() != nil:
+		return false, in.ctx.Err()
+	case misplaced != nil:
+		return false, misplaced
+	case errors.Is(err, errSecret):
+		return false, in.replaceStranger("the built-in daemon there had a secret that is lost")
+	case errors.Is(err, errNoChallenge):
+		return false, in.replaceStranger("the built-in daemon there is of a version that cannot prove itself")
 	case errors.Is(err, errNotDaemon), errors.Is(err, errSilent):
 		return false, problem(in.ref, http.StatusConflict, api.CodePortTaken, "The daemon's port is taken",
 			fmt.Sprintf("port %d of %s is used by something that is not a daemon, or by one that hangs: %v", in.s.o.Config.Port, in.ref, err),
-			"stop that service, or let it use another port")
+			portHint)
 	default:
-		return false, in.ctx.Err() // refused or not reachable: the start will tell
-	}
-	if f.kind == kindBuiltIn {
-		err := trusts(in.ctx, dial, in.s.secretOf(in.c.ID))
-		if errors.Is(err, errSecret) {
-			return false, in.replaceStranger()
-		}
-		if err != nil {
-			return false, err
-		}
+		return false, nil // refused or not reachable: the start will tell
 	}
 	in.adopt = in.s.claim(in.ctx, in.box, f)
 	in.did(api.StepAdopt, "a daemon answers already (%s %s): adopted", f.kind, f.version)

@@ -92,14 +92,14 @@ func (in *injection) killAll(ctx context.Context, file string, builtIn bool) err
 	return nil
 }
 
-// replaceStranger ends a built-in daemon whose secret is lost.
-func (in *injection) replaceStranger() error {
+// replaceStranger ends a built-in daemon that is not known to be ours.
+func (in *injection) replaceStranger(why string) error {
 	if err := in.killAll(in.ctx, in.s.installed(true), true); err != nil {
 		return &api.Problem{Title: "Another daemon-proxy's daemon", Status: http.StatusConflict, Code: api.CodePortTaken, Sandbox: in.ref.String(),
-			Detail: fmt.Sprintf("a built-in daemon runs in %s whose secret is not known here, and it cannot be ended: %v", in.ref, err),
+			Detail: fmt.Sprintf("a built-in daemon answers for %s that does not prove to be ours, and it cannot be ended there: %v", in.ref, err),
 			Hint:   "docker restart " + in.ref.Name, Cause: err}
 	}
-	in.did(api.StepAdopt, "the built-in daemon there had a secret that is lost: it is replaced")
+	in.did(api.StepAdopt, "%s: it is replaced", why)
 	return nil
 }
 

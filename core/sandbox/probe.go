@@ -17,7 +17,7 @@ import (
 // probeTimeout bounds one call on a daemon.
 const probeTimeout = time.Second
 
-// maxAnswer bounds what is read of a daemon's answer to a probe.
+// maxAnswer bounds what is read of a daemon's answers on one connection.
 const maxAnswer = 1 << 20
 
 // found is what answered at the daemon's port.
@@ -34,12 +34,51 @@ var (
 	errSecret    = errors.New("the daemon does not know our secret")
 )
 
-// probe asks GET /version. errRefused if nothing listens, errNotDaemon if
-// something else does, errSilent if there is no answer in time, ctx's error if
-// it ended; any other error leaves it open.
+// visit is one connection to what may be a daemon.
+type visit struct {
+	conn net.Conn
+	r    *bufio.Reader
+}
+
+// open connects; the errors are errRefused, ctx's and others.
+func open(ctx context.Context, dial func(context.Context) (net.Conn, error)) (*visit, error) {
+	dialling, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	c, err := dial(dialling)
+	switch {
+	case err == nil:
+		return &visit{c, bufio.NewReader(io.LimitReader(c, maxAnswer))}, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return nil, fmt.Errorf("%w: %w", errRefused, err)
+	}
+	return nil, err
+}
+
+// visit connects to the daemon's port at an address.
+func (s *Sandboxes) visit(ctx context.Context, address string) (*visit, error) {
+	return open(ctx, s.dialler(address))
+}
+
+func (v *visit) close() { _ = v.conn.Close() }
+
+// probe asks GET /version on a connection of its own. The errors are those of
+// open and of version.
 func probe(ctx context.Context, dial func(context.Context) (net.Conn, error)) (found, error) {
+	v, err := open(ctx, dial)
+	if err != nil {
+		return found{}, err
+	}
+	defer v.close()
+	return v.version(ctx)
+}
+
+// version asks GET /version. errNotDaemon if something else answers, errSilent
+// if there is no answer in time, ctx's error if it ended.
+func (v *visit) version(ctx context.Context) (found, error) {
 	start := time.Now()
-	response, body, err := call(ctx, dial, http.MethodGet, "/version", "") //nolint:bodyclose // call has read and closed it
+	response, body, err := v.ask(ctx, http.MethodGet, "/version", "") //nolint:bodyclose // ask has read and closed it
 	if err != nil {
 		return found{}, err
 	}
@@ -60,25 +99,23 @@ func probe(ctx context.Context, dial func(context.Context) (net.Conn, error)) (f
 	return f, nil
 }
 
-// call is one small request to a daemon.
+// call is one small request to a daemon on a connection of its own.
 func call(ctx context.Context, dial func(context.Context) (net.Conn, error), method, path, secret string) (*http.Response, []byte, error) {
+	v, err := open(ctx, dial)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer v.close()
+	return v.ask(ctx, method, path, secret)
+}
+
+// ask is one small request; secret goes along if it is not empty.
+func (v *visit) ask(ctx context.Context, method, path, secret string) (*http.Response, []byte, error) {
 	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	c, err := dial(ctx)
-	if err != nil {
-		switch {
-		case whole.Err() != nil:
-			err = whole.Err()
-		case errors.Is(err, syscall.ECONNREFUSED):
-			err = fmt.Errorf("%w: %w", errRefused, err)
-		}
-		return nil, nil, err
-	}
-	defer c.Close()
-	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
-	defer stop()
-	response, body, err := exchange(c, method, path, secret)
+	defer context.AfterFunc(ctx, func() { _ = v.conn.SetDeadline(time.Unix(1, 0)) })()
+	response, body, err := v.exchange(method, path, secret)
 	switch {
 	case err == nil:
 		return response, body, nil
@@ -90,31 +127,19 @@ func call(ctx context.Context, dial func(context.Context) (net.Conn, error), met
 	return nil, nil, fmt.Errorf("%w: %w", errNotDaemon, err)
 }
 
-func exchange(c net.Conn, method, path, secret string) (*http.Response, []byte, error) {
-	request := &http.Request{Method: method, URL: &url.URL{Path: path}, Host: "localhost", Header: http.Header{}, Close: true}
+func (v *visit) exchange(method, path, secret string) (*http.Response, []byte, error) {
+	request := &http.Request{Method: method, URL: &url.URL{Path: path}, Host: "localhost", Header: http.Header{}}
 	if secret != "" {
 		request.Header.Set(secretHeader, secret)
 	}
-	if err := request.Write(c); err != nil {
+	if err := request.Write(v.conn); err != nil {
 		return nil, nil, err
 	}
-	response, err := http.ReadResponse(bufio.NewReader(io.LimitReader(c, maxAnswer)), request)
+	response, err := http.ReadResponse(v.r, request)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	return response, body, err
-}
-
-// trusts asks a built-in daemon whether it knows our secret.
-func trusts(ctx context.Context, dial func(context.Context) (net.Conn, error), secret string) error {
-	response, _, err := call(ctx, dial, http.MethodGet, "/work-dir", secret) //nolint:bodyclose // call has read and closed it
-	if err != nil {
-		return err
-	}
-	if response.StatusCode == http.StatusUnauthorized {
-		return errSecret
-	}
-	return nil
 }

@@ -65,6 +65,9 @@ type Options struct {
 	// OnEvent is told of every change, in order. It must neither wait nor change
 	// anything here. nil: nobody.
 	OnEvent func(api.Event)
+	// OnGone is called, from a goroutine of its own, when the place that an
+	// Upstream's Pool names is gone. nil: nobody.
+	OnGone func(pool string)
 }
 
 // Sandboxes are all sandboxes of one engine, and the host. Run must run for
@@ -94,6 +97,9 @@ type Sandboxes struct {
 type box struct {
 	api.Sandbox
 	container engine.Container
+	starts    int   // of the container that were noticed
+	proof     proof // where its daemon is
+	place     place // where requests go
 	// wanted: a daemon was asked for, so it is brought back when it is gone.
 	wanted bool
 	// hopeless: no daemon was there yet, and the last injection failed for what
@@ -103,6 +109,7 @@ type box struct {
 	// kept: a goroutine looks after its daemon.
 	kept      bool
 	stopping  bool          // its daemon is being stopped
+	ended     string        // how its daemon ended if somebody wanted that: "was stopped"
 	announced bool          // an event told that it is there
 	misses    int           // calls in a row that a daemon which runs did not answer in time
 	kick      chan struct{} // tells that goroutine that something changed
@@ -115,8 +122,12 @@ type box struct {
 func New(o Options) (*Sandboxes, error) {
 	key, err := loadKey(o.StateDir)
 	if err != nil {
-		return nil, &api.Problem{Title: "State directory cannot be used", Status: http.StatusInternalServerError, Code: api.CodeStateUnusable,
+		p := &api.Problem{Title: "State directory cannot be used", Status: http.StatusInternalServerError, Code: api.CodeStateUnusable,
 			Detail: fmt.Sprintf("the key of the built-in daemons: %v", err), Hint: "name a folder that can be written in XDG_STATE_HOME", Cause: err}
+		if errors.Is(err, errDamagedKey) {
+			p.Hint = "remove it: a new one is made, and the built-in daemons that run are replaced when you inject again"
+		}
+		return nil, p
 	}
 	o.Config.ContainerName = strings.TrimPrefix(o.Config.ContainerName, api.ContainerPrefix)
 	if o.Logger == nil {
@@ -218,7 +229,8 @@ func (s *Sandboxes) Engine() api.EngineStatus {
 // Resolve is the sandbox that a name means: "host", a container's name,
 // "container:host" for a container of that name. Empty means the default: the
 // host in host mode, else the configured container, else the only one that
-// runs. Problems: unknown_sandbox, and sandbox_required with the names.
+// runs. Problems: unknown_sandbox, sandbox_required with the names, and
+// engine_unreachable where only the engine could say.
 func (s *Sandboxes) Resolve(name string) (api.Ref, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -236,6 +248,9 @@ func (s *Sandboxes) Resolve(name string) (api.Ref, error) {
 		if ref := s.ref(plain); s.boxes[ref] != nil {
 			return ref, nil
 		}
+		if s.status.Error != nil { // it has not said that there is none of that name
+			return api.Ref{}, s.status.Error
+		}
 	}
 	return api.Ref{}, &api.Problem{
 		Title: "Unknown sandbox", Status: http.StatusNotFound, Code: api.CodeUnknownSandbox, Sandbox: name,
@@ -251,6 +266,9 @@ func (s *Sandboxes) defaultRef() (api.Ref, error) {
 		return s.ref(name), nil
 	}
 	running := s.names(true)
+	if len(running) == 0 && s.status.Error != nil { // it has not said that there are none
+		return api.Ref{}, s.status.Error
+	}
 	if len(running) == 1 {
 		return s.ref(strings.TrimPrefix(running[0], api.ContainerPrefix)), nil
 	}
@@ -293,6 +311,7 @@ func (s *Sandboxes) update(b *box, change func(*box)) {
 	s.mu.Lock()
 	before := b.Sandbox
 	change(b)
+	s.updatePlace(b)
 	if before.Daemon.State != b.Daemon.State {
 		b.Daemon.Since, b.Daemon.RetryAt = time.Now(), nil
 	}
@@ -367,6 +386,9 @@ func (s *Sandboxes) Close(ctx context.Context) error {
 	}
 	s.mu.Lock() // so that nothing joins the group from now on
 	s.cancel()
+	for _, b := range s.boxes {
+		b.leave(problem(b.Ref, http.StatusServiceUnavailable, api.CodeSandboxMissing, "The engine was left", "the program no longer follows "+b.String(), "send the request again"))
+	}
 	s.mu.Unlock()
 	s.host.close()
 	s.group.Wait()
@@ -385,4 +407,7 @@ type Upstream struct {
 	Header func(http.Header)
 	// Loopback says that the sandbox's localhost is this machine's.
 	Loopback bool
+	// Until ends when the daemon is known to be gone; its cause is an
+	// *api.Problem. nil: that shows on the connections themselves.
+	Until context.Context
 }

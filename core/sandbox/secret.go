@@ -21,6 +21,8 @@ const markEnv = "DAEMON_PROXY_MARK"
 
 const keySize = 32
 
+var errDamagedKey = errors.New("is damaged")
+
 // loadKey reads the key that all secrets are made of, or makes it (0600).
 func loadKey(stateDir string) ([]byte, error) {
 	if err := os.MkdirAll(stateDir, 0o700); err != nil {
@@ -32,7 +34,7 @@ func loadKey(stateDir string) ([]byte, error) {
 	case err == nil && len(key) == keySize:
 		return key, nil
 	case err == nil:
-		return nil, fmt.Errorf("%s is damaged: remove it, and the built-in daemons that run will be replaced", path)
+		return nil, fmt.Errorf("%s %w: it has %d bytes, not %d", path, errDamagedKey, len(key), keySize)
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}

@@ -171,6 +171,7 @@ func (in *injection) await(p *process) error {
 	in.doing(api.StepWait, "waiting for it to answer")
 	ctx, cancel := context.WithTimeout(in.ctx, timeout)
 	defer cancel()
+	var misplaced *api.Problem // why what answers is not used
 	ended := make(chan int, 1) // the engine is asked beside the polling, which must not wait for it
 	in.s.group.Go(func() {
 		if code, err := p.Wait(ctx); err == nil {
@@ -188,13 +189,21 @@ func (in *injection) await(p *process) error {
 			}
 			words := in.lastWords(p)
 			in.end()
+			if misplaced != nil {
+				return misplaced
+			}
 			return problem(in.ref, http.StatusGatewayTimeout, api.CodeStartTimeout, "The daemon does not answer",
 				fmt.Sprintf("the daemon in %s was started but did not listen on port %d within %v, and was ended%s", in.ref, in.s.o.Config.Port, timeout, words),
 				"raise daemon.startup_timeout, or see its log in the container: "+logName)
 		case code := <-ended:
 			return in.exited(p, code)
 		case <-poll.C:
-			f, err := in.answers(ctx)
+			f, err := in.s.meet(ctx, in.box, in.c)
+			misplaced = in.s.misplaced(in.ref, in.c, err)
+			if errors.Is(err, errElsewhere) {
+				in.end()
+				return misplaced
+			}
 			if err != nil {
 				continue
 			}
@@ -207,17 +216,6 @@ func (in *injection) await(p *process) error {
 	}
 }
 
-// answers says whether the daemon that was started answers. One that somebody
-// else started meanwhile is not taken for it, unless it knows our secret.
-func (in *injection) answers(ctx context.Context) (found, error) {
-	dial := in.s.dialler(in.c.Addresses)
-	f, err := probe(ctx, dial)
-	if err == nil && f.kind == kindBuiltIn {
-		err = trusts(ctx, dial, in.s.secretOf(in.c.ID))
-	}
-	return f, err
-}
-
 // exited is the problem of a daemon that ended while it should have started.
 func (in *injection) exited(p *process, code int) error {
 	select {
@@ -228,7 +226,7 @@ func (in *injection) exited(p *process, code int) error {
 	words := in.lastWords(p)
 	if strings.Contains(words, "address already in use") {
 		return problem(in.ref, http.StatusConflict, api.CodePortTaken, "The daemon's port is taken",
-			fmt.Sprintf("port %d of %s is used by something else%s", in.s.o.Config.Port, in.ref, words), "stop that service, or let it use another port")
+			fmt.Sprintf("port %d of %s is used by something else%s", in.s.o.Config.Port, in.ref, words), portHint)
 	}
 	if code == 126 && strings.Contains(words, "chdir to cwd") {
 		return problem(in.ref, http.StatusUnprocessableEntity, api.CodeWorkDir, "No working directory", "the daemon could not be started"+words, "set daemon.work_dir to a folder that exists")
@@ -278,6 +276,11 @@ func (s *Sandboxes) output(ctx context.Context, id string, p *process) string {
 			raw, _ = io.ReadAll(io.LimitReader(content, keepOutput))
 		}
 	}
+	return shown(raw)
+}
+
+// shown is the end of an output in one line that may be shown.
+func shown(raw []byte) string {
 	lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
 	const most = 5
 	text := strings.Join(lines[max(0, len(lines)-most):], " / ")

@@ -235,6 +235,7 @@ func TestAPortThatIsTakenIsNamed(t *testing.T) {
 		p := eventuallyFails(t, builtIn(t, name), name)
 		require.Equal(t, api.CodePortTaken, p.Code, p.Detail)
 		require.Contains(t, p.Detail, "2280")
+		require.Contains(t, p.Hint, "--daemon-port")
 		_, err := enginetest.Require(t).Stat(t.Context(), id, "/usr/local/bin/daemon-proxy")
 		require.Error(t, err, "something was copied all the same")
 	})

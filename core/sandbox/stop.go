@@ -63,7 +63,10 @@ func (s *Sandboxes) stopDaemon(ctx context.Context, ref api.Ref, eject func() er
 			if b.Container != api.ContainerRunning {
 				state = api.DaemonStopped
 			}
-			b.Daemon, b.stopping = api.Daemon{State: state, Since: b.Daemon.Since}, false
+			b.Daemon, b.stopping, b.ended = api.Daemon{State: state, Since: b.Daemon.Since}, false, "was stopped"
+			if eject != nil {
+				b.ended = "was removed"
+			}
 		})
 	}
 	return err

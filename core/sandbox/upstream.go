@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -27,8 +26,9 @@ const (
 	kindDaytona = "daytona"
 )
 
-// Upstream is how to reach the daemon of ref. It does not connect: the error
-// is an *api.Problem that tells what is known to be in the way.
+// Upstream is how to reach the daemon of ref. It does not connect to one in a
+// container: the error is an *api.Problem that says what is known to be in the
+// way. The daemon of the host is started if there is none.
 func (s *Sandboxes) Upstream(ref api.Ref) (Upstream, error) {
 	if ref.IsHost() {
 		return s.host.upstream()
@@ -56,15 +56,31 @@ func (s *Sandboxes) Upstream(ref api.Ref) (Upstream, error) {
 	if err := unusable(owner); err != nil {
 		return Upstream{}, err
 	}
+	if owner.place.key == "" {
+		return Upstream{}, unknown(owner)
+	}
 	return s.containerUpstream(owner), nil
+}
+
+// Loopback says whether the localhost of ref is this machine's. It starts nothing.
+func (s *Sandboxes) Loopback(ref api.Ref) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.boxes[ref]
+	if b == nil {
+		return false
+	}
+	owner, err := s.owner(b)
+	return err == nil && owner.IsHost()
 }
 
 // containerUpstream reaches the daemon of a container; mu is held.
 func (s *Sandboxes) containerUpstream(b *box) Upstream {
 	up := Upstream{
-		Dial:      s.dialler(b.container.Addresses),
-		Pool:      b.ID + " " + b.Address + " " + b.Started.String(),
-		Authority: net.JoinHostPort(b.Address, strconv.Itoa(s.o.Config.Port)),
+		Dial:      s.dialler(b.proof.address),
+		Pool:      b.place.key,
+		Authority: net.JoinHostPort(b.proof.address, strconv.Itoa(s.o.Config.Port)),
+		Until:     b.place.ctx,
 	}
 	if b.Daemon.Kind == kindBuiltIn {
 		secret := s.secretOf(b.ID)
@@ -75,32 +91,35 @@ func (s *Sandboxes) containerUpstream(b *box) Upstream {
 	return up
 }
 
-// dialler connects to the daemon's port at the first address that answers.
-func (s *Sandboxes) dialler(addresses []string) func(context.Context) (net.Conn, error) {
-	port := strconv.Itoa(s.o.Config.Port)
+// dialler connects to the daemon's port at an address.
+func (s *Sandboxes) dialler(address string) func(context.Context) (net.Conn, error) {
+	where := net.JoinHostPort(address, strconv.Itoa(s.o.Config.Port))
 	return func(ctx context.Context) (net.Conn, error) {
-		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-		defer cancel()
-		var d net.Dialer
-		var errs []error
-		for _, address := range addresses {
-			c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(address, port))
-			if err == nil {
-				return c, nil
-			}
-			errs = append(errs, err)
-		}
-		return nil, errors.Join(errs...)
+		d := net.Dialer{Timeout: dialTimeout}
+		return d.DialContext(ctx, "tcp", where)
 	}
 }
 
-// owner is the box whose network namespace b uses, b itself usually; mu is held.
+// owner is the box whose daemon b uses, b itself usually; mu is held.
 func (s *Sandboxes) owner(b *box) (*box, error) {
+	b, err := s.networkOf(b)
+	if err != nil || !b.container.HostNetwork {
+		return b, err
+	}
+	if b.proof.id != b.ID {
+		if p := b.Daemon.LastError; p != nil {
+			return nil, p
+		}
+		return nil, unknown(b)
+	}
+	return s.boxes[api.Host], nil
+}
+
+// networkOf is the box whose network namespace b uses, b itself usually. If
+// that one uses its machine's, it need not be this machine; mu is held.
+func (s *Sandboxes) networkOf(b *box) (*box, error) {
 	for range len(s.boxes) {
-		switch {
-		case b.container.HostNetwork:
-			return s.boxes[api.Host], nil
-		case b.container.SharesNetworkOf == "":
+		if b.container.HostNetwork || b.container.SharesNetworkOf == "" {
 			return b, nil
 		}
 		id, found := b.container.SharesNetworkOf, false
@@ -154,6 +173,9 @@ func unusable(b *box) error {
 	if b.Daemon.State == api.DaemonHealthy {
 		return nil
 	}
+	if p := b.Daemon.LastError; p != nil && p.Code == api.CodeUnreachable {
+		return p
+	}
 	if p := b.Daemon.LastError; p != nil {
 		return &api.Problem{Title: "The daemon does not run", Status: http.StatusServiceUnavailable, Code: api.CodeDaemonDown, Sandbox: b.String(),
 			Detail: fmt.Sprintf("no daemon runs in %s: %s", b, p.Error()), Hint: p.Hint, Cause: p}
@@ -164,6 +186,15 @@ func unusable(b *box) error {
 	if b.Daemon.State == api.DaemonEjecting {
 		return busy(b)
 	}
-	return problem(b.Ref, http.StatusServiceUnavailable, api.CodeNoDaemon, "No daemon",
-		"no daemon was put into "+b.String()+" yet", "POST /api/sandboxes/"+b.String()+"/inject")
+	detail := "no daemon was put into " + b.String() + " yet"
+	if b.ended != "" {
+		detail = "the daemon in " + b.String() + " " + b.ended
+	}
+	return problem(b.Ref, http.StatusServiceUnavailable, api.CodeNoDaemon, "No daemon", detail, "POST /api/sandboxes/"+b.String()+"/inject")
+}
+
+// unknown is the problem of a daemon that is about to be looked for.
+func unknown(b *box) *api.Problem {
+	return problem(b.Ref, http.StatusServiceUnavailable, api.CodeDaemonDown, "Not known yet",
+		"it is being checked whether a daemon runs in "+b.String(), "try again in a moment")
 }

@@ -63,11 +63,13 @@ func (s *Sandboxes) follow(ctx context.Context) error {
 	}
 	s.engineIs("connected", version, nil, 0)
 	for {
+		var died []string // containers whose processes ended
 		select {
-		case _, open := <-events:
+		case e, open := <-events:
 			if !open {
 				return errors.Join(<-ended, errors.New("the event stream ended"))
 			}
+			died = deathIn(e, died)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -76,10 +78,11 @@ func (s *Sandboxes) follow(ctx context.Context) error {
 	drain:
 		for {
 			select {
-			case _, open := <-events:
+			case e, open := <-events:
 				if !open {
 					break drain
 				}
+				died = deathIn(e, died)
 			case <-settle.C:
 				break drain
 			}
@@ -88,7 +91,48 @@ func (s *Sandboxes) follow(ctx context.Context) error {
 		if err := s.relist(ctx); err != nil {
 			return err
 		}
+		for _, id := range died {
+			s.restarted(id)
+		}
 	}
+}
+
+// deathIn adds the container of e to died if the event is its death.
+func deathIn(e engine.Event, died []string) []string {
+	if e.Action == "die" {
+		died = append(died, e.ID)
+	}
+	return died
+}
+
+// restarted notes that a container has died. If it is listed as running all the
+// same, its daemon and all that went there died with its last start.
+func (s *Sandboxes) restarted(id string) {
+	s.mu.Lock()
+	var again *box
+	for _, b := range s.boxes {
+		if b.ID == id && b.Container == api.ContainerRunning {
+			again = b
+		}
+	}
+	s.mu.Unlock()
+	if again == nil {
+		return
+	}
+	s.update(again, func(b *box) {
+		b.began()
+		b.Started = time.Now()
+		if b.injected == nil {
+			b.Daemon.State, b.Daemon.LastError = api.DaemonUnknown, nil
+		}
+	})
+	s.keep(again.Ref)
+}
+
+// began notes that the container has started.
+func (b *box) began() {
+	b.starts++
+	b.proof, b.process, b.hopeless = proof{}, nil, false
 }
 
 // engineProblem is why the engine is lost.
@@ -107,6 +151,9 @@ func (s *Sandboxes) engineIs(state, version string, p *api.Problem, retryIn time
 	changed := s.status.State != state
 	if changed {
 		s.status.Since = time.Now()
+	}
+	if changed && state == "connected" {
+		s.doubt()
 	}
 	s.status.State, s.status.Error, s.status.RetryAt = state, p, nil
 	if retryIn > 0 {
@@ -128,6 +175,16 @@ func (s *Sandboxes) engineIs(state, version string, p *api.Problem, retryIn time
 		s.log.Warn("the engine does not answer: its containers are shown as they were last", "engine", status.Name, "error", p.Error(), "hint", p.Hint)
 	case changed:
 		s.log.Info("engine connected", "engine", status.Name, "version", status.Version)
+	}
+}
+
+// doubt forgets proofs that came through the engine: while it did not answer,
+// addresses may have got to other containers; mu is held.
+func (s *Sandboxes) doubt() {
+	for _, b := range s.boxes {
+		if b.proof.pid == 0 {
+			b.proof.inside = false
+		}
 	}
 }
 
@@ -189,13 +246,24 @@ func (s *Sandboxes) see(ref api.Ref, c engine.Container) {
 	s.update(seen, func(b *box) {
 		was := b.container
 		if b.ID != "" && b.ID != c.ID { // another container under the same name
-			b.process, b.Started = nil, time.Time{}
+			b.began()
+			b.Started = time.Time{}
 			b.Daemon = api.Daemon{State: api.DaemonUnknown, Since: time.Now()}
 			if b.injected != nil {
 				b.Daemon.State = api.DaemonInjecting
 			}
 		}
 		anew = b.ID != c.ID || b.Container != c.State || !slices.Equal(was.Addresses, c.Addresses)
+		if was.ID == c.ID && c.State == api.ContainerRunning && was.State != api.ContainerRunning && was.State != api.ContainerPaused {
+			b.began()
+			b.Started = time.Now() // lists do not say it; whoever follows the sandbox may have missed that it was stopped
+		}
+		if b.proof.address != "" && !slices.Contains(c.Addresses, b.proof.address) {
+			b.proof = proof{}
+			if b.Daemon.State == api.DaemonHealthy {
+				b.Daemon.State = api.DaemonUnknown
+			}
+		}
 		b.hopeless = b.hopeless && b.ID == c.ID && b.Container == c.State
 		b.container = c
 		b.ID, b.Image, b.Container, b.ExitCode, b.Labels = c.ID, c.Image, c.State, c.ExitCode, c.Labels
@@ -207,11 +275,8 @@ func (s *Sandboxes) see(ref api.Ref, c engine.Container) {
 		if len(c.Addresses) > 0 {
 			b.Address = c.Addresses[0]
 		}
-		switch {
-		case !c.StartedAt.IsZero():
+		if !c.StartedAt.IsZero() {
 			b.Started = c.StartedAt
-		case was.ID == c.ID && was.State != api.ContainerRunning && c.State == api.ContainerRunning:
-			b.Started = time.Now() // lists do not say it; whoever follows the sandbox may have missed that it was stopped
 		}
 		b.SharesNetworkOf = s.sharesWith(c)
 		switch {

@@ -182,6 +182,8 @@ func TestAStoppedDaemonStaysStoppedUntilItIsAskedFor(t *testing.T) {
 			d.becomes(name, api.DaemonHealthy)
 			require.NoError(t, d.StopDaemon(t.Context(), d.ref(name)))
 			require.Equal(t, api.DaemonNone, d.get(name).Daemon.State)
+			_, err := d.Upstream(d.ref(name))
+			require.ErrorContains(t, err, "the daemon in "+name+" was stopped")
 			require.Eventually(t, func() bool { return len(processes(t, id, kind)) == 0 }, soon, look)
 			require.Never(t, func() bool { return len(processes(t, id, kind)) > 0 }, 500*time.Millisecond, 100*time.Millisecond)
 			require.Empty(t, d.told(func(e api.Event) bool {

@@ -133,6 +133,13 @@ func (b *boxes) Upstream(ref api.Ref) (Upstream, error) {
 	return x.up, x.err
 }
 
+func (b *boxes) Loopback(ref api.Ref) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	x := b.known[ref.String()]
+	return x != nil && x.up.Loopback
+}
+
 func (b *boxes) Engine() api.EngineStatus {
 	b.mu.Lock()
 	defer b.mu.Unlock()

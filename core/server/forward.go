@@ -154,8 +154,7 @@ func (s *Server) redirect(w http.ResponseWriter, r *http.Request, status int, lo
 
 // checkLoop refuses a port that is this server's own.
 func (s *Server) checkLoop(ref api.Ref, port int) error {
-	up, err := s.o.Sandboxes.Upstream(ref)
-	if err == nil && up.Loopback && port == s.o.Config.Server.Port {
+	if port == s.o.Config.Server.Port && s.o.Sandboxes.Loopback(ref) {
 		return &api.Problem{Title: "Loop", Status: http.StatusConflict, Code: api.CodeLoop, Sandbox: ref.String(), Port: port,
 			Detail: "port " + strconv.Itoa(port) + " of " + ref.String() + " is daemon-proxy itself", Hint: "name the port of the service"}
 	}
@@ -219,6 +218,9 @@ func (s *Server) roundTrip(w http.ResponseWriter, r *http.Request, h hop, rec *t
 	if h.live != nil {
 		link := h.live.Context()
 		defer context.AfterFunc(link, func() { cancel(context.Cause(link)) })()
+	}
+	if up.Until != nil {
+		defer context.AfterFunc(up.Until, func() { cancel(context.Cause(up.Until)) })()
 	}
 	defer s.streamEnded(&cancel)
 	cost := hopCost

@@ -37,6 +37,9 @@ type Upstream struct {
 	Authority string            // the Host header for the daemon
 	Header    func(http.Header) // adds what the daemon wants to see
 	Loopback  bool              // the sandbox's localhost is this machine's
+	// Until ends when the daemon is known to be gone; its cause is the
+	// *api.Problem to answer with. nil: that shows on the connections themselves.
+	Until context.Context
 }
 
 // Sandboxes is what the server needs of the sandboxes. Errors are *api.Problem.
@@ -52,6 +55,7 @@ type Sandboxes interface {
 	// Cards are the ports with what answers on them.
 	Cards(ctx context.Context, ref api.Ref) ([]api.PortCard, error)
 	Upstream(ref api.Ref) (Upstream, error)
+	Loopback(ref api.Ref) bool // the sandbox's localhost is this machine's; it starts nothing
 	Engine() api.EngineStatus
 	StartContainer(ctx context.Context, ref api.Ref) error
 	StopContainer(ctx context.Context, ref api.Ref) error

@@ -9,10 +9,11 @@
 //	GET  /user-home-dir        {"dir":"…"}
 //	ANY  /proxy/{port}/{path}  http://localhost:{port}/{path}, WebSockets too
 //	POST /shutdown             ends it
+//	GET  /challenge/v1/{nonce} {"proof":"…"}, see Proof
 //
-// Unlike that one it is no open door: all but /version wants a secret which
-// the daemon got in its environment, so that neither a neighbour on the
-// network nor a web page can use it.
+// Unlike that one it is not open to everybody: all but /version and
+// /challenge requires a secret which the daemon got in its environment, so
+// that neither a neighbour on the network nor a web page can use it.
 package toolbox
 
 import (
@@ -50,7 +51,7 @@ const ServerName = "daemon-proxy-toolbox"
 
 // Options configure New and Serve.
 type Options struct {
-	// Secret is what every request but GET /version must carry. Needed.
+	// Secret is what every request must carry but GET /version and the challenge. Required.
 	Secret string
 	// Version is what /version answers.
 	Version string
@@ -107,6 +108,10 @@ func (t *Toolbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path, _, _ := strings.Cut(r.RequestURI, "?")
 	if path == "/version" && r.Method == http.MethodGet {
 		answer(w, http.StatusOK, map[string]any{"version": t.options.Version, "uptime_seconds": time.Since(t.started).Seconds()})
+		return
+	}
+	if nonce, ok := strings.CutPrefix(path, ChallengePath); ok && r.Method == http.MethodGet {
+		t.challenge(w, r, nonce)
 		return
 	}
 	if !t.knows(r) {

@@ -166,3 +166,11 @@ func Connect(t testing.TB, networkName, id string) {
 	defer cancel()
 	require.NoError(t, docker(t).NetworkConnect(ctx, networkName, id, nil), "connect %s to %s", id, networkName)
 }
+
+// Disconnect takes a container off a network.
+func Disconnect(t testing.TB, networkName, id string) {
+	t.Helper()
+	ctx, cancel := call(t)
+	defer cancel()
+	require.NoError(t, docker(t).NetworkDisconnect(ctx, networkName, id, true), "disconnect %s from %s", id, networkName)
+}

@@ -24,7 +24,11 @@ func main() {
 	if delay, err := time.ParseDuration(os.Getenv("FAKE_DELAY")); err == nil {
 		time.Sleep(delay)
 	}
-	listener, err := net.Listen("tcp", ":2280")
+	port := os.Getenv("FAKE_PORT")
+	if port == "" {
+		port = "2280"
+	}
+	listener, err := net.Listen("tcp", ":"+port)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

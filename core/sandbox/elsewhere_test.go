@@ -1,0 +1,124 @@
+//go:build linux
+
+package sandbox
+
+import (
+	"io"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/engine"
+	"daemon-proxy/core/engine/enginetest"
+)
+
+// recorder answers on port 2280 as an older built-in daemon would, and writes
+// down whatever it is sent.
+const recorder = `package main
+
+import (
+	"fmt"
+	"net/http"
+)
+
+func main() {
+	fmt.Println(http.ListenAndServe(":2280", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Println(r.Method, r.URL, r.Header)
+		w.Header().Set("Server", "daemon-proxy-toolbox")
+		if r.URL.Path != "/version" {
+			w.WriteHeader(401)
+		}
+		fmt.Fprint(w, "{\"version\":\"v1\"}")
+	})))
+}`
+
+// The second engine's container has the address of a container of this machine:
+// what answers there is the wrong one, whatever it is.
+func TestS50AContainerElsewhereIsNotTakenForTheOneAtItsAddressHere(t *testing.T) {
+	t.Parallel()
+	second := enginetest.StartSecond(t)
+	for kind, local := range map[string]func(t *testing.T) (id, state string){
+		"daytona": func(t *testing.T) (string, string) {
+			name, id := shellBox(t, enginetest.RunOptions{})
+			daytona(t, name, "", nil).inject(name)
+			return id, t.TempDir()
+		},
+		"built-in": func(t *testing.T) (string, string) {
+			name, id := shellBox(t, enginetest.RunOptions{})
+			d := builtIn(t, name)
+			d.inject(name)
+			return id, d.o.StateDir
+		},
+		"recorder": func(t *testing.T) (string, string) {
+			image := enginetest.Import(t, map[string]enginetest.File{"/r": {Path: enginetest.StaticGoSource(t, recorder)}}, []string{`CMD ["/r"]`})
+			return enginetest.Run(t, image, enginetest.RunOptions{}), t.TempDir()
+		},
+		"nothing": func(t *testing.T) (string, string) {
+			_, id := shellBox(t, enginetest.RunOptions{})
+			return id, t.TempDir()
+		},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			id, state := local(t)
+			here, err := enginetest.Require(t).Inspect(t.Context(), id)
+			require.NoError(t, err)
+			if kind != "nothing" {
+				listens(t, here.Addresses[0]+":2280")
+			}
+			far := enginetest.Name(t)
+			farID := second.Run(t, far, here.Addresses[0])
+			d := opened(t, func(o *Options) { o.Engine, o.StateDir = second.Engine, state })
+			d.run()
+			isElsewhere(t, d, far, kind)
+			if kind == "recorder" {
+				sent, err := enginetest.Require(t).Logs(t.Context(), id, -1, false)
+				require.NoError(t, err)
+				text, err := io.ReadAll(sent)
+				require.NoError(t, err)
+				require.Contains(t, string(text), "GET /version")
+				for _, id := range []string{farID, id} { // other tests' desks may send theirs
+					require.NotContains(t, string(text), d.secretOf(id), "the secret went to a stranger")
+				}
+			}
+		})
+	}
+}
+
+// isElsewhere expects that nothing is sent to what answers, and that it is said why.
+func isElsewhere(t *testing.T, d *desk, far, kind string) {
+	t.Helper()
+	unreachable := &api.Problem{Code: api.CodeUnreachable}
+	if kind != "nothing" {
+		last := d.becomes(far, api.DaemonFailed).Daemon.LastError // found by itself
+		require.ErrorIs(t, last, unreachable)
+		require.Contains(t, last.Detail, "is not in "+far)
+		require.NotEmpty(t, last.Hint)
+		_, err := d.Upstream(d.ref(far))
+		require.ErrorIs(t, err, unreachable)
+		require.ErrorIs(t, d.fails(far, api.CodeUnreachable), unreachable)
+	} else {
+		d.becomes(far, api.DaemonNone)
+	}
+	_, err := d.Upstream(d.ref(far))
+	require.Error(t, err)
+	_, err = d.Ports(t.Context(), d.ref(far))
+	require.Error(t, err)
+}
+
+// The host's network of another machine is not this machine's.
+func TestS50TheNetworkOfAnotherMachineIsNotThisMachines(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	guest := f.container("guest")
+	guest.HostNetwork, guest.Addresses = true, nil
+	f.list = []engine.Container{guest}
+	f.sockets = "  sl  local_address rem_address\n   0: 0100007F:0016 00000000:0000 0A\n"
+	d := f.desk(t, func(o *Options) { o.Config.ContainerName = "" })
+	d.run()
+	unreachable := &api.Problem{Code: api.CodeUnreachable}
+	require.ErrorIs(t, d.becomes("guest", api.DaemonFailed).Daemon.LastError, unreachable)
+	_, err := d.Upstream(d.ref("guest"))
+	require.ErrorIs(t, err, unreachable)
+	require.False(t, d.Loopback(d.ref("guest")))
+}

@@ -1,0 +1,73 @@
+package sandbox
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/engine/enginetest"
+)
+
+// hostDaytona is a desk whose host is served by the fake daytona on a port of its own.
+func hostDaytona(t *testing.T, port int, stop bool) *desk {
+	return opened(t, func(o *Options) {
+		o.Engine = newFake(t)
+		o.Config.Mode, o.Config.Port, o.Config.StopOnExit = "host", port, stop
+		o.Config.Path = enginetest.StaticGo(t, "./testdata/daytona")
+		o.Config.Env = map[string]string{"FAKE_PORT": strconv.Itoa(port)}
+	})
+}
+
+func TestTheHostsDaytonaEndsWithTheProgramOnlyIfItIsTo(t *testing.T) {
+	t.Parallel()
+	for _, stop := range []bool{true, false} {
+		t.Run(strconv.FormatBool(stop), func(t *testing.T) {
+			t.Parallel()
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			port := l.Addr().(*net.TCPAddr).Port
+			l.Close()
+			d := hostDaytona(t, port, stop)
+			require.NoError(t, d.Inject(t.Context(), api.Host, nil))
+			process := d.host.command.Process
+			t.Cleanup(func() { _ = process.Kill() }) // it may have ended
+			log, err := os.ReadFile(filepath.Join(d.o.StateDir, hostLog))
+			require.NoError(t, err)
+			require.Contains(t, string(log), "Starting toolbox server")
+			ctx, cancel := context.WithTimeout(context.Background(), soon)
+			defer cancel()
+			require.NoError(t, d.Close(ctx))
+			_, err = probe(t.Context(), d.host.dial(net.JoinHostPort("127.0.0.1", strconv.Itoa(port))))
+			require.Equal(t, stop, err != nil, "it runs without the program: %v", err)
+			if !stop {
+				later := hostDaytona(t, port, false)
+				require.NoError(t, later.Inject(t.Context(), api.Host, nil))
+				box, _ := later.Get(api.Host)
+				require.Equal(t, kindDaytona, box.Daemon.Kind, "the next run finds it")
+				require.False(t, box.Daemon.Started)
+			}
+		})
+	}
+}
+
+func TestADamagedKeySaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "daemon.key")
+	require.NoError(t, os.WriteFile(file, []byte("short"), 0o600))
+	_, err := New(Options{StateDir: dir})
+	p, ok := err.(*api.Problem) //nolint:errorlint // the promise is that it is one
+	require.True(t, ok)
+	require.Contains(t, p.Detail, file+" is damaged")
+	require.Contains(t, p.Hint, "remove it")
+	require.NoError(t, os.Remove(file))
+	s, err := New(Options{StateDir: dir})
+	require.NoError(t, err, "the hint helps")
+	require.NoError(t, s.Close(t.Context()))
+}

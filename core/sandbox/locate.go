@@ -1,0 +1,141 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"daemon-proxy/core/engine"
+)
+
+// locateTimeout bounds the questions to the engine for one proof.
+const locateTimeout = 5 * time.Second
+
+// tables are where Linux lists the TCP sockets of a network namespace, the
+// reader's own or that of a process.
+var tables = []string{"net/tcp", "net/tcp6"}
+
+// locate proves that the other end of conn is a socket in the network of the
+// container: errElsewhere if it is not, errUnproved if that cannot be told.
+// The socket is looked for in the kernel's table of that network, which is read
+// here if the container runs on this machine, else in the container through the
+// engine. The kernel lists sockets by both of their addresses, so that only the
+// same connection fits. known is an earlier proof: one that came through
+// the engine holds until something changes.
+func (s *Sandboxes) locate(ctx context.Context, c engine.Container, conn net.Conn, known proof) (proof, error) {
+	ours, errOurs := netip.ParseAddrPort(conn.LocalAddr().String())
+	theirs, errTheirs := netip.ParseAddrPort(conn.RemoteAddr().String())
+	if errOurs != nil || errTheirs != nil {
+		return proof{}, fmt.Errorf("%w: it is not reached by TCP", errUnproved)
+	}
+	got := proof{id: c.ID, address: theirs.Addr().String()}
+	holds := func(table []byte) bool { return listed(table, theirs, ours) }
+	if known.address == got.address && known.pid != 0 {
+		if text, ok := readTables(known.pid, c.ID); ok && holds(text) {
+			return known, nil
+		}
+	} else if known.address == got.address && known.inside {
+		return known, nil
+	}
+
+	ctx, cancel := context.WithTimeout(ctx, locateTimeout)
+	defer cancel()
+	if c.Pid == 0 { // a list does not say it
+		now, err := s.o.Engine.Inspect(ctx, c.ID)
+		if err != nil {
+			return proof{}, fmt.Errorf("%w: %w", errUnproved, err)
+		}
+		c.Pid = now.Pid
+	}
+	if text, ok := readTables(c.Pid, c.ID); ok {
+		if !holds(text) {
+			return proof{}, errElsewhere
+		}
+		got.pid = c.Pid
+		return got, nil
+	}
+	got.inside = true
+	return got, s.locateInside(ctx, c.ID, holds)
+}
+
+// locateInside reads the table with the container's own programs.
+func (s *Sandboxes) locateInside(ctx context.Context, id string, holds func([]byte) bool) error {
+	var last error
+	for _, cat := range [][]string{{"cat"}, {"/bin/busybox", "cat"}, {"/busybox/busybox", "cat"}} {
+		out, code, err := s.o.Engine.Run(ctx, id, engine.ExecSpec{Cmd: append(cat, "/proc/net/tcp", "/proc/net/tcp6")})
+		switch {
+		case err == nil && holds(out):
+			return nil
+		case err == nil && code <= 1 && bytes.Contains(out, []byte("local_address")): // 1: there is no IPv6
+			return errElsewhere
+		case err != nil:
+			last = err
+		}
+	}
+	if last != nil {
+		return fmt.Errorf("%w: the engine cannot run a program in it: %w", errUnproved, last)
+	}
+	return fmt.Errorf("%w: it has no program to read /proc/net/tcp with (cat)", errUnproved)
+}
+
+// readTables reads the tables of a process of a container, if that runs on this
+// machine: the name of its control group has the container's id in it.
+func readTables(pid int, id string) ([]byte, bool) {
+	if pid <= 0 || id == "" {
+		return nil, false
+	}
+	process := "/proc/" + strconv.Itoa(pid) + "/"
+	group, err := os.ReadFile(process + "cgroup") //nolint:gosec // a path under /proc
+	if err != nil || !strings.Contains(string(group), id) {
+		return nil, false
+	}
+	var text []byte
+	for _, table := range tables {
+		if part, err := os.ReadFile(process + table); err == nil { //nolint:gosec // a path under /proc
+			text = append(text, part...)
+		}
+	}
+	// The process may have ended, and its number be another's, since the first look.
+	again, err := os.ReadFile(process + "cgroup") //nolint:gosec // a path under /proc
+	return text, err == nil && bytes.Equal(again, group) && len(text) > 0
+}
+
+// listed says whether tables have a socket with that local and remote address.
+// Source: Linux, Documentation/networking/proc_net_tcp.rst.
+func listed(text []byte, local, remote netip.AddrPort) bool {
+	port := fmt.Appendf(nil, ":%04X", remote.Port())
+	for line := range bytes.Lines(text) {
+		if !bytes.Contains(line, port) {
+			continue
+		}
+		fields := strings.Fields(string(line))
+		if len(fields) > 3 && samePlace(fields[1], local) && samePlace(fields[2], remote) {
+			return true
+		}
+	}
+	return false
+}
+
+// samePlace says whether an address as the kernel prints it means at: words of
+// 32 bits in the byte order of the machine, which is taken to be little-endian.
+func samePlace(text string, at netip.AddrPort) bool {
+	address, port, _ := strings.Cut(text, ":")
+	number, err := strconv.ParseUint(port, 16, 16)
+	raw, hexErr := hex.DecodeString(address)
+	if err != nil || hexErr != nil || uint16(number) != at.Port() || len(raw) != 4 && len(raw) != 16 {
+		return false
+	}
+	for i := 0; i < len(raw); i += 4 {
+		slices.Reverse(raw[i : i+4])
+	}
+	ip, _ := netip.AddrFromSlice(raw)
+	return ip.Unmap() == at.Addr().Unmap().WithZone("")
+}
