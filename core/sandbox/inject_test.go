@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/engine"
 	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/toolbox"
 )
 
 func TestTheBuiltInDaemonIsInjectedWhereThereIsAShell(t *testing.T) {
@@ -112,7 +114,8 @@ func TestADaemonWhoseSecretIsLostIsReplaced(t *testing.T) {
 			second := builtIn(t, name)
 			require.True(t, second.inject(name).Daemon.Started)
 			second.asks(name, "/port")
-			response, _, err := first.call(t.Context(), first.ref(name), "GET", "/port")
+			box := second.get(name)
+			response, _, err := call(t.Context(), second.dialler(box.Address), "GET", "/port", first.secretOf(box.ID))
 			require.NoError(t, err)
 			require.Equal(t, 401, response.StatusCode, "the old secret opens it still")
 		})
@@ -125,12 +128,12 @@ func TestTwoProgramsDoNotTakeADaemonFromEachOtherForEver(t *testing.T) {
 	f.list = []engine.Container{f.container("box")}
 	var secret atomic.Value
 	f.serve = func(w http.ResponseWriter, r *http.Request) bool {
-		w.Header().Set("Server", serverName)
-		if r.URL.Path != "/version" && r.Header.Get(secretHeader) != secret.Load() {
-			w.WriteHeader(http.StatusUnauthorized)
-			return true
+		box, err := toolbox.New(toolbox.Options{Secret: fmt.Sprint(secret.Load()), Version: "v1"})
+		if err == nil {
+			box.ServeHTTP(w, r)
+			box.Close()
 		}
-		return false
+		return err == nil
 	}
 	d := f.desk(t, func(*Options) {})
 	d.pace = pace{often: look, seldom: look, firstRetry: look, maxRetry: look}

@@ -11,5 +11,5 @@ func openFiles() int {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return 0
 	}
-	return int(min(uint64(limit.Cur), 1<<30))
+	return int(min(uint64(limit.Cur), 1<<30)) //nolint:unconvert // it is signed on some systems
 }
