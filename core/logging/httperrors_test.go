@@ -38,13 +38,13 @@ func TestAPanicOfAHandlerIsLoggedAtError(t *testing.T) {
 	var out shared
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	server := &http.Server{ //nolint:gosec // no limits are needed here
+	server := &http.Server{
 		ErrorLog: HTTPErrors(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelInfo}))),
 		Handler:  http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("the handler broke") }),
 	}
 	defer server.Close()
 	go func() { _ = server.Serve(listener) }()
-	_, err = http.Get("http://" + listener.Addr().String()) //nolint:bodyclose,noctx // there is no answer
+	_, err = http.Get("http://" + listener.Addr().String())
 	require.Error(t, err)
 	require.Eventually(t, func() bool { return strings.Contains(out.String(), "the handler broke") }, time.Minute, time.Millisecond)
 	require.Contains(t, out.String(), "level=ERROR")
@@ -66,7 +66,7 @@ func TestConnectionsThatCannotBeAcceptedAreLoggedOnceASecond(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var out shared
-		server := &http.Server{ErrorLog: HTTPErrors(slog.New(slog.NewTextHandler(&out, nil)))} //nolint:gosec // as above
+		server := &http.Server{ErrorLog: HTTPErrors(slog.New(slog.NewTextHandler(&out, nil)))}
 		began := time.Now()
 		_ = server.Serve(&full{left: 20}) // it retries after pauses of up to a second
 		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
