@@ -8,6 +8,7 @@ import (
 )
 
 func TestS43WorkOnForeignTextIsLinear(t *testing.T) {
+	t.Parallel()
 	const token = "aabcdefghijklmnopqrstuvwxyz23456"
 	for name, work := range map[string]func(string){
 		"MaskTokens":  func(s string) { MaskTokens(s) },
@@ -24,6 +25,7 @@ func TestS43WorkOnForeignTextIsLinear(t *testing.T) {
 		"LastLines":   func(s string) { LastLines([]byte(s), 1000) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for _, unit := range []string{
 				token + "/", "/" + token[:31], "a", "%", "%61", "%2561", "%" + token, "?&=", "token=a&", `"`, `\`, `{"token":`, `{"token":{`, `["token",`, `"token":"`,
 				`"token" `, " ", "\n", "aB", "-", "\xff", "\u202e", "--a\r\n\r\n", "--a\r\nContent-Disposition: form-data; name=\"token\"\r\n\r\nx",

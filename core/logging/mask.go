@@ -2,7 +2,6 @@ package logging
 
 import (
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,12 +24,10 @@ var (
 	queryWords = []string{"key", "code", "auth"}
 )
 
-var wordBegins = regexp.MustCompile(`([a-z0-9])([A-Z])`)
-
 // SecretName says whether what has that name is a secret: a header, a member of
 // JSON, a field of a form. "max_tokens" is how many, with those who count words.
 func SecretName(name string) bool {
-	words := strings.FieldsFunc(strings.ToLower(wordBegins.ReplaceAllString(name, "$1-$2")), func(r rune) bool { return strings.ContainsRune("-_. []", r) })
+	words := wordsOf(name)
 	whole := strings.Join(words, "")
 	if slices.Contains(secretNames, whole) || slices.ContainsFunc(secretKeys, func(k string) bool { return strings.Contains(whole, k) }) {
 		return true
@@ -40,6 +37,28 @@ func SecretName(name string) bool {
 			return strings.HasSuffix(word, s) || s != "token" && strings.HasSuffix(word, s+"s")
 		})
 	})
+}
+
+// wordsOf are the words of a name, in lower case: a capital behind a small
+// letter or a digit begins one.
+func wordsOf(name string) (words []string) {
+	start := 0
+	for i := range len(name) {
+		switch c := name[i]; {
+		case strings.IndexByte("-_. []", c) >= 0:
+			if i > start {
+				words = append(words, strings.ToLower(name[start:i]))
+			}
+			start = i + 1
+		case i > start && c >= 'A' && c <= 'Z' && (name[i-1] >= 'a' && name[i-1] <= 'z' || name[i-1] >= '0' && name[i-1] <= '9'):
+			words = append(words, strings.ToLower(name[start:i]))
+			start = i
+		}
+	}
+	if start < len(name) {
+		words = append(words, strings.ToLower(name[start:]))
+	}
+	return words
 }
 
 // secretField is SecretName for a field of a form, which may hold what an

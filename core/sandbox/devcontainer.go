@@ -1,8 +1,12 @@
 package sandbox
 
 import (
+	"cmp"
 	"encoding/json"
+	"maps"
 	"regexp"
+	"regexp/syntax"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,11 +18,12 @@ import (
 // See https://containers.dev/implementors/reference/#labels
 const devcontainerLabel = "devcontainer.metadata"
 
-// The label is read up to so many bytes, and so many rules of it are kept: each
-// may hold an expression, which costs far more than its text.
+// The label is read up to so many bytes, and so many rules of it: each may hold
+// an expression, which costs far more than its text and may have so many parts.
 const (
 	longestLabel = 64 << 10
 	mostRules    = 100
+	mostParts    = 500
 )
 
 // portAttributes is what its author says of a port.
@@ -52,6 +57,7 @@ func readDevcontainer(label string) devcontainer {
 	if json.Unmarshal([]byte(label), &parts) != nil {
 		parts = []json.RawMessage{json.RawMessage(label)}
 	}
+	read := 0
 	for _, part := range parts {
 		var said struct {
 			ForwardPorts    []json.RawMessage
@@ -65,9 +71,15 @@ func readDevcontainer(label string) devcontainer {
 				d.forwarded[port] = true // "service:port" is another container's
 			}
 		}
-		for key, raw := range said.PortsAttributes {
+		keys := slices.SortedFunc(maps.Keys(said.PortsAttributes), func(a, b string) int { // ports are short
+			return cmp.Or(len(a)-len(b), strings.Compare(a, b))
+		})
+		for _, key := range keys {
+			if read++; read > mostRules {
+				break
+			}
 			var rule portRule
-			if len(d.ports) < mostRules && json.Unmarshal(raw, &rule.portAttributes) == nil && rule.parse(key) {
+			if json.Unmarshal(said.PortsAttributes[key], &rule.portAttributes) == nil && rule.parse(key) {
 				d.ports = append(d.ports, rule)
 			}
 		}
@@ -90,8 +102,24 @@ func (r *portRule) parse(key string) bool {
 	if len(key) > 200 {
 		return false
 	}
+	if parsed, err := syntax.Parse(key, syntax.Perl); err != nil || partsOf(parsed) > mostParts {
+		return false
+	}
 	r.pattern, err = regexp.Compile(key)
 	return err == nil
+}
+
+// partsOf is how many characters and operators an expression has once its
+// repetitions are written out: "(ab){3}" has twelve.
+func partsOf(expression *syntax.Regexp) int {
+	parts := 1 + len(expression.Rune)
+	for _, sub := range expression.Sub {
+		parts += partsOf(sub)
+	}
+	if expression.Op == syntax.OpRepeat {
+		parts *= max(expression.Min, expression.Max, 1)
+	}
+	return parts
 }
 
 // matches says how well the rule fits: 0 not at all, most for the port itself.

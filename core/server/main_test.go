@@ -73,6 +73,7 @@ type settings struct {
 	logs   func(ctx context.Context, ref api.Ref, source string, tail int, follow bool) (io.ReadCloser, error)
 	tls    certs.Get
 	files  int
+	log    logging.Options // its Level and Stderr are the front's
 }
 
 // newFront starts a front whose default sandbox has its daemon at an address.
@@ -92,7 +93,8 @@ func newFront(t testing.TB, daemon string, changes ...func(*settings)) *front {
 	}
 	f := &front{t: t, addr: l.Addr().String(), boxes: set.boxes, logged: &buffer{}, events: &buffer{}, contract: contract.Load(t, OpenAPI())}
 	f.host = "localhost:" + strconv.Itoa(set.config.Server.Port)
-	logger, closer, err := logging.New(logging.Options{Level: "DEBUG", Format: "text", Stderr: f.logged})
+	set.log.Level, set.log.Stderr = "DEBUG", f.logged
+	logger, closer, err := logging.New(set.log)
 	require.NoError(t, err)
 	f.links, err = preview.Open(t.Context(), set.links)
 	require.NoError(t, err)

@@ -12,6 +12,9 @@ import (
 // Filter chooses exchanges. The zero Filter takes all.
 type Filter struct{ terms []term }
 
+// mostTerms bounds how often a filter reads each exchange.
+const mostTerms = 50
+
 type term struct {
 	not   bool
 	match func(api.Exchange) bool
@@ -29,6 +32,9 @@ func ParseFilter(text string) (Filter, error) {
 	words, err := split(text)
 	if err != nil {
 		return Filter{}, err
+	}
+	if len(words) > mostTerms {
+		return Filter{}, fmt.Errorf("a filter has at most %d words, not %d", mostTerms, len(words))
 	}
 	var f Filter
 	for _, word := range words {

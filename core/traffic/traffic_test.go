@@ -390,6 +390,8 @@ func TestFilter(t *testing.T) {
 		_, err := ParseFilter(bad)
 		require.ErrorContains(t, err, bad[:4], bad)
 	}
+	_, err := ParseFilter(strings.Repeat("a ", 1000)) // each is looked for in all that is kept
+	require.ErrorContains(t, err, "at most 50 words")
 }
 
 func FuzzParseFilter(f *testing.F) {

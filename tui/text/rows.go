@@ -6,8 +6,12 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
+// longestInks bounds the sequences that are repeated on each row, in bytes.
+const longestInks = 256
+
 // Rows breaks a line of a log, as Colours leaves it, into rows of at most width
-// cells, all but the first indented. Each row has the colours that it needs.
+// cells, all but the first indented. Each row has the colours that it needs; of
+// very many sequences that set colours only the latest count.
 func Rows(line string, width, indent int) []string {
 	if Width(line) <= width || width <= indent+1 {
 		return []string{line}
@@ -34,7 +38,12 @@ func Rows(line string, width, indent int) []string {
 		case seq == ansi.ResetStyle || seq == "\x1b[0m":
 			inks = ""
 		default:
-			inks += seq
+			if len(inks)+len(seq) > longestInks {
+				inks = ""
+			}
+			if len(seq) <= longestInks {
+				inks += seq
+			}
 		}
 	}
 	return append(rows, row.String())
