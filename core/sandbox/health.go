@@ -21,7 +21,7 @@ const (
 
 // pace is how often a sandbox is looked at.
 type pace struct {
-	often, seldom        time.Duration // one in use, another
+	often, seldom        time.Duration // one in use or without its engine, another
 	firstRetry, maxRetry time.Duration // one whose daemon is gone: doubled from the first to the last
 }
 
@@ -114,7 +114,7 @@ func (s *Sandboxes) lookAfter(b *box, wait time.Duration) {
 func (s *Sandboxes) interval(b *box) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if b.Default || s.isWatched(b.Ref) || time.Since(b.used) < inUse {
+	if b.Default || s.isWatched(b.Ref) || time.Since(b.used) < inUse || s.status.State == "lost" {
 		return s.pace.often
 	}
 	return s.pace.seldom
@@ -147,8 +147,7 @@ func (s *Sandboxes) look(b *box) outcome {
 		if before != api.DaemonHealthy {
 			f = s.claim(s.ctx, b, f)
 		}
-		s.alive(b, f)
-		if before != api.DaemonHealthy {
+		if s.alive(b, f) && before != api.DaemonHealthy {
 			s.log.Info("daemon healthy", "sandbox", b.String(), "version", f.version, "kind", f.kind, "adopted", true)
 		}
 		return healthy
@@ -252,12 +251,22 @@ func noAddress(ref api.Ref) *api.Problem {
 		ref.String()+" has no network address that can be dialled (--network none?)", "connect it: docker network connect bridge "+ref.Name)
 }
 
-// alive notes that the daemon answered.
-func (s *Sandboxes) alive(b *box, f found) {
+// own says whether b has a daemon of its own: it shares nobody's network; mu is held.
+func (b *box) own() bool {
+	return !b.IsHost() && !b.container.HostNetwork && b.container.SharesNetworkOf == ""
+}
+
+// alive notes that the daemon answered; false if what did is gone already.
+func (s *Sandboxes) alive(b *box, f found) (still bool) {
 	s.update(b, func(b *box) {
 		if b.Container != api.ContainerRunning {
 			return // it has stopped since it answered
 		}
+		if b.own() && b.proof.address == "" { // it is another now, or was started again
+			b.Daemon.State = api.DaemonUnknown
+			return
+		}
+		still = true
 		b.misses, b.ended = 0, ""
 		if b.Daemon.State != api.DaemonHealthy {
 			b.Daemon.StartedAt = f.began
@@ -269,6 +278,7 @@ func (s *Sandboxes) alive(b *box, f found) {
 			b.Daemon.URL = url
 		}
 	})
+	return still
 }
 
 // dead notes that a daemon which was there does not answer.

@@ -50,7 +50,7 @@ echo $((${up%.*} - ${20} / 100))`
 func (s *Sandboxes) claim(ctx context.Context, b *box, f found) found {
 	s.mu.Lock()
 	id, started := b.ID, b.Daemon.Started
-	own := !b.IsHost() && !b.container.HostNetwork && b.container.SharesNetworkOf == ""
+	own := b.own()
 	s.mu.Unlock()
 	if !own {
 		return f

@@ -36,13 +36,13 @@ func (s *Sandboxes) locate(ctx context.Context, c engine.Container, conn net.Con
 	if errOurs != nil || errTheirs != nil {
 		return proof{}, fmt.Errorf("%w: it is not reached by TCP", errUnproved)
 	}
-	got := proof{id: c.ID, address: theirs.Addr().String()}
+	got := proof{id: c.ID, address: theirs.Addr().String(), from: ours.Addr().String()}
 	holds := func(table []byte) bool { return listed(table, theirs, ours) }
 	if known.address == got.address && known.pid != 0 {
 		if text, ok := readTables(known.pid, c.ID); ok && holds(text) {
 			return known, nil
 		}
-	} else if known.address == got.address && known.inside {
+	} else if known.address == got.address && known.from == got.from && known.inside {
 		return known, nil
 	}
 

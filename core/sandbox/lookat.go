@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -292,7 +291,8 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// direct connects to a port of ref without the daemon; nil if it has no address.
+// direct connects to a port of ref without the daemon, at the address at which
+// that was proved to be; nil if there is none.
 func (s *Sandboxes) direct(ref api.Ref, p api.Port) func(context.Context) (net.Conn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -304,11 +304,11 @@ func (s *Sandboxes) direct(ref api.Ref, p api.Port) func(context.Context) (net.C
 	if err != nil {
 		return nil
 	}
-	addresses := slices.Clone(owner.container.Addresses)
+	addresses := []string{owner.proof.address}
 	if owner.IsHost() {
 		addresses = []string{"127.0.0.1", "::1"}
 	}
-	if len(addresses) == 0 {
+	if addresses[0] == "" {
 		return nil
 	}
 	return func(ctx context.Context) (net.Conn, error) {

@@ -40,6 +40,7 @@ type proof struct {
 	address string // without the port
 	pid     int    // of a process of the container on this machine; 0: none is known
 	inside  bool   // the container's own programs proved it, and nothing has changed since
+	from    string // our own address then: another one means another route
 }
 
 // meet asks the daemon of the container c, which b is about, and has it prove
@@ -47,7 +48,7 @@ type proof struct {
 // errSecret, errNoChallenge, errElsewhere and errUnproved, for several addresses joined.
 func (s *Sandboxes) meet(ctx context.Context, b *box, c engine.Container) (found, error) {
 	s.mu.Lock()
-	known := b.proof
+	known, starts := b.proof, b.starts
 	s.mu.Unlock()
 	if known.id != c.ID {
 		known = proof{}
@@ -60,20 +61,32 @@ func (s *Sandboxes) meet(ctx context.Context, b *box, c engine.Container) (found
 	for _, address := range addresses {
 		f, got, err := s.meetAt(ctx, c, address, known)
 		if err == nil {
-			s.prove(b, got)
+			s.prove(b, c, starts, got)
 			return f, nil
 		}
 		errs = append(errs, err)
 	}
+	if slices.ContainsFunc(errs, isRefused) { // a daemon that is started may listen there
+		errs = slices.DeleteFunc(errs, func(err error) bool { return errors.Is(err, errElsewhere) })
+	}
 	err := errors.Join(errs...)
 	if errors.Is(err, errElsewhere) || errors.Is(err, errUnproved) || errors.Is(err, errSecret) {
-		s.prove(b, proof{})
+		s.prove(b, c, starts, proof{})
 	}
 	return found{}, err
 }
 
-func (s *Sandboxes) prove(b *box, p proof) {
-	s.update(b, func(b *box) { b.proof = p })
+func isRefused(err error) bool { return errors.Is(err, errRefused) }
+
+// prove keeps what was found of the container c in b, unless the container was
+// replaced, started again or moved to another address since it had started
+// that many times.
+func (s *Sandboxes) prove(b *box, c engine.Container, starts int, p proof) {
+	s.update(b, func(b *box) {
+		if b.ID == c.ID && b.starts == starts && slices.Equal(b.container.Addresses, c.Addresses) {
+			b.proof = p
+		}
+	})
 }
 
 // meetAt is meet at one address.
@@ -129,7 +142,7 @@ func (v *visit) challenge(ctx context.Context, secret string) error {
 // this machine's: its engine may be on another one.
 func (s *Sandboxes) onThisMachine(ctx context.Context, b *box, c engine.Container) error {
 	s.mu.Lock()
-	proved := b.proof.id == c.ID && b.proof.id != ""
+	proved, starts := b.proof.id == c.ID && b.proof.id != "", b.starts
 	s.mu.Unlock()
 	if proved {
 		return nil
@@ -148,7 +161,7 @@ func (s *Sandboxes) onThisMachine(ctx context.Context, b *box, c engine.Containe
 	defer conn.Close()
 	got, err := s.locate(ctx, c, conn, proof{})
 	if err == nil {
-		s.prove(b, got)
+		s.prove(b, c, starts, got)
 	}
 	return err
 }

@@ -76,11 +76,17 @@ func (s *Sandboxes) Loopback(ref api.Ref) bool {
 
 // containerUpstream reaches the daemon of a container; mu is held.
 func (s *Sandboxes) containerUpstream(b *box) Upstream {
+	until, dial := b.place.ctx, s.dialler(b.proof.address)
 	up := Upstream{
-		Dial:      s.dialler(b.proof.address),
+		Dial: func(ctx context.Context) (net.Conn, error) {
+			if until.Err() != nil { // the address may be another container's by now
+				return nil, context.Cause(until)
+			}
+			return dial(ctx)
+		},
 		Pool:      b.place.key,
 		Authority: net.JoinHostPort(b.proof.address, strconv.Itoa(s.o.Config.Port)),
-		Until:     b.place.ctx,
+		Until:     until,
 	}
 	if b.Daemon.Kind == kindBuiltIn {
 		secret := s.secretOf(b.ID)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -148,7 +149,8 @@ func (s *Sandboxes) engineProblem(err error) *api.Problem {
 // asked again; the log gets what is news.
 func (s *Sandboxes) engineIs(state, version string, p *api.Problem, retryIn time.Duration) {
 	s.mu.Lock()
-	changed := s.status.State != state
+	was := s.status.State
+	changed := was != state
 	if changed {
 		s.status.Since = time.Now()
 	}
@@ -170,11 +172,27 @@ func (s *Sandboxes) engineIs(state, version string, p *api.Problem, retryIn time
 		s.unseen(p)
 	}
 	s.decideBy(state)
+	if changed && was != "connecting" {
+		s.keepAll()
+	}
 	switch {
 	case changed && p != nil:
 		s.log.Warn("the engine does not answer: its containers are shown as they were last", "engine", status.Name, "error", p.Error(), "hint", p.Hint)
 	case changed:
 		s.log.Info("engine connected", "engine", status.Name, "version", status.Version)
+	}
+}
+
+// keepAll has all daemons asked now: an engine that is lost, or was, tells of no
+// container that ended and whose address another one got.
+func (s *Sandboxes) keepAll() {
+	s.mu.Lock()
+	refs := slices.Collect(maps.Keys(s.boxes))
+	s.mu.Unlock()
+	for _, ref := range refs {
+		if !ref.IsHost() {
+			s.keep(ref)
+		}
 	}
 }
 
@@ -258,7 +276,7 @@ func (s *Sandboxes) see(ref api.Ref, c engine.Container) {
 			b.began()
 			b.Started = time.Now() // lists do not say it; whoever follows the sandbox may have missed that it was stopped
 		}
-		if b.proof.address != "" && !slices.Contains(c.Addresses, b.proof.address) {
+		if b.proof.address != "" && !c.HostNetwork && !slices.Contains(c.Addresses, b.proof.address) {
 			b.proof = proof{}
 			if b.Daemon.State == api.DaemonHealthy {
 				b.Daemon.State = api.DaemonUnknown

@@ -1,0 +1,194 @@
+//go:build linux
+
+package sandbox
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/engine"
+	"daemon-proxy/core/toolbox"
+)
+
+// noSockets is the table of a network in which nothing is connected.
+const noSockets = "  sl  local_address rem_address\n"
+
+// stranger is an address of this machine that no container here has.
+const stranger = "127.0.0.2"
+
+func TestTheHostsNetworkStaysProvedWhenTheEngineListsAgain(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	guest, other := f.container("guest"), f.container("other")
+	guest.HostNetwork, guest.Addresses, other.State = true, nil, api.ContainerExited
+	f.list = []engine.Container{guest}
+	d := f.desk(t, func(o *Options) { o.Config.ContainerName = "" })
+	d.run()
+	require.NoError(t, d.Inject(t.Context(), api.Host, nil))
+	d.keep(d.ref("guest"))
+	d.becomes("guest", api.DaemonHealthy)
+	require.True(t, d.Loopback(d.ref("guest")))
+	f.set(guest, other)
+	d.becomes("other", api.DaemonStopped)
+	require.True(t, d.Loopback(d.ref("guest")))
+	_, err := d.Upstream(d.ref("guest"))
+	require.NoError(t, err)
+}
+
+// A daemon that answers while its container is replaced says nothing of the next one.
+func TestAnAnswerFromAContainerThatWasReplacedProvesNothing(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	var asked atomic.Int64
+	var daemon http.Handler // the built-in one of the old container
+	first, second := make(chan struct{}), make(chan struct{})
+	t.Cleanup(func() { close(second) })
+	f.serve = func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasPrefix(r.URL.Path, challengePath) {
+			wait := second
+			if asked.Add(1) == 1 {
+				wait = first
+			}
+			select {
+			case <-wait:
+			case <-r.Context().Done():
+			}
+		}
+		daemon.ServeHTTP(w, r)
+		return true
+	}
+	old, next := f.container("box"), f.container("box")
+	next.ID = strings.Repeat("f", 64)
+	f.list = []engine.Container{old}
+	d := f.desk(t, func(o *Options) { o.Config.ContainerName = "" })
+	var err error
+	daemon, err = toolbox.New(toolbox.Options{Secret: d.secretOf(old.ID), Version: "v1"})
+	require.NoError(t, err)
+	d.run()
+	require.Eventually(t, func() bool { return asked.Load() == 1 }, soon, look)
+	f.set(next)
+	require.Eventually(t, func() bool { return d.get("box").ID == next.ID }, soon, look)
+	close(first)
+	require.Eventually(t, func() bool { return asked.Load() == 2 }, soon, look)
+	_, err = d.Upstream(d.ref("box"))
+	require.Error(t, err)
+	require.NotEqual(t, api.DaemonHealthy, d.get("box").Daemon.State)
+}
+
+func TestNothingIsSentToAPlaceThatHasEnded(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.list = []engine.Container{f.container("box")}
+	d := f.desk(t, func(*Options) {})
+	d.run()
+	d.becomes("box", api.DaemonHealthy)
+	up, err := d.Upstream(d.ref("box"))
+	require.NoError(t, err)
+	stopped := f.container("box")
+	stopped.State = api.ContainerExited
+	f.set(stopped)
+	d.becomes("box", api.DaemonStopped)
+	_, err = up.Dial(t.Context())
+	require.ErrorIs(t, err, &api.Problem{Code: api.CodeSandboxStopped})
+}
+
+// Of two addresses one may be a stranger's here.
+func TestAPortIsLookedAtOnlyWhereTheDaemonWasProved(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.serve = func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasPrefix(r.URL.Path, "/proxy/") {
+			w.WriteHeader(http.StatusBadGateway)
+			return true
+		}
+		return false
+	}
+	var met atomic.Bool
+	port := talk(t, stranger+":0", func(c net.Conn) { met.Store(true); _, _ = io.WriteString(c, "RFB 003.008\n") })
+	box := f.container("box")
+	box.Addresses = []string{stranger, "127.0.0.1"}
+	f.list = []engine.Container{box}
+	d := f.desk(t, func(*Options) {})
+	d.run()
+	d.becomes("box", api.DaemonHealthy)
+	card := d.lookAt(t.Context(), d.ref("box"), api.Port{Port: port})
+	require.NotEqual(t, "rfb", card.Service)
+	require.False(t, met.Load())
+}
+
+// The daemon is yet to be started at the other address.
+func TestAStrangerAtOneAddressLeavesTheOther(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.sockets = noSockets
+	box := f.container("box")
+	for _, c := range []struct {
+		addresses []string
+		want      error
+	}{
+		{[]string{"127.0.0.1"}, errElsewhere},
+		{[]string{"127.0.0.1", stranger}, errRefused},
+	} {
+		box.Addresses = c.addresses
+		f.list = []engine.Container{box}
+		d := f.desk(t, func(o *Options) { o.Config.ContainerName = "" })
+		d.see(d.ref("box"), box)
+		_, err := d.meet(t.Context(), d.box(d.ref("box")), box)
+		require.ErrorIs(t, err, c.want)
+		require.Equal(t, c.want == errElsewhere, errors.Is(err, errElsewhere)) //nolint:errorlint // the table's own value
+	}
+}
+
+// Another route may lead to another container with the same address.
+func TestAProofThroughTheEngineHoldsForItsRouteOnly(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	box := f.container("box")
+	f.list = []engine.Container{box}
+	d := f.desk(t, func(*Options) {})
+	var known proof
+	for _, step := range []struct {
+		from    string
+		sockets string
+		want    error
+	}{
+		{"127.0.0.1", "", nil},
+		{"127.0.0.1", noSockets, nil}, // it is not asked again
+		{"127.0.0.3", noSockets, errElsewhere},
+	} {
+		f.sockets = step.sockets
+		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(step.from)}}
+		conn, dialErr := dialer.DialContext(t.Context(), "tcp", "127.0.0.1:"+strconv.Itoa(f.port))
+		require.NoError(t, dialErr)
+		t.Cleanup(func() { _ = conn.Close() })
+		got, err := d.locate(t.Context(), box, conn, known)
+		require.ErrorIs(t, err, step.want)
+		known = got
+	}
+}
+
+// An engine that is away tells of no container that ends.
+func TestDaemonsAreAskedAtOnceWhenTheEngineIsLost(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.list = []engine.Container{f.container("idle")}
+	d := f.desk(t, func(o *Options) { o.Config.ContainerName = "" })
+	d.pace = pace{often: 2 * time.Millisecond, seldom: time.Hour, firstRetry: look, maxRetry: look}
+	d.run()
+	d.becomes("idle", api.DaemonHealthy)
+	nobody := ""
+	f.version.Store(&nobody)
+	require.Equal(t, api.DaemonHealthy, d.get("idle").Daemon.State)
+	f.breaks(errors.New("pipe burst"))
+	require.Eventually(t, func() bool { return d.get("idle").Daemon.State != api.DaemonHealthy }, soon, look)
+}
