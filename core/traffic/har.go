@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -49,6 +50,10 @@ type (
 		Encoding string `json:"encoding,omitempty"`
 		Comment  string `json:"comment,omitempty"`
 	}
+	harCreator struct {
+		Name    string `json:"name"`
+		Version string `json:"version"`
+	}
 	harTimings struct {
 		Send    float64 `json:"send"`
 		Wait    float64 `json:"wait"`
@@ -72,21 +77,81 @@ type (
 	}
 )
 
+// archiveLimit is about how many bytes of an archive are bodies and frames. The
+// log keeps bodies as they came, and an archive has them unpacked and escaped:
+// many times what the log's memory is.
+const archiveLimit = 32 << 20
+
 // HAR is an HTTP archive (version 1.2) of the exchanges that the filter takes,
-// oldest first, their secrets masked. URLs are those that the services saw.
+// oldest first, their secrets masked. URLs are those that the services saw. The
+// bodies and frames of the oldest are omitted where all are too much.
 func (l *Log) HAR(filter Filter, version string) ([]byte, error) {
-	entries := []harEntry{}
-	for _, x := range slices.Backward(l.Last(0)) {
+	creator, err := json.Marshal(harCreator{"daemon-proxy", version})
+	if err != nil {
+		return nil, err
+	}
+	var entries [][]byte // newest first
+	room := archiveLimit
+	for _, x := range l.Last(0) {
 		if !filter.Match(x) {
 			continue
 		}
-		if d, ok := l.Get(x.ID); ok {
-			entries = append(entries, entryOf(d))
+		d, ok := l.Get(x.ID)
+		if !ok {
+			continue
+		}
+		entry, err := archived(d, &room)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, entry)
+	}
+	slices.Reverse(entries)
+	return slices.Concat(
+		[]byte(`{"log": {"version": "1.2", "creator": `), creator, []byte(", \"entries\": [\n"), bytes.Join(entries, []byte(",\n")), []byte("\n]}}\n"),
+	), nil
+}
+
+// archived is the entry of an exchange, without its bodies and frames if room
+// does not hold them.
+func archived(d api.ExchangeDetail, room *int) ([]byte, error) {
+	entry := entryOf(d)
+	content := len(entry.Response.Content.Text)
+	if entry.Request.PostData != nil {
+		content += len(entry.Request.PostData.Text)
+	}
+	for _, f := range entry.Frames {
+		content += len(f.Data)
+	}
+	if content > 0 && content <= *room {
+		raw, err := json.MarshalIndent(entry, "", " ")
+		if *room -= len(raw); err != nil || *room >= 0 {
+			return raw, err
 		}
 	}
-	return json.MarshalIndent(map[string]any{"log": map[string]any{
-		"version": "1.2", "creator": map[string]string{"name": "daemon-proxy", "version": version}, "entries": entries,
-	}}, "", " ")
+	if content > 0 {
+		*room = 0 // what is older has none either
+		entry.omitContent()
+	}
+	return json.MarshalIndent(entry, "", " ")
+}
+
+// omitContent removes bodies and frames.
+func (e *harEntry) omitContent() {
+	const why = "omitted: the archive would be too large"
+	bodies := []*harBody{&e.Response.Content}
+	if e.Request.PostData != nil {
+		bodies = append(bodies, e.Request.PostData)
+	}
+	for _, b := range bodies {
+		if b.Text != "" {
+			b.Text, b.Encoding, b.Comment = "", "", why
+		}
+	}
+	if e.Frames != nil {
+		e.Frames = nil
+		e.Comment = strings.TrimPrefix(e.Comment+"; frames "+why, "; ")
+	}
 }
 
 func entryOf(d api.ExchangeDetail) harEntry {

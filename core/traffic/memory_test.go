@@ -3,6 +3,7 @@ package traffic
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -215,4 +216,31 @@ type zeros struct{}
 func (zeros) Read(p []byte) (int, error) {
 	clear(p)
 	return len(p), nil
+}
+
+func TestS40AnArchiveOfPackedBodiesIsBounded(t *testing.T) {
+	t.Parallel()
+	l := New(Options{Bodies: true})
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	_, err := w.Write(bytes.Repeat([]byte("<"), unpackedLimit)) // six bytes of JSON each
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	const exchanges = 300
+	for i := range exchanges {
+		r := recorded(l, api.Exchange{Method: "GET", Path: "/" + strconv.Itoa(i)}, nil, "/", nil)
+		r.Head(200, "http", http.Header{"Content-Encoding": {"gzip"}})
+		r.ResponseBody(packed.Bytes())
+		r.End(End{Status: 200, BytesOut: int64(packed.Len())})
+	}
+	archive, err := l.HAR(Filter{}, "test")
+	require.NoError(t, err)
+	require.Less(t, len(archive), 40<<20, "all of it would be 450 MiB")
+	var read struct{ Log struct{ Entries []harEntry } }
+	require.NoError(t, json.Unmarshal(archive, &read))
+	require.Len(t, read.Log.Entries, exchanges)
+	oldest, newest := read.Log.Entries[0].Response.Content, read.Log.Entries[exchanges-1].Response.Content
+	require.Empty(t, oldest.Text)
+	require.Contains(t, oldest.Comment, "omitted")
+	require.Len(t, newest.Text, unpackedLimit)
 }
