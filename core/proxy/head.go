@@ -58,8 +58,8 @@ func parseStatusLine(resp *http.Response, line string) error {
 	return nil
 }
 
-// frameAnswer finds where the body ends (RFC 9112 §6.3). Whatever could be read
-// in two ways is an error.
+// frameAnswer finds where the body ends (RFC 9112 §6.3). Framing that could be
+// read in two ways is an error, or ends the connection with the answer.
 func frameAnswer(resp *http.Response, method string) error {
 	chunked, err := isChunked(resp)
 	if err != nil {
@@ -69,6 +69,7 @@ func frameAnswer(resp *http.Response, method string) error {
 	if err != nil {
 		return err
 	}
+	disputed := chunked && length >= 0
 	if chunked {
 		delete(resp.Header, "Content-Length")
 		if err := announcedTrailers(resp); err != nil {
@@ -77,7 +78,7 @@ func frameAnswer(resp *http.Response, method string) error {
 		length = -1
 	}
 	connection := resp.Header["Connection"]
-	resp.Close = httpguts.HeaderValuesContainsToken(connection, "close") ||
+	resp.Close = disputed || httpguts.HeaderValuesContainsToken(connection, "close") ||
 		resp.ProtoMinor == 0 && !httpguts.HeaderValuesContainsToken(connection, "keep-alive")
 	resp.ContentLength = length
 	switch status := resp.StatusCode; {

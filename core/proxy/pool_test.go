@@ -206,6 +206,7 @@ func TestP8ConnectionThatMustNotBeKeptIsNot(t *testing.T) {
 	for name, answer := range map[string]string{
 		"Connection: close": "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
 		"HTTP/1.0":          "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n",
+		"length and chunks": "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 	} {
 		up := answering(t, answer)
 		f := newFront(t, up.addr)

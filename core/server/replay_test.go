@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -286,6 +287,19 @@ func TestAShareServesOneLinkAndNothingElse(t *testing.T) {
 	for _, cookie := range header.Values("Set-Cookie") {
 		require.NotContains(t, cookie, "daemon_proxy")
 	}
+
+	// It serves nothing behind a request whose end could be disputed.
+	address := strings.TrimPrefix(base, "http://")
+	conn, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+	_, err = io.WriteString(conn, "POST "+path+"/ HTTP/1.1\r\nHost: "+address+"\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"+
+		request("GET", path+"/", address, "Connection: close\r\n"))
+	require.NoError(t, err)
+	answers, err := io.ReadAll(conn)
+	require.NoError(t, ended(err))
+	require.Equal(t, 1, strings.Count(string(answers), "HTTP/1.1 "), string(answers))
 
 	_, err = f.links.Revoke(link.ID)
 	require.NoError(t, err)

@@ -57,6 +57,9 @@ func (s *Server) Share(ctx context.Context, id string) (share api.Share, wait fu
 // only serves one link in path mode under one address.
 func (s *Server) only(live *preview.Live, address string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if endInDispute(r) {
+			w.Header()["Connection"] = []string{"close"}
+		}
 		route, err := preview.SplitPath(r.RequestURI)
 		if err != nil || r.Host != address || route.Kind != preview.KindPreview || route.Token != live.Token {
 			http.Error(w, "404 page not found", http.StatusNotFound)
