@@ -129,9 +129,6 @@ func TestAPortIsLookedAtOnlyWhereTheDaemonWasProved(t *testing.T) {
 // The daemon is yet to be started at the other address.
 func TestAStrangerAtOneAddressLeavesTheOther(t *testing.T) {
 	t.Parallel()
-	f := newFake(t)
-	f.sockets = noSockets
-	box := f.container("box")
 	for _, c := range []struct {
 		addresses []string
 		want      error
@@ -139,11 +136,13 @@ func TestAStrangerAtOneAddressLeavesTheOther(t *testing.T) {
 		{[]string{"127.0.0.1"}, errElsewhere},
 		{[]string{"127.0.0.1", stranger}, errRefused},
 	} {
+		f := newFake(t)
+		f.sockets = noSockets
+		box := f.container("box")
 		box.Addresses = c.addresses
 		f.list = []engine.Container{box}
 		d := f.desk(t, func(o *Options) { o.Config.ContainerName = "" })
-		d.see(d.ref("box"), box)
-		_, err := d.meet(t.Context(), d.box(d.ref("box")), box)
+		_, err := d.meet(t.Context(), d.boxFor(d.ref("box")), box)
 		require.ErrorIs(t, err, c.want)
 		require.Equal(t, c.want == errElsewhere, errors.Is(err, errElsewhere)) //nolint:errorlint // the table's own value
 	}
