@@ -65,6 +65,8 @@ type Target struct {
 	// Dial opens a connection to the daemon. An *api.Problem that it returns is
 	// what Forward returns; any other error becomes "daemon_down".
 	Dial func(ctx context.Context) (net.Conn, error)
+	// DialTimeout bounds one call of Dial; 0: Options.DialTimeout.
+	DialTimeout time.Duration
 	// Pool names connections that are interchangeable: it changes when the
 	// address does. Empty: the connection is neither taken from a pool nor kept.
 	Pool string

@@ -89,7 +89,7 @@ func (p *Proxy) connect(ctx context.Context, t *Target, fresh, repeatable bool) 
 			u.Close()
 		}
 	}
-	dctx, cancel := context.WithTimeout(ctx, p.opts.DialTimeout)
+	dctx, cancel := context.WithTimeout(ctx, orDefault(t.DialTimeout, p.opts.DialTimeout))
 	defer cancel()
 	conn, err := t.Dial(dctx)
 	if err != nil {

@@ -32,9 +32,10 @@ type host struct {
 	ended   chan struct{} // closed when command has ended
 }
 
+// dial leaves it to its caller how long a connection may take to come about.
 func (h *host) dial(address string) func(context.Context) (net.Conn, error) {
 	return func(ctx context.Context) (net.Conn, error) {
-		d := net.Dialer{Timeout: dialTimeout}
+		var d net.Dialer
 		return d.DialContext(ctx, "tcp", address)
 	}
 }

@@ -1,17 +1,23 @@
 package sandbox
 
 import (
+	"bufio"
 	"context"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/toolbox"
 )
 
 // hostDaytona is a desk whose host is served by the fake daytona on a port of its own.
@@ -29,10 +35,7 @@ func TestTheHostsDaytonaEndsWithTheProgramOnlyIfItIsTo(t *testing.T) {
 	for _, stop := range []bool{true, false} {
 		t.Run(strconv.FormatBool(stop), func(t *testing.T) {
 			t.Parallel()
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			require.NoError(t, err)
-			port := l.Addr().(*net.TCPAddr).Port
-			l.Close()
+			port := freePort(t)
 			d := hostDaytona(t, port, stop)
 			require.NoError(t, d.Inject(t.Context(), api.Host, nil))
 			process := d.host.command.Process
@@ -54,6 +57,63 @@ func TestTheHostsDaytonaEndsWithTheProgramOnlyIfItIsTo(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The host's own daemon answers too late to be found, as it may under load. What
+// goes through it is not cut, and no other takes its place.
+func TestP18TheHostsBuiltInDaemonIsNotReplacedWhileItRuns(t *testing.T) {
+	t.Parallel()
+	var late atomic.Bool
+	arrived, proceed := make(chan struct{}, 1), make(chan struct{})
+	d := opened(t, func(o *Options) {
+		o.Engine = newFake(t)
+		o.Config.Port = freePort(t)
+		o.HostDaemon = func(secret string) (http.Handler, error) {
+			daemon, err := toolbox.New(toolbox.Options{Secret: secret, Version: "test"})
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case r.URL.Path == "/held":
+					arrived <- struct{}{}
+					<-proceed
+				case late.Load():
+					<-r.Context().Done()
+				default:
+					daemon.ServeHTTP(w, r)
+				}
+			}), err
+		}
+	})
+	require.NoError(t, d.Inject(t.Context(), api.Host, nil))
+	up, err := d.Upstream(api.Host)
+	require.NoError(t, err)
+	held, err := up.Dial(t.Context())
+	require.NoError(t, err)
+	defer held.Close()
+	_, err = io.WriteString(held, "GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
+	require.NoError(t, err)
+	<-arrived
+
+	late.Store(true)
+	require.Error(t, d.Inject(t.Context(), api.Host, nil), "it is not found")
+	late.Store(false)
+	close(proceed)
+	require.NoError(t, held.SetReadDeadline(time.Now().Add(soon)))
+	response, err := http.ReadResponse(bufio.NewReader(held), nil)
+	require.NoError(t, err, "the request goes through")
+	response.Body.Close()
+	require.NoError(t, d.Inject(t.Context(), api.Host, nil))
+	now, err := d.Upstream(api.Host)
+	require.NoError(t, err)
+	require.Equal(t, up.Authority, now.Authority, "the daemon is the same")
+}
+
+// freePort is a port of this machine on which nothing listens.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
 }
 
 func TestADamagedKeySaysWhatToDo(t *testing.T) {

@@ -34,7 +34,7 @@ type descriptors struct {
 // clients is how many connections of clients are open.
 func (d *descriptors) clients() int {
 	if l := d.listener.Load(); l != nil {
-		return len(l.places)
+		return len(l.places.taken)
 	}
 	return 0
 }
@@ -50,12 +50,14 @@ func (d *descriptors) crowded() bool {
 }
 
 // take takes descriptors for an exchange, if need be after others have given
-// theirs back; the error is that none did in time. give gives them back.
-func (d *descriptors) take(ctx context.Context, cost int, lasts bool) (give func(), err error) {
+// theirs back; the error is that none did in time. give gives them back. A
+// client that has more connections than from yields some.
+func (d *descriptors) take(ctx context.Context, from string, cost int, lasts bool) (give func(), err error) {
 	give = func() { d.hops.Add(int64(-cost)) }
 	if d.try(cost, lasts) {
 		return give, nil
 	}
+	d.yield(from)
 	deadline := time.NewTimer(roomWait)
 	defer deadline.Stop()
 	look := time.NewTicker(roomLook)
@@ -66,6 +68,7 @@ func (d *descriptors) take(ctx context.Context, cost int, lasts bool) (give func
 			if d.try(cost, lasts) {
 				return give, nil
 			}
+			d.yield(from)
 		case <-ctx.Done():
 			if p, ok := errors.AsType[*api.Problem](context.Cause(ctx)); ok {
 				return nil, p
@@ -75,6 +78,13 @@ func (d *descriptors) take(ctx context.Context, cost int, lasts bool) (give func
 			return nil, bad(http.StatusServiceUnavailable, api.CodeTooMany, "Too many at a time",
 				"no descriptor is free for this request", "try again, or raise the limit of open files (ulimit -n)")
 		}
+	}
+}
+
+// yield makes room for a client, if another has more connections.
+func (d *descriptors) yield(to string) {
+	if l := d.listener.Load(); l != nil {
+		l.places.yield(shareOf(to))
 	}
 }
 

@@ -16,6 +16,11 @@ import (
 	"daemon-proxy/core/traffic"
 )
 
+// nearDial bounds a connection to a daemon on this machine. One that is down
+// refuses it at once; it only takes long where very many connect at a time, and
+// then the kernel tries again after 1, 3, 7 and 15 s.
+const nearDial = 30 * time.Second
+
 // hop says where a request goes and what its client sees of it.
 type hop struct {
 	ref      api.Ref
@@ -223,17 +228,17 @@ func (s *Server) roundTrip(w http.ResponseWriter, r *http.Request, h hop, rec *t
 		defer context.AfterFunc(up.Until, func() { cancel(context.Cause(up.Until)) })()
 	}
 	defer s.streamEnded(&cancel)
-	cost := hopCost
+	cost, dialTimeout := hopCost, time.Duration(0)
 	if up.Loopback {
-		cost = hostHopCost
+		cost, dialTimeout = hostHopCost, nearDial
 	}
-	give, err := s.descriptors.take(ctx, cost, r.ContentLength != 0 || r.Header.Get("Upgrade") != "")
+	give, err := s.descriptors.take(ctx, r.RemoteAddr, cost, r.ContentLength != 0 || r.Header.Get("Upgrade") != "")
 	if err != nil {
 		return proxy.Result{}, err
 	}
 	defer give()
 	target := proxy.Target{
-		Dial: up.Dial, Pool: up.Pool, Authority: up.Authority, RequestURI: "/proxy/" + strconv.Itoa(h.port) + uri,
+		Dial: up.Dial, DialTimeout: dialTimeout, Pool: up.Pool, Authority: up.Authority, RequestURI: "/proxy/" + strconv.Itoa(h.port) + uri,
 		ForwardedPrefix: forwardedPrefix, RequestBody: rec.RequestBody, ResponseBody: rec.ResponseBody,
 		TunnelIn: rec.TunnelIn(), TunnelOut: rec.TunnelOut(),
 		Header: func(header http.Header) {

@@ -11,7 +11,7 @@ import (
 
 func TestS8OpenConnectionsAreLimitedOverAllListeners(t *testing.T) {
 	t.Parallel()
-	places := make(chan struct{}, 2)
+	places := newPlaces(2)
 	accepted := make(chan net.Conn, 3)
 	var addrs []string
 	for range 2 {
@@ -38,7 +38,7 @@ func TestS8OpenConnectionsAreLimitedOverAllListeners(t *testing.T) {
 		defer c.Close()
 	}
 	first, second := <-accepted, <-accepted
-	require.Len(t, places, 2)
+	require.Len(t, places.taken, 2)
 	select {
 	case <-accepted:
 		t.Fatal("one too many")
@@ -47,7 +47,7 @@ func TestS8OpenConnectionsAreLimitedOverAllListeners(t *testing.T) {
 	first.Close()
 	first.Close() // gives its place back once
 	third := <-accepted
-	require.Len(t, places, 2)
+	require.Len(t, places.taken, 2)
 	second.Close()
 	third.Close()
 }
@@ -58,7 +58,7 @@ func TestLimitedConnectionsAreWholeTCPConnections(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	limit := newLimited(l.(*net.TCPListener), make(chan struct{}, 1))
+	limit := newLimited(l.(*net.TCPListener), newPlaces(1))
 	defer limit.Close()
 	client, err := net.Dial("tcp", l.Addr().String())
 	require.NoError(t, err)

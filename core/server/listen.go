@@ -23,7 +23,7 @@ func Listen(ctx context.Context, c config.Server) ([]net.Listener, error) {
 	}
 	var open []net.Listener
 	var taken []string
-	places := make(chan struct{}, c.MaxConnections)
+	places := newPlaces(c.MaxConnections)
 	var lc net.ListenConfig
 	for i, host := range hosts {
 		address := net.JoinHostPort(host, strconv.Itoa(c.Port))

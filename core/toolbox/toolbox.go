@@ -49,6 +49,10 @@ const SecretEnv = "DAEMON_PROXY_SECRET" //nolint:gosec // the name of a variable
 // ServerName is the Server header by which the built-in daemon is known.
 const ServerName = "daemon-proxy-toolbox"
 
+// serviceDial bounds a connection to a service here. One that does not listen
+// refuses it at once; it only takes long where very many connect at a time.
+const serviceDial = 30 * time.Second
+
 // Options configure New and Serve.
 type Options struct {
 	// Secret is what every request must carry but GET /version and the challenge. Required.
@@ -92,7 +96,7 @@ func New(options Options) (*Toolbox, error) {
 		}
 		options.WorkDir = dir
 	}
-	return &Toolbox{options: options, started: time.Now(), secret: sha256.Sum256([]byte(options.Secret)), proxy: proxy.New(proxy.Options{BodySilence: -1}), stopped: make(chan struct{})}, nil
+	return &Toolbox{options: options, started: time.Now(), secret: sha256.Sum256([]byte(options.Secret)), proxy: proxy.New(proxy.Options{BodySilence: -1, DialTimeout: serviceDial}), stopped: make(chan struct{})}, nil
 }
 
 // Close drops the connections to services.
