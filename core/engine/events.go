@@ -14,9 +14,11 @@ import (
 type Event struct {
 	// Action is "create", "start", "restart", "die", "stop", "oom", "pause",
 	// "unpause", "rename", "update" or "destroy", also where the engine calls it
-	// something else; or ActionSubscribed, which is of no container.
+	// something else; "connect" or "disconnect", to or from a network, which
+	// Podman does not report; or ActionSubscribed, which is of no container.
 	Action string
-	// ID is the container's; Name is without a slash, after a rename the new one.
+	// ID is the container's; Name is without a slash, after a rename the new one,
+	// and of no meaning where a network is concerned.
 	ID, Name string
 	// OldName is set by a rename.
 	OldName string
@@ -35,6 +37,16 @@ const headersWithin = time.Second
 var actions = []events.Action{
 	events.ActionCreate, events.ActionStart, events.ActionRestart, events.ActionDie, events.ActionStop, events.ActionOOM,
 	events.ActionPause, events.ActionUnPause, events.ActionRename, events.ActionUpdate, events.ActionDestroy,
+}
+
+// networkActions are those of the events of networks that are passed on.
+var networkActions = []events.Action{events.ActionConnect, events.ActionDisconnect}
+
+func passedOn(of events.Type, event Event) bool {
+	if of == events.NetworkEventType {
+		return slices.Contains(networkActions, events.Action(event.Action))
+	}
+	return slices.Contains(actions, events.Action(event.Action))
 }
 
 // Events follows what happens to containers from now on, without the events of
@@ -88,7 +100,7 @@ func (e *Engine) followEvents(ctx context.Context, out chan<- Event, answered ch
 	for {
 		select {
 		case m := <-messages:
-			if event := eventOf(m); slices.Contains(actions, events.Action(event.Action)) && !send(ctx, out, event) {
+			if event := eventOf(m); passedOn(m.Type, event) && !send(ctx, out, event) {
 				return ctx.Err()
 			}
 		case err := <-failures:
@@ -105,7 +117,8 @@ func (e *Engine) followEvents(ctx context.Context, out chan<- Event, answered ch
 func (e *Engine) eventFilter() filters.Args {
 	filter := filters.NewArgs(filters.Arg("type", string(events.ContainerEventType)))
 	if !e.libpod.Load() {
-		for _, action := range actions {
+		filter.Add("type", string(events.NetworkEventType)) // an address may get to another container
+		for _, action := range slices.Concat(actions, networkActions) {
 			filter.Add("event", string(action))
 		}
 	}
@@ -131,8 +144,12 @@ func eventOf(m events.Message) Event {
 	if known, ok := libpodActions[action]; ok {
 		action = known
 	}
+	id := m.Actor.ID
+	if m.Type == events.NetworkEventType {
+		id = m.Actor.Attributes["container"]
+	}
 	return Event{
-		Action: action, ID: m.Actor.ID, Name: nameOf(m.Actor.ID, []string{m.Actor.Attributes["name"]}),
+		Action: action, ID: id, Name: nameOf(id, []string{m.Actor.Attributes["name"]}),
 		OldName: strings.TrimPrefix(m.Actor.Attributes["oldName"], "/"), Time: at,
 	}
 }

@@ -311,7 +311,7 @@ func TestEventsTellALifeWithoutItsExecs(t *testing.T) {
 
 	var actions []string
 	for ev := range events {
-		if ev.ID != id { // another test's
+		if ev.ID != id || strings.HasSuffix(ev.Action, "connect") { // another test's, or of its network
 			continue
 		}
 		actions = append(actions, ev.Action)
@@ -328,6 +328,27 @@ func TestEventsTellALifeWithoutItsExecs(t *testing.T) {
 	}
 	require.ErrorIs(t, <-errs, context.Canceled)
 	require.Equal(t, []string{"create", "start", "pause", "unpause", "rename", "die", "destroy"}, actions)
+}
+
+// The address of a container that leaves a network may get to another one.
+func TestEventsTellThatAContainerLeavesANetwork(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Require(t)
+	network := enginetest.Network(t, "")
+	id := enginetest.Run(t, enginetest.Busybox(t), enginetest.RunOptions{Network: network})
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	events, errs := e.Events(ctx)
+	enginetest.Disconnect(t, network, id)
+	left := false
+	for ev := range events {
+		if ev.ID == id && ev.Action == "disconnect" {
+			left = true
+			cancel()
+		}
+	}
+	require.ErrorIs(t, <-errs, context.Canceled)
+	require.True(t, left)
 }
 
 // tarOf is a tar with one file.
