@@ -153,11 +153,12 @@ func TestS11MaskTarget(t *testing.T) {
 		"/go?to=%2fpreview%2f" + strings.Repeat("x", 32) + "%252fa":  "/go?to=%2fpreview%2fxxx…%252fa",
 		"/" + strings.Repeat("A", 40) + "/" + token[:31]:             "/" + strings.Repeat("A", 40) + "/" + token[:31],
 
-		"/" + strings.ToUpper(token) + "/x":                        "/AAB…/x",
-		"/go?to=preview%2F" + strings.ToUpper(token):               "/go?to=preview%2FAAB…",
-		"/daemon/status?sandbox=" + escaped(token):                 "/daemon/status?sandbox=aab…",
-		"/go?to=" + strings.ReplaceAll(escaped(token), "%", "%25"): "/go?to=aab…",
-		"/%" + token + "/100%/%zz":                                 "/%aab…/100%/%zz",
+		"/" + strings.ToUpper(token) + "/x":                                         "/AAB…/x",
+		"/go?to=preview%2F" + strings.ToUpper(token):                                "/go?to=preview%2FAAB…",
+		"/go?a=%1b%0a%20&to=%61" + token[1:16] + escaped(token[16:17]) + token[17:]: "/go?a=%1b%0a%20&to=aab…",
+		"/daemon/status?sandbox=" + escaped(token):                                  "/daemon/status?sandbox=aab…",
+		"/go?to=" + strings.ReplaceAll(escaped(token), "%", "%25"):                  "/go?to=aab…",
+		"/%" + token + "/100%/%zz":                                                  "/%aab…/100%/%zz",
 	} {
 		assert.Equal(t, want, MaskTarget(target), target)
 	}

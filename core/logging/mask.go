@@ -174,14 +174,14 @@ const tokenLength = 32
 
 // MaskTokens hides what looks like the token of a link, wherever in s it is: as
 // the path of a WebSocket in a query, in a Referer, under a misspelt route, in
-// capitals, as a host name takes it, or escaped. Where a token is escaped, what
-// is returned is s without escapes. It allocates only if there is something to
-// hide or to unescape.
+// capitals, as a host name takes it, or escaped. Where a token is escaped, all
+// letters and digits of s are returned without escapes. It allocates only if
+// there is something to hide or to unescape.
 func MaskTokens(s string) string {
 	masked := maskRuns(s)
 	plain := masked
 	for range unescapeTimes {
-		next := unescapeAll(plain)
+		next := unescapeTokens(plain)
 		if next == plain {
 			break
 		}
@@ -234,8 +234,10 @@ func maskRuns(s string) string {
 
 func tokenByte(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '2' && c <= '7' }
 
-// unescapeAll is s with each %XX replaced by its byte; other percent signs stay.
-func unescapeAll(s string) string {
+// unescapeTokens is s with each %XX replaced by its byte if that may be part of
+// a token, or of such an escape. All others stay: what they stand for could end
+// a line or a parameter.
+func unescapeTokens(s string) string {
 	first := strings.IndexByte(s, '%')
 	if first < 0 {
 		return s
@@ -244,9 +246,11 @@ func unescapeAll(s string) string {
 	b = append(b, s[:first]...)
 	for i := first; i < len(s); i++ {
 		if s[i] == '%' && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]) {
-			b = append(b, fromHex(s[i+1])<<4|fromHex(s[i+2]))
-			i += 2
-			continue
+			if c := fromHex(s[i+1])<<4 | fromHex(s[i+2]); c == '%' || tokenByte(c) {
+				b = append(b, c)
+				i += 2
+				continue
+			}
 		}
 		b = append(b, s[i])
 	}

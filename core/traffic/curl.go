@@ -1,12 +1,14 @@
 package traffic
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"daemon-proxy/core/api"
@@ -32,11 +34,15 @@ func (o Original) Curl(base string, extra ...string) string {
 	switch {
 	case len(o.Body) == 0:
 	case !o.Whole:
-	case utf8.Valid(o.Body) && !slices.Contains(o.Body, 0):
+	case utf8.Valid(o.Body) && !bytes.ContainsFunc(o.Body, steers):
 		masked := logging.MaskBody(o.Header.Get("Content-Type"), o.Body, "\x00") // which is nowhere in it
 		body = "--data-raw " + strings.ReplaceAll(quote(string(masked)), "\x00", `'"$SECRET"'`)
 	default:
-		c.WriteString("printf %s " + quote(base64.StdEncoding.EncodeToString(o.Body)) + " | base64 -d | ")
+		content := o.Body
+		if utf8.Valid(content) {
+			content = logging.MaskBody(o.Header.Get("Content-Type"), content, "***")
+		}
+		c.WriteString("printf %s " + quote(base64.StdEncoding.EncodeToString(content)) + " | base64 -d | ")
 		body = "--data-binary @-"
 	}
 	c.WriteString("curl -g --path-as-is")
@@ -79,6 +85,10 @@ func (o Original) Curl(base string, extra ...string) string {
 	}
 	return c.String()
 }
+
+// steers reports whether a character could act on the terminal that a command
+// is pasted into, such as by ending it and beginning another one.
+func steers(r rune) bool { return unicode.IsControl(r) && r != '\t' && r != '\r' && r != '\n' }
 
 // notKept says why a head is not kept whole.
 func notKept(x api.Exchange, part bool) string {

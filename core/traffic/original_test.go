@@ -78,11 +78,12 @@ func TestCurlSendsTheSameRequestAndHoldsNoSecret(t *testing.T) {
 		"plain": {method: "GET", target: "/a/../b//c?x=1&y=%20"},
 		"quotes": {method: "PUT", target: "/it's", body: "it's $HOME `id` \"x\"\n@file\r\n",
 			header: http.Header{"Content-Type": {"text/plain"}, "X-Odd": {`a'b"c $HOME \`}, "X-Empty": {""}}},
-		"at sign":  {method: "POST", target: "/", body: "@/etc/passwd", header: http.Header{"Content-Type": {"text/plain"}}},
-		"binary":   {method: "POST", target: "/", body: "\x00\xff\r\n", header: http.Header{"Content-Type": {"application/octet-stream"}}},
-		"no type":  {method: "POST", target: "/", body: "x"},
-		"get body": {method: "GET", target: "/", body: "{}", header: http.Header{"Content-Type": {"application/json"}}},
-		"odd name": {method: "PURGE", target: "/[x]{y}"},
+		"at sign":        {method: "POST", target: "/", body: "@/etc/passwd", header: http.Header{"Content-Type": {"text/plain"}}},
+		"binary":         {method: "POST", target: "/", body: "\x00\xff\r\n", header: http.Header{"Content-Type": {"application/octet-stream"}}},
+		"end of a paste": {method: "POST", target: "/", body: "a\x1b[201~\x03id\n", header: http.Header{"Content-Type": {"text/plain"}}},
+		"no type":        {method: "POST", target: "/", body: "x"},
+		"get body":       {method: "GET", target: "/", body: "{}", header: http.Header{"Content-Type": {"application/json"}}},
+		"odd name":       {method: "PURGE", target: "/[x]{y}"},
 		"secrets": {method: "GET", target: "/?token=s3cret&a=b", header: http.Header{
 			"Authorization": {"Bearer s3cret"}, "Cookie": {"sid=s3cret; b=s3cret"}, "X-Api-Key": {"s3cret"}}},
 		"secret in JSON": {method: "POST", target: "/login", body: `{"user":"it's","password":"s3cret","pin":"s3cret"}`, header: http.Header{"Content-Type": {"application/json"}}},
@@ -98,6 +99,7 @@ func TestCurlSendsTheSameRequestAndHoldsNoSecret(t *testing.T) {
 			o, _ := l.OriginalRequest(r.ID())
 			command := o.Curl(server.URL)
 			require.NotContains(t, command, "s3cret")
+			require.False(t, strings.ContainsAny(command, "\x1b\x03"), "it would act on the terminal that it is pasted into")
 			run := exec.CommandContext(t.Context(), "/bin/sh", "-c", command+" -sS")
 			run.Env = append(run.Environ(), "COOKIE=sid=new", "AUTH=Bearer new", "SECRET=new", "HOME=/tmp")
 			output, err := run.CombinedOutput()
