@@ -19,7 +19,7 @@ const (
 	worthwhile = 4 << 20
 )
 
-// memory keeps the program small. Left alone, Go lets the heap grow to twice of
+// memory keeps the program small. Left alone, Go lets the heap grow to twice
 // what is reachable, which for a full request log is twice its budget, and
 // returns little of that once a load is over.
 //
@@ -33,8 +33,8 @@ type memory struct {
 	quiet   *time.Timer
 }
 
-// keepSmall begins with it; the function that it returns ends it. A GOMEMLIMIT
-// of the environment is left alone.
+// keepSmall keeps the program small until stop is called. A GOMEMLIMIT of the
+// environment is left alone.
 func keepSmall(logBudget int) (stop func()) {
 	m := &memory{floor: uint64(logBudget) + besideLog}
 	m.quiet = time.AfterFunc(quietAfter, giveBack)
@@ -82,8 +82,8 @@ func giveBack() {
 	debug.FreeOSMemory()
 }
 
-// used is the memory of the Go runtime that the system has given: what is
-// reachable or serves the runtime, and what is free or was reachable before.
+// used is the memory that the Go runtime has from the system: what is reachable
+// or serves the runtime, and what is free or no longer reachable.
 type used struct{ needed, unneeded uint64 }
 
 func usage() used {

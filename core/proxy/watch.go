@@ -59,8 +59,8 @@ type watch struct {
 	ended  time.Time // when the FIN was first seen in this write
 }
 
-// now says what the goroutine of the direction is about to do. A nil watch
-// does not mind.
+// now records what the goroutine of the direction is about to do. On a nil
+// watch it does nothing.
 func (w *watch) now(doing uint64) {
 	if w == nil {
 		return

@@ -29,7 +29,7 @@ func (s *Sandboxes) Eject(ctx context.Context, ref api.Ref) error {
 	}
 	if c.HostNetwork || c.SharesNetworkOf != "" {
 		return problem(ref, http.StatusConflict, api.CodeBadRequest, "Another's daemon",
-			ref.String()+" uses the network of another sandbox, and so its daemon", "take that one's out")
+			ref.String()+" uses the network of another sandbox, and so its daemon", "eject the daemon of that one")
 	}
 	if err := notRunning(ref, c.State); err != nil {
 		return err
@@ -119,7 +119,7 @@ func (s *Sandboxes) remove(ctx context.Context, ref api.Ref, c engine.Container,
 	}
 	if len(left) > 0 {
 		return problem(ref, http.StatusConflict, api.CodeEmptied, "Emptied, not removed",
-			fmt.Sprintf("the image of %s has no rm: %s stay there with 0 bytes", ref, strings.Join(left, " and ")), "they do no harm; a container made anew has none of them")
+			fmt.Sprintf("the image of %s has no rm: %s stay there with 0 bytes", ref, strings.Join(left, " and ")), "they do no harm; a new container has none of them")
 	}
 	s.log.Info("daemon taken out", "sandbox", ref.String(), "files", strings.Join(files, " "))
 	return nil

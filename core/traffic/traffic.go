@@ -5,8 +5,9 @@
 // path, head, body and frame, and the memory of all together. To stay within
 // it, the log discards the headers, bodies and frames of the oldest exchanges,
 // and only then the oldest exchanges themselves; what is cut or discarded is
-// marked as such. Recording never waits for a reader; subscribers read at their own pace and always get the
-// last state of every exchange that the log still holds.
+// marked as such. Recording never waits for a reader; subscribers read at their
+// own pace and always get the last state of every exchange that the log still
+// holds.
 //
 // What it hands out has its secrets masked. The originals of headers stay in
 // memory and leave only through OriginalRequest.
@@ -98,8 +99,8 @@ func (l *Log) Begin(x api.Exchange) *Recording {
 	return r
 }
 
-// methodLimit and remoteLimit are how much is kept of texts that are short
-// unless somebody means harm.
+// methodLimit and remoteLimit are how many bytes are kept of texts that are
+// short unless a client means harm.
 const (
 	methodLimit = 64
 	remoteLimit = 128
