@@ -18,12 +18,11 @@ import (
 	"daemon-proxy/core/engine"
 )
 
-// Addresses of containers are private ones, which every engine gives out anew:
-// the address of a container on another machine may belong to a container here.
-// So a daemon is used only once it is proved to be in the container. The
+// Every engine assigns addresses from the same private ranges, so the address of
+// a container on another machine may belong to a container here. A daemon is used only once it is proved to be in the container. The
 // built-in daemon proves it with its secret, which is not sent before. The
-// Daytona daemon has none: there the engine says whether the other end of our
-// connection is a socket of the container's network.
+// Daytona daemon has none: there the other end of our connection must be a
+// socket in the container's network.
 
 // challengePath is core/toolbox's ChallengePath.
 const challengePath = "/challenge/v1/"

@@ -183,8 +183,8 @@ func (s *Sandboxes) engineIs(state, version string, p *api.Problem, retryIn time
 	}
 }
 
-// keepAll has all daemons asked now: an engine that is lost, or was, tells of no
-// container that ended and whose address another one got.
+// keepAll checks all daemons now: an engine that is, or was, lost does not report
+// that a container ended and another one got its address.
 func (s *Sandboxes) keepAll() {
 	s.mu.Lock()
 	refs := slices.Collect(maps.Keys(s.boxes))
