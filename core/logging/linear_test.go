@@ -27,9 +27,8 @@ func TestS43WorkOnForeignTextIsLinear(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, unit := range []string{
-				token + "/", "/" + token[:31], "a", "%", "%61", "%2561", "%" + token, "?&=", "token=a&", `"`, `\`, `{"token":`, `{"token":{`, `["token",`, `"token":"`,
-				`"token" `, " ", "\n", "aB", "-", "\xff", "\u202e", "--a\r\n\r\n", "--a\r\nContent-Disposition: form-data; name=\"token\"\r\n\r\nx",
-				"--a\r\nContent-Disposition: form-data; a*0=b; ", "a*1=b;", "a=\"b", "next=%3D", "session", ":", ";", "\r\n",
+				token + "/", "/" + token[:31], "%61", "%" + token, "?&=", "token=a&", `"`, `\`, `{"token":{`, `"token":"`, " ", "aB-", "\xff",
+				"--a\r\nContent-Disposition: form-data; a*0=b; ", "a*1=b;",
 			} {
 				lineartest.Run(t, "/x?", unit, "", work)
 			}
