@@ -58,6 +58,9 @@ func (in *injection) run() error {
 
 // runOwner injects the owner of the network namespace instead, if it is shared.
 func (in *injection) runOwner() (shared bool, err error) {
+	if err := in.proveHost(); err != nil {
+		return false, err
+	}
 	in.s.mu.Lock()
 	owner, err := in.s.owner(in.box)
 	in.s.mu.Unlock()
@@ -72,6 +75,24 @@ func (in *injection) runOwner() (shared bool, err error) {
 	in.adopt = found{kind: now.Daemon.Kind, version: now.Daemon.Version, began: now.Daemon.StartedAt,
 		latency: time.Duration(now.Daemon.LatencyMS * float64(time.Millisecond))}
 	return true, nil
+}
+
+// proveHost proves that the network which the container uses is this machine's,
+// if it uses its engine's machine's.
+func (in *injection) proveHost() error {
+	in.s.mu.Lock()
+	network, err := in.s.networkOf(in.box)
+	if err != nil || !network.container.HostNetwork {
+		in.s.mu.Unlock()
+		return err
+	}
+	c := network.container
+	in.s.mu.Unlock()
+	err = in.s.onThisMachine(in.ctx, network, c)
+	if misplaced := in.s.misplaced(in.ref, c, err); misplaced != nil {
+		return misplaced
+	}
+	return err
 }
 
 // portHint is the next step where something else has the daemon's port.
