@@ -1,6 +1,47 @@
 package proxy
 
-import "golang.org/x/sys/unix"
+import (
+	"io"
+	"net"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// plainSocket is nil where what is read from c is not what the socket has.
+func plainSocket(c net.Conn) *socket {
+	if _, wrapped := c.(interface{ NetConn() net.Conn }); wrapped {
+		return nil
+	}
+	return socketOf(c)
+}
+
+// read reads what there is into the buffer that take returns. While there is
+// nothing it waits as Read of a net.Conn does, having called give before.
+func (s *socket) read(take func() []byte, give func()) (n int, err error) {
+	waited := s.raw.Read(func(fd uintptr) bool {
+		for {
+			n, err = unix.Read(int(fd), take())
+			if err != unix.EINTR { //nolint:errorlint // a bare errno
+				break
+			}
+		}
+		if err == unix.EAGAIN { //nolint:errorlint // a bare errno
+			give()
+			return false
+		}
+		return true
+	})
+	switch {
+	case waited != nil:
+		return 0, waited
+	case err != nil:
+		return 0, os.NewSyscallError("read", err)
+	case n == 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
 
 // over says whether the peer's FIN or RST has arrived, also where unread bytes
 // are before it.

@@ -123,6 +123,9 @@ func (t *tunnel) copy(f *flow) error {
 	if err := f.begin(); err != nil {
 		return err
 	}
+	if s := plainSocket(f.src); s != nil {
+		return t.copyReady(f, s)
+	}
 	small := make([]byte, smallBuffer)
 	buf, pooled := small, (*[]byte)(nil)
 	defer func() {
@@ -151,6 +154,38 @@ func (t *tunnel) copy(f *flow) error {
 		case pooled != nil && n < smallBuffer:
 			bodyBuffers.Put(pooled)
 			buf, pooled = small, nil
+		}
+	}
+}
+
+// copyReady is copy for a source whose readiness can be awaited without a
+// buffer: an idle direction holds none.
+func (t *tunnel) copyReady(f *flow, src *socket) error {
+	var buf *[]byte
+	take := func() []byte {
+		if buf == nil {
+			buf, _ = bodyBuffers.Get().(*[]byte)
+		}
+		return *buf
+	}
+	give := func() {
+		if buf != nil {
+			bodyBuffers.Put(buf)
+			buf = nil
+		}
+	}
+	defer give()
+	for {
+		t.extend(f.src)
+		n, err := src.read(take, give)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := f.pass((*buf)[:n]); err != nil {
+			return err
 		}
 	}
 }

@@ -1,0 +1,46 @@
+package proxy
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Idle WebSockets hold no large buffer, also where the last that came filled it.
+func TestP19IdleWebSocketsHoldNoBuffer(t *testing.T) {
+	const sockets, most = 100, 48 << 10
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux lets readiness be awaited without a buffer")
+	}
+	burst := strings.Repeat("x", 2*bodyBuffer)
+	conns := make(chan *wire, 1)
+	up := newRaw(t, func(_ int, c *wire) {
+		c.mustHead()
+		c.send(switching + burst)
+		conns <- c
+		_, _ = c.rest()
+	})
+	f := newFront(t, up.addr)
+	before := heap()
+	for range sockets {
+		client := f.dial(t)
+		client.send(handshake)
+		require.Equal(t, "HTTP/1.1 101 Switching Protocols", firstLine(client.mustHead()))
+		client.read(len(burst))
+		_ = recv(t, conns, "the daemon's end").SetDeadline(time.Now().Add(patience))
+	}
+	require.Eventually(t, func() bool { return heap() < before+sockets*most }, patience, patience/20,
+		"%d bytes of heap for each", (heap()-before)/sockets)
+}
+
+// heap is what is reachable.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC() // empties pools
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
