@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTheReaderOfStandardErrorMayLeave(t *testing.T) {
+func TestS45TheReaderOfStandardErrorMayLeave(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	read, write, err := os.Pipe()

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestALogFileThatWasReplacedIsOpenedAgain(t *testing.T) {
+func TestS47ALogFileThatWasReplacedIsOpenedAgain(t *testing.T) {
 	t.Parallel()
 	for what, replace := range map[string]func(file string) error{
 		"deleted":   os.Remove,

@@ -33,7 +33,7 @@ func (s *shared) String() string {
 	return s.b.String()
 }
 
-func TestAPanicOfAHandlerIsLoggedAtError(t *testing.T) {
+func TestS46APanicOfAHandlerIsLoggedAtError(t *testing.T) {
 	t.Parallel()
 	var out shared
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -62,7 +62,7 @@ func (f *full) Accept() (net.Conn, error) {
 func (f *full) Close() error   { return nil }
 func (f *full) Addr() net.Addr { return &net.TCPAddr{} }
 
-func TestConnectionsThatCannotBeAcceptedAreLoggedOnceASecond(t *testing.T) {
+func TestS46ConnectionsThatCannotBeAcceptedAreLoggedOnceASecond(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var out shared
@@ -77,7 +77,7 @@ func TestConnectionsThatCannotBeAcceptedAreLoggedOnceASecond(t *testing.T) {
 	})
 }
 
-func TestOneKindOfErrorDoesNotHideAnother(t *testing.T) {
+func TestS46OneKindOfErrorDoesNotHideAnother(t *testing.T) {
 	t.Parallel()
 	var out shared
 	errors := HTTPErrors(slog.New(slog.NewTextHandler(&out, nil)))

@@ -173,7 +173,7 @@ func escaped(s string) string {
 	return b.String()
 }
 
-func TestS11NoTokenIsInTheLog(t *testing.T) {
+func TestS11S44NoTokenIsInTheLog(t *testing.T) {
 	t.Parallel()
 	const token = "aabcdefghijklmnopqrstuvwxyz23456"
 	for _, format := range []string{"text", "json", pythonFormat} {
@@ -184,7 +184,7 @@ func TestS11NoTokenIsInTheLog(t *testing.T) {
 	}
 }
 
-func TestALongTargetIsCutInTheLog(t *testing.T) {
+func TestS44ALongTargetIsCutInTheLog(t *testing.T) {
 	t.Parallel()
 	const token = "aabcdefghijklmnopqrstuvwxyz23456"
 	long := ShownTarget("/" + strings.Repeat("long/", 200_000))

@@ -12,9 +12,9 @@ import (
 	"daemon-proxy/core/traffic"
 )
 
-// TestS11ATokenInAnOddPlaceIsMasked sends the token of a link where none is
+// TestS11S44ATokenInAnOddPlaceIsMasked sends the token of a link where none is
 // expected, in each form that comes through.
-func TestS11ATokenInAnOddPlaceIsMasked(t *testing.T) {
+func TestS11S44ATokenInAnOddPlaceIsMasked(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"text", "json", "%(levelname)s %(message)s"} {
 		t.Run(format, func(t *testing.T) {
