@@ -22,11 +22,11 @@ func (s *socket) read(take func() []byte, give func()) (n int, err error) {
 	waited := s.raw.Read(func(fd uintptr) bool {
 		for {
 			n, err = unix.Read(int(fd), take())
-			if err != unix.EINTR { //nolint:errorlint // a bare errno
+			if err != unix.EINTR {
 				break
 			}
 		}
-		if err == unix.EAGAIN { //nolint:errorlint // a bare errno
+		if err == unix.EAGAIN {
 			give()
 			return false
 		}
