@@ -197,12 +197,18 @@ func MaskTokens(s string) string {
 const unescapeTimes = 3
 
 // maskRuns masks each run of the letters and digits of tokens that may hold one.
+// Names in mixed case are no tokens.
 func maskRuns(s string) string {
+	return maskRunsOf(maskRunsOf(s, 'a'), 'A')
+}
+
+// maskRunsOf is maskRuns for the letters that begin with first: 'a' or 'A'.
+func maskRunsOf(s string, first byte) string {
 	var b strings.Builder
 	kept := 0 // what is in b of s
 	for i := 0; i+tokenLength <= len(s); {
 		start := i + tokenLength // of the run that ends with the byte before
-		for start > i && tokenByte(s[start-1]) {
+		for start > i && tokenByte(s[start-1], first) {
 			start--
 		}
 		if start > i { // no token begins before start
@@ -210,7 +216,7 @@ func maskRuns(s string) string {
 			continue
 		}
 		end := start + tokenLength
-		for end < len(s) && tokenByte(s[end]) {
+		for end < len(s) && tokenByte(s[end], first) {
 			end++
 		}
 		i = end
@@ -232,7 +238,8 @@ func maskRuns(s string) string {
 	return b.String()
 }
 
-func tokenByte(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '2' && c <= '7' }
+// tokenByte reports whether c may be in a token whose letters begin with first.
+func tokenByte(c, first byte) bool { return c-first < 26 || c >= '2' && c <= '7' }
 
 // unescapeTokens is s with each %XX replaced by its byte if that may be part of
 // a token, or of such an escape. All others stay: what they stand for could end
@@ -246,7 +253,7 @@ func unescapeTokens(s string) string {
 	b = append(b, s[:first]...)
 	for i := first; i < len(s); i++ {
 		if s[i] == '%' && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]) {
-			if c := fromHex(s[i+1])<<4 | fromHex(s[i+2]); c == '%' || tokenByte(c) {
+			if c := fromHex(s[i+1])<<4 | fromHex(s[i+2]); c == '%' || tokenByte(c, 'a') || tokenByte(c, 'A') {
 				b = append(b, c)
 				i += 2
 				continue
