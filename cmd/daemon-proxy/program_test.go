@@ -26,7 +26,7 @@ import (
 
 const (
 	startsWithin = 60 * time.Second // a start, an injection, a recovery on a busy machine
-	endsWithin   = 60 * time.Second
+	endsWithin   = 20 * time.Second
 	look         = 20 * time.Millisecond
 )
 

@@ -150,11 +150,11 @@ func TestS11MaskTarget(t *testing.T) {
 		"/go?to=http://" + token + ".localhost:8080/" + token[1:]:    "/go?to=http://aab….localhost:8080/" + token[1:],
 		"/thisisaverylongpathsegmentoflettersonly/" + token:          "/thisisaverylongpathsegmentoflettersonly/aab…",
 		"/" + strings.Repeat("x", 32) + "/":                          "/xxx…/",
-		"/go?to=%2fpreview%2f" + strings.Repeat("x", 32) + "%252fa":  "/go?to=%2fpreview%2fxxx…%252fa",
+		"/go?to=%2fpreview%2f" + strings.Repeat("x", 32) + "%252fa":  "/go?to=%2fpreview%2fx…%252fa",
 		"/" + strings.Repeat("A", 40) + "/" + token[:31]:             "/" + strings.Repeat("A", 40) + "/" + token[:31],
 
 		"/" + strings.ToUpper(token) + "/x":                                         "/AAB…/x",
-		"/go?to=preview%2F" + strings.ToUpper(token):                                "/go?to=preview%2FAAB…",
+		"/go?to=preview%2F" + strings.ToUpper(token):                                "/go?to=preview%2FA…",
 		"/go?a=%1b%0a%20&to=%61" + token[1:16] + escaped(token[16:17]) + token[17:]: "/go?a=%1b%0a%20&to=aab…",
 		"/daemon/status?sandbox=" + escaped(token):                                  "/daemon/status?sandbox=aab…",
 		"/go?to=" + strings.ReplaceAll(escaped(token), "%", "%25"):                  "/go?to=aab…",

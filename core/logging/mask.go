@@ -220,9 +220,6 @@ func maskRunsOf(s string, first byte) string {
 			end++
 		}
 		i = end
-		if start > 0 && s[start-1] == '%' && end-start >= tokenLength+2 && isHex(s[start]) && isHex(s[start+1]) {
-			start += 2 // the token is what follows the escape
-		}
 		// Letters alone that are more than a token are words.
 		if end-start > tokenLength && !strings.ContainsAny(s[start:end], "234567") {
 			continue

@@ -168,7 +168,7 @@ func TestP7SubprotocolsExtensionsPingsLargeMessagesAndCloseCodes(t *testing.T) {
 		}
 	})
 	f := newFront(t, up)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*patience) // the messages are large
+	ctx, cancel := context.WithTimeout(t.Context(), 6*patience)
 	defer cancel()
 	dial := func() *websocket.Conn {
 		c, resp, err := websocket.Dial(ctx, "ws://"+f.addr, &websocket.DialOptions{
@@ -288,15 +288,13 @@ func TestP7ContextEndsAWebSocketWhoseClientDoesNotRead(t *testing.T) {
 	t.Parallel()
 	up := newRaw(t, func(_ int, c *wire) {
 		c.mustHead()
-		c.send(strings.Replace(switching, "\r\n\r\n", "\r\nX-A: "+strings.Repeat("a", 6<<20)+"\r\n\r\n", 1)) // more than the kernel buffers
+		c.send(strings.Replace(switching, "\r\n\r\n", "\r\nX-A: "+strings.Repeat("a", 16<<20)+"\r\n\r\n", 1))
 		_, _ = c.rest()
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	f := newFront(t, up.addr, withLimits(Options{MaxHeadBytes: 32 << 20}), withContext(func(context.Context) context.Context { return ctx }),
 		withTarget(func(_ *http.Request, t *Target) { t.Response = func(int, http.Header) { cancel() } }))
-	client := f.dial(t)
-	require.NoError(t, client.SetReadBuffer(4<<10))
-	client.send(handshake)
+	f.dial(t).send(handshake)
 	o := f.result(t)
 	require.Equal(t, 101, o.Status)
 	require.ErrorIs(t, o.Err, context.Canceled)

@@ -108,7 +108,7 @@ func newFront(t testing.TB, daemon string, changes ...func(*settings)) *front {
 	served := make(chan error, 1)
 	go func() { served <- f.Serve([]net.Listener{l}) }()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		require.NoError(t, f.Shutdown(ctx))
 		require.NoError(t, <-served)
