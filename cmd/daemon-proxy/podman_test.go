@@ -35,7 +35,7 @@ func TestB20EverythingWorksOnPodmansSocket(t *testing.T) {
 	p.expect(200, "the desktop", "GET", url+"/vnc.html", "")
 	p.expect(200, "the desktop", "GET", hostURL+"/vnc.html", "")
 
-	// A stop and a start, by somebody else.
+	// Another program stops and starts the container.
 	require.NoError(t, e.StopContainer(t.Context(), id, time.Second))
 	becomes(name, "exited")
 	p.expect(503, `"sandbox_stopped"`, "GET", url+"/", "")

@@ -34,7 +34,7 @@ const (
 type desk struct {
 	dir, binary string
 	port        int
-	user        *syscall.Credential // who runs the program; nil: whoever runs the test
+	user        *syscall.Credential // who runs the program; nil: the user who runs the test
 }
 
 func newDesk(t testing.TB) *desk {

@@ -119,7 +119,7 @@ func TestP17OneClientCannotKeepAnotherOut(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, c.SetReadDeadline(time.Now().Add(startsWithin)))
 		response, err := http.ReadResponse(bufio.NewReader(c), nil)
-		require.NoError(t, err, "client %d goes on", i+1)
+		require.NoError(t, err, "client %d is still served", i+1)
 		response.Body.Close()
 		require.Equal(t, http.StatusOK, response.StatusCode)
 	}

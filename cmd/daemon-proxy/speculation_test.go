@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// hint is a way to have the browser request something of its own accord.
+// hint is a way to make the browser request something without a click.
 type hint struct {
 	name string
 	// ask makes a page, or its header, that asks for targets in their order.

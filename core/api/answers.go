@@ -32,8 +32,8 @@ type DaemonStatus struct {
 	LastError      *Problem    `json:"last_error"`
 }
 
-// LinkStats is the document of GET /api/preview/stats: all links that are
-// remembered; the 10,000 that ended last are, for thirty days.
+// LinkStats is the document of GET /api/preview/stats: all current links and
+// those that ended in the last thirty days, at most 10,000.
 type LinkStats struct {
 	Total    int    `json:"total"`
 	Active   int    `json:"active"`

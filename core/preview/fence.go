@@ -9,7 +9,7 @@ import (
 
 // Fence keeps the pages of a preview away from other services on the viewer's
 // own machine: they may talk to their own origin, to sibling previews and to
-// what speaks TLS. It goes on every answer, whatever its type, since workers
+// what speaks TLS. It is added to every answer, whatever its type, since workers
 // and SVG documents have a policy of their own.
 type Fence struct {
 	policy, connections string

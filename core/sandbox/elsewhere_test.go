@@ -90,7 +90,7 @@ func isElsewhere(t *testing.T, d *desk, far, kind string) {
 	t.Helper()
 	unreachable := &api.Problem{Code: api.CodeUnreachable}
 	if kind != "nothing" {
-		last := d.becomes(far, api.DaemonFailed).Daemon.LastError // found by itself
+		last := d.becomes(far, api.DaemonFailed).Daemon.LastError // nothing asked for it
 		require.ErrorIs(t, last, unreachable)
 		require.Contains(t, last.Detail, "is not in "+far)
 		require.NotEmpty(t, last.Hint)

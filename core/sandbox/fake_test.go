@@ -45,7 +45,7 @@ type fake struct {
 	mu     sync.Mutex
 	list   []engine.Container
 	broken error
-	stream chan engine.Event // more than a test sends: whoever follows later gets it too
+	stream chan engine.Event // buffers more events than a test sends, so that a late follower gets them too
 	times  []time.Time
 }
 

@@ -109,7 +109,7 @@ type box struct {
 	// kept: a goroutine looks after its daemon.
 	kept      bool
 	stopping  bool          // its daemon is being stopped
-	ended     string        // how its daemon ended if somebody wanted that: "was stopped"
+	ended     string        // how its daemon ended on request: "was stopped"; empty otherwise
 	announced bool          // an event told that it is there
 	misses    int           // calls in a row that a daemon which runs did not answer in time
 	kick      chan struct{} // tells that goroutine that something changed

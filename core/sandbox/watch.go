@@ -274,7 +274,7 @@ func (s *Sandboxes) see(ref api.Ref, c engine.Container) {
 		anew = b.ID != c.ID || b.Container != c.State || !slices.Equal(was.Addresses, c.Addresses)
 		if was.ID == c.ID && c.State == api.ContainerRunning && was.State != api.ContainerRunning && was.State != api.ContainerPaused {
 			b.began()
-			b.Started = time.Now() // lists do not say it; whoever follows the sandbox may have missed that it was stopped
+			b.Started = time.Now() // a list does not have it, and the stop before may have been missed
 		}
 		if b.proof.address != "" && !c.HostNetwork && !slices.Contains(c.Addresses, b.proof.address) {
 			b.proof = proof{}

@@ -139,7 +139,7 @@ func linkRoutes() []route {
 		codes: []string{api.CodeBadPort, api.CodeDaemonPort, api.CodeUnknownSandbox, api.CodeSandboxRequired, api.CodeLoop, api.CodeTooMany, api.CodeStateUnusable},
 	}, {
 		method: "GET", path: "/api/preview", summary: "List the preview links",
-		about:  "All links that are remembered, newest first; the 10,000 that ended last are, for thirty days. Tokens and URLs are whole: this is for whoever may make links.",
+		about:  "All current links and those that ended in the last thirty days (at most 10,000), newest first. Tokens and URLs are whole: this is for whoever may make links.",
 		answer: api.Links{}, serve: (*Server).listLinks,
 	}, {
 		method: "GET", path: "/api/preview/stats", summary: "Count the preview links",

@@ -55,7 +55,7 @@ func (l *Log) hold(r *Recording, d *detail, n int) {
 	l.held += n
 }
 
-// discard frees the detail of r, whoever is writing to it; log.mu is held.
+// discard frees the detail of r, even while it is written to; log.mu is held.
 func (l *Log) discard(r *Recording) {
 	d := r.detail.Swap(nil)
 	if d == nil || d.held == 0 {

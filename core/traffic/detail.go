@@ -18,7 +18,7 @@ const (
 
 // detail is what is kept of an exchange beside its line: heads, bodies, frames.
 // It is discarded as a whole, by dropping the only lasting reference to it;
-// whoever holds it at that time finishes with it.
+// a goroutine that still uses it finishes undisturbed.
 type detail struct {
 	held    int  // bytes, as they are counted; guarded by log.mu
 	renewed bool // it replaces one that was discarded, and is for frames only
