@@ -63,7 +63,7 @@ func (in *injection) copy() error {
 func (in *injection) notWritable(why string) *api.Problem {
 	return problem(in.ref, http.StatusUnprocessableEntity, api.CodeReadOnlyRoot, "Read-only container",
 		fmt.Sprintf("nothing can be copied to %s in %s: %s", path.Dir(in.target), in.ref, why),
-		"set daemon.install_dir to a folder on a writable volume (a tmpfs does not do), or put the daemon into the image and use --injection-mode direct")
+		"set daemon.install_dir to a folder on a writable volume (a tmpfs will not work), or put the daemon into the image and use --injection-mode direct")
 }
 
 // noSymlinks refuses a target that is, or lies behind, a symbolic link: it

@@ -75,6 +75,8 @@ func replayable(o traffic.Original) error {
 		why = "it is a WebSocket, whose frames are not replayed"
 	case o.Live:
 		why = "it is still under way"
+	case strings.Contains(o.Method, "…"):
+		why = "its method is not kept whole"
 	case !o.HeadWhole:
 		why = "its head is not kept whole (64 KiB at most, and only until later requests need the memory)"
 	case !o.Whole:

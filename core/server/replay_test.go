@@ -136,6 +136,12 @@ func TestS13WhatIsNotReplayed(t *testing.T) {
 	_, err = f.Replay(t.Context(), f.latest().ID)
 	require.Contains(t, requireCode(t, err, api.CodeNotReplayable).Detail, "not captured whole")
 
+	for _, method := range []string{strings.Repeat("M", 100), link.Token} {
+		require.Equal(t, 200, f.do(method, path+"/", "").StatusCode)
+		_, err = f.Replay(t.Context(), f.latest().ID)
+		require.Contains(t, requireCode(t, err, api.CodeNotReplayable).Detail, "its method")
+	}
+
 	c, _, err := websocket.Dial(t.Context(), "ws://"+f.addr+path+"/ws", nil)
 	require.NoError(t, err)
 	_, _, _ = c.Read(t.Context())
