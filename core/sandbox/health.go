@@ -131,7 +131,7 @@ const (
 // look checks the daemon of b once, and injects it if it is wanted and gone.
 func (s *Sandboxes) look(b *box) outcome {
 	s.mu.Lock()
-	state, busy := b.Container, b.injected != nil || b.stopping
+	state, busy, stops := b.Container, b.injected != nil || b.stopping, b.stops
 	s.mu.Unlock()
 	if busy {
 		return healthy // the injection tells what comes of it
@@ -147,15 +147,15 @@ func (s *Sandboxes) look(b *box) outcome {
 		if before != api.DaemonHealthy {
 			f = s.claim(s.ctx, b, f)
 		}
-		if s.alive(b, f) && before != api.DaemonHealthy {
+		if s.alive(b, f, stops) && before != api.DaemonHealthy {
 			s.log.Info("daemon healthy", "sandbox", b.String(), "version", f.version, "kind", f.kind, "adopted", true)
 		}
 		return healthy
 	}
 	s.mu.Lock()
-	wanted := b.wanted && !b.hopeless // it may have been stopped meanwhile
+	wanted := b.wanted && !b.hopeless
 	c := b.container
-	busy = b.injected != nil || b.stopping
+	busy = b.injected != nil || b.stopping || b.stops != stops // it may have been stopped meanwhile
 	b.misses++
 	late := errors.Is(err, errSilent) && before == api.DaemonHealthy && b.misses < patience
 	s.mu.Unlock()
@@ -172,14 +172,14 @@ func (s *Sandboxes) look(b *box) outcome {
 		return nothing
 	case wanted:
 		if before == api.DaemonHealthy {
-			s.dead(b, err)
+			s.dead(b, err, stops)
 		}
 		if s.inject(s.ctx, b.Ref, nil, true) != nil {
 			return broken
 		}
 		return healthy
 	case before == api.DaemonHealthy || before == api.DaemonDown:
-		s.dead(b, err)
+		s.dead(b, err, stops)
 		return broken
 	}
 	s.update(b, func(b *box) {
@@ -256,10 +256,11 @@ func (b *box) own() bool {
 	return !b.IsHost() && !b.container.HostNetwork && b.container.SharesNetworkOf == ""
 }
 
-// alive notes that the daemon answered; false if what did is gone already.
-func (s *Sandboxes) alive(b *box, f found) (still bool) {
+// alive notes that the daemon answered after it had been stopped on request
+// stops times; false if what did is gone already.
+func (s *Sandboxes) alive(b *box, f found, stops int) (still bool) {
 	s.update(b, func(b *box) {
-		if b.Container != api.ContainerRunning {
+		if b.Container != api.ContainerRunning || b.stopping || b.stops != stops {
 			return // it has stopped since it answered
 		}
 		if b.own() && b.proof.address == "" { // it is another now, or was started again
@@ -281,8 +282,9 @@ func (s *Sandboxes) alive(b *box, f found) (still bool) {
 	return still
 }
 
-// dead notes that a daemon which was there does not answer.
-func (s *Sandboxes) dead(b *box, err error) {
+// dead notes that a daemon which was there, and had been stopped on request
+// stops times, does not answer.
+func (s *Sandboxes) dead(b *box, err error, stops int) {
 	last := s.lastWords(b)
 	detail := "the daemon in " + b.String() + " does not answer any more"
 	if errors.Is(err, errRefused) {
@@ -291,15 +293,19 @@ func (s *Sandboxes) dead(b *box, err error) {
 	if last != "" {
 		detail += "; its last words: " + last
 	}
-	s.log.Error("daemon down", "sandbox", b.String(), "error", err)
+	down := false
 	s.update(b, func(b *box) {
-		if b.Container != api.ContainerRunning {
+		if b.Container != api.ContainerRunning || b.stopping || b.stops != stops {
 			return // that is why
 		}
+		down = true
 		b.Daemon.State, b.proof = api.DaemonDown, proof{}
 		b.Daemon.LastError = problem(b.Ref, http.StatusServiceUnavailable, api.CodeDaemonDown, "The daemon does not answer", detail, "POST /api/sandboxes/"+b.String()+"/inject starts it again")
 		b.Daemon.LatencyHistory = sample(b.Daemon.LatencyHistory, 0)
 	})
+	if down {
+		s.log.Error("daemon down", "sandbox", b.String(), "error", err)
+	}
 }
 
 func sample(samples []float64, ms float64) []float64 {

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -360,5 +361,46 @@ func TestLatenciesAreComparedAsTheyAreShown(t *testing.T) {
 		{13.1, 13.3, true, true}, {13, 14, true, false}, {0, 1, false, false}, {9.9, 10, true, false},
 	} {
 		require.Equal(t, c.same, sameLatency(c.a, c.b, c.closely), "%v", c)
+	}
+}
+
+func TestALookThatBeganBeforeAStopChangesNothing(t *testing.T) {
+	t.Parallel()
+	for what, answers := range map[string]bool{"it answers late": true, "it answers no more": false} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t)
+			f.list, f.age = []engine.Container{f.container("box")}, "5"
+			var held atomic.Bool
+			asked, stopped := make(chan struct{}), make(chan struct{})
+			f.serve = func(w http.ResponseWriter, _ *http.Request) bool {
+				if !held.CompareAndSwap(true, false) {
+					return false
+				}
+				close(asked)
+				<-stopped
+				if answers {
+					_, _ = io.WriteString(w, `{"version":"v1"}`)
+				} else if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+					_ = conn.Close()
+				}
+				return true
+			}
+			d := f.desk(t, func(o *Options) { o.Config.ContainerName = "" })
+			d.pace = pace{often: time.Hour, seldom: time.Hour, firstRetry: time.Hour, maxRetry: time.Hour}
+			d.run()
+			d.becomes("box", api.DaemonHealthy)
+			held.Store(true)
+			d.keep(d.ref("box"))
+			<-asked
+			require.NoError(t, d.StopDaemon(t.Context(), d.ref("box")))
+			require.Equal(t, api.DaemonNone, d.get("box").Daemon.State)
+			told := len(d.sandboxEvents("box"))
+			none := ""
+			f.version.Store(&none) // for a look that begins now
+			close(stopped)
+			require.Never(t, func() bool { return len(d.sandboxEvents("box")) > told }, 300*time.Millisecond, look)
+			require.Equal(t, api.DaemonNone, d.get("box").Daemon.State)
+		})
 	}
 }

@@ -25,6 +25,7 @@ type injection struct {
 
 	waiting int  // callers of Inject; guarded by Sandboxes.mu
 	before  bool // whether a daemon was wanted before
+	stops   int  // how often the daemon had been stopped on request
 	dropped bool // by CancelInjection; guarded by Sandboxes.mu until done
 
 	mu    sync.Mutex
@@ -114,7 +115,7 @@ func (s *Sandboxes) joinOrBegin(ctx context.Context, ref api.Ref, onlyWanted boo
 		s.mu.Unlock()
 		return in, nil
 	}
-	in := &injection{s: s, box: b, ref: ref, done: make(chan struct{}), more: make(chan struct{}), waiting: 1, before: b.wanted}
+	in := &injection{s: s, box: b, ref: ref, done: make(chan struct{}), more: make(chan struct{}), waiting: 1, before: b.wanted, stops: b.stops}
 	in.ctx, in.cancel = context.WithCancel(s.ctx)
 	b.injected, b.wanted = in, true
 	s.group.Go(in.life)
@@ -220,7 +221,7 @@ func (in *injection) life() {
 	})
 	end := api.Injection{Step: in.lastStep(), State: "done", Finished: true}
 	if p == nil {
-		s.alive(in.box, in.adopt)
+		s.alive(in.box, in.adopt, in.stops)
 		s.log.Info("daemon healthy", "sandbox", in.ref.String(), "version", in.adopt.version, "kind", in.adopt.kind, "duration", time.Since(started))
 	} else if end.State, end.Error = "failed", p; p.Code == api.CodeCancelled {
 		s.log.Info("injection cancelled", "sandbox", in.ref.String())

@@ -98,6 +98,7 @@ type box struct {
 	api.Sandbox
 	container engine.Container
 	starts    int   // of the container that were noticed
+	stops     int   // of the daemon that somebody asked for
 	proof     proof // where its daemon is
 	place     place // where requests go
 	// wanted: a daemon was asked for, so it is brought back when it is gone.

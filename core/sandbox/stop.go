@@ -64,6 +64,7 @@ func (s *Sandboxes) stopDaemon(ctx context.Context, ref api.Ref, eject func() er
 				state = api.DaemonStopped
 			}
 			b.Daemon, b.stopping, b.ended = api.Daemon{State: state, Since: b.Daemon.Since}, false, "was stopped"
+			b.stops++
 			if eject != nil {
 				b.ended = "was removed"
 			}
