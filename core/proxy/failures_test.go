@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -208,4 +209,27 @@ func TestS9EndlessAnswersEnd(t *testing.T) {
 			recv(t, ended, "the end of the connection to the daemon")
 		})
 	}
+}
+
+// 1 MiB of lines that have next to nothing in them costs no more memory than
+// 1 MiB of long ones.
+func TestS9AHeadOfManyShortLinesCostsLittle(t *testing.T) {
+	cost := func(lines int) (status int, bytes uint64) {
+		answer := "HTTP/1.1 200 OK\r\n" + strings.Repeat("a:\r\n", lines) + "Content-Length: 0\r\n\r\n"
+		up := newRaw(t, func(_ int, c *wire) {
+			c.mustHead()
+			_, _ = io.WriteString(c, answer) // fails where it is refused before its end
+		})
+		f := newFront(t, up.addr)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		status, _, _ = f.get(t, "/")
+		runtime.ReadMemStats(&after)
+		return status, after.TotalAlloc - before.TotalAlloc
+	}
+	status, _ := cost(1000)
+	require.Equal(t, http.StatusOK, status)
+	status, bytes := cost(200_000)
+	require.Equal(t, http.StatusBadGateway, status)
+	require.Less(t, bytes, uint64(8<<20))
 }

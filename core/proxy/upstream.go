@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -15,6 +16,10 @@ const upstreamBuffer = 8 << 10
 
 // maxTrailerBytes bounds the trailer section of an answer.
 const maxTrailerBytes = 64 << 10
+
+// lineCost is what a line of a head costs beside its bytes, about what it takes
+// in memory: otherwise 1 MiB of short lines would take 30.
+const lineCost = 256
 
 var errHeadTooLarge = errors.New("the head of the answer is too large")
 
@@ -42,7 +47,8 @@ func (u *upstream) quiet() bool {
 // source is what the buffered reader of an upstream reads from.
 type source struct {
 	conn net.Conn
-	// limit is how many bytes may still be read; negative: any number.
+	// limit is how many bytes of a head may still be read, where each line
+	// counts lineCost more; negative: any number.
 	limit int64
 	// answered is set by the first byte that arrives in an exchange.
 	answered bool
@@ -68,7 +74,8 @@ func (s *source) Read(p []byte) (int, error) {
 	if n > 0 {
 		s.answered = true
 		if s.limit >= 0 {
-			s.limit -= int64(n)
+			// Should a body have begun in p, its lines count too late to matter.
+			s.limit = max(0, s.limit-int64(n)-lineCost*int64(bytes.Count(p[:n], []byte{'\n'})))
 		}
 	}
 	if err != nil {
