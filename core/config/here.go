@@ -104,7 +104,7 @@ func unreadable(err error) *unused {
 
 // protectionLine is a line that begins one of the sections whose loss would
 // leave the API or a sandbox less protected.
-var protectionLine = regexp.MustCompile(`(?:^|[\r\n])(?:\x{feff})?["']?(?:security|daemon)["']?[ \t]*:`)
+var protectionLine = regexp.MustCompile(`(?:^|[\r\n])(?:\x{feff})?(?:\{[ \t]*)?["']?(?:security|daemon)["']?[ \t]*:`)
 
 // mentionsProtection reports whether a file that cannot be parsed has such a
 // line. It reads all of it, however large; what cannot be read counts as one.
@@ -146,18 +146,42 @@ func setsSecurity(keys []key, root *yaml.Node) bool {
 }
 
 // anySection reports whether holds is true of a mapping that has the name of
-// the section, or one that was probably meant to be it.
+// the section, or one that was probably meant to be it. The section may come
+// from a merge, or be an item of a list by mistake.
 func anySection(keys []key, root *yaml.Node, section string, holds func(*yaml.Node) bool) bool {
 	if root == nil || root.Kind != yaml.MappingNode {
 		return false
 	}
+	content := slices.Clone(root.Content)
 	for i := 0; i+1 < len(root.Content); i += 2 {
-		name, v := follow(root.Content[i]).Value, follow(root.Content[i+1])
-		if v.Kind == yaml.MappingNode && nearest(keys, "", strings.ToLower(name)) == section && holds(v) {
+		if follow(root.Content[i]).Value == "<<" {
+			for _, merged := range mappings(root.Content[i+1]) {
+				content = append(content, merged.Content...)
+			}
+		}
+	}
+	for i := 0; i+1 < len(content); i += 2 {
+		name := follow(content[i]).Value
+		if nearest(keys, "", strings.ToLower(name)) == section && slices.ContainsFunc(mappings(content[i+1]), holds) {
 			return true
 		}
 	}
 	return false
+}
+
+// mappings are v, if it is a mapping, or those in the list that it is.
+func mappings(v *yaml.Node) (found []*yaml.Node) {
+	v = follow(v)
+	items := []*yaml.Node{v}
+	if v.Kind == yaml.SequenceNode {
+		items = v.Content
+	}
+	for _, item := range items {
+		if item = follow(item); item.Kind == yaml.MappingNode {
+			found = append(found, item)
+		}
+	}
+	return found
 }
 
 // protectingXDG is the file under XDG_CONFIG_HOME if it sets a key of the

@@ -25,6 +25,10 @@ func TestS30AConfigYAMLThatProtectsIsNeverIgnored(t *testing.T) {
 		"merged keys":                               {"x: &a {enabled: true}\nsecurity: {<<: *a}\n", []string{"another program's"}},
 		"a misspelt section alone":                  {"securty:\n  enabled: true\n", []string{"another program's"}},
 		"a section in capitals":                     {foreign + "Security:\n  Enabled: true\n", []string{"another program's"}},
+		"a merged section":                          {"x: &a {security: {enabled: true}}\n<<: *a\n", []string{"another program's"}},
+		"merged sections":                           {"x: &a {security: {enabled: true}}\n<<: [{}, *a]\n", []string{"another program's"}},
+		"a list":                                    {foreign + "security:\n- api_key: k\n", []string{"another program's"}},
+		"an anchor within itself":                   {"&a\n<<: *a\nx: y\nsecurity: {enabled: true}\n", []string{"another program's"}},
 		"a misspelt key":                            {foreign + "security:\n  enabeld: true\n", []string{"another program's"}},
 		"our daemon section among others":           {foreign + "daemon:\n  mode: host\n", []string{"unknown section"}},
 		"broken, with security":                     {"security:\n  enabled: true\n  api_key: \"k\n", []string{"cannot be parsed", "correct it", "--config"}},
@@ -32,6 +36,7 @@ func TestS30AConfigYAMLThatProtectsIsNeverIgnored(t *testing.T) {
 		"broken, with carriage returns":             {"a: [\rsecurity:\r", []string{"cannot be parsed"}},
 		"broken, with a mark of the byte order":     {"\ufeffsecurity: [\n", []string{"cannot be parsed"}},
 		"broken, with a quoted name":                {"{{{\n\"security\" : on\n", []string{"cannot be parsed"}},
+		"broken JSON":                               {"{\"security\": {\"enabled\": true}", []string{"cannot be parsed"}},
 		"two documents":                             {"a: 1\n---\nsecurity:\n  enabled: true\n", []string{"cannot be parsed", "second document"}},
 		"too large, with security at its end": {
 			"a: |\n" + strings.Repeat("  "+strings.Repeat("x", 98)+"\n", 20_000) + "security:\n  enabled: true\n", []string{"larger than"},
