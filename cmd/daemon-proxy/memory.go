@@ -31,13 +31,14 @@ type memory struct {
 	mu      sync.Mutex
 	stopped bool
 	quiet   *time.Timer
+	own     uint64 // how many collections there had been after the last of giveBack
 }
 
 // keepSmall keeps the program small until stop is called. A GOMEMLIMIT of the
 // environment is left alone.
 func keepSmall(logBudget int) (stop func()) {
 	m := &memory{floor: uint64(logBudget) + besideLog}
-	m.quiet = time.AfterFunc(quietAfter, giveBack)
+	m.quiet = time.AfterFunc(quietAfter, m.giveBack)
 	m.limit()
 	m.watch()
 	return func() {
@@ -60,7 +61,9 @@ func (m *memory) collected() {
 		return
 	}
 	m.limit()
-	m.quiet.Reset(quietAfter)
+	if collections() != m.own {
+		m.quiet.Reset(quietAfter)
+	}
 	m.watch()
 }
 
@@ -73,13 +76,27 @@ func (m *memory) limit() {
 	}
 }
 
-// giveBack returns what is not needed to the system.
-func giveBack() {
-	if u := usage(); u.unneeded < worthwhile {
+// giveBack returns what is not needed to the system. It collects before it
+// looks: what was in use at the last collection need not be any more.
+func (m *memory) giveBack() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.stopped {
 		return
 	}
+	runtime.GC()
 	runtime.GC() // what pools hold goes with the second collection
-	debug.FreeOSMemory()
+	if usage().unneeded >= worthwhile {
+		debug.FreeOSMemory()
+	}
+	m.own = collections()
+}
+
+// collections is how often memory has been collected.
+func collections() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }
 
 // used is the memory that the Go runtime has from the system: what is reachable

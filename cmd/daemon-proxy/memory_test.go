@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -112,6 +114,28 @@ func TestS41TheProgramIsSmallAfterAnyLoad(t *testing.T) {
 	}
 	requests, _ := p.json("GET", "/api/requests", "")["requests"].([]any)
 	require.Greater(t, len(requests), 5_000, "the log keeps the latest requests")
+}
+
+// What was in use at the last collection is returned too, though nothing
+// happens any more that would collect it.
+func TestS41WhatIsReleasedAfterTheLastCollectionIsReturned(t *testing.T) {
+	if _, err := resident(os.Getpid()); err != nil {
+		t.Skip("no /proc: resident memory cannot be read")
+	}
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
+	defer keepSmall(0)()
+	load := make([]byte, 64<<20)
+	for i := range load {
+		load[i] = 1
+	}
+	runtime.GC()
+	full, err := resident(os.Getpid())
+	require.NoError(t, err)
+	runtime.KeepAlive(load)
+	require.Eventually(t, func() bool {
+		now, err := resident(os.Getpid())
+		return err == nil && now < full-32
+	}, restsWithin, look)
 }
 
 // run sends the requests and returns the largest resident memory meanwhile.
