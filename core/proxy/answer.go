@@ -1,12 +1,14 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // spliceMin is how much of a body must be left for the kernel to move it from
@@ -131,11 +133,12 @@ func (x *exchange) copyBody(body *answerBody) error {
 		}
 	}()
 	for {
-		if w == nil && (x.result.BytesOut >= TapBytes || x.result.Protocol == "event-stream") {
-			w = &watch{dst: clientSocket(x.r.Context()), left: x.fail} // less fits into the socket
+		splice := x.spliceable(body)
+		if w == nil && (splice || x.result.BytesOut >= TapBytes || x.result.Protocol == "event-stream") {
+			w = x.watchAnswer() // less fits into the socket
 			x.proxy.watcher.add(w)
 		}
-		if x.spliceable(body) {
+		if splice {
 			x.up.src.pause() // io.ReaderFrom would wait for data before it sends the head
 			return x.splice(body, w)
 		}
@@ -160,6 +163,17 @@ func (x *exchange) copyBody(body *answerBody) error {
 			return fmt.Errorf("read from the daemon: %w", err)
 		}
 	}
+}
+
+// watchAnswer sees a daemon that breaks off, and a client that takes nothing,
+// while a write to the client waits.
+func (x *exchange) watchAnswer() *watch {
+	return &watch{src: socketOf(x.up.Conn), finIsEnd: true, dst: clientSocket(x.r.Context()), left: func(err error) {
+		if errors.Is(err, syscall.ECONNRESET) {
+			err = badUpstream(fmt.Errorf("read from the daemon: %w", err))
+		}
+		x.fail(err)
+	}}
 }
 
 // spliceable says whether the rest of the body can go without passing through

@@ -41,6 +41,7 @@ const (
 // RST is behind bytes that nobody takes. The kernel knows of it all the same.
 type watch struct {
 	src, dst *socket // nil: cannot be seen
+	finIsEnd bool    // the FIN of src is the ordinary end of its bytes: only a RST counts
 	back     *watch  // the other direction, whose progress is a sign of life; nil: none
 	// silence is for how long a read may wait before silent is called; 0: for ever.
 	silence time.Duration
@@ -92,6 +93,7 @@ func (w *watch) lookAtWrite(now time.Time, crowded func() bool) {
 		w.queued, w.moved = queued, now // the peer takes some of it
 	}
 	fin, reset := w.src.over()
+	fin = fin && !w.finIsEnd
 	switch {
 	case reset:
 		w.left(syscall.ECONNRESET)

@@ -5,6 +5,8 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -83,6 +85,34 @@ func TestP6P13TheEndOfAClientEndsAnUploadThatNobodyReads(t *testing.T) {
 				require.False(t, errors.Is(err, os.ErrDeadlineExceeded), "the daemon's connection was not ended")
 			})
 		}
+	}
+}
+
+func TestP6P13AResetOfTheDaemonEndsADownloadThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	const long = 64 << 20 // more than the kernel takes
+	for framing, head := range map[string]string{
+		"length":  fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", long),
+		"chunked": fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n", long),
+	} {
+		t.Run(framing, func(t *testing.T) {
+			t.Parallel()
+			up := newRaw(t, func(_ int, c *wire) {
+				c.mustHead()
+				_ = c.SetWriteDeadline(time.Now().Add(2 * time.Second)) // by then nothing more is taken
+				_, _ = io.WriteString(c, head)
+				_, _ = c.Write(make([]byte, long))
+				_ = c.SetLinger(0)
+			})
+			f := newFront(t, up.addr)
+			c := f.dial(t)
+			c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			o := f.result(t) // nothing was read
+			require.True(t, o.Cut)
+			require.Equal(t, api.CodeBadUpstream, code(o.Err), "%v", o.Err)
+			_, err := c.rest()
+			require.False(t, errors.Is(err, os.ErrDeadlineExceeded), "the client's connection was not ended")
+		})
 	}
 }
 
