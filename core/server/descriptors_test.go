@@ -3,6 +3,7 @@ package server
 import (
 	"io"
 	"net/http"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -43,4 +44,32 @@ func TestS8P16SlowBodiesLeaveDescriptorsToOthers(t *testing.T) {
 		c.Close()
 	}
 	require.Eventually(t, func() bool { return slow() > served }, patience, roomLook/10, "those that waited have their turn")
+}
+
+// One client's slow bodies take all descriptors that what lasts may have.
+// Another client's body gets its turn all the same, at the cost of the oldest
+// of the first one's.
+func TestP17ABodyOfAnotherClientGetsItsTurn(t *testing.T) {
+	t.Parallel()
+	const limit, clients, served = 100, 40, 30
+	f, s := newStack(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, "hello")
+	}, func(set *settings) { set.files, set.places = limit, 1000 })
+	m := f.modes(f.link(s.port))[0]
+	head := "POST " + m.prefix + "/ HTTP/1.1\r\nHost: " + m.host + "\r\nContent-Length: 2\r\n\r\nx"
+	open := make([]*wire, clients)
+	for i := range open {
+		open[i] = f.dial()
+		open[i].send(head)
+		if i < served {
+			require.Eventually(t, func() bool { return len(s.seenNow()) > i }, patience, roomLook/100)
+		}
+	}
+	other := f.dialFrom("127.0.0.2")
+	other.send(head + "y")
+	require.Equal(t, "hello", other.response(http.MethodPost).body)
+	_, err := open[0].Read(make([]byte, 1))
+	require.Error(t, err)
+	require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "the oldest has ended")
 }

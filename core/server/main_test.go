@@ -73,6 +73,7 @@ type settings struct {
 	logs   func(ctx context.Context, ref api.Ref, source string, tail int, follow bool) (io.ReadCloser, error)
 	tls    certs.Get
 	files  int
+	places int             // for clients' connections; 0: any number
 	log    logging.Options // its Level and Stderr are the front's
 }
 
@@ -106,6 +107,9 @@ func newFront(t testing.TB, daemon string, changes ...func(*settings)) *front {
 		OpenFiles: set.files,
 	})
 	served := make(chan error, 1)
+	if set.places > 0 {
+		l = newLimited(l.(*net.TCPListener), newPlaces(set.places))
+	}
 	go func() { served <- f.Serve([]net.Listener{l}) }()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)

@@ -24,7 +24,14 @@ type wire struct {
 // dial opens a client connection to the front.
 func (f *front) dial() *wire {
 	f.t.Helper()
-	c, err := net.Dial("tcp", f.addr)
+	return f.dialFrom("127.0.0.1")
+}
+
+// dialFrom is dial by a client with that address.
+func (f *front) dialFrom(address string) *wire {
+	f.t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
+	c, err := d.DialContext(f.t.Context(), "tcp", f.addr)
 	require.NoError(f.t, err)
 	f.t.Cleanup(func() { c.Close() })
 	require.NoError(f.t, c.SetDeadline(time.Now().Add(2*patience)))
