@@ -31,6 +31,9 @@ func TestMain(m *testing.M) {
 		playUI()
 		return
 	}
+	if addresses := os.Getenv(reverseProxyEnv); addresses != "" {
+		playReverseProxy(addresses)
+	}
 	os.Exit(m.Run())
 }
 
