@@ -57,7 +57,6 @@ func (x *exchange) forward() error {
 	if err := x.prepare(); err != nil {
 		return err
 	}
-	defer headBuffers.Put(x.head)
 	x.rc = http.NewResponseController(x.w)
 	ctx := x.r.Context()
 	stop := context.AfterFunc(ctx, func() { x.fail(context.Cause(ctx)) })
@@ -66,6 +65,7 @@ func (x *exchange) forward() error {
 	defer stop()
 
 	resp, err := x.send()
+	headBuffers.Put(x.head)
 	if err != nil {
 		return err
 	}

@@ -192,17 +192,17 @@ func (t *tunnel) copyReady(f *flow, src *socket) error {
 
 // begin writes head and early, in one piece.
 func (f *flow) begin() error {
-	first := slices.Concat(f.head, f.early)
+	first, head := slices.Concat(f.head, f.early), len(f.head)
+	f.head, f.early = nil, nil // early is part of a buffer, even if it is empty
 	if len(first) == 0 {
 		return nil
 	}
 	f.watch.now(writing)
 	n, err := f.dst.Write(first)
 	f.watch.now(resting)
-	early := first[:n][min(n, len(f.head)):]
+	early := first[:n][min(n, head):]
 	f.n += int64(len(early))
 	f.seen(early)
-	f.head, f.early = nil, nil
 	return err
 }
 

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bufio"
 	"errors"
 	"maps"
 	"net/http"
@@ -56,6 +57,8 @@ func (x *exchange) upgrade(resp *http.Response) error {
 	// What either side sent along with the handshake is in the buffers.
 	early, _ := buffered.Reader.Peek(buffered.Reader.Buffered()) //nolint:staticcheck // Buffered is ambiguous otherwise
 	answer, _ := up.br.Peek(up.br.Buffered())
+	// Nobody reads or writes through the buffers any more, but net/http and x refer to them.
+	*buffered.Reader, *buffered.Writer, *up.br = bufio.Reader{}, bufio.Writer{}, bufio.Reader{}
 	tun := tunnel{
 		watcher: &x.proxy.watcher,
 		in:      flow{src: client, dst: up.Conn, masked: true, early: early, tap: x.t.TunnelIn},
