@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -289,4 +290,21 @@ func TestWhatAKilledProgramLeftInTheCacheIsRemoved(t *testing.T) {
 	d.inject(name)
 	require.NoFileExists(t, old)
 	require.FileExists(t, young, "another program may be at work on it")
+}
+
+// readOnly is an engine that finds out only while it unpacks that it may not
+// write, as Podman's does.
+type readOnly struct{ Engine }
+
+func (readOnly) CopyIn(context.Context, string, string, io.Reader) error {
+	return &fs.PathError{Op: "write", Path: "/", Err: syscall.EROFS}
+}
+
+func TestAnEngineThatMayNotWriteMeansAReadOnlyContainer(t *testing.T) {
+	t.Parallel()
+	name, _ := shellBox(t, enginetest.RunOptions{})
+	d := builtIn(t, name, func(o *Options) { o.Engine = readOnly{enginetest.Require(t)} })
+	p := d.fails(name, api.CodeReadOnlyRoot)
+	require.Contains(t, p.Detail, "its file system is read-only")
+	require.Contains(t, p.Hint, "install_dir")
 }
