@@ -68,11 +68,16 @@ func (x *exchange) inspect(resp *http.Response, body *answerBody) error {
 	return nil
 }
 
-// reset breaks the client's connection where its end would mean the end of the
-// body: an answer of unknown length to HTTP/1.0. Only a reset tells such a
-// client that something is missing.
+// reset breaks the client's connection where an ordinary end would not tell it
+// that something is missing: to HTTP/1.0, that end is the end of an answer of
+// unknown length; to a client that takes nothing, it does not arrive at all,
+// because it is behind the bytes that were not taken. That client may be the
+// next hop, which has to tell its own.
 func (x *exchange) reset() {
-	if _, known := x.w.Header()["Content-Length"]; known || x.r.ProtoAtLeast(1, 1) {
+	x.mu.Lock()
+	stuck := x.stuck
+	x.mu.Unlock()
+	if _, known := x.w.Header()["Content-Length"]; !stuck && (known || x.r.ProtoAtLeast(1, 1)) {
 		return
 	}
 	c, _, err := x.rc.Hijack()
@@ -172,6 +177,9 @@ func (x *exchange) watchAnswer() *watch {
 		if errors.Is(err, syscall.ECONNRESET) {
 			err = badUpstream(fmt.Errorf("read from the daemon: %w", err))
 		}
+		x.mu.Lock()
+		x.stuck = true
+		x.mu.Unlock()
 		x.fail(err)
 	}}
 }
