@@ -127,6 +127,9 @@ func FuzzUpgradeAnswer(f *testing.F) {
 		res, err := proxy.Forward(w, r, Target{
 			Dial: func(context.Context) (net.Conn, error) { return conn, nil }, Authority: "a", RequestURI: "/",
 		})
+		if res.Tunnel != nil {
+			res = res.Tunnel(t.Context())
+		}
 		server.Close()
 		got := <-sent
 		if !w.hijacked {

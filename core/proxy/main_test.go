@@ -106,10 +106,15 @@ func (f *front) serve(w http.ResponseWriter, r *http.Request, upstream string) {
 		f.target(r, &t)
 	}
 	res, err := f.proxy.Forward(w, r, t)
-	select {
-	case f.results <- outcome{res, err}:
-	default:
+	if res.Tunnel != nil {
+		ctx := context.Background()
+		if f.context != nil {
+			ctx = f.context(ctx)
+		}
+		go func() { f.report(res.Tunnel(ctx), nil) }()
+		return
 	}
+	f.report(res, err)
 	if err != nil {
 		p := api.AsProblem(err)
 		w.Header().Set("X-Problem", p.Code)
@@ -118,6 +123,13 @@ func (f *front) serve(w http.ResponseWriter, r *http.Request, upstream string) {
 	}
 	if res.Cut {
 		panic(http.ErrAbortHandler)
+	}
+}
+
+func (f *front) report(res Result, err error) {
+	select {
+	case f.results <- outcome{res, err}:
+	default:
 	}
 }
 

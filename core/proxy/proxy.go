@@ -120,6 +120,11 @@ type Result struct {
 	// records the exchange and panics with http.ErrAbortHandler, so that the
 	// client's connection ends without looking complete.
 	Cut bool
+	// Tunnel is not nil if a WebSocket is to be served now. It does that until
+	// the WebSocket or ctx has ended, and returns the final result. It must be
+	// called, best on a goroutine of its own: once the handler has returned,
+	// its stack, the request and net/http's buffers are free.
+	Tunnel func(ctx context.Context) Result
 }
 
 // Proxy forwards requests and keeps idle connections to daemons.
@@ -206,7 +211,8 @@ func WithContext(ctx context.Context, r *http.Request) *http.Request {
 }
 
 // Forward sends r to t and its answer to w, and returns when both bodies have
-// ended, for a WebSocket when it has. The end of r.Context() ends all of it.
+// ended. The end of r.Context() ends all of it. Of a WebSocket it leaves
+// everything after the daemon's handshake to Result.Tunnel.
 //
 // An error means that no final status was written to w and that the caller
 // answers in its place; it is an *api.Problem:

@@ -200,7 +200,10 @@ func TestP6AWrappedWriterIsFlushedAndUpgraded(t *testing.T) {
 	p := New(Options{})
 	t.Cleanup(p.Close)
 	addr := newService(t, func(w http.ResponseWriter, r *http.Request) {
-		_, _ = p.Forward(wrap(w), r, Target{Dial: dialling(up.addr), Authority: "a", RequestURI: "/"})
+		res, _ := p.Forward(wrap(w), r, Target{Dial: dialling(up.addr), Authority: "a", RequestURI: "/"})
+		if res.Tunnel != nil {
+			res.Tunnel(context.Background())
+		}
 	})
 	f := &front{addr: addr}
 	c := f.dial(t)

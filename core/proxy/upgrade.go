@@ -1,7 +1,7 @@
 package proxy
 
 import (
-	"bufio"
+	"context"
 	"errors"
 	"maps"
 	"net/http"
@@ -14,8 +14,8 @@ import (
 
 var errOtherUpgrade = errors.New("it switches to a protocol other than websocket")
 
-// upgrade relays a 101 and then all bytes of the WebSocket, both ways, until
-// it has ended. Whether the handshake is right (Sec-WebSocket-Accept) is for
+// upgrade takes over the client's connection for Result.Tunnel, which begins
+// with the 101. Whether the handshake is right (Sec-WebSocket-Accept) is for
 // the client to judge. An error is an *api.Problem, and then nothing was written.
 func (x *exchange) upgrade(resp *http.Response) error {
 	up := x.up
@@ -41,9 +41,9 @@ func (x *exchange) upgrade(resp *http.Response) error {
 		x.fail(ErrGoingAway)
 		return x.failureProblem()
 	}
-	defer x.proxy.tunnels.Done()
 	client, buffered, err := x.rc.Hijack()
 	if err != nil {
+		x.proxy.tunnels.Done()
 		up.Close()
 		return &api.Problem{
 			Title: "Upgrade not possible", Status: http.StatusInternalServerError, Code: api.CodeInternal,
@@ -57,15 +57,18 @@ func (x *exchange) upgrade(resp *http.Response) error {
 	// What either side sent along with the handshake is in the buffers.
 	early, _ := buffered.Reader.Peek(buffered.Reader.Buffered()) //nolint:staticcheck // Buffered is ambiguous otherwise
 	answer, _ := up.br.Peek(up.br.Buffered())
-	// Nobody reads or writes through the buffers any more, but net/http and x refer to them.
-	*buffered.Reader, *buffered.Writer, *up.br = bufio.Reader{}, bufio.Writer{}, bufio.Reader{}
-	tun := tunnel{
+	tun := &tunnel{
 		watcher: &x.proxy.watcher,
 		in:      flow{src: client, dst: up.Conn, masked: true, early: early, tap: x.t.TunnelIn},
 		out:     flow{src: up.Conn, dst: client, head: head, early: answer, tap: x.t.TunnelOut},
 	}
-	x.result.Err = tun.run(x.r.Context(), x.proxy.life)
-	x.result.BytesIn, x.result.BytesOut = tun.in.n, tun.out.n
-	x.proxy.log.Debug("websocket ended", "duration", time.Since(x.start), "error", x.result.Err)
+	proxy, start, result := x.proxy, x.start, x.result // x holds what an idle WebSocket does not need
+	x.result.Tunnel = func(ctx context.Context) Result {
+		defer proxy.tunnels.Done()
+		result.Err = tun.run(ctx, proxy.life)
+		result.BytesIn, result.BytesOut = tun.in.n, tun.out.n
+		proxy.log.Debug("websocket ended", "duration", time.Since(start), "error", result.Err)
+		return result
+	}
 	return nil
 }

@@ -180,28 +180,64 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, h hop) {
 	rec.Request(traffic.Sent{Ref: h.ref, Scheme: h.scheme, Host: r.Host, Prefix: h.prefix, Target: h.rest, HostMode: h.hostMode, Length: r.ContentLength}, r.Header)
 	rec.Note(h.note)
 	result, err := s.roundTrip(w, r, h, rec)
-	end := traffic.End{Status: result.Status, Protocol: result.Protocol, Wait: result.Wait, FirstByte: result.FirstByte,
-		BytesIn: result.BytesIn, BytesOut: result.BytesOut}
-	if h.live != nil {
-		h.live.Count(end.BytesIn, end.BytesOut)
+	target := s.loggedTarget(r)
+	if result.Tunnel != nil {
+		go s.tunnel(h, rec, target, result.Tunnel)
+		return
 	}
+	end := h.count(result)
 	if err != nil {
 		p := s.asProblem(err)
 		counted := &statusWriter{ResponseWriter: w}
 		s.answer(counted, r, p)
 		end.Status, end.Code, end.BytesOut = p.Status, p.Code, counted.bytes
 	}
-	done := rec.End(end)
-	s.logRequest(r, done)
-	if h.ended != nil {
-		h.ended(done)
-	}
+	s.ended(h, rec, target, end)
 	if result.Cut {
 		panic(http.ErrAbortHandler)
 	}
 }
 
-func (s *Server) roundTrip(w http.ResponseWriter, r *http.Request, h hop, rec *traffic.Recording) (proxy.Result, error) {
+// tunnel serves a WebSocket. It holds nothing of the request: a WebSocket may
+// be idle for hours, and there may be thousands.
+func (s *Server) tunnel(h hop, rec *traffic.Recording, target string, serve func(context.Context) proxy.Result) {
+	s.ended(h, rec, target, h.count(serve(context.Background())))
+}
+
+// count counts what was forwarded, and returns what to record of it.
+func (h hop) count(r proxy.Result) traffic.End {
+	if h.live != nil {
+		h.live.Count(r.BytesIn, r.BytesOut)
+	}
+	return traffic.End{Status: r.Status, Protocol: r.Protocol, Wait: r.Wait, FirstByte: r.FirstByte, BytesIn: r.BytesIn, BytesOut: r.BytesOut}
+}
+
+// ended records the end of what was forwarded.
+func (s *Server) ended(h hop, rec *traffic.Recording, target string, end traffic.End) {
+	done := rec.End(end)
+	s.logTarget(target, done)
+	if h.ended != nil {
+		h.ended(done)
+	}
+}
+
+// lifetime is a context that ends with parent, with gone, and with the link, of
+// which the last two may be nil; release frees it.
+func lifetime(parent, gone context.Context, link *preview.Live) (ctx context.Context, cancel context.CancelCauseFunc, release func()) {
+	life, end := context.WithCancelCause(parent)
+	never := func() bool { return false }
+	forgetLink, forgetDaemon := never, never
+	if link != nil {
+		revoked := link.Context()
+		forgetLink = context.AfterFunc(revoked, func() { end(context.Cause(revoked)) })
+	}
+	if gone != nil {
+		forgetDaemon = context.AfterFunc(gone, func() { end(context.Cause(gone)) })
+	}
+	return life, end, func() { forgetLink(); forgetDaemon(); end(nil) }
+}
+
+func (s *Server) roundTrip(w http.ResponseWriter, r *http.Request, h hop, rec *traffic.Recording) (result proxy.Result, err error) {
 	scheme := h.scheme
 	if err := s.checkOrigin(r, h, scheme); err != nil {
 		return proxy.Result{}, err
@@ -218,15 +254,8 @@ func (s *Server) roundTrip(w http.ResponseWriter, r *http.Request, h hop, rec *t
 			uri, forwardedPrefix = h.prefix+h.rest, "" // it would put a prefix that it is told before its own
 		}
 	}
-	ctx, cancel := context.WithCancelCause(r.Context())
-	defer cancel(nil)
-	if h.live != nil {
-		link := h.live.Context()
-		defer context.AfterFunc(link, func() { cancel(context.Cause(link)) })()
-	}
-	if up.Until != nil {
-		defer context.AfterFunc(up.Until, func() { cancel(context.Cause(up.Until)) })()
-	}
+	ctx, cancel, release := lifetime(r.Context(), up.Until, h.live)
+	defer release()
 	defer s.streamEnded(&cancel)
 	cost, dialTimeout := hopCost, time.Duration(0)
 	if up.Loopback {
@@ -236,7 +265,11 @@ func (s *Server) roundTrip(w http.ResponseWriter, r *http.Request, h hop, rec *t
 	if err != nil {
 		return proxy.Result{}, err
 	}
-	defer give()
+	defer func() {
+		if result.Tunnel == nil {
+			give()
+		}
+	}()
 	target := proxy.Target{
 		Dial: up.Dial, DialTimeout: dialTimeout, Pool: up.Pool, Authority: up.Authority, RequestURI: "/proxy/" + strconv.Itoa(h.port) + uri,
 		ForwardedPrefix: forwardedPrefix, RequestBody: rec.RequestBody, ResponseBody: rec.ResponseBody,
@@ -271,7 +304,18 @@ func (s *Server) roundTrip(w http.ResponseWriter, r *http.Request, h hop, rec *t
 			rec.Head(status, protocol, header)
 		},
 	}
-	result, err := s.o.Proxy.Forward(w, proxy.WithContext(ctx, r), target)
+	result, err = s.o.Proxy.Forward(w, proxy.WithContext(ctx, r), target)
+	if tunnel := result.Tunnel; tunnel != nil {
+		gone, link := up.Until, h.live
+		result.Tunnel = func(ctx context.Context) proxy.Result {
+			defer give()
+			ctx, cancel, release := lifetime(ctx, gone, link)
+			defer release()
+			s.stream(&cancel)
+			defer s.streamEnded(&cancel)
+			return tunnel(ctx)
+		}
+	}
 	if p, ok := err.(*api.Problem); ok && p.Sandbox == "" { //nolint:errorlint // Forward's own problem, to be completed
 		named := *p
 		named.Sandbox, named.Port = h.ref.String(), h.port
@@ -331,15 +375,21 @@ func (s *Server) checkOrigin(r *http.Request, h hop, scheme string) error {
 }
 
 // logRequest writes the one line of an exchange.
-func (s *Server) logRequest(r *http.Request, x api.Exchange) {
-	level := slogLevel(x)
-	target := r.RequestURI
+func (s *Server) logRequest(r *http.Request, x api.Exchange) { s.logTarget(s.loggedTarget(r), x) }
+
+// loggedTarget is what the line names: the same in path and in host mode.
+func (s *Server) loggedTarget(r *http.Request) string {
 	if token, ok := preview.SplitHost(r.Host, s.o.Config.Server.PreviewDomain); ok {
-		target = "/preview/" + token + target
+		return "/preview/" + token + r.RequestURI
 	}
-	if !s.log.Enabled(r.Context(), level) {
+	return r.RequestURI
+}
+
+func (s *Server) logTarget(target string, x api.Exchange) {
+	ctx, level := context.Background(), slogLevel(x)
+	if !s.log.Enabled(ctx, level) {
 		return
 	}
-	s.log.Log(r.Context(), level, "Request: "+logging.ShownMethod(x.Method)+" "+logging.ShownTarget(target)+" "+strconv.Itoa(x.Status),
+	s.log.Log(ctx, level, "Request: "+logging.ShownMethod(x.Method)+" "+logging.ShownTarget(target)+" "+strconv.Itoa(x.Status),
 		"duration", x.Duration.Round(time.Microsecond), "bytes", x.BytesOut, "sandbox", x.Sandbox, "port", x.Port)
 }

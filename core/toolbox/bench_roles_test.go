@@ -121,9 +121,12 @@ func oursRole(target string) http.Handler {
 				h["X-Forwarded-Proto"] = []string{"http"}
 			},
 		})
-		if err != nil {
+		switch {
+		case result.Tunnel != nil:
+			go result.Tunnel(context.Background())
+		case err != nil:
 			http.Error(w, err.Error(), http.StatusBadGateway)
-		} else if result.Cut {
+		case result.Cut:
 			panic(http.ErrAbortHandler)
 		}
 	})

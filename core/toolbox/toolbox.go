@@ -202,6 +202,8 @@ func (t *Toolbox) forward(w http.ResponseWriter, r *http.Request, rest string) {
 		Header:        func(h http.Header) { delete(h, SecretHeader) },
 	})
 	switch {
+	case result.Tunnel != nil:
+		go result.Tunnel(context.Background()) // Close ends it
 	case err != nil:
 		// An empty 502 is how this daemon says that nothing listens there.
 		t.options.Logger.Debug("not forwarded", "port", port, "error", err)
@@ -283,7 +285,7 @@ func (t *Toolbox) serve(ctx context.Context, listener net.Listener) error {
 	grace, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer done()
 	err := server.Shutdown(grace)
-	cancel() // ends upgraded connections
+	cancel() // ends what is still under way
 	if err != nil {
 		err = server.Close()
 	}
