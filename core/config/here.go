@@ -104,7 +104,7 @@ func unreadable(err error) *unused {
 
 // protectionLine is a line that begins one of the sections whose loss would
 // leave the API or a sandbox less protected.
-var protectionLine = regexp.MustCompile(`(?:^|[\r\n])(?:\x{feff})?(?:\{[ \t]*)?["']?(?:security|daemon)["']?[ \t]*:`)
+var protectionLine = regexp.MustCompile(`(?:^|[\r\n])(?:\x{feff})?(?:\{[ \t]*)?["']?(?:security(?:\.\w+)?|daemon)["']?[ \t]*:`)
 
 // mentionsProtection reports whether a file that cannot be parsed has such a
 // line. It reads all of it, however large; what cannot be read counts as one.
@@ -147,7 +147,7 @@ func setsSecurity(keys []key, root *yaml.Node) bool {
 
 // anySection reports whether holds is true of a mapping that has the name of
 // the section, or one that was probably meant to be it. The section may come
-// from a merge, or be an item of a list by mistake.
+// from a merge, or be an item of a list or "section.key" by mistake.
 func anySection(keys []key, root *yaml.Node, section string, holds func(*yaml.Node) bool) bool {
 	if root == nil || root.Kind != yaml.MappingNode {
 		return false
@@ -161,8 +161,15 @@ func anySection(keys []key, root *yaml.Node, section string, holds func(*yaml.No
 		}
 	}
 	for i := 0; i+1 < len(content); i += 2 {
-		name := follow(content[i]).Value
-		if nearest(keys, "", strings.ToLower(name)) == section && slices.ContainsFunc(mappings(content[i+1]), holds) {
+		name, key, dotted := strings.Cut(follow(content[i]).Value, ".")
+		if nearest(keys, "", strings.ToLower(name)) != section {
+			continue
+		}
+		inner := content[i+1]
+		if dotted {
+			inner = &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{{Kind: yaml.ScalarNode, Value: key}, inner}}
+		}
+		if slices.ContainsFunc(mappings(inner), holds) {
 			return true
 		}
 	}
