@@ -282,7 +282,7 @@ func TestAReleaseIsReproducible(t *testing.T) {
 		case strings.HasSuffix(name, ".tar.gz"):
 			list := output(t, time.Minute, first, "tar", "-tzf", name)
 			for _, want := range []string{"/daemon-proxy\n", "/daemon-proxy-linux-arm64\n", "/completions/daemon-proxy.bash\n", "/completions/_daemon-proxy\n",
-				"/completions/daemon-proxy.fish\n", "/man/daemon-proxy.1\n", "/LICENSE\n", "/config.example.yaml\n"} {
+				"/completions/daemon-proxy.fish\n", "/man/daemon-proxy.1\n", "/LICENSE\n", "/config.example.yaml\n", "/docs/config.schema.json\n"} {
 				require.Contains(t, list, want)
 			}
 			if runtime.GOARCH == "amd64" {

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var update = flag.Bool("update", false, "write config.example.yaml anew")
+var update = flag.Bool("update", false, "write config.example.yaml and docs/config.schema.json")
 
 const exampleFile = "../../config.example.yaml"
 

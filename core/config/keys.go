@@ -255,7 +255,8 @@ func loggingKeys() []key {
 	return []key{{
 		Key: Key{Path: "logging.level", Env: "LOG_LEVEL", Flag: "log-level", Default: "INFO",
 			Doc: "Least level that is logged."},
-		value: choice(func(c *Config) *string { return &c.Logging.Level }, strings.ToUpper, levelAliases,
+		value: choice(func(c *Config) *string { return &c.Logging.Level }, strings.ToUpper,
+			map[string]string{"WARN": "WARNING", "FATAL": "CRITICAL", "NOTSET": "DEBUG"}, // the other names of Python's logging module
 			"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
 	}, {
 		Key: Key{Path: "logging.format", Env: "LOGGING_FORMAT", Flag: "log-format", Default: "text",

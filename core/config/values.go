@@ -21,13 +21,14 @@ const (
 	formNumber             // a scalar without quotes
 	formBool               // a scalar without quotes
 	formTime               // a scalar, quoted or not: number of seconds, or with units
+	formSize               // a scalar: number of bytes with its unit
 	formList               // a sequence of scalars
 	formMap                // a mapping of scalars, whose entries read NAME=value
 )
 
 // String is the form's name in the usage of a flag.
 func (f form) String() string {
-	return [...]string{"string", "path", "int", "bool", "duration", "list", "name=value"}[f]
+	return [...]string{"string", "path", "int", "bool", "duration", "string", "list", "name=value"}[f]
 }
 
 // value is how one key's value is written, checked and kept. Whatever its
@@ -35,6 +36,11 @@ func (f form) String() string {
 type value struct {
 	form    form
 	allowed string
+	// least and most bound a number, or a time in seconds.
+	least, most float64
+	// names are the values of a choice, aliases other spellings that are read as
+	// one of them; nil for anything else.
+	names, aliases []string
 	// set keeps the entries in the field of c, or refuses some and changes nothing.
 	set func(c *Config, entries []string) []refusal
 	// get is the field as entries that set would take.
@@ -109,14 +115,16 @@ func printable(c check) check {
 
 // choice is one of names, after fold has mapped upper and lower case and
 // aliases have mapped other spellings to a name.
-func choice(field func(*Config) *string, fold func(string) string, aliases func(string) string, names ...string) value {
-	return text(field, oneOf(names), func(s string) (string, string, bool) {
+func choice(field func(*Config) *string, fold func(string) string, aliases map[string]string, names ...string) value {
+	v := text(field, oneOf(names), func(s string) (string, string, bool) {
 		s = fold(s)
-		if aliases != nil {
-			s = aliases(s)
+		if name, found := aliases[s]; found {
+			s = name
 		}
 		return s, "", slices.Contains(names, s)
 	})
+	v.names, v.aliases = names, slices.Sorted(maps.Keys(aliases))
+	return v
 }
 
 // oneOf is "a, b or c".
@@ -125,26 +133,15 @@ func oneOf(names []string) string {
 	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
-// levelAliases maps the other level names of Python's logging module.
-func levelAliases(level string) string {
-	switch level {
-	case "WARN":
-		return "WARNING"
-	case "FATAL":
-		return "CRITICAL"
-	case "NOTSET":
-		return "DEBUG"
-	}
-	return level
-}
-
 //nolint:unparam // that all of them begin at 1 is chance
 func number(field func(*Config) *int, least, most int) value {
 	allowed := "a whole number from " + strconv.Itoa(least) + " to " + strconv.Itoa(most)
-	return scalar(formNumber, allowed, field, func(s string) (int, string, bool) {
+	v := scalar(formNumber, allowed, field, func(s string) (int, string, bool) {
 		n, err := strconv.Atoi(s)
 		return n, "", err == nil && strconv.Itoa(n) == s && n >= least && n <= most
 	}, strconv.Itoa)
+	v.least, v.most = float64(least), float64(most)
+	return v
 }
 
 // boolean takes the spellings of YAML 1.1, which Python reads, and 1 and 0,
@@ -170,10 +167,12 @@ const (
 
 func duration(field func(*Config) *time.Duration, least, most time.Duration, limits string) value {
 	allowed := "a number of seconds, or a time such as 1m30s, 12h or 7d, " + limits
-	return scalar(formTime, allowed, field, func(s string) (time.Duration, string, bool) {
+	v := scalar(formTime, allowed, field, func(s string) (time.Duration, string, bool) {
 		d, ok := parseDuration(s)
 		return d, "", ok && d >= least && d <= most
 	}, formatDuration)
+	v.least, v.most = least.Seconds(), most.Seconds()
+	return v
 }
 
 // parseDuration reads "90", "1.5" (seconds), "1m30s", "7d" and "1d12h"; ok is
@@ -227,7 +226,7 @@ var sizeUnits = []struct {
 // size is a number of bytes with its unit.
 func size(field func(*Config) *int, least, most int) value {
 	allowed := "a size such as 32MiB, from " + formatSize(least) + " to " + formatSize(most)
-	return scalar(formText, allowed, field, func(s string) (int, string, bool) {
+	return scalar(formSize, allowed, field, func(s string) (int, string, bool) {
 		n, ok := parseSize(s, most)
 		return n, "", ok && n >= least
 	}, formatSize)

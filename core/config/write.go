@@ -16,7 +16,9 @@ func (c Config) WriteYAML(w io.Writer) error {
 // WriteExample writes config.example.yaml: every key with its default and its
 // documentation.
 func WriteExample(w io.Writer) error {
-	const head = `# Configuration of daemon-proxy. Every key is here with its default.
+	const head = `# yaml-language-server: $schema=docs/config.schema.json
+#
+# Configuration of daemon-proxy. Every key is here with its default.
 #
 # What counts: flags before environment variables before this file before
 # defaults. An empty variable counts as not set. The file that is read is the
@@ -99,7 +101,7 @@ func (k key) yaml(entries []string) string {
 			quoted[i] = strconv.Quote(name) + ": " + strconv.Quote(v)
 		}
 		return "{" + strings.Join(quoted, ", ") + "}"
-	case formText, formPath:
+	case formText, formPath, formSize:
 		return strconv.Quote(entries[0])
 	default:
 		return entries[0]

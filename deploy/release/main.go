@@ -130,7 +130,8 @@ func documents(ctx context.Context, work string, when time.Time) ([]entry, error
 	if err := run(write); err != nil {
 		return nil, err
 	}
-	entries := []entry{{"LICENSE", "LICENSE", 0o644}, {"config.example.yaml", "config.example.yaml", 0o644}}
+	entries := []entry{{"LICENSE", "LICENSE", 0o644}, {"config.example.yaml", "config.example.yaml", 0o644},
+		{"docs/config.schema.json", "docs/config.schema.json", 0o644}}
 	pages, err := filepath.Glob(filepath.Join(man, "*.1"))
 	if err != nil {
 		return nil, err
