@@ -46,7 +46,7 @@ This page is made from [promises.yaml](promises.yaml): ` + "`go test ./docs -upd
 in a copy and sees the test fail.
 
 P is about forwarding, M about path mode, H about host mode, B about both, S about safety.
-What is not promised is in [security.md](security.md).
+What is not promised is in [SECURITY.md](SECURITY.md).
 `)
 	for _, p := range promises {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", p.ID, p.Promise)
