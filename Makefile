@@ -1,60 +1,64 @@
-# The two commands of the README are `make run` and `make test`; they need Go, make and git only.
+# `make run` and `make test` need only Go, make and git. `make help` lists every target.
 SHELL := /bin/bash
 GO ?= go
 BIN := bin/daemon-proxy
-# What `make run` passes on: make run ARGS="--container-name my-sandbox"
+# Flags that `make run` passes to the program.
 ARGS ?=
-# -race needs a C compiler; without one the tests run without it.
+# -race needs a C compiler; without one, the tests run without -race.
 RACE := $(shell command -v $${CC:-gcc} >/dev/null 2>&1 && [ "$$($(GO) env GOOS)" = linux ] && echo -race)
-.PHONY: run build test e2e bench fuzz lint docs record man image release fmt clean
+.PHONY: run help build test e2e bench fuzz lint docs record man image release fmt clean
 
-run: build ## build and start
+run: build ## build and start the program: make run ARGS="--container-name my-sandbox"
 	./$(BIN) $(ARGS)
 
-build: ## bin/daemon-proxy, static
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/daemon-proxy, a static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=auto -ldflags '-s -w' -o $(BIN) ./cmd/daemon-proxy
 
-test: ## every test that this machine can run; a skipped one says why
+test: ## run every test that this machine supports; a skipped test says why
 	@[ -n "$(RACE)" ] || echo "no C compiler: testing without -race"
 	set -o pipefail; $(GO) test -json $(RACE) -timeout 20m ./... | $(GO) run ./deploy/testreport
 
-e2e: build ## the end-to-end tests against the real Docker engine, said aloud
+e2e: build ## run the end-to-end tests against the real Docker engine, verbosely
 	$(GO) test $(RACE) -timeout 20m -count 1 -v ./cmd/... | grep -E '^(=== RUN|--- |\s+--- |ok|FAIL|PASS|panic|\s+.*_test.go)' ; exit $${PIPESTATUS[0]}
 
-bench: build ## hot paths, as ratios against nginx and the standard library's proxy in the same run; the terminal UI beside its targets
+bench: build ## measure hot paths against nginx and the standard library's proxy, and the terminal UI against its targets
 	$(GO) test -run '^$$' -bench . -benchtime 2s -timeout 30m ./core/... ./tui ./cmd/daemon-proxy
 
-# Executions, not seconds: up to Go 1.26 the end of a time can itself fail a sound fuzzer (go.dev/issue/75804).
+# Executions, not seconds: up to Go 1.26, reaching a time limit can fail a correct fuzzer (go.dev/issue/75804).
 FUZZTIME ?= 20000x
-fuzz: ## every fuzzer for FUZZTIME
+fuzz: ## run every fuzzer for FUZZTIME executions
 	@set -e; grep -rlE '^func Fuzz' --include='*_test.go' core cmd tui | while read -r f; do \
 	  for fn in $$(grep -oE '^func Fuzz[A-Za-z0-9_]+' $$f | cut -d' ' -f2); do \
 	    echo "== $$fn ($$(dirname $$f))"; $(GO) test ./$$(dirname $$f) -run '^$$' -fuzz "^$$fn\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x; done; done
 
-lint: ## golangci-lint v2: go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@latest
+lint: ## run golangci-lint v2: go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@latest
 	golangci-lint run ./...
 
-man: ## man pages in dist/man
+man: ## write man pages to dist/man
 	$(GO) test -count 1 ./cmd/daemon-proxy -run '^TestManPages$$' -man $(CURDIR)/dist/man
 
-image: build ## the image daemon-proxy, on the local engine
+image: build ## build the image daemon-proxy on the local engine
 	docker build -f deploy/Dockerfile -t daemon-proxy .
 
-release: ## archives, checksums and the list of modules in dist/; the same source gives the same bytes
+release: ## write archives, checksums and the list of modules to dist/; the same source produces the same bytes
 	$(GO) run ./deploy/release -out dist
 
-docs: ## what is made from the program: keys in the README, golden screens, promises, API, commands, configuration
+docs: ## regenerate what comes from the program: keys, golden screens, promises, API, commands, configuration, schema
 	$(GO) test ./tui -update
 	$(GO) test ./docs -update
+	$(GO) test ./core/config -run Current -update
 	-$(GO) test ./core/server -run OpenAPI -update
 	$(GO) test ./core/server -run OpenAPI
 	$(GO) test ./cmd/daemon-proxy -run Manual -update
 
-record: ## the recorded session of the README, docs/session.svg, and a screen of it as text; needs docker, tmux and the port 8080
+record: ## record the session in the README (docs/session.svg) and one screen of it as text; needs docker, tmux and port 8080
 	$(GO) test -count 1 ./cmd/daemon-proxy -run '^TestRecord$$' -record $(CURDIR)/docs/session.svg
 
-fmt:
+fmt: ## format the code
 	golangci-lint fmt ./...
 
-clean:
+clean: ## remove what was built
 	rm -rf bin dist .artifacts

@@ -108,6 +108,19 @@ func TestTheBlocksOfTheDocumentsRun(t *testing.T) {
 	}
 }
 
+func TestMakeHelpListsEveryTarget(t *testing.T) {
+	t.Parallel()
+	makefile, err := os.ReadFile("../Makefile")
+	require.NoError(t, err)
+	phony := regexp.MustCompile(`(?m)^\.PHONY: (.*)$`).FindStringSubmatch(string(makefile))
+	require.NotNil(t, phony)
+	out, err := exec.CommandContext(t.Context(), "make", "--no-print-directory", "-C", "..", "help").Output()
+	require.NoError(t, err)
+	for target := range strings.FieldsSeq(phony[1]) {
+		require.Regexp(t, "(?m)^make "+target+" +[a-z]", string(out))
+	}
+}
+
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

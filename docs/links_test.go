@@ -17,6 +17,7 @@ var (
 	link        = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	heading     = regexp.MustCompile(`(?m)^#+ (.*)$`)
 	floorRow    = regexp.MustCompile(`(?m)^\| ([0-9]) \| ([^|]+) \|`)
+	namedPath   = regexp.MustCompile("`((?:cmd|core|deploy|docs|tui)/[\\w./-]+)`")
 	noAnchor    = regexp.MustCompile(`[^\w\- ]`)
 )
 
@@ -48,6 +49,22 @@ func TestTheLinksOfTheDocumentsLeadSomewhere(t *testing.T) {
 		}
 	}
 	require.Greater(t, seen, 20)
+}
+
+// A path of this repository that a document names is there.
+func TestThePathsInTheDocumentsExist(t *testing.T) {
+	t.Parallel()
+	seen := 0
+	for _, page := range []string{"../README.md", "CONTRIBUTING.md", "SECURITY.md", "architecture.md", "deployment.md", "from-python.md"} {
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+		for _, m := range namedPath.FindAllStringSubmatch(string(text), -1) {
+			seen++
+			_, err := os.Stat(filepath.Join("..", m[1]))
+			require.NoError(t, err, "%s names %s", page, m[1])
+		}
+	}
+	require.Greater(t, seen, 30)
 }
 
 // anchors are the names that a page's headings are linked by.

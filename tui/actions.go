@@ -28,6 +28,23 @@ const (
 	onSandbox  = everywhere &^ inInspector
 )
 
+// String names the places of a set.
+func (p place) String() string {
+	switch p {
+	case everywhere:
+		return "everywhere"
+	case onSandbox:
+		return "outside the inspector"
+	}
+	var names []string
+	for i, name := range []string{"list", "overview", "requests", "previews", "logs", "inspector"} {
+		if p&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
 // action is one row of the table that feeds dispatch, footer, help, palette
 // and the documentation.
 type action struct {
@@ -58,6 +75,11 @@ const (
 	groupProgram  = "Program"
 )
 
+// groups are the headings in their order.
+func groups() []string {
+	return []string{groupSandbox, groupPreviews, groupRequests, groupMove, groupProgram}
+}
+
 // actions is the table, in the order of help and footer. Of two actions on one
 // key the first that is here and makes sense now is run.
 func actions() []action {
@@ -68,7 +90,7 @@ func sandboxActions() []action {
 	return []action{
 		{id: "inject", keys: []string{"i"}, short: "inject", desc: "inject the daemon and start it", group: groupSandbox, in: onSandbox, changes: true,
 			when: func(m *model) bool { s, ok := m.chosen(); return ok && injectable(s) && !m.world.underWay(s.Ref) }, run: (*model).inject},
-		{id: "vnc", keys: []string{"v"}, short: "VNC", desc: "open the VNC desktop in the browser: injects and makes a link if needed", group: groupSandbox, in: onSandbox, changes: true,
+		{id: "vnc", keys: []string{"v"}, short: "VNC", desc: "open the VNC desktop in the browser; injects the daemon and creates a link if needed", group: groupSandbox, in: onSandbox, changes: true,
 			when: func(m *model) bool {
 				s, ok := m.chosen()
 				return ok && s.Container == api.ContainerRunning && !s.IsHost()
@@ -80,12 +102,12 @@ func sandboxActions() []action {
 				s, ok := m.chosen()
 				return ok && !s.IsHost() && s.Container != api.ContainerPaused
 			}, run: (*model).startOrStop},
-		{id: "shell", keys: []string{"e"}, short: "shell", desc: "a shell in the container", group: groupSandbox, in: onSandbox, changes: true,
+		{id: "shell", keys: []string{"e"}, short: "shell", desc: "open a shell in the container", group: groupSandbox, in: onSandbox, changes: true,
 			when: func(m *model) bool {
 				s, ok := m.chosen()
 				return ok && s.Container == api.ContainerRunning && !s.IsHost()
 			}, run: (*model).shell},
-		{id: "eject", keys: []string{"U"}, desc: "take the daemon's binary and log out of the container again", group: groupSandbox, in: onSandbox, changes: true,
+		{id: "eject", keys: []string{"U"}, desc: "remove the daemon's binary and log from the container", group: groupSandbox, in: onSandbox, changes: true,
 			when: func(m *model) bool {
 				s, ok := m.chosen()
 				return ok && !s.IsHost() && s.Container == api.ContainerRunning
@@ -101,32 +123,32 @@ func moveActions() []action {
 		return action{id: id, keys: keys, desc: desc, group: groupMove, in: everywhere, run: func(m *model) tea.Cmd { return m.inFocus().Move(to) }}
 	}
 	return []action{
-		move("up", "up", up, "up", "k"),
-		move("down", "down", down, "down", "j"),
-		move("page-up", "a page up", pageUp, "pgup", "ctrl+b"),
-		move("page-down", "a page down", pageDown, "pgdown", "ctrl+f"),
-		move("top", "to the top", toTop, "g", "home"),
-		move("bottom", "to the end", toBottom, "G", "end"),
+		move("up", "move up", up, "up", "k"),
+		move("down", "move down", down, "down", "j"),
+		move("page-up", "page up", pageUp, "pgup", "ctrl+b"),
+		move("page-down", "page down", pageDown, "pgdown", "ctrl+f"),
+		move("top", "go to the top", toTop, "g", "home"),
+		move("bottom", "go to the end", toBottom, "G", "end"),
 		{id: "details", keys: []string{"enter"}, short: "details", desc: "go from the list to the details", group: groupMove, in: inList, run: func(m *model) tea.Cmd { return m.goTo(m.tab) }},
-		{id: "pane", keys: []string{"tab", "shift+tab"}, short: "pane", desc: "the other pane", group: groupMove, in: onSandbox, run: (*model).otherPane},
-		{id: "next-tab", keys: []string{"right", "l"}, desc: "the next tab", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.sideways(1) }},
-		{id: "previous-tab", keys: []string{"left", "h"}, desc: "the tab before; from the first to the list", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.sideways(-1) }},
-		{id: "overview", keys: []string{"1"}, desc: "overview", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.goTo(tabOverview) }},
-		{id: "requests", keys: []string{"2"}, desc: "requests", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.goTo(tabRequests) }},
-		{id: "previews", keys: []string{"3"}, desc: "previews", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.goTo(tabPreviews) }},
-		{id: "logs", keys: []string{"4"}, desc: "logs", group: groupMove, in: onSandbox, run: (*model).toLogs},
-		{id: "filter", keys: []string{"/"}, short: "filter", desc: "filter the list in focus", group: groupMove, in: inList, run: func(m *model) tea.Cmd { m.list.filter.start(); return nil }},
+		{id: "pane", keys: []string{"tab", "shift+tab"}, short: "pane", desc: "switch to the other pane", group: groupMove, in: onSandbox, run: (*model).otherPane},
+		{id: "next-tab", keys: []string{"right", "l"}, desc: "next tab", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.sideways(1) }},
+		{id: "previous-tab", keys: []string{"left", "h"}, desc: "previous tab; from the first tab, the list", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.sideways(-1) }},
+		{id: "overview", keys: []string{"1"}, desc: "show the overview", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.goTo(tabOverview) }},
+		{id: "requests", keys: []string{"2"}, desc: "show the requests", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.goTo(tabRequests) }},
+		{id: "previews", keys: []string{"3"}, desc: "show the previews", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.goTo(tabPreviews) }},
+		{id: "logs", keys: []string{"4"}, desc: "show the logs", group: groupMove, in: onSandbox, run: (*model).toLogs},
+		{id: "filter", keys: []string{"/"}, short: "filter", desc: "filter the focused list", group: groupMove, in: inList, run: func(m *model) tea.Cmd { m.list.filter.start(); return nil }},
 	}
 }
 
 func programActions() []action {
 	return []action{
-		{id: "palette", keys: []string{":"}, desc: "every action that works here, by name", group: groupProgram, in: everywhere, run: (*model).openPalette},
+		{id: "palette", keys: []string{":"}, desc: "run any action that applies here, by name", group: groupProgram, in: everywhere, run: (*model).openPalette},
 		{id: "engine", keys: []string{"E"}, desc: "switch to another engine (docker context)", group: groupProgram, in: onSandbox, changes: true, run: (*model).openEngines},
-		{id: "refresh", keys: []string{"R"}, desc: "refresh now, try the engine now", group: groupProgram, in: everywhere, run: (*model).refresh},
-		{id: "mouse", keys: []string{"m"}, desc: "mouse on or off (off: text can be selected)", group: groupProgram, in: everywhere, run: (*model).toggleMouse},
-		{id: "help", keys: []string{"?"}, short: "help", desc: "every key", group: groupProgram, in: everywhere, run: (*model).openHelp},
-		{id: "back", keys: []string{"esc"}, desc: "back; cancels an injection that is looked at", group: groupProgram, in: everywhere, run: (*model).back},
+		{id: "refresh", keys: []string{"R"}, desc: "refresh now and retry the engine", group: groupProgram, in: everywhere, run: (*model).refresh},
+		{id: "mouse", keys: []string{"m"}, desc: "turn the mouse on or off (off: the terminal selects text)", group: groupProgram, in: everywhere, run: (*model).toggleMouse},
+		{id: "help", keys: []string{"?"}, short: "help", desc: "show every key", group: groupProgram, in: everywhere, run: (*model).openHelp},
+		{id: "back", keys: []string{"esc"}, desc: "go back; cancels the injection on screen", group: groupProgram, in: everywhere, run: (*model).back},
 		{id: "quit", keys: []string{"q"}, short: "quit", desc: "quit (asks while an injection runs or a preview has open sockets)", group: groupProgram, in: everywhere, run: (*model).quit},
 	}
 }
@@ -317,16 +339,34 @@ func shownKeys(keys []string) string {
 	return strings.Join(out, " ")
 }
 
-// KeysMarkdown is the table of keys for the documentation.
+// KeysMarkdown is docs/keys.md: every action by group, with its keys and the
+// places where they work.
 func KeysMarkdown() string {
 	var b strings.Builder
-	b.WriteString("| key | action | does |\n|---|---|---|\n")
-	for _, a := range actions() {
-		keys := make([]string, len(a.keys))
-		for i, key := range a.keys {
-			keys[i] = "`" + keyNames.Replace(key) + "`"
+	b.WriteString(`# Keys
+
+This page is generated from the program's table of actions; ` + "`?` in the UI shows the same list, `:`" + ` runs an action by name.
+To change a key, map the action's name to new keys under ` + "`tui.keys`" + ` in the configuration: ` + "`inject: \"I, ctrl+n\"`" + `;
+` + "`none`" + ` removes the key. ` + "`ctrl+c`" + ` always quits. With ` + "`--read-only`" + ` the actions marked * are unavailable.
+
+Some keys have several actions. The first one that applies where you are and to what is selected runs.
+`)
+	for _, group := range groups() {
+		b.WriteString("\n## " + group + "\n\n| key | action | does | where |\n|---|---|---|---|\n")
+		for _, a := range actions() {
+			if a.group != group {
+				continue
+			}
+			keys := make([]string, len(a.keys))
+			for i, key := range a.keys {
+				keys[i] = "`" + keyNames.Replace(key) + "`"
+			}
+			id := a.id
+			if a.changes {
+				id += " *"
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", strings.Join(keys, " "), id, a.desc, a.in)
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", strings.Join(keys, " "), a.id, a.desc)
 	}
 	return b.String()
 }

@@ -64,10 +64,10 @@ func logActions() []action {
 		return func(m *model) tea.Cmd { return run(m.logs()) }
 	}
 	return []action{
-		{id: "log-source", keys: []string{"t"}, short: "source", desc: "logs of the container, the daemon or this program", group: groupRequests, in: inLogs, run: in((*logs).nextSource)},
-		{id: "log-follow", keys: []string{"f"}, short: "follow", desc: "follow the log; scrolling up pauses", group: groupRequests, in: inLogs, run: in((*logs).follow)},
+		{id: "log-source", keys: []string{"t"}, short: "source", desc: "switch between the logs of the container, the daemon and this program", group: groupRequests, in: inLogs, run: in((*logs).nextSource)},
+		{id: "log-follow", keys: []string{"f"}, short: "follow", desc: "follow the log (scrolling up pauses)", group: groupRequests, in: inLogs, run: in((*logs).follow)},
 		{id: "log-wrap", keys: []string{"w"}, short: "wrap", desc: "wrap long lines, or cut them at the edge", group: groupRequests, in: inLogs, run: in((*logs).toggleWrap)},
-		{id: "log-filter", keys: []string{"/"}, short: "search", desc: "only lines with a text", group: groupRequests, in: inLogs,
+		{id: "log-filter", keys: []string{"/"}, short: "search", desc: "show only lines that contain a text", group: groupRequests, in: inLogs,
 			run: in(func(p *logs) tea.Cmd { p.filter.start(); return nil })},
 	}
 }

@@ -203,7 +203,7 @@ func (h *help) View(width, height int) []string {
 	l := h.look
 	width = min(width, 84)
 	var lines []string
-	for _, group := range []string{groupSandbox, groupPreviews, groupRequests, groupMove, groupProgram} {
+	for _, group := range groups() {
 		lines = append(lines, l.ink.Title.Paint(group))
 		for _, a := range h.keys.actions {
 			if a.group != group {

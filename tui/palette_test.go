@@ -51,7 +51,7 @@ func TestThePaletteKeepsItsColumnsApart(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 80, 24, nil)
 	s.press(":")
-	s.shows(" vnc          open the VNC desktop in the browser: injects and makes…  v │", " new-preview  a new preview")
+	s.shows(" vnc          open the VNC desktop in the browser; injects the daemo…  v │", " new-preview  create a preview")
 }
 
 func TestThePaletteOffersWhatWorksHere(t *testing.T) {

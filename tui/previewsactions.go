@@ -14,7 +14,7 @@ func (m *model) previews() *previews { return m.panes[tabPreviews].(*previews) }
 func previewActions() []action {
 	this := func(m *model) any { l, _ := m.chosenLink(); return l.ID }
 	return []action{
-		{id: "new-preview", keys: []string{"n"}, short: "preview", desc: "a new preview: a link to a port of the sandbox", group: groupPreviews, in: onSandbox, changes: true,
+		{id: "new-preview", keys: []string{"n"}, short: "preview", desc: "create a preview: a link to a port of the sandbox", group: groupPreviews, in: onSandbox, changes: true,
 			when: func(m *model) bool { _, ok := m.chosen(); return ok }, run: (*model).newPreview},
 		{id: "open-new-port", keys: []string{"o"}, desc: "open the port that just came up (while its note is shown)", group: groupPreviews, in: onSandbox, changes: true,
 			when: func(m *model) bool { return m.portNewsShown() && !m.keys.readOnly }, run: (*model).openNewPort,
@@ -22,8 +22,8 @@ func previewActions() []action {
 		{id: "open", keys: []string{"o"}, short: "open", desc: "open the preview in the browser", group: groupPreviews, in: onSandbox, when: (*model).hasLink, about: this, run: (*model).openLink},
 		{id: "open-preview", keys: []string{"enter"}, desc: "open the preview in the browser", group: groupPreviews, in: inPreviews, when: (*model).hasLink, about: this, run: (*model).openLink},
 		{id: "copy", keys: []string{"y"}, short: "copy", desc: "copy the preview's URL", group: groupPreviews, in: onSandbox, when: (*model).hasLink, about: this, run: (*model).copyLink},
-		{id: "revoke", keys: []string{"d"}, short: "revoke", desc: "revoke the preview (asks)", group: groupPreviews, in: onSandbox, changes: true, when: (*model).hasLink, about: this, run: (*model).askRevoke},
-		{id: "share", keys: []string{"Q"}, short: "phone", desc: "show the preview on a phone: a QR code, a listener on the network while it is shown", group: groupPreviews, in: onSandbox, changes: true,
+		{id: "revoke", keys: []string{"d"}, short: "revoke", desc: "revoke the preview (asks first)", group: groupPreviews, in: onSandbox, changes: true, when: (*model).hasLink, about: this, run: (*model).askRevoke},
+		{id: "share", keys: []string{"Q"}, short: "phone", desc: "show the preview on a phone: a QR code, and a network listener while it is shown", group: groupPreviews, in: onSandbox, changes: true,
 			when: (*model).hasLink, about: this, run: (*model).askShare},
 	}
 }

@@ -35,7 +35,7 @@ func loadFile(t *testing.T, text string, env map[string]string) (Config, string,
 	return c, dir, err
 }
 
-func TestExampleFileIsTheWritersAndLoadsToTheDefaults(t *testing.T) {
+func TestTheExampleFileIsCurrentAndLoadsToTheDefaults(t *testing.T) {
 	var want bytes.Buffer
 	require.NoError(t, WriteExample(&want))
 	if *update {
