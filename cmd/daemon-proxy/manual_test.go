@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	update = flag.Bool("update", false, "write docs/cli.md and docs/configuration.md anew")
+	update = flag.Bool("update", false, "write docs/cli.md and docs/configuration.md")
 	man    = flag.String("man", "", "folder that the man pages are written to")
 )
 
@@ -54,20 +54,21 @@ func TestManualOfTheCommandsIsCurrent(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(`# Commands
 
-This page is made from the program. ` + "`daemon-proxy` alone starts the core and the terminal UI; the other commands talk" + `
-to the core that runs: the one of ` + "`--server` or `DAEMON_PROXY_URL`, else the one that `core.json` in the state" + `
-directory names. Where none runs, ` + "`sandboxes`, `inject`, `stop`, `eject`, `ports`, `logs`, `preview list` and `preview revoke`" + `
-use a core of their own for as long as they last, unless the mode is ` + "`host`" + `; the others say so and exit with 3. The API
-key comes from the configuration or ` + "`SECURITY_API_KEY`" + `, never from a flag; it goes to the server that is named, too.
-` + "`daemon-proxy completion bash|zsh|fish|powershell`" + ` prints a completion script, which offers the sandboxes and links of
-the core that runs; bash needs its package bash-completion for it. ` + "`source <(daemon-proxy completion bash)`" + ` tries it.
+This page is generated from the program. ` + "`daemon-proxy` without a command starts the core and the terminal UI. The other commands" + `
+talk to a running core: the one named by ` + "`--server` or `DAEMON_PROXY_URL`" + `, otherwise the one named by ` + "`core.json`" + ` in the state
+directory. If none is running, ` + "`sandboxes`, `inject`, `stop`, `eject`, `ports`, `logs`, `preview list` and `preview revoke`" + `
+start a core of their own for as long as they run, unless the mode is ` + "`host`" + `; the other commands report it and exit with code 3.
+The API key comes from the configuration or ` + "`SECURITY_API_KEY`" + `, never from a flag; it is also sent to a server that you name.
+
+` + "`daemon-proxy completion bash|zsh|fish|powershell`" + ` prints a completion script that also completes the sandboxes and links of the
+running core. For bash it needs the package bash-completion; ` + "`source <(daemon-proxy completion bash)`" + ` tries it out.
 
 | exit code | means |
 |---|---|
-| 0 | it is done |
-| 1 | it failed |
-| 2 | flags, variables or the configuration file are wrong |
-| 3 | no daemon-proxy runs, or none where it was named, and the command needs one |
+| 0 | success |
+| 1 | failure |
+| 2 | the flags, variables or configuration file are invalid |
+| 3 | the command needs a running daemon-proxy, and none is running, or none at the named address |
 `)
 	for _, c := range commands(manualRoot()) {
 		b.WriteString("\n## " + c.CommandPath() + "\n\n" + c.Short + ".\n\n```text\n" + c.UseLine() + "\n```\n")
@@ -87,30 +88,33 @@ func TestManualOfTheConfigurationIsCurrent(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(`# Configuration
 
-This page is made from the program's table of keys. Flags count before environment variables before the file before
-defaults. Configurations, variables and flags of the Python service mean the same here.
-` + "[config.example.yaml](../config.example.yaml) has every key; `daemon-proxy config show`" + ` prints what counts and where each
-value was given. A mistake ends the start with exit code 2 and one line each.
+This page is generated from the program's table of keys. Flags override environment variables, which override the file, which
+overrides the defaults. Configuration files, variables and flags of the Python service mean the same here.
+` + "[config.example.yaml](../config.example.yaml) has every key, and `daemon-proxy config show`" + ` prints every value and where it
+comes from. With an invalid value, the program exits with code 2 and prints one line for each mistake.
+
+Editors complete and check the file with [its schema](config.schema.json). Most read the first line of the example file; otherwise
+set the schema in the editor.
 
 ## Which file
 
-The first of these is read, and no other:
+The program reads the first of these files and no other:
 
-1. the file that ` + "`--config`" + ` names;
-2. the file that ` + "`DAEMON_PROXY_CONFIG`" + ` names;
-3. ` + "`./config.yaml`" + `, if it belongs to you or to root, has one of the sections below and none of another program's;
+1. the file named by ` + "`--config`" + `;
+2. the file named by ` + "`DAEMON_PROXY_CONFIG`" + `;
+3. ` + "`./config.yaml`" + `, if it belongs to you or to root, has at least one of the sections below, and has none of another program's;
 4. ` + "`$XDG_CONFIG_HOME/daemon-proxy/config.yaml`" + `.
 
-A ` + "`./config.yaml`" + ` that is not used, because it is another program's, say, is ignored with a warning. But protection that was
-configured is never ignored. The start ends with exit code 2, and the error names the file, the reason and what to do, if a
-` + "`./config.yaml`" + ` that is not used
+A ` + "`./config.yaml`" + ` that is not used, for example because it belongs to another program, is ignored with a warning. But if somebody
+configured protection, it is never ignored: the program exits with code 2, and the error names the file, the reason and what to do,
+if a ` + "`./config.yaml`" + ` that is not used
 
 - sets ` + "`security.enabled` or `security.api_key`, or has a `daemon`" + ` section with one of the keys below;
-- cannot be parsed, and a line of it begins with ` + "`security:` or `daemon:`" + `;
-- cannot be read at all, or is a directory: Docker makes one where the file to be mounted is missing.
+- cannot be parsed and has a line that begins with ` + "`security:` or `daemon:`" + `;
+- cannot be read at all, or is a directory (Docker creates one if the file to be mounted is missing).
 
-The start also ends if ` + "`./config.yaml` leaves `security.enabled`" + ` out and the file of step 4 has a security section: say in the
-first whether the API is to be protected.
+The program also exits if ` + "`./config.yaml` does not set `security.enabled`" + ` and the file of step 4 has a security section: set it
+in the first file, to true or false.
 `)
 	section := ""
 	for _, k := range config.Keys() {

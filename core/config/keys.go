@@ -105,7 +105,8 @@ func table() []key {
 func serverKeys() []key {
 	return []key{{
 		Key: Key{Path: "server.host", Env: "DAEMON_PROXY_HOST", Flag: "host", Default: "127.0.0.1",
-			Doc: "Address to listen on. 127.0.0.1 and ::1 are reachable from this machine only; with 0.0.0.0 everybody on the network reaches the API, so turn security on first."},
+			Doc: "Address to listen on. 127.0.0.1 and ::1 can be reached only from this machine. With 0.0.0.0 " +
+				"everybody on the network can reach the API, so turn security on first."},
 		value: text(func(c *Config) *string { return &c.Server.Host }, "an IP address or a host name, without port", checkHost),
 	}, {
 		Key: Key{Path: "server.port", Env: "DAEMON_PROXY_PORT", Flag: "port", Default: "8080",
@@ -113,31 +114,39 @@ func serverKeys() []key {
 		value: number(func(c *Config) *int { return &c.Server.Port }, 1, 65535),
 	}, {
 		Key: Key{Path: "server.allowed_hosts", Env: "DAEMON_PROXY_ALLOWED_HOSTS", Flag: "allowed-hosts",
-			Doc: "Further host names under which the server may be addressed. IP addresses, localhost, the preview domain and this machine's own name always work; any other Host is refused, which keeps DNS rebinding out."},
+			Doc: "Additional host names that the server accepts. IP addresses, localhost, the preview domain and " +
+				"this machine's own name are always accepted; any other Host is refused to prevent DNS rebinding."},
 		value: list(func(c *Config) *[]string { return &c.Server.AllowedHosts }, "a list of host names, without scheme and port", checkHost),
 	}, {
 		Key: Key{Path: "server.public_url", Env: "DAEMON_PROXY_PUBLIC_URL", Flag: "public-url",
-			Doc: "Base of the links that are handed out, for a server behind a reverse proxy. Empty: the host that the request was sent to."},
-		value: text(func(c *Config) *string { return &c.Server.PublicURL }, "empty, or http:// or https:// with host and optional port, without a path", optional(checkPublicURL)),
+			Doc: "Base URL of the links, for a server behind a reverse proxy. Empty: the host that the request was " +
+				"sent to."},
+		value: text(func(c *Config) *string { return &c.Server.PublicURL }, "empty, or http:// or https:// with a host and an optional port, without a path", optional(checkPublicURL)),
 	}, {
 		Key: Key{Path: "server.preview_domain", Env: "DAEMON_PROXY_PREVIEW_DOMAIN", Flag: "preview-domain", Default: "localhost",
-			Doc: "Domain of the host form of a link, http://TOKEN.DOMAIN:8080/. Browsers resolve every name under localhost to this machine; any other domain needs a wildcard DNS record."},
+			Doc: "Domain of the host form of a link, http://TOKEN.DOMAIN:8080/. Browsers resolve every name under " +
+				"localhost to this machine; any other domain needs a wildcard DNS record."},
 		value: text(func(c *Config) *string { return &c.Server.PreviewDomain }, "a domain name such as localhost or preview.example.com, without scheme, port and wildcard", checkDomain),
 	}, {
 		Key: Key{Path: "server.trusted_proxies", Env: "DAEMON_PROXY_TRUSTED_PROXIES", Flag: "trusted-proxies",
-			Doc: "Reverse proxies whose X-Forwarded-* headers are believed. From everybody else they are dropped."},
+			Doc: "Reverse proxies whose X-Forwarded-* headers are trusted. These headers are dropped from requests " +
+				"of all other clients."},
 		value: list(func(c *Config) *[]string { return &c.Server.TrustedProxies }, "a list of IP addresses and CIDR prefixes such as 10.0.0.0/8", checkPrefix),
 	}, {
 		Key: Key{Path: "server.max_connections", Env: "DAEMON_PROXY_MAX_CONNECTIONS", Flag: "max-connections", Default: "10000",
-			Doc: "Open client connections at a time."},
+			Doc: "Maximum number of open client connections."},
 		value: number(func(c *Config) *int { return &c.Server.MaxConnections }, 1, 1_000_000),
 	}, {
 		Key: Key{Path: "server.tls.mode", Env: "DAEMON_PROXY_TLS_MODE", Flag: "tls-mode", Default: "off",
-			Doc: "TLS, with HTTP/2 for plain requests. off: plain HTTP; self-signed: a private authority, made once and kept as tls-authority.pem under $XDG_STATE_HOME/daemon-proxy, signs a certificate for each name on demand, and browsers must be told to trust it; files: the certificate in cert and key, read again when it changes."},
+			Doc: "TLS mode; with TLS, plain requests can use HTTP/2. off: plain HTTP. self-signed: a private " +
+				"authority signs a certificate for each name on demand; it is created once and kept as " +
+				"tls-authority.pem under $XDG_STATE_HOME/daemon-proxy, and browsers must be told to trust it. " +
+				"files: the certificate in cert and key, reloaded when it changes."},
 		value: choice(func(c *Config) *string { return &c.Server.TLS.Mode }, strings.ToLower, nil, "off", "self-signed", "files"),
 	}, {
 		Key: Key{Path: "server.tls.cert", Env: "DAEMON_PROXY_TLS_CERT", Flag: "tls-cert",
-			Doc: "Certificate chain in PEM, for tls mode files. For the host form of links it must be valid for *.PREVIEW_DOMAIN too."},
+			Doc: "Certificate chain in PEM, for TLS mode files. For the host form of links it must also be valid " +
+				"for *.PREVIEW_DOMAIN."},
 		value: localPath(func(c *Config) *string { return &c.Server.TLS.Cert }),
 	}, {
 		Key: Key{Path: "server.tls.key", Env: "DAEMON_PROXY_TLS_KEY", Flag: "tls-key",
@@ -149,7 +158,8 @@ func serverKeys() []key {
 func daemonKeys() []key {
 	return []key{{
 		Key: Key{Path: "daemon.mode", Env: "DAEMON_MODE", Flag: "daemon-mode", Default: "auto",
-			Doc: "Where the daemon runs. docker: in a container; host: on this machine; auto: docker if a Docker engine answers, else host."},
+			Doc: "Where the daemon runs. docker: in a container. host: on this machine. auto: docker if a Docker " +
+				"engine answers, otherwise host."},
 		value: choice(func(c *Config) *string { return &c.Daemon.Mode }, strings.ToLower, nil, "auto", "docker", "host"),
 	}, {
 		Key: Key{Path: "daemon.port", Env: "DAEMON_PORT", Flag: "daemon-port", Default: "2280",
@@ -157,39 +167,48 @@ func daemonKeys() []key {
 		value: number(func(c *Config) *int { return &c.Daemon.Port }, 1, 65535),
 	}, {
 		Key: Key{Path: "daemon.path", Env: "DAEMON_PATH", Flag: "daemon-path",
-			Doc: "Daemon binary on this machine, used in host mode only. Empty: /usr/local/bin/daytona if it is there, else the built-in daemon. A path that is set and missing is an error, never a fallback."},
+			Doc: "Daemon binary on this machine, used only in host mode. Empty: /usr/local/bin/daytona if it " +
+				"exists, otherwise the built-in daemon. If the path is set and the file is missing, that is an " +
+				"error; there is no fallback."},
 		value: localPath(func(c *Config) *string { return &c.Daemon.Path }),
 	}, {
 		Key: Key{Path: "daemon.container_name", Env: "DAEMON_CONTAINER_NAME", Flag: "container-name",
-			Doc: "Container that /proxy/… and a link without a sandbox mean, injected at the start. Empty: the only running container."},
-		value: text(func(c *Config) *string { return &c.Daemon.ContainerName }, "empty, or a container's name: letters, digits, and inside also _ . -", optional(checkContainer)),
+			Doc: "Container to use for /proxy/… and for links that name no sandbox; it is injected at startup. " +
+				"Empty: the only running container."},
+		value: text(func(c *Config) *string { return &c.Daemon.ContainerName }, "empty, or a container's name: letters and digits, after the first also _ . -", optional(checkContainer)),
 	}, {
 		Key: Key{Path: "daemon.startup_timeout", Env: "DAEMON_STARTUP_TIMEOUT", Flag: "startup-timeout", Default: "30s",
-			Doc: "How long a daemon may take until it answers."},
+			Doc: "Maximum time until a started daemon answers."},
 		value: duration(func(c *Config) *time.Duration { return &c.Daemon.StartupTimeout }, minStartup, maxStartup, "from 100ms to 24h"),
 	}, {
 		Key: Key{Path: "daemon.injection_mode", Env: "DAEMON_INJECTION_MODE", Flag: "injection-mode", Default: "volume",
-			Doc: "How the daemon gets into a container. volume: copy the binary from this machine and start it; direct: start the daytona binary that the container already has."},
+			Doc: "How the daemon gets into a container. volume: copy the binary from this machine and start it. " +
+				"direct: start the daytona binary that the container already has."},
 		value: choice(func(c *Config) *string { return &c.Daemon.InjectionMode }, strings.ToLower, nil, "volume", "direct"),
 	}, {
 		Key: Key{Path: "daemon.binary_source_path", Env: "DAEMON_BINARY_SOURCE_PATH", Flag: "binary-source-path",
-			Doc: "Daemon binary on this machine that volume mode copies into the container. Empty: /usr/local/bin/daytona if it is there, else the built-in daemon."},
+			Doc: "Daemon binary on this machine that mode volume copies into the container. Empty: " +
+				"/usr/local/bin/daytona if it exists, otherwise the built-in daemon."},
 		value: localPath(func(c *Config) *string { return &c.Daemon.BinarySourcePath }),
 	}, {
 		Key: Key{Path: "daemon.work_dir", Env: "DAEMON_WORK_DIR", Flag: "daemon-work-dir",
-			Doc: "Folder in the sandbox that the daemon works in. Empty: the container's own working directory, else /workspace."},
+			Doc: "Working directory of the daemon in the sandbox. Empty: the container's own working directory, or " +
+				"/workspace if it has none."},
 		value: text(func(c *Config) *string { return &c.Daemon.WorkDir }, "empty, or an absolute path in the sandbox", optional(checkSandboxPath)),
 	}, {
 		Key: Key{Path: "daemon.install_dir", Env: "DAEMON_INSTALL_DIR", Flag: "daemon-install-dir", Default: "/usr/local/bin",
-			Doc: "Folder in the container that the binary is copied to, for containers whose root is read-only."},
+			Doc: "Directory in the container that the binary is copied to. Change it for containers with a " +
+				"read-only root filesystem."},
 		value: text(func(c *Config) *string { return &c.Daemon.InstallDir }, "an absolute path in the container", checkSandboxPath),
 	}, {
 		Key: Key{Path: "daemon.env", Env: "DAEMON_ENV", Flag: "daemon-env",
-			Doc: `Variables added to the daemon's environment: a mapping of NAME: "value". As variable or flag: A=1,B=2; an entry that holds a comma goes in double quotes.`},
+			Doc: "Variables to add to the daemon's environment: a mapping of NAME: \"value\". As variable or flag: " +
+				"A=1,B=2; put an entry that contains a comma in double quotes."},
 		value: environment(func(c *Config) *map[string]string { return &c.Daemon.Env }),
 	}, {
 		Key: Key{Path: "daemon.stop_on_exit", Env: "DAEMON_STOP_ON_EXIT", Flag: "stop-on-exit", Default: "false",
-			Doc: "Stop the daemons that this program started when it ends. Off: they stay, and the next start adopts them."},
+			Doc: "Stop the daemons that this program started when it exits. Otherwise they keep running, and the " +
+				"next start adopts them."},
 		value: boolean(func(c *Config) *bool { return &c.Daemon.StopOnExit }),
 	}}
 }
@@ -197,19 +216,24 @@ func daemonKeys() []key {
 func dockerAndSecurityKeys() []key {
 	return []key{{
 		Key: Key{Path: "docker.host", Env: "DOCKER_HOST", Flag: "docker-host",
-			Doc: "Docker engine to use. DOCKER_HOST is the docker CLI's own variable, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH work as there. Host and context exclude each other: flags go before environment before file, and of the two variables DOCKER_HOST wins. Both empty: the docker CLI's current context."},
+			Doc: "Docker engine to use. DOCKER_HOST is the docker CLI's own variable, and DOCKER_TLS_VERIFY and " +
+				"DOCKER_CERT_PATH work as they do there. Set either host or context, not both; flags override the " +
+				"environment, which overrides the file, and of the two variables DOCKER_HOST wins. Both empty: " +
+				"the docker CLI's current context."},
 		value: text(func(c *Config) *string { return &c.Docker.Host }, "empty, or an address such as unix:///var/run/docker.sock or tcp://10.0.0.5:2376", optional(checkDockerHost)),
 	}, {
 		Key: Key{Path: "docker.context", Env: "DOCKER_CONTEXT", Flag: "docker-context",
 			Doc: "Context of the docker CLI whose engine to use (docker context ls)."},
-		value: text(func(c *Config) *string { return &c.Docker.Context }, "empty, or a context's name: letters, digits, and inside also _ . + -", optional(checkContext)),
+		value: text(func(c *Config) *string { return &c.Docker.Context }, "empty, or a context's name: letters and digits, after the first also _ . + -", optional(checkContext)),
 	}, {
 		Key: Key{Path: "security.enabled", Env: "SECURITY_ENABLED", Flag: "security-enabled", Default: "false",
-			Doc: "Demand the API key from everybody who uses the API and /proxy. Preview links need only their token."},
+			Doc: "Require the API key for the API and /proxy. Preview links need only their token."},
 		value: boolean(func(c *Config) *bool { return &c.Security.Enabled }),
 	}, {
 		Key: Key{Path: "security.api_key", Env: "SECURITY_API_KEY",
-			Doc: "The key, sent as X-API-Key or as Authorization: Bearer. With security on it must be set, and not to your-secret-key. It has no flag, because every user of the machine can read the arguments of a process. Keep the file that holds it at mode 0600."},
+			Doc: "The API key, sent as X-API-Key or as Authorization: Bearer. It must be set if security is on, " +
+				"and must not be your-secret-key. It has no flag, because every user of the machine can read the " +
+				"arguments of a process. Keep the file that contains it at mode 0600."},
 		value:  text(func(c *Config) *string { return &c.Security.APIKey }, "empty, or visible ASCII characters without spaces", optional(checkAPIKey)),
 		secret: true,
 	}}
@@ -218,27 +242,32 @@ func dockerAndSecurityKeys() []key {
 func previewAndTrafficKeys() []key {
 	return []key{{
 		Key: Key{Path: "preview.default_ttl", Env: "PREVIEW_DEFAULT_TTL", Flag: "default-ttl", Default: "0",
-			Doc: "How long a link lives if its creator does not say. 0: until it is revoked."},
+			Doc: "Lifetime of a link whose creator sets none. 0: until it is revoked."},
 		value: duration(func(c *Config) *time.Duration { return &c.Preview.DefaultTTL }, 0, maxTTL, "from 0 to 3650d"),
 	}, {
 		Key: Key{Path: "preview.state_file", Env: "PREVIEW_STATE_FILE", Flag: "state-file",
-			Doc: "File that keeps the links over restarts. Empty: daemon-proxy/links.db under $XDG_STATE_HOME (~/.local/state)."},
+			Doc: "File that stores the links across restarts. Empty: daemon-proxy/links.db under $XDG_STATE_HOME " +
+				"(~/.local/state)."},
 		value: localPath(func(c *Config) *string { return &c.Preview.StateFile }),
 	}, {
 		Key: Key{Path: "preview.max_links", Env: "PREVIEW_MAX_LINKS", Flag: "max-links", Default: "1000",
-			Doc: "Live links at a time."},
+			Doc: "Maximum number of active links."},
 		value: number(func(c *Config) *int { return &c.Preview.MaxLinks }, 1, 1_000_000),
 	}, {
 		Key: Key{Path: "preview.fence", Env: "PREVIEW_FENCE", Flag: "preview-fence", Default: "true",
-			Doc: "Add a Content-Security-Policy and a Connection-Allowlist to every answer of a preview, which keep its pages away from other services on the viewer's own machine. A link can be made without them."},
+			Doc: "Keep the pages of previews away from other services on the viewer's machine. This adds a " +
+				"Content-Security-Policy and a Connection-Allowlist to every answer of a preview. A single link " +
+				"can be created without them."},
 		value: boolean(func(c *Config) *bool { return &c.Preview.Fence }),
 	}, {
 		Key: Key{Path: "preview.rescue", Env: "PREVIEW_RESCUE", Flag: "preview-rescue", Default: "true",
-			Doc: "Send a request that lost its /preview/TOKEN back to the preview whose page made it."},
+			Doc: "Send a request that lost its /preview/TOKEN prefix back to the preview whose page made it."},
 		value: boolean(func(c *Config) *bool { return &c.Preview.Rescue }),
 	}, {
 		Key: Key{Path: "preview.redirect_to_host", Env: "PREVIEW_REDIRECT_TO_HOST", Flag: "redirect-to-host", Default: "true",
-			Doc: "Send a browser that opens the path form of a link on localhost to its host form, where the preview has an origin of its own. Safari, which does not resolve names under localhost, stays."},
+			Doc: "Redirect a browser that opens the path form of a link on localhost to its host form, where the " +
+				"preview has its own origin. Safari is not redirected, because it does not resolve names under " +
+				"localhost."},
 		value: boolean(func(c *Config) *bool { return &c.Preview.RedirectToHost }),
 	}, {
 		Key: Key{Path: "traffic.bodies", Env: "TRAFFIC_BODIES", Flag: "traffic-bodies", Default: "true",
@@ -246,7 +275,10 @@ func previewAndTrafficKeys() []key {
 		value: boolean(func(c *Config) *bool { return &c.Traffic.Bodies }),
 	}, {
 		Key: Key{Path: "traffic.memory", Env: "TRAFFIC_MEMORY", Flag: "traffic-memory", Default: "32MiB",
-			Doc: "Memory for all that the request log keeps: the latest 10,000 requests with their headers, and with traffic.bodies on the bodies and the frames of WebSockets. When it is used up, the headers, bodies and frames of the oldest requests are discarded first, then the oldest requests; what is cut or discarded is marked."},
+			Doc: "Memory limit of the request log. It keeps the latest 10,000 requests with their headers and, if " +
+				"traffic.bodies is on, their bodies and WebSocket frames. When the memory is used up, the " +
+				"headers, bodies and frames of the oldest requests are discarded first, then the oldest requests; " +
+				"what is cut or discarded is marked."},
 		value: size(func(c *Config) *int { return &c.Traffic.Memory }, 1<<20, 1<<30),
 	}}
 }
@@ -254,25 +286,28 @@ func previewAndTrafficKeys() []key {
 func loggingKeys() []key {
 	return []key{{
 		Key: Key{Path: "logging.level", Env: "LOG_LEVEL", Flag: "log-level", Default: "INFO",
-			Doc: "Least level that is logged."},
+			Doc: "Lowest level that is logged."},
 		value: choice(func(c *Config) *string { return &c.Logging.Level }, strings.ToUpper,
 			map[string]string{"WARN": "WARNING", "FATAL": "CRITICAL", "NOTSET": "DEBUG"}, // the other names of Python's logging module
 			"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
 	}, {
 		Key: Key{Path: "logging.format", Env: "LOGGING_FORMAT", Flag: "log-format", Default: "text",
-			Doc: `Form of a line. text: time, level, message, key=value; json: one object a line; or a format of Python's logging module such as "%(asctime)s - %(name)s - %(levelname)s - %(message)s".`},
+			Doc: "Format of a log line. text: time, level, message, key=value. json: one object per line. Or a " +
+				"format of Python's logging module such as \"%(asctime)s - %(name)s - %(levelname)s - " +
+				"%(message)s\"."},
 		value: text(func(c *Config) *string { return &c.Logging.Format }, "text, json or a Python format with %(message)s and other fields of a LogRecord", checkLogFormat),
 	}, {
 		Key: Key{Path: "logging.file", Env: "LOGGING_FILE", Flag: "log-file",
-			Doc: "Log file. Empty: logs/daemon-proxy.log beside this file; without a configuration file, daemon-proxy/daemon-proxy.log under $XDG_STATE_HOME (~/.local/state)."},
+			Doc: "Log file. Empty: logs/daemon-proxy.log beside the configuration file; without one, " +
+				"daemon-proxy/daemon-proxy.log under $XDG_STATE_HOME (~/.local/state)."},
 		value: localPath(func(c *Config) *string { return &c.Logging.File }),
 	}, {
 		Key: Key{Path: "logging.max_size_mb", Env: "LOGGING_MAX_SIZE_MB", Flag: "log-max-size-mb", Default: "10",
-			Doc: "Size in MiB at which a new log file is begun."},
+			Doc: "Size in MiB at which a new log file is started."},
 		value: number(func(c *Config) *int { return &c.Logging.MaxSizeMB }, 1, 10_000),
 	}, {
 		Key: Key{Path: "logging.max_backups", Env: "LOGGING_MAX_BACKUPS", Flag: "log-max-backups", Default: "3",
-			Doc: "Old log files that are kept."},
+			Doc: "Number of old log files to keep."},
 		value: number(func(c *Config) *int { return &c.Logging.MaxBackups }, 1, 1000),
 	}}
 }
@@ -280,23 +315,27 @@ func loggingKeys() []key {
 func tuiKeys() []key {
 	return []key{{
 		Key: Key{Path: "tui.theme", Env: "TUI_THEME", Flag: "theme", Default: "auto",
-			Doc: "Colours of the terminal UI. auto: as the terminal's background is; NO_COLOR in the environment means mono."},
+			Doc: "Colours of the terminal UI. auto: follow the background of the terminal. NO_COLOR in the " +
+				"environment means mono."},
 		value: choice(func(c *Config) *string { return &c.TUI.Theme }, strings.ToLower, nil, "auto", "dark", "light", "mono"),
 	}, {
 		Key: Key{Path: "tui.ascii", Env: "TUI_ASCII", Flag: "ascii", Default: "false",
-			Doc: "Draw the terminal UI in ASCII. It is so anyway where the locale is not UTF-8."},
+			Doc: "Draw the terminal UI in ASCII. This is always on if the locale is not UTF-8."},
 		value: boolean(func(c *Config) *bool { return &c.TUI.ASCII }),
 	}, {
 		Key: Key{Path: "tui.mouse", Env: "TUI_MOUSE", Flag: "mouse", Default: "true",
-			Doc: "Take the mouse. Off, the terminal selects text with it; a key changes it while the UI runs."},
+			Doc: "Use the mouse in the terminal UI. If off, the terminal selects text with it; a key toggles this " +
+				"while the UI runs."},
 		value: boolean(func(c *Config) *bool { return &c.TUI.Mouse }),
 	}, {
 		Key: Key{Path: "tui.read_only", Env: "TUI_READ_ONLY", Flag: "read-only", Default: "false",
-			Doc: "Take every action away from the terminal UI that changes something. Saving requests and bodies stays: it writes files on this machine and touches no sandbox."},
+			Doc: "Disable every action of the terminal UI that changes something. Saving requests and bodies stays " +
+				"available: it writes files on this machine and touches no sandbox."},
 		value: boolean(func(c *Config) *bool { return &c.TUI.ReadOnly }),
 	}, {
 		Key: Key{Path: "tui.keys", Env: "TUI_KEYS", Flag: "keys",
-			Doc: `Other keys for actions of the terminal UI: a mapping of an action's name, as the README lists them, to its keys: inject: "I, ctrl+n"; none is no key.`},
+			Doc: "Keys for actions of the terminal UI: a mapping of action names, listed in docs/keys.md, to keys. " +
+				"Example: inject: \"I, ctrl+n\"; none removes the key."},
 		value: environment(func(c *Config) *map[string]string { return &c.TUI.Keys }),
 	}}
 }

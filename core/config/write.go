@@ -18,18 +18,19 @@ func (c Config) WriteYAML(w io.Writer) error {
 func WriteExample(w io.Writer) error {
 	const head = `# yaml-language-server: $schema=docs/config.schema.json
 #
-# Configuration of daemon-proxy. Every key is here with its default.
+# Configuration of daemon-proxy: every key with its default. The line above
+# tells editors where the schema is, which completes and checks the keys.
 #
-# What counts: flags before environment variables before this file before
-# defaults. An empty variable counts as not set. The file that is read is the
-# first of
+# Flags override environment variables, which override this file, which
+# overrides the defaults. An empty variable counts as not set. The program reads
+# the first of these files:
 #   --config FILE
 #   DAEMON_PROXY_CONFIG
-#   ./config.yaml, if it is yours and has no other program's sections
+#   ./config.yaml, if it belongs to you and has no other program's sections
 #   $XDG_CONFIG_HOME/daemon-proxy/config.yaml (~/.config/daemon-proxy/config.yaml)
-# Relative paths are relative to the folder of this file; in flags and
-# variables, to the current directory. "~/" is the home directory.
-# Lists in flags and variables are separated by commas.
+# Relative paths are relative to the directory of this file; in flags and
+# variables, to the current directory. "~/" is your home directory.
+# In flags and variables, separate the entries of a list with commas.
 
 `
 	if _, err := io.WriteString(w, head); err != nil {
