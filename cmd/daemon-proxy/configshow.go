@@ -13,9 +13,9 @@ func newConfig() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error { return usageError{errors.New("which? show")} }}
 	var asJSON bool
 	show := &cobra.Command{
-		Use: "show", Short: "Print every value that counts and where it was given", Args: noArgs,
-		Long: "show prints the effective configuration as a file could have it, each value with the\n" +
-			"place where it was given. The API key is masked.\n\nExit codes: 0 it is done; 2 flags, variables or the configuration are wrong.",
+		Use: "show", Short: "Print every effective value and where it comes from", Args: noArgs,
+		Long: "show prints the effective configuration in the form of a configuration file, with the\n" +
+			"source of each value. The API key is masked.\n\nExit codes: 0 success; 2 invalid flags, variables or configuration.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			effective, err := config.Explain(config.Options{Flags: cmd.Flags()})
 			if err != nil {

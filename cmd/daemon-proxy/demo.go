@@ -26,9 +26,9 @@ func newDemo(stderr io.Writer) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Start a small demo sandbox and preview it",
-		Long: "demo makes an image from this program itself (nothing is downloaded), starts a container\n" +
-			"with a small page, puts a daemon into it and prints a preview link. While no daemon-proxy\n" +
-			"runs, it serves the link itself until it is interrupted.",
+		Long: "demo builds an image from this program itself (nothing is downloaded), starts a container\n" +
+			"with a small page, puts a daemon into it and prints a preview link. If no daemon-proxy is\n" +
+			"running, it serves the link itself until it is interrupted.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(config.Options{Flags: cmd.Flags()})
@@ -59,8 +59,8 @@ func newDemo(stderr io.Writer) *cobra.Command {
 		},
 	}
 	config.BindFlags(cmd.Flags())
-	cmd.Flags().BoolVar(&remove, "remove", false, "take the demo sandbox and its image away")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the link as JSON, as the HTTP API has it")
+	cmd.Flags().BoolVar(&remove, "remove", false, "remove the demo sandbox and its image")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the link as JSON, in the form of the HTTP API")
 	return cmd
 }
 

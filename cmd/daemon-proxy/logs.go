@@ -57,7 +57,7 @@ func newLogs() *cobra.Command {
 	cmd.ValidArgsFunction = first(offers(offeredSandboxes))
 	cmd.Flags().StringVar(&source, "source", api.LogDaemon, "daemon, container or program")
 	_ = cmd.RegisterFlagCompletionFunc("source", cobra.FixedCompletions([]cobra.Completion{api.LogDaemon, api.LogContainer, api.LogProgram}, cobra.ShellCompDirectiveNoFileComp))
-	cmd.Flags().IntVar(&tail, "tail", 100, "how many of the last lines; -1: all")
+	cmd.Flags().IntVar(&tail, "tail", 100, "number of lines to print from the end; -1: all")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "keep printing new lines")
 	return cmd
 }

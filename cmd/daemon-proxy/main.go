@@ -91,7 +91,7 @@ func report(stderr io.Writer, err error) int {
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "daemon-proxy",
-		Short: "Look inside containers: a preview daemon, a proxy and preview links",
+		Short: "Open what runs inside containers: a preview daemon, a proxy and preview links",
 		Long: "daemon-proxy puts a small HTTP daemon into a Docker container and gives you links to\n" +
 			"whatever listens inside it: a VNC desktop, a dev server, a notebook.",
 		Version:       version(),
@@ -103,7 +103,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		},
 	}
 	config.BindFlags(root.Flags())
-	root.Flags().Bool("no-tui", false, "run the proxy and preview server alone, without the terminal UI")
+	root.Flags().Bool("no-tui", false, "run only the proxy and preview server, without the terminal UI")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.SetVersionTemplate("daemon-proxy {{.Version}}\n")
 	root.AddCommand(newToolbox(), newDemo(stderr), newDemoPage(), newVersion(), newConfig())

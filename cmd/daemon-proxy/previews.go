@@ -20,7 +20,7 @@ import (
 )
 
 func newPreview() *cobra.Command {
-	cmd := &cobra.Command{Use: "preview", Short: "Make, list, revoke and open preview links", Args: noArgs,
+	cmd := &cobra.Command{Use: "preview", Short: "Create, list, revoke and open preview links", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return usageError{errors.New("which? create, list, revoke or open")}
 		}}
@@ -37,13 +37,13 @@ type linkFlags struct {
 
 func (f *linkFlags) bind(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.sandbox, "sandbox", "", "name of the sandbox (default: the default one)")
+	flags.StringVar(&f.sandbox, "sandbox", "", "name of the sandbox (default: the default sandbox)")
 	_ = cmd.RegisterFlagCompletionFunc("sandbox", offers(offeredSandboxes)) // the flag is there
 	flags.StringVar(&f.label, "label", "", "label of the link")
 	flags.DurationVar(&f.ttl, "ttl", 0, "time to live, such as 1h; 0: until revoked (default: preview.default_ttl)")
-	flags.BoolVar(&f.daemonPort, "allow-daemon-port", false, "permit a link to a port of the daemon itself")
-	flags.BoolVar(&f.noFence, "no-fence", false, "let its pages talk to other services on the viewer's machine")
-	flags.BoolVar(&f.keepsPrefix, "keep-prefix", false, "send the service the whole path, /preview/TOKEN included")
+	flags.BoolVar(&f.daemonPort, "allow-daemon-port", false, "allow a link to a port of the daemon itself")
+	flags.BoolVar(&f.noFence, "no-fence", false, "let the pages connect to other services on the viewer's machine")
+	flags.BoolVar(&f.keepsPrefix, "keep-prefix", false, "send the service the whole path, including /preview/TOKEN")
 }
 
 // check holds what was typed to what makes sense before anybody is asked.
@@ -79,7 +79,7 @@ func (f *linkFlags) request(cmd *cobra.Command, port int) api.LinkRequest {
 func newCreate() *cobra.Command {
 	var flags linkFlags
 	var cmd *cobra.Command
-	cmd = clientCommand("create PORT", "Make a preview link", ownNone, func(ctx context.Context, r *remote, args []string) error {
+	cmd = clientCommand("create PORT", "Create a preview link", ownNone, func(ctx context.Context, r *remote, args []string) error {
 		port, _ := strconv.Atoi(args[0]) // it was looked at
 		link, err := r.CreateLink(ctx, flags.request(cmd, port))
 		if err != nil {
@@ -134,7 +134,7 @@ func newList() *cobra.Command {
 		}
 		return r.table(rows...)
 	})
-	cmd.Flags().BoolVar(&urls, "urls", false, "show the URLs too; whoever sees one may look")
+	cmd.Flags().BoolVar(&urls, "urls", false, "also show the URLs; anyone who has one can view the preview")
 	return cmd
 }
 
@@ -169,7 +169,7 @@ func newOpen() *cobra.Command {
 		return browse(ctx, r.config.StateDir, url)
 	})
 	cmd.Args, cmd.ValidArgsFunction = flags.check, first(offers(offeredLinks))
-	cmd.Long = "open opens a preview in the browser ($BROWSER, else the desktop's): that of a link's\nid, or that of a port, whose newest live link is used or a new one made.\n\n" + exitCodes
+	cmd.Long = "open opens a preview in the browser ($BROWSER, or the desktop's). ID opens that link. PORT\nopens the newest active link to the port, and creates one if there is none.\n\n" + exitCodes
 	flags.bind(cmd)
 	return cmd
 }

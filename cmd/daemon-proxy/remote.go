@@ -38,8 +38,8 @@ const (
 )
 
 // exitCodes is said by --help of every client command.
-const exitCodes = `Exit codes: 0 it is done; 1 it failed; 2 flags, variables or the configuration are
-wrong; 3 no daemon-proxy runs, and this command needs one.`
+const exitCodes = `Exit codes: 0 success; 1 failure; 2 invalid flags, variables or configuration; 3 no
+daemon-proxy is running, and this command needs one.`
 
 // own says what a client command does where no core runs.
 type own int
@@ -113,8 +113,8 @@ func clientCommand(use, short string, needs own, run func(ctx context.Context, r
 	config.BindFlags(cmd.Flags())
 	shown := map[string]bool{"config": true, "docker-host": true, "docker-context": true}
 	cmd.Flags().VisitAll(hideUnless(shown))
-	cmd.Flags().StringVar(&server, "server", "", "URL of the daemon-proxy to talk to (environment: "+serverEnv+"; default: the one that runs here)")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, as the HTTP API has it")
+	cmd.Flags().StringVar(&server, "server", "", "URL of the daemon-proxy to talk to (environment: "+serverEnv+"; default: the one running here)")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, in the form of the HTTP API")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		cfg, err := config.Load(config.Options{Flags: cmd.Flags()})
 		if err != nil {

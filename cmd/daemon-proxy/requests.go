@@ -21,7 +21,7 @@ func newRequests() *cobra.Command {
 	var filter string
 	var limit int
 	var parsed traffic.Filter
-	cmd := clientCommand("requests", "Show the latest requests that went through", ownNone, func(ctx context.Context, r *remote, _ []string) error {
+	cmd := clientCommand("requests", "Show the latest proxied requests", ownNone, func(ctx context.Context, r *remote, _ []string) error {
 		if follow {
 			return r.followRequests(ctx, parsed, filter, limit)
 		}
@@ -46,9 +46,9 @@ func newRequests() *cobra.Command {
 		}
 		return noArgs(cmd, args)
 	}
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what comes; with --json one object a line")
-	cmd.Flags().StringVar(&filter, "filter", "", `words that must all hold, such as "status:5xx port:3000 !method:get text"`)
-	cmd.Flags().IntVar(&limit, "limit", 50, "how many at most; 0: all that are kept")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "keep printing new requests; with --json, one object per line")
+	cmd.Flags().StringVar(&filter, "filter", "", `terms that must all match, such as "status:5xx port:3000 !method:get text"`)
+	cmd.Flags().IntVar(&limit, "limit", 50, "maximum number of requests; 0: all in the log")
 	return cmd
 }
 

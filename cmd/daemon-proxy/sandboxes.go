@@ -49,7 +49,7 @@ func newInject() *cobra.Command {
 			}
 		})
 	})
-	cmd.Flags().BoolVar(&cancel, "cancel", false, "cancel the one that runs, whoever asked for it, and the retries of one that failed")
+	cmd.Flags().BoolVar(&cancel, "cancel", false, "cancel the running injection, whoever started it, and the retries of a failed one")
 	cmd.Args, cmd.ValidArgsFunction = atMostOne, first(offers(offeredSandboxes))
 	return cmd
 }
@@ -105,12 +105,12 @@ func newEject() *cobra.Command {
 		return err
 	})
 	cmd.Args, cmd.ValidArgsFunction = atMostOne, first(offers(offeredSandboxes))
-	cmd.Long = "eject stops the daemon in a container and removes its binary and its logs, and the\nworking directory if daemon-proxy created it and it is empty. A daytona that the\nimage has stays.\n\n" + exitCodes
+	cmd.Long = "eject stops the daemon in a container and removes its binary and its logs. It removes\nthe working directory if daemon-proxy created it and it is empty. It keeps a daytona\nthat is part of the image.\n\n" + exitCodes
 	return cmd
 }
 
 func newPorts() *cobra.Command {
-	cmd := clientCommand("ports [SANDBOX]", "List what listens in a container", ownContainers, func(ctx context.Context, r *remote, args []string) error {
+	cmd := clientCommand("ports [SANDBOX]", "List the listening ports of a container", ownContainers, func(ctx context.Context, r *remote, args []string) error {
 		name, err := r.sandbox(ctx, args)
 		if err != nil {
 			return err
@@ -132,7 +132,7 @@ func newPorts() *cobra.Command {
 		return r.table(rows...)
 	})
 	cmd.Args, cmd.ValidArgsFunction = atMostOne, first(offers(offeredSandboxes))
-	cmd.Long = "ports lists what listens in a container and what answers there: each port is asked\nonce, as a preview would ask it. unknown is what did not answer in time, other what\ndoes not speak HTTP.\n\n" + exitCodes
+	cmd.Long = "ports lists the listening ports of a container and what answers there. It sends each port\none request, as a preview would. unknown means that there was no answer in time, other\nthat the service does not speak HTTP.\n\n" + exitCodes
 	return cmd
 }
 
@@ -140,7 +140,7 @@ func newPorts() *cobra.Command {
 func orDash(s string) string { return cmp.Or(s, "-") }
 
 func newStatus() *cobra.Command {
-	cmd := clientCommand("status [SANDBOX]", "Say how daemon-proxy and the daemon are", ownNone, func(ctx context.Context, r *remote, args []string) error {
+	cmd := clientCommand("status [SANDBOX]", "Show the state of daemon-proxy and of the daemon", ownNone, func(ctx context.Context, r *remote, args []string) error {
 		health, err := r.Health(ctx)
 		if err != nil {
 			return err
@@ -169,7 +169,7 @@ func newStatus() *cobra.Command {
 		return r.table(rows...)
 	})
 	cmd.Args, cmd.ValidArgsFunction = atMostOne, first(offers(offeredSandboxes))
-	cmd.Long = "status asks the running daemon-proxy how it is; it is what a container's health\ncheck calls. A daemon that is down makes the answer \"degraded\", not the exit code.\n\n" + exitCodes
+	cmd.Long = "status asks the running daemon-proxy for its state; the health check of a container can\nuse it. If the daemon is down, the state is \"degraded\" but the exit code is still 0.\n\n" + exitCodes
 	return cmd
 }
 

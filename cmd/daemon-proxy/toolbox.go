@@ -18,7 +18,7 @@ func newToolbox() *cobra.Command {
 		Use:   "toolbox",
 		Short: "Run the built-in daemon (daemon-proxy starts it inside containers)",
 		Long: "toolbox is the built-in daemon. daemon-proxy copies itself into a container and starts it\n" +
-			"there; the secret that it asks of every caller comes in the environment variable\n" +
+			"there. Every caller must send the secret that is in the environment variable\n" +
 			toolbox.SecretEnv + ".",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -34,7 +34,7 @@ func newToolbox() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&options.Addr, "addr", ":2280", "address to listen on")
-	cmd.Flags().StringVar(&options.LogFile, "log-file", "", "file that the log goes to; empty: standard output")
-	cmd.Flags().BoolVar(&stop, "stop", false, "end the daemons that run from this file here, and nothing else")
+	cmd.Flags().StringVar(&options.LogFile, "log-file", "", "log file; empty: standard output")
+	cmd.Flags().BoolVar(&stop, "stop", false, "stop the other daemons that run from this file, and exit")
 	return cmd
 }

@@ -216,7 +216,7 @@ func daemonKeys() []key {
 func dockerAndSecurityKeys() []key {
 	return []key{{
 		Key: Key{Path: "docker.host", Env: "DOCKER_HOST", Flag: "docker-host",
-			Doc: "Docker engine to use. DOCKER_HOST is the docker CLI's own variable, and DOCKER_TLS_VERIFY and " +
+			Doc: "The Docker engine to use. DOCKER_HOST is the docker CLI's own variable, and DOCKER_TLS_VERIFY and " +
 				"DOCKER_CERT_PATH work as they do there. Set either host or context, not both; flags override the " +
 				"environment, which overrides the file, and of the two variables DOCKER_HOST wins. Both empty: " +
 				"the docker CLI's current context."},
