@@ -18,8 +18,8 @@ import (
 )
 
 var (
-	update = flag.Bool("update", false, "write promises.md anew")
-	mutate = flag.Bool("mutate", false, "make each change of promises.yaml and see its test fail")
+	update = flag.Bool("update", false, "write promises.md")
+	mutate = flag.Bool("mutate", false, "make each change in promises.yaml and check that its test fails")
 )
 
 // promise is an entry of promises.yaml.
@@ -41,12 +41,12 @@ func TestPromisesAreCurrentAndTheirTestsExist(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(`# Promises
 
-Each promise, the tests that hold it, and, where one was tried, a change to the code under which one of them was seen to fail.
-This page is made from [promises.yaml](promises.yaml): ` + "`go test ./docs -update`" + `. ` + "`go test ./docs -mutate`" + ` makes each change
-in a copy and sees the test fail.
+Each promise with the tests that hold it and a change to the code that makes one of them fail. This page is generated from
+[promises.yaml](promises.yaml) by ` + "`go test ./docs -update`; `go test ./docs -mutate`" + ` makes each change in a copy and checks that the
+test fails.
 
 P is about forwarding, M about path mode, H about host mode, B about both, S about safety.
-What is not promised is in [SECURITY.md](SECURITY.md).
+[SECURITY.md](SECURITY.md#not-promised) lists what is not promised.
 `)
 	for _, p := range promises {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", p.ID, p.Promise)
@@ -63,7 +63,7 @@ What is not promised is in [SECURITY.md](SECURITY.md).
 			code, err := os.ReadFile(filepath.Join("..", c.File))
 			require.NoError(t, err)
 			require.Equal(t, 1, strings.Count(string(code), c.Old), "%s: %q in %s", p.ID, c.Old, c.File)
-			fmt.Fprintf(&b, "\n`%s` fails once `%s` has `%s` instead of `%s`.\n", c.Test, c.File, orNothing(c.New), c.Old)
+			fmt.Fprintf(&b, "\n`%s` fails if `%s` has `%s` instead of `%s`.\n", c.Test, c.File, orNothing(c.New), c.Old)
 		}
 	}
 	if *update {
