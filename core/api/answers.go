@@ -2,18 +2,18 @@ package api
 
 import "time"
 
-// Health is the document of GET /health. Without the API key, where one is
-// needed, only Status is set.
+// Health is the document of GET /health. If the API key is required and missing,
+// only Status is set.
 type Health struct {
 	// Status is "healthy" or "degraded".
 	Status        string      `json:"status"`
 	Version       string      `json:"version,omitempty"`
 	UptimeSeconds float64     `json:"uptime_seconds,omitempty"`
-	Sandbox       string      `json:"sandbox,omitempty"` // the default one
-	Daemon        DaemonState `json:"daemon,omitempty"`  // its daemon
-	// Reason says why Status is "degraded", where that is known.
+	Sandbox       string      `json:"sandbox,omitempty"` // the default sandbox
+	Daemon        DaemonState `json:"daemon,omitempty"`  // the state of its daemon
+	// Reason is why Status is "degraded", if known.
 	Reason *Problem `json:"reason,omitempty"`
-	// Warning says what is dangerous in how the server is set up.
+	// Warning describes a dangerous setting of the server.
 	Warning string `json:"warning,omitempty"`
 }
 
@@ -63,7 +63,7 @@ type SandboxList struct {
 // PortList is the document of GET /api/sandboxes/{name}/ports.
 type PortList struct {
 	Sandbox string `json:"sandbox"`
-	// Ports have no more than port, address and daemon unless they were identified.
+	// Ports have only port, address and daemon unless they were identified.
 	Ports []PortCard `json:"ports"`
 }
 

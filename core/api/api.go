@@ -16,7 +16,7 @@ const ContainerPrefix = "container:"
 
 // Ref identifies a sandbox: an engine (docker context) and the name of a
 // container on it. The host has an empty Engine and the name "host".
-// A sandbox is its name: a container made anew under it is the same sandbox.
+// The name is the identity: a container recreated under it is the same sandbox.
 type Ref struct {
 	Engine string `json:"engine,omitempty"`
 	Name   string `json:"name"`
@@ -63,13 +63,13 @@ const (
 	DaemonStopped   DaemonState = "stopped"   // the container does not run
 )
 
-// Daemon is what is known of the daemon of one sandbox.
+// Daemon is the state of the daemon of one sandbox.
 type Daemon struct {
 	State DaemonState `json:"state"`
 	// Kind is "built-in", "daytona" or empty while unknown.
 	Kind    string `json:"kind,omitempty"`
 	Version string `json:"version,omitempty"`
-	// URL is for showing only; nobody dials it (see sandbox.Sandboxes.Upstream).
+	// URL is only for display; it is never dialled (see sandbox.Sandboxes.Upstream).
 	URL string `json:"url,omitempty"`
 	// LatencyMS is the round trip of the last answered /version call; 0 until the first.
 	LatencyMS float64 `json:"latency_ms"`
@@ -79,11 +79,11 @@ type Daemon struct {
 	Since time.Time `json:"since"`
 	// LastError is the latest failure; nil while healthy.
 	LastError *Problem `json:"last_error,omitempty"`
-	// RetryAt is when one that failed or is down is tried again by itself; left out where it is not.
+	// RetryAt is when a failed daemon is retried automatically; omitted if it is not.
 	RetryAt *time.Time `json:"retry_at,omitempty"`
-	// Started says that this program started the daemon, now or in an earlier run (rather than finding it).
+	// Started is true if this program started the daemon, in this run or an earlier one, and did not adopt it.
 	Started bool `json:"started"`
-	// StartedAt is when the daemon began to run; left out while that is not known.
+	// StartedAt is when the daemon started; omitted if unknown.
 	StartedAt time.Time `json:"started_at,omitzero"`
 }
 
@@ -94,22 +94,22 @@ type Sandbox struct {
 	Kind string `json:"kind"`
 	// Container is one of the Container… states; "running" for the host.
 	Container string `json:"container_state"`
-	// ExitCode is how its last run ended, while it is exited and the engine says so.
+	// ExitCode is the exit code of the last run, if the container has exited and the engine reports it.
 	ExitCode *int   `json:"exit_code,omitempty"`
 	ID       string `json:"container_id,omitempty"`
 	Image    string `json:"image,omitempty"`
 	// Platform is os/arch[/variant], e.g. "linux/amd64".
 	Platform string `json:"platform,omitempty"`
-	// Address is the IP address that is dialled; empty while there is none.
+	// Address is the IP address that is dialled; empty if there is none.
 	Address string `json:"address,omitempty"`
-	// SharesNetworkOf names the sandbox whose network namespace, and so whose daemon, this one uses.
+	// SharesNetworkOf names the sandbox whose network namespace, and therefore whose daemon, this one uses.
 	SharesNetworkOf string `json:"shares_network_of,omitempty"`
-	// Project is the compose project; empty outside one.
+	// Project is the compose project; empty if there is none.
 	Project string            `json:"project,omitempty"`
 	Labels  map[string]string `json:"labels,omitempty"`
 	Started time.Time         `json:"started_at,omitzero"`
 	Daemon  Daemon            `json:"daemon"`
-	// Default says that this is the sandbox that /proxy/… and a create without a name mean.
+	// Default marks the sandbox that /proxy/… and links without a sandbox use.
 	Default bool `json:"default"`
 }
 
@@ -126,7 +126,7 @@ const (
 	StepWait    InjectionStep = "wait"    // poll /version
 )
 
-// Injection is one event in the life of an injection.
+// Injection is one event of an injection.
 type Injection struct {
 	Sandbox Ref           `json:"sandbox"`
 	Step    InjectionStep `json:"step"`
@@ -139,44 +139,44 @@ type Injection struct {
 	Total int64 `json:"total,omitempty"`
 	// Error is set on the last event of a failed injection.
 	Error *Problem `json:"error,omitempty"`
-	// Finished is set on the last event, whether it failed or not; Daemon is then the outcome.
+	// Finished is set on the last event, of a failed injection too; Daemon is then the outcome.
 	Finished bool    `json:"finished,omitempty"`
 	Daemon   *Daemon `json:"daemon,omitempty"`
 }
 
-// Port is a TCP port that something listens on inside a sandbox.
+// Port is a listening TCP port inside a sandbox.
 type Port struct {
 	Port int `json:"port"`
-	// Address is where it is bound where that is known: "0.0.0.0", "127.0.0.1", "::1", ….
+	// Address is the address it is bound to, if known: "0.0.0.0", "127.0.0.1", "::1", ….
 	Address string `json:"address,omitempty"`
 	// Daemon marks the daemon's own ports.
 	Daemon bool `json:"daemon,omitempty"`
 }
 
-// Link is a preview link: whoever has the token may look at one port of one sandbox.
+// Link is a preview link: anyone who has the token may view one port of one sandbox.
 type Link struct {
-	// Token is the capability; never log it. ID is public and stands for it in logs and lists.
+	// Token is the capability; never log it. ID is public and identifies the link in logs and lists.
 	Token string `json:"token"`
 	ID    string `json:"id"`
 	// URL is the path form, HostURL the host form; both end without a slash.
-	// HostURL is empty where the preview domain does not lead to this machine.
+	// HostURL is empty if the preview domain does not lead to this machine.
 	URL     string `json:"url"`
 	HostURL string `json:"host_url"`
 	Port    int    `json:"port"`
 	Sandbox Ref    `json:"-"`
-	// SandboxName is Sandbox as people address it.
+	// SandboxName is the name of the sandbox, as people write it.
 	SandboxName string     `json:"sandbox"`
 	Label       string     `json:"label"`
 	CreatedAt   time.Time  `json:"created_at"`
 	ExpiresAt   *time.Time `json:"expires_at"`
 	RevokedAt   *time.Time `json:"revoked_at,omitempty"`
-	// AllowDaemonPort permits a link to one of the daemon's own ports.
+	// AllowDaemonPort allows a link to one of the daemon's own ports.
 	AllowDaemonPort bool `json:"allow_daemon_port,omitempty"`
-	// Fence says that its pages are kept away from other services on the
-	// viewer's machine, as far as the configuration has that on at all.
+	// Fence is true if its pages are kept away from other services on the
+	// viewer's machine; preview.fence must be on, too.
 	Fence bool `json:"fence"`
-	// StripPrefix says that the service does not see /preview/TOKEN; false is
-	// for one that was told its prefix.
+	// StripPrefix is true if /preview/TOKEN is removed before the service gets the
+	// path; false is for a service that is configured with its prefix.
 	StripPrefix bool `json:"strip_prefix"`
 
 	Requests   int64      `json:"requests"`
@@ -188,17 +188,17 @@ type Link struct {
 }
 
 // Exchange is one request and its response as the request log keeps it.
-// Everything in it may be shown: secrets are masked before it is made.
+// Everything in it may be shown: secrets are masked before it is created.
 type Exchange struct {
-	// ID grows by one with every exchange of this run of the program.
+	// ID increases by one with every exchange of this run of the program.
 	ID     uint64    `json:"id"`
 	Start  time.Time `json:"start"`
 	Method string    `json:"method"`
-	// Path is what the service saw: path and masked query. Of a long one it is
-	// the beginning, about 2 KiB, and PathSize the length in bytes of the whole.
+	// Path is what the service received: the path and the masked query. A long one
+	// is cut to about 2 KiB, and PathSize is its whole length in bytes.
 	Path     string `json:"path"`
 	PathSize int64  `json:"path_size,omitempty"`
-	// Status is 0 while the exchange has no answer yet.
+	// Status is 0 until the exchange has an answer.
 	Status  int    `json:"status"`
 	Sandbox string `json:"sandbox,omitempty"`
 	Port    int    `json:"port,omitempty"`
@@ -208,26 +208,26 @@ type Exchange struct {
 	Kind string `json:"kind"`
 	// Protocol is "http", "websocket" or "event-stream".
 	Protocol string `json:"protocol"`
-	// Live is true until the last byte went through.
+	// Live is true until the last byte has passed.
 	Live bool `json:"live,omitempty"`
-	// Wait is until the request was written to the daemon, FirstByte until its
-	// response head arrived, Duration the whole; all from Start.
+	// All three are measured from Start: Wait until the request was written to the
+	// daemon, FirstByte until the response head arrived, Duration until the end.
 	Wait      time.Duration `json:"wait_ns"`
 	FirstByte time.Duration `json:"first_byte_ns"`
 	Duration  time.Duration `json:"duration_ns"`
 	BytesIn   int64         `json:"bytes_in"`
 	BytesOut  int64         `json:"bytes_out"`
-	// Frames counts those of a WebSocket, both ways; 0 with traffic.bodies off.
+	// Frames counts the frames of a WebSocket in both directions; 0 if traffic.bodies is off.
 	Frames int64 `json:"frames,omitempty"`
-	// Remote is the client's address as far as it is trusted.
+	// Remote is the client's address; X-Forwarded-For counts only from trusted proxies.
 	Remote string `json:"remote,omitempty"`
-	// Code is the problem's code when the program itself answered; Note is a
+	// Code is the problem's code if the program itself answered; Note is a
 	// remark for people, e.g. "needs host mode".
 	Code string `json:"code,omitempty"`
 	Note string `json:"note,omitempty"`
 }
 
-// EngineStatus says whether an engine answers.
+// EngineStatus is the state of the connection to an engine.
 type EngineStatus struct {
 	Name     string `json:"name"`
 	Endpoint string `json:"endpoint"`
@@ -235,9 +235,9 @@ type EngineStatus struct {
 	State   string    `json:"state"`
 	Version string    `json:"version,omitempty"`
 	Since   time.Time `json:"since"`
-	// Error says why it does not answer, with a hint.
+	// Error is the reason why it does not answer, with a hint.
 	Error *Problem `json:"error,omitempty"`
-	// RetryAt is when an engine that is lost is asked again; left out while it is asked.
+	// RetryAt is when a lost engine is tried again; omitted while an attempt is running.
 	RetryAt *time.Time `json:"retry_at,omitempty"`
 }
 

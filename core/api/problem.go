@@ -5,23 +5,23 @@ import (
 	"net/http"
 )
 
-// Problem is an error that a person or a program outside meets: an
+// Problem is an error for a person or a program outside: an
 // application/problem+json document (RFC 9457) with a stable code and a hint.
 // It is also the error type that every layer of the core returns for such
 // errors, so that text and hint travel with the error instead of being glued
 // on at the edge.
 type Problem struct {
-	// Title is the same for every problem of one code.
+	// Title is the same for all problems with one code.
 	Title string `json:"title"`
-	// Status is the HTTP status that fits; 500 if 0.
+	// Status is the HTTP status; 0 means 500.
 	Status int `json:"status"`
-	// Code is stable and for programs: "link_revoked".
+	// Code is stable and meant for programs: "link_revoked".
 	Code string `json:"code"`
-	// Detail says what failed, on what and why. It never holds a secret.
+	// Detail says what failed, where and why. It never contains a secret.
 	Detail string `json:"detail,omitempty"`
 	// Hint is the next thing to try.
 	Hint string `json:"hint,omitempty"`
-	// Sandbox and Port name where, if anywhere.
+	// Sandbox and Port are where it happened, if that applies.
 	Sandbox string `json:"sandbox,omitempty"`
 	Port    int    `json:"port,omitempty"`
 	// Names lists the candidates of a sandbox_required problem.

@@ -21,7 +21,7 @@ import (
 	"daemon-proxy/core/preview"
 )
 
-var update = flag.Bool("update", false, "write openapi.json and docs/api.md anew")
+var update = flag.Bool("update", false, "write openapi.json and docs/api.md")
 
 const manual = "../../docs/api.md"
 
@@ -234,12 +234,12 @@ func writeManual(src source) []byte {
 	var b strings.Builder
 	b.WriteString(`# HTTP API
 
-This page is made from the program's table of routes; [openapi.json](../core/server/openapi.json), which the program serves at
-` + "`/openapi.json`" + `, has the same with the schemas of all documents.
+This page is generated from the program's table of routes. [openapi.json](../core/server/openapi.json), which the program serves at
+` + "`/openapi.json`" + `, has the same content and the schemas of all documents.
 
-With ` + "`security.enabled`" + ` every route but the open ones needs the key, in ` + "`X-API-Key`" + ` or as ` + "`Authorization: Bearer`" + `.
-A ` + "`GET`" + ` may be a ` + "`HEAD`" + `. Errors are ` + "`application/problem+json`" + ` with ` + "`title`, `status`, `code`, `detail` and `hint`" + `;
-the codes are at the end. Pages in a browser may use previews only.
+With ` + "`security.enabled`" + `, every route except the open ones requires the key, in ` + "`X-API-Key`" + ` or as ` + "`Authorization: Bearer`" + `.
+Every ` + "`GET`" + ` route also accepts ` + "`HEAD`" + `. Errors are ` + "`application/problem+json`" + ` with ` + "`title`, `status`, `code`, `detail` and `hint`" + `;
+the codes are at the end. Pages in a browser may use only previews.
 `)
 	for _, row := range routes() {
 		method := row.method
@@ -264,10 +264,10 @@ the codes are at the end. Pages in a browser may use previews only.
 			b.WriteString("\n| field of the body | type | is |\n|---|---|---|\n" + fields(src, reflect.TypeOf(row.body)))
 		}
 		if row.answer != nil && reflect.TypeOf(row.answer).Kind() == reflect.Struct {
-			b.WriteString("\nAnswers with a [" + nameOf(row.answer) + "](#" + strings.ToLower(nameOf(row.answer)) + ").\n")
+			b.WriteString("\nAnswers with [" + nameOf(row.answer) + "](#" + strings.ToLower(nameOf(row.answer)) + ").\n")
 		}
 		if row.stream != nil {
-			b.WriteString("\nStreams, as `" + row.kind + "`, each an [" + nameOf(row.stream) + "](#" + strings.ToLower(nameOf(row.stream)) + ").\n")
+			b.WriteString("\nStreams, as `" + row.kind + "`, elements of type [" + nameOf(row.stream) + "](#" + strings.ToLower(nameOf(row.stream)) + ").\n")
 		}
 		if row.codes != nil {
 			b.WriteString("\nProblems: `" + strings.Join(slices.Sorted(slices.Values(row.codes)), "`, `") + "`.\n")

@@ -133,20 +133,20 @@ func routes() []route {
 
 func linkRoutes() []route {
 	return []route{{
-		method: "POST", path: "/api/preview/create", summary: "Make a preview link",
-		about: "Whoever has the token of a link may look at one port of one sandbox. The body is at most 4 KiB.",
+		method: "POST", path: "/api/preview/create", summary: "Create a preview link",
+		about: "Anyone who has the token of a link may view one port of one sandbox. The body is limited to 4 KiB.",
 		body:  api.LinkRequest{}, answer: api.Link{}, serve: (*Server).createLink,
 		codes: []string{api.CodeBadPort, api.CodeDaemonPort, api.CodeUnknownSandbox, api.CodeSandboxRequired, api.CodeLoop, api.CodeTooMany, api.CodeStateUnusable},
 	}, {
 		method: "GET", path: "/api/preview", summary: "List the preview links",
-		about:  "All current links and those that ended in the last thirty days (at most 10,000), newest first. Tokens and URLs are whole: this is for whoever may make links.",
+		about:  "All current links and those that ended in the last thirty days (at most 10,000), newest first. Tokens and URLs are complete: this list is for those who may create links.",
 		answer: api.Links{}, serve: (*Server).listLinks,
 	}, {
-		method: "GET", path: "/api/preview/stats", summary: "Count the preview links",
+		method: "GET", path: "/api/preview/stats", summary: "Get the counters of the preview links",
 		answer: api.LinkStats{}, serve: (*Server).linkStats,
 	}, {
 		method: "DELETE", path: "/api/preview/{token}", summary: "Revoke a preview link",
-		about:  "The token may be the link's public id. What is open through the link ends at once. To revoke a link again changes nothing.",
+		about:  "The token may be the link's public id. Everything open through the link ends at once. Revoking a link again changes nothing.",
 		answer: api.Revoked{}, serve: (*Server).revokeLink, codes: []string{api.CodeUnknownLink, api.CodeStateUnusable},
 	}}
 }
@@ -163,29 +163,29 @@ var unreachable = []string{api.CodeUnknownSandbox, api.CodeBadPath, api.CodeSand
 func sandboxRoutes() []route {
 	return []route{{
 		method: "GET", path: "/api/sandboxes", summary: "List the sandboxes",
-		about:  "The machine itself, which is called host, and the containers of the engine.",
+		about:  "The containers of the engine, and the machine itself under the name host.",
 		answer: api.SandboxList{}, serve: (*Server).listSandboxes,
 	}, {
-		method: "GET", path: "/api/sandboxes/{name}/ports", summary: "List what listens in a sandbox",
-		about:  "With identify=true each port is asked once what it serves, which takes up to 1.5 seconds; the answers are kept for a short time. Ports of daemon-proxy itself are then omitted.",
+		method: "GET", path: "/api/sandboxes/{name}/ports", summary: "List the listening ports of a sandbox",
+		about:  "With identify=true, each port gets one request to find out what it serves, which takes up to 1.5 seconds; the results are cached briefly. Ports of daemon-proxy itself are then omitted.",
 		query:  []param{{"identify", "true: add service, name, remarks, warning, label and path.", true}},
 		answer: api.PortList{}, serve: (*Server).listPorts, codes: slices.Concat(unreachable, notInjected),
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/inject", summary: "Put a daemon into a sandbox",
-		about:  "Answers when the daemon is healthy. With Accept: application/x-ndjson it answers at once with one line for each step; the last line has finished set, and error if it failed. A client that goes away undoes the injection.",
+		about:  "Answers when the daemon is healthy. With Accept: application/x-ndjson it answers at once and sends one line for each step; the last line has finished set, and error if the injection failed. If the client disconnects, the injection is undone.",
 		answer: api.Sandbox{}, kind: "application/x-ndjson", stream: api.Injection{}, both: true, serve: (*Server).inject,
 		codes: slices.Concat(notInjected, unreachable),
 	}, {
 		method: "DELETE", path: "/api/sandboxes/{name}/inject", summary: "Cancel the injection into a sandbox",
-		about:  "Whoever asked for it gets the problem cancelled; nothing of it is kept, and it is not tried again until somebody asks. Where none runs, one that failed is not tried again. A daemon that runs already is left alone: 409.",
+		about:  "The client that started it gets the problem cancelled. Everything is undone, and there is no retry until a client asks for one. If no injection is running, this cancels the retries of a failed one. A daemon that is already running is not stopped: 409.",
 		answer: api.Sandbox{}, serve: changes(Sandboxes.CancelInjection), codes: slices.Concat([]string{api.CodeCancelled}, unreachable),
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/stop", summary: "Stop the daemon of a sandbox",
-		about:  "The container itself goes on. A daemon that this program did not start, in this run or an earlier one, is left alone: 409.",
+		about:  "The container keeps running. A daemon that this program did not start, in this run or an earlier one, is not stopped: 409.",
 		answer: api.Sandbox{}, serve: changes(Sandboxes.StopDaemon), codes: unreachable,
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/eject", summary: "Stop the daemon of a sandbox and remove its files",
-		about:  "Removes the daemon's binary and logs, and its working directory if daemon-proxy created it and it is empty. Where the image has no rm, the files are emptied instead: 409.",
+		about:  "Removes the daemon's binary and logs, and its working directory if daemon-proxy created it and it is empty. If the image has no rm, the files are emptied instead: 409.",
 		answer: api.Sandbox{}, serve: changes(Sandboxes.Eject), codes: slices.Concat([]string{api.CodeEmptied}, unreachable),
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/container/start", summary: "Start the container of a sandbox",
@@ -195,11 +195,11 @@ func sandboxRoutes() []route {
 		answer: api.Sandbox{}, serve: changes(Sandboxes.StopContainer), codes: unreachable,
 	}, {
 		method: "GET", path: "/api/sandboxes/{name}/logs", summary: "Read a log",
-		about: "The text as it was written: what prints it on a terminal must keep control characters from it.",
+		about: "The text is unchanged: a client that prints it on a terminal must remove control characters.",
 		query: []param{
-			{"source", "daemon, container, or program for the log of daemon-proxy itself; daemon without it.", ""},
-			{"tail", "How many of the last lines; all without it.", 1},
-			{"follow", "true: go on with what comes.", true},
+			{"source", "daemon (default), container, or program for the log of daemon-proxy itself.", ""},
+			{"tail", "Number of lines from the end; all lines by default.", 1},
+			{"follow", "true: keep sending new lines.", true},
 		},
 		kind: "text/plain", serve: (*Server).logs, codes: slices.Concat([]string{api.CodeNoLog}, unreachable),
 	}}
@@ -208,35 +208,35 @@ func sandboxRoutes() []route {
 func requestRoutes() []route {
 	return []route{{
 		method: "GET", path: "/api/requests", summary: "List the latest requests",
-		about: "What was forwarded, newest first, as far as the request log goes back (10,000 requests, fewer if traffic.memory does not hold them). Secrets are masked.",
+		about: "The forwarded requests in the request log, newest first (10,000 requests, or fewer if traffic.memory cannot hold them). Secrets are masked.",
 		query: []param{
-			{"filter", "Words that must all hold: status:5xx, status:404, method:post, port:3000, path:/api, sandbox:web, kind:preview, protocol:websocket, link:ID, live:true, or text that is looked for in method, path, sandbox and note. A ! before a word turns it round, quotes hold words together.", ""},
-			{"limit", "How many at most, from 1 on; all that are kept without it.", 1},
+			{"filter", "Terms that must all match: status:5xx, status:404, method:post, port:3000, path:/api, sandbox:web, kind:preview, protocol:websocket, link:ID, live:true, or text to find in method, path, sandbox and note. A ! before a term negates it; quotes keep words together.", ""},
+			{"limit", "Maximum number of requests, at least 1; all in the log by default.", 1},
 		},
 		answer: api.ExchangeList{}, serve: (*Server).listRequests,
 	}, {
-		method: "GET", path: "/api/requests/{id}", summary: "One request with its headers and bodies",
-		about:  "Bodies are base64: of at most 64 KiB that were captured of each, unpacked. Long headers are cut, and those of old requests are discarded with their bodies; the answer says so. Secrets are masked, in JSON and forms by their names.",
+		method: "GET", path: "/api/requests/{id}", summary: "Get one request with its headers and bodies",
+		about:  "Bodies are base64, decompressed, and hold what was captured of each: at most 64 KiB. Long headers are cut, and the headers and bodies of old requests are discarded; the answer marks both. Secrets are masked, in JSON and forms by their names.",
 		answer: api.ExchangeDetail{}, serve: (*Server).oneRequest, codes: []string{api.CodeUnknownExchange},
 	}, {
-		method: "GET", path: "/api/events", summary: "Follow what happens",
-		about: "Server-sent events: event is the kind, data is the event in JSON. What happened before the request is in the lists above. Comments come at least every 15 seconds. " +
-			"Whoever reads slowly skips states in between, but always gets the latest state of each thing.",
+		method: "GET", path: "/api/events", summary: "Follow the events",
+		about: "Server-sent events: event is the kind, data is the event in JSON. The lists above have everything from before the request. A comment is sent at least every 15 seconds. " +
+			"A slow reader misses intermediate states, but always gets the latest state of each item.",
 		kind: "text/event-stream", stream: api.Event{}, serve: (*Server).events,
 	}}
 }
 
 func stateRoutes() []route {
 	return []route{{
-		method: "GET", path: "/health", summary: "How the server is",
-		about:  "Answers to everybody. Where an API key is needed and missing, only with the status.",
+		method: "GET", path: "/health", summary: "Get the state of the server",
+		about:  "Answers everybody. If the API key is required and missing, the answer has only the status.",
 		answer: api.Health{}, serve: (*Server).health, open: true,
 	}, {
-		method: "GET", path: "/daemon/status", summary: "How the daemon of a sandbox is",
-		query:  []param{{"sandbox", "Name of the sandbox; the default one without it.", ""}},
+		method: "GET", path: "/daemon/status", summary: "Get the state of a sandbox's daemon",
+		query:  []param{{"sandbox", "Name of the sandbox; the default sandbox if omitted.", ""}},
 		answer: api.DaemonStatus{}, serve: (*Server).daemonStatus, codes: []string{api.CodeUnknownSandbox, api.CodeSandboxRequired},
 	}, {
-		method: "GET", path: "/openapi.json", summary: "This document",
+		method: "GET", path: "/openapi.json", summary: "Get this document",
 		answer: map[string]any{}, serve: (*Server).serveOpenAPI, open: true,
 	}}
 }
@@ -246,15 +246,15 @@ func stateRoutes() []route {
 func forwardedRoutes() []route {
 	failures := slices.Concat([]string{api.CodePortClosed, api.CodeBadUpstream, api.CodeUpstreamCut, api.CodeLoop, api.CodeDaemonPort}, unreachable, notInjected)
 	return []route{{
-		path: "/preview/{token}/{path}", summary: "Look through a preview link",
-		about: "Every method, WebSockets and event streams included. The token is the permission. The same at http://TOKEN.localhost:8080/{path}.",
+		path: "/preview/{token}/{path}", summary: "Open a preview link",
+		about: "Every method, including WebSockets and event streams. The token is the permission. The same preview is at http://TOKEN.localhost:8080/{path}.",
 		codes: append([]string{api.CodeUnknownLink, api.CodeLinkRevoked, api.CodeLinkExpired, api.CodeCrossOrigin}, failures...), open: true,
 	}, {
-		path: "/proxy/{port}/{path}", summary: "Talk to a port of the default sandbox",
-		about: "For programs: pages in a browser are refused, and who types the address is sent to a preview link. A daemon's own port needs the header X-Allow-Daemon-Port: true.",
+		path: "/proxy/{port}/{path}", summary: "Send a request to a port of the default sandbox",
+		about: "For programs: pages in a browser are refused, and a person who types the address is redirected to a preview link. The daemon's own ports need the header X-Allow-Daemon-Port: true.",
 		codes: append([]string{api.CodeBadPort, api.CodeSandboxRequired}, failures...),
 	}, {
-		path: "/sandboxes/{name}/proxy/{port}/{path}", summary: "Talk to a port of any sandbox",
+		path: "/sandboxes/{name}/proxy/{port}/{path}", summary: "Send a request to a port of any sandbox",
 		codes: append([]string{api.CodeBadPort}, failures...),
 	}}
 }
