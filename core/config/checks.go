@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// exampleAPIKey stands in the example of the Python service; mask stands for
-// a key where a configuration is shown. Neither is ever a key.
+// exampleAPIKey is in the example of the Python service; mask replaces the key
+// when a configuration is shown. Neither is accepted as a key.
 const (
 	exampleAPIKey = "your-secret-key"
 	mask          = "***"
@@ -36,12 +36,12 @@ func checkDomain(s string) (string, string, bool) {
 		}
 	}
 	if _, err := strconv.ParseUint(labels[len(labels)-1], 10, 64); err == nil {
-		return "", "it looks like an address and is none", false
+		return "", "it looks like an IP address but is not one", false
 	}
 	return name, "", len(name) <= 253
 }
 
-// isLabel says whether a lower-case label may stand in a host name.
+// isLabel reports whether a lower-case label may stand in a host name.
 func isLabel(label string) bool {
 	if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
 		return false
@@ -96,8 +96,8 @@ func checkContext(s string) (string, string, bool) {
 	return s, "", isName(s, "_.+-")
 }
 
-// isName says whether s begins with an ASCII letter or digit and goes on with
-// those and the characters of inside.
+// isName reports whether s begins with an ASCII letter or digit and continues
+// with those and the characters of inside.
 func isName(s, inside string) bool {
 	const alnum = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 	return s != "" && strings.Contains(alnum, s[:1]) && strings.Trim(s, alnum+inside) == ""
@@ -108,14 +108,14 @@ func checkSandboxPath(s string) (string, string, bool) {
 	return path.Clean(s), "", strings.HasPrefix(s, "/")
 }
 
-// checkDockerHost takes an address with a scheme; which schemes can be dialled
-// is the engine's knowledge.
+// checkDockerHost takes an address with a scheme; the engine decides which
+// schemes can be dialled.
 func checkDockerHost(s string) (string, string, bool) {
 	scheme, rest, found := strings.Cut(s, "://")
 	return s, "", found && isName(scheme, "+") && rest != "" && !strings.ContainsAny(rest, " \t")
 }
 
-// checkAPIKey takes what can stand in a header field without being changed.
+// checkAPIKey takes text that a header field can contain unchanged.
 func checkAPIKey(s string) (string, string, bool) {
 	for _, r := range s {
 		if r <= ' ' || r > '~' {
@@ -149,12 +149,12 @@ func checkLogFormat(s string) (string, string, bool) {
 		}
 	}
 	if fields > 0 && !pythonFormat.MatchString(s) {
-		return "", "a % is not %% and no complete %(field)s", false
+		return "", "a % is neither %% nor a complete %(field)s", false
 	}
 	return s, "", fields > 0
 }
 
-// isRecordField says whether name is an attribute of Python's LogRecord that
+// isRecordField reports whether name is an attribute of Python's LogRecord that
 // a format may show.
 // https://docs.python.org/3/library/logging.html#logrecord-attributes
 func isRecordField(name string) bool {
@@ -167,14 +167,14 @@ func isRecordField(name string) bool {
 	return false
 }
 
-// conflict is a problem of several keys together, to be placed where the
-// first of keys that was given stands.
+// conflict is a problem of several keys together, reported where the first of
+// these keys was given.
 type conflict struct {
 	Problem
 	keys []string
 }
 
-// conflicts is what is wrong with values that are allowed by themselves.
+// conflicts returns the problems of values that are allowed on their own.
 func (c Config) conflicts() []conflict {
 	var found []conflict
 	if key := c.Security.APIKey; c.Security.Enabled && (key == "" || key == exampleAPIKey || key == mask) {

@@ -1,13 +1,14 @@
-// Package config turns defaults, one YAML file, environment variables and
-// flags, in that order of growing weight, into one typed Config.
+// Package config merges defaults, one YAML file, environment variables and
+// flags, in order of increasing priority, into one typed Config.
 //
-// One table (keys.go) knows every key: its place in the file, its variable,
-// its flag, its default, what is allowed and what it is for. Decoding, flags,
-// messages, the example file and the effective configuration all come from it.
+// One table (keys.go) describes every key: its place in the file, its variable,
+// its flag, its default, what is allowed and its purpose. Decoding, flags,
+// messages, the example file, the JSON schema and the effective configuration
+// all come from it.
 //
 // Load reports every problem that it finds, one line each, with the place,
-// the key, the value and what is allowed. It changes nothing on the disk:
-// whoever uses a folder that is named here makes it (mode 0700).
+// the key, the value and what is allowed. It writes nothing to disk: the code
+// that uses a directory named here creates it (mode 0700).
 package config
 
 import "time"
@@ -25,18 +26,18 @@ type Config struct {
 
 	// File is the absolute path of the configuration file that was read; empty without one.
 	File string
-	// StateDir is the absolute folder of what must survive: $XDG_STATE_HOME/daemon-proxy.
+	// StateDir is the absolute directory for persistent state: $XDG_STATE_HOME/daemon-proxy.
 	StateDir string
-	// CacheDir is the absolute folder of what can be made again, staged binaries
-	// above all (CacheDir/binaries/daemon-amd64): .tmp beside the configuration
+	// CacheDir is the absolute directory for files that can be recreated, mainly
+	// staged binaries (CacheDir/binaries/daemon-amd64): .tmp beside the configuration
 	// file, or $XDG_CACHE_HOME/daemon-proxy if there is no file, if it is the one
-	// under $XDG_CONFIG_HOME, or if its folder cannot be written.
+	// under $XDG_CONFIG_HOME, or if its directory is not writable.
 	CacheDir string
-	// Notes are remarks on how the file was found and what is odd about it, for the log.
+	// Notes are remarks for the log on how the file was found and what is unusual about it.
 	Notes []string
 }
 
-// Server says where the HTTP server listens and whom it serves.
+// Server configures where the HTTP server listens and which requests it accepts.
 type Server struct {
 	Host           string   // bind address or name; default 127.0.0.1
 	Port           int      // default 8080
@@ -48,14 +49,14 @@ type Server struct {
 	TLS            TLS
 }
 
-// TLS says whether the server speaks TLS and with which certificates.
+// TLS configures whether the server uses TLS and with which certificates.
 type TLS struct {
 	Mode string // "off", "self-signed" or "files"
 	Cert string // files: certificate chain in PEM, absolute
 	Key  string // files: its private key in PEM, absolute
 }
 
-// Daemon says which daemon runs where.
+// Daemon configures which daemon runs where.
 type Daemon struct {
 	Mode             string            // "auto", "docker" or "host"
 	Port             int               // default 2280
@@ -70,9 +71,9 @@ type Daemon struct {
 	StopOnExit       bool              // stop the daemons that this program started when it ends
 }
 
-// Docker chooses the engine. Load fills at most one of the two, with
-// DOCKER_HOST and DOCKER_CONTEXT already taken into account: if both are
-// empty, the docker CLI's current context counts.
+// Docker selects the engine. Load fills at most one of the two and already
+// considers DOCKER_HOST and DOCKER_CONTEXT: if both are empty, the docker CLI's
+// current context is used.
 type Docker struct {
 	Host    string // unix:///…, tcp://…, ssh://…, …
 	Context string // name of a docker CLI context
@@ -84,7 +85,7 @@ type Security struct {
 	APIKey  string // visible ASCII, never empty if Enabled
 }
 
-// Preview says how links are kept and what previews may do.
+// Preview configures how links are stored and what previews may do.
 type Preview struct {
 	DefaultTTL     time.Duration // 0: until revoked
 	StateFile      string        // absolute; default StateDir/links.db
@@ -94,13 +95,13 @@ type Preview struct {
 	RedirectToHost bool          // send browsers from the path form of a link to its host form; default true
 }
 
-// Traffic says what the request log keeps.
+// Traffic configures what the request log keeps.
 type Traffic struct {
 	Bodies bool // capture the first 64 KiB of each body; default true
 	Memory int  // bytes that the request log may keep; default 32 MiB
 }
 
-// Logging says what is logged, how and where.
+// Logging configures what is logged, how and where.
 type Logging struct {
 	Level      string // DEBUG, INFO, WARNING, ERROR or CRITICAL
 	Format     string // "text", "json" or a Python %-format
@@ -109,7 +110,7 @@ type Logging struct {
 	MaxBackups int    // default 3
 }
 
-// TUI says how the terminal UI looks and what may be done in it.
+// TUI configures the appearance of the terminal UI and what it may do.
 type TUI struct {
 	Theme    string            // "auto", "dark", "light" or "mono"
 	ASCII    bool              // draw without Unicode, as where the locale has no UTF-8
@@ -129,8 +130,8 @@ func Defaults() Config {
 	return c
 }
 
-// Validate checks each value and what the values mean together. The error is
-// an *Errors whose problems name no place, for a Config can come from anywhere.
+// Validate checks each value and the combination of values. The error is an
+// *Errors whose problems name no place, because a Config can come from anywhere.
 func (c Config) Validate() error {
 	var errs Errors
 	for _, k := range table() {

@@ -15,14 +15,14 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// unused is why a ./config.yaml does not count, and what to do about it.
+// unused is why a ./config.yaml is not used, and what to do about it.
 type unused struct{ why, next string }
 
-// here reads ./config.yaml. Nobody named this file, so it may be another
-// program's: it counts if it looks like ours and belongs to the user or to
-// root. If it does not count and protects, or may protect for all that can be
-// seen of it, that is a problem, because protection that was configured is
-// never dropped with a warning. Any other file is only noted.
+// here reads ./config.yaml. The user did not name this file, so it may be another
+// program's: it is used if it looks like ours and belongs to the user or to
+// root. If it is not used but turns protection on, or might do so, that is a
+// problem, because configured protection is never dropped with a warning. Any
+// other file is only noted.
 func (l *loader) here(name string) (data []byte, counts bool) {
 	data, reason, protects := l.readHere(name)
 	switch {
@@ -30,10 +30,10 @@ func (l *loader) here(name string) (data []byte, counts bool) {
 		return data, true
 	case protects:
 		l.errs.add(Problem{Where: quotePath(name), Text: fmt.Sprintf(
-			"%s, and it may protect the API, so it is not ignored; %s, name the file to use with --config, or start in another folder",
+			"%s, and it may protect the API, so it is not ignored; %s, name the file to use with --config, or start in another directory",
 			reason.why, reason.next)})
 	default:
-		l.note("%s is ignored: %s; use --config to read it all the same", quotePath(name), reason.why)
+		l.note("%s is ignored: %s; use --config to read it anyway", quotePath(name), reason.why)
 	}
 	return nil, false
 }
@@ -79,7 +79,7 @@ func openHere(name string) (file *os.File, ours bool, reason *unused) {
 	case err != nil:
 		return nil, false, unreadable(err)
 	case info.IsDir():
-		return nil, false, &unused{"it is a directory (Docker makes one where the file to be mounted is missing)", "put the file there"}
+		return nil, false, &unused{"it is a directory (Docker creates one if the file to be mounted is missing)", "put the file there"}
 	case !info.Mode().IsRegular():
 		return nil, false, &unused{"it is not a regular file", "put a file there"}
 	}
@@ -97,7 +97,7 @@ func openHere(name string) (file *os.File, ours bool, reason *unused) {
 func unreadable(err error) *unused {
 	next := "make it readable for the user that daemon-proxy runs as"
 	if errors.Is(err, fs.ErrNotExist) {
-		next = "mend or remove the symbolic link"
+		next = "fix or remove the symbolic link"
 	}
 	return &unused{"it cannot be read: " + cause(err), next}
 }

@@ -17,7 +17,7 @@ type Key struct {
 	Flag string
 	// Default is the default as a flag would give it.
 	Default string
-	// Allowed says what values there are: "a whole number from 1 to 65535".
+	// Allowed describes the valid values: "a whole number from 1 to 65535".
 	Allowed string
 	// Doc is a paragraph; its first sentence is the flag's usage.
 	Doc string
@@ -33,7 +33,7 @@ func Keys() []Key {
 	return keys
 }
 
-// key is a row of the table: what a Key tells, and where and how its value is kept.
+// key is a row of the table: a Key, and where and how its value is stored.
 type key struct {
 	Key
 	value
@@ -71,7 +71,7 @@ func (k key) split(text string) ([]string, error) {
 	return entries, nil
 }
 
-// show is an entry as a message may quote it.
+// show returns an entry as a message may quote it.
 func (k key) show(entry string) string {
 	if k.secret && entry != "" && entry != exampleAPIKey {
 		return mask
@@ -79,7 +79,7 @@ func (k key) show(entry string) string {
 	return quote(entry)
 }
 
-// quote makes text from outside fit for one line of a terminal.
+// quote makes text from outside safe for one line of a terminal.
 func quote(s string) string {
 	const most = 80
 	if r := []rune(s); len(r) > most {

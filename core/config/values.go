@@ -31,8 +31,8 @@ func (f form) String() string {
 	return [...]string{"string", "path", "int", "bool", "duration", "string", "list", "name=value"}[f]
 }
 
-// value is how one key's value is written, checked and kept. Whatever its
-// source, it arrives as entries: one for a scalar, any number for the others.
+// value describes how one key's value is written, checked and stored. From every
+// source it arrives as entries: one for a scalar, any number for the others.
 type value struct {
 	form    form
 	allowed string
@@ -41,20 +41,20 @@ type value struct {
 	// names are the values of a choice, aliases other spellings that are read as
 	// one of them; nil for anything else.
 	names, aliases []string
-	// set keeps the entries in the field of c, or refuses some and changes nothing.
+	// set stores the entries in the field of c, or refuses some and changes nothing.
 	set func(c *Config, entries []string) []refusal
-	// get is the field as entries that set would take.
+	// get returns the field as entries that set would accept.
 	get func(c *Config) []string
 }
 
 // refusal is an entry that is not allowed.
 type refusal struct {
 	index int    // in the entries
-	entry string // as it was given
-	why   string // more than that it is not allowed; may be empty
+	entry string // as given
+	why   string // the reason, if there is more to say than what is allowed; may be empty
 }
 
-// text is what is wrong and what is allowed.
+// text says what is wrong and what is allowed.
 func (r refusal) text(k key) string {
 	if r.why != "" {
 		return r.why + "; want " + k.allowed
@@ -80,7 +80,7 @@ func scalar[T any](f form, allowed string, field func(*Config) *T, parse func(st
 	}
 }
 
-// check normalises a text and says whether it is allowed and, if that helps, why not.
+// check normalises a text and reports whether it is allowed and, if useful, why not.
 type check func(string) (normal, why string, ok bool)
 
 // optional lets a text be empty.
@@ -102,12 +102,12 @@ func localPath(field func(*Config) *string) value {
 	return scalar(formPath, "a path on this machine", field, printable(asIs), func(s string) string { return s })
 }
 
-// printable refuses control characters and broken UTF-8 before c looks at the text.
+// printable refuses control characters and invalid UTF-8 before c checks the text.
 func printable(c check) check {
 	return func(s string) (string, string, bool) {
 		control := func(r rune) bool { return unicode.IsControl(r) && r != '\t' }
 		if !utf8.ValidString(s) || strings.ContainsFunc(s, control) {
-			return "", "it holds control characters or is not UTF-8", false
+			return "", "it contains control characters or is not UTF-8", false
 		}
 		return c(s)
 	}
@@ -293,9 +293,9 @@ func environment(field func(*Config) *map[string]string) value {
 				badName := func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
 				switch {
 				case !found || name == "" || strings.ContainsFunc(name, badName):
-					refused = append(refused, refusal{index: i, entry: entry, why: "it has no proper name"})
+					refused = append(refused, refusal{index: i, entry: entry, why: "its name is missing or invalid"})
 				case !utf8.ValidString(v) || strings.ContainsRune(v, 0):
-					refused = append(refused, refusal{index: i, entry: entry, why: "its value holds a NUL or is not UTF-8"})
+					refused = append(refused, refusal{index: i, entry: entry, why: "its value contains a NUL or is not UTF-8"})
 				default:
 					if all == nil {
 						all = map[string]string{}

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// WriteYAML writes every value as a configuration file. The API key is
-// written as "***" if there is one, which Load does not take for a key.
+// WriteYAML writes every value as a configuration file. A set API key is written
+// as "***", which Load does not accept as a key.
 func (c Config) WriteYAML(w io.Writer) error {
 	return c.masked().write(w, func(key) string { return "" })
 }
