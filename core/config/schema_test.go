@@ -36,27 +36,41 @@ func TestTheSchemaRefusesWhatTheProgramRefuses(t *testing.T) {
 	for text, want := range map[string]string{ // "", "both" refuse it, or "load" alone does
 		string(example): "", pythonExample: "", "{}": "", "server:\ntui:\n  keys:\n": "",
 
-		"sever:\n  port: 1": "both", "server:\n  prot: 1": "both", "server:\n  tls:\n    mod: off": "both", "server: 1": "both", "server:\n  tls: files": "both",
+		"sever:\n  port: 1": "both", "server:\n  prot: 1": "both", "server:\n  tls:\n    mod: off": "both",
+		"server: 1": "both", "server:\n  tls: files": "both",
 
-		"server:\n  port: 65535": "", "server:\n  port: 65536": "both", "server:\n  port: 0": "both", "server:\n  port: 1.5": "both", "server:\n  port: \"80\"": "both",
+		"server:\n  port: 65535": "", "server:\n  port: 65536": "both", "server:\n  port: 0": "both",
+		"server:\n  port: 1.5": "both", "server:\n  port: \"80\"": "both",
 		"preview:\n  max_links: 1000000": "", "preview:\n  max_links: 1000001": "both",
 
-		"preview:\n  fence: Yes": "", "preview:\n  fence: OFF": "", "preview:\n  fence: 1": "both", "preview:\n  fence: maybe": "both", "preview:\n  fence: \"yes\"": "load",
+		"preview:\n  fence: Yes": "", "preview:\n  fence: OFF": "", "preview:\n  fence: 1": "both",
+		"preview:\n  fence: maybe": "both", "preview:\n  fence: \"yes\"": "load",
 
-		"daemon:\n  startup_timeout: 30": "", "daemon:\n  startup_timeout: 0.1": "", "daemon:\n  startup_timeout: 1m30s": "", "daemon:\n  startup_timeout: 1.5h": "",
-		"daemon:\n  startup_timeout: \"45\"": "", "daemon:\n  startup_timeout: 250ms": "", "daemon:\n  startup_timeout: 1d": "", "daemon:\n  startup_timeout: 0.05": "both",
-		"daemon:\n  startup_timeout: 86401": "both", "daemon:\n  startup_timeout: soon": "both", "daemon:\n  startup_timeout: -1": "both", "daemon:\n  startup_timeout: 30 s": "both",
-		"daemon:\n  startup_timeout: 2d": "load", "preview:\n  default_ttl: 7d12h": "", "preview:\n  default_ttl: 0": "", "preview:\n  default_ttl: 1w": "both",
+		"daemon:\n  startup_timeout: 30": "", "daemon:\n  startup_timeout: 0.1": "",
+		"daemon:\n  startup_timeout: 1m30s": "", "daemon:\n  startup_timeout: 1.5h": "",
+		"daemon:\n  startup_timeout: \"45\"": "", "daemon:\n  startup_timeout: 250ms": "",
+		"daemon:\n  startup_timeout: 1d": "", "daemon:\n  startup_timeout: 0.05": "both",
+		"daemon:\n  startup_timeout: 86401": "both", "daemon:\n  startup_timeout: soon": "both",
+		"daemon:\n  startup_timeout: -1": "both", "daemon:\n  startup_timeout: 30 s": "both",
+		"daemon:\n  startup_timeout: 2d": "load", "preview:\n  default_ttl: 7d12h": "",
+		"preview:\n  default_ttl: 0": "", "preview:\n  default_ttl: 1w": "both",
 
-		"traffic:\n  memory: 64MiB": "", "traffic:\n  memory: 1 gib": "", "traffic:\n  memory: 2048KiB": "", "traffic:\n  memory: 32": "both", "traffic:\n  memory: 32MB": "both", "traffic:\n  memory: 2GiB": "load",
+		"traffic:\n  memory: 64MiB": "", "traffic:\n  memory: 1 gib": "", "traffic:\n  memory: 2048KiB": "",
+		"traffic:\n  memory: 32": "both", "traffic:\n  memory: 32MB": "both",
+		"traffic:\n  memory: 2GiB": "load",
 
-		"daemon:\n  mode: Docker": "", "daemon:\n  mode: podman": "both", "server:\n  tls:\n    mode: off": "", "server:\n  tls:\n    mode: on": "both",
-		"logging:\n  level: warn": "", "logging:\n  level: NOTSET": "", "logging:\n  level: loud": "both", "logging:\n  level: 10": "both",
+		"daemon:\n  mode: Docker": "", "daemon:\n  mode: podman": "both",
+		"server:\n  tls:\n    mode: off": "", "server:\n  tls:\n    mode: on": "both",
+		"logging:\n  level: warn": "", "logging:\n  level: NOTSET": "", "logging:\n  level: loud": "both",
+		"logging:\n  level: 10": "both",
 
-		"server:\n  allowed_hosts: [a.example]": "", "server:\n  allowed_hosts: a.example": "both", "server:\n  allowed_hosts: [[a]]": "both",
-		"daemon:\n  env: {A: text, B: 1, C: true, D: }": "", "daemon:\n  env: {A: [1]}": "both", "daemon:\n  env: {\"A=B\": c}": "both", "daemon:\n  env: [A=1]": "both",
+		"server:\n  allowed_hosts: [a.example]": "", "server:\n  allowed_hosts: a.example": "both",
+		"server:\n  allowed_hosts: [[a]]":               "both",
+		"daemon:\n  env: {A: text, B: 1, C: true, D: }": "", "daemon:\n  env: {A: [1]}": "both",
+		"daemon:\n  env: {\"A=B\": c}": "both", "daemon:\n  env: [A=1]": "both",
 
-		"daemon:\n  container_name: 42": "", "daemon:\n  container_name: [a]": "both", "daemon:\n  container_name: a b": "load", "security:\n  api_key: 12345": "",
+		"daemon:\n  container_name: 42": "", "daemon:\n  container_name: [a]": "both",
+		"daemon:\n  container_name: a b": "load", "security:\n  api_key: 12345": "",
 	} {
 		_, _, err := loadFile(t, text, nil)
 		var document any
