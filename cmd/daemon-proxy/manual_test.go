@@ -110,7 +110,7 @@ configured protection, it is never ignored: the program exits with code 2, and t
 if a ` + "`./config.yaml`" + ` that is not used
 
 - sets ` + "`security.enabled` or `security.api_key`, or has a `daemon`" + ` section with one of the keys below;
-- cannot be parsed and has a line that begins with ` + "`security:` or `daemon:`" + `;
+- cannot be parsed and has a line that begins with ` + "`security:`, `security.` and a key, or `daemon:`" + `;
 - cannot be read at all, or is a directory (Docker creates one if the file to be mounted is missing).
 
 The program also exits if ` + "`./config.yaml` does not set `security.enabled`" + ` and the file of step 4 has a security section: set it
