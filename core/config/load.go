@@ -67,7 +67,7 @@ func load(opts Options) (*loader, Config, error) {
 	return l, l.cfg, nil
 }
 
-// layer is a source of values; a higher one outweighs a lower.
+// layer is a source of values; a higher one overrides a lower one.
 type layer int
 
 const (
@@ -106,7 +106,7 @@ func (l *loader) env(name string) string {
 	return v
 }
 
-// set keeps the entries of a key, or says what is refused.
+// set stores the entries of a key, or returns what is refused.
 func (l *loader) set(k key, entries []string, from origin) []refusal {
 	refused := k.set(&l.cfg, entries)
 	l.origins[k.Path] = from
@@ -165,8 +165,8 @@ func (l *loader) chooseEngine() {
 	}
 }
 
-// placeConflicts reports what is wrong with values together, at the place
-// where one of them was given.
+// placeConflicts reports conflicts between values, at the place where one of
+// them was given.
 func (l *loader) placeConflicts() {
 	for _, c := range l.cfg.conflicts() {
 		for _, path := range c.keys {
@@ -202,7 +202,7 @@ func (l *loader) folders(found foundFile) {
 	}
 }
 
-// remarkOnSecret notes a key that others on the machine can read.
+// remarkOnSecret notes an API key that others on the machine can read.
 func (l *loader) remarkOnSecret() {
 	if l.cfg.File == "" || !l.cfg.Security.Enabled || l.origins["security.api_key"].layer != layerFile {
 		return

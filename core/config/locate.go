@@ -17,7 +17,7 @@ const (
 	program    = "daemon-proxy"
 )
 
-// foundFile is the configuration file that counts.
+// foundFile is the configuration file that is used.
 type foundFile struct {
 	path string // absolute; empty if there is none
 	data []byte
@@ -52,7 +52,7 @@ func (l *loader) locate() foundFile {
 	return foundFile{}
 }
 
-// asked reads the file that a flag or a variable names.
+// asked reads the file named by a flag or a variable.
 func (l *loader) asked(where, name string) foundFile {
 	full := resolve(name, l.workDir, l.home)
 	if full == "" {
