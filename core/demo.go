@@ -36,8 +36,8 @@ func (c *Core) Demo(ctx context.Context) (api.Link, error) {
 	sandboxes := c.settled()
 	f := c.fleet.Load()
 	if status := f.status(); f.engine == nil || status.State != "connected" {
-		p := &api.Problem{Title: "No engine", Status: http.StatusServiceUnavailable, Code: api.CodeEngineUnreachable,
-			Detail: "the demo sandbox is a container, and no Docker engine answers", Hint: "install or start Docker"}
+		p := api.NewProblem(api.CodeEngineUnreachable,
+			"the demo sandbox is a container, and no Docker engine answers", "install or start Docker")
 		if status.Error != nil {
 			p.Detail, p.Hint = p.Detail+": "+status.Error.Error(), status.Error.Hint
 		}
@@ -115,8 +115,8 @@ func removeDemo(ctx context.Context, e *engine.Engine) (bool, error) {
 // demoOwned is a problem if a container of the demo's name is not the demo.
 func demoOwned(c engine.Container) error {
 	if c.Labels[demoLabel] == "" {
-		return &api.Problem{Title: "Name taken", Status: http.StatusConflict, Code: api.CodeForeignFile, Sandbox: DemoName,
-			Detail: "a container " + DemoName + " exists that is not the demo", Hint: "rename or remove it: docker rm -f " + DemoName}
+		return api.NewProblem(api.CodeForeignFile, "a container "+DemoName+" exists that is not the demo",
+			"rename or remove it: docker rm -f "+DemoName).In(DemoName, 0)
 	}
 	return nil
 }
@@ -179,14 +179,15 @@ func demoBuild(executable string) (string, error) {
 	defer f.Close()
 	program, err := elf.NewFile(f)
 	if err != nil {
-		return "", &api.Problem{Title: "No demo here", Status: http.StatusUnprocessableEntity, Code: api.CodeNotExecutable,
-			Detail: "the demo sandbox is made from this program's own Linux build, and this is another", Cause: err,
-			Hint: "run any container that serves a page: docker run -d --name my-sandbox -p 8000 python:3-alpine python -m http.server"}
+		return "", api.NewProblem(api.CodeNotExecutable,
+			"the demo sandbox is made from this program's own Linux build, and this is another",
+			"run any container that serves a page: docker run -d --name my-sandbox -p 8000 python:3-alpine python -m http.server").Because(err)
 	}
 	for _, p := range program.Progs {
 		if p.Type == elf.PT_INTERP {
-			return "", &api.Problem{Title: "No demo here", Status: http.StatusUnprocessableEntity, Code: api.CodeDynamicBinary,
-				Detail: "the demo sandbox is made from this program alone, and this build is dynamically linked", Hint: "build it static: CGO_ENABLED=0 go build"}
+			return "", api.NewProblem(api.CodeDynamicBinary,
+				"the demo sandbox is made from this program alone, and this build is dynamically linked",
+				"build it static: CGO_ENABLED=0 go build")
 		}
 	}
 	h := sha256.New()
@@ -239,6 +240,6 @@ func demoProblem(what string, err error) *api.Problem {
 	if err != nil {
 		detail += ": " + err.Error()
 	}
-	return &api.Problem{Title: "No demo", Status: http.StatusBadGateway, Code: api.CodeInternal, Sandbox: DemoName, Detail: detail,
-		Hint: "see docker logs " + DemoName + ", or take it away: daemon-proxy demo --remove", Cause: err}
+	return api.NewProblem(api.CodeInternal, detail,
+		"see docker logs "+DemoName+", or take it away: daemon-proxy demo --remove").In(DemoName, 0).WithStatus(http.StatusBadGateway).Because(err)
 }

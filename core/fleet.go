@@ -159,8 +159,9 @@ func (c *Core) elsewhere(ref api.Ref) error {
 	if ref.IsHost() || e == nil || ref.Engine == e.Name() {
 		return nil
 	}
-	return &api.Problem{Title: "On another engine", Status: http.StatusServiceUnavailable, Code: api.CodeSandboxMissing, Sandbox: ref.String(),
-		Detail: fmt.Sprintf("%s is on the engine %q, the program uses %q now", ref, ref.Engine, e.Name()), Hint: "switch back to that engine"}
+	return api.NewProblem(api.CodeSandboxMissing,
+		fmt.Sprintf("%s is on the engine %q, the program uses %q now", ref, ref.Engine, e.Name()),
+		"switch back to that engine").In(ref.String(), 0)
 }
 
 // List is of server.Sandboxes, as the rest.

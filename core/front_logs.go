@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"net/http"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/logging"
@@ -27,8 +26,8 @@ func (c *Core) Logs(ctx context.Context, ref api.Ref, source string, tail int, f
 	case api.LogProgram:
 		return c.programLog(ctx, tail, follow)
 	}
-	return nil, &api.Problem{Title: "Unknown log", Status: http.StatusBadRequest, Code: api.CodeBadRequest, Detail: "there is no log " + source,
-		Hint: "there are program, daemon and container"}
+	return nil, api.NewProblem(api.CodeBadRequest,
+		"there is no log "+source, "there are program, daemon and container")
 }
 
 func (c *Core) programLog(ctx context.Context, tail int, follow bool) (io.ReadCloser, error) {
@@ -47,5 +46,5 @@ func (c *Core) programLog(ctx context.Context, tail int, follow bool) (io.ReadCl
 }
 
 func noLog(detail, hint string) *api.Problem {
-	return &api.Problem{Title: "No log", Status: http.StatusNotFound, Code: api.CodeNoLog, Detail: detail, Hint: hint}
+	return api.NewProblem(api.CodeNoLog, detail, hint)
 }

@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"net/http"
 	"net/url"
 	"strconv"
 
@@ -15,8 +14,8 @@ import (
 func filter(text string) (traffic.Filter, error) {
 	f, err := traffic.ParseFilter(text)
 	if err != nil {
-		return f, &api.Problem{Title: "Bad filter", Status: http.StatusBadRequest, Code: api.CodeBadRequest, Detail: err.Error(),
-			Hint: "for example: status:5xx method:post port:3000 path:/api", Cause: err}
+		return f, api.NewProblem(api.CodeBadRequest,
+			err.Error(), "for example: status:5xx method:post port:3000 path:/api").Because(err)
 	}
 	return f, nil
 }

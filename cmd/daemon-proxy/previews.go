@@ -188,7 +188,8 @@ func (r *remote) linkFor(ctx context.Context, what string, request func(int) api
 				return l, nil
 			}
 		}
-		return api.Link{}, &api.Problem{Code: api.CodeUnknownLink, Detail: "there is no live link " + logging.Printable(what), Hint: "see daemon-proxy preview list"}
+		return api.Link{}, api.NewProblem(api.CodeUnknownLink,
+			"there is no live link "+logging.Printable(what), "see daemon-proxy preview list")
 	}
 	wanted := request(port)
 	if wanted.Label == "" && wanted.TTLSeconds == nil && wanted.Fence == nil && wanted.StripPrefix == nil {
@@ -241,7 +242,8 @@ func browse(ctx context.Context, folder, url string) error {
 		command = []string{"rundll32", "url.dll,FileProtocolHandler", path}
 	}
 	if err := exec.CommandContext(ctx, command[0], command[1:]...).Run(); err != nil { //nolint:gosec // the person's own browser
-		return &api.Problem{Code: api.CodeInternal, Detail: fmt.Sprintf("no browser opened: %v", err), Hint: "open the URL above yourself, or set BROWSER", Cause: err}
+		return api.NewProblem(api.CodeInternal,
+			fmt.Sprintf("no browser opened: %v", err), "open the URL above yourself, or set BROWSER").Because(err)
 	}
 	return nil
 }

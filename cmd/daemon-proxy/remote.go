@@ -240,7 +240,8 @@ func (r *remote) awaitEngine(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return &api.Problem{Code: api.CodeEngineUnreachable, Detail: "the Docker engine does not answer", Hint: "check --docker-host and --docker-context"}
+			return api.NewProblem(api.CodeEngineUnreachable,
+				"the Docker engine does not answer", "check --docker-host and --docker-context")
 		case <-tick.C:
 		}
 	}

@@ -1,9 +1,6 @@
 package api
 
-import (
-	"errors"
-	"net/http"
-)
+import "errors"
 
 // Problem is an error for a person or a program outside: an
 // application/problem+json document (RFC 9457) with a stable code and a hint.
@@ -29,6 +26,30 @@ type Problem struct {
 
 	// Cause is for logs and errors.Is; it never crosses JSON.
 	Cause error `json:"-"`
+}
+
+// NewProblem is a problem of that code, with its title and status.
+func NewProblem(code, detail, hint string) *Problem {
+	kind := kinds[code]
+	return &Problem{Title: kind.title, Status: kind.status, Code: code, Detail: detail, Hint: hint}
+}
+
+// In names where the problem is; "" and 0 mean nowhere.
+func (p *Problem) In(sandbox string, port int) *Problem {
+	p.Sandbox, p.Port = sandbox, port
+	return p
+}
+
+// WithStatus sets an HTTP status other than that of the code.
+func (p *Problem) WithStatus(status int) *Problem {
+	p.Status = status
+	return p
+}
+
+// Because sets the cause.
+func (p *Problem) Because(cause error) *Problem {
+	p.Cause = cause
+	return p
 }
 
 // Error is Detail, or Title where there is none.
@@ -57,10 +78,7 @@ func AsProblem(err error) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
 	}
-	return &Problem{
-		Title: "Internal error", Status: http.StatusInternalServerError, Code: "internal",
-		Detail: "the program met an error that it does not know", Hint: "see the log for the cause", Cause: err,
-	}
+	return NewProblem(CodeInternal, "unexpected internal error", "see the log for the cause").Because(err)
 }
 
 // Codes of problems. They are part of the HTTP API and never change.
@@ -121,3 +139,65 @@ const (
 	CodeStateUnusable     = "state_unusable"      // 500: the links file cannot be read or written
 	CodeInternal          = "internal"            // 500
 )
+
+// kinds are the title of each code, and the HTTP status that fits unless a
+// problem has another.
+var kinds = map[string]struct {
+	status int
+	title  string
+}{
+	CodeUnknownRoute:      {404, "Not found"},
+	CodeUnknownLink:       {404, "Unknown link"},
+	CodeUnknownSandbox:    {404, "Unknown sandbox"},
+	CodeLinkRevoked:       {410, "Link revoked"},
+	CodeLinkExpired:       {410, "Link expired"},
+	CodeSandboxRequired:   {409, "Which sandbox?"},
+	CodePortClosed:        {502, "Nothing listens on the port"},
+	CodeBadUpstream:       {502, "Unusable answer"},
+	CodeUpstreamCut:       {502, "Daemon hung up"},
+	CodeDaemonDown:        {503, "Daemon not reachable"},
+	CodeNoDaemon:          {503, "No daemon"},
+	CodeSandboxStopped:    {503, "Sandbox stopped"},
+	CodeSandboxPaused:     {503, "Sandbox paused"},
+	CodeSandboxMissing:    {503, "No such container"},
+	CodeSandboxBusy:       {409, "Sandbox busy"},
+	CodeLoop:              {508, "Loop"},
+	CodeBadPort:           {400, "Bad port"},
+	CodeDaemonPort:        {403, "Daemon's own port"},
+	CodeBadPath:           {400, "Bad path"},
+	CodeBadRequest:        {400, "Bad request"},
+	CodeNotJSON:           {415, "Not JSON"},
+	CodeBodyTimeout:       {408, "Request body timed out"},
+	CodeTooLarge:          {413, "Request body too large"},
+	CodeTooMany:           {429, "Too many"},
+	CodeWrongHost:         {421, "Wrong host"},
+	CodeCrossOrigin:       {403, "Cross-origin request"},
+	CodePageMade:          {403, "For programs only"},
+	CodeOutsidePrefix:     {403, "Outside every preview"},
+	CodeUnauthorized:      {401, "API key needed"},
+	CodeMethodNotAllowed:  {405, "Method not allowed"},
+	CodeEngineUnreachable: {503, "Engine not reachable"},
+	CodeArchMismatch:      {422, "Wrong architecture"},
+	CodeNotExecutable:     {422, "Not executable"},
+	CodeDynamicBinary:     {422, "Dynamically linked binary"},
+	CodeBinaryMissing:     {422, "No daemon binary"},
+	CodeReadOnlyRoot:      {422, "Read-only container"},
+	CodeWorkDir:           {422, "No working directory"},
+	CodePortTaken:         {409, "The daemon's port is taken"},
+	CodeForeignFile:       {409, "A file is in the way"},
+	CodeDaemonExited:      {502, "The daemon exited"},
+	CodeStartTimeout:      {504, "The daemon does not answer"},
+	CodeUnreachable:       {503, "Address not reachable"},
+	CodeCancelled:         {499, "Cancelled"},
+	CodeNoShell:           {422, "No shell"},
+	CodeNoDesktop:         {503, "No desktop"},
+	CodeNoLog:             {404, "No log"},
+	CodeEmptied:           {409, "Emptied, not removed"},
+	CodeUnknownExchange:   {404, "Unknown request"},
+	CodeNotReplayable:     {409, "Not replayable"},
+	CodeNeedsExpiry:       {409, "No expiry"},
+	CodeNoNetwork:         {503, "No network"},
+	CodeStateLocked:       {409, "State in use"},
+	CodeStateUnusable:     {500, "State not usable"},
+	CodeInternal:          {500, "Internal error"},
+}

@@ -335,10 +335,9 @@ func problemOf(response *http.Response) *api.Problem {
 	if kind == "application/problem+json" && json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(problem) == nil && problem.Code != "" {
 		return problem
 	}
-	return &api.Problem{
-		Title: "Not a daemon-proxy", Status: response.StatusCode, Code: api.CodeBadUpstream,
-		Detail: "the server answers " + response.Status + ", which is nothing that daemon-proxy says", Hint: "check the URL",
-	}
+	return api.NewProblem(api.CodeBadUpstream,
+		"the server answers "+response.Status+", which is nothing that daemon-proxy says",
+		"check the URL").WithStatus(response.StatusCode)
 }
 
 // again says whether a call that failed may be made once more.

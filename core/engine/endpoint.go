@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -255,11 +254,9 @@ func tlsFrom(folder string, skipVerify bool) (*tls.Config, error) {
 }
 
 func badEndpoint(host string, err error) *api.Problem {
-	return &api.Problem{
-		Code: api.CodeEngineUnreachable, Title: titleUnreachable, Status: http.StatusServiceUnavailable,
-		Detail: fmt.Sprintf("%q is not the address of a Docker engine: %v", withoutPassword(host), err),
-		Hint:   "use unix:///path/to/docker.sock, tcp://host:2376 or ssh://user@host in docker.host or DOCKER_HOST", Cause: err,
-	}
+	return api.NewProblem(api.CodeEngineUnreachable,
+		fmt.Sprintf("%q is not the address of a Docker engine: %v", withoutPassword(host), err),
+		"use unix:///path/to/docker.sock, tcp://host:2376 or ssh://user@host in docker.host or DOCKER_HOST").Because(err)
 }
 
 // withoutPassword hides what stands between "user:" and "@".
@@ -271,25 +268,20 @@ func withoutPassword(host string) string {
 }
 
 func badTLS(what string, err error, hint string) *api.Problem {
-	return &api.Problem{
-		Code: api.CodeEngineUnreachable, Title: titleUnreachable, Status: http.StatusServiceUnavailable,
-		Detail: fmt.Sprintf("%s cannot be used: %v", what, err), Hint: hint, Cause: err,
-	}
+	return api.NewProblem(api.CodeEngineUnreachable,
+		fmt.Sprintf("%s cannot be used: %v", what, err), hint).Because(err)
 }
 
 func badConfig(file string, err error) *api.Problem {
-	return &api.Problem{
-		Code: api.CodeEngineUnreachable, Title: titleUnreachable, Status: http.StatusServiceUnavailable,
-		Detail: fmt.Sprintf("%s of the docker CLI cannot be used: %v", file, err),
-		Hint:   "mend the file, or set docker.host to the engine's address", Cause: err,
-	}
+	return api.NewProblem(api.CodeEngineUnreachable,
+		fmt.Sprintf("%s of the docker CLI cannot be used: %v", file, err),
+		"mend the file, or set docker.host to the engine's address").Because(err)
 }
 
 func unknownContext(name string, names []string) *api.Problem {
-	return &api.Problem{
-		Code: api.CodeEngineUnreachable, Title: titleUnreachable, Status: http.StatusServiceUnavailable,
-		Detail: fmt.Sprintf("there is no docker context %q; there are: %s", name, strings.Join(names, ", ")),
-		Hint:   "set docker.context or DOCKER_CONTEXT to one of them, or make it: docker context create " + name,
-		Names:  names,
-	}
+	p := api.NewProblem(api.CodeEngineUnreachable,
+		fmt.Sprintf("there is no docker context %q; there are: %s", name, strings.Join(names, ", ")),
+		"set docker.context or DOCKER_CONTEXT to one of them, or make it: docker context create "+name)
+	p.Names = names
+	return p
 }

@@ -205,11 +205,9 @@ func (e *Engine) ready(ctx context.Context) error {
 		return e.unreachable(err)
 	}
 	if ping.APIVersion == "" || versions.LessThan(ping.APIVersion, minAPIVersion) {
-		return &api.Problem{
-			Code: api.CodeEngineUnreachable, Title: titleUnreachable, Status: http.StatusServiceUnavailable,
-			Detail: fmt.Sprintf("the Docker engine at %s is too old: its API version is %s, %s is needed", e.host, orUnknown(ping.APIVersion), minAPIVersion),
-			Hint:   "upgrade the engine to Docker 20.10 or newer",
-		}
+		return api.NewProblem(api.CodeEngineUnreachable,
+			fmt.Sprintf("the Docker engine at %s is too old: its API version is %s, %s is needed", e.host, orUnknown(ping.APIVersion), minAPIVersion),
+			"upgrade the engine to Docker 20.10 or newer")
 	}
 	e.cli.NegotiateAPIVersionPing(ping)
 	libpod, err := e.libpodVersion(ctx)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -189,16 +188,14 @@ func (e *Engine) failExec(ctx context.Context, id string, err error) error {
 		return e.fail("run in", id, errors.Join(err, inspectErr))
 	}
 	name, state := nameOf(info.ID, []string{info.Name}), stateOf(info.State.Status)
-	p := &api.Problem{Status: http.StatusServiceUnavailable, Sandbox: name, Cause: err, Detail: fmt.Sprintf("the container %s is %s", name, state)}
+	code, hint := api.CodeSandboxStopped, "docker start "+name
 	switch state {
 	case api.ContainerPaused:
-		p.Code, p.Title, p.Hint = api.CodeSandboxPaused, "The container is paused", "docker unpause "+name
+		code, hint = api.CodeSandboxPaused, "docker unpause "+name
 	case api.ContainerRestarting:
-		p.Code, p.Title, p.Status, p.Hint = api.CodeSandboxBusy, "The container restarts", http.StatusConflict, "see why: docker logs "+name
+		code, hint = api.CodeSandboxBusy, "see why: docker logs "+name
 	case api.ContainerRunning:
 		return e.fail("run in", id, err) // it came back, or it is about something else
-	default:
-		p.Code, p.Title, p.Hint = api.CodeSandboxStopped, "The container does not run", "docker start "+name
 	}
-	return p
+	return api.NewProblem(code, fmt.Sprintf("the container %s is %s", name, state), hint).In(name, 0).Because(err)
 }

@@ -22,8 +22,6 @@ import (
 	"daemon-proxy/core/api"
 )
 
-const titleUnreachable = "The Docker engine does not answer"
-
 // dialError marks a connection that could not be opened. Its text is constant
 // and it is no net.Error, because the Docker client replaces errors that look
 // like a refused connection or a timeout by one without a cause.
@@ -55,11 +53,8 @@ func isDialError(err error) bool {
 
 // missing says that there is no such container.
 func missing(container string, cause error) *api.Problem {
-	return &api.Problem{
-		Code: api.CodeSandboxMissing, Title: "No such container", Status: http.StatusNotFound,
-		Detail: fmt.Sprintf("there is no container %q", container), Hint: "see which there are: docker ps -a",
-		Sandbox: container, Cause: cause,
-	}
+	return api.NewProblem(api.CodeSandboxMissing, fmt.Sprintf("there is no container %q", container),
+		"see which there are: docker ps -a").In(container, 0).WithStatus(http.StatusNotFound).Because(cause)
 }
 
 // nameForm is what the engine accepts as a container's name or id. Anything
@@ -80,16 +75,13 @@ func (e *Engine) unreachable(err error) *api.Problem {
 	if p, ok := errors.AsType[*api.Problem](err); ok {
 		return p
 	}
-	p := &api.Problem{Code: api.CodeEngineUnreachable, Title: titleUnreachable, Status: http.StatusServiceUnavailable, Cause: err}
 	if errors.Is(err, context.Canceled) {
-		p.Code, p.Title, p.Status = api.CodeCancelled, "Cancelled", 499
-		p.Detail = "asking the Docker engine at " + e.host + " was cancelled"
-		return p
+		return api.NewProblem(api.CodeCancelled, "asking the Docker engine at "+e.host+" was cancelled",
+			"").Because(err)
 	}
 	why, hint := e.diagnose(err)
-	p.Detail = fmt.Sprintf("the Docker engine at %s does not answer: %s", e.host, why)
-	p.Hint = hint
-	return p
+	return api.NewProblem(api.CodeEngineUnreachable,
+		fmt.Sprintf("the Docker engine at %s does not answer: %s", e.host, why), hint).Because(err)
 }
 
 // diagnose names the cause of a failed connection and the next step.

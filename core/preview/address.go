@@ -1,7 +1,6 @@
 package preview
 
 import (
-	"net/http"
 	"strings"
 
 	"daemon-proxy/core/api"
@@ -224,7 +223,5 @@ func outOfPrefix() *api.Problem {
 }
 
 func badPath(detail, hint string) *api.Problem {
-	return &api.Problem{
-		Title: "Bad path", Status: http.StatusBadRequest, Code: api.CodeBadPath, Detail: detail, Hint: hint,
-	}
+	return api.NewProblem(api.CodeBadPath, detail, hint)
 }

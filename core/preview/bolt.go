@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -96,11 +95,9 @@ func openLocked(ctx context.Context, path string) (*os.File, error) {
 		case <-ctx.Done():
 			return nil, unusable(path, context.Cause(ctx))
 		case <-deadline.C:
-			return nil, &api.Problem{
-				Title: "Links file is in use", Status: http.StatusConflict, Code: api.CodeStateLocked,
-				Detail: fmt.Sprintf("the links file %s is in use by another program, probably another daemon-proxy", path),
-				Hint:   "end the other one, or give this one a file of its own with preview.state_file",
-			}
+			return nil, api.NewProblem(api.CodeStateLocked,
+				fmt.Sprintf("the links file %s is in use by another program, probably another daemon-proxy", path),
+				"end the other one, or give this one a file of its own with preview.state_file")
 		}
 	}
 }
@@ -326,10 +323,6 @@ func unusable(path string, err error) *api.Problem {
 	if p, ok := errors.AsType[*api.Problem](err); ok {
 		return p
 	}
-	return &api.Problem{
-		Title: "Links file cannot be used", Status: http.StatusInternalServerError, Code: api.CodeStateUnusable,
-		Detail: fmt.Sprintf("cannot use the links file %s: %v", path, err),
-		Hint:   "see that it is a links file that can be read and written; else move it away, or name another one with preview.state_file",
-		Cause:  err,
-	}
+	return api.NewProblem(api.CodeStateUnusable, fmt.Sprintf("cannot use the links file %s: %v", path, err),
+		"see that it is a links file that can be read and written; else move it away, or name another one with preview.state_file").Because(err)
 }

@@ -3,7 +3,6 @@ package preview
 import (
 	"fmt"
 	"maps"
-	"net/http"
 	"time"
 
 	"daemon-proxy/core/api"
@@ -53,21 +52,17 @@ func (l *Links) admit(request Request, now time.Time) (record, error) {
 		return record{}, badPort(fmt.Sprint(request.Port))
 	}
 	if !request.AllowDaemonPort && IsDaemonPort(request.Port, l.options.DaemonPort) {
-		return record{}, &api.Problem{
-			Title: "Daemon's own port", Status: http.StatusForbidden, Code: api.CodeDaemonPort,
-			Detail: fmt.Sprintf("port %d belongs to the daemon: a link to it would give away control of the sandbox", request.Port),
-			Hint:   `send "allow_daemon_port": true if that is what you want`, Port: request.Port,
-		}
+		return record{}, api.NewProblem(api.CodeDaemonPort,
+			fmt.Sprintf("port %d belongs to the daemon: a link to it would give away control of the sandbox", request.Port),
+			`send "allow_daemon_port": true if that is what you want`).In("", request.Port)
 	}
 	ttl := l.options.DefaultTTL
 	if request.TTL != nil {
 		ttl = *request.TTL
 	}
 	if ttl < 0 {
-		return record{}, &api.Problem{
-			Title: "Bad request", Status: http.StatusBadRequest, Code: api.CodeBadRequest,
-			Detail: fmt.Sprintf("a link cannot live for %s", ttl), Hint: "give a time to live of 0 (until revoked) or more",
-		}
+		return record{}, api.NewProblem(api.CodeBadRequest,
+			fmt.Sprintf("a link cannot live for %s", ttl), "give a time to live of 0 (until revoked) or more")
 	}
 	r := record{
 		Token: newToken(), Engine: request.Sandbox.Engine, Sandbox: request.Sandbox.Name, Port: request.Port,
@@ -88,11 +83,8 @@ func (l *Links) add(r record) (*Live, error) {
 	_, taken := l.byID[link.ID]
 	l.mu.Unlock()
 	if count >= l.options.MaxLinks {
-		return nil, &api.Problem{
-			Title: "Too many links", Status: http.StatusTooManyRequests, Code: api.CodeTooMany,
-			Detail: fmt.Sprintf("there are %d live preview links already", count),
-			Hint:   "revoke some, give them a time to live, or raise preview.max_links",
-		}
+		return nil, api.NewProblem(api.CodeTooMany, fmt.Sprintf("there are %d live preview links already", count),
+			"revoke some, give them a time to live, or raise preview.max_links")
 	}
 	if taken { // two of 2^50 ids; ids must tell links apart
 		r.Token = newToken()
@@ -169,10 +161,6 @@ func (l *Links) notify(link *Live) {
 
 // unstored is the problem of a change that did not reach the links file.
 func unstored(doing string, err error) *api.Problem {
-	return &api.Problem{
-		Title: "Links file cannot be used", Status: http.StatusInternalServerError, Code: api.CodeStateUnusable,
-		Detail: fmt.Sprintf("cannot %s: %v", doing, err),
-		Hint:   "see that the disk is not full and the links file (preview.state_file) can be written, then restart",
-		Cause:  err,
-	}
+	return api.NewProblem(api.CodeStateUnusable, fmt.Sprintf("cannot %s: %v", doing, err),
+		"see that the disk is not full and the links file (preview.state_file) can be written, then restart").Because(err)
 }

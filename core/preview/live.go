@@ -3,7 +3,6 @@ package preview
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -167,15 +166,11 @@ func (l *Live) revoke(now time.Time) bool {
 }
 
 func (l *Live) finish(state string, at time.Time) {
-	problem := &api.Problem{
-		Title: "Link revoked", Status: http.StatusGone, Code: api.CodeLinkRevoked,
-		Sandbox: l.Sandbox.String(), Port: l.Port, Hint: "ask for a new link",
-	}
-	verb := "was revoked"
+	code, verb := api.CodeLinkRevoked, "was revoked"
 	if state == stateExpired {
-		problem.Title, problem.Code, verb = "Link expired", api.CodeLinkExpired, "expired"
+		code, verb = api.CodeLinkExpired, "expired"
 	}
-	problem.Detail = fmt.Sprintf("the preview link to port %d of %s is no longer valid: it %s at %s",
-		l.Port, l.Sandbox, verb, at.UTC().Format(time.RFC3339))
+	problem := api.NewProblem(code, fmt.Sprintf("the preview link to port %d of %s is no longer valid: it %s at %s",
+		l.Port, l.Sandbox, verb, at.UTC().Format(time.RFC3339)), "ask for a new link").In(l.Sandbox.String(), l.Port)
 	l.end.Store(&ending{at: at, state: state, problem: problem})
 }

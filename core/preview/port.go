@@ -2,7 +2,6 @@ package preview
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 
 	"daemon-proxy/core/api"
@@ -44,8 +43,6 @@ func badPort(s string) *api.Problem {
 	if len(s) > 32 {
 		s = s[:32] + "…"
 	}
-	return &api.Problem{
-		Title: "Bad port", Status: http.StatusBadRequest, Code: api.CodeBadPort,
-		Detail: fmt.Sprintf("%+q is not a port", s), Hint: "give a number from 1 to 65535 without leading zeros",
-	}
+	return api.NewProblem(api.CodeBadPort,
+		fmt.Sprintf("%+q is not a port", s), "give a number from 1 to 65535 without leading zeros")
 }

@@ -26,7 +26,6 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -276,8 +275,6 @@ func (l *Links) lookup(tokenOrID string) (*Live, bool) {
 }
 
 func unknownLink() *api.Problem {
-	return &api.Problem{
-		Title: "Unknown link", Status: http.StatusNotFound, Code: api.CodeUnknownLink,
-		Detail: "there is no such preview link", Hint: "check the address, or ask for a new link",
-	}
+	return api.NewProblem(api.CodeUnknownLink,
+		"there is no such preview link", "check the address, or ask for a new link")
 }

@@ -29,26 +29,18 @@ func (x *exchange) failureProblem() *api.Problem {
 		return p
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](cause); ok {
-		return &api.Problem{
-			Title: "Body too large", Status: http.StatusRequestEntityTooLarge, Code: api.CodeTooLarge,
-			Detail: cause.Error(), Hint: "send less in one request", Cause: cause,
-		}
+		return api.NewProblem(api.CodeTooLarge, cause.Error(), "send less in one request").Because(cause)
 	}
 	if e, ok := errors.AsType[*clientError](cause); ok && !connectionEnded(e.err) {
 		return badRequest(e)
 	}
-	return &api.Problem{
-		Title: "Request given up", Status: 499, Code: api.CodeCancelled,
-		Detail: "the request was given up before it was answered: " + cause.Error(),
-		Hint:   "send it again", Cause: cause,
-	}
+	return api.NewProblem(api.CodeCancelled,
+		"the request was given up before it was answered: "+cause.Error(), "send it again").Because(cause)
 }
 
 func bodyTimeout(after time.Duration) *api.Problem {
-	return &api.Problem{
-		Title: "Request body stopped", Status: http.StatusRequestTimeout, Code: api.CodeBodyTimeout,
-		Detail: "nothing came of the request body for " + after.String(), Hint: "send it again, without a pause",
-	}
+	return api.NewProblem(api.CodeBodyTimeout,
+		"nothing came of the request body for "+after.String(), "send it again, without a pause")
 }
 
 // connectionEnded says whether err is of the connection rather than of what
@@ -64,12 +56,8 @@ func dialProblem(err error) *api.Problem {
 	if p, ok := errors.AsType[*api.Problem](err); ok {
 		return p
 	}
-	return &api.Problem{
-		Title: "Daemon not reachable", Status: http.StatusServiceUnavailable, Code: api.CodeDaemonDown,
-		Detail: "the daemon of the sandbox cannot be reached: " + err.Error(),
-		Hint:   "see whether the container runs; inject the daemon again if it does",
-		Cause:  err,
-	}
+	return api.NewProblem(api.CodeDaemonDown, "the daemon of the sandbox cannot be reached: "+err.Error(),
+		"see whether the container runs; inject the daemon again if it does").Because(err)
 }
 
 // answerProblem is why no final head could be read, as a problem.
@@ -77,41 +65,26 @@ func answerProblem(err error) *api.Problem {
 	if !connectionEnded(err) {
 		return badUpstream(err)
 	}
-	return &api.Problem{
-		Title: "Daemon hung up", Status: http.StatusBadGateway, Code: api.CodeUpstreamCut,
-		Detail: "the daemon hung up before it answered: " + err.Error(),
-		Hint:   "look at the service's own log; it may have crashed on this request",
-		Cause:  err,
-	}
+	return api.NewProblem(api.CodeUpstreamCut, "the daemon hung up before it answered: "+err.Error(),
+		"look at the service's own log; it may have crashed on this request").Because(err)
 }
 
 func badUpstream(err error) *api.Problem {
-	return &api.Problem{
-		Title: "Unusable answer", Status: http.StatusBadGateway, Code: api.CodeBadUpstream,
-		Detail: "the answer from the sandbox cannot be used: " + err.Error(),
-		Hint:   "see whether an HTTP/1.1 server listens on that port",
-		Cause:  err,
-	}
+	return api.NewProblem(api.CodeBadUpstream, "the answer from the sandbox cannot be used: "+err.Error(),
+		"see whether an HTTP/1.1 server listens on that port").Because(err)
 }
 
 func portClosed() *api.Problem {
-	return &api.Problem{
-		Title: "Nothing listens on the port", Status: http.StatusBadGateway, Code: api.CodePortClosed,
-		Detail: "the daemon answers, but nothing listens on the port",
-		Hint:   "start the service in the sandbox, or ask for the port that it listens on",
-	}
+	return api.NewProblem(api.CodePortClosed, "the daemon answers, but nothing listens on the port",
+		"start the service in the sandbox, or ask for the port that it listens on")
 }
 
 func badPath(err error) *api.Problem {
-	return &api.Problem{
-		Title: "Bad path", Status: http.StatusBadRequest, Code: api.CodeBadPath,
-		Detail: "the path cannot be forwarded: " + err.Error(), Hint: "percent-encode it", Cause: err,
-	}
+	return api.NewProblem(api.CodeBadPath,
+		"the path cannot be forwarded: "+err.Error(), "percent-encode it").Because(err)
 }
 
 func badRequest(err error) *api.Problem {
-	return &api.Problem{
-		Title: "Bad request", Status: http.StatusBadRequest, Code: api.CodeBadRequest,
-		Detail: "the request cannot be forwarded: " + err.Error(), Hint: "send valid HTTP/1.1", Cause: err,
-	}
+	return api.NewProblem(api.CodeBadRequest,
+		"the request cannot be forwarded: "+err.Error(), "send valid HTTP/1.1").Because(err)
 }

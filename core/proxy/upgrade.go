@@ -45,11 +45,8 @@ func (x *exchange) upgrade(resp *http.Response) error {
 	if err != nil {
 		x.proxy.tunnels.Done()
 		up.Close()
-		return &api.Problem{
-			Title: "Upgrade not possible", Status: http.StatusInternalServerError, Code: api.CodeInternal,
-			Detail: "the client's connection cannot carry a WebSocket: " + err.Error(),
-			Hint:   "connect with HTTP/1.1", Cause: err,
-		}
+		return api.NewProblem(api.CodeInternal,
+			"the client's connection cannot carry a WebSocket: "+err.Error(), "connect with HTTP/1.1").Because(err)
 	}
 	x.result.Status = http.StatusSwitchingProtocols
 	x.result.Protocol = "websocket"

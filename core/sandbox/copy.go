@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"path"
 	"strings"
@@ -61,7 +60,7 @@ func (in *injection) copy() error {
 
 // notWritable is the problem of a place that cannot be copied to.
 func (in *injection) notWritable(why string) *api.Problem {
-	return problem(in.ref, http.StatusUnprocessableEntity, api.CodeReadOnlyRoot, "Read-only container",
+	return problem(in.ref, api.CodeReadOnlyRoot,
 		fmt.Sprintf("nothing can be copied to %s in %s: %s", path.Dir(in.target), in.ref, why),
 		"set daemon.install_dir to a folder on a writable volume (a tmpfs will not work), or put the daemon into the image and use --injection-mode direct")
 }
@@ -81,12 +80,14 @@ func (in *injection) noSymlinks() error {
 			return fmt.Errorf("look at %s: %w", p, err)
 		}
 		if stat.LinkTarget != "" || stat.Mode&fs.ModeSymlink != 0 {
-			return problem(in.ref, http.StatusConflict, api.CodeForeignFile, "A link is in the way",
-				fmt.Sprintf("%s in %s is a symbolic link to %s; it is not followed", p, in.ref, stat.LinkTarget), "remove it, or set daemon.install_dir to another folder")
+			return problem(in.ref, api.CodeForeignFile,
+				fmt.Sprintf("%s in %s is a symbolic link to %s; it is not followed", p, in.ref, stat.LinkTarget),
+				"remove it, or set daemon.install_dir to another folder")
 		}
 		if p != in.target && !stat.Mode.IsDir() || p == in.target && !stat.Mode.IsRegular() {
-			return problem(in.ref, http.StatusConflict, api.CodeForeignFile, "Something is in the way",
-				fmt.Sprintf("%s in %s is not what it should be (%v)", p, in.ref, stat.Mode), "remove it, or set daemon.install_dir to another folder")
+			return problem(in.ref, api.CodeForeignFile,
+				fmt.Sprintf("%s in %s is not what it should be (%v)", p, in.ref, stat.Mode),
+				"remove it, or set daemon.install_dir to another folder")
 		}
 	}
 	return nil
@@ -123,8 +124,9 @@ func (in *injection) compare() (same bool, err error) {
 	}
 	known, err := isDaemon(content)
 	if err == nil && !known {
-		err = problem(in.ref, http.StatusConflict, api.CodeForeignFile, "A file is in the way",
-			fmt.Sprintf("%s in %s is not a daemon of ours; it is not replaced", in.target, in.ref), "remove it, or set daemon.install_dir to another folder")
+		err = problem(in.ref, api.CodeForeignFile,
+			fmt.Sprintf("%s in %s is not a daemon of ours; it is not replaced", in.target, in.ref),
+			"remove it, or set daemon.install_dir to another folder")
 	}
 	return false, err
 }

@@ -139,7 +139,7 @@ func reason(status int, body []byte) string {
 }
 
 func noDesktop(ref api.Ref, detail, hint string) *api.Problem {
-	p := problem(ref, http.StatusServiceUnavailable, api.CodeNoDesktop, "No desktop", detail, hint)
+	p := problem(ref, api.CodeNoDesktop, detail, hint)
 	p.Port = vncPort
 	return p
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"os"
 	"path"
 	"strings"
@@ -28,7 +27,7 @@ func (s *Sandboxes) Eject(ctx context.Context, ref api.Ref) error {
 		return err
 	}
 	if c.HostNetwork || c.SharesNetworkOf != "" {
-		return problem(ref, http.StatusConflict, api.CodeBadRequest, "Another's daemon",
+		return conflict(ref,
 			ref.String()+" uses the network of another sandbox, and so its daemon", "eject the daemon of that one")
 	}
 	if err := notRunning(ref, c.State); err != nil {
@@ -118,8 +117,9 @@ func (s *Sandboxes) remove(ctx context.Context, ref api.Ref, c engine.Container,
 		left = append(left, file)
 	}
 	if len(left) > 0 {
-		return problem(ref, http.StatusConflict, api.CodeEmptied, "Emptied, not removed",
-			fmt.Sprintf("the image of %s has no rm: %s stay there with 0 bytes", ref, strings.Join(left, " and ")), "they do no harm; a new container has none of them")
+		return problem(ref, api.CodeEmptied,
+			fmt.Sprintf("the image of %s has no rm: %s stay there with 0 bytes", ref, strings.Join(left, " and ")),
+			"they do no harm; a new container has none of them")
 	}
 	s.log.Info("daemon taken out", "sandbox", ref.String(), "files", strings.Join(files, " "))
 	return nil

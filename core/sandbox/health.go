@@ -196,8 +196,9 @@ func (s *Sandboxes) look(b *box) outcome {
 func (s *Sandboxes) distrust(b *box, c engine.Container, err error) bool {
 	p := s.misplaced(b.Ref, c, err)
 	if p == nil && errors.Is(err, errNoChallenge) {
-		p = problem(b.Ref, http.StatusConflict, api.CodePortTaken, "An older daemon",
-			"the built-in daemon in "+b.String()+" is of an older version, which cannot prove that it is ours", "POST /api/sandboxes/"+b.String()+"/inject replaces it")
+		p = problem(b.Ref, api.CodePortTaken,
+			"the built-in daemon in "+b.String()+" is of an older version, which cannot prove that it is ours",
+			"POST /api/sandboxes/"+b.String()+"/inject replaces it")
 	}
 	if p == nil {
 		return false
@@ -215,8 +216,9 @@ func (s *Sandboxes) distrust(b *box, c engine.Container, err error) bool {
 // ours. It stays so until somebody asks: two who take it back from each other
 // would serve nobody.
 func (s *Sandboxes) taken(b *box) {
-	p := problem(b.Ref, http.StatusConflict, api.CodePortTaken, "Another daemon-proxy's daemon",
-		"another daemon-proxy has replaced the daemon in "+b.String()+" by its own", "end that one, and POST /api/sandboxes/"+b.String()+"/inject to have it back")
+	p := problem(b.Ref, api.CodePortTaken,
+		"another daemon-proxy has replaced the daemon in "+b.String()+" by its own",
+		"end that one, and POST /api/sandboxes/"+b.String()+"/inject to have it back")
 	s.log.Warn("daemon replaced by another daemon-proxy", "sandbox", b.String())
 	s.update(b, func(b *box) { b.wanted, b.Daemon.State, b.Daemon.LastError = false, api.DaemonFailed, p })
 }
@@ -247,8 +249,9 @@ func (s *Sandboxes) ask(b *box) (found, error) {
 }
 
 func noAddress(ref api.Ref) *api.Problem {
-	return problem(ref, http.StatusServiceUnavailable, api.CodeUnreachable, "No address",
-		ref.String()+" has no network address that can be dialled (--network none?)", "connect it: docker network connect bridge "+ref.Name)
+	return problem(ref, api.CodeUnreachable,
+		ref.String()+" has no network address that can be dialled (--network none?)",
+		"connect it: docker network connect bridge "+ref.Name)
 }
 
 // own says whether b has a daemon of its own: it shares nobody's network; mu is held.
@@ -300,7 +303,8 @@ func (s *Sandboxes) dead(b *box, err error, stops int) {
 		}
 		down = true
 		b.Daemon.State, b.proof = api.DaemonDown, proof{}
-		b.Daemon.LastError = problem(b.Ref, http.StatusServiceUnavailable, api.CodeDaemonDown, "The daemon does not answer", detail, "POST /api/sandboxes/"+b.String()+"/inject starts it again")
+		b.Daemon.LastError = problem(b.Ref, api.CodeDaemonDown, detail,
+			"POST /api/sandboxes/"+b.String()+"/inject starts it again")
 		b.Daemon.LatencyHistory = sample(b.Daemon.LatencyHistory, 0)
 	})
 	if down {

@@ -131,8 +131,8 @@ func (in *injection) runHost() error {
 func (s *Sandboxes) hostBinary() (string, error) {
 	switch path := s.o.Config.Path; {
 	case path != "" && !isFile(path):
-		return "", problem(api.Host, http.StatusUnprocessableEntity, api.CodeBinaryMissing, "No daemon binary",
-			fmt.Sprintf("daemon.path: there is no file %s", path), "correct it (--daemon-path, DAEMON_PATH), or leave it empty to use the built-in daemon")
+		return "", problem(api.Host, api.CodeBinaryMissing, fmt.Sprintf("daemon.path: there is no file %s", path),
+			"correct it (--daemon-path, DAEMON_PATH), or leave it empty to use the built-in daemon")
 	case path != "":
 		return path, nil
 	case isFile(defaultDaytona):
@@ -199,7 +199,7 @@ func (in *injection) serveBuiltIn(address string) error {
 // runDaytona runs a real daytona on this machine.
 func (in *injection) runDaytona(path, address string, free bool) error {
 	if !free {
-		return problem(api.Host, http.StatusConflict, api.CodePortTaken, "The daemon's port is taken",
+		return problem(api.Host, api.CodePortTaken,
 			"something that is not a daemon uses "+address, "stop it; the daytona daemon can use no other port")
 	}
 	in.s.log.Warn("a daytona is started on this machine: everybody on the network who reaches its port controls the machine", "path", path, "port", in.s.o.Config.Port)
@@ -233,7 +233,8 @@ func (in *injection) runDaytona(path, address string, free bool) error {
 		command.Env = append(command.Env, name+"="+value)
 	}
 	if err := command.Start(); err != nil {
-		return problem(api.Host, http.StatusUnprocessableEntity, api.CodeNotExecutable, "It cannot be started", fmt.Sprintf("daemon.path: %v", err), "check the file and its mode")
+		return problem(api.Host, api.CodeNotExecutable, fmt.Sprintf("daemon.path: %v", err),
+			"check the file and its mode")
 	}
 	h := in.s.host
 	ended := make(chan struct{})
@@ -260,15 +261,17 @@ func (in *injection) awaitHost(log, address string, ended chan struct{}) error {
 	for {
 		select {
 		case <-ended:
-			return problem(api.Host, http.StatusBadGateway, api.CodeDaemonExited, "The daemon ended at once",
-				"the daemon on this machine ended at once; its last words: "+endOf(log), "see its own message, or leave daemon.path empty to use the built-in daemon")
+			return problem(api.Host, api.CodeDaemonExited,
+				"the daemon on this machine ended at once; its last words: "+endOf(log),
+				"see its own message, or leave daemon.path empty to use the built-in daemon")
 		case <-ctx.Done():
 			h.stop()
 			if in.ctx.Err() != nil {
 				return in.ctx.Err()
 			}
-			return problem(api.Host, http.StatusGatewayTimeout, api.CodeStartTimeout, "The daemon does not answer",
-				"the daemon on this machine did not listen on "+address+" in time; its last words: "+endOf(log), "raise daemon.startup_timeout")
+			return problem(api.Host, api.CodeStartTimeout,
+				"the daemon on this machine did not listen on "+address+" in time; its last words: "+endOf(log),
+				"raise daemon.startup_timeout")
 		case <-poll.C:
 			if f, err := probe(ctx, h.dial(address)); err == nil {
 				f.began = time.Now()

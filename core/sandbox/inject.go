@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"strings"
 	"time"
 
@@ -113,7 +112,7 @@ func (in *injection) tryAdopt() (adopted bool, err error) {
 	case errors.Is(err, errNoChallenge):
 		return false, in.replaceStranger("the built-in daemon there is of a version that cannot prove itself")
 	case errors.Is(err, errNotDaemon), errors.Is(err, errSilent):
-		return false, problem(in.ref, http.StatusConflict, api.CodePortTaken, "The daemon's port is taken",
+		return false, problem(in.ref, api.CodePortTaken,
 			fmt.Sprintf("port %d of %s is used by something that is not a daemon, or by one that hangs: %v", in.s.o.Config.Port, in.ref, err),
 			portHint)
 	default:
@@ -134,7 +133,7 @@ func (in *injection) useInside() error {
 	}
 	content, stat, err := in.s.o.Engine.CopyOut(in.ctx, in.c.ID, file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return problem(in.ref, http.StatusUnprocessableEntity, api.CodeBinaryMissing, "No daemon in the container",
+		return problem(in.ref, api.CodeBinaryMissing,
 			fmt.Sprintf("injection mode \"direct\" uses the container's own %s, and %s has none", in.target, in.ref),
 			"put it into the image, or use --injection-mode volume")
 	}
@@ -143,8 +142,9 @@ func (in *injection) useInside() error {
 	}
 	defer content.Close()
 	if stat.Mode.Perm()&0o111 == 0 {
-		return problem(in.ref, http.StatusUnprocessableEntity, api.CodeNotExecutable, "Not executable",
-			fmt.Sprintf("%s in %s is not executable (mode %v)", in.target, in.ref, stat.Mode.Perm()), "chmod +x it in the image")
+		return problem(in.ref, api.CodeNotExecutable,
+			fmt.Sprintf("%s in %s is not executable (mode %v)", in.target, in.ref, stat.Mode.Perm()),
+			"chmod +x it in the image")
 	}
 	in.binary = binary{path: in.target, size: stat.Size}
 	if in.binary.workDirFlag, err = streamHolds(content, workDirHelp); err != nil {

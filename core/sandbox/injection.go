@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
@@ -179,7 +178,7 @@ func (s *Sandboxes) CancelInjection(ctx context.Context, ref api.Ref) error {
 		}
 	}
 	if healthy {
-		return problem(ref, http.StatusConflict, api.CodeBadRequest, "Nothing to cancel", "the daemon in "+ref.String()+" runs already", "stop it instead")
+		return conflict(ref, "the daemon in "+ref.String()+" runs already", "stop it instead")
 	}
 	return nil
 }
@@ -199,8 +198,9 @@ func (in *injection) life() {
 		if in.ctx.Err() != nil {
 			err = in.ctx.Err() // whatever it looked like to the step that it met
 		} else if in.removed() {
-			err = problem(in.ref, http.StatusServiceUnavailable, api.CodeSandboxMissing, "Container removed",
-				fmt.Sprintf("the container %s was removed while the daemon was put into it", in.ref), "choose another container, or make this one anew")
+			err = problem(in.ref, api.CodeSandboxMissing,
+				fmt.Sprintf("the container %s was removed while the daemon was put into it", in.ref),
+				"choose another container, or make this one anew")
 		}
 		in.err = asProblem(in.ref, err)
 	}

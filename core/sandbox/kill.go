@@ -3,7 +3,6 @@ package sandbox
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -95,9 +94,9 @@ func (in *injection) killAll(ctx context.Context, file string, builtIn bool) err
 // replaceStranger ends a built-in daemon that is not known to be ours.
 func (in *injection) replaceStranger(why string) error {
 	if err := in.killAll(in.ctx, in.s.installed(true), true); err != nil {
-		return &api.Problem{Title: "Another daemon-proxy's daemon", Status: http.StatusConflict, Code: api.CodePortTaken, Sandbox: in.ref.String(),
-			Detail: fmt.Sprintf("a built-in daemon answers for %s that does not prove to be ours, and it cannot be ended there: %v", in.ref, err),
-			Hint:   "docker restart " + in.ref.Name, Cause: err}
+		return api.NewProblem(api.CodePortTaken,
+			fmt.Sprintf("a built-in daemon answers for %s that does not prove to be ours, and it cannot be ended there: %v", in.ref, err),
+			"docker restart "+in.ref.Name).In(in.ref.String(), 0).Because(err)
 	}
 	in.did(api.StepAdopt, "%s: it is replaced", why)
 	return nil

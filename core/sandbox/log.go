@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"net/http"
 	"time"
 
 	"daemon-proxy/core/api"
@@ -43,7 +42,8 @@ func (s *Sandboxes) DaemonLog(ctx context.Context, ref api.Ref, tail int, follow
 		first, err = source.read(ctx)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, problem(ref, http.StatusNotFound, api.CodeNoLog, "No log", "no daemon of this program's has written a log in "+ref.String(), "inject one, or see docker logs "+ref.Name)
+		return nil, problem(ref, api.CodeNoLog, "no daemon of this program's has written a log in "+ref.String(),
+			"inject one, or see docker logs "+ref.Name)
 	}
 	if err != nil {
 		return nil, s.refused(ref, "read the daemon's log of", err)

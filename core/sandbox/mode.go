@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"context"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,11 +68,9 @@ func (s *Sandboxes) beginDecision(ctx context.Context) (end func()) {
 	}
 	timer := time.AfterFunc(decideWithin, func() {
 		if ctx.Err() == nil && s.Engine().State == "connecting" {
-			s.engineIs("lost", "", &api.Problem{
-				Title: "The engine does not answer", Status: http.StatusServiceUnavailable, Code: api.CodeEngineUnreachable,
-				Detail: "the engine at " + s.o.Engine.Endpoint() + " accepts connections but has not answered for " + decideWithin.String(),
-				Hint:   "see whether it is overloaded: docker version; it is asked again by itself",
-			}, 0)
+			s.engineIs("lost", "", api.NewProblem(api.CodeEngineUnreachable,
+				"the engine at "+s.o.Engine.Endpoint()+" accepts connections but has not answered for "+decideWithin.String(),
+				"see whether it is overloaded: docker version; it is asked again by itself"), 0)
 		}
 	})
 	return func() {

@@ -3,7 +3,6 @@ package sandbox
 import (
 	"context"
 	"fmt"
-	"net/http"
 
 	"daemon-proxy/core/api"
 )
@@ -60,6 +59,7 @@ func (s *Sandboxes) gone(b *box) error {
 	if err := unusable(b); err != nil {
 		return err
 	}
-	return problem(b.Ref, http.StatusServiceUnavailable, api.CodeDaemonDown, "The daemon is gone",
-		"the daemon in "+b.String()+" is not where it was: the container was restarted, or its address is another", "send the request again")
+	return problem(b.Ref, api.CodeDaemonDown,
+		"the daemon in "+b.String()+" is not where it was: the container was restarted, or its address is another",
+		"send the request again")
 }

@@ -28,7 +28,7 @@ var _ Operator = (*engine.Engine)(nil)
 // state is asked for anew: what a list shows may be old.
 func (s *Sandboxes) operator(ctx context.Context, ref api.Ref) (Operator, engine.Container, error) {
 	if ref.IsHost() {
-		return nil, engine.Container{}, problem(ref, http.StatusConflict, api.CodeBadRequest, "Not a container", "the host is this machine, not a container", "choose a container")
+		return nil, engine.Container{}, conflict(ref, "the host is this machine, not a container", "choose a container")
 	}
 	operator, ok := s.o.Engine.(Operator)
 	if !ok || ref.Engine != s.o.Engine.Name() {
@@ -80,11 +80,12 @@ func (s *Sandboxes) refused(ref api.Ref, doing string, err error) *api.Problem {
 		return asProblem(ref, p)
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return &api.Problem{Title: "Given up", Status: http.StatusGatewayTimeout, Code: api.CodeCancelled, Sandbox: ref.String(),
-			Detail: fmt.Sprintf("the engine has not finished to %s %s in time", doing, ref), Hint: "it may still come: see the list", Cause: err}
+		return api.NewProblem(api.CodeCancelled,
+			fmt.Sprintf("the engine has not finished to %s %s in time", doing, ref),
+			"it may still come: see the list").In(ref.String(), 0).WithStatus(http.StatusGatewayTimeout).Because(err)
 	}
-	return &api.Problem{Title: "The engine refused", Status: http.StatusConflict, Code: api.CodeBadRequest, Sandbox: ref.String(),
-		Detail: fmt.Sprintf("the engine will not %s %s: %v", doing, ref, err), Hint: "see docker " + doing + " " + ref.Name, Cause: err}
+	return api.NewProblem(api.CodeBadRequest, fmt.Sprintf("the engine will not %s %s: %v", doing, ref, err),
+		"see docker "+doing+" "+ref.Name).In(ref.String(), 0).WithStatus(http.StatusConflict).Because(err)
 }
 
 // shells are looked for in this order.
@@ -117,8 +118,9 @@ func (s *Sandboxes) Shell(ctx context.Context, ref api.Ref, columns, rows int) (
 		}
 		return t, nil
 	}
-	return nil, problem(ref, http.StatusUnprocessableEntity, api.CodeNoShell, "No shell",
-		"the image of "+ref.String()+" has no shell (looked for bash, sh, ash and busybox)", "look at it from outside: docker cp, or docker debug "+ref.Name)
+	return nil, problem(ref, api.CodeNoShell,
+		"the image of "+ref.String()+" has no shell (looked for bash, sh, ash and busybox)",
+		"look at it from outside: docker cp, or docker debug "+ref.Name)
 }
 
 // ContainerLog is the output of the container's main process, as engine.Logs.

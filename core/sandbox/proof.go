@@ -174,19 +174,19 @@ func (s *Sandboxes) misplaced(ref api.Ref, c engine.Container, err error) *api.P
 	}
 	switch {
 	case c.HostNetwork && (errors.Is(err, errElsewhere) || errors.Is(err, errUnproved)):
-		p := problem(ref, http.StatusServiceUnavailable, api.CodeUnreachable, "Another machine's network",
+		p := problem(ref, api.CodeUnreachable,
 			ref.String()+" uses the network of the engine's machine, and that is not known to be this one: "+err.Error(),
 			"run daemon-proxy on the engine's machine, or give the container a network of its own")
 		p.Cause = err
 		return p
 	case errors.Is(err, errElsewhere):
-		p := problem(ref, http.StatusServiceUnavailable, api.CodeUnreachable, "Another container's address",
+		p := problem(ref, api.CodeUnreachable,
 			what+": the engine's containers are not on a network of this machine, and here that address belongs to something else",
 			"run daemon-proxy on the engine's machine, or put the container into a network whose addresses nothing here uses: docker network create --subnet")
 		p.Cause = err
 		return p
 	case errors.Is(err, errUnproved):
-		p := problem(ref, http.StatusServiceUnavailable, api.CodeUnreachable, "Not proved",
+		p := problem(ref, api.CodeUnreachable,
 			"a daemon answers at the address of "+ref.String()+", but it is not used: "+err.Error(),
 			"use the built-in daemon, which proves itself: end the other one and leave daemon.binary_source_path empty")
 		p.Cause = err

@@ -123,8 +123,8 @@ type box struct {
 func New(o Options) (*Sandboxes, error) {
 	key, err := loadKey(o.StateDir)
 	if err != nil {
-		p := &api.Problem{Title: "State directory cannot be used", Status: http.StatusInternalServerError, Code: api.CodeStateUnusable,
-			Detail: fmt.Sprintf("the key of the built-in daemons: %v", err), Hint: "name a folder that can be written in XDG_STATE_HOME", Cause: err}
+		p := api.NewProblem(api.CodeStateUnusable, fmt.Sprintf("the key of the built-in daemons: %v", err),
+			"name a folder that can be written in XDG_STATE_HOME").Because(err)
 		if errors.Is(err, errDamagedKey) {
 			p.Hint = "remove it: a new one is made, and the built-in daemons that run are replaced when you inject again"
 		}
@@ -253,10 +253,10 @@ func (s *Sandboxes) Resolve(name string) (api.Ref, error) {
 			return api.Ref{}, s.status.Error
 		}
 	}
-	return api.Ref{}, &api.Problem{
-		Title: "Unknown sandbox", Status: http.StatusNotFound, Code: api.CodeUnknownSandbox, Sandbox: name,
-		Detail: fmt.Sprintf("there is no container %q", name), Hint: "GET /api/sandboxes lists them", Names: s.names(false),
-	}
+	p := api.NewProblem(api.CodeUnknownSandbox, fmt.Sprintf("there is no container %q", name),
+		"GET /api/sandboxes lists them").In(name, 0)
+	p.Names = s.names(false)
+	return api.Ref{}, p
 }
 
 func (s *Sandboxes) defaultRef() (api.Ref, error) {
@@ -277,11 +277,10 @@ func (s *Sandboxes) defaultRef() (api.Ref, error) {
 	if len(running) == 0 {
 		detail = "no container runs"
 	}
-	return api.Ref{}, &api.Problem{
-		Title: "Which sandbox?", Status: http.StatusConflict, Code: api.CodeSandboxRequired, Names: running,
-		Detail: detail + " and daemon.container_name does not choose one",
-		Hint:   "name the sandbox, or set daemon.container_name (--container-name, DAEMON_CONTAINER_NAME)",
-	}
+	p := api.NewProblem(api.CodeSandboxRequired, detail+" and daemon.container_name does not choose one",
+		"name the sandbox, or set daemon.container_name (--container-name, DAEMON_CONTAINER_NAME)")
+	p.Names = running
+	return api.Ref{}, p
 }
 
 // names are the containers' names; mu is held.
@@ -350,14 +349,20 @@ func sameProblem(a, b *api.Problem) bool {
 }
 
 // problem makes an *api.Problem about a sandbox.
-func problem(ref api.Ref, status int, code, title, detail, hint string) *api.Problem {
-	return &api.Problem{Title: title, Status: status, Code: code, Detail: detail, Hint: hint, Sandbox: ref.String()}
+func problem(ref api.Ref, code, detail, hint string) *api.Problem {
+	return api.NewProblem(code, detail, hint).In(ref.String(), 0)
+}
+
+// conflict is the problem of a request that does not fit what ref is or does.
+func conflict(ref api.Ref, detail, hint string) *api.Problem {
+	return problem(ref, api.CodeBadRequest, detail, hint).WithStatus(http.StatusConflict)
 }
 
 // asProblem is err for a person, with the sandbox named.
 func asProblem(ref api.Ref, err error) *api.Problem {
 	if errors.Is(err, context.Canceled) {
-		return problem(ref, 499, api.CodeCancelled, "Cancelled", "the injection into "+ref.String()+" was cancelled", "nothing was kept; inject again when you like")
+		return problem(ref, api.CodeCancelled, "the injection into "+ref.String()+" was cancelled",
+			"nothing was kept; inject again when you like")
 	}
 	if p, ok := errors.AsType[*api.Problem](err); ok {
 		if p.Sandbox == "" {
@@ -368,10 +373,10 @@ func asProblem(ref api.Ref, err error) *api.Problem {
 		return p
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return problem(ref, http.StatusGatewayTimeout, api.CodeStartTimeout, "Timeout", ref.String()+": "+err.Error(), "try again")
+		return problem(ref, api.CodeStartTimeout, ref.String()+": "+err.Error(), "try again")
 	}
-	return &api.Problem{Title: "Injection failed", Status: http.StatusBadGateway, Code: api.CodeInternal, Sandbox: ref.String(),
-		Detail: ref.String() + ": " + err.Error(), Hint: "see the engine's log", Cause: err}
+	return api.NewProblem(api.CodeInternal, ref.String()+": "+err.Error(),
+		"see the engine's log").In(ref.String(), 0).WithStatus(http.StatusBadGateway).Because(err)
 }
 
 // Close ends everything that Run and injections left running. With
@@ -388,7 +393,8 @@ func (s *Sandboxes) Close(ctx context.Context) error {
 	s.mu.Lock() // so that nothing joins the group from now on
 	s.cancel()
 	for _, b := range s.boxes {
-		b.leave(problem(b.Ref, http.StatusServiceUnavailable, api.CodeSandboxMissing, "The engine was left", "the program no longer follows "+b.String(), "send the request again"))
+		b.leave(problem(b.Ref, api.CodeSandboxMissing, "the program no longer follows "+b.String(),
+			"send the request again"))
 	}
 	s.mu.Unlock()
 	s.host.close()

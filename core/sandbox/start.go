@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"path"
 	"strconv"
 	"strings"
@@ -100,7 +99,7 @@ func (in *injection) makeDir(dir string) error {
 		return nil
 	}
 	if err == nil {
-		return problem(in.ref, http.StatusUnprocessableEntity, api.CodeWorkDir, "No working directory",
+		return problem(in.ref, api.CodeWorkDir,
 			fmt.Sprintf("%s in %s is not a folder", dir, in.ref), "set daemon.work_dir to a folder")
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -118,9 +117,9 @@ func (in *injection) makeDir(dir string) error {
 		err = in.s.o.Engine.CopyIn(in.ctx, in.c.ID, base, &archive)
 	}
 	if err != nil {
-		return &api.Problem{Title: "No working directory", Status: http.StatusUnprocessableEntity, Code: api.CodeWorkDir, Sandbox: in.ref.String(),
-			Detail: fmt.Sprintf("the folder %s does not exist in %s and cannot be made: %v", dir, in.ref, err),
-			Hint:   "set daemon.work_dir to a folder that exists", Cause: err}
+		return api.NewProblem(api.CodeWorkDir,
+			fmt.Sprintf("the folder %s does not exist in %s and cannot be made: %v", dir, in.ref, err),
+			"set daemon.work_dir to a folder that exists").In(in.ref.String(), 0).Because(err)
 	}
 	return nil
 }
@@ -192,7 +191,7 @@ func (in *injection) await(p *process) error {
 			if misplaced != nil {
 				return misplaced
 			}
-			return problem(in.ref, http.StatusGatewayTimeout, api.CodeStartTimeout, "The daemon does not answer",
+			return problem(in.ref, api.CodeStartTimeout,
 				fmt.Sprintf("the daemon in %s was started but did not listen on port %d within %v, and was ended%s", in.ref, in.s.o.Config.Port, timeout, words),
 				"raise daemon.startup_timeout, or see its log in the container: "+logName)
 		case code := <-ended:
@@ -225,17 +224,18 @@ func (in *injection) exited(p *process, code int) error {
 	}
 	words := in.lastWords(p)
 	if strings.Contains(words, "address already in use") {
-		return problem(in.ref, http.StatusConflict, api.CodePortTaken, "The daemon's port is taken",
+		return problem(in.ref, api.CodePortTaken,
 			fmt.Sprintf("port %d of %s is used by something else%s", in.s.o.Config.Port, in.ref, words), portHint)
 	}
 	if code == 126 && strings.Contains(words, "chdir to cwd") {
-		return problem(in.ref, http.StatusUnprocessableEntity, api.CodeWorkDir, "No working directory", "the daemon could not be started"+words, "set daemon.work_dir to a folder that exists")
+		return problem(in.ref, api.CodeWorkDir, "the daemon could not be started"+words,
+			"set daemon.work_dir to a folder that exists")
 	}
 	hint := "see the daemon's own message; leave binary_source_path empty to use the built-in daemon"
 	if in.binary.builtIn {
 		hint = "see the daemon's own message"
 	}
-	return problem(in.ref, http.StatusBadGateway, api.CodeDaemonExited, "The daemon ended at once",
+	return problem(in.ref, api.CodeDaemonExited,
 		fmt.Sprintf("the daemon in %s ended at once with exit code %d%s", in.ref, code, words), hint)
 }
 

@@ -22,7 +22,7 @@ func (s *Sandboxes) StopDaemon(ctx context.Context, ref api.Ref) error {
 // returned.
 func (s *Sandboxes) stopDaemon(ctx context.Context, ref api.Ref, eject func() error) error {
 	if ref.IsHost() {
-		return problem(ref, http.StatusConflict, api.CodeBadRequest, "The host's daemon stays", "the host is served from within this program", "end the program instead")
+		return conflict(ref, "the host is served from within this program", "end the program instead")
 	}
 	s.mu.Lock()
 	b := s.boxes[ref]
@@ -40,7 +40,8 @@ func (s *Sandboxes) stopDaemon(ctx context.Context, ref api.Ref, eject func() er
 	}
 	if owner.IsHost() {
 		s.mu.Unlock()
-		return problem(ref, http.StatusConflict, api.CodeBadRequest, "The host's daemon stays", ref.String()+" uses the daemon of the host, which is served from within this program", "end the program instead")
+		return conflict(ref, ref.String()+" uses the daemon of the host, which is served from within this program",
+			"end the program instead")
 	}
 	daemon, wanted, ownerWanted, c := owner.Daemon, b.wanted, owner.wanted, owner.container
 	b.wanted, owner.wanted, owner.stopping = false, false, true
@@ -79,7 +80,8 @@ func busy(b *box) *api.Problem {
 	if b.Daemon.State == api.DaemonEjecting {
 		doing = "taken out"
 	}
-	return problem(b.Ref, http.StatusConflict, api.CodeSandboxBusy, "Busy", "the daemon in "+b.String()+" is just being "+doing, "try again in a moment")
+	return problem(b.Ref, api.CodeSandboxBusy, "the daemon in "+b.String()+" is just being "+doing,
+		"try again in a moment")
 }
 
 func (s *Sandboxes) stop(ctx context.Context, daemon api.Daemon, in *injection) error {
@@ -97,11 +99,13 @@ func (s *Sandboxes) stop(ctx context.Context, daemon api.Daemon, in *injection) 
 		}
 		return nil
 	case !daemon.Started:
-		return problem(ref, http.StatusConflict, api.CodeBadRequest, "Not ours", "the daemon in "+ref.String()+" was not started by this program", "stop it where it was started")
+		return conflict(ref, "the daemon in "+ref.String()+" was not started by this program",
+			"stop it where it was started")
 	}
 	if err := in.killAll(ctx, s.installed(false), false); err != nil {
-		return &api.Problem{Title: "It cannot be stopped", Status: http.StatusConflict, Code: api.CodeBadRequest, Sandbox: ref.String(),
-			Detail: fmt.Sprintf("the daemon in %s cannot be stopped; it takes a shell and grep in the image: %v", ref, err), Hint: "docker restart " + ref.Name, Cause: err}
+		return api.NewProblem(api.CodeBadRequest,
+			fmt.Sprintf("the daemon in %s cannot be stopped; it takes a shell and grep in the image: %v", ref, err),
+			"docker restart "+ref.Name).In(ref.String(), 0).WithStatus(http.StatusConflict).Because(err)
 	}
 	return nil
 }
@@ -120,7 +124,7 @@ func (s *Sandboxes) Ports(ctx context.Context, ref api.Ref) ([]api.Port, error) 
 		}
 	}
 	if response.StatusCode != http.StatusOK || json.Unmarshal(body, &answer) != nil {
-		return nil, problem(ref, http.StatusBadGateway, api.CodeBadUpstream, "Bad answer",
+		return nil, problem(ref, api.CodeBadUpstream,
 			fmt.Sprintf("the daemon in %s answers GET /port with %d", ref, response.StatusCode), "see the daemon's log")
 	}
 	ports := []api.Port{}

@@ -136,35 +136,38 @@ func (s *Sandboxes) networkOf(b *box) (*box, error) {
 			}
 		}
 		if !found {
-			return nil, problem(b.Ref, http.StatusServiceUnavailable, api.CodeSandboxMissing, "No network",
-				fmt.Sprintf("%s uses the network of a container that is gone (%.12s)", b, id), "start that container again, or make this one anew")
+			return nil, problem(b.Ref, api.CodeSandboxMissing,
+				fmt.Sprintf("%s uses the network of a container that is gone (%.12s)", b, id),
+				"start that container again, or make this one anew")
 		}
 	}
-	return nil, problem(b.Ref, http.StatusServiceUnavailable, api.CodeUnreachable, "No network", b.String()+" shares its network in a circle", "make the container anew")
+	return nil, problem(b.Ref, api.CodeUnreachable, b.String()+" shares its network in a circle",
+		"make the container anew")
 }
 
 func missing(ref api.Ref) *api.Problem {
-	return problem(ref, http.StatusServiceUnavailable, api.CodeSandboxMissing, "No such container",
+	return problem(ref, api.CodeSandboxMissing,
 		fmt.Sprintf("the container %s does not exist", ref), "create it; it is picked up by itself")
 }
 
 // notRunning is the problem of a container that runs no processes; nil if it does.
 func notRunning(ref api.Ref, state string) error {
-	const status = http.StatusServiceUnavailable
 	switch state {
 	case api.ContainerRunning:
 		return nil
 	case api.ContainerMissing:
 		return missing(ref)
 	case api.ContainerPaused:
-		return problem(ref, status, api.CodeSandboxPaused, "Sandbox paused", fmt.Sprintf("the container %s is paused", ref), "docker unpause "+ref.Name)
+		return problem(ref, api.CodeSandboxPaused, fmt.Sprintf("the container %s is paused", ref),
+			"docker unpause "+ref.Name)
 	case api.ContainerRestarting:
-		return problem(ref, status, api.CodeSandboxBusy, "Sandbox restarting",
-			fmt.Sprintf("the container %s is restarting", ref), "wait a moment; if it goes on, see docker logs "+ref.Name)
+		return problem(ref, api.CodeSandboxBusy, fmt.Sprintf("the container %s is restarting", ref),
+			"wait a moment; if it goes on, see docker logs "+ref.Name).WithStatus(http.StatusServiceUnavailable)
 	case api.ContainerDead:
-		return problem(ref, status, api.CodeSandboxStopped, "Sandbox removed", fmt.Sprintf("the container %s is being removed", ref), "choose another container, or make this one anew")
+		return problem(ref, api.CodeSandboxStopped, fmt.Sprintf("the container %s is being removed", ref),
+			"choose another container, or make this one anew")
 	}
-	return problem(ref, status, api.CodeSandboxStopped, "Sandbox stopped",
+	return problem(ref, api.CodeSandboxStopped,
 		fmt.Sprintf("the container %s does not run (%s)", ref, state), "docker start "+ref.Name)
 }
 
@@ -183,11 +186,12 @@ func unusable(b *box) error {
 		return p
 	}
 	if p := b.Daemon.LastError; p != nil {
-		return &api.Problem{Title: "The daemon does not run", Status: http.StatusServiceUnavailable, Code: api.CodeDaemonDown, Sandbox: b.String(),
-			Detail: fmt.Sprintf("no daemon runs in %s: %s", b, p.Error()), Hint: p.Hint, Cause: p}
+		return api.NewProblem(api.CodeDaemonDown,
+			fmt.Sprintf("no daemon runs in %s: %s", b, p.Error()), p.Hint).In(b.String(), 0).Because(p)
 	}
 	if b.Daemon.State == api.DaemonInjecting {
-		return problem(b.Ref, http.StatusServiceUnavailable, api.CodeDaemonDown, "The daemon is starting", "the daemon in "+b.String()+" is being started", "try again in a moment")
+		return problem(b.Ref, api.CodeDaemonDown, "the daemon in "+b.String()+" is being started",
+			"try again in a moment")
 	}
 	if b.Daemon.State == api.DaemonEjecting {
 		return busy(b)
@@ -196,11 +200,11 @@ func unusable(b *box) error {
 	if b.ended != "" {
 		detail = "the daemon in " + b.String() + " " + b.ended
 	}
-	return problem(b.Ref, http.StatusServiceUnavailable, api.CodeNoDaemon, "No daemon", detail, "POST /api/sandboxes/"+b.String()+"/inject")
+	return problem(b.Ref, api.CodeNoDaemon, detail, "POST /api/sandboxes/"+b.String()+"/inject")
 }
 
 // unknown is the problem of a daemon that is about to be looked for.
 func unknown(b *box) *api.Problem {
-	return problem(b.Ref, http.StatusServiceUnavailable, api.CodeDaemonDown, "Not known yet",
+	return problem(b.Ref, api.CodeDaemonDown,
 		"it is being checked whether a daemon runs in "+b.String(), "try again in a moment")
 }

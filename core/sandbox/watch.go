@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"time"
 
@@ -141,8 +140,9 @@ func (s *Sandboxes) engineProblem(err error) *api.Problem {
 	if p, ok := errors.AsType[*api.Problem](err); ok {
 		return p
 	}
-	return &api.Problem{Title: "The Docker engine does not answer", Status: http.StatusServiceUnavailable, Code: api.CodeEngineUnreachable,
-		Detail: fmt.Sprintf("the connection to the Docker engine at %s broke: %v", s.o.Engine.Endpoint(), err), Hint: "it is tried again by itself; docker version", Cause: err}
+	return api.NewProblem(api.CodeEngineUnreachable,
+		fmt.Sprintf("the connection to the Docker engine at %s broke: %v", s.o.Engine.Endpoint(), err),
+		"it is tried again by itself; docker version").Because(err)
 }
 
 // engineIs notes how the engine is and, if that is not 0, in how long it is

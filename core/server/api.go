@@ -71,15 +71,16 @@ func (s *Server) createLink(w http.ResponseWriter, r *http.Request, _ values) er
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&body); err != nil {
 		if errors.Is(err, io.EOF) {
-			return bad(http.StatusBadRequest, api.CodeBadRequest, "Bad request", "the body is empty", `send {"port": 6080}`)
+			return api.NewProblem(api.CodeBadRequest, "the body is empty", `send {"port": 6080}`)
 		}
-		return bad(http.StatusBadRequest, api.CodeBadRequest, "Bad request", "the body is not what it should be: "+err.Error(), `send {"port": 6080}`)
+		return api.NewProblem(api.CodeBadRequest, "the body is not what it should be: "+err.Error(),
+			`send {"port": 6080}`)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return bad(http.StatusBadRequest, api.CodeBadRequest, "Bad request", "something follows the JSON document", `send {"port": 6080}`)
+		return api.NewProblem(api.CodeBadRequest, "something follows the JSON document", `send {"port": 6080}`)
 	}
 	if body.Port == nil {
-		return bad(http.StatusBadRequest, api.CodeBadPort, "No port", "the body names no port", `send {"port": 6080}`)
+		return api.NewProblem(api.CodeBadPort, "the body names no port", `send {"port": 6080}`)
 	}
 	scheme, host := s.base(r)
 	link, err := s.CreateLink(api.LinkRequest{
@@ -131,8 +132,8 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request, _ values) error 
 		if box.Daemon.State != api.DaemonHealthy {
 			answer.Status, answer.Reason = "degraded", box.Daemon.LastError
 			if answer.Reason == nil && box.Daemon.State == api.DaemonNone {
-				answer.Reason = &api.Problem{Title: "No daemon", Status: http.StatusServiceUnavailable, Code: api.CodeNoDaemon, Sandbox: ref.String(),
-					Detail: "no daemon was put into " + ref.String() + " yet", Hint: "POST /api/sandboxes/" + ref.String() + "/inject"}
+				answer.Reason = api.NewProblem(api.CodeNoDaemon, "no daemon was put into "+ref.String()+" yet",
+					"POST /api/sandboxes/"+ref.String()+"/inject").In(ref.String(), 0)
 			}
 		}
 	} else if engine := s.o.Sandboxes.Engine(); engine.State == "lost" {

@@ -73,10 +73,10 @@ func (d *descriptors) take(ctx context.Context, from string, cost int, lasts boo
 			if p, ok := errors.AsType[*api.Problem](context.Cause(ctx)); ok {
 				return nil, p
 			}
-			return nil, bad(499, api.CodeCancelled, "Request given up", "the request was given up while it waited", "send it again")
+			return nil, api.NewProblem(api.CodeCancelled, "the request was given up while it waited", "send it again")
 		case <-deadline.C:
-			return nil, bad(http.StatusServiceUnavailable, api.CodeTooMany, "Too many at a time",
-				"no descriptor is free for this request", "try again, or raise the limit of open files (ulimit -n)")
+			return nil, api.NewProblem(api.CodeTooMany, "no descriptor is free for this request",
+				"try again, or raise the limit of open files (ulimit -n)").WithStatus(http.StatusServiceUnavailable)
 		}
 	}
 }

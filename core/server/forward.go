@@ -64,8 +64,8 @@ func (s *Server) resolve(token string) (*preview.Live, error) {
 }
 
 func daemonPort(port int, hint string) *api.Problem {
-	return &api.Problem{Title: "Daemon's own port", Status: http.StatusForbidden, Code: api.CodeDaemonPort, Port: port,
-		Detail: "port " + strconv.Itoa(port) + " is the daemon's own", Hint: hint}
+	return api.NewProblem(api.CodeDaemonPort,
+		"port "+strconv.Itoa(port)+" is the daemon's own", hint).In("", port)
 }
 
 func (s *Server) servePreview(w http.ResponseWriter, r *http.Request, route preview.Route) {
@@ -160,8 +160,8 @@ func (s *Server) redirect(w http.ResponseWriter, r *http.Request, status int, lo
 // checkLoop refuses a port that is this server's own.
 func (s *Server) checkLoop(ref api.Ref, port int) error {
 	if port == s.o.Config.Server.Port && s.o.Sandboxes.Loopback(ref) {
-		return &api.Problem{Title: "Loop", Status: http.StatusConflict, Code: api.CodeLoop, Sandbox: ref.String(), Port: port,
-			Detail: "port " + strconv.Itoa(port) + " of " + ref.String() + " is daemon-proxy itself", Hint: "name the port of the service"}
+		return api.NewProblem(api.CodeLoop, "port "+strconv.Itoa(port)+" of "+ref.String()+" is daemon-proxy itself",
+			"name the port of the service").In(ref.String(), port).WithStatus(http.StatusConflict)
 	}
 	return nil
 }
@@ -370,8 +370,8 @@ func (s *Server) checkOrigin(r *http.Request, h hop, scheme string) error {
 			}
 		}
 	}
-	return &api.Problem{Title: "Cross-origin WebSocket", Status: http.StatusForbidden, Code: api.CodeCrossOrigin, Sandbox: h.ref.String(), Port: h.port,
-		Detail: "a page of another origin may not open a WebSocket here", Hint: "open the preview itself"}
+	return api.NewProblem(api.CodeCrossOrigin,
+		"a page of another origin may not open a WebSocket here", "open the preview itself").In(h.ref.String(), h.port)
 }
 
 // logRequest writes the one line of an exchange.

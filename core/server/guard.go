@@ -37,16 +37,19 @@ func (s *Server) guard(r *http.Request) error {
 		return nil
 	}
 	if err := s.cross.Check(r); err != nil {
-		return bad(http.StatusForbidden, api.CodeCrossOrigin, "Cross-origin request", "a page of another origin may not change anything here", "call the API from a program")
+		return api.NewProblem(api.CodeCrossOrigin, "a page of another origin may not change anything here",
+			"call the API from a program")
 	}
 	if pageMade(r) {
-		return bad(http.StatusForbidden, api.CodePageMade, "For programs only", "a page in a browser may not use this address", "call it from a program, or send the API key in X-API-Key; browsers look through preview links")
+		return api.NewProblem(api.CodePageMade, "a page in a browser may not use this address",
+			"call it from a program, or send the API key in X-API-Key; browsers look through preview links")
 	}
 	return nil
 }
 
 func unauthorized() *api.Problem {
-	return bad(http.StatusUnauthorized, api.CodeUnauthorized, "API key needed", "the API key is missing or wrong", "send it as X-API-Key or as Authorization: Bearer")
+	return api.NewProblem(api.CodeUnauthorized, "the API key is missing or wrong",
+		"send it as X-API-Key or as Authorization: Bearer")
 }
 
 // keyed says whether the request carries the API key.
@@ -99,7 +102,7 @@ func (s *Server) onlyJSON(w http.ResponseWriter, r *http.Request) error {
 	}
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/json" && !strings.HasSuffix(kind, "+json") {
-		return bad(http.StatusUnsupportedMediaType, api.CodeNotJSON, "Not JSON", "the body must be JSON", "send Content-Type: application/json")
+		return api.NewProblem(api.CodeNotJSON, "the body must be JSON", "send Content-Type: application/json")
 	}
 	return nil
 }
@@ -115,7 +118,7 @@ func (s *Server) takeBody(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if err != nil {
-		return bad(http.StatusBadRequest, api.CodeBadRequest, "Bad request", "the body did not come whole: "+err.Error(), "send all of it at once")
+		return api.NewProblem(api.CodeBadRequest, "the body did not come whole: "+err.Error(), "send all of it at once")
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
@@ -193,7 +196,7 @@ func portOf(host string) string {
 // asProblem is err as the problem that the client gets, its cause in the log.
 func (s *Server) asProblem(err error) *api.Problem {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return bad(http.StatusRequestEntityTooLarge, api.CodeTooLarge, "Too large", "the body is too large", "send less")
+		return api.NewProblem(api.CodeTooLarge, "the body is too large", "send less")
 	}
 	p := api.AsProblem(err)
 	if p.Code == api.CodeInternal {

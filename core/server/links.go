@@ -1,7 +1,6 @@
 package server
 
 import (
-	"net/http"
 	"time"
 
 	"daemon-proxy/core/api"
@@ -27,7 +26,8 @@ func (s *Server) CreateLink(request api.LinkRequest, base Base) (api.Link, error
 	if request.TTLSeconds != nil {
 		const longest = 100 * 365 * 24 * 3600
 		if *request.TTLSeconds < 0 || *request.TTLSeconds > longest {
-			return api.Link{}, bad(http.StatusBadRequest, api.CodeBadRequest, "Bad time to live", "ttl_seconds must be from 0 to 3153600000", "0 means until revoked")
+			return api.Link{}, api.NewProblem(api.CodeBadRequest, "ttl_seconds must be from 0 to 3153600000",
+				"0 means until revoked")
 		}
 		ttl := time.Duration(*request.TTLSeconds) * time.Second
 		wanted.TTL = &ttl

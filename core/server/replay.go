@@ -49,7 +49,9 @@ func (s *Server) Replay(ctx context.Context, id uint64) (api.Exchange, error) {
 	if original.LinkID != "" {
 		link, ok := s.o.Links.Get(original.LinkID)
 		if !ok {
-			return api.Exchange{}, bad(http.StatusNotFound, api.CodeUnknownLink, "Unknown link", "the preview link of this request is not known any more", "make a new one")
+			return api.Exchange{}, api.NewProblem(api.CodeUnknownLink,
+				"the preview link of this request is not known any more",
+				"make a new one")
 		}
 		live, err := s.resolve(link.Token)
 		if err != nil {
@@ -64,7 +66,7 @@ func (s *Server) Replay(ctx context.Context, id uint64) (api.Exchange, error) {
 
 // UnknownExchange is the problem of an exchange that the request log does not hold.
 func UnknownExchange(id uint64) *api.Problem {
-	return bad(http.StatusNotFound, api.CodeUnknownExchange, "Unknown request",
+	return api.NewProblem(api.CodeUnknownExchange,
 		fmt.Sprintf("the request log does not hold request %d (any more)", id), "see the latest ones")
 }
 
@@ -84,8 +86,8 @@ func replayable(o traffic.Original) error {
 	default:
 		return nil
 	}
-	return &api.Problem{Title: "Not replayable", Status: http.StatusConflict, Code: api.CodeNotReplayable, Sandbox: o.Sandbox, Port: o.Port,
-		Detail: "the request cannot be sent again: " + why, Hint: "copy it as curl instead"}
+	return api.NewProblem(api.CodeNotReplayable,
+		"the request cannot be sent again: "+why, "copy it as curl instead").In(o.Sandbox, o.Port)
 }
 
 // replay serves one connection that leads nowhere but here, and sends the
@@ -117,8 +119,8 @@ func (s *Server) replay(ctx context.Context, o traffic.Original, h hop) (api.Exc
 	<-served
 	_ = server.Shutdown(context.WithoutCancel(ctx)) // waits for the handler, whose client is gone
 	if recorded.ID == 0 {
-		return api.Exchange{}, &api.Problem{Title: "Not replayed", Status: http.StatusInternalServerError, Code: api.CodeInternal, Sandbox: o.Sandbox, Port: o.Port,
-			Detail: fmt.Sprintf("the request was not sent: %v", err), Hint: "see the log", Cause: err}
+		return api.Exchange{}, api.NewProblem(api.CodeInternal,
+			fmt.Sprintf("the request was not sent: %v", err), "see the log").In(o.Sandbox, o.Port).Because(err)
 	}
 	return recorded, nil
 }

@@ -36,12 +36,13 @@ func (s *Server) listRequests(w http.ResponseWriter, r *http.Request, _ values) 
 	query := r.URL.Query()
 	filter, err := traffic.ParseFilter(query.Get("filter"))
 	if err != nil {
-		return bad(http.StatusBadRequest, api.CodeBadRequest, "Bad filter", err.Error(), "see the documentation of the filter")
+		return api.NewProblem(api.CodeBadRequest, err.Error(), "see the documentation of the filter")
 	}
 	limit := 0
 	if text := query.Get("limit"); text != "" {
 		if limit, err = strconv.Atoi(text); err != nil || limit < 1 {
-			return bad(http.StatusBadRequest, api.CodeBadRequest, "Bad limit", "limit is no whole number from 1 on", "leave it away for all that are kept")
+			return api.NewProblem(api.CodeBadRequest, "limit is no whole number from 1 on",
+				"leave it away for all that are kept")
 		}
 	}
 	list := api.ExchangeList{Requests: []api.Exchange{}}

@@ -152,6 +152,7 @@ func (n *newest) visit(r *http.Request, token string) (id string, made bool) {
 }
 
 func outsidePrefix() *api.Problem {
-	return bad(http.StatusForbidden, api.CodeOutsidePrefix, "Outside every preview",
-		"a service worker of a preview may not have its script outside the preview's prefix", "open the host form of the link")
+	return api.NewProblem(api.CodeOutsidePrefix,
+		"a service worker of a preview may not have its script outside the preview's prefix",
+		"open the host form of the link")
 }

@@ -116,10 +116,11 @@ func (s *Server) callAPI(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	if len(fits) == 0 {
-		return bad(http.StatusNotFound, api.CodeUnknownRoute, "Not found", "there is nothing at this address", "previews are at /preview/TOKEN/, ports at /proxy/PORT/")
+		return api.NewProblem(api.CodeUnknownRoute, "there is nothing at this address",
+			"previews are at /preview/TOKEN/, ports at /proxy/PORT/")
 	}
 	w.Header().Set("Allow", allow(fits))
-	return bad(http.StatusMethodNotAllowed, api.CodeMethodNotAllowed, "Method not allowed", "this address knows only "+fits[0].method, "use "+fits[0].method)
+	return api.NewProblem(api.CodeMethodNotAllowed, "this address knows only "+fits[0].method, "use "+fits[0].method)
 }
 
 // routes is the table.

@@ -16,7 +16,8 @@ import (
 func (s *Server) named(v values) (api.Ref, error) {
 	plain, err := url.PathUnescape(v["name"])
 	if err != nil {
-		return api.Ref{}, bad(http.StatusBadRequest, api.CodeBadPath, "Bad path", "the sandbox's name has a broken escape", "see GET /api/sandboxes")
+		return api.Ref{}, api.NewProblem(api.CodeBadPath, "the sandbox's name has a broken escape",
+			"see GET /api/sandboxes")
 	}
 	return s.o.Sandboxes.Resolve(plain)
 }
@@ -81,7 +82,8 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request, v values) error {
 	tail := -1
 	if text := query.Get("tail"); text != "" {
 		if tail, err = strconv.Atoi(text); err != nil || tail < 0 {
-			return bad(http.StatusBadRequest, api.CodeBadRequest, "Bad tail", "tail is no whole number from 0 on", "leave it away for the whole log")
+			return api.NewProblem(api.CodeBadRequest, "tail is no whole number from 0 on",
+				"leave it away for the whole log")
 		}
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())

@@ -208,14 +208,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Connection"] = []string{"close"}
 	}
 	if r.Method == http.MethodConnect || !strings.HasPrefix(r.RequestURI, "/") {
-		s.refuse(w, r, bad(http.StatusBadRequest, api.CodeBadRequest, "Bad request", "only requests for a path are served", "send GET /path"))
+		s.refuse(w, r, api.NewProblem(api.CodeBadRequest, "only requests for a path are served", "send GET /path"))
 		return
 	}
 	if !s.knownHost(r.Host) {
 		token, ok := preview.SplitHost(r.Host, s.o.Config.Server.PreviewDomain)
 		if !ok {
-			s.refuse(w, r, bad(http.StatusMisdirectedRequest, api.CodeWrongHost, "Wrong host",
-				"this server is not "+logging.Printable(hostOf(r.Host)), "use localhost or an IP address, or add the name to server.allowed_hosts"))
+			s.refuse(w, r, api.NewProblem(api.CodeWrongHost, "this server is not "+logging.Printable(hostOf(r.Host)),
+				"use localhost or an IP address, or add the name to server.allowed_hosts"))
 			return
 		}
 		s.servePreviewHost(w, r, token)
@@ -308,10 +308,7 @@ func (s *Server) isKey(credential string) bool {
 	return s.o.Config.Security.Enabled && s.o.Config.Security.APIKey != "" && subtle.ConstantTimeCompare(sum[:], s.key[:]) == 1
 }
 
-func bad(status int, code, title, detail, hint string) *api.Problem {
-	return &api.Problem{Title: title, Status: status, Code: code, Detail: detail, Hint: hint}
-}
-
 func loopProblem() *api.Problem {
-	return bad(http.StatusLoopDetected, api.CodeLoop, "Loop", "the request came back to this server", "use the port of the service, not that of daemon-proxy")
+	return api.NewProblem(api.CodeLoop, "the request came back to this server",
+		"use the port of the service, not that of daemon-proxy")
 }

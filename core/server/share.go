@@ -19,15 +19,16 @@ import (
 func (s *Server) Share(ctx context.Context, id string) (share api.Share, wait func(), err error) {
 	link, ok := s.o.Links.Get(id)
 	if !ok {
-		return share, nil, bad(http.StatusNotFound, api.CodeUnknownLink, "Unknown link", "there is no such preview link", "see the list of links")
+		return share, nil, api.NewProblem(api.CodeUnknownLink, "there is no such preview link", "see the list of links")
 	}
 	live, err := s.resolve(link.Token)
 	if err != nil {
 		return share, nil, err
 	}
 	if live.ExpiresAt.IsZero() {
-		return share, nil, &api.Problem{Title: "No expiry", Status: http.StatusConflict, Code: api.CodeNeedsExpiry, Sandbox: link.SandboxName, Port: link.Port,
-			Detail: "this link lives until it is revoked; only one that expires is shown to the network", Hint: "make a new link with a time to live"}
+		return share, nil, api.NewProblem(api.CodeNeedsExpiry,
+			"this link lives until it is revoked; only one that expires is shown to the network",
+			"make a new link with a time to live").In(link.SandboxName, link.Port)
 	}
 	listener, err := listenLAN(ctx)
 	if err != nil {
@@ -88,12 +89,14 @@ func listenLAN(ctx context.Context) (net.Listener, error) {
 		}
 	}
 	if !address.IsValid() || address.IsLoopback() || address.IsUnspecified() {
-		return nil, bad(http.StatusServiceUnavailable, api.CodeNoNetwork, "No network", "this machine has no address on a network", "connect it, then try again")
+		return nil, api.NewProblem(api.CodeNoNetwork, "this machine has no address on a network",
+			"connect it, then try again")
 	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", netip.AddrPortFrom(address, 0).String())
 	if err != nil {
-		return nil, bad(http.StatusServiceUnavailable, api.CodeNoNetwork, "No network", "cannot listen on "+address.String()+": "+err.Error(), "see whether a firewall or VPN is in the way")
+		return nil, api.NewProblem(api.CodeNoNetwork, "cannot listen on "+address.String()+": "+err.Error(),
+			"see whether a firewall or VPN is in the way")
 	}
 	return l, nil
 }
