@@ -293,9 +293,9 @@ the codes are at the end. Pages in a browser may use only previews.
 		for _, n := range c.statuses {
 			statuses = append(statuses, strconv.Itoa(n))
 		}
-		about := c.about
-		if about == "" {
-			about = strings.ReplaceAll(code, "_", " ")
+		about := api.NewProblem(code, "", "").Title
+		if c.about != "" {
+			about += ": " + c.about
 		}
 		b.WriteString("| `" + code + "` | " + strings.Join(statuses, ", ") + " | " + about + " |\n")
 	}
