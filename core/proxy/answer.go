@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -68,16 +69,11 @@ func (x *exchange) inspect(resp *http.Response, body *answerBody) error {
 	return nil
 }
 
-// reset breaks the client's connection where an ordinary end would not tell it
-// that something is missing: to HTTP/1.0, that end is the end of an answer of
-// unknown length; to a client that takes nothing, it does not arrive at all,
-// because it is behind the bytes that were not taken. That client may be the
-// next hop, which has to tell its own.
+// reset breaks the client's connection where its end would mean the end of the
+// body: an answer of unknown length to HTTP/1.0. Only a reset tells such a
+// client that something is missing.
 func (x *exchange) reset() {
-	x.mu.Lock()
-	stuck := x.stuck
-	x.mu.Unlock()
-	if _, known := x.w.Header()["Content-Length"]; !stuck && (known || x.r.ProtoAtLeast(1, 1)) {
+	if _, known := x.w.Header()["Content-Length"]; known || x.r.ProtoAtLeast(1, 1) {
 		return
 	}
 	c, _, err := x.rc.Hijack()
@@ -177,11 +173,26 @@ func (x *exchange) watchAnswer() *watch {
 		if errors.Is(err, syscall.ECONNRESET) {
 			err = badUpstream(fmt.Errorf("read from the daemon: %w", err))
 		}
-		x.mu.Lock()
-		x.stuck = true
-		x.mu.Unlock()
+		x.resetOnClose()
 		x.fail(err)
 	}}
+}
+
+// resetOnClose makes the end of the client's connection a reset: a FIN would
+// be behind the bytes that the client does not take. That client may be the
+// next hop, which has to tell its own. (net/http closes the connection itself
+// when a write of a chunk fails, so afterwards it is too late.)
+func (x *exchange) resetOnClose() {
+	if x.r.ProtoMajor != 1 {
+		return // the connection has other streams
+	}
+	c := x.r.Context().Value(connKey{})
+	if secure, ok := c.(interface{ NetConn() net.Conn }); ok {
+		c = secure.NetConn()
+	}
+	if tcp, ok := c.(interface{ SetLinger(sec int) error }); ok {
+		_ = tcp.SetLinger(0)
+	}
 }
 
 // spliceable says whether the rest of the body can go without passing through

@@ -40,7 +40,6 @@ type exchange struct {
 	interim   bool  // an interim head is going out
 	committed bool  // the final head is going out
 	continued bool  // the client was told to send its body
-	stuck     bool  // the client took nothing when the exchange was given up
 	over      bool  // Forward returns: fail has nothing left to break
 }
 

@@ -121,19 +121,27 @@ func TestP6P13AResetOfTheDaemonEndsADownloadThatNobodyReads(t *testing.T) {
 func TestP6P13AResetOfTheServicePassesADaemonWhoseAnswerNobodyReads(t *testing.T) {
 	t.Parallel()
 	const long = 64 << 20
-	up := newRaw(t, func(_ int, c *wire) {
-		c.mustHead()
-		_ = c.SetWriteDeadline(time.Now().Add(2 * time.Second))
-		c.send(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", long))
-		_, _ = c.Write(make([]byte, long))
-		_ = c.SetLinger(0)
-	})
-	daemon := newFront(t, up.addr)
-	f := newFront(t, daemon.addr)
-	c := f.dial(t)
-	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	require.True(t, daemon.result(t).Cut)
-	require.True(t, f.result(t).Cut, "nothing was read")
+	for framing, head := range map[string]string{
+		"length":  fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", long),
+		"chunked": fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n", long),
+	} {
+		t.Run(framing, func(t *testing.T) {
+			t.Parallel()
+			up := newRaw(t, func(_ int, c *wire) {
+				c.mustHead()
+				_ = c.SetWriteDeadline(time.Now().Add(2 * time.Second)) // by then nothing more is taken
+				_, _ = io.WriteString(c, head)
+				_, _ = c.Write(make([]byte, long))
+				_ = c.SetLinger(0)
+			})
+			daemon := newFront(t, up.addr)
+			f := newFront(t, daemon.addr)
+			c := f.dial(t)
+			c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			require.True(t, daemon.result(t).Cut)
+			require.True(t, f.result(t).Cut, "nothing was read")
+		})
+	}
 }
 
 func TestP7P13TheEndOfASideEndsAWebSocketThatNobodyReads(t *testing.T) {
