@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // spliceMin is how much of a body must be left for the kernel to move it from
@@ -38,7 +39,7 @@ func (x *exchange) answer(resp *http.Response) error {
 	}
 	x.keepOrClose(resp, body, err)
 	if err != nil || x.failed() {
-		_ = x.rc.Flush() // what there was gets through; the connection ends all the same
+		x.flushCut() // the connection ends all the same
 		x.result.Cut = true
 		x.result.Err = err
 		x.mu.Lock()
@@ -173,26 +174,30 @@ func (x *exchange) watchAnswer() *watch {
 		if errors.Is(err, syscall.ECONNRESET) {
 			err = badUpstream(fmt.Errorf("read from the daemon: %w", err))
 		}
-		x.resetOnClose()
+		x.resetClient()
 		x.fail(err)
 	}}
 }
 
-// resetOnClose makes the end of the client's connection a reset: a FIN would
-// be behind the bytes that the client does not take. That client may be the
-// next hop, which has to tell its own. (net/http closes the connection itself
-// when a write of a chunk fails, so afterwards it is too late.)
-func (x *exchange) resetOnClose() {
-	if x.r.ProtoMajor != 1 {
-		return // the connection has other streams
+// resetClient makes the end of the client's connection a reset. (net/http
+// closes the connection itself when a write of a chunk fails, so afterwards it
+// is too late.)
+func (x *exchange) resetClient() {
+	if c, ok := x.r.Context().Value(connKey{}).(net.Conn); ok && x.r.ProtoMajor == 1 { // later ones have other streams
+		resetOnClose(c)
 	}
-	c := x.r.Context().Value(connKey{})
-	if secure, ok := c.(interface{ NetConn() net.Conn }); ok {
-		c = secure.NetConn()
+}
+
+// flushCut sends what there is of an answer that breaks off, unless the client
+// takes nothing.
+func (x *exchange) flushCut() {
+	if clientSocket(x.r.Context()).stalled() {
+		x.resetClient()
+		_ = x.rc.SetWriteDeadline(past)
+	} else {
+		_ = x.rc.SetWriteDeadline(time.Now().Add(leftPatience))
 	}
-	if tcp, ok := c.(interface{ SetLinger(sec int) error }); ok {
-		_ = tcp.SetLinger(0)
-	}
+	_ = x.rc.Flush()
 }
 
 // spliceable says whether the rest of the body can go without passing through

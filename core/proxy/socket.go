@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"syscall"
+	"time"
 )
 
 // connKey is where ConnContext keeps the connection.
@@ -41,4 +42,33 @@ func clientSocket(ctx context.Context) *socket {
 		return nil
 	}
 	return socketOf(c)
+}
+
+// stalled says whether the peer has stopped to take what was written to it. It
+// looks for as long as leftPatience.
+func (s *socket) stalled() bool {
+	const step = leftPatience / 20
+	queued, still := s.queued(), time.Duration(0)
+	for range leftPatience / step {
+		if queued == 0 {
+			return false
+		}
+		time.Sleep(step)
+		still += step
+		if n := s.queued(); n != queued {
+			queued, still = n, 0
+		}
+	}
+	return still >= leftPatience/2
+}
+
+// resetOnClose makes Close send a RST: a FIN would be behind the bytes that
+// the peer does not take. The peer may be the next hop, which has to tell its own.
+func resetOnClose(c net.Conn) {
+	if secure, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
+		c = secure.NetConn()
+	}
+	if tcp, ok := c.(interface{ SetLinger(sec int) error }); ok {
+		_ = tcp.SetLinger(0)
+	}
 }

@@ -74,8 +74,12 @@ func (t *tunnel) run(ctx, life context.Context) error {
 	}()
 	t.carry(&t.out)
 	<-done
-	t.in.src.Close()
-	t.in.dst.Close()
+	for _, c := range []net.Conn{t.in.src, t.in.dst} {
+		if socketOf(c).stalled() {
+			resetOnClose(c)
+		}
+		c.Close()
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.ended = true

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -142,6 +143,56 @@ func TestP6P13AResetOfTheServicePassesADaemonWhoseAnswerNobodyReads(t *testing.T
 			require.True(t, f.result(t).Cut, "nothing was read")
 		})
 	}
+}
+
+// Here the reset comes while the daemon waits for the next event; the last
+// ones are still on their way to the front.
+func TestP6P13AResetOfTheServiceBetweenEventsPassesADaemon(t *testing.T) {
+	t.Parallel()
+	up := newRaw(t, func(_ int, c *wire) {
+		c.mustHead()
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+		for range 150 {
+			_, _ = io.WriteString(c, "data: "+strings.Repeat("x", 10_000)+"\n\n")
+			time.Sleep(2 * time.Millisecond)
+		}
+		_ = c.SetLinger(0)
+	})
+	daemon := newFront(t, up.addr)
+	f := newFront(t, daemon.addr, withTarget(func(_ *http.Request, t *Target) {
+		t.Dial = func(ctx context.Context) (net.Conn, error) {
+			c, err := new(net.Dialer).DialContext(ctx, "tcp", daemon.addr)
+			if err == nil {
+				err = c.(*net.TCPConn).SetReadBuffer(64 << 10)
+			}
+			return c, err
+		}
+	}), func(f *front) {
+		f.accepted = func(c net.Conn) { _ = c.(*net.TCPConn).SetWriteBuffer(64 << 10) }
+	})
+	c := f.dial(t)
+	_ = c.SetReadBuffer(64 << 10)
+	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	require.True(t, daemon.result(t).Cut)
+	require.True(t, f.result(t).Cut, "nothing was read")
+}
+
+func TestP7P13AResetOfTheServicePassesADaemonWhoseWebSocketNobodyReads(t *testing.T) {
+	t.Parallel()
+	up := newRaw(t, func(_ int, c *wire) {
+		c.mustHead()
+		c.send(switching)
+		_ = c.SetWriteDeadline(time.Now().Add(2 * time.Second)) // by then nothing more is taken
+		_, _ = c.Write(make([]byte, 64<<20))
+		_ = c.SetLinger(0)
+	})
+	daemon := newFront(t, up.addr)
+	f := newFront(t, daemon.addr)
+	c := f.dial(t)
+	c.send(handshake)
+	require.Equal(t, "HTTP/1.1 101 Switching Protocols", firstLine(c.mustHead()))
+	daemon.result(t)
+	f.result(t) // nothing was read
 }
 
 func TestP7P13TheEndOfASideEndsAWebSocketThatNobodyReads(t *testing.T) {
