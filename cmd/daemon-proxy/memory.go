@@ -86,8 +86,12 @@ func (m *memory) giveBack() {
 	}
 	runtime.GC()
 	runtime.GC() // what pools hold goes with the second collection
-	if usage().unneeded >= worthwhile {
+	u := usage()
+	if u.unneeded >= worthwhile {
 		debug.FreeOSMemory()
+	}
+	if u.needed > m.floor+worthwhile {
+		m.quiet.Reset(quietAfter) // what is released later may never be collected
 	}
 	m.own = collections()
 }
