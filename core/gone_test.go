@@ -50,9 +50,7 @@ func TestP20WhatWaitsForADeadContainerEnds(t *testing.T) {
 	for how, die := range map[string]func(t testing.TB, network, id string){
 		"killed":       func(t testing.TB, _, id string) { enginetest.Kill(t, id, "KILL") },
 		"disconnected": enginetest.Disconnect,
-		"restarted": func(t testing.TB, _, id string) {
-			require.NoError(t, enginetest.Require(t).RestartContainer(t.Context(), id, 0))
-		},
+		"restarted":    func(t testing.TB, _, id string) { enginetest.Restart(t, id) },
 	} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()

@@ -338,35 +338,3 @@ func shownKeys(keys []string) string {
 	}
 	return strings.Join(out, " ")
 }
-
-// KeysMarkdown is docs/keys.md: every action by group, with its keys and the
-// places where they work.
-func KeysMarkdown() string {
-	var b strings.Builder
-	b.WriteString(`# Keys
-
-This page is generated from the program's table of actions; ` + "`?` in the UI shows the same list, `:`" + ` runs an action by name.
-To change a key, map the action's name to new keys under ` + "`tui.keys`" + ` in the configuration: ` + "`inject: \"I, ctrl+n\"`" + `;
-` + "`none`" + ` removes the key. ` + "`ctrl+c`" + ` always quits. With ` + "`--read-only`" + ` the actions marked * are unavailable.
-
-Some keys have several actions. The first one that applies where you are and to what is selected runs.
-`)
-	for _, group := range groups() {
-		b.WriteString("\n## " + group + "\n\n| key | action | does | where |\n|---|---|---|---|\n")
-		for _, a := range actions() {
-			if a.group != group {
-				continue
-			}
-			keys := make([]string, len(a.keys))
-			for i, key := range a.keys {
-				keys[i] = "`" + keyNames.Replace(key) + "`"
-			}
-			id := a.id
-			if a.changes {
-				id += " *"
-			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", strings.Join(keys, " "), id, a.desc, a.in)
-		}
-	}
-	return b.String()
-}

@@ -103,21 +103,6 @@ func (c *Client) DaemonStatus(ctx context.Context, sandbox string) (api.DaemonSt
 	return get[api.DaemonStatus](ctx, c, "/daemon/status"+queryOf(query))
 }
 
-// PreviewLink makes a link to a port of the default sandbox.
-func (c *Client) PreviewLink(ctx context.Context, port int) (api.Link, error) {
-	return c.CreateLink(ctx, api.LinkRequest{Port: port})
-}
-
-// VNCPreviewLink makes a link to port 6080, where VNC desktops are.
-func (c *Client) VNCPreviewLink(ctx context.Context) (api.Link, error) {
-	return c.PreviewLink(ctx, 6080)
-}
-
-// WebsitePreviewLink makes a link to port 8080.
-func (c *Client) WebsitePreviewLink(ctx context.Context) (api.Link, error) {
-	return c.PreviewLink(ctx, 8080)
-}
-
 // CreateLink makes a link as the request says.
 func (c *Client) CreateLink(ctx context.Context, request api.LinkRequest) (api.Link, error) {
 	return post[api.Link](ctx, c, "/api/preview/create", request)

@@ -112,9 +112,7 @@ func TestEachCallAsksForItsOwn(t *testing.T) {
 		{"GET /health", "", func() error { _, err := c.Health(ctx); return err }},
 		{"GET /daemon/status", "", func() error { _, err := c.DaemonStatus(ctx, ""); return err }},
 		{"GET /daemon/status?sandbox=a%26b", "", func() error { _, err := c.DaemonStatus(ctx, "a&b"); return err }},
-		{"POST /api/preview/create", `{"port":3000}`, func() error { _, err := c.PreviewLink(ctx, 3000); return err }},
-		{"POST /api/preview/create", `{"port":6080}`, func() error { _, err := c.VNCPreviewLink(ctx); return err }},
-		{"POST /api/preview/create", `{"port":8080}`, func() error { _, err := c.WebsitePreviewLink(ctx); return err }},
+		{"POST /api/preview/create", `{"port":3000}`, func() error { _, err := c.CreateLink(ctx, api.LinkRequest{Port: 3000}); return err }},
 		{"GET /api/preview", "", func() error { _, err := c.PreviewLinks(ctx); return err }},
 		{"GET /api/preview/stats", "", func() error { _, err := c.PreviewStats(ctx); return err }},
 		{"DELETE /api/preview/a%2Fb", "", func() error { return c.RevokePreviewLink(ctx, "a/b") }},
@@ -150,7 +148,7 @@ func TestAProblemIsTyped(t *testing.T) {
 	c, got := serving(t, func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, 503, "application/problem+json", sent)
 	})
-	_, err := c.PreviewLink(t.Context(), 80)
+	_, err := c.CreateLink(t.Context(), api.LinkRequest{Port: 80})
 	problem, ok := errors.AsType[*api.Problem](err)
 	require.True(t, ok, "%v", err)
 	require.Equal(t, sent, *problem)
@@ -209,7 +207,7 @@ func TestAReadingCallIsRepeatedAndAChangingOneIsNot(t *testing.T) {
 	require.Equal(t, maxTries, got.count(), "not for ever")
 
 	for name, call := range map[string]func(*Client) error{
-		"create": func(c *Client) error { _, err := c.PreviewLink(t.Context(), 80); return err },
+		"create": func(c *Client) error { _, err := c.CreateLink(t.Context(), api.LinkRequest{Port: 80}); return err },
 		"revoke": func(c *Client) error { return c.RevokePreviewLink(t.Context(), "id") },
 		"stop":   func(c *Client) error { _, err := c.StopDaemon(t.Context(), "web"); return err },
 		"eject":  func(c *Client) error { _, err := c.Eject(t.Context(), "web"); return err },
@@ -235,7 +233,7 @@ func TestACreateWaitsForAServerThatIsJustStarting(t *testing.T) {
 	}}
 	defer transport.CloseIdleConnections()
 	c.http.Transport = transport
-	link, err := c.PreviewLink(t.Context(), 80)
+	link, err := c.CreateLink(t.Context(), api.LinkRequest{Port: 80})
 	require.NoError(t, err)
 	require.Equal(t, "t", link.Token)
 	require.Equal(t, 1, got.count())

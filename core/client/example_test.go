@@ -70,7 +70,7 @@ type sandbox struct{ client *client.Client }
 
 // PreviewLink is get_preview_link of that SDK.
 func (s sandbox) PreviewLink(ctx context.Context, port int) (api.Link, error) {
-	return s.client.PreviewLink(ctx, port)
+	return s.client.CreateLink(ctx, api.LinkRequest{Port: port})
 }
 
 // The Sandbox example of the Python service's README.
@@ -103,7 +103,7 @@ func ExampleClient() {
 	ctx := context.Background()
 	_, err = c.Health(ctx)
 	check(err)
-	link, err := c.PreviewLink(ctx, port)
+	link, err := c.CreateLink(ctx, api.LinkRequest{Port: port})
 	check(err)
 	fmt.Println(get(link.URL + "/"))
 	stats, err := c.PreviewStats(ctx)
@@ -155,7 +155,7 @@ func ExampleClient_Events() {
 	c, err := client.New(url)
 	check(err)
 	ctx := context.Background()
-	link, err := c.PreviewLink(ctx, port)
+	link, err := c.CreateLink(ctx, api.LinkRequest{Port: port})
 	check(err)
 	ctx, stop := context.WithCancel(ctx)
 	var seen api.Exchange

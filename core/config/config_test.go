@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,7 +38,7 @@ func loadFile(t *testing.T, text string, env map[string]string) (Config, string,
 
 func TestTheExampleFileIsCurrentAndLoadsToTheDefaults(t *testing.T) {
 	var want bytes.Buffer
-	require.NoError(t, WriteExample(&want))
+	require.NoError(t, writeExample(&want))
 	if *update {
 		require.NoError(t, os.WriteFile(exampleFile, want.Bytes(), 0o600))
 	}
@@ -144,4 +145,60 @@ func TestAGroupOfKeysIsAMapping(t *testing.T) {
 		_, _, err := loadFile(t, text, nil)
 		require.ErrorContains(t, err, want, text)
 	}
+}
+
+// writeExample writes config.example.yaml: every key with its default and its
+// documentation.
+func writeExample(w io.Writer) error {
+	const head = `# yaml-language-server: $schema=docs/config.schema.json
+#
+# Configuration of daemon-proxy: every key with its default. The line above
+# tells editors where the schema is, which completes and checks the keys.
+#
+# Flags override environment variables, which override this file, which
+# overrides the defaults. An empty variable counts as not set. The program reads
+# the first of these files:
+#   --config FILE
+#   DAEMON_PROXY_CONFIG
+#   ./config.yaml, if it belongs to you and has no other program's sections
+#   $XDG_CONFIG_HOME/daemon-proxy/config.yaml (~/.config/daemon-proxy/config.yaml)
+# Relative paths are relative to the directory of this file; in flags and
+# variables, to the current directory. "~/" is your home directory.
+# In flags and variables, separate the entries of a list with commas.
+
+`
+	if _, err := io.WriteString(w, head); err != nil {
+		return err
+	}
+	return Defaults().write(w, func(k key) string {
+		var b strings.Builder
+		facts := []string{"Allowed: " + k.allowed + ".", "Variable: " + k.Env}
+		if k.Flag != "" {
+			facts[1] += "   Flag: --" + k.Flag
+		}
+		for _, paragraph := range append([]string{k.Doc}, facts...) {
+			for _, line := range wrap(paragraph, 74) {
+				b.WriteString("  # " + line + "\n")
+			}
+		}
+		return b.String()
+	})
+}
+
+// wrap breaks text at spaces into lines of at most width bytes, longer words aside.
+func wrap(text string, width int) []string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		switch {
+		case line == "":
+			line = word
+		case len(line)+1+len(word) > width:
+			lines = append(lines, line)
+			line = word
+		default:
+			line += " " + word
+		}
+	}
+	return append(lines, line)
 }

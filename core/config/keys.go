@@ -88,7 +88,7 @@ func quote(s string) string {
 	return strconv.Quote(s)
 }
 
-// table is every key. Docs are plain text; WriteExample wraps them.
+// table is every key. Docs are plain text; config.example.yaml wraps them.
 func table() []key {
 	rows := serverKeys()
 	rows = append(rows, daemonKeys()...)

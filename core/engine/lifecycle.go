@@ -27,14 +27,6 @@ func (e *Engine) StopContainer(ctx context.Context, id string, timeout time.Dura
 	return e.fail("stop", id, e.cli.ContainerStop(ctx, id, container.StopOptions{Timeout: wholeSeconds(timeout)}))
 }
 
-// RestartContainer is StopContainer and StartContainer in one.
-func (e *Engine) RestartContainer(ctx context.Context, id string, timeout time.Duration) error {
-	if err := e.begin(ctx, id); err != nil {
-		return err
-	}
-	return e.fail("restart", id, e.cli.ContainerRestart(ctx, id, container.StopOptions{Timeout: wholeSeconds(timeout)}))
-}
-
 func wholeSeconds(d time.Duration) *int {
 	if d < 0 {
 		return nil

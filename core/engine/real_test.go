@@ -106,7 +106,6 @@ func TestMissingContainersAreNamed(t *testing.T) {
 		"inspect": func() error { _, err := e.Inspect(ctx, gone); return err },
 		"start":   func() error { return e.StartContainer(ctx, gone) },
 		"stop":    func() error { return e.StopContainer(ctx, gone, 0) },
-		"restart": func() error { return e.RestartContainer(ctx, gone, 0) },
 		"copy in": func() error { return e.CopyIn(ctx, gone, "/", bytes.NewReader(nil)) },
 		"stat":    func() error { _, err := e.Stat(ctx, gone, "/"); return err },
 		"copy out": func() error {
@@ -157,7 +156,7 @@ func TestStatesOfAContainerAreTheEngines(t *testing.T) {
 
 	first, err := e.Inspect(t.Context(), id)
 	require.NoError(t, err)
-	require.NoError(t, e.RestartContainer(t.Context(), id, time.Second))
+	enginetest.Restart(t, id)
 	second, err := e.Inspect(t.Context(), id)
 	require.NoError(t, err)
 	require.NotEqual(t, first.Pid, second.Pid)

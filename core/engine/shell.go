@@ -62,12 +62,3 @@ func (t *Terminal) Resize(ctx context.Context, columns, rows int) error {
 	err := t.engine.cli.ContainerExecResize(ctx, t.id, container.ResizeOptions{Width: uint(max(columns, 1)), Height: uint(max(rows, 1))})
 	return t.engine.fail("resize the terminal in", t.container, err)
 }
-
-// Ended says whether the process has, and with which code.
-func (t *Terminal) Ended(ctx context.Context) (ended bool, exitCode int, err error) {
-	info, err := t.engine.cli.ContainerExecInspect(ctx, t.id)
-	if err != nil {
-		return false, 0, t.engine.fail("ask for the shell in", t.container, err)
-	}
-	return !info.Running, info.ExitCode, nil
-}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/preview"
 )
 
 // StopDaemon ends the daemon of ref, if it is the built-in one or one that
@@ -129,7 +130,7 @@ func (s *Sandboxes) Ports(ctx context.Context, ref api.Ref) ([]api.Port, error) 
 	}
 	ports := []api.Port{}
 	for _, port := range answer.Ports {
-		p := api.Port{Port: port, Daemon: s.isDaemonPort(port)}
+		p := api.Port{Port: port, Daemon: preview.IsDaemonPort(port, s.o.Config.Port)}
 		for _, l := range answer.Listeners {
 			if l.Port == port && (p.Address == "" || isUnspecified(l.Address)) {
 				p.Address = l.Address
@@ -144,10 +145,6 @@ func (s *Sandboxes) Ports(ctx context.Context, ref api.Ref) ([]api.Port, error) 
 func isUnspecified(address string) bool {
 	ip := net.ParseIP(address)
 	return ip != nil && ip.IsUnspecified()
-}
-
-func (s *Sandboxes) isDaemonPort(port int) bool {
-	return port == s.o.Config.Port || port == 2280 || port == 22220 || port == 22222 || port == 33333
 }
 
 // urlOf is where the daemon of b is, for showing; mu is held.

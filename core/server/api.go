@@ -54,19 +54,8 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 	s.logRequest(r, x)
 }
 
-// createRequest is the body of POST /api/preview/create.
-type createRequest struct {
-	Port            *int   `json:"port"`
-	Sandbox         string `json:"sandbox"`
-	Label           string `json:"label"`
-	TTLSeconds      *int64 `json:"ttl_seconds"`
-	AllowDaemonPort bool   `json:"allow_daemon_port"`
-	Fence           *bool  `json:"fence"`
-	StripPrefix     *bool  `json:"strip_prefix"`
-}
-
 func (s *Server) createLink(w http.ResponseWriter, r *http.Request, _ values) error {
-	var body createRequest
+	var body api.LinkRequest
 	decoder := json.NewDecoder(r.Body)
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&body); err != nil {
@@ -79,14 +68,11 @@ func (s *Server) createLink(w http.ResponseWriter, r *http.Request, _ values) er
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return api.NewProblem(api.CodeBadRequest, "something follows the JSON document", `send {"port": 6080}`)
 	}
-	if body.Port == nil {
+	if body.Port == 0 {
 		return api.NewProblem(api.CodeBadPort, "the body names no port", `send {"port": 6080}`)
 	}
 	scheme, host := s.base(r)
-	link, err := s.CreateLink(api.LinkRequest{
-		Port: *body.Port, Sandbox: body.Sandbox, Label: body.Label, TTLSeconds: body.TTLSeconds, AllowDaemonPort: body.AllowDaemonPort,
-		Fence: body.Fence, StripPrefix: body.StripPrefix,
-	}, Base{scheme, host})
+	link, err := s.CreateLink(body, Base{scheme, host})
 	if err != nil {
 		return err
 	}

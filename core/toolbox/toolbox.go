@@ -78,7 +78,7 @@ type Toolbox struct {
 	secret   [sha256.Size]byte
 	proxy    *proxy.Proxy
 	stopOnce sync.Once
-	stopped  chan struct{}
+	stopped  chan struct{} // closed by POST /shutdown
 }
 
 // New makes the handler; Close ends it. The error says that there is no secret.
@@ -101,9 +101,6 @@ func New(options Options) (*Toolbox, error) {
 
 // Close drops the connections to services.
 func (t *Toolbox) Close() { t.proxy.Close() }
-
-// Stopped is closed by POST /shutdown.
-func (t *Toolbox) Stopped() <-chan struct{} { return t.stopped }
 
 // ServeHTTP answers one request. It routes on the bytes of the target, since
 // decoding them would lose what the service must get.

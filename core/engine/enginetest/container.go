@@ -131,6 +131,15 @@ func Kill(t testing.TB, id, signal string) {
 	require.NoError(t, docker(t).ContainerKill(ctx, id, signal), "kill %s", id)
 }
 
+// Restart kills a container and starts it again, as one call to the engine.
+func Restart(t testing.TB, id string) {
+	t.Helper()
+	ctx, cancel := call(t)
+	defer cancel()
+	now := 0
+	require.NoError(t, docker(t).ContainerRestart(ctx, id, container.StopOptions{Timeout: &now}), "restart %s", id)
+}
+
 // Network makes a bridge network and returns its name. It is removed when the
 // test ends, so make it before the containers that use it. With an IPv6 subnet
 // ("fd00:…::/64") it has that family too; an engine that cannot skips the test.
