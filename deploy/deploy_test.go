@@ -25,6 +25,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"gopkg.in/yaml.v3"
 
+	"daemon-proxy/core/api"
 	"daemon-proxy/core/client"
 	"daemon-proxy/core/engine/enginetest"
 )
@@ -106,7 +107,7 @@ func TestTheImageInjectsAndPreviews(t *testing.T) {
 		status, err := c.DaemonStatus(t.Context(), "")
 		return err == nil && status.Running && status.Sandbox == name
 	}, time.Minute, 50*time.Millisecond)
-	link, err := c.PreviewLink(t.Context(), 8080)
+	link, err := c.CreateLink(t.Context(), api.LinkRequest{Port: 8080})
 	require.NoError(t, err)
 	response, err := http.Get(link.URL + "/")
 	require.NoError(t, err)
