@@ -163,6 +163,10 @@ func TestStatesOfAContainerAreTheEngines(t *testing.T) {
 	require.Nil(t, second.ExitCode, "it runs")
 	require.True(t, second.StartedAt.After(first.StartedAt))
 
+	require.Eventually(t, func() bool { // until then the runtime's own process may get the signal
+		name, _, err := e.Run(t.Context(), id, engine.ExecSpec{Cmd: []string{"/bin/cat", "/proc/1/comm"}})
+		return err == nil && string(name) == "sleep\n"
+	}, soon, 20*time.Millisecond)
 	require.NoError(t, e.StopContainer(t.Context(), id, 0))
 	require.Equal(t, api.ContainerExited, state(id))
 	require.Equal(t, api.CodeSandboxStopped, problem(id))
