@@ -3,11 +3,14 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -232,4 +235,20 @@ func TestS9AHeadOfManyShortLinesCostsLittle(t *testing.T) {
 	status, bytes := cost(200_000)
 	require.Equal(t, http.StatusBadGateway, status)
 	require.Less(t, bytes, uint64(8<<20))
+}
+
+func TestP16AConnectionWaitsForADescriptor(t *testing.T) {
+	t.Parallel()
+	up := answering(t, ok("x"))
+	tries := 0
+	f := newFront(t, up.addr, withTarget(func(_ *http.Request, t *Target) {
+		t.Dial = func(ctx context.Context) (net.Conn, error) {
+			if tries++; tries < 3 {
+				return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+			}
+			return new(net.Dialer).DialContext(ctx, "tcp", up.addr)
+		}
+	}))
+	status, body, _ := f.get(t, "/")
+	require.Equal(t, "200 x", fmt.Sprint(status, " ", body))
 }

@@ -191,9 +191,10 @@ func (x *exchange) endUpload(grace time.Duration) bool {
 		return !x.hasBody
 	}
 	close(u.quit)
-	if !waitFor(u.done, grace) {
+	broken := !waitFor(u.done, grace)
+	if broken {
 		x.up.Close()
-		x.stop() // net/http cancels the request's context when a read fails, which is no reason to cut the answer
+		x.stop() // net/http cancels the connection's context when a read fails, which is no reason to cut the answer
 		if err := x.rc.SetReadDeadline(past); err != nil {
 			x.r.Body.Close()
 		}
@@ -201,7 +202,7 @@ func (x *exchange) endUpload(grace time.Duration) bool {
 	}
 	x.upload = nil
 	x.result.BytesIn = u.n
-	if !u.complete {
+	if broken || !u.complete { // the next request's context would be cancelled from the start
 		x.endReuse()
 	}
 	return u.complete

@@ -1,12 +1,15 @@
 package proxy
 
 import (
+	"context"
 	"io"
+	"net"
 	"net/http"
 	"runtime"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -247,4 +250,62 @@ func TestP6BrokenRequestBodies(t *testing.T) {
 		c.mustHead()
 		require.Equal(t, api.CodeCancelled, code(f.result(t).err))
 	})
+}
+
+// lateEnd is a body whose end is told only a while after its last byte.
+type lateEnd struct {
+	io.ReadCloser
+	end error
+}
+
+func (b *lateEnd) Read(p []byte) (int, error) {
+	if b.end != nil {
+		time.Sleep(uploadGrace + 300*time.Millisecond)
+		return 0, b.end
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.end = err
+	return n, nil
+}
+
+// The daemon has the whole body and has answered before the upload has seen its
+// end, which a busy machine can make last. What was done to the connection to
+// end the upload must not fail the next request on it.
+func TestP5ARequestAfterAnUploadThatEndedLateIsServed(t *testing.T) {
+	t.Parallel()
+	up := newRaw(t, func(_ int, c *wire) {
+		for {
+			if _, err := c.head(); err != nil {
+				return
+			}
+			c.read(2)
+			c.send(ok("x"))
+		}
+	})
+	p := New(Options{})
+	defer p.Close()
+	l := listen(t)
+	server := &http.Server{ConnContext: ConnContext, ReadHeaderTimeout: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/late" {
+			r.Body = &lateEnd{ReadCloser: r.Body}
+		}
+		_, err := p.Forward(w, r, Target{Dial: func(ctx context.Context) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", up.addr)
+		}, Authority: "x", RequestURI: r.RequestURI})
+		if err != nil {
+			w.WriteHeader(http.StatusBadGateway)
+		}
+	})}
+	defer server.Close()
+	go func() { _ = server.Serve(l) }()
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	for _, path := range []string{"/late", "/", "/"} {
+		resp, err := client.Post("http://"+l.Addr().String()+path, "text/plain", strings.NewReader("xy"))
+		require.NoError(t, err, path)
+		_, err = io.ReadAll(resp.Body)
+		require.NoError(t, err, path)
+		resp.Body.Close()
+		require.Equal(t, http.StatusOK, resp.StatusCode, path)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 )
 
@@ -20,6 +21,9 @@ const maxTrailerBytes = 64 << 10
 // lineCost is what a line of a head costs beside its bytes, about what it takes
 // in memory: otherwise 1 MiB of short lines would take 30.
 const lineCost = 256
+
+// descriptorRetry is how long a connection for which there is no descriptor waits.
+const descriptorRetry = 50 * time.Millisecond
 
 var errHeadTooLarge = errors.New("the head of the answer is too large")
 
@@ -98,13 +102,29 @@ func (p *Proxy) connect(ctx context.Context, t *Target, fresh, repeatable bool) 
 	}
 	dctx, cancel := context.WithTimeout(ctx, orDefault(t.DialTimeout, p.opts.DialTimeout))
 	defer cancel()
-	conn, err := t.Dial(dctx)
+	conn, err := dial(dctx, t.Dial)
 	if err != nil {
 		return nil, err
 	}
 	u := &upstream{Conn: conn, key: t.Pool, src: source{conn: conn, limit: -1}, probe: newProbe(conn)}
 	u.br = bufio.NewReaderSize(&u.src, upstreamBuffer)
 	return u, nil
+}
+
+// dial is a connection made by connect. While the process or the machine has no
+// descriptor for it, it waits: others are being closed at any moment.
+func dial(ctx context.Context, connect func(context.Context) (net.Conn, error)) (net.Conn, error) {
+	for {
+		conn, err := connect(ctx)
+		if !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) {
+			return conn, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(descriptorRetry):
+		}
+	}
 }
 
 // readHead reads the next head of an answer to a request of that method.
