@@ -229,6 +229,11 @@ func TestS15LoopbackIsBothFamilies(t *testing.T) {
 	if err != nil {
 		skip(t, "this machine has no IPv6 loopback: "+err.Error())
 	}
+	for !isFree("127.0.0.1:" + portText(portIn(t, probe.Addr().String()))) { // some other program's
+		defer probe.Close() // or it comes again
+		probe, err = net.Listen("tcp", "[::1]:0")
+		require.NoError(t, err)
+	}
 	defer probe.Close()
 	for _, host := range []string{"127.0.0.1", "localhost", "::1"} {
 		port := freePort(t)
@@ -254,6 +259,12 @@ func TestS15LoopbackIsBothFamilies(t *testing.T) {
 	_, err = Listen(t.Context(), config.Server{Host: "localhost", Port: port, MaxConnections: 10})
 	require.ErrorContains(t, err, "127.0.0.1:"+portText(port)+" (IPv4) is in use by ")
 	require.ErrorContains(t, err, "[::1]:"+portText(port)+" (IPv6) is in use by ")
+}
+
+// isFree says whether an address can be listened on.
+func isFree(address string) bool {
+	l, err := net.Listen("tcp", address)
+	return err == nil && l.Close() == nil
 }
 
 func TestListenSaysWhatToDoAboutATakenPort(t *testing.T) {
