@@ -17,6 +17,8 @@ const (
 	// is no longer needed is returned to the system, if it is worthwhile.
 	quietAfter = 5 * time.Second
 	worthwhile = 4 << 20
+	// lookAgain is when memory is looked at once more while much of it is needed.
+	lookAgain = 15 * time.Second
 )
 
 // memory keeps the program small. Left alone, Go lets the heap grow to twice
@@ -31,7 +33,7 @@ type memory struct {
 	mu      sync.Mutex
 	stopped bool
 	quiet   *time.Timer
-	own     uint64 // how many collections there had been after the last of giveBack
+	own     uint64 // the number of collections when giveBack last returned
 }
 
 // keepSmall keeps the program small until stop is called. A GOMEMLIMIT of the
@@ -76,8 +78,8 @@ func (m *memory) limit() {
 	}
 }
 
-// giveBack returns what is not needed to the system. It collects before it
-// looks: what was in use at the last collection need not be any more.
+// giveBack returns unneeded memory to the system. It collects first, because
+// what was in use at the last collection may have been released since.
 func (m *memory) giveBack() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -91,12 +93,12 @@ func (m *memory) giveBack() {
 		debug.FreeOSMemory()
 	}
 	if u.needed > m.floor+worthwhile {
-		m.quiet.Reset(quietAfter) // what is released later may never be collected
+		m.quiet.Reset(lookAgain) // nothing collects what is released when the load is over
 	}
 	m.own = collections()
 }
 
-// collections is how often memory has been collected.
+// collections is the number of garbage collections so far.
 func collections() uint64 {
 	sample := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}}
 	metrics.Read(sample)

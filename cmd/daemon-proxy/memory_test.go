@@ -129,7 +129,7 @@ func TestS41WhatIsReleasedAfterTheLastCollectionIsReturned(t *testing.T) {
 		load[i] = 1
 	}
 	runtime.GC()
-	time.Sleep(quietAfter + time.Second)
+	time.Sleep(quietAfter + time.Second) // until it has looked once and found everything in use
 	full, err := resident(os.Getpid())
 	require.NoError(t, err)
 	runtime.KeepAlive(load)

@@ -89,7 +89,7 @@ const (
 	CodeLinkRevoked      = "link_revoked"       // 410
 	CodeLinkExpired      = "link_expired"       // 410
 	CodeSandboxRequired  = "sandbox_required"   // 409
-	CodePortClosed       = "port_closed"        // 502: nothing listens on the port
+	CodePortClosed       = "port_closed"        // 502
 	CodeBadUpstream      = "bad_upstream"       // 502: the daemon's answer is not HTTP, or over a limit
 	CodeUpstreamCut      = "upstream_cut"       // 502: the daemon hung up before it answered
 	CodeDaemonDown       = "daemon_down"        // 503
@@ -161,7 +161,7 @@ var kinds = map[string]struct {
 	CodeSandboxPaused:     {503, "Sandbox paused"},
 	CodeSandboxMissing:    {503, "No such container"},
 	CodeSandboxBusy:       {409, "Sandbox busy"},
-	CodeLoop:              {508, "Loop"},
+	CodeLoop:              {508, "Request loop"},
 	CodeBadPort:           {400, "Bad port"},
 	CodeDaemonPort:        {403, "Daemon's own port"},
 	CodeBadPath:           {400, "Bad path"},
@@ -169,7 +169,7 @@ var kinds = map[string]struct {
 	CodeNotJSON:           {415, "Not JSON"},
 	CodeBodyTimeout:       {408, "Request body timed out"},
 	CodeTooLarge:          {413, "Request body too large"},
-	CodeTooMany:           {429, "Too many"},
+	CodeTooMany:           {429, "Limit reached"},
 	CodeWrongHost:         {421, "Wrong host"},
 	CodeCrossOrigin:       {403, "Cross-origin request"},
 	CodePageMade:          {403, "For programs only"},

@@ -130,7 +130,7 @@ func fromContext(opts Options, name string) (endpoint, error) {
 	if _, err := os.Stat(folder); end.scheme == "tcp" && (err == nil || docker.SkipTLSVerify) {
 		if end.tls, err = tlsFrom(folder, docker.SkipTLSVerify); err != nil {
 			return endpoint{}, badTLS(fmt.Sprintf("the TLS files of docker context %q in %s", name, folder), err,
-				fmt.Sprintf("make the context anew: docker context update %s --docker …", name))
+				fmt.Sprintf("update the context: docker context update %s --docker …", name))
 		}
 	}
 	return end.withPort(), nil

@@ -89,23 +89,33 @@ func TestP6P13TheEndOfAClientEndsAnUploadThatNobodyReads(t *testing.T) {
 	}
 }
 
+// flooding answers with head and a body of which nobody takes all, and then
+// resets the connection.
+func flooding(t *testing.T, head string) *rawUpstream {
+	return newRaw(t, func(_ int, c *wire) {
+		c.mustHead()
+		_ = c.SetWriteDeadline(time.Now().Add(2 * time.Second)) // by then nothing more is taken
+		_, _ = io.WriteString(c, head)
+		_, _ = c.Write(make([]byte, flood))
+		_ = c.SetLinger(0)
+	})
+}
+
+// flood is more than the kernel takes on any way.
+const flood = 64 << 20
+
+// floods are the heads of answers of that length.
+var floods = map[string]string{
+	"length":  fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", flood),
+	"chunked": fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n", flood),
+}
+
 func TestP6P13AResetOfTheDaemonEndsADownloadThatNobodyReads(t *testing.T) {
 	t.Parallel()
-	const long = 64 << 20 // more than the kernel takes
-	for framing, head := range map[string]string{
-		"length":  fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", long),
-		"chunked": fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n", long),
-	} {
+	for framing, head := range floods {
 		t.Run(framing, func(t *testing.T) {
 			t.Parallel()
-			up := newRaw(t, func(_ int, c *wire) {
-				c.mustHead()
-				_ = c.SetWriteDeadline(time.Now().Add(2 * time.Second)) // by then nothing more is taken
-				_, _ = io.WriteString(c, head)
-				_, _ = c.Write(make([]byte, long))
-				_ = c.SetLinger(0)
-			})
-			f := newFront(t, up.addr)
+			f := newFront(t, flooding(t, head).addr)
 			c := f.dial(t)
 			c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 			o := f.result(t) // nothing was read
@@ -121,21 +131,10 @@ func TestP6P13AResetOfTheDaemonEndsADownloadThatNobodyReads(t *testing.T) {
 // has two connections to go through which are full.
 func TestP6P13AResetOfTheServicePassesADaemonWhoseAnswerNobodyReads(t *testing.T) {
 	t.Parallel()
-	const long = 64 << 20
-	for framing, head := range map[string]string{
-		"length":  fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", long),
-		"chunked": fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n", long),
-	} {
+	for framing, head := range floods {
 		t.Run(framing, func(t *testing.T) {
 			t.Parallel()
-			up := newRaw(t, func(_ int, c *wire) {
-				c.mustHead()
-				_ = c.SetWriteDeadline(time.Now().Add(2 * time.Second)) // by then nothing more is taken
-				_, _ = io.WriteString(c, head)
-				_, _ = c.Write(make([]byte, long))
-				_ = c.SetLinger(0)
-			})
-			daemon := newFront(t, up.addr)
+			daemon := newFront(t, flooding(t, head).addr)
 			f := newFront(t, daemon.addr)
 			c := f.dial(t)
 			c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -179,14 +178,7 @@ func TestP6P13AResetOfTheServiceBetweenEventsPassesADaemon(t *testing.T) {
 
 func TestP7P13AResetOfTheServicePassesADaemonWhoseWebSocketNobodyReads(t *testing.T) {
 	t.Parallel()
-	up := newRaw(t, func(_ int, c *wire) {
-		c.mustHead()
-		c.send(switching)
-		_ = c.SetWriteDeadline(time.Now().Add(2 * time.Second)) // by then nothing more is taken
-		_, _ = c.Write(make([]byte, 64<<20))
-		_ = c.SetLinger(0)
-	})
-	daemon := newFront(t, up.addr)
+	daemon := newFront(t, flooding(t, switching).addr)
 	f := newFront(t, daemon.addr)
 	c := f.dial(t)
 	c.send(handshake)

@@ -93,7 +93,7 @@ func (s *Sandboxes) inspectBinary(ref api.Ref, file string, builtIn bool) (binar
 	if err != nil && builtIn {
 		return b, problem(ref, api.CodeBinaryMissing,
 			fmt.Sprintf("the program's own file, which is the built-in daemon, cannot be read: %v", err),
-			"start daemon-proxy anew: its file was moved or replaced")
+			"restart daemon-proxy: its file was moved or replaced")
 	}
 	if err != nil {
 		return b, problem(ref, api.CodeBinaryMissing, fmt.Sprintf("daemon.binary_source_path: %v", err),

@@ -155,7 +155,7 @@ func (s *Sandboxes) look(b *box) outcome {
 	s.mu.Lock()
 	wanted := b.wanted && !b.hopeless
 	c := b.container
-	busy = b.injected != nil || b.stopping || b.stops != stops // it may have been stopped meanwhile
+	busy = b.injected != nil || b.stoppedSince(stops)
 	b.misses++
 	late := errors.Is(err, errSilent) && before == api.DaemonHealthy && b.misses < patience
 	s.mu.Unlock()
@@ -259,11 +259,15 @@ func (b *box) own() bool {
 	return !b.IsHost() && !b.container.HostNetwork && b.container.SharesNetworkOf == ""
 }
 
+// stoppedSince says whether somebody has stopped the daemon, or is stopping it,
+// since that had been done stops times; mu is held.
+func (b *box) stoppedSince(stops int) bool { return b.stopping || b.stops != stops }
+
 // alive notes that the daemon answered after it had been stopped on request
 // stops times; false if what did is gone already.
 func (s *Sandboxes) alive(b *box, f found, stops int) (still bool) {
 	s.update(b, func(b *box) {
-		if b.Container != api.ContainerRunning || b.stopping || b.stops != stops {
+		if b.Container != api.ContainerRunning || b.stoppedSince(stops) {
 			return // it has stopped since it answered
 		}
 		if b.own() && b.proof.address == "" { // it is another now, or was started again
@@ -298,7 +302,7 @@ func (s *Sandboxes) dead(b *box, err error, stops int) {
 	}
 	down := false
 	s.update(b, func(b *box) {
-		if b.Container != api.ContainerRunning || b.stopping || b.stops != stops {
+		if b.Container != api.ContainerRunning || b.stoppedSince(stops) {
 			return // that is why
 		}
 		down = true

@@ -114,7 +114,10 @@ func (s *Sandboxes) joinOrBegin(ctx context.Context, ref api.Ref, onlyWanted boo
 		s.mu.Unlock()
 		return in, nil
 	}
-	in := &injection{s: s, box: b, ref: ref, done: make(chan struct{}), more: make(chan struct{}), waiting: 1, before: b.wanted, stops: b.stops}
+	in := &injection{
+		s: s, box: b, ref: ref, done: make(chan struct{}), more: make(chan struct{}),
+		waiting: 1, before: b.wanted, stops: b.stops,
+	}
 	in.ctx, in.cancel = context.WithCancel(s.ctx)
 	b.injected, b.wanted = in, true
 	s.group.Go(in.life)
@@ -200,7 +203,7 @@ func (in *injection) life() {
 		} else if in.removed() {
 			err = problem(in.ref, api.CodeSandboxMissing,
 				fmt.Sprintf("the container %s was removed while the daemon was put into it", in.ref),
-				"choose another container, or make this one anew")
+				"choose another container, or recreate this one")
 		}
 		in.err = asProblem(in.ref, err)
 	}

@@ -94,9 +94,9 @@ func (in *injection) killAll(ctx context.Context, file string, builtIn bool) err
 // replaceStranger ends a built-in daemon that is not known to be ours.
 func (in *injection) replaceStranger(why string) error {
 	if err := in.killAll(in.ctx, in.s.installed(true), true); err != nil {
-		return api.NewProblem(api.CodePortTaken,
+		return problem(in.ref, api.CodePortTaken,
 			fmt.Sprintf("a built-in daemon answers for %s that does not prove to be ours, and it cannot be ended there: %v", in.ref, err),
-			"docker restart "+in.ref.Name).In(in.ref.String(), 0).Because(err)
+			"docker restart "+in.ref.Name).Because(err)
 	}
 	in.did(api.StepAdopt, "%s: it is replaced", why)
 	return nil

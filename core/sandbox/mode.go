@@ -70,7 +70,7 @@ func (s *Sandboxes) beginDecision(ctx context.Context) (end func()) {
 		if ctx.Err() == nil && s.Engine().State == "connecting" {
 			s.engineIs("lost", "", api.NewProblem(api.CodeEngineUnreachable,
 				"the engine at "+s.o.Engine.Endpoint()+" accepts connections but has not answered for "+decideWithin.String(),
-				"see whether it is overloaded: docker version; it is asked again by itself"), 0)
+				"check whether it is overloaded: docker version; daemon-proxy keeps trying"), 0)
 		}
 	})
 	return func() {

@@ -80,12 +80,12 @@ func (s *Sandboxes) refused(ref api.Ref, doing string, err error) *api.Problem {
 		return asProblem(ref, p)
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return api.NewProblem(api.CodeCancelled,
+		return problem(ref, api.CodeCancelled,
 			fmt.Sprintf("the engine has not finished to %s %s in time", doing, ref),
-			"it may still come: see the list").In(ref.String(), 0).WithStatus(http.StatusGatewayTimeout).Because(err)
+			"it may still complete; check the list").WithStatus(http.StatusGatewayTimeout).Because(err)
 	}
-	return api.NewProblem(api.CodeBadRequest, fmt.Sprintf("the engine will not %s %s: %v", doing, ref, err),
-		"see docker "+doing+" "+ref.Name).In(ref.String(), 0).WithStatus(http.StatusConflict).Because(err)
+	return conflict(ref, fmt.Sprintf("the engine will not %s %s: %v", doing, ref, err),
+		"see docker "+doing+" "+ref.Name).Because(err)
 }
 
 // shells are looked for in this order.

@@ -98,7 +98,7 @@ type box struct {
 	api.Sandbox
 	container engine.Container
 	starts    int   // of the container that were noticed
-	stops     int   // of the daemon that somebody asked for
+	stops     int   // how often the daemon was stopped on request
 	proof     proof // where its daemon is
 	place     place // where requests go
 	// wanted: a daemon was asked for, so it is brought back when it is gone.
@@ -375,8 +375,8 @@ func asProblem(ref api.Ref, err error) *api.Problem {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return problem(ref, api.CodeStartTimeout, ref.String()+": "+err.Error(), "try again")
 	}
-	return api.NewProblem(api.CodeInternal, ref.String()+": "+err.Error(),
-		"see the engine's log").In(ref.String(), 0).WithStatus(http.StatusBadGateway).Because(err)
+	return problem(ref, api.CodeInternal, ref.String()+": "+err.Error(),
+		"see the engine's log").WithStatus(http.StatusBadGateway).Because(err)
 }
 
 // Close ends everything that Run and injections left running. With

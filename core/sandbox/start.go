@@ -117,9 +117,9 @@ func (in *injection) makeDir(dir string) error {
 		err = in.s.o.Engine.CopyIn(in.ctx, in.c.ID, base, &archive)
 	}
 	if err != nil {
-		return api.NewProblem(api.CodeWorkDir,
+		return problem(in.ref, api.CodeWorkDir,
 			fmt.Sprintf("the folder %s does not exist in %s and cannot be made: %v", dir, in.ref, err),
-			"set daemon.work_dir to a folder that exists").In(in.ref.String(), 0).Because(err)
+			"set daemon.work_dir to a folder that exists").Because(err)
 	}
 	return nil
 }

@@ -104,9 +104,9 @@ func (s *Sandboxes) stop(ctx context.Context, daemon api.Daemon, in *injection) 
 			"stop it where it was started")
 	}
 	if err := in.killAll(ctx, s.installed(false), false); err != nil {
-		return api.NewProblem(api.CodeBadRequest,
+		return conflict(ref,
 			fmt.Sprintf("the daemon in %s cannot be stopped; it takes a shell and grep in the image: %v", ref, err),
-			"docker restart "+ref.Name).In(ref.String(), 0).WithStatus(http.StatusConflict).Because(err)
+			"docker restart "+ref.Name).Because(err)
 	}
 	return nil
 }

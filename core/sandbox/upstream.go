@@ -138,16 +138,16 @@ func (s *Sandboxes) networkOf(b *box) (*box, error) {
 		if !found {
 			return nil, problem(b.Ref, api.CodeSandboxMissing,
 				fmt.Sprintf("%s uses the network of a container that is gone (%.12s)", b, id),
-				"start that container again, or make this one anew")
+				"start that container again, or recreate this one")
 		}
 	}
-	return nil, problem(b.Ref, api.CodeUnreachable, b.String()+" shares its network in a circle",
-		"make the container anew")
+	return nil, problem(b.Ref, api.CodeUnreachable, b.String()+" has a circular network reference",
+		"recreate the container")
 }
 
 func missing(ref api.Ref) *api.Problem {
 	return problem(ref, api.CodeSandboxMissing,
-		fmt.Sprintf("the container %s does not exist", ref), "create it; it is picked up by itself")
+		fmt.Sprintf("the container %s does not exist", ref), "create it; daemon-proxy will find it")
 }
 
 // notRunning is the problem of a container that runs no processes; nil if it does.
@@ -162,10 +162,10 @@ func notRunning(ref api.Ref, state string) error {
 			"docker unpause "+ref.Name)
 	case api.ContainerRestarting:
 		return problem(ref, api.CodeSandboxBusy, fmt.Sprintf("the container %s is restarting", ref),
-			"wait a moment; if it goes on, see docker logs "+ref.Name).WithStatus(http.StatusServiceUnavailable)
+			"wait a moment; if it keeps restarting, see docker logs "+ref.Name).WithStatus(http.StatusServiceUnavailable)
 	case api.ContainerDead:
 		return problem(ref, api.CodeSandboxStopped, fmt.Sprintf("the container %s is being removed", ref),
-			"choose another container, or make this one anew")
+			"choose another container, or recreate this one")
 	}
 	return problem(ref, api.CodeSandboxStopped,
 		fmt.Sprintf("the container %s does not run (%s)", ref, state), "docker start "+ref.Name)
@@ -186,8 +186,8 @@ func unusable(b *box) error {
 		return p
 	}
 	if p := b.Daemon.LastError; p != nil {
-		return api.NewProblem(api.CodeDaemonDown,
-			fmt.Sprintf("no daemon runs in %s: %s", b, p.Error()), p.Hint).In(b.String(), 0).Because(p)
+		return problem(b.Ref, api.CodeDaemonDown,
+			fmt.Sprintf("no daemon runs in %s: %s", b, p.Error()), p.Hint).Because(p)
 	}
 	if b.Daemon.State == api.DaemonInjecting {
 		return problem(b.Ref, api.CodeDaemonDown, "the daemon in "+b.String()+" is being started",

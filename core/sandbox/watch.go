@@ -142,7 +142,7 @@ func (s *Sandboxes) engineProblem(err error) *api.Problem {
 	}
 	return api.NewProblem(api.CodeEngineUnreachable,
 		fmt.Sprintf("the connection to the Docker engine at %s broke: %v", s.o.Engine.Endpoint(), err),
-		"it is tried again by itself; docker version").Because(err)
+		"daemon-proxy keeps trying; check it with docker version").Because(err)
 }
 
 // engineIs notes how the engine is and, if that is not 0, in how long it is

@@ -69,7 +69,7 @@ func (s *Server) createLink(w http.ResponseWriter, r *http.Request, _ values) er
 		return api.NewProblem(api.CodeBadRequest, "something follows the JSON document", `send {"port": 6080}`)
 	}
 	if body.Port == 0 {
-		return api.NewProblem(api.CodeBadPort, "the body names no port", `send {"port": 6080}`)
+		return api.NewProblem(api.CodeBadPort, "the body has no port, or port 0", `send {"port": 6080}`)
 	}
 	scheme, host := s.base(r)
 	link, err := s.CreateLink(body, Base{scheme, host})

@@ -209,7 +209,10 @@ func (h hop) count(r proxy.Result) traffic.End {
 	if h.live != nil {
 		h.live.Count(r.BytesIn, r.BytesOut)
 	}
-	return traffic.End{Status: r.Status, Protocol: r.Protocol, Wait: r.Wait, FirstByte: r.FirstByte, BytesIn: r.BytesIn, BytesOut: r.BytesOut}
+	return traffic.End{
+		Status: r.Status, Protocol: r.Protocol, Wait: r.Wait, FirstByte: r.FirstByte,
+		BytesIn: r.BytesIn, BytesOut: r.BytesOut,
+	}
 }
 
 // ended records the end of what was forwarded.
@@ -223,7 +226,9 @@ func (s *Server) ended(h hop, rec *traffic.Recording, target string, end traffic
 
 // lifetime is a context that ends with parent, with gone, and with the link, of
 // which the last two may be nil; release frees it.
-func lifetime(parent, gone context.Context, link *preview.Live) (ctx context.Context, cancel context.CancelCauseFunc, release func()) {
+func lifetime(
+	parent, gone context.Context, link *preview.Live,
+) (ctx context.Context, cancel context.CancelCauseFunc, release func()) {
 	life, end := context.WithCancelCause(parent)
 	never := func() bool { return false }
 	forgetLink, forgetDaemon := never, never
@@ -237,7 +242,9 @@ func lifetime(parent, gone context.Context, link *preview.Live) (ctx context.Con
 	return life, end, func() { forgetLink(); forgetDaemon(); end(nil) }
 }
 
-func (s *Server) roundTrip(w http.ResponseWriter, r *http.Request, h hop, rec *traffic.Recording) (result proxy.Result, err error) {
+func (s *Server) roundTrip(
+	w http.ResponseWriter, r *http.Request, h hop, rec *traffic.Recording,
+) (result proxy.Result, err error) {
 	scheme := h.scheme
 	if err := s.checkOrigin(r, h, scheme); err != nil {
 		return proxy.Result{}, err
