@@ -19,6 +19,7 @@ import (
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/certs"
 	"daemon-proxy/core/config"
+	"daemon-proxy/core/news"
 	"daemon-proxy/core/preview"
 	"daemon-proxy/core/proxy"
 	"daemon-proxy/core/server"
@@ -50,7 +51,7 @@ type Core struct {
 	log     *slog.Logger
 	options Options
 	config  config.Config
-	events  events
+	news    news.Feed
 	links   *preview.Links
 	proxy   *proxy.Proxy
 	traffic *traffic.Log
@@ -88,7 +89,7 @@ func Start(ctx context.Context, o Options) (_ *Core, err error) {
 		DaemonPort: c.config.Daemon.Port, Logger: c.log,
 		OnChange: func(l api.Link) {
 			l.Token = ""
-			c.events.publish(api.Event{Kind: api.EventLink, Time: time.Now(), Link: &l})
+			c.news.Publish(api.Event{Kind: api.EventLink, Time: time.Now(), Link: &l})
 		},
 	})
 	if err != nil {
@@ -115,8 +116,8 @@ func Start(ctx context.Context, o Options) (_ *Core, err error) {
 	}
 	c.fleet.Store(first)
 	c.proxy = proxy.New(proxy.Options{Logger: c.log, Crowded: func() bool { return c.server.Crowded() }})
-	c.traffic = traffic.New(traffic.Options{Bodies: c.config.Traffic.Bodies, Memory: c.config.Traffic.Memory, OnChange: c.events.exchanged})
-	c.events.exchanges = c.traffic
+	c.traffic = traffic.New(traffic.Options{Bodies: c.config.Traffic.Bodies, Memory: c.config.Traffic.Memory, OnChange: c.news.LogChanged})
+	c.news.SetLog(c.traffic)
 	hostname, _ := os.Hostname() // without one, that name is not served
 	c.server = server.New(server.Options{
 		Config: c.config, Version: o.Version, Logger: c.log, Links: c.links, Proxy: c.proxy, Traffic: c.traffic,
@@ -221,4 +222,4 @@ func (c *Core) URL() string {
 }
 
 // Subscribe follows the event stream until ctx ends.
-func (c *Core) Subscribe(ctx context.Context) *Subscription { return c.events.subscribe(ctx) }
+func (c *Core) Subscribe(ctx context.Context) *news.Follower { return c.news.Follow(ctx) }

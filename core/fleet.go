@@ -64,7 +64,7 @@ func (c *Core) openFleet(d config.Docker) (*fleet, error) {
 		},
 		OnEvent: func(e api.Event) {
 			if c.fleet.Load() == f { // what is still told of an engine that was left is no news
-				c.events.publish(e)
+				c.news.Publish(e)
 			}
 		},
 	}

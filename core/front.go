@@ -82,10 +82,10 @@ func (c *Core) replaceFleet(d config.Docker) error {
 	}
 	old := c.fleet.Swap(next)
 	status := next.status()
-	c.events.publish(now(api.Event{Kind: api.EventEngine, Engine: &status}))
+	c.news.Publish(api.Event{Kind: api.EventEngine, Time: time.Now(), Engine: &status})
 	for _, box := range old.sandboxes.List() {
 		if !box.IsHost() {
-			c.events.publish(now(api.Event{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: box.Ref}}))
+			c.news.Publish(api.Event{Kind: api.EventRemoved, Time: time.Now(), Sandbox: &api.Sandbox{Ref: box.Ref}})
 		}
 	}
 	closing, done := context.WithTimeout(c.ctx, drain)

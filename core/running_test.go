@@ -5,16 +5,10 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
-)
-
-const (
-	waitFor = 10 * time.Second
-	tick    = time.Millisecond
 )
 
 func TestRunningIsWrittenPrivateAndTakenAway(t *testing.T) {

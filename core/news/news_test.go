@@ -1,4 +1,4 @@
-package core
+package news
 
 import (
 	"context"
@@ -13,29 +13,34 @@ import (
 	"daemon-proxy/core/traffic"
 )
 
+const (
+	waitFor = 10 * time.Second
+	tick    = time.Millisecond
+)
+
 func linkEvent(id uint64, state string) api.Event {
 	return api.Event{Kind: api.EventLink, Link: &api.Link{ID: strconv.FormatUint(id, 10), State: state}}
 }
 
-func newEvents() (*events, *traffic.Log) {
-	e := &events{}
-	log := traffic.New(traffic.Options{OnChange: e.exchanged})
-	e.exchanges = log
+func newFeed() (*Feed, *traffic.Log) {
+	e := &Feed{}
+	log := traffic.New(traffic.Options{OnChange: e.LogChanged})
+	e.SetLog(log)
 	return e, log
 }
 
 func TestASlowSubscriberLearnsTheLastStateOfEverything(t *testing.T) {
 	t.Parallel()
-	e, log := newEvents()
+	e, log := newFeed()
 	log.Begin(api.Exchange{}).End(traffic.End{Status: 404}) // before: it is in the snapshots
-	s := e.subscribe(t.Context())
+	s := e.Follow(t.Context())
 	var begun []*traffic.Recording
 	for i := range uint64(100) {
-		e.publish(linkEvent(i, "active"))
+		e.Publish(linkEvent(i, "active"))
 		begun = append(begun, log.Begin(api.Exchange{}))
 	}
 	for i := range uint64(100) {
-		e.publish(linkEvent(i, "revoked"))
+		e.Publish(linkEvent(i, "revoked"))
 		begun[99-i].End(traffic.End{Status: 200})
 	}
 	batch, err := s.Next(t.Context())
@@ -53,9 +58,9 @@ func TestASlowSubscriberLearnsTheLastStateOfEverything(t *testing.T) {
 
 func TestAnExchangeIsToldToEachFollowerWhenItTakesIt(t *testing.T) {
 	t.Parallel()
-	e, log := newEvents()
-	first, second := e.subscribe(t.Context()), e.subscribe(t.Context())
-	take := func(s *Subscription) api.Exchange {
+	e, log := newFeed()
+	first, second := e.Follow(t.Context()), e.Follow(t.Context())
+	take := func(s *Follower) api.Exchange {
 		t.Helper()
 		batch, err := s.Next(t.Context())
 		require.NoError(t, err)
@@ -79,8 +84,8 @@ func TestAnExchangeIsToldToEachFollowerWhenItTakesIt(t *testing.T) {
 func TestNoExchangeIsMissedWhileOthersAreTaken(t *testing.T) {
 	t.Parallel()
 	const all = 5000
-	e, log := newEvents()
-	s := e.subscribe(t.Context())
+	e, log := newFeed()
+	s := e.Follow(t.Context())
 	go func() {
 		for range all {
 			log.Begin(api.Exchange{}).End(traffic.End{Status: 200})
@@ -102,10 +107,10 @@ func TestNoExchangeIsMissedWhileOthersAreTaken(t *testing.T) {
 
 func TestInjectionStepsAreNotMerged(t *testing.T) {
 	t.Parallel()
-	e, _ := newEvents()
-	s := e.subscribe(t.Context())
+	e, _ := newFeed()
+	s := e.Follow(t.Context())
 	for _, step := range []api.InjectionStep{api.StepInspect, api.StepCopy, api.StepStart} {
-		e.publish(api.Event{Kind: api.EventInjection, Injection: &api.Injection{Step: step, State: "done"}})
+		e.Publish(api.Event{Kind: api.EventInjection, Injection: &api.Injection{Step: step, State: "done"}})
 	}
 	batch, err := s.Next(t.Context())
 	require.NoError(t, err)
@@ -114,26 +119,26 @@ func TestInjectionStepsAreNotMerged(t *testing.T) {
 
 func TestASubscriptionToWhichTooMuchIsOwedEnds(t *testing.T) {
 	t.Parallel()
-	e, _ := newEvents()
-	s := e.subscribe(t.Context())
+	e, _ := newFeed()
+	s := e.Follow(t.Context())
 	for i := range uint64(maxPending + 1) {
-		e.publish(linkEvent(i, "active"))
+		e.Publish(linkEvent(i, "active"))
 	}
 	_, err := s.Next(t.Context())
-	require.ErrorIs(t, err, errBehind)
-	require.Empty(t, e.followers(), "it is owed ever more")
+	require.ErrorIs(t, err, ErrBehind)
+	require.Empty(t, e.all(), "it is owed ever more")
 }
 
 func TestASubscriptionEndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	e, _ := newEvents()
+	e, _ := newFeed()
 	ctx, cancel := context.WithCancel(t.Context())
-	s := e.subscribe(ctx)
+	s := e.Follow(ctx)
 	cancel()
 	require.Eventually(t, func() bool {
-		return len(e.followers()) == 0
+		return len(e.all()) == 0
 	}, waitFor, tick)
-	e.publish(linkEvent(1, "active"))
+	e.Publish(linkEvent(1, "active"))
 	_, err := s.Next(ctx)
 	require.ErrorIs(t, err, context.Canceled)
 }
@@ -145,6 +150,7 @@ func TestSubjectsOfDifferentThingsDiffer(t *testing.T) {
 		{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: api.Ref{Engine: "a", Name: "x"}}},
 		{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: api.Ref{Engine: "b", Name: "x"}}},
 		linkEvent(1, "active"), linkEvent(2, "active"),
+		{Kind: api.EventExchange, Exchange: &api.Exchange{ID: 1}}, {Kind: api.EventExchange, Exchange: &api.Exchange{ID: 2}},
 		{Kind: api.EventEngine, Engine: &api.EngineStatus{Name: "default"}},
 	} {
 		key := subjectOf(e)

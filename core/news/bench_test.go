@@ -1,4 +1,4 @@
-package core
+package news
 
 import (
 	"testing"
@@ -13,9 +13,9 @@ import (
 func BenchmarkAnExchange(b *testing.B) {
 	for _, followed := range []bool{false, true} {
 		b.Run(map[bool]string{false: "nobody-follows", true: "followed"}[followed], func(b *testing.B) {
-			e, log := newEvents()
+			e, log := newFeed()
 			if followed {
-				s := e.subscribe(b.Context())
+				s := e.Follow(b.Context())
 				go func() {
 					for {
 						if _, err := s.Next(b.Context()); err != nil {
