@@ -17,6 +17,7 @@ import (
 	"daemon-proxy/core/config"
 	"daemon-proxy/core/engine"
 	"daemon-proxy/core/sandbox"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // What the demo sandbox is made of.
@@ -113,7 +114,7 @@ func removeDemo(ctx context.Context, e *engine.Engine) (bool, error) {
 }
 
 // demoOwned is a problem if a container of the demo's name is not the demo.
-func demoOwned(c engine.Container) error {
+func demoOwned(c source.Container) error {
 	if c.Labels[demoLabel] == "" {
 		return api.NewProblem(api.CodeForeignFile, "a container "+DemoName+" exists that is not the demo",
 			"rename or remove it: docker rm -f "+DemoName).In(DemoName, 0)

@@ -70,7 +70,7 @@ func (c *Core) openFleet(d config.Docker) (*fleet, error) {
 	}
 	options.OnGone = func(pool string) { c.proxy.Drop(pool) }
 	if f.engine != nil {
-		options.Engine = f.engine
+		options.Source = f.engine
 	}
 	var err error
 	if f.sandboxes, err = sandbox.New(options); err != nil {

@@ -19,8 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/engine"
 	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // said is what a command printed and how it ended.
@@ -289,7 +289,7 @@ func TestInjectByItself(t *testing.T) {
 	p.healthy()
 	p.expect(200, "service on", "GET", "/proxy/8080/", "")
 	require.Contains(t, d.done(t, "stop", name), "stopped")
-	out, _, err := e.Run(t.Context(), id, engine.ExecSpec{Cmd: []string{"/bin/sh", "-c", "ps | grep [t]oolbox || echo none"}})
+	out, _, err := e.Run(t.Context(), id, source.ExecSpec{Cmd: []string{"/bin/sh", "-c", "ps | grep [t]oolbox || echo none"}})
 	require.NoError(t, err)
 	require.Contains(t, string(out), "none")
 	require.Contains(t, d.done(t, "eject", name), "removed")

@@ -16,6 +16,7 @@ import (
 
 	"daemon-proxy/core/engine"
 	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // The requests of the Python service's README, each as curl sends it.
@@ -150,7 +151,7 @@ func TestAKilledDaemonIsNamedAndComesBack(t *testing.T) {
 
 func shell(t *testing.T, e *engine.Engine, id, script string) {
 	t.Helper()
-	out, code, err := e.Run(t.Context(), id, engine.ExecSpec{Cmd: []string{"/bin/sh", "-c", script}})
+	out, code, err := e.Run(t.Context(), id, source.ExecSpec{Cmd: []string{"/bin/sh", "-c", script}})
 	require.NoError(t, err)
 	require.Zero(t, code, string(out))
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
 
-	"daemon-proxy/core/engine"
 	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/sandbox/source"
 )
 
 const notebookToken = "5ecre7"
@@ -47,7 +47,7 @@ func TestH4B1AnUnmodifiedNotebookLogsInAndRunsACell(t *testing.T) {
 	b.until("the kernel's answer is shown", `[...document.querySelectorAll(".output_subarea")].some(o => o.innerText.trim() === "42 came back")`)
 	b.do("save", chromedp.Click("#save-notbook button"))
 	p.eventually("the notebook is saved", func() bool {
-		saved, _, err := e.Run(t.Context(), id, engine.ExecSpec{Cmd: []string{"cat", "/tmp/answer.ipynb"}})
+		saved, _, err := e.Run(t.Context(), id, source.ExecSpec{Cmd: []string{"cat", "/tmp/answer.ipynb"}})
 		return err == nil && strings.Contains(string(saved), "42 came back")
 	})
 	t.Logf("screenshot: %s", b.screenshot("host"))

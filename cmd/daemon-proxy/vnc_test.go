@@ -11,6 +11,7 @@ import (
 
 	"daemon-proxy/core/engine"
 	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // desktopColour is what the desktop is filled with.
@@ -98,7 +99,7 @@ func (v vnc) seenAndTypedInto(mode, url string) {
 	text := "seen by way of " + mode
 	v.do("type", chromedp.MouseClickXY(at[0], at[1]), chromedp.KeyEvent("echo '"+text+"' > /tmp/typed"+kb.Enter))
 	require.Eventually(v.t, func() bool {
-		out, code, err := v.engine.Run(v.t.Context(), v.id, engine.ExecSpec{Cmd: []string{"cat", "/tmp/typed"}})
+		out, code, err := v.engine.Run(v.t.Context(), v.id, source.ExecSpec{Cmd: []string{"cat", "/tmp/typed"}})
 		return err == nil && code == 0 && string(out) == text+"\n"
 	}, pageWithin, look, "the terminal wrote what was typed")
 	v.t.Logf("screenshot: %s", v.screenshot(mode))

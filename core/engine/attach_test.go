@@ -8,13 +8,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
-	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // execAPI is a fake with one container "web" whose exec does what attached
@@ -50,7 +50,7 @@ func TestExecWorksOverTLS(t *testing.T) {
 	d := newDockerConfig(t)
 	d.context("tls", "tcp://"+server.Listener.Addr().String(), true)
 	e := open(t, Options{Context: "tls", Home: d.home})
-	out, code, err := e.Run(t.Context(), "web", ExecSpec{Cmd: []string{"x"}})
+	out, code, err := e.Run(t.Context(), "web", source.ExecSpec{Cmd: []string{"x"}})
 	require.NoError(t, err)
 	require.Equal(t, "over TLS", string(out))
 	require.Equal(t, 3, code)
@@ -69,7 +69,7 @@ func TestWaitIsNotFooledByAProcessThatIsNotStartedYet(t *testing.T) {
 	}, func(io.ReadWriter) { <-release })
 	e := fake.serve(t)
 	t.Cleanup(func() { close(release) })
-	p, err := e.Start(t.Context(), "web", ExecSpec{Cmd: []string{"x"}})
+	p, err := e.Start(t.Context(), "web", source.ExecSpec{Cmd: []string{"x"}})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, p.Close()) }()
 	code, err := p.Wait(t.Context())
@@ -82,7 +82,7 @@ func TestWaitEndsAtOnceForAProcessThatEndedUnseen(t *testing.T) {
 	t.Parallel()
 	// No pid and code 0 for ever: the end of the output tells.
 	e := execAPI(answer(container.ExecInspect{}), func(io.ReadWriter) {}).serve(t)
-	_, code, err := e.Run(t.Context(), "web", ExecSpec{Cmd: []string{"x"}})
+	_, code, err := e.Run(t.Context(), "web", source.ExecSpec{Cmd: []string{"x"}})
 	require.NoError(t, err)
 	require.Equal(t, 0, code)
 }
@@ -99,7 +99,7 @@ func TestStartEndsWithItsContextWhenTheEngineIsStuck(t *testing.T) {
 	t.Cleanup(func() { close(release) })
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-asked; cancel() }()
-	_, err := e.Start(ctx, "web", ExecSpec{Cmd: []string{"x"}})
+	_, err := e.Start(ctx, "web", source.ExecSpec{Cmd: []string{"x"}})
 	require.ErrorIs(t, err, context.Canceled)
 }
 
@@ -110,7 +110,7 @@ func TestStartKeepsTheEnginesWords(t *testing.T) {
 		w.WriteHeader(http.StatusInternalServerError)
 		_, _ = w.Write([]byte(`{"message":"containerd is not well"}`))
 	}
-	_, err := fake.serve(t).Start(t.Context(), "web", ExecSpec{Cmd: []string{"x"}})
+	_, err := fake.serve(t).Start(t.Context(), "web", source.ExecSpec{Cmd: []string{"x"}})
 	require.ErrorContains(t, err, "run in web: ")
 	require.ErrorContains(t, err, "containerd is not well")
 }
@@ -125,7 +125,7 @@ func TestEventsSaysThatTheStreamIsLost(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	}}}.serve(t)
 	events, errs := e.Events(t.Context())
-	require.Equal(t, Event{Action: "start", ID: "c1", Name: "web", Time: time.Unix(1700000000, 5)}, <-events)
+	require.Equal(t, source.Event{Action: "start", ID: "c1", Name: "web"}, <-events)
 	close(cut)
 	_, more := <-events
 	require.False(t, more)

@@ -13,80 +13,11 @@ import (
 	"github.com/docker/docker/api/types/network"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/sandbox/source"
 )
 
-// Container is one container. List fills the fields up to Mounts, Inspect all.
-type Container struct {
-	// ID has 64 hexadecimal digits.
-	ID string
-	// Name has no leading slash; the first 12 digits of ID where the engine has none.
-	Name string
-	// Image is as the container was created with: a name, or an id.
-	Image string
-	// ImageID is "sha256:…".
-	ImageID string
-	// State is one of the api.Container… states, never "missing".
-	State string
-	// Platform is os/arch[/variant], e.g. "linux/amd64". List knows it only
-	// of images that were inspected before; else it is empty.
-	Platform string
-	// PlatformAssumed says that the image is gone or says nothing, and that
-	// Platform is the engine's own.
-	PlatformAssumed bool
-	// Addresses are those of its own networks: IPv4 before IPv6, the network
-	// "bridge" before others, then by the networks' names. Empty unless it
-	// runs, and for a network namespace that is not its own.
-	Addresses []string
-	// NetworkMode is as in `docker run --network`.
-	NetworkMode string
-	// HostNetwork says that it uses the machine's network namespace.
-	HostNetwork bool
-	// SharesNetworkOf is the id of the container whose network namespace it uses.
-	SharesNetworkOf string
-	// Infra says that Podman made it only to hold the network of a pod.
-	Infra     bool
-	Labels    map[string]string
-	Mounts    []Mount
-	CreatedAt time.Time
-
-	// ExitCode and OOMKilled are of the last run, once it ended. ExitCode is
-	// nil before that, and where the engine does not say.
-	ExitCode  *int
-	OOMKilled bool
-	// Error is why the engine could not start it, in the engine's words.
-	Error string
-	// StartedAt and FinishedAt are of the last run; zero before it.
-	StartedAt, FinishedAt time.Time
-	// Pid is of the main process, as the engine's machine counts; 0 unless it runs.
-	Pid int
-	// RestartCount counts the restarts by its restart policy.
-	RestartCount int
-	ReadOnlyRoot bool
-	// WorkingDir, User and Env are the image's and the container's settings
-	// together. Env is as KEY=VALUE.
-	WorkingDir, User string
-	Env              []string
-	// Tty says that its output is one raw stream.
-	Tty bool
-}
-
-// Running says whether processes in it run or could run at once: not so when
-// paused, restarting or ended.
-func (c Container) Running() bool { return c.State == api.ContainerRunning }
-
-// Mount is a volume, a bind or a tmpfs in a container.
-type Mount struct {
-	// Type is "volume", "bind", "tmpfs", "npipe", "cluster" or "image".
-	Type string
-	// Name is the volume's; Source is on the engine's machine.
-	Name, Source string
-	// Destination is in the container.
-	Destination string
-	Writable    bool
-}
-
 // List is all containers in any state, in one call, sorted by name.
-func (e *Engine) List(ctx context.Context) ([]Container, error) {
+func (e *Engine) List(ctx context.Context) ([]source.Container, error) {
 	if err := e.ready(ctx); err != nil {
 		return nil, err
 	}
@@ -97,22 +28,21 @@ func (e *Engine) List(ctx context.Context) ([]Container, error) {
 	if e.libpod.Load() {
 		e.readModes(ctx, summaries)
 	}
-	list := make([]Container, 0, len(summaries))
+	list := make([]source.Container, 0, len(summaries))
 	for _, s := range summaries {
-		c := Container{
-			ID: s.ID, Name: nameOf(s.ID, s.Names), Image: s.Image, ImageID: s.ImageID, State: stateOf(s.State),
-			Platform: e.knownPlatform(s.ImageID), Labels: s.Labels, Mounts: mountsOf(s.Mounts), CreatedAt: time.Unix(s.Created, 0),
-			ExitCode: exitCodeOf(s.Status),
+		c := source.Container{
+			ID: s.ID, Name: nameOf(s.ID, s.Names), Image: s.Image, State: stateOf(s.State), ExitCode: exitCodeOf(s.Status),
+			Platform: e.knownPlatform(s.ImageID), Labels: s.Labels, Mounts: mountsOf(s.Mounts),
 		}
 		var networks map[string]*network.EndpointSettings
 		if s.NetworkSettings != nil {
 			networks = s.NetworkSettings.Networks
 		}
-		c.setNetwork(s.HostConfig.NetworkMode, networks)
+		setNetwork(&c, s.HostConfig.NetworkMode, networks)
 		c.Infra = e.libpod.Load() && infraName.MatchString(c.Name)
 		list = append(list, c)
 	}
-	slices.SortFunc(list, func(a, b Container) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(list, func(a, b source.Container) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 	return list, nil
 }
 
@@ -120,44 +50,45 @@ func (e *Engine) List(ctx context.Context) ([]Container, error) {
 // the id. A shorter piece of an id, which the engine itself would take, is a
 // name here: asking for "db" must never find some other container whose id
 // begins so. The error is an *api.Problem of code sandbox_missing if there is none.
-func (e *Engine) Inspect(ctx context.Context, nameOrID string) (Container, error) {
+func (e *Engine) Inspect(ctx context.Context, nameOrID string) (source.Container, error) {
 	if err := e.begin(ctx, nameOrID); err != nil {
-		return Container{}, err
+		return source.Container{}, err
 	}
 	info, err := e.cli.ContainerInspect(ctx, nameOrID)
 	if err != nil {
-		return Container{}, e.fail("inspect", nameOrID, err)
+		return source.Container{}, e.fail("inspect", nameOrID, err)
 	}
 	if info.ContainerJSONBase == nil {
-		return Container{}, missing(nameOrID, nil)
+		return source.Container{}, missing(nameOrID, nil)
 	}
 	byID := len(nameOrID) >= 12 && strings.HasPrefix(info.ID, nameOrID)
 	if name := strings.TrimPrefix(info.Name, "/"); name != nameOrID && !byID {
-		return Container{}, missing(nameOrID, nil)
+		return source.Container{}, missing(nameOrID, nil)
 	}
 	c := fromInspect(info)
 	if e.libpod.Load() {
-		e.modes.set(c.ID, c.NetworkMode)
+		if info.HostConfig != nil {
+			e.modes.set(c.ID, string(info.HostConfig.NetworkMode))
+		}
 		c.Infra = infraName.MatchString(c.Name)
 	}
-	c.Platform, c.PlatformAssumed = e.platform(ctx, info)
+	c.Platform = e.platform(ctx, info)
 	return c, nil
 }
 
-func fromInspect(info container.InspectResponse) Container {
-	c := Container{
-		ID: info.ID, Name: nameOf(info.ID, []string{info.Name}), ImageID: info.Image, Mounts: mountsOf(info.Mounts),
-		CreatedAt: parseTime(info.Created), RestartCount: info.RestartCount,
+func fromInspect(info container.InspectResponse) source.Container {
+	c := source.Container{
+		ID: info.ID, Name: nameOf(info.ID, []string{info.Name}), Mounts: mountsOf(info.Mounts),
+		RestartCount: info.RestartCount,
 	}
 	if s := info.State; s != nil {
-		c.State, c.OOMKilled, c.Error, c.Pid = stateOf(s.Status), s.OOMKilled, s.Error, s.Pid
+		c.State, c.Pid, c.StartedAt = stateOf(s.Status), s.Pid, parseTime(s.StartedAt)
 		if c.State == api.ContainerExited {
 			c.ExitCode = &s.ExitCode
 		}
-		c.StartedAt, c.FinishedAt = parseTime(s.StartedAt), parseTime(s.FinishedAt)
 	}
 	if cfg := info.Config; cfg != nil {
-		c.Image, c.Labels, c.WorkingDir, c.User, c.Env, c.Tty = cfg.Image, cfg.Labels, cfg.WorkingDir, cfg.User, cfg.Env, cfg.Tty
+		c.Image, c.Labels, c.WorkingDir = cfg.Image, cfg.Labels, cfg.WorkingDir
 	}
 	var networks map[string]*network.EndpointSettings
 	if info.NetworkSettings != nil {
@@ -166,17 +97,16 @@ func fromInspect(info container.InspectResponse) Container {
 	if hc := info.HostConfig; hc != nil {
 		c.ReadOnlyRoot = hc.ReadonlyRootfs
 		for path, options := range hc.Tmpfs { // `--tmpfs` is not among the mounts
-			c.Mounts = append(c.Mounts, Mount{Type: "tmpfs", Destination: path, Writable: !slices.Contains(strings.Split(options, ","), "ro")})
+			c.Mounts = append(c.Mounts, source.Mount{Type: "tmpfs", Destination: path, Writable: !slices.Contains(strings.Split(options, ","), "ro")})
 		}
-		slices.SortFunc(c.Mounts, func(a, b Mount) int { return cmp.Compare(a.Destination, b.Destination) })
-		c.setNetwork(string(hc.NetworkMode), networks)
+		slices.SortFunc(c.Mounts, func(a, b source.Mount) int { return cmp.Compare(a.Destination, b.Destination) })
+		setNetwork(&c, string(hc.NetworkMode), networks)
 	}
 	return c
 }
 
 // setNetwork reads whose network namespace the container uses, and its addresses.
-func (c *Container) setNetwork(mode string, networks map[string]*network.EndpointSettings) {
-	c.NetworkMode = mode
+func setNetwork(c *source.Container, mode string, networks map[string]*network.EndpointSettings) {
 	c.HostNetwork = mode == "host"
 	c.SharesNetworkOf, _ = strings.CutPrefix(mode, "container:")
 	if !strings.HasPrefix(mode, "container:") {
@@ -256,10 +186,10 @@ func exitCodeOf(status string) *int {
 	return &code
 }
 
-func mountsOf(points []container.MountPoint) []Mount {
-	var mounts []Mount
+func mountsOf(points []container.MountPoint) []source.Mount {
+	var mounts []source.Mount
 	for _, p := range points {
-		mounts = append(mounts, Mount{Type: string(p.Type), Name: p.Name, Source: p.Source, Destination: p.Destination, Writable: p.RW})
+		mounts = append(mounts, source.Mount{Type: string(p.Type), Destination: p.Destination, Writable: p.RW})
 	}
 	return mounts
 }

@@ -10,23 +10,12 @@ import (
 	"path"
 	"regexp"
 	"syscall"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
-)
 
-// PathStat describes a path in a container. Of a symbolic link it describes
-// the link itself.
-type PathStat struct {
-	Name string
-	Size int64 // bytes
-	Mode fs.FileMode
-	// LinkTarget is of a symbolic link; on Podman also where a path leads whose
-	// folders are links.
-	LinkTarget string
-	Mtime      time.Time
-}
+	"daemon-proxy/core/sandbox/source"
+)
 
 // CopyIn unpacks a tar stream into the folder dir of a container, running or
 // not. Folders on the way to an entry are made; dir itself must exist, else
@@ -41,13 +30,13 @@ func (e *Engine) CopyIn(ctx context.Context, id, dir string, tar io.Reader) erro
 		return err
 	}
 	// The client waits for a Read that is under way, so it reads from a pipe that
-	// can be broken, not from the source.
+	// can be broken, not from tar.
 	body, pump := io.Pipe()
 	defer context.AfterFunc(ctx, func() { body.CloseWithError(ctx.Err()) })()
-	source := make(chan error, 1)
+	pumped := make(chan error, 1)
 	go func() {
 		_, err := io.Copy(pump, tar)
-		source <- err
+		pumped <- err
 		pump.CloseWithError(err)
 	}()
 	err := e.cli.CopyToContainer(ctx, id, dir, body, container.CopyToContainerOptions{})
@@ -56,11 +45,11 @@ func (e *Engine) CopyIn(ctx context.Context, id, dir string, tar io.Reader) erro
 		return fmt.Errorf("copy into %s: %w", id, ctx.Err())
 	}
 	select {
-	case broken := <-source:
+	case broken := <-pumped:
 		if err != nil && broken != nil && !errors.Is(broken, errStopped) {
 			return fmt.Errorf("copy into %s: %w", id, broken) // not the engine's fault
 		}
-	default: // the engine gave up before the source ended
+	default: // the engine gave up before tar ended
 	}
 	return e.failPath(ctx, "copy into", id, dir, err)
 }
@@ -69,36 +58,36 @@ func (e *Engine) CopyIn(ctx context.Context, id, dir string, tar io.Reader) erro
 var errStopped = errors.New("the engine stopped reading")
 
 // Stat describes one path. errors.Is(err, fs.ErrNotExist) if there is none.
-func (e *Engine) Stat(ctx context.Context, id, path string) (PathStat, error) {
+func (e *Engine) Stat(ctx context.Context, id, path string) (source.PathStat, error) {
 	if err := e.begin(ctx, id); err != nil {
-		return PathStat{}, err
+		return source.PathStat{}, err
 	}
 	stat, err := e.cli.ContainerStatPath(ctx, id, path)
 	if err != nil {
-		return PathStat{}, e.failPath(ctx, "stat", id, path, err)
+		return source.PathStat{}, e.failPath(ctx, "stat", id, path, err)
 	}
 	return pathStat(path, stat), nil
 }
 
 // pathStat is the engine's stat of a path. Podman gives every path a target:
 // that of what is not a link is the path itself.
-func pathStat(name string, s container.PathStat) PathStat {
+func pathStat(name string, s container.PathStat) source.PathStat {
 	if s.LinkTarget == path.Clean(name) {
 		s.LinkTarget = ""
 	}
-	return PathStat{Name: s.Name, Size: s.Size, Mode: s.Mode, LinkTarget: s.LinkTarget, Mtime: s.Mtime}
+	return source.PathStat{Size: s.Size, Mode: s.Mode, LinkTarget: s.LinkTarget}
 }
 
 // CopyOut streams the content of one regular file. A path that is something
 // else is an error; a symbolic link is not followed. The reader ends with ctx;
 // close it in any case.
-func (e *Engine) CopyOut(ctx context.Context, id, path string) (io.ReadCloser, PathStat, error) {
+func (e *Engine) CopyOut(ctx context.Context, id, path string) (io.ReadCloser, source.PathStat, error) {
 	if err := e.begin(ctx, id); err != nil {
-		return nil, PathStat{}, err
+		return nil, source.PathStat{}, err
 	}
 	body, s, err := e.cli.CopyFromContainer(ctx, id, path)
 	if err != nil {
-		return nil, PathStat{}, e.failPath(ctx, "copy out of", id, path, err)
+		return nil, source.PathStat{}, e.failPath(ctx, "copy out of", id, path, err)
 	}
 	stat := pathStat(path, s)
 	content := tar.NewReader(body)

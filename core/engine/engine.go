@@ -35,6 +35,7 @@ import (
 	"github.com/docker/docker/client"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // minAPIVersion is that of Docker 20.10, the oldest engine that is supported.
@@ -73,6 +74,8 @@ func (o Options) withDefaults() Options {
 	}
 	return o
 }
+
+var _ source.Source = (*Engine)(nil)
 
 // Engine is one Docker engine. It is safe for concurrent use.
 type Engine struct {

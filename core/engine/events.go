@@ -3,31 +3,13 @@ package engine
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/docker/docker/api/types/events"
 	"github.com/docker/docker/api/types/filters"
+
+	"daemon-proxy/core/sandbox/source"
 )
-
-// Event is one change in the life of a container.
-type Event struct {
-	// Action is "create", "start", "restart", "die", "stop", "oom", "pause",
-	// "unpause", "rename", "update" or "destroy", also where the engine calls it
-	// something else; "connect" or "disconnect", to or from a network, which
-	// Podman does not report; or ActionSubscribed, which is of no container.
-	Action string
-	// ID is the container's; Name is without a slash, after a rename the new one,
-	// and of no meaning where a network is concerned.
-	ID, Name string
-	// OldName is set by a rename.
-	OldName string
-	Time    time.Time
-}
-
-// ActionSubscribed is the action of an event that reports that the engine has
-// answered late, so that whatever happened before may have been missed.
-const ActionSubscribed = "subscribed"
 
 // headersWithin is how long Events waits for the engine's answer. Podman 5.1
 // and 5.2 send its headers together with the first event.
@@ -42,7 +24,7 @@ var actions = []events.Action{
 // networkActions are those of the events of networks that are passed on.
 var networkActions = []events.Action{events.ActionConnect, events.ActionDisconnect}
 
-func passedOn(of events.Type, event Event) bool {
+func passedOn(of events.Type, event source.Event) bool {
 	if of == events.NetworkEventType {
 		return slices.Contains(networkActions, events.Action(event.Action))
 	}
@@ -52,15 +34,15 @@ func passedOn(of events.Type, event Event) bool {
 // Events follows what happens to containers from now on, without the events of
 // execs. It returns when the engine has answered: an event after that is not
 // missed. An engine that has not answered within a second is followed all the
-// same, and then the first event has ActionSubscribed. The stream ends with ctx
+// same, and then the first event has source.ActionSubscribed. The stream ends with ctx
 // or with the connection: then the first channel is closed, and the second
 // gives the one error and is closed. To reconnect and to list again is the
 // caller's task.
 //
 // Read until the first channel is closed, or end ctx: events are not dropped,
 // so a reader that stops reading holds the stream up.
-func (e *Engine) Events(ctx context.Context) (<-chan Event, <-chan error) {
-	out, errs := make(chan Event), make(chan error, 1)
+func (e *Engine) Events(ctx context.Context) (<-chan source.Event, <-chan error) {
+	out, errs := make(chan source.Event), make(chan error, 1)
 	if err := e.ready(ctx); err != nil {
 		errs <- err
 		close(out)
@@ -84,7 +66,7 @@ func (e *Engine) Events(ctx context.Context) (<-chan Event, <-chan error) {
 
 // followEvents passes events on until the stream ends. It closes answered when
 // the engine has answered.
-func (e *Engine) followEvents(ctx context.Context, out chan<- Event, answered chan<- struct{}) error {
+func (e *Engine) followEvents(ctx context.Context, out chan<- source.Event, answered chan<- struct{}) error {
 	ctx, cancel := context.WithCancel(ctx)
 	began := time.Now()
 	messages, failures := e.cli.Events(ctx, events.ListOptions{Filters: e.eventFilter()}) // waits for the headers
@@ -94,7 +76,7 @@ func (e *Engine) followEvents(ctx context.Context, out chan<- Event, answered ch
 		for range failures { // closed once the client's own goroutine has ended
 		}
 	}()
-	if time.Since(began) >= headersWithin && !send(ctx, out, Event{Action: ActionSubscribed, Time: time.Now()}) {
+	if time.Since(began) >= headersWithin && !send(ctx, out, source.Event{Action: source.ActionSubscribed}) {
 		return ctx.Err()
 	}
 	for {
@@ -126,7 +108,7 @@ func (e *Engine) eventFilter() filters.Args {
 }
 
 // send reports whether an event was taken before ctx ended.
-func send(ctx context.Context, out chan<- Event, event Event) bool {
+func send(ctx context.Context, out chan<- source.Event, event source.Event) bool {
 	select {
 	case out <- event:
 		return true
@@ -135,11 +117,7 @@ func send(ctx context.Context, out chan<- Event, event Event) bool {
 	}
 }
 
-func eventOf(m events.Message) Event {
-	at := time.Unix(m.Time, 0)
-	if m.TimeNano != 0 {
-		at = time.Unix(0, m.TimeNano)
-	}
+func eventOf(m events.Message) source.Event {
 	action := string(m.Action)
 	if known, ok := libpodActions[action]; ok {
 		action = known
@@ -148,8 +126,5 @@ func eventOf(m events.Message) Event {
 	if m.Type == events.NetworkEventType {
 		id = m.Actor.Attributes["container"]
 	}
-	return Event{
-		Action: action, ID: id, Name: nameOf(id, []string{m.Actor.Attributes["name"]}),
-		OldName: strings.TrimPrefix(m.Actor.Attributes["oldName"], "/"), Time: at,
-	}
+	return source.Event{Action: action, ID: id, Name: nameOf(id, []string{m.Actor.Attributes["name"]})}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // maxRunOutput bounds what Run keeps of a process's output.
@@ -24,26 +25,9 @@ const (
 	lastPause  = 250 * time.Millisecond
 )
 
-// ExecSpec says what to run in a container.
-type ExecSpec struct {
-	// Cmd is the program and its arguments; no shell is involved.
-	Cmd []string
-	// Env is added to the container's own, as KEY=VALUE.
-	Env []string
-	// WorkDir must exist. Empty: the container's own.
-	WorkDir string
-	// User is a name or number, with ":group" if wanted. Empty: the container's own.
-	User string
-	// Tty gives it a terminal; its output is then one raw stream.
-	Tty bool
-}
-
-// Process is a process that was started in a container. It goes on when its
-// connection is closed, and when this program ends.
-type Process struct {
-	// ID is the engine's id of the exec.
-	ID string
-
+// process is a source.Process: an exec.
+type process struct {
+	id        string
 	engine    *Engine
 	container string
 	conn      net.Conn
@@ -59,7 +43,7 @@ type Process struct {
 // A program or WorkDir that does not exist is no error here: the process ends
 // with exit code 126 or 127 and says so in its output. A container that does
 // not run is an *api.Problem (sandbox_stopped, sandbox_paused, sandbox_busy).
-func (e *Engine) Start(ctx context.Context, id string, spec ExecSpec) (*Process, error) {
+func (e *Engine) Start(ctx context.Context, id string, spec source.ExecSpec) (source.Process, error) {
 	if err := e.begin(ctx, id); err != nil {
 		return nil, err
 	}
@@ -74,21 +58,21 @@ func (e *Engine) Start(ctx context.Context, id string, spec ExecSpec) (*Process,
 	if err != nil {
 		return nil, e.failExec(ctx, id, err)
 	}
-	p := &Process{ID: created.ID, engine: e, container: id, conn: conn}
+	p := &process{id: created.ID, engine: e, container: id, conn: conn}
 	p.output = &processOutput{r: stream, process: p}
 	return p, nil
 }
 
 // Output is standard output and error together, each in its own order. It ends
 // with io.EOF when every process that holds it has ended, and fails after Close.
-func (p *Process) Output() io.Reader { return p.output }
+func (p *process) Output() io.Reader { return p.output }
 
 // Close hangs up. The process goes on; its further output is lost.
-func (p *Process) Close() error { return p.conn.Close() }
+func (p *process) Close() error { return p.conn.Close() }
 
 // Running says whether the process runs, and with which code it ended if not.
-func (p *Process) Running(ctx context.Context) (running bool, exitCode int, err error) {
-	info, err := p.engine.cli.ContainerExecInspect(ctx, p.ID)
+func (p *process) Running(ctx context.Context) (running bool, exitCode int, err error) {
+	info, err := p.engine.cli.ContainerExecInspect(ctx, p.id)
 	if err != nil {
 		return false, 0, p.engine.fail("ask for the process in", p.container, err)
 	}
@@ -104,7 +88,7 @@ func (p *Process) Running(ctx context.Context) (running bool, exitCode int, err 
 }
 
 // Wait waits for the end of the process, not of its output.
-func (p *Process) Wait(ctx context.Context) (exitCode int, err error) {
+func (p *process) Wait(ctx context.Context) (exitCode int, err error) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
@@ -124,7 +108,7 @@ func (p *Process) Wait(ctx context.Context) (exitCode int, err error) {
 // Run is Start and Wait: the first MiB of the output, and the exit code, which
 // is an error of its own only to the caller. When ctx ends, Run does; the process
 // goes on.
-func (e *Engine) Run(ctx context.Context, id string, spec ExecSpec) (out []byte, exitCode int, err error) {
+func (e *Engine) Run(ctx context.Context, id string, spec source.ExecSpec) (out []byte, exitCode int, err error) {
 	p, err := e.Start(ctx, id, spec)
 	if err != nil {
 		return nil, 0, err
@@ -164,7 +148,7 @@ func ignoreClosed(err error) error {
 // processOutput notes that the output ended, which a process's does not before its start.
 type processOutput struct {
 	r       io.Reader
-	process *Process
+	process *process
 }
 
 // Read is of io.Reader.

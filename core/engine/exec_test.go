@@ -10,12 +10,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"daemon-proxy/core/engine"
 	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/sandbox/source"
 )
 
-func sh(script string) engine.ExecSpec {
-	return engine.ExecSpec{Cmd: []string{"/bin/sh", "-c", script}}
+func sh(script string) source.ExecSpec {
+	return source.ExecSpec{Cmd: []string{"/bin/sh", "-c", script}}
 }
 
 func TestRunGivesOutputAndExitCode(t *testing.T) {
@@ -23,23 +23,23 @@ func TestRunGivesOutputAndExitCode(t *testing.T) {
 	e := enginetest.Require(t)
 	id := enginetest.Run(t, enginetest.Busybox(t), enginetest.RunOptions{})
 	for name, c := range map[string]struct {
-		spec engine.ExecSpec
+		spec source.ExecSpec
 		out  string
 		code int
 	}{
 		"exit code":       {sh("echo out; exit 7"), "out\n", 7},
 		"standard error":  {sh("echo err >&2"), "err\n", 0},
-		"quick":           {engine.ExecSpec{Cmd: []string{"/bin/true"}}, "", 0},
-		"environment":     {engine.ExecSpec{Cmd: []string{"/bin/sh", "-c", "echo $X-$PATH"}, Env: []string{"X=a b"}}, "a b-/bin\n", 0},
-		"folder and user": {engine.ExecSpec{Cmd: []string{"/bin/sh", "-c", "pwd; id -un"}, WorkDir: "/tmp", User: "somebody"}, "/tmp\nsomebody\n", 0},
-		"terminal":        {engine.ExecSpec{Cmd: []string{"/bin/sh", "-c", "test -t 1 && echo yes"}, Tty: true}, "yes\r\n", 0},
+		"quick":           {source.ExecSpec{Cmd: []string{"/bin/true"}}, "", 0},
+		"environment":     {source.ExecSpec{Cmd: []string{"/bin/sh", "-c", "echo $X-$PATH"}, Env: []string{"X=a b"}}, "a b-/bin\n", 0},
+		"folder and user": {source.ExecSpec{Cmd: []string{"/bin/sh", "-c", "pwd; id -un"}, WorkDir: "/tmp", User: "somebody"}, "/tmp\nsomebody\n", 0},
+		"terminal":        {source.ExecSpec{Cmd: []string{"/bin/sh", "-c", "test -t 1 && echo yes"}, Tty: true}, "yes\r\n", 0},
 	} {
 		out, code, err := e.Run(t.Context(), id, c.spec)
 		require.NoError(t, err, name)
 		require.Equal(t, c.out, string(out), name)
 		require.Equal(t, c.code, code, name)
 	}
-	for name, spec := range map[string]engine.ExecSpec{
+	for name, spec := range map[string]source.ExecSpec{
 		"no such program": {Cmd: []string{"/no/such/program"}},
 		"no such folder":  {Cmd: []string{"/bin/true"}, WorkDir: "/no/such/folder"},
 	} {

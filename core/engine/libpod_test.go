@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // What Podman does that the version at hand does not, or not whenever a test
@@ -45,7 +46,7 @@ func TestB21ThePodmanListGetsNetworkModesFromInspections(t *testing.T) {
 		list = append(list, fmt.Sprintf(`{"Id":%q,"Names":["/box-%d"],"State":"running","HostConfig":{"NetworkMode":"host"}}`, numbered(n), n))
 		routes["GET /containers/"+numbered(n)+"/json"] = func(w http.ResponseWriter, _ *http.Request) {
 			inspections.Add(1)
-			if n == 2 && failing.Load() {
+			if n == 1 && failing.Load() {
 				w.WriteHeader(http.StatusInternalServerError)
 				return
 			}
@@ -56,12 +57,12 @@ func TestB21ThePodmanListGetsNetworkModesFromInspections(t *testing.T) {
 		_, _ = fmt.Fprint(w, "["+strings.Join(list, ",")+"]")
 	}
 	e := podman(routes).serve(t)
-	listed := func() map[string]Container {
+	listed := func() map[string]source.Container {
 		t.Helper()
 		containers, err := e.List(t.Context())
 		require.NoError(t, err)
 		require.Len(t, containers, len(modes))
-		byName := map[string]Container{}
+		byName := map[string]source.Container{}
 		for _, c := range containers {
 			byName[c.Name] = c
 		}
@@ -69,15 +70,14 @@ func TestB21ThePodmanListGetsNetworkModesFromInspections(t *testing.T) {
 	}
 
 	first := listed()
-	require.True(t, first["box-1"].HostNetwork)
-	require.False(t, first["box-2"].HostNetwork, "what could not be inspected is not taken for this machine")
-	require.Empty(t, first["box-2"].NetworkMode)
+	require.False(t, first["box-1"].HostNetwork, "what could not be inspected is not taken for this machine")
+	require.False(t, first["box-2"].HostNetwork)
 	require.Equal(t, numbered(2), first["box-3"].SharesNetworkOf)
 	require.False(t, first["box-4"].HostNetwork)
 	require.EqualValues(t, 4, inspections.Load())
 
 	failing.Store(false)
-	require.Equal(t, "bridge", listed()["box-2"].NetworkMode)
+	require.True(t, listed()["box-1"].HostNetwork)
 	listed()
 	require.EqualValues(t, 5, inspections.Load(), "a mode that is known is not asked for again")
 }
@@ -98,7 +98,7 @@ func TestB20AnEngineThatHoldsBackTheHeadersOfEventsIsFollowedAllTheSame(t *testi
 	defer cancel()
 
 	type streams struct {
-		events <-chan Event
+		events <-chan source.Event
 		ended  <-chan error
 	}
 	returned := make(chan streams, 1)
@@ -115,7 +115,7 @@ func TestB20AnEngineThatHoldsBackTheHeadersOfEventsIsFollowedAllTheSame(t *testi
 		require.Fail(t, "Events waits for the headers")
 	}
 	close(happens)
-	require.Equal(t, ActionSubscribed, (<-s.events).Action, "what happened before may have been missed")
+	require.Equal(t, source.ActionSubscribed, (<-s.events).Action, "what happened before may have been missed")
 	event := <-s.events
 	require.Equal(t, "destroy", event.Action)
 	require.Equal(t, "box", event.Name)
@@ -160,7 +160,7 @@ func TestB20AnExecInAStoppedPodmanContainerNamesItsState(t *testing.T) {
 					_, _ = fmt.Fprintf(w, `{"Id":%q,"Name":"/box","State":{"Status":%q}}`, numbered(1), state)
 				},
 			}).serve(t)
-			_, err := e.Start(t.Context(), "box", ExecSpec{Cmd: []string{"true"}})
+			_, err := e.Start(t.Context(), "box", source.ExecSpec{Cmd: []string{"true"}})
 			require.Equal(t, want, api.AsProblem(err).Code)
 			require.NotEmpty(t, api.AsProblem(err).Hint)
 		})
@@ -227,7 +227,7 @@ func TestATerminalIsNotDetachedByKeysThatPeopleType(t *testing.T) {
 		keys <- options.DetachKeys
 		w.WriteHeader(http.StatusNotFound)
 	}}).serve(t)
-	_, err := e.OpenTerminal(t.Context(), "box", ExecSpec{Cmd: []string{"sh"}}, 80, 24)
+	_, err := e.OpenTerminal(t.Context(), "box", source.ExecSpec{Cmd: []string{"sh"}}, 80, 24)
 	require.Error(t, err)
 	sequence := strings.Split(<-keys, ",")
 	require.Greater(t, len(sequence), 4)

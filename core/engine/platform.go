@@ -7,22 +7,22 @@ import (
 )
 
 // platform is what the container's image was built for. Where the image is
-// gone or does not say, it is the engine's own platform, and assumed.
-func (e *Engine) platform(ctx context.Context, info container.InspectResponse) (platform string, assumed bool) {
+// gone or does not say, it is the engine's own platform.
+func (e *Engine) platform(ctx context.Context, info container.InspectResponse) string {
 	if d := info.ImageManifestDescriptor; d != nil && d.Platform != nil && d.Platform.Architecture != "" {
-		return platformString(d.Platform.OS, d.Platform.Architecture, d.Platform.Variant), false
+		return platformString(d.Platform.OS, d.Platform.Architecture, d.Platform.Variant)
 	}
 	if known := e.knownPlatform(info.Image); known != "" {
-		return known, false
+		return known
 	}
 	if image, err := e.cli.ImageInspect(ctx, info.Image); err == nil && image.Architecture != "" {
-		platform = platformString(image.Os, image.Architecture, image.Variant)
+		platform := platformString(image.Os, image.Architecture, image.Variant)
 		e.platformMu.Lock()
 		e.platforms[info.Image] = platform // an id names its content: never stale
 		e.platformMu.Unlock()
-		return platform, false
+		return platform
 	}
-	return e.enginePlatform(ctx), true
+	return e.enginePlatform(ctx)
 }
 
 func (e *Engine) knownPlatform(imageID string) string {

@@ -6,10 +6,12 @@ import (
 	"net"
 
 	"github.com/docker/docker/api/types/container"
+
+	"daemon-proxy/core/sandbox/source"
 )
 
-// Terminal is a process in a container with a terminal whose other end this is.
-type Terminal struct {
+// terminal is a source.Terminal: an exec with its connection.
+type terminal struct {
 	engine    *Engine
 	id        string
 	container string
@@ -25,7 +27,7 @@ const detachKeys = "ctrl-^,ctrl-_,ctrl-^,ctrl-_,ctrl-^,ctrl-_,ctrl-^,ctrl-_"
 // OpenTerminal runs a process on a terminal of that size, with its input and
 // output attached. ctx bounds the start only. Read ends with io.EOF when the
 // process does. The spec's Tty is implied.
-func (e *Engine) OpenTerminal(ctx context.Context, id string, spec ExecSpec, columns, rows int) (*Terminal, error) {
+func (e *Engine) OpenTerminal(ctx context.Context, id string, spec source.ExecSpec, columns, rows int) (source.Terminal, error) {
 	if err := e.begin(ctx, id); err != nil {
 		return nil, err
 	}
@@ -41,7 +43,7 @@ func (e *Engine) OpenTerminal(ctx context.Context, id string, spec ExecSpec, col
 	if err != nil {
 		return nil, e.failExec(ctx, id, err)
 	}
-	t := &Terminal{engine: e, id: created.ID, container: id, conn: conn, output: output}
+	t := &terminal{engine: e, id: created.ID, container: id, conn: conn, output: output}
 	// Engines before API 1.42 know no size at the start. One that has ended
 	// already needs none.
 	_ = t.Resize(ctx, columns, rows)
@@ -49,16 +51,16 @@ func (e *Engine) OpenTerminal(ctx context.Context, id string, spec ExecSpec, col
 }
 
 // Read reads what the process shows.
-func (t *Terminal) Read(p []byte) (int, error) { return t.output.Read(p) }
+func (t *terminal) Read(p []byte) (int, error) { return t.output.Read(p) }
 
 // Write types.
-func (t *Terminal) Write(p []byte) (int, error) { return t.conn.Write(p) }
+func (t *terminal) Write(p []byte) (int, error) { return t.conn.Write(p) }
 
 // Close hangs up.
-func (t *Terminal) Close() error { return ignoreClosed(t.conn.Close()) }
+func (t *terminal) Close() error { return ignoreClosed(t.conn.Close()) }
 
 // Resize tells the process that its terminal has another size.
-func (t *Terminal) Resize(ctx context.Context, columns, rows int) error {
+func (t *terminal) Resize(ctx context.Context, columns, rows int) error {
 	err := t.engine.cli.ContainerExecResize(ctx, t.id, container.ResizeOptions{Width: uint(max(columns, 1)), Height: uint(max(rows, 1))})
 	return t.engine.fail("resize the terminal in", t.container, err)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // testBinary stands for ssh: see fakeSSH.
@@ -42,7 +43,7 @@ func TestSSHCarriesCallsAndExecs(t *testing.T) {
 	version, err := e.Ping(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, "99.1", version)
-	out, code, err := e.Run(t.Context(), "web", ExecSpec{Cmd: []string{"x"}})
+	out, code, err := e.Run(t.Context(), "web", source.ExecSpec{Cmd: []string{"x"}})
 	require.NoError(t, err)
 	require.Equal(t, "over ssh", string(out))
 	require.Equal(t, 5, code)

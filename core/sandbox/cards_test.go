@@ -19,6 +19,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // onHost are sandboxes that have only the host, in mode "host".
@@ -26,7 +27,7 @@ func onHost(t *testing.T, changes ...func(*Options)) *desk {
 	t.Helper()
 	d := opened(t, func(o *Options) {
 		o.Config.Mode = "host"
-		o.Engine = noEngine{}
+		o.Source = noEngine{}
 		for _, change := range changes {
 			change(o)
 		}
@@ -37,7 +38,7 @@ func onHost(t *testing.T, changes ...func(*Options)) *desk {
 }
 
 // noEngine stands where the harness wants an engine; nothing asks it.
-type noEngine struct{ Engine }
+type noEngine struct{ source.Source }
 
 func (noEngine) Name() string     { return "none" }
 func (noEngine) Endpoint() string { return "none" }

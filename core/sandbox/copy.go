@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/engine"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // cleanTimeout bounds the clean-up after a copy that was cut.
@@ -72,7 +72,7 @@ func (in *injection) noSymlinks() error {
 	p := ""
 	for part := range strings.SplitSeq(strings.TrimPrefix(in.target, "/"), "/") { // from the top: what lies behind a link is not asked for
 		p += "/" + part
-		stat, err := in.s.o.Engine.Stat(in.ctx, in.c.ID, p)
+		stat, err := in.s.o.Source.Stat(in.ctx, in.c.ID, p)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // nor is there anything below
 		}
@@ -96,7 +96,7 @@ func (in *injection) noSymlinks() error {
 // compare says whether the target is the binary already. A file that is
 // neither it nor another daemon is somebody else's: a problem.
 func (in *injection) compare() (same bool, err error) {
-	content, stat, err := in.s.o.Engine.CopyOut(in.ctx, in.c.ID, in.target)
+	content, stat, err := in.s.o.Source.CopyOut(in.ctx, in.c.ID, in.target)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -114,7 +114,7 @@ func (in *injection) compare() (same bool, err error) {
 			return same, err
 		}
 		content.Close()
-		if content, _, err = in.s.o.Engine.CopyOut(in.ctx, in.c.ID, in.target); err != nil {
+		if content, _, err = in.s.o.Source.CopyOut(in.ctx, in.c.ID, in.target); err != nil {
 			return false, err
 		}
 		defer content.Close()
@@ -191,7 +191,7 @@ func (in *injection) stream() error {
 		writer.CloseWithError(err)
 		packed <- err
 	})
-	err = in.s.o.Engine.CopyIn(in.ctx, in.c.ID, in.base, reader)
+	err = in.s.o.Source.CopyIn(in.ctx, in.c.ID, in.base, reader)
 	reader.CloseWithError(errors.New("the engine stopped reading"))
 	if packErr := <-packed; err == nil {
 		err = packErr
@@ -226,10 +226,10 @@ func (c *counting) Read(p []byte) (int, error) {
 func (in *injection) clean() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(in.ctx), cleanTimeout)
 	defer cancel()
-	if _, err := in.s.o.Engine.Stat(ctx, in.c.ID, in.target); errors.Is(err, fs.ErrNotExist) {
+	if _, err := in.s.o.Source.Stat(ctx, in.c.ID, in.target); errors.Is(err, fs.ErrNotExist) {
 		return
 	}
-	_, code, err := in.s.o.Engine.Run(ctx, in.c.ID, engine.ExecSpec{Cmd: []string{"rm", "-f", in.target}, User: "0"})
+	_, code, err := in.s.o.Source.Run(ctx, in.c.ID, source.ExecSpec{Cmd: []string{"rm", "-f", in.target}, User: "0"})
 	if err == nil && code == 0 {
 		return
 	}
@@ -237,7 +237,7 @@ func (in *injection) clean() {
 	archive := tar.NewWriter(&empty)
 	err = errors.Join(archive.WriteHeader(&tar.Header{Name: within(in.base, in.target), Mode: 0, Typeflag: tar.TypeReg}), archive.Close())
 	if err == nil {
-		err = in.s.o.Engine.CopyIn(ctx, in.c.ID, in.base, &empty)
+		err = in.s.o.Source.CopyIn(ctx, in.c.ID, in.base, &empty)
 	}
 	if err != nil {
 		in.s.log.Warn("a cut copy could not be removed", "sandbox", in.ref.String(), "path", in.target, "error", err)

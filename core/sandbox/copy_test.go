@@ -15,14 +15,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/engine"
 	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // holding is the real engine; the first copy into a container stands still in
 // the middle until it is released or ends.
 type holding struct {
-	*engine.Engine
+	source.Source
 	reached, release chan struct{}
 	once             sync.Once
 }
@@ -31,9 +31,9 @@ func (h *holding) CopyIn(ctx context.Context, id, dir string, tar io.Reader) err
 	held := false
 	h.once.Do(func() { held = true })
 	if !held {
-		return h.Engine.CopyIn(ctx, id, dir, tar)
+		return h.Source.CopyIn(ctx, id, dir, tar)
 	}
-	return h.Engine.CopyIn(ctx, id, dir, &heldReader{h: h, ctx: ctx, r: tar})
+	return h.Source.CopyIn(ctx, id, dir, &heldReader{h: h, ctx: ctx, r: tar})
 }
 
 type heldReader struct {
@@ -65,8 +65,8 @@ func TestACopyThatIsCancelledLeavesNothing(t *testing.T) {
 		t.Run(map[bool]string{true: "with rm", false: "without rm"}[shell], func(t *testing.T) {
 			t.Parallel()
 			name, id := bareBoxOrShell(t, shell)
-			hold := &holding{Engine: enginetest.Require(t), reached: make(chan struct{}), release: make(chan struct{})}
-			d := builtIn(t, name, func(o *Options) { o.Engine, o.Config.ContainerName = hold, "" })
+			hold := &holding{Source: enginetest.Require(t), reached: make(chan struct{}), release: make(chan struct{})}
+			d := builtIn(t, name, func(o *Options) { o.Source, o.Config.ContainerName = hold, "" })
 			d.boxFor(d.ref(name))
 			ctx, cancel := context.WithCancel(t.Context())
 			result := make(chan error, 1)
@@ -98,14 +98,14 @@ type slow struct {
 	once sync.Once
 }
 
-func (s *slow) Run(ctx context.Context, id string, spec engine.ExecSpec) ([]byte, int, error) {
+func (s *slow) Run(ctx context.Context, id string, spec source.ExecSpec) ([]byte, int, error) {
 	s.once.Do(func() { close(s.runs) })
 	select {
 	case <-time.After(2 * time.Second):
 	case <-ctx.Done():
 		return nil, 0, ctx.Err()
 	}
-	return s.Engine.Run(ctx, id, spec)
+	return s.Source.Run(ctx, id, spec)
 }
 
 func TestTheEndWaitsUntilInjectionsAreUndone(t *testing.T) {
@@ -117,8 +117,8 @@ func TestTheEndWaitsUntilInjectionsAreUndone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			name, id := shellBox(t, enginetest.RunOptions{})
-			e := &slow{runs: make(chan struct{}), holding: &holding{Engine: enginetest.Require(t), reached: make(chan struct{}), release: make(chan struct{})}}
-			d := builtIn(t, name, func(o *Options) { o.Engine = e })
+			e := &slow{runs: make(chan struct{}), holding: &holding{Source: enginetest.Require(t), reached: make(chan struct{}), release: make(chan struct{})}}
+			d := builtIn(t, name, func(o *Options) { o.Source = e })
 			result := make(chan error, 1)
 			go func() { result <- d.Inject(context.Background(), d.ref(name), nil) }()
 			<-e.reached
@@ -135,8 +135,8 @@ func TestTheEndWaitsUntilInjectionsAreUndone(t *testing.T) {
 func TestUndoingInjectionsEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	name, _ := shellBox(t, enginetest.RunOptions{})
-	e := &slow{runs: make(chan struct{}), holding: &holding{Engine: enginetest.Require(t), reached: make(chan struct{}), release: make(chan struct{})}}
-	d := builtIn(t, name, func(o *Options) { o.Engine = e })
+	e := &slow{runs: make(chan struct{}), holding: &holding{Source: enginetest.Require(t), reached: make(chan struct{}), release: make(chan struct{})}}
+	d := builtIn(t, name, func(o *Options) { o.Source = e })
 	result := make(chan error, 1)
 	go func() { result <- d.Inject(context.Background(), d.ref(name), nil) }()
 	<-e.reached
@@ -149,8 +149,8 @@ func TestUndoingInjectionsEndsWithItsContext(t *testing.T) {
 func TestWhatWasCancelledIsNotInjectedBehindOnesBack(t *testing.T) {
 	t.Parallel()
 	name, id := shellBox(t, enginetest.RunOptions{})
-	hold := &holding{Engine: enginetest.Require(t), reached: make(chan struct{}), release: make(chan struct{})}
-	d := builtIn(t, name, func(o *Options) { o.Engine, o.Config.ContainerName = hold, "" })
+	hold := &holding{Source: enginetest.Require(t), reached: make(chan struct{}), release: make(chan struct{})}
+	d := builtIn(t, name, func(o *Options) { o.Source, o.Config.ContainerName = hold, "" })
 	d.pace = pace{often: look, seldom: look, firstRetry: look, maxRetry: look}
 	d.run()
 	require.Eventually(t, func() bool { box, ok := d.Get(d.ref(name)); return ok && box.Daemon.State == api.DaemonNone }, soon, look)
@@ -167,8 +167,8 @@ func TestWhatWasCancelledIsNotInjectedBehindOnesBack(t *testing.T) {
 func TestWhatAPersonCancelsEndsForAllAndIsNotTriedAgain(t *testing.T) {
 	t.Parallel()
 	name, id := shellBox(t, enginetest.RunOptions{})
-	hold := &holding{Engine: enginetest.Require(t), reached: make(chan struct{}), release: make(chan struct{})}
-	d := builtIn(t, name, func(o *Options) { o.Engine = hold })
+	hold := &holding{Source: enginetest.Require(t), reached: make(chan struct{}), release: make(chan struct{})}
+	d := builtIn(t, name, func(o *Options) { o.Source = hold })
 	d.pace = pace{often: look, seldom: look, firstRetry: look, maxRetry: look}
 	d.run() // the program itself begins: it is the default sandbox
 	<-hold.reached
@@ -294,7 +294,7 @@ func TestWhatAKilledProgramLeftInTheCacheIsRemoved(t *testing.T) {
 
 // readOnly is an engine that finds out only while it unpacks that it may not
 // write, as Podman's does.
-type readOnly struct{ Engine }
+type readOnly struct{ source.Source }
 
 func (readOnly) CopyIn(context.Context, string, string, io.Reader) error {
 	return &fs.PathError{Op: "write", Path: "/", Err: syscall.EROFS}
@@ -303,7 +303,7 @@ func (readOnly) CopyIn(context.Context, string, string, io.Reader) error {
 func TestAnEngineThatMayNotWriteMeansAReadOnlyContainer(t *testing.T) {
 	t.Parallel()
 	name, _ := shellBox(t, enginetest.RunOptions{})
-	d := builtIn(t, name, func(o *Options) { o.Engine = readOnly{enginetest.Require(t)} })
+	d := builtIn(t, name, func(o *Options) { o.Source = readOnly{enginetest.Require(t)} })
 	p := d.fails(name, api.CodeReadOnlyRoot)
 	require.Contains(t, p.Detail, "its file system is read-only")
 	require.Contains(t, p.Hint, "install_dir")

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/engine"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // Eject stops the daemon of ref and removes its binary and log from the
@@ -22,7 +22,7 @@ import (
 // emptied instead, which the problem "emptied" then says. A daytona that the
 // image brought along stays.
 func (s *Sandboxes) Eject(ctx context.Context, ref api.Ref) error {
-	_, c, err := s.operator(ctx, ref)
+	c, err := s.inspect(ctx, ref)
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func (s *Sandboxes) Eject(ctx context.Context, ref api.Ref) error {
 
 // takeOut removes what is the daemon's from a container in which it has ended.
 // The note of the folders goes last, so that a removal that fails can be repeated.
-func (s *Sandboxes) takeOut(ctx context.Context, ref api.Ref, c engine.Container) error {
+func (s *Sandboxes) takeOut(ctx context.Context, ref api.Ref, c source.Container) error {
 	if err := s.removeMade(ctx, c, s.madeDirs(ctx, c)); err != nil {
 		return s.refused(ref, "remove the working directory of", err)
 	}
@@ -53,7 +53,7 @@ func (s *Sandboxes) takeOut(ctx context.Context, ref api.Ref, c engine.Container
 		}
 	}
 	for _, file := range []string{logName, s.madeFile()} {
-		if stat, err := s.o.Engine.Stat(ctx, c.ID, file); err == nil && stat.Mode.IsRegular() {
+		if stat, err := s.o.Source.Stat(ctx, c.ID, file); err == nil && stat.Mode.IsRegular() {
 			files = append(files, file)
 		}
 	}
@@ -62,8 +62,8 @@ func (s *Sandboxes) takeOut(ctx context.Context, ref api.Ref, c engine.Container
 
 // isOurs says whether a file in a container is a daemon that this program
 // copied there: the built-in one of any version, or the daytona that it injects.
-func (s *Sandboxes) isOurs(ctx context.Context, c engine.Container, file string) (bool, error) {
-	content, stat, err := s.o.Engine.CopyOut(ctx, c.ID, file)
+func (s *Sandboxes) isOurs(ctx context.Context, c source.Container, file string) (bool, error) {
+	content, stat, err := s.o.Source.CopyOut(ctx, c.ID, file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -77,14 +77,14 @@ func (s *Sandboxes) isOurs(ctx context.Context, c engine.Container, file string)
 	if path.Base(file) != "daytona" {
 		return streamHolds(content, daemonText)
 	}
-	source := s.o.Config.BinarySourcePath
-	if source == "" {
-		source = defaultDaytona
+	configured := s.o.Config.BinarySourcePath
+	if configured == "" {
+		configured = defaultDaytona
 	}
 	if s.o.Config.InjectionMode == "direct" {
 		return false, nil
 	}
-	own, err := os.Open(source) //nolint:gosec // the daemon binary that was configured
+	own, err := os.Open(configured) //nolint:gosec // the daemon binary that was configured
 	if err != nil {
 		return false, nil // there is none that could have been copied
 	}
@@ -93,25 +93,25 @@ func (s *Sandboxes) isOurs(ctx context.Context, c engine.Container, file string)
 }
 
 // remove takes files away with the container's rm, else makes them empty.
-func (s *Sandboxes) remove(ctx context.Context, ref api.Ref, c engine.Container, files []string) error {
+func (s *Sandboxes) remove(ctx context.Context, ref api.Ref, c source.Container, files []string) error {
 	if len(files) == 0 {
 		return nil
 	}
 	// The shell also finds logs that were rotated; without one rm alone must do.
 	command := append([]string{"/bin/sh", "-c", `rm -f "$0" "$@" ` + logGlob}, files...)
-	_, code, err := s.o.Engine.Run(ctx, c.ID, engine.ExecSpec{User: "0", Cmd: command})
+	_, code, err := s.o.Source.Run(ctx, c.ID, source.ExecSpec{User: "0", Cmd: command})
 	if err == nil && code != 0 {
-		_, _, err = s.o.Engine.Run(ctx, c.ID, engine.ExecSpec{User: "0", Cmd: append([]string{"rm", "-f"}, files...)})
+		_, _, err = s.o.Source.Run(ctx, c.ID, source.ExecSpec{User: "0", Cmd: append([]string{"rm", "-f"}, files...)})
 	}
 	if err != nil {
 		return s.refused(ref, "remove the daemon from", err)
 	}
 	var left []string
 	for _, file := range files {
-		if _, err := s.o.Engine.Stat(ctx, c.ID, file); errors.Is(err, fs.ErrNotExist) {
+		if _, err := s.o.Source.Stat(ctx, c.ID, file); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err := s.o.Engine.CopyIn(ctx, c.ID, path.Dir(file), emptied(path.Base(file))); err != nil {
+		if err := s.o.Source.CopyIn(ctx, c.ID, path.Dir(file), emptied(path.Base(file))); err != nil {
 			return s.refused(ref, "remove "+file+" from", err)
 		}
 		left = append(left, file)

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/engine"
 	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // recorder answers on port 2280 as an older built-in daemon would, and writes
@@ -68,7 +68,7 @@ func TestS50AContainerElsewhereIsNotTakenForTheOneAtItsAddressHere(t *testing.T)
 			}
 			far := enginetest.Name(t)
 			farID := second.Run(t, far, here.Addresses[0])
-			d := opened(t, func(o *Options) { o.Engine, o.StateDir = second.Engine, state })
+			d := opened(t, func(o *Options) { o.Source, o.StateDir = second.Engine, state })
 			d.run()
 			isElsewhere(t, d, far, kind)
 			if kind == "recorder" {
@@ -112,7 +112,7 @@ func TestS50TheNetworkOfAnotherMachineIsNotThisMachines(t *testing.T) {
 	f := newFake(t)
 	guest := f.container("guest")
 	guest.HostNetwork, guest.Addresses = true, nil
-	f.list = []engine.Container{guest}
+	f.list = []source.Container{guest}
 	f.sockets = "  sl  local_address rem_address\n   0: 0100007F:0016 00000000:0000 0A\n"
 	d := f.desk(t, func(o *Options) { o.Config.ContainerName = "" })
 	d.run()

@@ -17,14 +17,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/engine"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // fake is an engine whose containers are what a test says, with one daemon on
 // loopback, for what depends on time or on an engine that fails. Whatever is
 // not overridden panics: no test here needs it.
 type fake struct {
-	Engine
+	source.Source
 	port int
 
 	asked   atomic.Int64 // GET /version
@@ -43,15 +43,15 @@ type fake struct {
 	serve func(http.ResponseWriter, *http.Request) bool
 
 	mu     sync.Mutex
-	list   []engine.Container
+	list   []source.Container
 	broken error
-	stream chan engine.Event // buffers more events than a test sends, so that a late follower gets them too
+	stream chan source.Event // buffers more events than a test sends, so that a late follower gets them too
 	times  []time.Time
 }
 
 func newFake(t *testing.T) *fake {
 	t.Helper()
-	f := &fake{stream: make(chan engine.Event, 100)}
+	f := &fake{stream: make(chan source.Event, 100)}
 	first := "v1"
 	f.version.Store(&first)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -79,23 +79,23 @@ func newFake(t *testing.T) *fake {
 func (f *fake) desk(t *testing.T, change func(*Options)) *desk {
 	t.Helper()
 	return opened(t, func(o *Options) {
-		o.Engine, o.Config.Port, o.Config.ContainerName = f, f.port, "box"
+		o.Source, o.Config.Port, o.Config.ContainerName = f, f.port, "box"
 		change(o)
 	})
 }
 
 // container runs at the address of the daemon.
-func (f *fake) container(name string) engine.Container {
-	return engine.Container{ID: name + strings.Repeat("0", 64-len(name)), Name: name, State: api.ContainerRunning, Addresses: []string{"127.0.0.1"}, Platform: hostPlatform()}
+func (f *fake) container(name string) source.Container {
+	return source.Container{ID: name + strings.Repeat("0", 64-len(name)), Name: name, State: api.ContainerRunning, Addresses: []string{"127.0.0.1"}, Platform: hostPlatform()}
 }
 
 // set changes the containers and tells of it.
-func (f *fake) set(list ...engine.Container) {
+func (f *fake) set(list ...source.Container) {
 	f.mu.Lock()
 	f.list = list
 	stream := f.stream
 	f.mu.Unlock()
-	stream <- engine.Event{}
+	stream <- source.Event{}
 }
 
 // breaks makes every call fail, and the event stream; nil repairs it.
@@ -104,7 +104,7 @@ func (f *fake) breaks(err error) {
 	defer f.mu.Unlock()
 	if err != nil {
 		close(f.stream)
-		f.stream = make(chan engine.Event, 100)
+		f.stream = make(chan source.Event, 100)
 	}
 	f.broken = err
 }
@@ -120,7 +120,7 @@ func (f *fake) failure() error {
 
 // Run answers what is run: who started the daemon, and, since the containers
 // are on loopback, which sockets are there?
-func (f *fake) Run(_ context.Context, _ string, spec engine.ExecSpec) ([]byte, int, error) {
+func (f *fake) Run(_ context.Context, _ string, spec source.ExecSpec) ([]byte, int, error) {
 	if spec.Cmd[0] == "cat" {
 		sockets := []byte(f.sockets)
 		if f.sockets != "" {
@@ -141,13 +141,13 @@ func (f *fake) Run(_ context.Context, _ string, spec engine.ExecSpec) ([]byte, i
 
 func (f *fake) Ping(context.Context) (string, error) { return "99", f.failure() }
 
-func (f *fake) List(context.Context) ([]engine.Container, error) {
+func (f *fake) List(context.Context) ([]source.Container, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.list, f.broken
 }
 
-func (f *fake) Inspect(_ context.Context, name string) (engine.Container, error) {
+func (f *fake) Inspect(_ context.Context, name string) (source.Container, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, c := range f.list {
@@ -156,12 +156,12 @@ func (f *fake) Inspect(_ context.Context, name string) (engine.Container, error)
 		}
 	}
 	if f.broken != nil {
-		return engine.Container{}, f.broken
+		return source.Container{}, f.broken
 	}
-	return engine.Container{}, &api.Problem{Code: api.CodeSandboxMissing, Title: "gone", Hint: "none"}
+	return source.Container{}, &api.Problem{Code: api.CodeSandboxMissing, Title: "gone", Hint: "none"}
 }
 
-func (f *fake) Events(context.Context) (<-chan engine.Event, <-chan error) {
+func (f *fake) Events(context.Context) (<-chan source.Event, <-chan error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	ended := make(chan error)

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/engine"
+	"daemon-proxy/core/sandbox/source"
 )
 
 const (
@@ -193,7 +193,7 @@ func (s *Sandboxes) look(b *box) outcome {
 
 // distrust notes that something answers in the place of the daemon of b which
 // is not, or not provably, in the container; false if err is none of that.
-func (s *Sandboxes) distrust(b *box, c engine.Container, err error) bool {
+func (s *Sandboxes) distrust(b *box, c source.Container, err error) bool {
 	p := s.misplaced(b.Ref, c, err)
 	if p == nil && errors.Is(err, errNoChallenge) {
 		p = problem(b.Ref, api.CodePortTaken,

@@ -19,12 +19,13 @@ import (
 	"daemon-proxy/core/config"
 	"daemon-proxy/core/engine"
 	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/sandbox/source"
 )
 
 func TestADaemonIsAskedAtItsPaceAndOnlyChangesAreTold(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
-	f.list = []engine.Container{f.container("box")}
+	f.list = []source.Container{f.container("box")}
 	d := f.desk(t, func(*Options) {})
 	d.pace = pace{often: 2 * time.Millisecond, seldom: time.Hour, firstRetry: look, maxRetry: look}
 	d.run()
@@ -54,7 +55,7 @@ func TestADaemonIsAskedAtItsPaceAndOnlyChangesAreTold(t *testing.T) {
 func TestASandboxThatNobodyUsesIsAskedSeldom(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
-	f.list = []engine.Container{f.container("idle")}
+	f.list = []source.Container{f.container("idle")}
 	d := f.desk(t, func(*Options) {})
 	d.pace = pace{often: 2 * time.Millisecond, seldom: time.Hour, firstRetry: look, maxRetry: look}
 	d.run()
@@ -71,7 +72,7 @@ func TestADaemonThatIsGoneIsAskedWithBackOff(t *testing.T) {
 	f := newFake(t)
 	d := f.desk(t, func(o *Options) { o.Config.ContainerName = "" })
 	d.pace = pace{often: time.Millisecond, seldom: time.Millisecond, firstRetry: 20 * time.Millisecond, maxRetry: 160 * time.Millisecond}
-	f.list = []engine.Container{f.container("box")}
+	f.list = []source.Container{f.container("box")}
 	d.run()
 	d.becomes("box", api.DaemonHealthy)
 	// It says it is something else: answered at once, and never by a daemon.
@@ -95,7 +96,7 @@ func TestADaemonThatIsGoneIsAskedWithBackOff(t *testing.T) {
 func TestADaemonThatIsLateOnceIsNotDown(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
-	f.list = []engine.Container{f.container("box")}
+	f.list = []source.Container{f.container("box")}
 	d := f.desk(t, func(o *Options) { o.Config.ContainerName = "" })
 	d.pace = pace{often: look, seldom: look, firstRetry: look, maxRetry: look}
 	d.run()
@@ -116,7 +117,7 @@ func TestADaemonThatIsLateOnceIsNotDown(t *testing.T) {
 func TestAnEngineThatIsLostIsNamedAndFoundAgain(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
-	f.list = []engine.Container{f.container("box")}
+	f.list = []source.Container{f.container("box")}
 	d := f.desk(t, func(*Options) {})
 	d.run()
 	d.becomes("box", api.DaemonHealthy)
@@ -142,7 +143,7 @@ func TestAnEngineThatIsLostIsNamedAndFoundAgain(t *testing.T) {
 func TestAContainerOfAnEngineThatDoesNotAnswerIsNotCalledMissing(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
-	f.list = []engine.Container{f.container("box")}
+	f.list = []source.Container{f.container("box")}
 	f.broken = errors.New("pipe burst")
 	d := f.desk(t, func(*Options) {})
 	d.run()
@@ -159,7 +160,7 @@ func TestAContainerOfAnEngineThatDoesNotAnswerIsNotCalledMissing(t *testing.T) {
 func TestAWantedDaemonOfAStoppedContainerSaysWhy(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
-	f.list = []engine.Container{f.container("box")}
+	f.list = []source.Container{f.container("box")}
 	d := f.desk(t, func(*Options) {})
 	d.run()
 	d.becomes("box", api.DaemonHealthy)
@@ -177,7 +178,7 @@ func TestAWantedDaemonOfAStoppedContainerSaysWhy(t *testing.T) {
 func TestHowAContainerEndedIsTold(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
-	f.list = []engine.Container{f.container("box")}
+	f.list = []source.Container{f.container("box")}
 	d := f.desk(t, func(*Options) {})
 	d.run()
 	require.Nil(t, d.becomes("box", api.DaemonHealthy).ExitCode)
@@ -205,7 +206,7 @@ func TestAContainerCalledHostCanBeTheDefault(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFake(t)
-			f.list = []engine.Container{f.container("host")}
+			f.list = []source.Container{f.container("host")}
 			d := f.desk(t, func(o *Options) { o.Config.ContainerName = name })
 			d.run()
 			require.True(t, d.becomes("host", api.DaemonHealthy).Default)
@@ -222,7 +223,7 @@ func TestAStoppedContainerThatSharesANetworkIsStopped(t *testing.T) {
 	f := newFake(t)
 	owner, guest := f.container("box"), f.container("guest")
 	guest.State, guest.Addresses, guest.SharesNetworkOf = api.ContainerExited, nil, owner.ID
-	f.list = []engine.Container{owner, guest}
+	f.list = []source.Container{owner, guest}
 	d := f.desk(t, func(*Options) {})
 	d.run()
 	d.becomes("box", api.DaemonHealthy)
@@ -258,7 +259,7 @@ func (l *logged) having(text string) (list []string) {
 func TestTheLogTellsOfAnAdoptedDaemonAndCallsNoEndAnError(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
-	f.list = []engine.Container{f.container("box")}
+	f.list = []source.Container{f.container("box")}
 	log := &logged{}
 	d := f.desk(t, func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(log, nil)) })
 	d.run()
@@ -283,7 +284,7 @@ func TestAnEngineThatDoesNotAnswerIsTheProblemOfAnInjection(t *testing.T) {
 	e, err := engine.Open(engine.Options{Host: "unix://" + t.TempDir() + "/nobody.sock"})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, e.Close()) })
-	d := opened(t, func(o *Options) { o.Engine, o.Config.ContainerName = e, "box" })
+	d := opened(t, func(o *Options) { o.Source, o.Config.ContainerName = e, "box" })
 	d.fails("box", api.CodeEngineUnreachable)
 
 	late := &api.Problem{Code: api.CodeEngineUnreachable, Title: "late", Hint: "wait", Cause: context.DeadlineExceeded}
@@ -294,7 +295,7 @@ func TestACancelledProbeIsNoTakenPort(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
 	f.silent.Store(true)
-	f.list = []engine.Container{f.container("box")}
+	f.list = []source.Container{f.container("box")}
 	d := f.desk(t, func(o *Options) { o.Config.ContainerName = "" })
 	d.boxFor(d.ref("box"))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -314,7 +315,7 @@ func TestTheFakeEngineShowsAContainerAsTheRealOneDoes(t *testing.T) {
 	real.run()
 	require.Eventually(t, func() bool { box, ok := real.Get(real.ref(name)); return ok && box.Daemon.State == api.DaemonNone }, soon, look)
 	f := newFake(t)
-	f.list = []engine.Container{f.container(name)}
+	f.list = []source.Container{f.container(name)}
 	d := f.desk(t, func(*Options) {})
 	d.run()
 	d.becomes(name, api.DaemonHealthy)
@@ -329,7 +330,7 @@ func TestTheFakeEngineShowsAContainerAsTheRealOneDoes(t *testing.T) {
 func TestALatencyThatLooksDifferentIsTold(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
-	f.list = []engine.Container{f.container("box")}
+	f.list = []source.Container{f.container("box")}
 	var slow atomic.Bool
 	f.serve = func(_ http.ResponseWriter, r *http.Request) bool {
 		if slow.Load() {
@@ -370,7 +371,7 @@ func TestALookThatBeganBeforeAStopChangesNothing(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			f := newFake(t)
-			f.list, f.age = []engine.Container{f.container("box")}, "5"
+			f.list, f.age = []source.Container{f.container("box")}, "5"
 			var held atomic.Bool
 			asked, stopped := make(chan struct{}), make(chan struct{})
 			f.serve = func(w http.ResponseWriter, _ *http.Request) bool {

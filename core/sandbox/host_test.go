@@ -23,7 +23,7 @@ import (
 // hostDaytona is a desk whose host is served by the fake daytona on a port of its own.
 func hostDaytona(t *testing.T, port int, stop bool) *desk {
 	return opened(t, func(o *Options) {
-		o.Engine = newFake(t)
+		o.Source = newFake(t)
 		o.Config.Mode, o.Config.Port, o.Config.StopOnExit = "host", port, stop
 		o.Config.Path = enginetest.StaticGo(t, "./testdata/daytona")
 		o.Config.Env = map[string]string{"FAKE_PORT": strconv.Itoa(port)}
@@ -66,7 +66,7 @@ func TestP18TheHostsBuiltInDaemonIsNotReplacedWhileItRuns(t *testing.T) {
 	var late atomic.Bool
 	arrived, proceed := make(chan struct{}, 1), make(chan struct{})
 	d := opened(t, func(o *Options) {
-		o.Engine = newFake(t)
+		o.Source = newFake(t)
 		o.Config.Port = freePort(t)
 		o.HostDaemon = func(secret string) (http.Handler, error) {
 			daemon, err := toolbox.New(toolbox.Options{Secret: secret, Version: "test"})

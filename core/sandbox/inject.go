@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/engine"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // run takes the steps in their order.
@@ -17,7 +17,7 @@ func (in *injection) run() error {
 		return in.runHost()
 	}
 	in.doing(api.StepInspect, "looking at %s", in.ref)
-	c, err := in.s.o.Engine.Inspect(in.ctx, in.ref.Name)
+	c, err := in.s.o.Source.Inspect(in.ctx, in.ref.Name)
 	if errors.Is(err, &api.Problem{Code: api.CodeSandboxMissing}) {
 		in.s.lose(in.ref)
 		return missing(in.ref)
@@ -128,10 +128,10 @@ func (in *injection) useInside() error {
 	in.target = in.s.installed(false)
 	in.doing(api.StepPrepare, "looking for %s in the container", in.target)
 	file := in.target
-	if stat, err := in.s.o.Engine.Stat(in.ctx, in.c.ID, file); err == nil && stat.LinkTarget != "" {
+	if stat, err := in.s.o.Source.Stat(in.ctx, in.c.ID, file); err == nil && stat.LinkTarget != "" {
 		file = stat.LinkTarget // the image's own link; it is only read and run
 	}
-	content, stat, err := in.s.o.Engine.CopyOut(in.ctx, in.c.ID, file)
+	content, stat, err := in.s.o.Source.CopyOut(in.ctx, in.c.ID, file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return problem(in.ref, api.CodeBinaryMissing,
 			fmt.Sprintf("injection mode \"direct\" uses the container's own %s, and %s has none", in.target, in.ref),
@@ -163,7 +163,7 @@ func (in *injection) bring() error {
 		return err
 	}
 	err = b.fits(in.ref, in.c.Platform, func(p string) error {
-		_, err := in.s.o.Engine.Stat(in.ctx, in.c.ID, p)
+		_, err := in.s.o.Source.Stat(in.ctx, in.c.ID, p)
 		return err
 	})
 	if err != nil {
@@ -187,7 +187,7 @@ func (in *injection) bring() error {
 // the engine looks no further than that folder when it asks whether it may
 // write. Empty, and why, if it cannot be: a tmpfs is not seen from outside.
 func (in *injection) writable(dir string) (base, why string) {
-	var over *engine.Mount
+	var over *source.Mount
 	for i, m := range in.c.Mounts {
 		under := dir == m.Destination || strings.HasPrefix(dir, strings.TrimSuffix(m.Destination, "/")+"/")
 		if under && (over == nil || len(m.Destination) > len(over.Destination)) {

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/engine"
 	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/sandbox/source"
 	"daemon-proxy/core/toolbox"
 )
 
@@ -125,7 +125,7 @@ func TestADaemonWhoseSecretIsLostIsReplaced(t *testing.T) {
 func TestTwoProgramsDoNotTakeADaemonFromEachOtherForEver(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
-	f.list = []engine.Container{f.container("box")}
+	f.list = []source.Container{f.container("box")}
 	var secret atomic.Value
 	f.serve = func(w http.ResponseWriter, r *http.Request) bool {
 		box, err := toolbox.New(toolbox.Options{Secret: fmt.Sprint(secret.Load()), Version: "v1"})
@@ -215,8 +215,8 @@ func TestTheStagedCopyIsWholeAndAlone(t *testing.T) {
 func TestWhoGoesAwayDoesNotCancelWhatAnotherWaitsFor(t *testing.T) {
 	t.Parallel()
 	name, _ := shellBox(t, enginetest.RunOptions{})
-	hold := &holding{Engine: enginetest.Require(t), reached: make(chan struct{}), release: make(chan struct{})}
-	d := builtIn(t, name, func(o *Options) { o.Engine = hold })
+	hold := &holding{Source: enginetest.Require(t), reached: make(chan struct{}), release: make(chan struct{})}
+	d := builtIn(t, name, func(o *Options) { o.Source = hold })
 	leaving, leave := context.WithCancel(t.Context())
 	first := make(chan error, 1)
 	go func() { first <- d.Inject(leaving, d.ref(name), nil) }()

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/engine"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // injection is one injection under way. Everybody who asks for the same joins
@@ -34,7 +34,7 @@ type injection struct {
 	step  api.InjectionStep
 
 	// What follows belongs to the injection's own goroutine.
-	c      engine.Container
+	c      source.Container
 	binary binary
 	target string // the daemon's path in the container
 	base   string // what is unpacked into to write it
@@ -250,7 +250,7 @@ func (in *injection) removed() bool {
 	}
 	ctx, cancel := context.WithTimeout(in.ctx, probeTimeout)
 	defer cancel()
-	c, err := in.s.o.Engine.Inspect(ctx, in.c.ID)
+	c, err := in.s.o.Source.Inspect(ctx, in.c.ID)
 	return errors.Is(err, &api.Problem{Code: api.CodeSandboxMissing}) || err == nil && c.State == api.ContainerDead
 }
 

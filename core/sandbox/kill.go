@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/engine"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // ownScript finds the processes that run the file $0 and were started with the
@@ -59,7 +59,7 @@ func (s *Sandboxes) claim(ctx context.Context, b *box, f found) found {
 	} else {
 		ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 		defer cancel()
-		out, code, err := s.o.Engine.Run(ctx, id, engine.ExecSpec{Cmd: []string{"/bin/sh", "-c", ageScript, s.installed(false), s.markOf(id)}})
+		out, code, err := s.o.Source.Run(ctx, id, source.ExecSpec{Cmd: []string{"/bin/sh", "-c", ageScript, s.installed(false), s.markOf(id)}})
 		switch {
 		case err == nil && code == 0:
 			started = true
@@ -81,7 +81,7 @@ func (in *injection) killAll(ctx context.Context, file string, builtIn bool) err
 	if builtIn {
 		cmd = []string{file, "toolbox", "--stop"}
 	}
-	out, code, err := in.s.o.Engine.Run(ctx, in.c.ID, engine.ExecSpec{Cmd: cmd})
+	out, code, err := in.s.o.Source.Run(ctx, in.c.ID, source.ExecSpec{Cmd: cmd})
 	if err != nil {
 		return err
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/engine"
 	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/sandbox/source"
 )
 
 func TestADaemonOfAnEarlierRunIsOurs(t *testing.T) {
@@ -64,7 +64,7 @@ func TestADaytonaThatSomebodyElseStartedFromTheSameFileIsNotOurs(t *testing.T) {
 	d := daytona(t, name, "", nil)
 	d.inject(name)
 	require.NoError(t, d.StopDaemon(t.Context(), d.ref(name)))
-	_, err := enginetest.Require(t).Start(t.Context(), id, engine.ExecSpec{Cmd: []string{"/usr/local/bin/daytona"}, Env: []string{"DAYTONA_SANDBOX_ID=x", "HOME=/root"}})
+	_, err := enginetest.Require(t).Start(t.Context(), id, source.ExecSpec{Cmd: []string{"/usr/local/bin/daytona"}, Env: []string{"DAYTONA_SANDBOX_ID=x", "HOME=/root"}})
 	require.NoError(t, err)
 	listens(t, net.JoinHostPort(d.get(name).Address, "2280")) // an injection that came first would start its own
 	require.Equal(t, kindDaytona, d.inject(name).Daemon.Kind)
@@ -72,7 +72,7 @@ func TestADaytonaThatSomebodyElseStartedFromTheSameFileIsNotOurs(t *testing.T) {
 	before := processes(t, id, "daytona")
 	require.ErrorContains(t, d.StopDaemon(t.Context(), d.ref(name)), "not started by this program")
 	require.Equal(t, before, processes(t, id, "daytona"))
-	in := &injection{s: d.Sandboxes, ref: d.ref(name), c: engine.Container{ID: id}}
+	in := &injection{s: d.Sandboxes, ref: d.ref(name), c: source.Container{ID: id}}
 	require.Error(t, in.killAll(t.Context(), "/usr/local/bin/daytona", false), "there is none of ours to end")
 	require.Equal(t, before, processes(t, id, "daytona"))
 }
@@ -84,7 +84,7 @@ func TestADaemonsTimeCountsFromItsStart(t *testing.T) {
 			t.Parallel()
 			f := newFake(t)
 			f.age = age
-			f.list = []engine.Container{f.container("box")}
+			f.list = []source.Container{f.container("box")}
 			d := f.desk(t, func(*Options) {})
 			d.run()
 			box := d.becomes("box", api.DaemonHealthy)

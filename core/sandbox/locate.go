@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"daemon-proxy/core/engine"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // locateTimeout bounds the questions to the engine for one proof.
@@ -30,7 +30,7 @@ var tables = []string{"net/tcp", "net/tcp6"}
 // engine. The kernel lists sockets by both of their addresses, so that only the
 // same connection fits. known is an earlier proof: one that came through
 // the engine holds until something changes.
-func (s *Sandboxes) locate(ctx context.Context, c engine.Container, conn net.Conn, known proof) (proof, error) {
+func (s *Sandboxes) locate(ctx context.Context, c source.Container, conn net.Conn, known proof) (proof, error) {
 	ours, errOurs := netip.ParseAddrPort(conn.LocalAddr().String())
 	theirs, errTheirs := netip.ParseAddrPort(conn.RemoteAddr().String())
 	if errOurs != nil || errTheirs != nil {
@@ -49,7 +49,7 @@ func (s *Sandboxes) locate(ctx context.Context, c engine.Container, conn net.Con
 	ctx, cancel := context.WithTimeout(ctx, locateTimeout)
 	defer cancel()
 	if c.Pid == 0 { // a list does not say it
-		now, err := s.o.Engine.Inspect(ctx, c.ID)
+		now, err := s.o.Source.Inspect(ctx, c.ID)
 		if err != nil {
 			return proof{}, fmt.Errorf("%w: %w", errUnproved, err)
 		}
@@ -70,7 +70,7 @@ func (s *Sandboxes) locate(ctx context.Context, c engine.Container, conn net.Con
 func (s *Sandboxes) locateInside(ctx context.Context, id string, holds func([]byte) bool) error {
 	var last error
 	for _, cat := range [][]string{{"cat"}, {"/bin/busybox", "cat"}, {"/busybox/busybox", "cat"}} {
-		out, code, err := s.o.Engine.Run(ctx, id, engine.ExecSpec{Cmd: append(cat, "/proc/net/tcp", "/proc/net/tcp6")})
+		out, code, err := s.o.Source.Run(ctx, id, source.ExecSpec{Cmd: append(cat, "/proc/net/tcp", "/proc/net/tcp6")})
 		switch {
 		case err == nil && holds(out):
 			return nil

@@ -31,15 +31,15 @@ func (s *Sandboxes) DaemonLog(ctx context.Context, ref api.Ref, tail int, follow
 		}
 	}
 	s.mu.Unlock()
-	_, c, err := s.operator(ctx, ref)
+	c, err := s.inspect(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
-	source := &daemonLog{s: s, id: c.ID, kept: kept}
-	first, err := source.read(ctx)
+	daemon := &daemonLog{s: s, id: c.ID, kept: kept}
+	first, err := daemon.read(ctx)
 	if errors.Is(err, fs.ErrNotExist) && kept != nil {
-		source.inMemory = true
-		first, err = source.read(ctx)
+		daemon.inMemory = true
+		first, err = daemon.read(ctx)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, problem(ref, api.CodeNoLog, "no daemon of this program's has written a log in "+ref.String(),
@@ -56,7 +56,7 @@ func (s *Sandboxes) DaemonLog(ctx context.Context, ref api.Ref, tail int, follow
 	reader, writer := io.Pipe()
 	go func() {
 		defer cancel()
-		writer.CloseWithError(source.follow(ctx, writer, first))
+		writer.CloseWithError(daemon.follow(ctx, writer, first))
 	}()
 	context.AfterFunc(ctx, func() { writer.CloseWithError(ctx.Err()) })
 	return closing{reader, func() error { cancel(); return reader.Close() }}, nil
@@ -92,11 +92,11 @@ func (l *daemonLog) read(ctx context.Context) ([]byte, error) {
 		l.last = now
 		return since(before, now), nil
 	}
-	stat, err := l.s.o.Engine.Stat(ctx, l.id, logName)
+	stat, err := l.s.o.Source.Stat(ctx, l.id, logName)
 	if err != nil || stat.Size == l.size {
 		return nil, err
 	}
-	content, stat, err := l.s.o.Engine.CopyOut(ctx, l.id, logName)
+	content, stat, err := l.s.o.Source.CopyOut(ctx, l.id, logName)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"daemon-proxy/core/engine"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // A working directory that an injection makes is noted in the container, beside
@@ -35,7 +35,7 @@ func (s *Sandboxes) madeFile() string { return path.Join(s.o.Config.InstallDir, 
 func (in *injection) noteMade(dir string) {
 	note := in.c.ID + "\n"
 	for ; dir != "/" && dir != "."; dir = path.Dir(dir) {
-		if _, err := in.s.o.Engine.Stat(in.ctx, in.c.ID, dir); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := in.s.o.Source.Stat(in.ctx, in.c.ID, dir); !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
 		note += dir + "\n"
@@ -55,7 +55,7 @@ func (in *injection) noteMade(dir string) {
 			_, err = io.WriteString(w, note)
 		}
 		if err = errors.Join(err, w.Close()); err == nil {
-			err = in.s.o.Engine.CopyIn(in.ctx, in.c.ID, base, &archive)
+			err = in.s.o.Source.CopyIn(in.ctx, in.c.ID, base, &archive)
 		}
 	}
 	if err != nil {
@@ -65,8 +65,8 @@ func (in *injection) noteMade(dir string) {
 
 // madeDirs are the folders in the note of a container; none if it has no note
 // of its own. The note is foreign text: lines that are not paths are ignored.
-func (s *Sandboxes) madeDirs(ctx context.Context, c engine.Container) (dirs []string) {
-	content, _, err := s.o.Engine.CopyOut(ctx, c.ID, s.madeFile())
+func (s *Sandboxes) madeDirs(ctx context.Context, c source.Container) (dirs []string) {
+	content, _, err := s.o.Source.CopyOut(ctx, c.ID, s.madeFile())
 	if err != nil {
 		return nil
 	}
@@ -89,9 +89,9 @@ func (s *Sandboxes) madeDirs(ctx context.Context, c engine.Container) (dirs []st
 
 // removeMade removes folders that are empty. One that is not, or that the
 // image has no rmdir for, stays and is named.
-func (s *Sandboxes) removeMade(ctx context.Context, c engine.Container, dirs []string) error {
+func (s *Sandboxes) removeMade(ctx context.Context, c source.Container, dirs []string) error {
 	for _, dir := range dirs {
-		out, code, err := s.o.Engine.Run(ctx, c.ID, engine.ExecSpec{User: "0", Cmd: []string{"rmdir", dir}})
+		out, code, err := s.o.Source.Run(ctx, c.ID, source.ExecSpec{User: "0", Cmd: []string{"rmdir", dir}})
 		if err != nil {
 			return fmt.Errorf("remove %s: %w", dir, err)
 		}

@@ -15,8 +15,8 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/config"
-	"daemon-proxy/core/engine"
 	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/sandbox/source"
 	"daemon-proxy/core/toolbox"
 )
 
@@ -51,8 +51,8 @@ func opened(t *testing.T, change func(*Options)) *desk {
 	}
 	d.o.Config.Mode = "docker"
 	change(&d.o)
-	if d.o.Engine == nil {
-		d.o.Engine = enginetest.Require(t)
+	if d.o.Source == nil {
+		d.o.Source = enginetest.Require(t)
 	}
 	var err error
 	d.Sandboxes, err = New(d.o)
@@ -215,7 +215,7 @@ func bareBox(t *testing.T, o enginetest.RunOptions, more map[string]enginetest.F
 // sh runs a script in a container and returns what it wrote.
 func sh(t *testing.T, id, script string) string {
 	t.Helper()
-	out, code, err := enginetest.Require(t).Run(t.Context(), id, engine.ExecSpec{Cmd: []string{"/bin/sh", "-c", script}, User: "0"})
+	out, code, err := enginetest.Require(t).Run(t.Context(), id, source.ExecSpec{Cmd: []string{"/bin/sh", "-c", script}, User: "0"})
 	require.NoError(t, err)
 	require.Zero(t, code, string(out))
 	return strings.TrimSpace(string(out))

@@ -39,7 +39,7 @@ func (s *Sandboxes) Settled() <-chan struct{} { return s.decision.settled }
 // RetryEngine looks for the engine now instead of at the next retry, or lists
 // its containers anew while it is there.
 func (s *Sandboxes) RetryEngine(ctx context.Context) error {
-	if s.o.Engine == nil {
+	if s.o.Source == nil {
 		return nil
 	}
 	if s.Engine().State == "connected" {
@@ -58,18 +58,18 @@ func (s *Sandboxes) RetryEngine(ctx context.Context) error {
 func (s *Sandboxes) beginDecision(ctx context.Context) (end func()) {
 	var ports sync.WaitGroup
 	ports.Go(func() { s.followPorts(ctx) })
-	if s.o.Engine == nil || s.o.Config.Mode == "host" {
+	if s.o.Source == nil || s.o.Config.Mode == "host" {
 		s.decide("host")
 		s.want(api.Host)
 	}
-	if s.o.Engine == nil {
+	if s.o.Source == nil {
 		s.settle()
 		return ports.Wait
 	}
 	timer := time.AfterFunc(decideWithin, func() {
 		if ctx.Err() == nil && s.Engine().State == "connecting" {
 			s.engineIs("lost", "", api.NewProblem(api.CodeEngineUnreachable,
-				"the engine at "+s.o.Engine.Endpoint()+" accepts connections but has not answered for "+decideWithin.String(),
+				"the engine at "+s.o.Source.Endpoint()+" accepts connections but has not answered for "+decideWithin.String(),
 				"check whether it is overloaded: docker version; daemon-proxy keeps trying"), 0)
 		}
 	})

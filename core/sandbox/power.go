@@ -7,43 +7,30 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
-	"time"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/engine"
+	"daemon-proxy/core/sandbox/source"
 )
 
-// Operator is what more an engine may do, for those who operate containers by
-// hand; *engine.Engine is one.
-type Operator interface {
-	StartContainer(ctx context.Context, id string) error
-	StopContainer(ctx context.Context, id string, timeout time.Duration) error
-	Logs(ctx context.Context, id string, tail int, follow bool) (io.ReadCloser, error)
-	OpenTerminal(ctx context.Context, id string, spec engine.ExecSpec, columns, rows int) (*engine.Terminal, error)
-}
-
-var _ Operator = (*engine.Engine)(nil)
-
-// operator is the engine for an operation on a container as it is now, whose
-// state is asked for anew: what a list shows may be old.
-func (s *Sandboxes) operator(ctx context.Context, ref api.Ref) (Operator, engine.Container, error) {
+// inspect returns the container of ref as it is now, for an operation on it:
+// what a list shows may be old.
+func (s *Sandboxes) inspect(ctx context.Context, ref api.Ref) (source.Container, error) {
 	if ref.IsHost() {
-		return nil, engine.Container{}, conflict(ref, "the host is this machine, not a container", "choose a container")
+		return source.Container{}, conflict(ref, "the host is this machine, not a container", "choose a container")
 	}
-	operator, ok := s.o.Engine.(Operator)
-	if !ok || ref.Engine != s.o.Engine.Name() {
-		return nil, engine.Container{}, missing(ref)
+	if s.o.Source == nil || ref.Engine != s.o.Source.Name() {
+		return source.Container{}, missing(ref)
 	}
-	c, err := s.o.Engine.Inspect(ctx, ref.Name)
+	c, err := s.o.Source.Inspect(ctx, ref.Name)
 	if err != nil {
-		return nil, c, asProblem(ref, err)
+		return c, asProblem(ref, err)
 	}
-	return operator, c, nil
+	return c, nil
 }
 
 // StartContainer starts the container of ref; one that runs already is left alone.
 func (s *Sandboxes) StartContainer(ctx context.Context, ref api.Ref) error {
-	operator, c, err := s.operator(ctx, ref)
+	c, err := s.inspect(ctx, ref)
 	switch {
 	case err != nil:
 		return err
@@ -52,7 +39,7 @@ func (s *Sandboxes) StartContainer(ctx context.Context, ref api.Ref) error {
 	case c.State == api.ContainerPaused:
 		return notRunning(ref, c.State)
 	}
-	if err := operator.StartContainer(ctx, c.ID); err != nil {
+	if err := s.o.Source.StartContainer(ctx, c.ID); err != nil {
 		return s.refused(ref, "start", err)
 	}
 	return nil
@@ -61,14 +48,14 @@ func (s *Sandboxes) StartContainer(ctx context.Context, ref api.Ref) error {
 // StopContainer asks the container of ref to end and kills it when its time to
 // do so is over; one that does not run is left alone.
 func (s *Sandboxes) StopContainer(ctx context.Context, ref api.Ref) error {
-	operator, c, err := s.operator(ctx, ref)
+	c, err := s.inspect(ctx, ref)
 	switch {
 	case err != nil:
 		return err
 	case c.State != api.ContainerRunning && c.State != api.ContainerRestarting && c.State != api.ContainerPaused:
 		return nil
 	}
-	if err := operator.StopContainer(ctx, c.ID, -1); err != nil {
+	if err := s.o.Source.StopContainer(ctx, c.ID, -1); err != nil {
 		return s.refused(ref, "stop", err)
 	}
 	return nil
@@ -96,8 +83,8 @@ var shells = [][]string{
 
 // Shell opens a shell in the container of ref on a terminal of that size. The
 // problem is no_shell if it has none.
-func (s *Sandboxes) Shell(ctx context.Context, ref api.Ref, columns, rows int) (*engine.Terminal, error) {
-	operator, c, err := s.operator(ctx, ref)
+func (s *Sandboxes) Shell(ctx context.Context, ref api.Ref, columns, rows int) (source.Terminal, error) {
+	c, err := s.inspect(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -105,14 +92,14 @@ func (s *Sandboxes) Shell(ctx context.Context, ref api.Ref, columns, rows int) (
 		return nil, err
 	}
 	for _, shell := range shells {
-		stat, err := s.o.Engine.Stat(ctx, c.ID, shell[0])
+		stat, err := s.o.Source.Stat(ctx, c.ID, shell[0])
 		if errors.Is(err, fs.ErrNotExist) || err == nil && stat.Mode.IsDir() {
 			continue
 		}
 		if err != nil {
 			return nil, s.refused(ref, "look for a shell in", err)
 		}
-		t, err := operator.OpenTerminal(ctx, c.ID, engine.ExecSpec{Cmd: shell, Env: []string{"TERM=xterm-256color"}}, columns, rows)
+		t, err := s.o.Source.OpenTerminal(ctx, c.ID, source.ExecSpec{Cmd: shell, Env: []string{"TERM=xterm-256color"}}, columns, rows)
 		if err != nil {
 			return nil, s.refused(ref, "open a shell in", err)
 		}
@@ -123,13 +110,13 @@ func (s *Sandboxes) Shell(ctx context.Context, ref api.Ref, columns, rows int) (
 		"look at it from outside: docker cp, or docker debug "+ref.Name)
 }
 
-// ContainerLog is the output of the container's main process, as engine.Logs.
+// ContainerLog is the output of the container's main process, as Source.Logs.
 func (s *Sandboxes) ContainerLog(ctx context.Context, ref api.Ref, tail int, follow bool) (io.ReadCloser, error) {
-	operator, c, err := s.operator(ctx, ref)
+	c, err := s.inspect(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
-	log, err := operator.Logs(ctx, c.ID, tail, follow)
+	log, err := s.o.Source.Logs(ctx, c.ID, tail, follow)
 	if err != nil {
 		return nil, s.refused(ref, "read the log of", err)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/engine"
 	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // requireProblem expects a problem of that code with a next step.
@@ -127,23 +127,23 @@ func TestS60EjectHeedsNoNoteOfAnotherContainer(t *testing.T) {
 
 // heldRm is the real engine; the removal of files waits until it is released.
 type heldRm struct {
-	*engine.Engine
+	source.Source
 	reached, release chan struct{}
 }
 
-func (h *heldRm) Run(ctx context.Context, id string, spec engine.ExecSpec) ([]byte, int, error) {
+func (h *heldRm) Run(ctx context.Context, id string, spec source.ExecSpec) ([]byte, int, error) {
 	if strings.Contains(strings.Join(spec.Cmd, " "), "rm -f") {
 		close(h.reached)
 		<-h.release
 	}
-	return h.Engine.Run(ctx, id, spec)
+	return h.Source.Run(ctx, id, spec)
 }
 
 func TestASandboxIsBusyUntilItIsEjected(t *testing.T) {
 	t.Parallel()
 	name, _ := shellBox(t, enginetest.RunOptions{})
 	hold := &heldRm{enginetest.Require(t), make(chan struct{}), make(chan struct{})}
-	d := builtIn(t, name, func(o *Options) { o.Engine = hold })
+	d := builtIn(t, name, func(o *Options) { o.Source = hold })
 	d.inject(name)
 	result := make(chan error, 1)
 	go func() { result <- d.Eject(t.Context(), d.ref(name)) }()

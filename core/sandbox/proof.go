@@ -15,7 +15,7 @@ import (
 	"slices"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/engine"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // Every engine assigns addresses from the same private ranges, so the address of
@@ -45,7 +45,7 @@ type proof struct {
 // meet asks the daemon of the container c, which b is about, and has it prove
 // that it is there. What is found is kept in b. The errors are those of probe,
 // errSecret, errNoChallenge, errElsewhere and errUnproved, for several addresses joined.
-func (s *Sandboxes) meet(ctx context.Context, b *box, c engine.Container) (found, error) {
+func (s *Sandboxes) meet(ctx context.Context, b *box, c source.Container) (found, error) {
 	s.mu.Lock()
 	known, starts := b.proof, b.starts
 	s.mu.Unlock()
@@ -80,7 +80,7 @@ func isRefused(err error) bool { return errors.Is(err, errRefused) }
 // prove keeps what was found of the container c in b, unless the container was
 // replaced, started again or moved to another address since it had started
 // that many times.
-func (s *Sandboxes) prove(b *box, c engine.Container, starts int, p proof) {
+func (s *Sandboxes) prove(b *box, c source.Container, starts int, p proof) {
 	s.update(b, func(b *box) {
 		if b.ID == c.ID && b.starts == starts && slices.Equal(b.container.Addresses, c.Addresses) {
 			b.proof = p
@@ -89,7 +89,7 @@ func (s *Sandboxes) prove(b *box, c engine.Container, starts int, p proof) {
 }
 
 // meetAt is meet at one address.
-func (s *Sandboxes) meetAt(ctx context.Context, c engine.Container, address string, known proof) (found, proof, error) {
+func (s *Sandboxes) meetAt(ctx context.Context, c source.Container, address string, known proof) (found, proof, error) {
 	v, err := s.visit(ctx, address)
 	if err != nil {
 		return found{}, proof{}, err
@@ -139,7 +139,7 @@ func (v *visit) challenge(ctx context.Context, secret string) error {
 
 // onThisMachine proves that a container which uses "the host's" network uses
 // this machine's: its engine may be on another one.
-func (s *Sandboxes) onThisMachine(ctx context.Context, b *box, c engine.Container) error {
+func (s *Sandboxes) onThisMachine(ctx context.Context, b *box, c source.Container) error {
 	s.mu.Lock()
 	proved, starts := b.proof.id == c.ID && b.proof.id != "", b.starts
 	s.mu.Unlock()
@@ -167,7 +167,7 @@ func (s *Sandboxes) onThisMachine(ctx context.Context, b *box, c engine.Containe
 
 // misplaced is the problem of a daemon that is not, or not provably, in the
 // container of ref; nil if err is none of these.
-func (s *Sandboxes) misplaced(ref api.Ref, c engine.Container, err error) *api.Problem {
+func (s *Sandboxes) misplaced(ref api.Ref, c source.Container, err error) *api.Problem {
 	what := "another answers at its address"
 	if len(c.Addresses) > 0 {
 		what = fmt.Sprintf("what answers at %s is not in %s", net.JoinHostPort(c.Addresses[0], fmt.Sprint(s.o.Config.Port)), ref)

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/engine"
+	"daemon-proxy/core/sandbox/source"
 	"daemon-proxy/core/toolbox"
 )
 
@@ -31,7 +31,7 @@ func TestTheHostsNetworkStaysProvedWhenTheEngineListsAgain(t *testing.T) {
 	f := newFake(t)
 	guest, other := f.container("guest"), f.container("other")
 	guest.HostNetwork, guest.Addresses, other.State = true, nil, api.ContainerExited
-	f.list = []engine.Container{guest}
+	f.list = []source.Container{guest}
 	d := f.desk(t, func(o *Options) { o.Config.ContainerName = "" })
 	d.run()
 	require.NoError(t, d.Inject(t.Context(), api.Host, nil))
@@ -69,7 +69,7 @@ func TestAnAnswerFromAContainerThatWasReplacedProvesNothing(t *testing.T) {
 	}
 	old, next := f.container("box"), f.container("box")
 	next.ID = strings.Repeat("f", 64)
-	f.list = []engine.Container{old}
+	f.list = []source.Container{old}
 	d := f.desk(t, func(o *Options) { o.Config.ContainerName = "" })
 	var err error
 	daemon, err = toolbox.New(toolbox.Options{Secret: d.secretOf(old.ID), Version: "v1"})
@@ -88,7 +88,7 @@ func TestAnAnswerFromAContainerThatWasReplacedProvesNothing(t *testing.T) {
 func TestNothingIsSentToAPlaceThatHasEnded(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
-	f.list = []engine.Container{f.container("box")}
+	f.list = []source.Container{f.container("box")}
 	d := f.desk(t, func(*Options) {})
 	d.run()
 	d.becomes("box", api.DaemonHealthy)
@@ -117,7 +117,7 @@ func TestAPortIsLookedAtOnlyWhereTheDaemonWasProved(t *testing.T) {
 	port := talk(t, stranger+":0", func(c net.Conn) { met.Store(true); _, _ = io.WriteString(c, "RFB 003.008\n") })
 	box := f.container("box")
 	box.Addresses = []string{stranger, "127.0.0.1"}
-	f.list = []engine.Container{box}
+	f.list = []source.Container{box}
 	d := f.desk(t, func(*Options) {})
 	d.run()
 	d.becomes("box", api.DaemonHealthy)
@@ -140,7 +140,7 @@ func TestAStrangerAtOneAddressLeavesTheOther(t *testing.T) {
 		f.sockets = noSockets
 		box := f.container("box")
 		box.Addresses = c.addresses
-		f.list = []engine.Container{box}
+		f.list = []source.Container{box}
 		d := f.desk(t, func(o *Options) { o.Config.ContainerName = "" })
 		_, err := d.meet(t.Context(), d.boxFor(d.ref("box")), box)
 		require.ErrorIs(t, err, c.want)
@@ -153,7 +153,7 @@ func TestAProofThroughTheEngineHoldsForItsRouteOnly(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
 	box := f.container("box")
-	f.list = []engine.Container{box}
+	f.list = []source.Container{box}
 	d := f.desk(t, func(*Options) {})
 	var known proof
 	for _, step := range []struct {
@@ -180,7 +180,7 @@ func TestAProofThroughTheEngineHoldsForItsRouteOnly(t *testing.T) {
 func TestDaemonsAreAskedAtOnceWhenTheEngineIsLost(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
-	f.list = []engine.Container{f.container("idle")}
+	f.list = []source.Container{f.container("idle")}
 	d := f.desk(t, func(o *Options) { o.Config.ContainerName = "" })
 	d.pace = pace{often: 2 * time.Millisecond, seldom: time.Hour, firstRetry: look, maxRetry: look}
 	d.run()

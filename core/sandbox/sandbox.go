@@ -13,7 +13,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
 	"net"
@@ -25,30 +24,13 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/config"
-	"daemon-proxy/core/engine"
+	"daemon-proxy/core/sandbox/source"
 )
-
-// Engine is what a sandbox needs of a container engine; *engine.Engine is one.
-type Engine interface {
-	Name() string
-	Endpoint() string
-	Ping(ctx context.Context) (version string, err error)
-	List(ctx context.Context) ([]engine.Container, error)
-	Inspect(ctx context.Context, nameOrID string) (engine.Container, error)
-	Stat(ctx context.Context, id, path string) (engine.PathStat, error)
-	CopyIn(ctx context.Context, id, dir string, tar io.Reader) error
-	CopyOut(ctx context.Context, id, path string) (io.ReadCloser, engine.PathStat, error)
-	Start(ctx context.Context, id string, spec engine.ExecSpec) (*engine.Process, error)
-	Run(ctx context.Context, id string, spec engine.ExecSpec) (out []byte, exitCode int, err error)
-	Events(ctx context.Context) (<-chan engine.Event, <-chan error)
-}
-
-var _ Engine = (*engine.Engine)(nil)
 
 // Options configure New.
 type Options struct {
-	// Engine is where the containers are; nil: there is only the host.
-	Engine Engine
+	// Source is where the containers are; nil: there is only the host.
+	Source source.Source
 	// Config is the section "daemon". In mode "auto" containers' rules hold from
 	// when the engine has answered, the host's while it has not: see Settled.
 	Config config.Daemon
@@ -96,7 +78,7 @@ type Sandboxes struct {
 // box is what is known of one sandbox; Sandboxes.mu guards it.
 type box struct {
 	api.Sandbox
-	container engine.Container
+	container source.Container
 	starts    int   // of the container that were noticed
 	stops     int   // how often the daemon was stopped on request
 	proof     proof // where its daemon is
@@ -146,8 +128,8 @@ func New(o Options) (*Sandboxes, error) {
 		Platform: hostPlatform(), Default: o.Config.Mode == "host",
 		Daemon: api.Daemon{State: api.DaemonNone, Since: time.Now()},
 	}}
-	if o.Engine != nil {
-		s.status = api.EngineStatus{Name: o.Engine.Name(), Endpoint: o.Engine.Endpoint(), State: "connecting", Since: time.Now()}
+	if o.Source != nil {
+		s.status = api.EngineStatus{Name: o.Source.Name(), Endpoint: o.Source.Endpoint(), State: "connecting", Since: time.Now()}
 		if name := o.Config.ContainerName; name != "" && o.Config.Mode == "docker" {
 			s.boxFor(s.ref(name)).Container = api.ContainerMissing
 		}
@@ -157,7 +139,7 @@ func New(o Options) (*Sandboxes, error) {
 
 // ref is the container of that name.
 func (s *Sandboxes) ref(name string) api.Ref {
-	return api.Ref{Engine: s.o.Engine.Name(), Name: name}
+	return api.Ref{Engine: s.o.Source.Name(), Name: name}
 }
 
 // boxFor is the box of ref, made if it is new; mu is held, or nobody else is there.
@@ -241,7 +223,7 @@ func (s *Sandboxes) Resolve(name string) (api.Ref, error) {
 	if name == api.HostName {
 		return api.Host, nil
 	}
-	if s.o.Engine != nil {
+	if s.o.Source != nil {
 		plain := name
 		if name == api.ContainerPrefix+api.HostName {
 			plain = api.HostName
@@ -260,7 +242,7 @@ func (s *Sandboxes) Resolve(name string) (api.Ref, error) {
 }
 
 func (s *Sandboxes) defaultRef() (api.Ref, error) {
-	if s.mode() == "host" || s.o.Engine == nil {
+	if s.mode() == "host" || s.o.Source == nil {
 		return api.Host, nil
 	}
 	if name := s.o.Config.ContainerName; name != "" {

@@ -16,7 +16,7 @@ import (
 	"unicode"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/engine"
+	"daemon-proxy/core/sandbox/source"
 )
 
 const (
@@ -33,7 +33,7 @@ const logName = "/tmp/daemon-proxy-daemon.log"
 
 // process is a daemon that this program started.
 type process struct {
-	*engine.Process
+	source.Process
 	log     string        // its log in the container; empty: its output is kept here
 	drained chan struct{} // closed when its output has ended; nil on the host
 
@@ -84,7 +84,7 @@ func (in *injection) workDir() string {
 	}
 	const usual = "/workspace"
 	if base, _ := in.writable(usual); base == "" {
-		if _, err := in.s.o.Engine.Stat(in.ctx, in.c.ID, usual); err != nil {
+		if _, err := in.s.o.Source.Stat(in.ctx, in.c.ID, usual); err != nil {
 			return "/"
 		}
 	}
@@ -94,7 +94,7 @@ func (in *injection) workDir() string {
 // makeDir makes the working directory if it is missing: no generation of the
 // daemon starts in one that does not exist.
 func (in *injection) makeDir(dir string) error {
-	stat, err := in.s.o.Engine.Stat(in.ctx, in.c.ID, dir)
+	stat, err := in.s.o.Source.Stat(in.ctx, in.c.ID, dir)
 	if err == nil && (stat.Mode.IsDir() || stat.LinkTarget != "") {
 		return nil
 	}
@@ -114,7 +114,7 @@ func (in *injection) makeDir(dir string) error {
 		err = errors.New(why)
 	case err == nil:
 		in.noteMade(path.Clean(dir))
-		err = in.s.o.Engine.CopyIn(in.ctx, in.c.ID, base, &archive)
+		err = in.s.o.Source.CopyIn(in.ctx, in.c.ID, base, &archive)
 	}
 	if err != nil {
 		return problem(in.ref, api.CodeWorkDir,
@@ -127,7 +127,7 @@ func (in *injection) makeDir(dir string) error {
 // launch starts the daemon. Its output goes to a log in the sandbox where a
 // shell can redirect it, and is kept by this program where there is none.
 func (in *injection) launch(dir string) (*process, error) {
-	spec := engine.ExecSpec{WorkDir: dir, Cmd: []string{in.target}}
+	spec := source.ExecSpec{WorkDir: dir, Cmd: []string{in.target}}
 	p := &process{drained: make(chan struct{})}
 	if in.binary.builtIn {
 		spec.Cmd = append(spec.Cmd, "toolbox", "--addr", ":"+strconv.Itoa(in.s.o.Config.Port), "--log-file", logName)
@@ -138,8 +138,8 @@ func (in *injection) launch(dir string) (*process, error) {
 		if in.binary.workDirFlag {
 			spec.Cmd = append(spec.Cmd, "--work-dir", dir)
 		}
-		_, shellErr := in.s.o.Engine.Stat(in.ctx, in.c.ID, "/bin/sh")
-		_, tmpErr := in.s.o.Engine.Stat(in.ctx, in.c.ID, path.Dir(logName))
+		_, shellErr := in.s.o.Source.Stat(in.ctx, in.c.ID, "/bin/sh")
+		_, tmpErr := in.s.o.Source.Stat(in.ctx, in.c.ID, path.Dir(logName))
 		if shellErr == nil && tmpErr == nil && !in.c.ReadOnlyRoot {
 			// A log that cannot be written, because another user's stands there, must not stop it.
 			spec.Cmd = append([]string{"/bin/sh", "-c", `(: >` + logName + `) 2>/dev/null && exec "$0" "$@" >` + logName + ` 2>&1; exec "$0" "$@"`}, spec.Cmd...)
@@ -149,7 +149,7 @@ func (in *injection) launch(dir string) (*process, error) {
 	for name, value := range in.s.o.Config.Env {
 		spec.Env = append(spec.Env, name+"="+value)
 	}
-	started, err := in.s.o.Engine.Start(in.ctx, in.c.ID, spec)
+	started, err := in.s.o.Source.Start(in.ctx, in.c.ID, spec)
 	if err != nil {
 		return nil, fmt.Errorf("start the daemon: %w", err)
 	}
@@ -268,7 +268,7 @@ func (s *Sandboxes) output(ctx context.Context, id string, p *process) string {
 	raw := bytes.Clone(p.tail)
 	p.mu.Unlock()
 	if len(bytes.TrimSpace(raw)) == 0 && p.log != "" {
-		if content, stat, err := s.o.Engine.CopyOut(ctx, id, p.log); err == nil {
+		if content, stat, err := s.o.Source.CopyOut(ctx, id, p.log); err == nil {
 			defer content.Close()
 			if skip := stat.Size - keepOutput; skip > 0 {
 				_, _ = io.CopyN(io.Discard, content, skip) // an error shows in the next read

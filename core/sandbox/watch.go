@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/engine"
+	"daemon-proxy/core/sandbox/source"
 )
 
 const (
@@ -23,7 +23,7 @@ const (
 // daemon of the default sandbox.
 func (s *Sandboxes) Run(ctx context.Context) {
 	defer s.beginDecision(ctx)()
-	if s.o.Engine == nil {
+	if s.o.Source == nil {
 		<-ctx.Done()
 		return
 	}
@@ -53,11 +53,11 @@ func (s *Sandboxes) Run(ctx context.Context) {
 func (s *Sandboxes) follow(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	version, err := s.o.Engine.Ping(ctx)
+	version, err := s.o.Source.Ping(ctx)
 	if err != nil {
 		return err
 	}
-	events, ended := s.o.Engine.Events(ctx)
+	events, ended := s.o.Source.Events(ctx)
 	if err := s.relist(ctx); err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (s *Sandboxes) follow(ctx context.Context) error {
 }
 
 // deathIn adds the container of e to died if the event is its death.
-func deathIn(e engine.Event, died []string) []string {
+func deathIn(e source.Event, died []string) []string {
 	if e.Action == "die" {
 		died = append(died, e.ID)
 	}
@@ -141,7 +141,7 @@ func (s *Sandboxes) engineProblem(err error) *api.Problem {
 		return p
 	}
 	return api.NewProblem(api.CodeEngineUnreachable,
-		fmt.Sprintf("the connection to the Docker engine at %s broke: %v", s.o.Engine.Endpoint(), err),
+		fmt.Sprintf("the connection to the Docker engine at %s broke: %v", s.o.Source.Endpoint(), err),
 		"daemon-proxy keeps trying; check it with docker version").Because(err)
 }
 
@@ -228,7 +228,7 @@ func (s *Sandboxes) unseen(p *api.Problem) {
 
 // relist brings all boxes up to date.
 func (s *Sandboxes) relist(ctx context.Context) error {
-	containers, err := s.o.Engine.List(ctx)
+	containers, err := s.o.Source.List(ctx)
 	if err != nil {
 		return err
 	}
@@ -256,7 +256,7 @@ func (s *Sandboxes) relist(ctx context.Context) error {
 }
 
 // see takes in what the engine says of a container.
-func (s *Sandboxes) see(ref api.Ref, c engine.Container) {
+func (s *Sandboxes) see(ref api.Ref, c source.Container) {
 	anew := false
 	s.mu.Lock()
 	seen := s.boxFor(ref)
@@ -315,7 +315,7 @@ func (s *Sandboxes) see(ref api.Ref, c engine.Container) {
 	}
 }
 
-func (s *Sandboxes) sharesWith(c engine.Container) string {
+func (s *Sandboxes) sharesWith(c source.Container) string {
 	if c.HostNetwork {
 		return api.HostName
 	}
@@ -340,7 +340,7 @@ func (s *Sandboxes) lose(ref api.Ref) {
 		if b.Container == api.ContainerMissing && b.Daemon.State == api.DaemonStopped {
 			return // known already
 		}
-		b.container, b.process = engine.Container{Infra: b.container.Infra}, nil
+		b.container, b.process = source.Container{Infra: b.container.Infra}, nil
 		b.ID, b.Address, b.Container, b.ExitCode = "", "", api.ContainerMissing, nil
 		b.Daemon = api.Daemon{State: api.DaemonStopped, Since: time.Now(), LastError: missing(ref)}
 	})

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/engine"
 	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/sandbox/source"
 )
 
 func TestARestartedContainerGetsItsDaemonBackAtTheNewAddress(t *testing.T) {
@@ -113,13 +113,13 @@ func TestAContainerThatIsRemovedLeavesTheList(t *testing.T) {
 // holdingInspect is the real engine, but what it says of a container is old
 // when it comes.
 type holdingInspect struct {
-	*engine.Engine
+	source.Source
 	reached, release chan struct{}
 	once             sync.Once
 }
 
-func (h *holdingInspect) Inspect(ctx context.Context, name string) (engine.Container, error) {
-	c, err := h.Engine.Inspect(ctx, name)
+func (h *holdingInspect) Inspect(ctx context.Context, name string) (source.Container, error) {
+	c, err := h.Source.Inspect(ctx, name)
 	h.once.Do(func() { close(h.reached) })
 	<-h.release
 	return c, err
@@ -128,8 +128,8 @@ func (h *holdingInspect) Inspect(ctx context.Context, name string) (engine.Conta
 func TestAContainerThatIsRemovedWhileItIsInjectedLeavesTheList(t *testing.T) {
 	t.Parallel()
 	name, id := shellBox(t, enginetest.RunOptions{})
-	hold := &holdingInspect{Engine: enginetest.Require(t), reached: make(chan struct{}), release: make(chan struct{})}
-	d := builtIn(t, "another", func(o *Options) { o.Engine = hold })
+	hold := &holdingInspect{Source: enginetest.Require(t), reached: make(chan struct{}), release: make(chan struct{})}
+	d := builtIn(t, "another", func(o *Options) { o.Source = hold })
 	d.run()
 	d.becomes(name, api.DaemonNone)
 	result := make(chan error, 1)
@@ -145,20 +145,20 @@ func TestAContainerThatIsRemovedWhileItIsInjectedLeavesTheList(t *testing.T) {
 // removedAtStart is the real engine, from which a container goes just before
 // a daemon is started in it.
 type removedAtStart struct {
-	*engine.Engine
+	source.Source
 	remove func()
 }
 
-func (r *removedAtStart) Start(ctx context.Context, id string, spec engine.ExecSpec) (*engine.Process, error) {
+func (r *removedAtStart) Start(ctx context.Context, id string, spec source.ExecSpec) (source.Process, error) {
 	r.remove()
-	return r.Engine.Start(ctx, id, spec)
+	return r.Source.Start(ctx, id, spec)
 }
 
 func TestAContainerThatIsRemovedInTheMiddleOfAnInjectionSaysSo(t *testing.T) {
 	t.Parallel()
 	name, id := shellBox(t, enginetest.RunOptions{})
 	e := &removedAtStart{enginetest.Require(t), func() { enginetest.Remove(t, id) }}
-	d := builtIn(t, "another", func(o *Options) { o.Engine = e })
+	d := builtIn(t, "another", func(o *Options) { o.Source = e })
 	d.run()
 	d.becomes(name, api.DaemonNone)
 	err := d.Inject(t.Context(), d.ref(name), nil)

@@ -1,0 +1,179 @@
+// Package source says what core/sandbox needs of a place where containers run:
+// their facts, files, processes, terminals, logs and events. It holds plain
+// values and interfaces only; core/engine implements them.
+package source
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"time"
+
+	"daemon-proxy/core/api"
+)
+
+// Source is a place where containers run, such as a Docker engine. It is safe
+// for concurrent use, and every call ends when its context does.
+//
+// If the source itself fails, the error is an *api.Problem of code
+// engine_unreachable; if a container does not exist, one of code
+// sandbox_missing; if it must run and does not, one of sandbox_stopped,
+// sandbox_paused or sandbox_busy. A missing path is fs.ErrNotExist.
+type Source interface {
+	// Name is unique among the sources of a desk; it is the Engine of an api.Ref.
+	Name() string
+	// Endpoint is the source's address, for people.
+	Endpoint() string
+	// Ping returns the source's version.
+	Ping(ctx context.Context) (version string, err error)
+
+	// List returns all containers, in any state, sorted by name.
+	List(ctx context.Context) ([]Container, error)
+	// Inspect returns one container, by its whole name, its ID or at least 12
+	// digits of the ID.
+	Inspect(ctx context.Context, nameOrID string) (Container, error)
+	// Events follows what happens to containers from now on. When the stream
+	// ends, the first channel is closed and the second gives the one error.
+	Events(ctx context.Context) (<-chan Event, <-chan error)
+
+	// Stat describes a path; it does not follow a symbolic link.
+	Stat(ctx context.Context, id, path string) (PathStat, error)
+	// CopyIn unpacks a tar stream into the existing folder dir. A file system
+	// that cannot be written is syscall.EROFS.
+	CopyIn(ctx context.Context, id, dir string, tar io.Reader) error
+	// CopyOut streams the content of a regular file. Close the reader.
+	CopyOut(ctx context.Context, id, path string) (io.ReadCloser, PathStat, error)
+
+	// Start runs a process; ctx bounds the start only. A program or working
+	// directory that does not exist is not an error: the process ends with exit
+	// code 126 or 127. Close the Process, and read its output until then.
+	Start(ctx context.Context, id string, spec ExecSpec) (Process, error)
+	// Run runs a process to its end and returns the first MiB of its output.
+	Run(ctx context.Context, id string, spec ExecSpec) (out []byte, exitCode int, err error)
+	// OpenTerminal runs a process on a terminal of that size; ctx bounds the
+	// start only.
+	OpenTerminal(ctx context.Context, id string, spec ExecSpec, columns, rows int) (Terminal, error)
+
+	// StartContainer starts a container; one that runs is left alone.
+	StartContainer(ctx context.Context, id string) error
+	// StopContainer asks a container to end and kills it after timeout, if that
+	// is negative after the container's own. It returns once it has stopped.
+	StopContainer(ctx context.Context, id string, timeout time.Duration) error
+	// Logs returns the last tail lines (all if negative) of the main process's
+	// output, and with follow what it writes from then on. Close the reader.
+	Logs(ctx context.Context, id string, tail int, follow bool) (io.ReadCloser, error)
+}
+
+// Container holds the facts of one container. List fills the fields up to
+// Mounts, Inspect all of them.
+type Container struct {
+	ID string
+	// Name has no leading slash; the first 12 digits of ID if there is none.
+	Name string
+	// Image is a name or an id, as the container was created with.
+	Image string
+	// State is one of the api.Container… states, never "missing".
+	State string
+	// Platform is os/arch[/variant], e.g. "linux/amd64"; empty if List does not
+	// know it yet.
+	Platform string
+	// ExitCode is of the last run once it ended; nil before that and if unknown.
+	ExitCode *int
+	// Addresses are those of its own networks, the most likely to be reachable
+	// first. Empty unless it runs in a network namespace of its own.
+	Addresses []string
+	// HostNetwork is set if it uses the machine's network namespace.
+	HostNetwork bool
+	// SharesNetworkOf is the ID of the container whose network namespace it uses.
+	SharesNetworkOf string
+	// Infra is set if the container only holds the network of a pod.
+	Infra  bool
+	Labels map[string]string
+	Mounts []Mount
+
+	// StartedAt is of the last run; zero before it.
+	StartedAt time.Time
+	// Pid is of the main process on the source's machine; 0 unless it runs.
+	Pid int
+	// RestartCount counts the restarts by its restart policy.
+	RestartCount int
+	ReadOnlyRoot bool
+	// WorkingDir is the main process's; empty means the root.
+	WorkingDir string
+}
+
+// Running reports whether processes run in it or could run at once: false if it
+// is paused, restarting or ended.
+func (c Container) Running() bool { return c.State == api.ContainerRunning }
+
+// Mount is a volume, a bind mount or a tmpfs in a container.
+type Mount struct {
+	// Type is "volume", "bind", "tmpfs" or another type of the source's.
+	Type string
+	// Destination is the path in the container.
+	Destination string
+	Writable    bool
+}
+
+// Event reports a change in the life of a container.
+type Event struct {
+	// Action is "create", "start", "restart", "die", "stop", "oom", "pause",
+	// "unpause", "rename", "update" or "destroy"; "connect" or "disconnect", to or
+	// from a network, if the source reports that; or ActionSubscribed, which
+	// belongs to no container.
+	Action string
+	// ID is the container's.
+	ID string
+	// Name has no slash and is the new one after a rename; undefined where a
+	// network is concerned.
+	Name string
+}
+
+// ActionSubscribed is the action of an event which reports that the source
+// answered late, so whatever happened before may have been missed.
+const ActionSubscribed = "subscribed"
+
+// PathStat describes a path in a container; of a symbolic link, the link itself.
+type PathStat struct {
+	Size int64 // bytes
+	Mode fs.FileMode
+	// LinkTarget is of a symbolic link; it may also be where a path leads whose
+	// folders are links.
+	LinkTarget string
+}
+
+// ExecSpec says what to run in a container.
+type ExecSpec struct {
+	// Cmd is the program and its arguments; no shell is involved.
+	Cmd []string
+	// Env is added to the container's own, as KEY=VALUE.
+	Env []string
+	// WorkDir must exist. Empty: the container's own.
+	WorkDir string
+	// User is a name or number, optionally with ":group". Empty: the container's own.
+	User string
+	// Tty gives the process a terminal; its output is then one raw stream.
+	Tty bool
+}
+
+// Process is a process that was started in a container. It continues when its
+// connection is closed, and when this program ends.
+type Process interface {
+	// Output is standard output and error together, each in its own order. It
+	// ends with io.EOF once no process holds it open, and fails after Close.
+	Output() io.Reader
+	// Running reports whether the process runs, and its exit code if not.
+	Running(ctx context.Context) (running bool, exitCode int, err error)
+	// Wait waits for the end of the process, not of its output.
+	Wait(ctx context.Context) (exitCode int, err error)
+	// Close hangs up; further output is lost.
+	Close() error
+}
+
+// Terminal is a process in a container with a terminal: Read is what it shows
+// and ends with io.EOF when the process does, Write types, Close hangs up.
+type Terminal interface {
+	io.ReadWriteCloser
+	// Resize changes the terminal's size.
+	Resize(ctx context.Context, columns, rows int) error
+}
