@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"net"
+	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -16,6 +20,7 @@ import (
 	"daemon-proxy/core/config"
 	"daemon-proxy/core/demo"
 	"daemon-proxy/core/logging"
+	"daemon-proxy/core/proxy"
 )
 
 // demoTime bounds what is done to have the demo, or to take it away.
@@ -69,7 +74,15 @@ func newDemoPage() *cobra.Command {
 	return &cobra.Command{
 		Use: core.DemoCommand, Short: "Serve the page of the demo sandbox", Hidden: true, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return demo.Serve(cmd.Context(), fmt.Sprintf(":%d", core.DemoPort))
+			ctx := cmd.Context()
+			server := proxy.NewServer(demo.Handler(), slog.Default())
+			server.Addr = fmt.Sprintf(":%d", core.DemoPort)
+			server.BaseContext = func(net.Listener) context.Context { return ctx }
+			defer context.AfterFunc(ctx, func() { _ = server.Close() })()
+			if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serve the demo page: %w", err)
+			}
+			return nil
 		},
 	}
 }

@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // spliceMin is how much of a body must be left for the kernel to move it from
@@ -39,7 +37,7 @@ func (x *exchange) answer(resp *http.Response) error {
 	}
 	x.keepOrClose(resp, body, err)
 	if err != nil || x.failed() {
-		x.flushCut() // the connection ends all the same
+		x.client.Cut()
 		x.result.Cut = true
 		x.result.Err = err
 		x.mu.Lock()
@@ -47,7 +45,6 @@ func (x *exchange) answer(resp *http.Response) error {
 			x.result.Err = x.failure
 		}
 		x.mu.Unlock()
-		x.reset()
 	}
 	return nil
 }
@@ -70,25 +67,8 @@ func (x *exchange) inspect(resp *http.Response, body *answerBody) error {
 	return nil
 }
 
-// reset breaks the client's connection where its end would mean the end of the
-// body: an answer of unknown length to HTTP/1.0. Only a reset tells such a
-// client that something is missing.
-func (x *exchange) reset() {
-	if _, known := x.w.Header()["Content-Length"]; known || x.r.ProtoAtLeast(1, 1) {
-		return
-	}
-	c, _, err := x.rc.Hijack()
-	if err != nil {
-		return
-	}
-	if tcp, ok := c.(interface{ SetLinger(sec int) error }); ok {
-		_ = tcp.SetLinger(0) // Close then sends RST
-	}
-	c.Close()
-}
-
 func (x *exchange) writeHead(resp *http.Response) {
-	h := x.w.Header()
+	h := x.client.Header()
 	incoming(h, resp.Header)
 	if len(resp.Trailer) > 0 {
 		h["Trailer"] = []string{strings.Join(slices.Sorted(maps.Keys(resp.Trailer)), ", ")}
@@ -109,7 +89,7 @@ func (x *exchange) writeHead(resp *http.Response) {
 		x.result.Protocol = "event-stream"
 	}
 	x.result.Status = resp.StatusCode
-	x.w.WriteHeader(resp.StatusCode)
+	x.client.WriteHeader(resp.StatusCode)
 }
 
 // copyBody copies the body as it comes. What was written is flushed whenever
@@ -122,7 +102,7 @@ func (x *exchange) copyBody(body *answerBody) error {
 	x.up.src.pause = func() {
 		if unsent {
 			unsent = false
-			_ = x.rc.Flush() // the next write tells
+			x.client.Flush()
 		}
 	}
 	defer func() { x.up.src.pause = nil }()
@@ -151,7 +131,7 @@ func (x *exchange) copyBody(body *answerBody) error {
 			}
 			unsent = true
 			w.now(writing)
-			m, werr := x.w.Write((*buf)[:n])
+			m, werr := x.client.Write((*buf)[:n])
 			w.now(resting)
 			x.result.BytesOut += int64(m)
 			if werr != nil {
@@ -170,34 +150,13 @@ func (x *exchange) copyBody(body *answerBody) error {
 // watchAnswer sees a daemon that breaks off, and a client that takes nothing,
 // while a write to the client waits.
 func (x *exchange) watchAnswer() *watch {
-	return &watch{src: socketOf(x.up.Conn), finIsEnd: true, dst: clientSocket(x.r.Context()), left: func(err error) {
+	return &watch{src: socketOf(x.up.Conn), finIsEnd: true, dst: x.client.socket(), left: func(err error) {
 		if errors.Is(err, syscall.ECONNRESET) {
 			err = badUpstream(fmt.Errorf("read from the daemon: %w", err))
 		}
-		x.resetClient()
+		x.client.ResetOnClose()
 		x.fail(err)
 	}}
-}
-
-// resetClient makes the end of the client's connection a reset. (net/http
-// closes the connection itself when a write of a chunk fails, so afterwards it
-// is too late.)
-func (x *exchange) resetClient() {
-	if c, ok := x.r.Context().Value(connKey{}).(net.Conn); ok && x.r.ProtoMajor == 1 { // later ones have other streams
-		resetOnClose(c)
-	}
-}
-
-// flushCut sends what there is of an answer that breaks off, unless the client
-// takes nothing.
-func (x *exchange) flushCut() {
-	if clientSocket(x.r.Context()).stalled() {
-		x.resetClient()
-		_ = x.rc.SetWriteDeadline(past)
-	} else {
-		_ = x.rc.SetWriteDeadline(time.Now().Add(leftPatience))
-	}
-	_ = x.rc.Flush()
 }
 
 // spliceable says whether the rest of the body can go without passing through
@@ -213,7 +172,7 @@ func (x *exchange) spliceable(body *answerBody) bool {
 func (x *exchange) splice(body *answerBody, w *watch) error {
 	w.now(writing)
 	rest := io.LimitedReader{R: x.up.Conn, N: body.left}
-	n, err := io.Copy(x.w, &rest)
+	n, err := x.client.ReadFrom(&rest)
 	body.took(n)
 	x.result.BytesOut += n
 	if err != nil {
@@ -227,23 +186,8 @@ func (x *exchange) splice(body *answerBody, w *watch) error {
 
 // writeTrailer passes trailers on, announced or not.
 func (x *exchange) writeTrailer(resp *http.Response, body *answerBody) {
-	h := x.w.Header()
-	for name := range resp.Trailer {
-		delete(h, name) // a header of that name has gone out; it is no trailer
-	}
-	if len(body.trailer) == 0 {
-		return
-	}
-	_ = x.rc.Flush() // a short answer gets a length and no trailers otherwise
-	for name, values := range body.trailer {
-		if !usableTrailer(name) {
-			continue
-		}
-		if _, announced := resp.Trailer[name]; !announced {
-			name = http.TrailerPrefix + name
-		}
-		h[name] = values
-	}
+	maps.DeleteFunc(body.trailer, func(name string, _ []string) bool { return !usableTrailer(name) })
+	x.client.WriteTrailer(resp.Trailer, body.trailer)
 }
 
 // keepOrClose ends the upload and keeps the connection if nothing is left of

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -18,8 +17,7 @@ import (
 // goroutine, those under mu excepted.
 type exchange struct {
 	proxy  *Proxy
-	w      http.ResponseWriter
-	rc     *http.ResponseController
+	client client
 	r      *http.Request
 	t      *Target
 	start  time.Time
@@ -57,7 +55,6 @@ func (x *exchange) forward() error {
 	if err := x.prepare(); err != nil {
 		return err
 	}
-	x.rc = http.NewResponseController(x.w)
 	ctx := x.r.Context()
 	stop := context.AfterFunc(ctx, func() { x.fail(context.Cause(ctx)) })
 	x.stop = stop
@@ -258,14 +255,7 @@ func (x *exchange) sendInterim(status int, h http.Header) {
 	if !send {
 		return
 	}
-	// WriteHeader sends the whole map, so it holds these only for that long.
-	all := x.w.Header()
-	before := maps.Clone(all)
-	clear(all)
-	maps.Copy(all, h)
-	x.w.WriteHeader(status)
-	clear(all)
-	maps.Copy(all, before)
+	x.client.WriteInterim(status, h)
 	x.mu.Lock()
 	x.interim = false
 	x.mu.Unlock()
@@ -325,10 +315,10 @@ func (x *exchange) fail(cause error) {
 		x.up.Close()
 	}
 	if x.hasBody {
-		_ = x.rc.SetReadDeadline(past) // endUpload has the remedy where this is not supported
+		_ = x.client.SetReadDeadline(past) // endUpload has the remedy where this is not supported
 	}
 	if x.committed || x.interim {
-		_ = x.rc.SetWriteDeadline(past)
+		_ = x.client.SetWriteDeadline(past)
 	}
 }
 
@@ -344,6 +334,6 @@ func (x *exchange) finish() {
 	defer x.mu.Unlock()
 	x.over = true
 	if x.failure != nil && x.hasBody {
-		x.endReuse()
+		x.client.CloseAfter()
 	}
 }

@@ -111,7 +111,7 @@ func (f *front) serve(w http.ResponseWriter, r *http.Request, upstream string) {
 		if f.context != nil {
 			ctx = f.context(ctx)
 		}
-		go func() { f.report(res.Tunnel(ctx), nil) }()
+		f.proxy.Go(func() { f.report(res.Tunnel(ctx), nil) })
 		return
 	}
 	f.report(res, err)
@@ -119,10 +119,6 @@ func (f *front) serve(w http.ResponseWriter, r *http.Request, upstream string) {
 		p := api.AsProblem(err)
 		w.Header().Set("X-Problem", p.Code)
 		w.WriteHeader(p.Status)
-		return
-	}
-	if res.Cut {
-		panic(http.ErrAbortHandler)
 	}
 }
 

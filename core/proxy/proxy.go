@@ -21,11 +21,15 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
+
+	"daemon-proxy/core/api"
 )
 
 // TapBytes is how much of each body a tap of Target is shown.
@@ -116,14 +120,13 @@ type Result struct {
 	Protocol string
 	// Err is what went wrong after the head went out; nil if nothing did.
 	Err error
-	// Cut says that the client has not got the whole answer. The caller then
-	// records the exchange and panics with http.ErrAbortHandler, so that the
-	// client's connection ends without looking complete.
+	// Cut says that the client did not get the whole answer and that its
+	// connection was ended in a way that shows it.
 	Cut bool
 	// Tunnel is not nil if a WebSocket is to be served now. It does that until
 	// the WebSocket or ctx has ended, and returns the final result. It must be
-	// called, best on a goroutine of its own: once the handler has returned,
-	// its stack, the request and net/http's buffers are free.
+	// called, best in a Proxy.Go: once the handler has returned, its stack, the
+	// request and net/http's buffers are free.
 	Tunnel func(ctx context.Context) Result
 }
 
@@ -189,6 +192,23 @@ func (p *Proxy) Close() {
 // Drop closes the idle connections of a Target.Pool that leads nowhere any more.
 func (p *Proxy) Drop(pool string) { p.idle.drop(pool) }
 
+// Go runs f in a goroutine in which a panic is logged and does not end the
+// program. net/http does that only for the goroutines of its handlers.
+func (p *Proxy) Go(f func()) {
+	go func() {
+		defer p.recovered(func(error) {})
+		f()
+	}()
+}
+
+// recovered is deferred: it logs a panic and passes it to end as a problem.
+func (p *Proxy) recovered(end func(error)) {
+	if v := recover(); v != nil {
+		p.log.Error(fmt.Sprintf("panic while forwarding: %v\n%s", v, debug.Stack()))
+		end(api.NewProblem(api.CodeInternal, "unexpected internal error", "see the log"))
+	}
+}
+
 // beginTunnel registers a WebSocket that Close waits for; false after Close.
 func (p *Proxy) beginTunnel() bool {
 	p.mu.Lock()
@@ -198,16 +218,6 @@ func (p *Proxy) beginTunnel() bool {
 	}
 	p.tunnels.Add(1)
 	return true
-}
-
-// WithContext is r.WithContext(ctx) for callers of Forward: with it, trailers
-// that the client did not announce still arrive. (net/http adds those to the
-// request that it made itself; a copy sees them only if both share one map.)
-func WithContext(ctx context.Context, r *http.Request) *http.Request {
-	if r.Trailer == nil && r.ContentLength < 0 {
-		r.Trailer = make(http.Header)
-	}
-	return r.WithContext(ctx)
 }
 
 // Forward sends r to t and its answer to w, and returns when both bodies have
@@ -229,12 +239,10 @@ func WithContext(ctx context.Context, r *http.Request) *http.Request {
 //
 // With a nil error the answer went out, at least its head; see Result.Cut.
 //
-// The server has ConnContext, or the end of a client that is not read at the
-// moment stays unseen.
-//
-// w must be the server's http.ResponseWriter or lead to it by Unwrap methods.
+// w must be the http.ResponseWriter of a server that has ConnContext (see
+// NewServer), or lead to it by Unwrap methods.
 func (p *Proxy) Forward(w http.ResponseWriter, r *http.Request, t Target) (Result, error) {
-	x := exchange{proxy: p, w: w, r: r, t: &t, start: time.Now()}
+	x := exchange{proxy: p, client: newHTTPClient(w, r), r: r, t: &t, start: time.Now()}
 	x.result.Protocol = "http"
 	if err := x.forward(); err != nil {
 		x.result.Status = 0

@@ -1,20 +1,10 @@
 package proxy
 
 import (
-	"context"
 	"net"
 	"syscall"
 	"time"
 )
-
-// connKey is where ConnContext keeps the connection.
-type connKey struct{}
-
-// ConnContext is for http.Server.ConnContext: with it, Forward can see the end
-// of a client whose body it does not read at the moment.
-func ConnContext(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, c)
-}
 
 // socket is what the kernel knows of a connection. A nil one knows nothing.
 type socket struct{ raw syscall.RawConn }
@@ -33,15 +23,6 @@ func socketOf(c net.Conn) *socket {
 		return nil
 	}
 	return &socket{raw}
-}
-
-// clientSocket is that of the client of a request.
-func clientSocket(ctx context.Context) *socket {
-	c, ok := ctx.Value(connKey{}).(net.Conn)
-	if !ok {
-		return nil
-	}
-	return socketOf(c)
 }
 
 // stalled says whether the peer has stopped to take what was written to it. It
@@ -64,11 +45,13 @@ func (s *socket) stalled() bool {
 
 // resetOnClose makes Close send a RST: a FIN would be behind the bytes that
 // the peer does not take. The peer may be the next hop, which has to tell its own.
-func resetOnClose(c net.Conn) {
+// The result is c without TLS, whose Close would first wait to send an alert.
+func resetOnClose(c net.Conn) net.Conn {
 	if secure, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
 		c = secure.NetConn()
 	}
 	if tcp, ok := c.(interface{ SetLinger(sec int) error }); ok {
 		_ = tcp.SetLinger(0)
 	}
+	return c
 }

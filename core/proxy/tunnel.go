@@ -33,8 +33,8 @@ const (
 // other is silent for halfOpen, or when a context ends. While both are open
 // there is no time limit on silence.
 type tunnel struct {
-	in, out flow     // client → daemon, daemon → client
-	watcher *watcher // sees the end of a side that is not read at the moment; nil: nobody does
+	proxy   *Proxy
+	in, out flow // client → daemon, daemon → client
 
 	mu       sync.Mutex
 	oneEnded bool  // one side has sent its FIN
@@ -56,17 +56,15 @@ type flow struct {
 }
 
 // run carries bytes until the tunnel has ended, and closes both connections.
-func (t *tunnel) run(ctx, life context.Context) error {
-	for _, c := range []context.Context{ctx, life} {
+func (t *tunnel) run(ctx context.Context) error {
+	for _, c := range []context.Context{ctx, t.proxy.life} {
 		stop := context.AfterFunc(c, func() { t.end(context.Cause(c)) })
 		defer stop()
 	}
-	if t.watcher != nil {
-		t.watchFlow(&t.in, &t.out)
-		t.watchFlow(&t.out, &t.in)
-		t.watcher.add(&t.in.watch, &t.out.watch)
-		defer t.watcher.remove(&t.in.watch, &t.out.watch)
-	}
+	t.watchFlow(&t.in, &t.out)
+	t.watchFlow(&t.out, &t.in)
+	t.proxy.watcher.add(&t.in.watch, &t.out.watch)
+	defer t.proxy.watcher.remove(&t.in.watch, &t.out.watch)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -100,6 +98,7 @@ func (t *tunnel) watchFlow(f, back *flow) {
 
 // carry copies one direction to its end and then ends what has to end with it.
 func (t *tunnel) carry(f *flow) {
+	defer t.proxy.recovered(t.end)
 	err := t.copy(f)
 	if err == nil {
 		if c, ok := f.dst.(interface{ CloseWrite() error }); ok && c.CloseWrite() == nil {

@@ -24,7 +24,7 @@ func (x *exchange) upgrade(resp *http.Response) error {
 		return badUpstream(errOtherUpgrade)
 	}
 	h := make(http.Header, len(resp.Header))
-	maps.Copy(h, x.w.Header())
+	maps.Copy(h, x.client.Header())
 	incoming(h, resp.Header)
 	if x.t.Response != nil {
 		x.t.Response(resp.StatusCode, h)
@@ -41,7 +41,7 @@ func (x *exchange) upgrade(resp *http.Response) error {
 		x.fail(ErrGoingAway)
 		return x.failureProblem()
 	}
-	client, buffered, err := x.rc.Hijack()
+	client, early, err := x.client.Hijack()
 	if err != nil {
 		x.proxy.tunnels.Done()
 		up.Close()
@@ -52,17 +52,16 @@ func (x *exchange) upgrade(resp *http.Response) error {
 	x.result.Protocol = "websocket"
 
 	// What either side sent along with the handshake is in the buffers.
-	early, _ := buffered.Reader.Peek(buffered.Reader.Buffered()) //nolint:staticcheck // Buffered is ambiguous otherwise
 	answer, _ := up.br.Peek(up.br.Buffered())
 	tun := &tunnel{
-		watcher: &x.proxy.watcher,
-		in:      flow{src: client, dst: up.Conn, masked: true, early: early, tap: x.t.TunnelIn},
-		out:     flow{src: up.Conn, dst: client, head: head, early: answer, tap: x.t.TunnelOut},
+		proxy: x.proxy,
+		in:    flow{src: client, dst: up.Conn, masked: true, early: early, tap: x.t.TunnelIn},
+		out:   flow{src: up.Conn, dst: client, head: head, early: answer, tap: x.t.TunnelOut},
 	}
 	proxy, start, result := x.proxy, x.start, x.result // x holds what an idle WebSocket does not need
 	x.result.Tunnel = func(ctx context.Context) Result {
 		defer proxy.tunnels.Done()
-		result.Err = tun.run(ctx, proxy.life)
+		result.Err = tun.run(ctx)
 		result.BytesIn, result.BytesOut = tun.in.n, tun.out.n
 		proxy.log.Debug("websocket ended", "duration", time.Since(start), "error", result.Err)
 		return result

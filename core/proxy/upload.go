@@ -1,13 +1,11 @@
 package proxy
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -46,12 +44,10 @@ type upload struct {
 }
 
 func (x *exchange) startUpload(up *upstream) {
-	// Without it, net/http would read the rest of the body before it lets the
-	// head of an answer out, and reading and writing at once would not be allowed.
-	_ = x.rc.EnableFullDuplex() // an error means HTTP/2 or a test's writer: they need none
+	x.client.EnableFullDuplex()
 	x.upload = &upload{proceed: make(chan struct{}), quit: make(chan struct{}), done: make(chan struct{})}
 	u := x.upload
-	u.watch.src, u.watch.dst = clientSocket(x.r.Context()), socketOf(up.Conn)
+	u.watch.src, u.watch.dst = x.client.socket(), socketOf(up.Conn)
 	u.watch.left = func(err error) { x.fail(&clientError{err}) }
 	u.watch.silence, u.watch.silent = max(0, x.proxy.opts.BodySilence), x.bodySilent
 	go x.sendBody(up, u)
@@ -73,6 +69,7 @@ func (x *exchange) bodySilent() {
 // answered (413), so it is the answer that counts.
 func (x *exchange) sendBody(up *upstream, u *upload) {
 	defer close(u.done)
+	defer x.proxy.recovered(x.fail)
 	if x.expects && !x.awaitContinue(u) {
 		return
 	}
@@ -195,7 +192,7 @@ func (x *exchange) endUpload(grace time.Duration) bool {
 	if broken {
 		x.up.Close()
 		x.stop() // net/http cancels the connection's context when a read fails, which is no reason to cut the answer
-		if err := x.rc.SetReadDeadline(past); err != nil {
+		if err := x.client.SetReadDeadline(past); err != nil {
 			x.r.Body.Close()
 		}
 		<-u.done
@@ -203,35 +200,9 @@ func (x *exchange) endUpload(grace time.Duration) bool {
 	x.upload = nil
 	x.result.BytesIn = u.n
 	if broken || !u.complete { // the next request's context would be cancelled from the start
-		x.endReuse()
+		x.client.CloseAfter()
 	}
 	return u.complete
-}
-
-// endReuse makes the server end the client's connection after the answer.
-func (x *exchange) endReuse() {
-	closeAfterAnswer(x.w)
-	_ = x.rc.SetReadDeadline(time.Now().Add(drainTime))
-}
-
-// Refused prepares the answer to a request whose body nobody reads: net/http
-// would wait for that body before it lets the answer out, for as long as the
-// client takes. What is there soon is read, so that the connection can be used
-// again; otherwise the connection ends after the answer.
-func Refused(w http.ResponseWriter, r *http.Request) {
-	if r.ProtoMajor != 1 || r.ContentLength == 0 || r.Body == nil {
-		return
-	}
-	control := http.NewResponseController(w)
-	if len(r.Header["Expect"]) == 0 { // else to read would ask for the body
-		_ = control.SetReadDeadline(time.Now().Add(uploadGrace))
-		if n, err := io.CopyN(io.Discard, r.Body, refusedBytes); n < refusedBytes && errors.Is(err, io.EOF) {
-			_ = control.SetReadDeadline(time.Time{})
-			return
-		}
-	}
-	closeAfterAnswer(w)
-	_ = control.SetReadDeadline(time.Now().Add(drainTime))
 }
 
 // waitFor waits for done, at most that long.
@@ -252,20 +223,4 @@ func waitFor(done <-chan struct{}, grace time.Duration) bool {
 	case <-timer.C:
 		return false
 	}
-}
-
-// closeAfterAnswer makes the server close the client's connection, gently,
-// once the answer is out. net/http takes the rest of a body whose reading was
-// cut short by a deadline for the next request, and has one public way to be
-// told otherwise: a reader whose limit is exceeded (http.MaxBytesReader).
-func closeAfterAnswer(w http.ResponseWriter) {
-	for {
-		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
-		if !ok {
-			break
-		}
-		w = u.Unwrap()
-	}
-	var b [1]byte
-	_, _ = http.MaxBytesReader(w, io.NopCloser(strings.NewReader("x")), 0).Read(b[:])
 }

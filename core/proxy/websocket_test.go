@@ -339,9 +339,11 @@ func TestP7IdleSocketLivesForHours(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, front := net.Pipe()
 		back, daemon := net.Pipe()
-		tun := tunnel{in: flow{src: front, dst: back, masked: true}, out: flow{src: back, dst: front}}
+		p := New(Options{})
+		defer p.Close()
+		tun := tunnel{proxy: p, in: flow{src: front, dst: back, masked: true}, out: flow{src: back, dst: front}}
 		ended := make(chan error, 1)
-		go func() { ended <- tun.run(t.Context(), context.Background()) }()
+		go func() { ended <- tun.run(t.Context()) }()
 		for _, way := range []struct{ from, to net.Conn }{{client, daemon}, {daemon, client}} {
 			time.Sleep(9 * time.Hour) // of the bubble's clock
 			go func() { _, _ = way.from.Write([]byte("still here")) }()

@@ -174,8 +174,8 @@ func (in *injection) serveBuiltIn(address string) error {
 	if err != nil {
 		return fmt.Errorf("listen for the built-in daemon: %w", err)
 	}
-	server := &http.Server{Handler: handler, ConnContext: proxy.ConnContext, ReadHeaderTimeout: 10 * time.Second, DisableGeneralOptionsHandler: true,
-		BaseContext: func(net.Listener) context.Context { return in.s.ctx }}
+	server := proxy.NewServer(handler, in.s.log)
+	server.BaseContext = func(net.Listener) context.Context { return in.s.ctx }
 	h.mu.Lock()
 	h.server = server
 	h.mu.Unlock()

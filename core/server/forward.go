@@ -182,7 +182,7 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, h hop) {
 	result, err := s.roundTrip(w, r, h, rec)
 	target := s.loggedTarget(r)
 	if result.Tunnel != nil {
-		go s.tunnel(h, rec, target, result.Tunnel)
+		s.tunnel(h, rec, target, result.Tunnel)
 		return
 	}
 	end := h.count(result)
@@ -193,15 +193,12 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, h hop) {
 		end.Status, end.Code, end.BytesOut = p.Status, p.Code, counted.bytes
 	}
 	s.ended(h, rec, target, end)
-	if result.Cut {
-		panic(http.ErrAbortHandler)
-	}
 }
 
-// tunnel serves a WebSocket. It holds nothing of the request: a WebSocket may
-// be idle for hours, and there may be thousands.
+// tunnel starts to serve a WebSocket. It keeps nothing of the request: a
+// WebSocket may be idle for hours, and there may be thousands.
 func (s *Server) tunnel(h hop, rec *traffic.Recording, target string, serve func(context.Context) proxy.Result) {
-	s.ended(h, rec, target, h.count(serve(context.Background())))
+	s.o.Proxy.Go(func() { s.ended(h, rec, target, h.count(serve(context.Background()))) })
 }
 
 // count counts what was forwarded, and returns what to record of it.

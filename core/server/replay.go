@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/logging"
+	"daemon-proxy/core/proxy"
 	"daemon-proxy/core/traffic"
 )
 
@@ -99,15 +99,15 @@ func (s *Server) replay(ctx context.Context, o traffic.Original, h hop) (api.Exc
 	var recorded api.Exchange
 	h.ended = func(x api.Exchange) { recorded = x }
 	single := &oneConn{conn: front, closed: make(chan struct{})}
-	server := &http.Server{
-		ReadHeaderTimeout: replayTime, MaxHeaderBytes: 2 << 20, DisableGeneralOptionsHandler: true,
-		ErrorLog: logging.HTTPErrors(s.log),
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			defer single.end() // there is no second one
-			r.RemoteAddr = "127.0.0.1:0"
-			s.forward(w, r, h)
-		}),
-	}
+	var handling sync.WaitGroup
+	server := proxy.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handling.Add(1)
+		defer handling.Done()
+		defer single.end() // there is no second one
+		r.RemoteAddr = "127.0.0.1:0"
+		s.forward(w, r, h)
+	}), s.log)
+	server.MaxHeaderBytes = 2 << 20
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -117,7 +117,8 @@ func (s *Server) replay(ctx context.Context, o traffic.Original, h hop) (api.Exc
 	client.Close()
 	single.end()
 	<-served
-	_ = server.Shutdown(context.WithoutCancel(ctx)) // waits for the handler, whose client is gone
+	_ = server.Shutdown(context.WithoutCancel(ctx)) // after it the handler has ended, or has begun and cut the connection
+	handling.Wait()
 	if recorded.ID == 0 {
 		return api.Exchange{}, api.NewProblem(api.CodeInternal,
 			fmt.Sprintf("the request was not sent: %v", err), "see the log").In(o.Sandbox, o.Port).Because(err)

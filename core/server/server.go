@@ -131,10 +131,7 @@ func New(o Options) *Server {
 	}
 	domain := "." + o.Config.Server.PreviewDomain
 	s.hostLinks.Store(strings.HasSuffix(domain, ".localhost") && !s.noWildcard())
-	s.http = &http.Server{
-		Handler: s, ConnContext: proxy.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 20,
-		DisableGeneralOptionsHandler: true, ErrorLog: logging.HTTPErrors(o.Logger),
-	}
+	s.http = proxy.NewServer(s, o.Logger)
 	if o.Certificate != nil {
 		s.http.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.certificate}
 	}

@@ -5,11 +5,10 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"time"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/logging"
 	"daemon-proxy/core/preview"
+	"daemon-proxy/core/proxy"
 )
 
 // Share serves one link to the network that this machine is on, in path mode,
@@ -35,10 +34,7 @@ func (s *Server) Share(ctx context.Context, id string) (share api.Share, wait fu
 		return share, nil, err
 	}
 	address := listener.Addr().String()
-	server := &http.Server{
-		Handler: s.only(live, address), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 20,
-		DisableGeneralOptionsHandler: true, ErrorLog: logging.HTTPErrors(s.log),
-	}
+	server := proxy.NewServer(s.only(live, address), s.log)
 	serving, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(live.Context(), cancel)
 	server.BaseContext = func(net.Listener) context.Context { return serving } // its end ends WebSockets too

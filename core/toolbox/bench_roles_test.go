@@ -123,11 +123,9 @@ func oursRole(target string) http.Handler {
 		})
 		switch {
 		case result.Tunnel != nil:
-			go result.Tunnel(context.Background())
+			p.Go(func() { result.Tunnel(context.Background()) })
 		case err != nil:
 			http.Error(w, err.Error(), http.StatusBadGateway)
-		case result.Cut:
-			panic(http.ErrAbortHandler)
 		}
 	})
 }

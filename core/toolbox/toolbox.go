@@ -36,7 +36,6 @@ import (
 
 	"gopkg.in/natefinch/lumberjack.v2"
 
-	"daemon-proxy/core/logging"
 	"daemon-proxy/core/proxy"
 )
 
@@ -96,7 +95,11 @@ func New(options Options) (*Toolbox, error) {
 		}
 		options.WorkDir = dir
 	}
-	return &Toolbox{options: options, started: time.Now(), secret: sha256.Sum256([]byte(options.Secret)), proxy: proxy.New(proxy.Options{BodySilence: -1, DialTimeout: serviceDial}), stopped: make(chan struct{})}, nil
+	forwarder := proxy.New(proxy.Options{Logger: options.Logger, BodySilence: -1, DialTimeout: serviceDial})
+	return &Toolbox{
+		options: options, started: time.Now(), secret: sha256.Sum256([]byte(options.Secret)),
+		proxy: forwarder, stopped: make(chan struct{}),
+	}, nil
 }
 
 // Close drops the connections to services.
@@ -200,15 +203,13 @@ func (t *Toolbox) forward(w http.ResponseWriter, r *http.Request, rest string) {
 	})
 	switch {
 	case result.Tunnel != nil:
-		go result.Tunnel(context.Background()) // Close ends it
+		t.proxy.Go(func() { result.Tunnel(context.Background()) }) // Close ends it
 	case err != nil:
 		// An empty 502 is how this daemon says that nothing listens there.
 		t.options.Logger.Debug("not forwarded", "port", port, "error", err)
 		w.Header().Set("Server", ServerName)
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(http.StatusBadGateway)
-	case result.Cut:
-		panic(http.ErrAbortHandler)
 	}
 }
 
@@ -264,10 +265,7 @@ func portOf(listener net.Listener) string {
 // serve answers on listener until ctx ends or it is told to stop; what is
 // under way then gets 5 s.
 func (t *Toolbox) serve(ctx context.Context, listener net.Listener) error {
-	server := &http.Server{
-		Handler: t, ConnContext: proxy.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 20,
-		DisableGeneralOptionsHandler: true, ErrorLog: logging.HTTPErrors(t.options.Logger),
-	}
+	server := proxy.NewServer(t, t.options.Logger)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	server.BaseContext = func(net.Listener) context.Context { return ctx }
