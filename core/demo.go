@@ -15,7 +15,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/config"
-	"daemon-proxy/core/engine"
+	"daemon-proxy/core/docker"
 	"daemon-proxy/core/sandbox"
 	"daemon-proxy/core/sandbox/source"
 )
@@ -73,7 +73,7 @@ func (c *Core) Demo(ctx context.Context) (api.Link, error) {
 // StartDemo makes and starts the demo sandbox's container on the engine that d
 // means, without a core.
 func StartDemo(ctx context.Context, d config.Docker, executable string) error {
-	e, err := engine.Open(engine.Options{Host: d.Host, Context: d.Context})
+	e, err := docker.Open(docker.Options{Host: d.Host, Context: d.Context})
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func StartDemo(ctx context.Context, d config.Docker, executable string) error {
 // RemoveDemo takes the demo sandbox's container and image away, and says whether
 // there was one of them.
 func RemoveDemo(ctx context.Context, d config.Docker) (bool, error) {
-	e, err := engine.Open(engine.Options{Host: d.Host, Context: d.Context})
+	e, err := docker.Open(docker.Options{Host: d.Host, Context: d.Context})
 	if err != nil {
 		return false, err
 	}
@@ -91,7 +91,7 @@ func RemoveDemo(ctx context.Context, d config.Docker) (bool, error) {
 	return was, errors.Join(err, e.Close())
 }
 
-func removeDemo(ctx context.Context, e *engine.Engine) (bool, error) {
+func removeDemo(ctx context.Context, e *docker.Engine) (bool, error) {
 	_, was, err := e.ImageLabel(ctx, demoImage, demoLabel)
 	if err != nil {
 		return false, err
@@ -123,7 +123,7 @@ func demoOwned(c source.Container) error {
 }
 
 // startDemo sees to it that the demo's container of this build runs.
-func startDemo(ctx context.Context, e *engine.Engine, executable string) error {
+func startDemo(ctx context.Context, e *docker.Engine, executable string) error {
 	build, err := demoBuild(executable)
 	if err != nil {
 		return err
@@ -199,7 +199,7 @@ func demoBuild(executable string) (string, error) {
 }
 
 // importDemo makes the image: the program, and a /tmp.
-func importDemo(ctx context.Context, e *engine.Engine, executable, build string) error {
+func importDemo(ctx context.Context, e *docker.Engine, executable, build string) error {
 	f, err := os.Open(executable) //nolint:gosec // this program's own file
 	if err != nil {
 		return demoProblem("this program does not find its own file", err)

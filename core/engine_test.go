@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/docker/enginetest"
 )
 
 func TestAMuteEngineHoldsNothingUp(t *testing.T) {

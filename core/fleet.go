@@ -9,7 +9,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/config"
-	"daemon-proxy/core/engine"
+	"daemon-proxy/core/docker"
 	"daemon-proxy/core/sandbox"
 	"daemon-proxy/core/server"
 	"daemon-proxy/core/toolbox"
@@ -18,7 +18,7 @@ import (
 // fleet is one engine and the sandboxes on it. Another engine is another
 // fleet; the server, the links and the request log outlive it.
 type fleet struct {
-	engine    *engine.Engine // nil: there is none
+	engine    *docker.Engine // nil: there is none
 	problem   *api.Problem   // why there is none, if one was looked for
 	sandboxes *sandbox.Sandboxes
 
@@ -35,7 +35,7 @@ type fleet struct {
 func (c *Core) openFleet(d config.Docker) (*fleet, error) {
 	f := &fleet{}
 	if c.config.Daemon.Mode != "host" || c.fleet.Load() != nil {
-		e, err := engine.Open(engine.Options{Host: d.Host, Context: d.Context})
+		e, err := docker.Open(docker.Options{Host: d.Host, Context: d.Context})
 		switch {
 		case err == nil:
 			f.engine = e

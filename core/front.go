@@ -8,7 +8,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/config"
-	"daemon-proxy/core/engine"
+	"daemon-proxy/core/docker"
 	"daemon-proxy/core/server"
 )
 
@@ -42,8 +42,8 @@ func (c *Core) Engine(context.Context) (api.EngineStatus, error) { return c.flee
 
 // Engines are those that can be switched to.
 func (c *Core) Engines(context.Context) ([]api.EngineChoice, error) {
-	options := engine.Options{Host: c.config.Docker.Host}
-	choices := engine.Contexts(options)
+	options := docker.Options{Host: c.config.Docker.Host}
+	choices := docker.Contexts(options)
 	if e := c.fleet.Load().engine; e != nil {
 		known := false
 		for i := range choices {
@@ -65,7 +65,7 @@ func (c *Core) SwitchEngine(_ context.Context, name string) error {
 	if e := c.fleet.Load().engine; e != nil && e.Name() == name {
 		return nil
 	}
-	o := engine.OptionsFor(engine.Options{Host: c.config.Docker.Host}, name)
+	o := docker.OptionsFor(docker.Options{Host: c.config.Docker.Host}, name)
 	return c.replaceFleet(config.Docker{Host: o.Host, Context: o.Context})
 }
 

@@ -27,7 +27,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/client"
-	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/docker/enginetest"
 )
 
 const socket = "/var/run/docker.sock"

@@ -13,7 +13,7 @@ import (
 
 	"daemon-proxy/core"
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/docker/enginetest"
 )
 
 // onlyOne waits until no other test of any checkout has the demo: its name is

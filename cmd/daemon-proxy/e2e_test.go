@@ -14,8 +14,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"daemon-proxy/core/engine"
-	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/docker"
+	"daemon-proxy/core/docker/enginetest"
 	"daemon-proxy/core/sandbox/source"
 )
 
@@ -149,7 +149,7 @@ func TestAKilledDaemonIsNamedAndComesBack(t *testing.T) {
 	p.expect(200, "service on", "GET", "/proxy/8080/", "")
 }
 
-func shell(t *testing.T, e *engine.Engine, id, script string) {
+func shell(t *testing.T, e *docker.Engine, id, script string) {
 	t.Helper()
 	out, code, err := e.Run(t.Context(), id, source.ExecSpec{Cmd: []string{"/bin/sh", "-c", script}})
 	require.NoError(t, err)

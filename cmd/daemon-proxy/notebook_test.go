@@ -8,7 +8,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
 
-	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/docker/enginetest"
 	"daemon-proxy/core/sandbox/source"
 )
 

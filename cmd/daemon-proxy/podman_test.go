@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/docker/enginetest"
 )
 
 // TestB20EverythingWorksOnPodmansSocket is the way of a container through the real program on Podman's

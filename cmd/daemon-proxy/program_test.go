@@ -19,7 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/docker/enginetest"
 	"daemon-proxy/core/server"
 	"daemon-proxy/core/server/contract"
 )

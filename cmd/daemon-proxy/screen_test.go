@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core"
-	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/docker/enginetest"
 )
 
 // screen is a real terminal, tmux's, with a shell in it.

@@ -16,7 +16,7 @@ import (
 	"github.com/creack/pty"
 	"github.com/stretchr/testify/require"
 
-	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/docker/enginetest"
 )
 
 // mute is less than the 5 s that Bubble Tea waits for a terminal which does

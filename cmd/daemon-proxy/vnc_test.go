@@ -9,8 +9,8 @@ import (
 	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
 
-	"daemon-proxy/core/engine"
-	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/docker"
+	"daemon-proxy/core/docker/enginetest"
 	"daemon-proxy/core/sandbox/source"
 )
 
@@ -68,7 +68,7 @@ func TestM6H4AVNCDesktopIsSeenAndTypedInto(t *testing.T) {
 // vnc is a browser and the container whose desktop it shows.
 type vnc struct {
 	*browser
-	engine *engine.Engine
+	engine *docker.Engine
 	id     string
 }
 

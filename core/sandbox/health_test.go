@@ -17,8 +17,8 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/config"
-	"daemon-proxy/core/engine"
-	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/docker"
+	"daemon-proxy/core/docker/enginetest"
 	"daemon-proxy/core/sandbox/source"
 )
 
@@ -281,7 +281,7 @@ func TestTheLogTellsOfAnAdoptedDaemonAndCallsNoEndAnError(t *testing.T) {
 
 func TestAnEngineThatDoesNotAnswerIsTheProblemOfAnInjection(t *testing.T) {
 	t.Parallel()
-	e, err := engine.Open(engine.Options{Host: "unix://" + t.TempDir() + "/nobody.sock"})
+	e, err := docker.Open(docker.Options{Host: "unix://" + t.TempDir() + "/nobody.sock"})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, e.Close()) })
 	d := opened(t, func(o *Options) { o.Source, o.Config.ContainerName = e, "box" })

@@ -15,7 +15,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/config"
-	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/docker/enginetest"
 	"daemon-proxy/core/sandbox/source"
 	"daemon-proxy/core/toolbox"
 )

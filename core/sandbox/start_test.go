@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/docker/enginetest"
 )
 
 func TestEachGenerationOfTheDaemonStartsInItsDirectoryAndLeavesNoJunk(t *testing.T) {

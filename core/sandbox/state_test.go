@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/engine/enginetest"
+	"daemon-proxy/core/docker/enginetest"
 	"daemon-proxy/core/toolbox"
 )
 

@@ -1,6 +1,6 @@
 // Package source says what core/sandbox needs of a place where containers run:
 // their facts, files, processes, terminals, logs and events. It holds plain
-// values and interfaces only; core/engine implements them.
+// values and interfaces only; core/docker implements them.
 package source
 
 import (

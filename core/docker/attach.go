@@ -1,0 +1,100 @@
+package docker
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs/pkg/errhttp"
+)
+
+// maxErrorBody bounds the error document of the engine.
+const maxErrorBody = 64 << 10
+
+// attach starts a created exec and takes over the connection. The client has
+// a function for it, but that one waits for the answer without an eye on ctx,
+// and drops the text of an error.
+func (e *Engine) attach(ctx context.Context, execID string, tty bool) (net.Conn, io.Reader, error) {
+	conn, err := e.connect(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	// A deadline in the past ends reads and writes that are under way.
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	stream, err := e.startExec(conn, execID, tty)
+	if !stop() || err != nil {
+		_ = conn.Close() // the first error counts
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return nil, nil, err
+	}
+	if tty {
+		return conn, stream, nil
+	}
+	return conn, &frames{r: stream}, nil
+}
+
+// connect opens a connection of its own to the engine, TLS included.
+func (e *Engine) connect(ctx context.Context) (net.Conn, error) {
+	conn, err := e.dial(ctx)
+	if err != nil || e.tls == nil {
+		return conn, err
+	}
+	config := e.tls.Clone()
+	if config.ServerName == "" {
+		config.ServerName, _, _ = net.SplitHostPort(strings.TrimPrefix(e.host, "tcp://"))
+	}
+	secure := tls.Client(conn, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, &dialError{cause: err}
+	}
+	return secure, nil
+}
+
+// startExec sends the request and reads the head of the answer; what follows
+// it is the process's output.
+func (e *Engine) startExec(conn net.Conn, execID string, tty bool) (io.Reader, error) {
+	body, err := json.Marshal(map[string]bool{"Detach": false, "Tty": tty})
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, e.apiURL("/exec/"+execID+"/start"), bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Host = "docker"
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Connection", "Upgrade")
+	req.Header.Set("Upgrade", "tcp")
+	if err := req.Write(conn); err != nil {
+		return nil, &dialError{cause: err}
+	}
+	buffered := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(buffered, req)
+	if err != nil {
+		return nil, &dialError{cause: err}
+	}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		return buffered, nil
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	if err != nil {
+		return nil, err
+	}
+	var message struct{ Message string }
+	if json.Unmarshal(text, &message) != nil || message.Message == "" {
+		message.Message = strings.TrimSpace(string(text))
+	}
+	return nil, fmt.Errorf("start exec: %s: %w", message.Message, errhttp.ToNative(resp.StatusCode))
+}

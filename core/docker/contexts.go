@@ -1,0 +1,58 @@
+package docker
+
+import (
+	"path/filepath"
+
+	"github.com/docker/docker/client"
+
+	"daemon-proxy/core/api"
+)
+
+// Contexts are the engines that the docker CLI knows on this machine: the
+// default one, its contexts by name, and DOCKER_HOST where it names another.
+// None is marked as current: that is for whoever uses one to know.
+func Contexts(opts Options) []api.EngineChoice {
+	opts = opts.withDefaults()
+	var choices []api.EngineChoice
+	seen := map[string]bool{}
+	add := func(end endpoint, err error) {
+		if err == nil && !seen[end.name] {
+			seen[end.name] = true
+			choices = append(choices, api.EngineChoice{Name: end.name, Endpoint: withoutPassword(end.host)})
+		}
+	}
+	if opts.Host != "" {
+		add(fromHost(opts, opts.Host))
+	}
+	if host := opts.Env("DOCKER_HOST"); host != "" {
+		add(fromHost(opts, host))
+	}
+	for _, name := range contextNames(filepath.Join(configDir(opts), "contexts")) {
+		add(byName(opts, name))
+	}
+	return choices
+}
+
+// byName is the engine of a context, whatever DOCKER_HOST says.
+func byName(opts Options, name string) (endpoint, error) {
+	if name == defaultContext {
+		return fromHost(opts, client.DefaultDockerHost)
+	}
+	return fromContext(opts, name)
+}
+
+// OptionsFor are the options that open the engine of a name which Contexts or
+// Engine.Name gave. A name that is neither is the context that Open will miss.
+func OptionsFor(opts Options, name string) Options {
+	chosen := Options{Env: opts.Env, Home: opts.Home, LookPath: opts.LookPath}
+	full := opts.withDefaults()
+	switch name {
+	case defaultContext:
+		chosen.Host = client.DefaultDockerHost
+	case full.Host, full.Env("DOCKER_HOST"):
+		chosen.Host = name
+	default:
+		chosen.Context = name
+	}
+	return chosen
+}

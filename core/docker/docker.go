@@ -1,0 +1,234 @@
+// Package docker is a source of sandboxes (core/sandbox/source): one Docker
+// engine, 20.10 or newer, or Podman 4.3 or newer through its Docker-compatible
+// API. No other package imports the Docker client. The engine is found as the
+// docker CLI finds it.
+//
+// What it promises:
+//   - Every call that fails because of the engine returns an *api.Problem of
+//     code engine_unreachable with the real cause; a container that does not
+//     exist is one of code sandbox_missing. Other errors of the engine are
+//     wrapped, so that github.com/containerd/errdefs still classifies them.
+//   - Contents are streamed, never held whole in memory.
+//   - Every call ends when its context does.
+//
+// It knows nothing of daemons or sandboxes, keeps no list of containers and
+// does not reconnect a broken event stream.
+package docker
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/docker/docker/api/types/versions"
+	"github.com/docker/docker/client"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/sandbox/source"
+)
+
+// minAPIVersion is that of Docker 20.10, the oldest engine that is supported.
+const minAPIVersion = "1.41"
+
+// pingTimeout bounds Ping where its context does not.
+const pingTimeout = 10 * time.Second
+
+// Options chooses the engine. The zero value means what `docker ps` means.
+type Options struct {
+	// Host is an endpoint such as "unix:///var/run/docker.sock",
+	// "tcp://10.0.0.5:2376" or "ssh://user@host". Empty: by Context.
+	Host string
+	// Context is the name of a docker context. Empty: DOCKER_HOST, else
+	// DOCKER_CONTEXT, else the current context of the docker CLI, else the
+	// default socket.
+	Context string
+
+	// Env looks up an environment variable, "" if unset. Nil: os.Getenv.
+	Env func(string) string
+	// Home is the user's home folder. Empty: os.UserHomeDir.
+	Home string
+	// LookPath finds an executable. Nil: exec.LookPath.
+	LookPath func(string) (string, error)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Env == nil {
+		o.Env = os.Getenv
+	}
+	if o.Home == "" {
+		o.Home, _ = os.UserHomeDir() // without one there is no docker CLI configuration either
+	}
+	if o.LookPath == nil {
+		o.LookPath = exec.LookPath
+	}
+	return o
+}
+
+var _ source.Source = (*Engine)(nil)
+
+// Engine is one Docker engine. It is safe for concurrent use.
+type Engine struct {
+	opts Options
+	// defaultSocket is the path of the platform's default socket, which a hint may name.
+	defaultSocket string
+
+	name     string
+	host     string
+	basePath string
+	tls      *tls.Config // nil: plain
+	cli      *client.Client
+	// dial opens a connection to the engine, below TLS. Its errors are *dialError.
+	dial func(context.Context) (net.Conn, error)
+
+	negotiated  atomic.Bool   // the API version is settled
+	negotiation chan struct{} // holds one token: whoever has it settles the version
+	libpod      atomic.Bool   // it is Podman
+	modes       networkModes  // of Podman only
+
+	platformMu  sync.Mutex
+	platforms   map[string]string // image id → platform
+	ownPlatform string            // the engine's own, "" until asked
+}
+
+// Open finds the engine that opts mean. It reads files but does not connect:
+// see Ping. The error is an *api.Problem: a context that does not exist, an
+// endpoint that is not understood, certificates that cannot be read.
+func Open(opts Options) (*Engine, error) {
+	opts = opts.withDefaults()
+	end, err := resolve(opts)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{
+		opts: opts, defaultSocket: strings.TrimPrefix(client.DefaultDockerHost, "unix://"),
+		name: end.name, host: end.host, basePath: end.basePath, tls: end.tls,
+		negotiation: make(chan struct{}, 1), platforms: map[string]string{},
+	}
+
+	transport := &http.Transport{
+		TLSClientConfig: end.tls,
+		MaxIdleConns:    6,
+		IdleConnTimeout: 30 * time.Second,
+		WriteBufferSize: 64 << 10, // copies into containers go out in pieces of this size
+	}
+	clientHost := end.host
+	if end.scheme == "ssh" {
+		clientHost = "tcp://ssh" // never dialled: the connection is the ssh command's
+	}
+	e.cli, err = client.NewClientWithOpts(
+		client.WithHTTPClient(&http.Client{Transport: transport, CheckRedirect: client.CheckRedirect}),
+		client.WithHost(clientHost),
+		client.WithAPIVersionNegotiation(), // and no DOCKER_API_VERSION, which would switch it off
+	)
+	if err != nil {
+		return nil, badEndpoint(end.host, err)
+	}
+	// WithHost chose the dialler that fits the scheme; ours adds the error type.
+	dial := transport.DialContext
+	if end.scheme == "ssh" {
+		dial = end.dialSSH
+	}
+	e.dial = func(ctx context.Context) (net.Conn, error) {
+		conn, err := dial(ctx, "tcp", end.address)
+		if err != nil {
+			return nil, &dialError{cause: err}
+		}
+		return conn, nil
+	}
+	transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return e.dial(ctx) }
+	transport.Proxy = nil // an attached exec could not use it, so nothing does
+	return e, nil
+}
+
+// Name is the docker context's name: "default" for the default socket, and
+// the endpoint itself where DOCKER_HOST or Options.Host named one. It is the
+// Engine of an api.Ref.
+func (e *Engine) Name() string { return e.name }
+
+// Endpoint is the address in the form of DOCKER_HOST.
+func (e *Engine) Endpoint() string { return e.host }
+
+// Close closes idle connections. Calls that are under way end with their contexts.
+func (e *Engine) Close() error { return e.cli.Close() }
+
+// Ping asks for the engine's version, e.g. "20.10.24". Where ctx has no
+// deadline it takes 10 s at most. The error is an *api.Problem of code
+// engine_unreachable (or cancelled) that says why, with the next step.
+func (e *Engine) Ping(ctx context.Context) (version string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	if err := e.ready(ctx); err != nil {
+		return "", err
+	}
+	if e.libpod.Load() { // for its version it would run half a dozen programs
+		version, err := e.libpodVersion(ctx)
+		if err != nil {
+			return "", e.unreachable(err)
+		}
+		return version, nil
+	}
+	v, err := e.cli.ServerVersion(ctx)
+	if err != nil {
+		return "", e.unreachable(err)
+	}
+	e.platformMu.Lock()
+	e.ownPlatform = platformString(v.Os, v.Arch, "")
+	e.platformMu.Unlock()
+	return v.Version, nil
+}
+
+// ready settles the API version and the kind of engine once, before the first
+// call, so that no later call meets the client while it changes the version.
+func (e *Engine) ready(ctx context.Context) error {
+	if e.negotiated.Load() {
+		return nil
+	}
+	select {
+	case e.negotiation <- struct{}{}:
+		defer func() { <-e.negotiation }()
+	case <-ctx.Done():
+		return e.unreachable(ctx.Err())
+	}
+	if e.negotiated.Load() {
+		return nil
+	}
+	ping, err := e.cli.Ping(ctx)
+	if err != nil {
+		return e.unreachable(err)
+	}
+	if ping.APIVersion == "" || versions.LessThan(ping.APIVersion, minAPIVersion) {
+		return api.NewProblem(api.CodeEngineUnreachable,
+			fmt.Sprintf("the Docker engine at %s is too old: its API version is %s, %s is needed", e.host, orUnknown(ping.APIVersion), minAPIVersion),
+			"upgrade the engine to Docker 20.10 or newer")
+	}
+	e.cli.NegotiateAPIVersionPing(ping)
+	libpod, err := e.libpodVersion(ctx)
+	if err != nil {
+		return e.unreachable(err)
+	}
+	e.libpod.Store(libpod != "")
+	e.negotiated.Store(true)
+	return nil
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "unknown"
+	}
+	return s
+}
+
+// apiURL is the path and query of an API call that the client has no function for.
+func (e *Engine) apiURL(path string) string {
+	full := strings.TrimSuffix(e.basePath, "/") + "/v" + e.cli.ClientVersion() + path
+	return (&url.URL{Path: full}).String()
+}

@@ -1,0 +1,86 @@
+// Package enginetest is support for tests that need a real Docker engine:
+// images made from static binaries (no registry is asked), containers and
+// networks with names of their own, all removed when the test ends.
+//
+// Everything it makes bears the label Label and a name that begins with
+// "dp-test-", so that what a killed test left behind can be found:
+//
+//	docker ps -aq --filter label=daemon-proxy.test
+package enginetest
+
+import (
+	"context"
+	"crypto/rand"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/client"
+
+	"daemon-proxy/core/docker"
+)
+
+// Label marks the containers, images and networks of tests.
+const Label = "daemon-proxy.test"
+
+// callTimeout bounds each call on the engine; the machine may be busy.
+const callTimeout = time.Minute
+
+// Require is the engine that the docker CLI would use. Without one that
+// answers the test is skipped with the reason, but fails where CI=true.
+func Require(t testing.TB) *docker.Engine {
+	t.Helper()
+	e, err := docker.Open(docker.Options{})
+	if err != nil {
+		unavailable(t, err.Error())
+	}
+	t.Cleanup(func() { _ = e.Close() }) // has nothing to report
+	if _, err := e.Ping(t.Context()); err != nil {
+		unavailable(t, err.Error())
+	}
+	return e
+}
+
+// unavailable skips the test, or fails it where all tests must run.
+func unavailable(t testing.TB, reason string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("needed with CI=true: %s", reason)
+	}
+	t.Skip(reason)
+}
+
+// dockerClient is a client for what core/docker has no function for.
+func dockerClient(t testing.TB) *client.Client {
+	t.Helper()
+	e, err := docker.Open(docker.Options{})
+	if err != nil {
+		unavailable(t, err.Error())
+	}
+	t.Cleanup(func() { _ = e.Close() }) // has nothing to report
+	cli, err := client.NewClientWithOpts(client.WithTLSClientConfigFromEnv(), client.WithHost(e.Endpoint()), client.WithAPIVersionNegotiation())
+	if err != nil {
+		unavailable(t, err.Error())
+	}
+	t.Cleanup(func() { _ = cli.Close() })                                        // never fails
+	if _, err := cli.Ping(t.Context()); err != nil && t.Context().Err() == nil { // a clean-up comes later
+		unavailable(t, err.Error())
+	}
+	return cli
+}
+
+// call is a context for one call on the engine; it also serves clean-ups,
+// where t.Context() has ended.
+func call(t testing.TB) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(t.Context()), callTimeout)
+}
+
+var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
+
+// Name is a new name for something of this test: "dp-test-<test>-<random>".
+func Name(t testing.TB) string {
+	test := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(t.Name()), "-"), "-")
+	return "dp-test-" + test[:min(len(test), 30)] + "-" + strings.ToLower(rand.Text()[:8])
+}

@@ -1,0 +1,147 @@
+//go:build linux
+
+package enginetest
+
+import (
+	"bytes"
+	"context"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/client"
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/docker"
+)
+
+// Second is another Docker engine, which the test started, with a network
+// namespace of its own. So it is an engine whose socket answers and whose
+// containers' addresses mean something else on this machine, as those of a
+// machine elsewhere do.
+type Second struct {
+	*docker.Engine
+	// Host is its endpoint, in the form of DOCKER_HOST.
+	Host string
+	cli  *client.Client
+	// image is what its containers are made of.
+	image string
+}
+
+// StartSecond starts one; it ends with the test. It takes root, dockerd, ip
+// and nsenter: without them the test is skipped, or fails where CI=true.
+func StartSecond(t testing.TB) *Second {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		unavailable(t, "a second engine takes root")
+	}
+	for program, where := range map[string]string{"dockerd": "docker.io", "ip": "iproute2", "nsenter": "util-linux"} {
+		if _, err := exec.LookPath(program); err != nil {
+			unavailable(t, "a second engine takes "+program+" (Debian: "+where+")")
+		}
+	}
+	dir, err := os.MkdirTemp("", "dp-second-") // short, for the sockets in it
+	require.NoError(t, err)
+	space := filepath.Base(dir)
+	run(t, "ip", "netns", "add", space)
+	t.Cleanup(func() {
+		run(t, "ip", "netns", "del", space)
+		require.NoError(t, os.RemoveAll(dir))
+	})
+	run(t, "ip", "-n", space, "link", "set", "lo", "up")
+	in := func(name string) string { return filepath.Join(dir, name) }
+	// The machine's own configuration file names folders that are in use.
+	require.NoError(t, os.WriteFile(in("config.json"), []byte("{}"), 0o600))
+	log, err := os.Create(in("log"))
+	require.NoError(t, err)
+	defer log.Close()
+	host := "unix://" + in("docker.sock")
+	// nsenter and not `ip netns exec`, which hides the control groups.
+	daemon := exec.CommandContext(context.WithoutCancel(t.Context()), "nsenter", "--net=/run/netns/"+space, "dockerd",
+		"--config-file", in("config.json"), "--data-root", in("data"), "--exec-root", in("exec"), "--pidfile", in("pid"),
+		"-H", host, "--storage-driver", "vfs", "--bridge", "none", "--iptables=false")
+	daemon.Stdout, daemon.Stderr = log, log
+	daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	require.NoError(t, daemon.Start())
+	t.Cleanup(func() {
+		_ = daemon.Process.Signal(syscall.SIGTERM) // its end is waited for
+		_ = daemon.Wait()                          // its exit code is of no interest
+	})
+	s := &Second{Host: host}
+	s.Engine, err = docker.Open(docker.Options{Host: host})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() }) // has nothing to report
+	if !answers(t, s.Engine) {
+		said, _ := os.ReadFile(in("log")) // without it there is less to say
+		unavailable(t, "the second engine does not answer: "+string(said))
+	}
+	s.cli, err = client.NewClientWithOpts(client.WithHost(host), client.WithAPIVersionNegotiation())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.cli.Close() }) // never fails
+	var files bytes.Buffer
+	require.NoError(t, pack(&files, map[string]File{"/idle": {Path: StaticGoSource(t, idle)}}))
+	ctx, cancel := call(t)
+	defer cancel()
+	s.image, err = importTar(ctx, s.cli, &files)
+	require.NoError(t, err)
+	return s
+}
+
+func answers(t testing.TB, e *docker.Engine) bool {
+	deadline := time.After(callTimeout)
+	for {
+		if _, err := e.Ping(t.Context()); err == nil {
+			return true
+		}
+		select {
+		case <-deadline:
+			return false
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func run(t testing.TB, name string, args ...string) {
+	t.Helper()
+	ctx, cancel := call(t)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
+	require.NoError(t, err, "%s %s: %s", name, strings.Join(args, " "), out)
+}
+
+// idle is the only program in the containers of a second engine.
+const idle = `package main
+import ("os"; "os/signal"; "syscall")
+func main() { c := make(chan os.Signal, 1); signal.Notify(c, syscall.SIGTERM); <-c }`
+
+// Run starts a container with that name and address, in which one program waits
+// for its end and nothing listens.
+func (s *Second) Run(t testing.TB, name, address string) (id string) {
+	t.Helper()
+	ctx, cancel := call(t)
+	defer cancel()
+	at, err := netip.ParseAddr(address)
+	require.NoError(t, err)
+	around, err := at.Prefix(16)
+	require.NoError(t, err)
+	_, err = s.cli.NetworkCreate(ctx, name, network.CreateOptions{Driver: "bridge", IPAM: &network.IPAM{Config: []network.IPAMConfig{{Subnet: around.String()}}}})
+	require.NoError(t, err)
+	created, err := s.cli.ContainerCreate(ctx, &container.Config{Image: s.image, Cmd: []string{"/idle"}}, &container.HostConfig{NetworkMode: container.NetworkMode(name)},
+		&network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{name: {IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: address}}}}, nil, name)
+	require.NoError(t, err)
+	require.NoError(t, s.cli.ContainerStart(ctx, created.ID, container.StartOptions{}))
+	t.Cleanup(func() {
+		remove(t, s.cli, created.ID)
+		ctx, cancel := call(t)
+		defer cancel()
+		require.NoError(t, s.cli.NetworkRemove(ctx, name))
+	})
+	return created.ID
+}

@@ -1,0 +1,130 @@
+package docker
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/docker/docker/api/types/events"
+	"github.com/docker/docker/api/types/filters"
+
+	"daemon-proxy/core/sandbox/source"
+)
+
+// headersWithin is how long Events waits for the engine's answer. Podman 5.1
+// and 5.2 send its headers together with the first event.
+const headersWithin = time.Second
+
+// actions are those of the events that are passed on.
+var actions = []events.Action{
+	events.ActionCreate, events.ActionStart, events.ActionRestart, events.ActionDie, events.ActionStop, events.ActionOOM,
+	events.ActionPause, events.ActionUnPause, events.ActionRename, events.ActionUpdate, events.ActionDestroy,
+}
+
+// networkActions are those of the events of networks that are passed on.
+var networkActions = []events.Action{events.ActionConnect, events.ActionDisconnect}
+
+func passedOn(of events.Type, event source.Event) bool {
+	if of == events.NetworkEventType {
+		return slices.Contains(networkActions, events.Action(event.Action))
+	}
+	return slices.Contains(actions, events.Action(event.Action))
+}
+
+// Events follows what happens to containers from now on, without the events of
+// execs. It returns when the engine has answered: an event after that is not
+// missed. An engine that has not answered within a second is followed all the
+// same, and then the first event has source.ActionSubscribed. The stream ends with ctx
+// or with the connection: then the first channel is closed, and the second
+// gives the one error and is closed. To reconnect and to list again is the
+// caller's task.
+//
+// Read until the first channel is closed, or end ctx: events are not dropped,
+// so a reader that stops reading holds the stream up.
+func (e *Engine) Events(ctx context.Context) (<-chan source.Event, <-chan error) {
+	out, errs := make(chan source.Event), make(chan error, 1)
+	if err := e.ready(ctx); err != nil {
+		errs <- err
+		close(out)
+		close(errs)
+		return out, errs
+	}
+	answered := make(chan struct{})
+	go func() {
+		defer close(errs)
+		defer close(out)
+		errs <- e.followEvents(ctx, out, answered)
+	}()
+	late := time.NewTimer(headersWithin)
+	defer late.Stop()
+	select {
+	case <-answered:
+	case <-late.C:
+	}
+	return out, errs
+}
+
+// followEvents passes events on until the stream ends. It closes answered when
+// the engine has answered.
+func (e *Engine) followEvents(ctx context.Context, out chan<- source.Event, answered chan<- struct{}) error {
+	ctx, cancel := context.WithCancel(ctx)
+	began := time.Now()
+	messages, failures := e.cli.Events(ctx, events.ListOptions{Filters: e.eventFilter()}) // waits for the headers
+	close(answered)
+	defer func() {
+		cancel()
+		for range failures { // closed once the client's own goroutine has ended
+		}
+	}()
+	if time.Since(began) >= headersWithin && !send(ctx, out, source.Event{Action: source.ActionSubscribed}) {
+		return ctx.Err()
+	}
+	for {
+		select {
+		case m := <-messages:
+			if event := eventOf(m); passedOn(m.Type, event) && !send(ctx, out, event) {
+				return ctx.Err()
+			}
+		case err := <-failures:
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return e.unreachable(err)
+		}
+	}
+}
+
+// eventFilter is what the engine is asked for. Podman's own names and versions
+// differ in the actions, so it is asked for all that concern containers.
+func (e *Engine) eventFilter() filters.Args {
+	filter := filters.NewArgs(filters.Arg("type", string(events.ContainerEventType)))
+	if !e.libpod.Load() {
+		filter.Add("type", string(events.NetworkEventType)) // an address may get to another container
+		for _, action := range slices.Concat(actions, networkActions) {
+			filter.Add("event", string(action))
+		}
+	}
+	return filter
+}
+
+// send reports whether an event was taken before ctx ended.
+func send(ctx context.Context, out chan<- source.Event, event source.Event) bool {
+	select {
+	case out <- event:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func eventOf(m events.Message) source.Event {
+	action := string(m.Action)
+	if known, ok := libpodActions[action]; ok {
+		action = known
+	}
+	id := m.Actor.ID
+	if m.Type == events.NetworkEventType {
+		id = m.Actor.Attributes["container"]
+	}
+	return source.Event{Action: action, ID: id, Name: nameOf(id, []string{m.Actor.Attributes["name"]})}
+}

@@ -1,0 +1,154 @@
+package docker_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/docker/enginetest"
+	"daemon-proxy/core/sandbox/source"
+)
+
+func sh(script string) source.ExecSpec {
+	return source.ExecSpec{Cmd: []string{"/bin/sh", "-c", script}}
+}
+
+func TestRunGivesOutputAndExitCode(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Require(t)
+	id := enginetest.Run(t, enginetest.Busybox(t), enginetest.RunOptions{})
+	for name, c := range map[string]struct {
+		spec source.ExecSpec
+		out  string
+		code int
+	}{
+		"exit code":       {sh("echo out; exit 7"), "out\n", 7},
+		"standard error":  {sh("echo err >&2"), "err\n", 0},
+		"quick":           {source.ExecSpec{Cmd: []string{"/bin/true"}}, "", 0},
+		"environment":     {source.ExecSpec{Cmd: []string{"/bin/sh", "-c", "echo $X-$PATH"}, Env: []string{"X=a b"}}, "a b-/bin\n", 0},
+		"folder and user": {source.ExecSpec{Cmd: []string{"/bin/sh", "-c", "pwd; id -un"}, WorkDir: "/tmp", User: "somebody"}, "/tmp\nsomebody\n", 0},
+		"terminal":        {source.ExecSpec{Cmd: []string{"/bin/sh", "-c", "test -t 1 && echo yes"}, Tty: true}, "yes\r\n", 0},
+	} {
+		out, code, err := e.Run(t.Context(), id, c.spec)
+		require.NoError(t, err, name)
+		require.Equal(t, c.out, string(out), name)
+		require.Equal(t, c.code, code, name)
+	}
+	for name, spec := range map[string]source.ExecSpec{
+		"no such program": {Cmd: []string{"/no/such/program"}},
+		"no such folder":  {Cmd: []string{"/bin/true"}, WorkDir: "/no/such/folder"},
+	} {
+		out, code, err := e.Run(t.Context(), id, spec)
+		require.NoError(t, err, name)
+		require.Contains(t, []int{126, 127}, code, name)
+		require.Contains(t, string(out), "no such file or directory", name)
+	}
+}
+
+func TestRunKeepsTheFirstMiBOfTheOutput(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Require(t)
+	id := enginetest.Run(t, enginetest.Busybox(t), enginetest.RunOptions{})
+	out, code, err := e.Run(t.Context(), id, sh("echo start; yes | head -c 5000000; exit 4"))
+	require.NoError(t, err)
+	require.Equal(t, 4, code)
+	require.Len(t, out, 1<<20)
+	require.True(t, strings.HasPrefix(string(out), "start\ny\n"))
+}
+
+func TestProcessGoesOnWhenItsConnectionIsClosed(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Require(t)
+	id := enginetest.Run(t, enginetest.Busybox(t), enginetest.RunOptions{})
+	// It writes much more than the engine's buffers hold, with nobody there to read.
+	p, err := e.Start(t.Context(), id, sh("echo ready; sleep 1; for i in $(seq 20); do yes | head -c 100000; done; echo done > /tmp/done; exit 9"))
+	require.NoError(t, err)
+	line, err := bufio.NewReader(p.Output()).ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "ready\n", line)
+	running, _, err := p.Running(t.Context())
+	require.NoError(t, err)
+	require.True(t, running)
+	require.NoError(t, p.Close())
+	_, err = p.Output().Read(make([]byte, 1))
+	require.Error(t, err)
+
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	code, err := p.Wait(ctx)
+	require.NoError(t, err)
+	// Engines before 23 lose the code of a process whose output nobody takes.
+	require.Contains(t, []int{9, 126}, code)
+	require.Eventually(t, func() bool {
+		_, err := e.Stat(t.Context(), id, "/tmp/done")
+		return err == nil
+	}, soon, 20*time.Millisecond)
+}
+
+func TestProcessOutputFlowsWhileItRuns(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Require(t)
+	id := enginetest.Run(t, enginetest.Busybox(t), enginetest.RunOptions{})
+	p, err := e.Start(t.Context(), id, sh("echo first; while [ ! -e /tmp/go ]; do sleep 0.02; done; echo second >&2"))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, p.Close()) }()
+	lines := bufio.NewScanner(p.Output())
+	require.True(t, lines.Scan())
+	require.Equal(t, "first", lines.Text())
+	_, _, err = e.Run(t.Context(), id, sh("touch /tmp/go"))
+	require.NoError(t, err)
+	require.True(t, lines.Scan())
+	require.Equal(t, "second", lines.Text())
+	require.False(t, lines.Scan())
+	require.NoError(t, lines.Err())
+	code, err := p.Wait(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, code)
+}
+
+func TestWaitAndRunEndWithTheirContext(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Require(t)
+	id := enginetest.Run(t, enginetest.Busybox(t), enginetest.RunOptions{})
+	p, err := e.Start(t.Context(), id, sh("sleep 3600"))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, p.Close()) }()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = p.Wait(ctx)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+
+	reading, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, _, err := e.Run(reading, id, sh("touch /tmp/reading; sleep 3600"))
+		ended <- err
+	}()
+	require.Eventually(t, func() bool { _, err := e.Stat(t.Context(), id, "/tmp/reading"); return err == nil }, soon, 20*time.Millisecond)
+	stop()
+	require.ErrorIs(t, <-ended, context.Canceled)
+}
+
+func TestProcessEndsWithItsContainer(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Require(t)
+	id := enginetest.Run(t, enginetest.Busybox(t), enginetest.RunOptions{})
+	p, err := e.Start(t.Context(), id, sh("echo up; sleep 3600"))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, p.Close()) }()
+	_, err = io.ReadFull(p.Output(), make([]byte, 3))
+	require.NoError(t, err)
+	require.NoError(t, e.StopContainer(t.Context(), id, 0))
+	_, err = io.ReadAll(p.Output())
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	code, err := p.Wait(ctx)
+	require.NoError(t, err)
+	require.Equal(t, 137, code)
+}

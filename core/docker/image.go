@@ -1,0 +1,93 @@
+package docker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/image"
+)
+
+// ImportImage makes an image of a tar stream, which is its root, and gives it
+// a name. Changes are lines of a Dockerfile: `CMD ["/app"]`, `LABEL a=b`.
+func (e *Engine) ImportImage(ctx context.Context, name string, tar io.Reader, changes ...string) error {
+	if err := e.ready(ctx); err != nil {
+		return err
+	}
+	answer, err := e.cli.ImageImport(ctx, image.ImportSource{Source: tar, SourceName: "-"}, name, image.ImportOptions{Changes: changes})
+	if err != nil {
+		return e.fail("import", name, err)
+	}
+	defer answer.Close()
+	// What goes wrong after the head of the answer is told in it.
+	for decoder := json.NewDecoder(answer); ; {
+		var line struct{ Error string }
+		if err := decoder.Decode(&line); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("import %s: %w", name, err)
+		}
+		if line.Error != "" {
+			return fmt.Errorf("import %s: the engine: %s", name, line.Error)
+		}
+	}
+}
+
+// ImageLabel is a label of an image, and false if there is no such image.
+func (e *Engine) ImageLabel(ctx context.Context, name, label string) (value string, exists bool, err error) {
+	if err := e.ready(ctx); err != nil {
+		return "", false, err
+	}
+	info, err := e.cli.ImageInspect(ctx, name)
+	if errdefs.IsNotFound(err) {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, e.fail("look at the image", name, err)
+	}
+	if info.Config != nil {
+		value = info.Config.Labels[label]
+	}
+	return value, true, nil
+}
+
+// RemoveImage removes an image; one that does not exist is no error.
+func (e *Engine) RemoveImage(ctx context.Context, name string) error {
+	if err := e.ready(ctx); err != nil {
+		return err
+	}
+	_, err := e.cli.ImageRemove(ctx, name, image.RemoveOptions{})
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	return e.fail("remove the image", name, err)
+}
+
+// CreateContainer makes a container of an image, without starting it.
+func (e *Engine) CreateContainer(ctx context.Context, name, imageName string, labels map[string]string) (id string, err error) {
+	if err := e.begin(ctx, name); err != nil {
+		return "", err
+	}
+	created, err := e.cli.ContainerCreate(ctx, &container.Config{Image: imageName, Labels: labels}, &container.HostConfig{}, nil, nil, name)
+	if err != nil {
+		return "", e.fail("create", name, err)
+	}
+	return created.ID, nil
+}
+
+// RemoveContainer removes a container, running or not; one that does not exist
+// is no error.
+func (e *Engine) RemoveContainer(ctx context.Context, nameOrID string) error {
+	if err := e.begin(ctx, nameOrID); err != nil {
+		return err
+	}
+	err := e.cli.ContainerRemove(ctx, nameOrID, container.RemoveOptions{Force: true, RemoveVolumes: true})
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	return e.fail("remove", nameOrID, err)
+}

@@ -1,0 +1,54 @@
+package docker_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	if slices.Contains(os.Args, "dial-stdio") {
+		os.Exit(fakeSSH(os.Args[1:]))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// fakeSSH is what the test binary does when it is started as the ssh command:
+// it relays standard input and output to the socket that the remote
+// `docker --host unix://… system dial-stdio` would use. The host's name
+// chooses how it fails.
+func fakeSSH(args []string) int {
+	end := slices.Index(args, "--")
+	switch host := args[end+1]; host {
+	case "denied":
+		fmt.Fprintln(os.Stderr, "somebody@denied: Permission denied (publickey).")
+		return 255
+	case "no-docker":
+		fmt.Fprintln(os.Stderr, "sh: 1: docker: not found")
+		return 127
+	case "deaf": // goes on after it was hung up on
+		signal.Ignore()
+		select {}
+	}
+	socket := strings.Trim(args[slices.Index(args, "--host")+1], "'")
+	conn, err := net.Dial("unix", strings.TrimPrefix(socket, "unix://"))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	go func() {
+		_, _ = io.Copy(conn, os.Stdin)
+		_ = conn.(*net.UnixConn).CloseWrite()
+	}()
+	if _, err := io.Copy(os.Stdout, conn); err != nil {
+		return 1
+	}
+	return 0
+}

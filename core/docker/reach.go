@@ -1,0 +1,189 @@
+package docker
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/client"
+
+	"daemon-proxy/core/api"
+)
+
+// dialError marks a connection that could not be opened. Its text is constant
+// and it is no net.Error, because the Docker client replaces errors that look
+// like a refused connection or a timeout by one without a cause.
+type dialError struct{ cause error }
+
+func (*dialError) Error() string   { return "no connection to the engine" }
+func (e *dialError) Unwrap() error { return e.cause }
+
+// fail turns the error of an API call on a container into what callers see.
+// op is a verb: "inspect".
+func (e *Engine) fail(op, container string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("%s %s: %w", op, container, err)
+	case errdefs.IsNotFound(err):
+		return missing(container, err)
+	case client.IsErrConnectionFailed(err), isDialError(err), errors.Is(err, context.DeadlineExceeded):
+		return e.unreachable(err)
+	}
+	return fmt.Errorf("%s %s: %w", op, container, err)
+}
+
+func isDialError(err error) bool {
+	_, ok := errors.AsType[*dialError](err)
+	return ok
+}
+
+// missing says that there is no such container.
+func missing(container string, cause error) *api.Problem {
+	return api.NewProblem(api.CodeSandboxMissing, fmt.Sprintf("there is no container %q", container),
+		"see which there are: docker ps -a").In(container, 0).WithStatus(http.StatusNotFound).Because(cause)
+}
+
+// nameForm is what the engine accepts as a container's name or id. Anything
+// else in a URL could reach another part of its API.
+var nameForm = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+
+// begin opens every call on a container: it refuses what cannot be a name and
+// settles the API version.
+func (e *Engine) begin(ctx context.Context, nameOrID string) error {
+	if !nameForm.MatchString(nameOrID) {
+		return missing(nameOrID, nil)
+	}
+	return e.ready(ctx)
+}
+
+// unreachable is the problem behind an error of the connection.
+func (e *Engine) unreachable(err error) *api.Problem {
+	if p, ok := errors.AsType[*api.Problem](err); ok {
+		return p
+	}
+	if errors.Is(err, context.Canceled) {
+		return api.NewProblem(api.CodeCancelled, "asking the Docker engine at "+e.host+" was cancelled",
+			"").Because(err)
+	}
+	why, hint := e.diagnose(err)
+	return api.NewProblem(api.CodeEngineUnreachable,
+		fmt.Sprintf("the Docker engine at %s does not answer: %s", e.host, why), hint).Because(err)
+}
+
+// diagnose names the cause of a failed connection and the next step.
+func (e *Engine) diagnose(err error) (why, hint string) {
+	if s, ok := errors.AsType[*sshError](err); ok {
+		return s.Error(), s.hint()
+	}
+	if why, hint := e.diagnoseTLS(err); why != "" {
+		return why, hint
+	}
+	if path, ok := strings.CutPrefix(e.host, "unix://"); ok {
+		if why, hint := e.diagnoseSocket(path, err); why != "" {
+			return why, hint
+		}
+	}
+	if d, ok := errors.AsType[*dialError](err); ok {
+		err = d.cause // what stands around it is a net.Error too, but knows nothing
+	}
+	dns, isDNS := errors.AsType[*net.DNSError](err)
+	timeout, isNet := errors.AsType[net.Error](err)
+	switch {
+	case isDNS:
+		return fmt.Sprintf("the name %s is not known", dns.Name), "check the host name in docker.host, DOCKER_HOST or the docker context"
+	case errors.Is(err, context.DeadlineExceeded), isNet && timeout.Timeout():
+		return "it took too long", "check that the machine is up, that a firewall lets you through and that the engine is not overloaded: docker version"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused", "start the engine there, or correct docker.host, DOCKER_HOST or the docker context"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return "no route to it", "check the network (VPN?) and the address in docker.host, DOCKER_HOST or the docker context"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		return "it hung up", "see the engine's log; if it wants TLS, set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH"
+	case e.tls == nil && errdefs.IsInvalidArgument(err):
+		// Go's TLS servers answer 400 to plain HTTP.
+		return "it refused a plain request", "if it wants TLS, set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH; check that the port is the engine's"
+	}
+	return err.Error(), "check that the address is the engine's: docker version"
+}
+
+// diagnoseTLS names what the two sides of TLS disagree on; "" if it is not that.
+func (e *Engine) diagnoseTLS(err error) (why, hint string) {
+	if e.tls == nil {
+		return "", ""
+	}
+	if bad, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return fmt.Sprintf("its certificate is not trusted: %v", bad.Err), "check ca.pem in DOCKER_CERT_PATH (or in the docker context), and that the host name is the certificate's"
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
+		return "it does not speak TLS", "unset DOCKER_TLS_VERIFY and DOCKER_CERT_PATH, or use the engine's TLS port (2376)"
+	}
+	// An alert that the other side sent: https://pkg.go.dev/crypto/tls#AlertError
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
+		return fmt.Sprintf("it refused our certificate: %v", op.Err), "check cert.pem and key.pem in DOCKER_CERT_PATH (or in the docker context)"
+	}
+	return "", ""
+}
+
+// diagnoseSocket tells the states of a Unix socket apart; "" for other errors.
+func (e *Engine) diagnoseSocket(path string, err error) (why, hint string) {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Sprintf("you may not use the socket %s", path), "add yourself to the group docker: sudo usermod -aG docker $USER, then log in again (newgrp docker works at once)"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nothing listens on its socket; the engine is not running", startHint()
+	case !errors.Is(err, fs.ErrNotExist):
+		return "", ""
+	}
+	if other := e.otherSockets(path); len(other) > 0 {
+		return fmt.Sprintf("there is no socket %s", path), "another engine's socket is there: set DOCKER_HOST=unix://" + other[0]
+	}
+	_, noCLI := e.opts.LookPath("docker")
+	_, noEngine := e.opts.LookPath("dockerd")
+	if noCLI != nil && noEngine != nil {
+		return fmt.Sprintf("there is no socket %s and no docker program; Docker is not installed", path),
+			"install it: https://docs.docker.com/engine/install/ (or run in host mode, which needs no Docker)"
+	}
+	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
+		return fmt.Sprintf("the folder of the socket %s does not exist", path), "check the path in docker.host, DOCKER_HOST or the docker context"
+	}
+	return fmt.Sprintf("there is no socket %s; the engine is not running", path), startHint()
+}
+
+// otherSockets are the sockets of rootless and desktop engines that exist.
+func (e *Engine) otherSockets(except string) []string {
+	candidates := []string{e.defaultSocket}
+	if dir := e.opts.Env("XDG_RUNTIME_DIR"); dir != "" {
+		candidates = append(candidates, filepath.Join(dir, "docker.sock")) // rootless
+	}
+	for _, place := range []string{".docker/run/docker.sock", ".docker/desktop/docker.sock", ".colima/default/docker.sock", ".orbstack/run/docker.sock", ".rd/docker.sock"} {
+		candidates = append(candidates, filepath.Join(e.opts.Home, place))
+	}
+	var found []string
+	for _, file := range candidates {
+		if info, err := os.Stat(file); file != except && err == nil && info.Mode()&fs.ModeSocket != 0 {
+			found = append(found, file)
+		}
+	}
+	return found
+}
+
+func startHint() string {
+	if runtime.GOOS == "linux" {
+		return "start it: sudo systemctl start docker"
+	}
+	return "start Docker Desktop (or what runs your engine)"
+}

@@ -1,0 +1,66 @@
+package docker
+
+import (
+	"context"
+	"io"
+	"net"
+
+	"github.com/docker/docker/api/types/container"
+
+	"daemon-proxy/core/sandbox/source"
+)
+
+// terminal is a source.Terminal: an exec with its connection.
+type terminal struct {
+	engine    *Engine
+	id        string
+	container string
+	conn      net.Conn
+	output    io.Reader
+}
+
+// detachKeys replaces the engine's own keys for hanging up, ctrl-p ctrl-q: a
+// program in the terminal gets those at once, as any other key. It is a
+// sequence that nobody types.
+const detachKeys = "ctrl-^,ctrl-_,ctrl-^,ctrl-_,ctrl-^,ctrl-_,ctrl-^,ctrl-_"
+
+// OpenTerminal runs a process on a terminal of that size, with its input and
+// output attached. ctx bounds the start only. Read ends with io.EOF when the
+// process does. The spec's Tty is implied.
+func (e *Engine) OpenTerminal(ctx context.Context, id string, spec source.ExecSpec, columns, rows int) (source.Terminal, error) {
+	if err := e.begin(ctx, id); err != nil {
+		return nil, err
+	}
+	size := [2]uint{uint(max(rows, 1)), uint(max(columns, 1))}
+	created, err := e.cli.ContainerExecCreate(ctx, id, container.ExecOptions{
+		Cmd: spec.Cmd, Env: spec.Env, WorkingDir: spec.WorkDir, User: spec.User,
+		Tty: true, AttachStdin: true, AttachStdout: true, AttachStderr: true, ConsoleSize: &size, DetachKeys: detachKeys,
+	})
+	if err != nil {
+		return nil, e.failExec(ctx, id, err)
+	}
+	conn, output, err := e.attach(ctx, created.ID, true)
+	if err != nil {
+		return nil, e.failExec(ctx, id, err)
+	}
+	t := &terminal{engine: e, id: created.ID, container: id, conn: conn, output: output}
+	// Engines before API 1.42 know no size at the start. One that has ended
+	// already needs none.
+	_ = t.Resize(ctx, columns, rows)
+	return t, nil
+}
+
+// Read reads what the process shows.
+func (t *terminal) Read(p []byte) (int, error) { return t.output.Read(p) }
+
+// Write types.
+func (t *terminal) Write(p []byte) (int, error) { return t.conn.Write(p) }
+
+// Close hangs up.
+func (t *terminal) Close() error { return ignoreClosed(t.conn.Close()) }
+
+// Resize tells the process that its terminal has another size.
+func (t *terminal) Resize(ctx context.Context, columns, rows int) error {
+	err := t.engine.cli.ContainerExecResize(ctx, t.id, container.ResizeOptions{Width: uint(max(columns, 1)), Height: uint(max(rows, 1))})
+	return t.engine.fail("resize the terminal in", t.container, err)
+}

@@ -1,0 +1,112 @@
+package docker
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/pkg/stdcopy"
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/sandbox/source"
+)
+
+// testBinary stands for ssh: see fakeSSH.
+func testBinary(string) (string, error) { return os.Executable() }
+
+func TestSSHCarriesCallsAndExecs(t *testing.T) {
+	t.Parallel()
+	fake := execAPI(answer(container.ExecInspect{Pid: 7, ExitCode: 5}), func(conn io.ReadWriter) {
+		_, _ = stdcopy.NewStdWriter(conn, stdcopy.Stdout).Write([]byte("over ssh"))
+	})
+	socket := filepath.Join(t.TempDir(), "it's.sock") // must be quoted for the other side's shell
+	listener, err := net.Listen("unix", socket)
+	require.NoError(t, err)
+	server := httptest.NewUnstartedServer(fake.handler())
+	require.NoError(t, server.Listener.Close())
+	server.Listener = listener
+	server.Start()
+	t.Cleanup(server.Close)
+
+	// The fake has no shell that would take the quotes off again.
+	link := filepath.Join(t.TempDir(), "plain.sock")
+	require.NoError(t, os.Symlink(socket, link))
+	e := open(t, Options{Host: "ssh://me@lab:2222" + link, LookPath: testBinary})
+	version, err := e.Ping(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "99.1", version)
+	out, code, err := e.Run(t.Context(), "web", source.ExecSpec{Cmd: []string{"x"}})
+	require.NoError(t, err)
+	require.Equal(t, "over ssh", string(out))
+	require.Equal(t, 5, code)
+}
+
+func TestSSHArgumentsAreThoseOfTheDockerCLI(t *testing.T) {
+	t.Parallel()
+	options := []string{"-o", "ConnectTimeout=10", "-o", "BatchMode=yes", "-T"}
+	for address, want := range map[string][]string{
+		"ssh://lab":                  {"--", "lab", "docker", "system", "dial-stdio"},
+		"ssh://lab/":                 {"--", "lab", "docker", "system", "dial-stdio"},
+		"ssh://me@lab:2222":          {"-l", "me", "-p", "2222", "--", "lab", "docker", "system", "dial-stdio"},
+		"ssh://[fd00::1]/run/d.sock": {"--", "fd00::1", "docker", "--host", "'unix:///run/d.sock'", "system", "dial-stdio"},
+		"ssh://lab/a'b;$(x)":         {"--", "lab", "docker", "--host", `'unix:///a'\''b;$(x)'`, "system", "dial-stdio"},
+	} {
+		target, err := parseSSH(address, nil)
+		require.NoError(t, err, address)
+		require.Equal(t, append(options[:5:5], want...), target.args(), address)
+	}
+}
+
+func TestSSHFailuresSayWhatSSHSaid(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		host         string
+		look         func(string) (string, error)
+		detail, hint string
+	}{
+		"refused":     {"ssh://somebody@denied", testBinary, "ssh to denied failed: somebody@denied: Permission denied (publickey).", "ssh somebody@denied docker version"},
+		"no docker":   {"ssh://no-docker", testBinary, "docker: not found", "ssh -L /tmp/docker.sock:/var/run/docker.sock no-docker"},
+		"no ssh":      {"ssh://lab", nothingInstalled, exec.ErrNotFound.Error(), "install an ssh client"},
+		"no engine":   {"ssh://lab/nowhere/docker.sock", testBinary, "/nowhere/docker.sock", "ssh lab docker version"},
+		"bad program": {"ssh://lab", func(string) (string, error) { return "/etc/passwd", nil }, "ssh to lab failed", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			requireUnreachable(t, open(t, Options{Host: c.host, LookPath: c.look}), c.detail, c.hint)
+		})
+	}
+}
+
+func TestSSHCommandThatDoesNotEndIsKilledAndReaped(t *testing.T) {
+	t.Parallel()
+	target, err := parseSSH("ssh://deaf", testBinary)
+	require.NoError(t, err)
+	conn, err := target.dial(t.Context())
+	require.NoError(t, err)
+
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Millisecond)))
+	_, err = conn.Read(make([]byte, 1))
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+
+	require.NoError(t, conn.Close())
+	require.NotNil(t, conn.(*sshConn).cmd.ProcessState, "reaped")
+	require.NoError(t, conn.Close())
+}
+
+func TestSSHCallEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	e := open(t, Options{Host: "ssh://deaf", LookPath: testBinary})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := e.Ping(ctx)
+	require.ErrorIs(t, err, &api.Problem{Code: api.CodeEngineUnreachable})
+	require.ErrorContains(t, err, "it took too long")
+}
