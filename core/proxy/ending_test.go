@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/wiretest"
 )
 
 // Whatever the exchange is doing, the client's leaving ends the daemon's side.
@@ -32,22 +33,22 @@ func TestP6ClientThatGoesAwayCancelsUpstream(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			arrived, gone := make(chan struct{}), make(chan struct{})
-			up := newRaw(t, func(_ int, c *wire) {
-				c.mustHead()
-				c.send(tc.answer)
+			up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+				c.MustHead()
+				c.Send(tc.answer)
 				close(arrived)
-				_, _ = c.rest() // returns when the front hangs up
+				_, _ = c.Rest() // returns when the front hangs up
 				close(gone)
 			})
-			f := newFront(t, up.addr)
+			f := newFront(t, up.Addr)
 			c := f.dial(t)
-			c.send(tc.request)
-			recv(t, arrived, "request")
+			c.Send(tc.request)
+			wiretest.Receive(t, arrived, "request")
 			if tc.head {
-				c.mustHead()
+				c.MustHead()
 			}
 			c.Close()
-			recv(t, gone, "the end of the connection to the daemon")
+			wiretest.Receive(t, gone, "the end of the connection to the daemon")
 			o := f.result(t)
 			if tc.head {
 				require.True(t, o.Cut)
@@ -84,9 +85,9 @@ func TestP6ContextEndsAnExchangeWhateverItWaitsFor(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithCancelCause(context.Background())
 			stuck := make(chan struct{})
-			up := newRaw(t, func(_ int, c *wire) {
-				c.mustHead()
-				c.send(tc.answer)
+			up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+				c.MustHead()
+				c.Send(tc.answer)
 				if tc.flood || tc.interim {
 					block := make([]byte, 1<<20)
 					if tc.interim {
@@ -100,22 +101,22 @@ func TestP6ContextEndsAnExchangeWhateverItWaitsFor(t *testing.T) {
 					}
 				}
 				close(stuck)
-				_, _ = c.rest()
+				_, _ = c.Rest()
 			})
-			f := newFront(t, up.addr, withContext(func(context.Context) context.Context { return ctx }),
+			f := newFront(t, up.Addr, withContext(func(context.Context) context.Context { return ctx }),
 				withLimits(Options{MaxInterim: 1 << 20, MaxHeadBytes: 1 << 30}))
 			c := f.dial(t)
-			c.send(tc.request)
-			recv(t, stuck, "request")
+			c.Send(tc.request)
+			wiretest.Receive(t, stuck, "request")
 			if tc.head {
-				c.mustHead()
+				c.MustHead()
 			}
 			cancel(revoked)
 			o := f.result(t)
 			if tc.head {
 				require.True(t, o.Cut)
 				require.ErrorIs(t, o.Err, revoked)
-				got, _ := c.rest()
+				got, _ := c.Rest()
 				require.False(t, strings.HasSuffix(got, "0\r\n\r\n"), "no clean end")
 				return
 			}
@@ -123,7 +124,7 @@ func TestP6ContextEndsAnExchangeWhateverItWaitsFor(t *testing.T) {
 			if tc.interim {
 				return // and there is nobody to read it
 			}
-			require.Equal(t, "HTTP/1.1 410 Gone", firstLine(c.mustHead()), "nothing was written: the caller's answer gets through")
+			require.Equal(t, "HTTP/1.1 410 Gone", wiretest.FirstLine(c.MustHead()), "nothing was written: the caller's answer gets through")
 		})
 	}
 }
@@ -144,11 +145,11 @@ func TestP6UpstreamCutMidBodyCutsTheClient(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			up := newRaw(t, func(_ int, c *wire) { c.mustHead(); c.send(answer) })
-			f := newFront(t, up.addr)
+			up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) { c.MustHead(); c.Send(answer) })
+			f := newFront(t, up.Addr)
 			c := f.dial(t)
-			c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-			resp, err := http.ReadResponse(c.br, nil)
+			c.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			resp, err := http.ReadResponse(c.Reader, nil)
 			require.NoError(t, err)
 			body, err := io.ReadAll(resp.Body)
 			require.Error(t, err, "the client sees that something is missing")
@@ -173,19 +174,19 @@ func TestP6UpstreamCutMidBodyResetsHTTP10(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cut := make(chan struct{})
-			up := newRaw(t, func(_ int, c *wire) {
-				c.mustHead()
-				c.send(answer)
+			up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+				c.MustHead()
+				c.Send(answer)
 				<-cut
 				_ = c.SetLinger(0)
 			})
-			f := newFront(t, up.addr)
+			f := newFront(t, up.Addr)
 			c := f.dial(t)
-			c.send("GET / HTTP/1.0\r\nHost: x\r\n\r\n")
-			require.Equal(t, "HTTP/1.0 200 OK", firstLine(c.mustHead()))
-			require.Equal(t, "part", c.read(4))
+			c.Send("GET / HTTP/1.0\r\nHost: x\r\n\r\n")
+			require.Equal(t, "HTTP/1.0 200 OK", wiretest.FirstLine(c.MustHead()))
+			require.Equal(t, "part", c.Next(4))
 			close(cut)
-			_, err := c.rest()
+			_, err := c.Rest()
 			require.ErrorIs(t, err, syscall.ECONNRESET)
 			require.True(t, f.result(t).Cut)
 		})
@@ -195,19 +196,19 @@ func TestP6UpstreamCutMidBodyResetsHTTP10(t *testing.T) {
 func TestP6ResetOfABodyWithoutLengthCutsTheClient(t *testing.T) {
 	t.Parallel()
 	cut := make(chan struct{})
-	up := newRaw(t, func(_ int, c *wire) {
-		c.mustHead()
-		c.send("HTTP/1.1 200 OK\r\n\r\npart")
+	up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+		c.MustHead()
+		c.Send("HTTP/1.1 200 OK\r\n\r\npart")
 		<-cut
 		_ = c.SetLinger(0)
 	})
-	f := newFront(t, up.addr)
+	f := newFront(t, up.Addr)
 	c := f.dial(t)
-	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	c.mustHead()
-	require.Equal(t, "4\r\npart\r\n", c.read(9))
+	c.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	c.MustHead()
+	require.Equal(t, "4\r\npart\r\n", c.Next(9))
 	close(cut)
-	rest, _ := c.rest()
+	rest, _ := c.Rest()
 	require.Empty(t, rest, "no last chunk")
 	require.True(t, f.result(t).Cut)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/wiretest"
 )
 
 func TestP10DifferentFailuresDifferentProblems(t *testing.T) {
@@ -33,11 +34,11 @@ func TestP10DifferentFailuresDifferentProblems(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			up := newRaw(t, func(_ int, c *wire) {
-				_, _ = c.head()
-				c.send(tc.answer)
+			up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+				_, _ = c.Head()
+				c.Send(tc.answer)
 			})
-			f := newFront(t, up.addr)
+			f := newFront(t, up.Addr)
 			status, body, h := f.get(t, "/")
 			require.Equal(t, tc.status, status)
 			require.Equal(t, tc.code, h.Get("X-Problem"))
@@ -60,8 +61,8 @@ func TestP10AServicesOwn502PassesUntouched(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			up := newRaw(t, func(_ int, c *wire) { c.mustHead(); c.send(answer) })
-			f := newFront(t, up.addr)
+			up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) { c.MustHead(); c.Send(answer) })
+			f := newFront(t, up.Addr)
 			status, body, h := f.get(t, "/")
 			require.Equal(t, 502, status)
 			require.Equal(t, "mine", body)
@@ -71,10 +72,10 @@ func TestP10AServicesOwn502PassesUntouched(t *testing.T) {
 	}
 	t.Run("HEAD", func(t *testing.T) {
 		t.Parallel()
-		f := newFront(t, answering(t, "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\n").addr)
+		f := newFront(t, wiretest.Answering(t, "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\n").Addr)
 		c := f.dial(t)
-		c.send("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
-		require.Equal(t, []string{"4"}, lines(c.mustHead(), "Content-Length"))
+		c.Send("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+		require.Equal(t, []string{"4"}, wiretest.Values(c.MustHead(), "Content-Length"))
 		require.NoError(t, f.result(t).err)
 	})
 }
@@ -97,7 +98,7 @@ func TestP10DaemonThatCannotBeReached(t *testing.T) {
 			status, _, h := f.get(t, "/")
 			require.Equal(t, 503, status)
 			require.Equal(t, tc.code, h.Get("X-Problem"))
-			require.Less(t, time.Since(start), patience)
+			require.Less(t, time.Since(start), wiretest.Patience)
 		})
 	}
 }
@@ -105,12 +106,12 @@ func TestP10DaemonThatCannotBeReached(t *testing.T) {
 func TestP10ClientThatLeavesWhileDialling(t *testing.T) {
 	t.Parallel()
 	dialling := make(chan struct{})
-	f := newFront(t, "", withLimits(Options{DialTimeout: 10 * patience}), withTarget(func(_ *http.Request, t *Target) {
+	f := newFront(t, "", withLimits(Options{DialTimeout: 10 * wiretest.Patience}), withTarget(func(_ *http.Request, t *Target) {
 		t.Dial = func(ctx context.Context) (net.Conn, error) { close(dialling); <-ctx.Done(); return nil, ctx.Err() }
 	}))
 	c := f.dial(t)
-	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	recv(t, dialling, "the dial")
+	c.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	wiretest.Receive(t, dialling, "the dial")
 	c.Close()
 	require.Equal(t, api.CodeCancelled, code(f.result(t).err), "not the daemon's fault")
 }
@@ -125,8 +126,8 @@ func TestS9UnusableAnswerIs502WithoutAHang(t *testing.T) {
 		"1 MiB of status":            "HTTP/1.1 200 " + strings.Repeat("a", mib),
 		"1 MiB without a line":       strings.Repeat("a", mib),
 		"1 MiB of interim answers":   strings.Repeat("HTTP/1.1 103 Hi\r\nX-A: "+strings.Repeat("a", mib/10)+"\r\n\r\n", 10),
-		"17 interim answers":         strings.Repeat("HTTP/1.1 103 Hi\r\n\r\n", 17) + ok("x"),
-		"17 unasked 100s":            strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 17) + ok("x"),
+		"17 interim answers":         strings.Repeat("HTTP/1.1 103 Hi\r\n\r\n", 17) + wiretest.OK("x"),
+		"17 unasked 100s":            strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 17) + wiretest.OK("x"),
 		"status of two digits":       "HTTP/1.1 20 OK\r\n\r\n",
 		"status of four digits":      "HTTP/1.1 2000 OK\r\n\r\n",
 		"status 000":                 "HTTP/1.1 000 No\r\n\r\n",
@@ -154,19 +155,19 @@ func TestS9UnusableAnswerIs502WithoutAHang(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			up := newRaw(t, func(_ int, c *wire) {
-				c.mustHead()
+			up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+				c.MustHead()
 				_, _ = io.WriteString(c, answer) // fails where it is refused before its end
-				_, _ = c.rest()
+				_, _ = c.Rest()
 			})
-			f := newFront(t, up.addr)
+			f := newFront(t, up.Addr)
 			c := f.dial(t)
-			c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-			h := c.mustHead()
+			c.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			h := c.MustHead()
 			for strings.HasPrefix(h, "HTTP/1.1 103 ") {
-				h = c.mustHead()
+				h = c.MustHead()
 			}
-			require.Equal(t, "HTTP/1.1 502 Bad Gateway", firstLine(h))
+			require.Equal(t, "HTTP/1.1 502 Bad Gateway", wiretest.FirstLine(h))
 			o := f.result(t)
 			require.Equal(t, api.CodeBadUpstream, code(o.err), "%v", o.err)
 		})
@@ -175,13 +176,13 @@ func TestS9UnusableAnswerIs502WithoutAHang(t *testing.T) {
 
 func TestS9SixteenInterimAnswersPass(t *testing.T) {
 	t.Parallel()
-	f := newFront(t, answering(t, strings.Repeat("HTTP/1.1 103 Hi\r\nX-A: b\r\n\r\n", 16)+ok("x")).addr)
+	f := newFront(t, wiretest.Answering(t, strings.Repeat("HTTP/1.1 103 Hi\r\nX-A: b\r\n\r\n", 16)+wiretest.OK("x")).Addr)
 	c := f.dial(t)
-	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	c.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	for range 16 {
-		require.Equal(t, "HTTP/1.1 103 Early Hints\r\nX-A: b\r\n", c.mustHead())
+		require.Equal(t, "HTTP/1.1 103 Early Hints\r\nX-A: b\r\n", c.MustHead())
 	}
-	require.Equal(t, "HTTP/1.1 200 OK", firstLine(c.mustHead()))
+	require.Equal(t, "HTTP/1.1 200 OK", wiretest.FirstLine(c.MustHead()))
 }
 
 func TestS9EndlessAnswersEnd(t *testing.T) {
@@ -194,22 +195,22 @@ func TestS9EndlessAnswersEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ended := make(chan struct{})
-			up := newRaw(t, func(_ int, c *wire) {
+			up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
 				defer close(ended)
-				c.mustHead()
-				c.send(tc.head)
+				c.MustHead()
+				c.Send(tc.head)
 				for {
 					if _, err := io.WriteString(c, tc.again); err != nil {
 						return
 					}
 				}
 			})
-			f := newFront(t, up.addr)
+			f := newFront(t, up.Addr)
 			c := f.dial(t)
-			c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			c.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 			o := f.result(t)
 			require.True(t, o.Cut || code(o.err) == api.CodeBadUpstream, "%+v", o)
-			recv(t, ended, "the end of the connection to the daemon")
+			wiretest.Receive(t, ended, "the end of the connection to the daemon")
 		})
 	}
 }
@@ -219,11 +220,11 @@ func TestS9EndlessAnswersEnd(t *testing.T) {
 func TestS9AHeadOfManyShortLinesCostsLittle(t *testing.T) {
 	cost := func(lines int) (status int, bytes uint64) {
 		answer := "HTTP/1.1 200 OK\r\n" + strings.Repeat("a:\r\n", lines) + "Content-Length: 0\r\n\r\n"
-		up := newRaw(t, func(_ int, c *wire) {
-			c.mustHead()
+		up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+			c.MustHead()
 			_, _ = io.WriteString(c, answer) // fails where it is refused before its end
 		})
-		f := newFront(t, up.addr)
+		f := newFront(t, up.Addr)
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		status, _, _ = f.get(t, "/")
@@ -239,14 +240,14 @@ func TestS9AHeadOfManyShortLinesCostsLittle(t *testing.T) {
 
 func TestP16AConnectionWaitsForADescriptor(t *testing.T) {
 	t.Parallel()
-	up := answering(t, ok("x"))
+	up := wiretest.Answering(t, wiretest.OK("x"))
 	tries := 0
-	f := newFront(t, up.addr, withTarget(func(_ *http.Request, t *Target) {
+	f := newFront(t, up.Addr, withTarget(func(_ *http.Request, t *Target) {
 		t.Dial = func(ctx context.Context) (net.Conn, error) {
 			if tries++; tries < 3 {
 				return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)}
 			}
-			return new(net.Dialer).DialContext(ctx, "tcp", up.addr)
+			return new(net.Dialer).DialContext(ctx, "tcp", up.Addr)
 		}
 	}))
 	status, body, _ := f.get(t, "/")

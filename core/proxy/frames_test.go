@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/wiretest"
 )
 
 // frame is a WebSocket frame: its first byte (FIN, reserved bits, opcode) and
@@ -113,7 +115,7 @@ func TestP7EveryFrameArrivesAsItWasSent(t *testing.T) {
 			t.Parallel()
 			f, client, daemon := opened(t)
 			for _, way := range []struct {
-				from, to *wire
+				from, to *wiretest.Conn
 				masked   bool
 			}{{client, daemon, true}, {daemon, client, false}} {
 				var sent strings.Builder
@@ -121,7 +123,7 @@ func TestP7EveryFrameArrivesAsItWasSent(t *testing.T) {
 					sent.WriteString(frame(p.first, way.masked, p.payload))
 				}
 				go func() { _, _ = io.WriteString(way.from.TCPConn, sent.String()) }()
-				require.True(t, sent.String() == way.to.read(sent.Len()), "masked: %t", way.masked)
+				require.True(t, sent.String() == way.to.Next(sent.Len()), "masked: %t", way.masked)
 			}
 			ended(t, f, client, daemon)
 		})
@@ -129,14 +131,14 @@ func TestP7EveryFrameArrivesAsItWasSent(t *testing.T) {
 }
 
 // ended closes one side and then the other, and sees that nothing more came.
-func ended(t *testing.T, f *front, client, daemon *wire) outcome {
+func ended(t *testing.T, f *front, client, daemon *wiretest.Conn) outcome {
 	t.Helper()
 	require.NoError(t, client.CloseWrite())
-	rest, err := daemon.rest()
+	rest, err := daemon.Rest()
 	require.NoError(t, err)
 	require.Empty(t, rest, "the proxy adds nothing")
 	require.NoError(t, daemon.CloseWrite())
-	rest, err = client.rest()
+	rest, err = client.Rest()
 	require.NoError(t, err)
 	require.Empty(t, rest)
 	o := f.result(t)
@@ -155,8 +157,8 @@ func TestP7NoByteOfAFrameIsHeldBack(t *testing.T) {
 		}
 		all := frame(textBegins, masked, "cut \xce") + frame(ping, masked, "p") + frame(last, masked, "\xba") + frame(binaryWhole, masked, string(pattern(130)))
 		for i := range len(all) {
-			from.send(all[i : i+1])
-			require.Equal(t, all[i:i+1], to.read(1))
+			from.Send(all[i : i+1])
+			require.Equal(t, all[i:i+1], to.Next(1))
 		}
 	}
 	ended(t, f, client, daemon)
@@ -175,10 +177,10 @@ func TestP7FramesOf64MiB(t *testing.T) {
 			total := 0
 			sums := make(chan [sha256.Size]byte, 4)
 			for _, way := range []struct {
-				from, to *wire
+				from, to *wiretest.Conn
 				masked   bool
 			}{{client, daemon, true}, {daemon, client, false}} {
-				require.NoError(t, way.from.SetDeadline(time.Now().Add(6*patience)))
+				require.NoError(t, way.from.SetDeadline(time.Now().Add(6*wiretest.Patience)))
 				length := fragments * (len(frameHead(more, way.masked, len(part))) + len(part))
 				if way.masked {
 					length += 4 * fragments
@@ -187,7 +189,7 @@ func TestP7FramesOf64MiB(t *testing.T) {
 				go func() { sums <- sendFragments(way.from.TCPConn, way.masked, fragments, part) }()
 				go func() {
 					sum := sha256.New()
-					_, _ = io.CopyN(sum, way.to.br, int64(length))
+					_, _ = io.CopyN(sum, way.to.Reader, int64(length))
 					sums <- [sha256.Size]byte(sum.Sum(nil))
 				}()
 			}
@@ -196,7 +198,7 @@ func TestP7FramesOf64MiB(t *testing.T) {
 				select {
 				case s := <-sums:
 					count[s]++
-				case <-time.After(6 * patience):
+				case <-time.After(6 * wiretest.Patience):
 					require.FailNow(t, "the frames did not arrive")
 				}
 			}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/wiretest"
 )
 
 // canned is a connection to a daemon that has said all it will.
@@ -67,25 +69,25 @@ func FuzzRequestHead(f *testing.F) {
 		require.Equal(t, strings.Count(head, "\n"), strings.Count(head, "\r\n"))
 		require.Equal(t, strings.Count(head, "\r"), strings.Count(head, "\r\n"))
 		require.NotContains(t, head, "\x00")
-		require.Equal(t, r.Method+" "+r.RequestURI+" HTTP/1.1", firstLine(head))
-		require.Equal(t, []string{"localhost:3000"}, lines(head, "Host"))
+		require.Equal(t, r.Method+" "+r.RequestURI+" HTTP/1.1", wiretest.FirstLine(head))
+		require.Equal(t, []string{"localhost:3000"}, wiretest.Values(head, "Host"))
 
-		lengths, encodings := lines(head, "Content-Length"), lines(head, "Transfer-Encoding")
+		lengths, encodings := wiretest.Values(head, "Content-Length"), wiretest.Values(head, "Transfer-Encoding")
 		require.LessOrEqual(t, len(lengths)+len(encodings), 1, "one framing")
 		body := "chunked"
 		if len(lengths) == 1 {
 			body = lengths[0]
 		}
-		upgrade := lines(head, "Upgrade")
-		require.Equal(t, len(upgrade) > 0, len(lines(head, "Connection")) > 0)
+		upgrade := wiretest.Values(head, "Upgrade")
+		require.Equal(t, len(upgrade) > 0, len(wiretest.Values(head, "Connection")) > 0)
 		if len(upgrade) > 0 {
 			require.Equal(t, []string{"websocket"}, upgrade)
-			require.Equal(t, []string{"Upgrade"}, lines(head, "Connection"))
+			require.Equal(t, []string{"Upgrade"}, wiretest.Values(head, "Connection"))
 			require.Zero(t, r.ContentLength)
 			require.Empty(t, encodings)
 		}
 		for _, name := range []string{"Keep-Alive", "Proxy-Authorization", "HTTP2-Settings", "X-Real-IP", "Forwarded"} {
-			require.Empty(t, lines(head, name))
+			require.Empty(t, wiretest.Values(head, name))
 		}
 
 		again, err := http.ReadRequest(bufio.NewReader(strings.NewReader(head)))
@@ -141,10 +143,10 @@ func FuzzUpgradeAnswer(f *testing.F) {
 		require.Equal(t, http.StatusSwitchingProtocols, res.Status)
 		head, rest, ok := bytes.Cut(got, []byte("\r\n\r\n"))
 		require.True(t, ok)
-		require.Equal(t, []string{"websocket"}, lines(string(head), "Upgrade"))
-		require.Equal(t, []string{"Upgrade"}, lines(string(head), "Connection"))
-		require.Empty(t, lines(string(head), "Content-Length"))
-		require.Empty(t, lines(string(head), "Transfer-Encoding"))
+		require.Equal(t, []string{"websocket"}, wiretest.Values(string(head), "Upgrade"))
+		require.Equal(t, []string{"Upgrade"}, wiretest.Values(string(head), "Connection"))
+		require.Empty(t, wiretest.Values(string(head), "Content-Length"))
+		require.Empty(t, wiretest.Values(string(head), "Transfer-Encoding"))
 		require.Equal(t, bytes.Count(head, []byte("\n")), bytes.Count(head, []byte("\r\n")))
 		require.True(t, bytes.HasSuffix(answer, rest), "every byte after the head, and no other")
 	})
@@ -171,7 +173,7 @@ func FuzzAnswerBody(f *testing.F) {
 		chunked + "2\nhi\n0\n\n", chunked + "02\r\nhi\r\n0\r\n\r\n", chunked + "0x2\r\nhi\r\n0\r\n\r\n", chunked + "2\r\nhi0\r\n\r\n",
 		chunked + "0\r\n\n0", chunked + "0\r\nX-T: 1\r\n\n", chunked + "0\r\nX-T: 1\n\r\n", chunked + "0\r\nX-T: 1\r\n 2\r\n\r\n",
 		chunked + "ffffffffffffffff\r\nhi", chunked + "0\r\nX-T : 1\r\n\r\n", chunked + "0\r\n X-T: 1\r\n\r\n",
-		ok("hello") + "next", "HTTP/1.1 200 OK\r\n\r\nto the end", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		wiretest.OK("hello") + "next", "HTTP/1.1 200 OK\r\n\r\nto the end", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 204 No\r\nContent-Length: 3\r\n\r\nabc",
 	} {
 		f.Add([]byte(seed), uint16(1))
@@ -230,7 +232,7 @@ func FuzzRequestURI(f *testing.F) {
 				"%q need not be refused", uri)
 			return
 		}
-		require.Equal(t, []string{"GET", uri, "HTTP/1.1"}, strings.Split(firstLine(head), " "))
+		require.Equal(t, []string{"GET", uri, "HTTP/1.1"}, strings.Split(wiretest.FirstLine(head), " "))
 		require.Equal(t, "GET "+uri+" HTTP/1.1\r\nHost: localhost:3000\r\n\r\n", head)
 	})
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/wiretest"
 )
 
 // headOf sends one raw request through a front and returns the head that the
@@ -16,17 +18,17 @@ import (
 func headOf(t *testing.T, raw string, opts ...option) string {
 	t.Helper()
 	heads := make(chan string, 1)
-	up := newRaw(t, func(_ int, c *wire) {
-		h, err := c.head()
+	up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+		h, err := c.Head()
 		if err != nil {
 			return
 		}
 		heads <- h
-		_, _ = io.WriteString(c, ok(""))
+		_, _ = io.WriteString(c, wiretest.OK(""))
 	})
-	c := newFront(t, up.addr, opts...).dial(t)
-	c.send(raw)
-	return recv(t, heads, "request head")
+	c := newFront(t, up.Addr, opts...).dial(t)
+	c.Send(raw)
+	return wiretest.Receive(t, heads, "request head")
 }
 
 func TestP4HopByHopRequestHeadersAreNotForwarded(t *testing.T) {
@@ -49,7 +51,7 @@ func sortedLines(head string) []string {
 
 func TestP4TEWithoutTrailersIsDropped(t *testing.T) {
 	t.Parallel()
-	require.Empty(t, lines(headOf(t, "GET / HTTP/1.1\r\nHost: x\r\nTE: gzip\r\n\r\n"), "TE"))
+	require.Empty(t, wiretest.Values(headOf(t, "GET / HTTP/1.1\r\nHost: x\r\nTE: gzip\r\n\r\n"), "TE"))
 }
 
 func TestP4P9ForwardedHeadersCannotBeDroppedOrForged(t *testing.T) {
@@ -96,10 +98,10 @@ func TestP4HeaderHookHasTheLastWordButNotOnFraming(t *testing.T) {
 
 func TestP4HopByHopResponseHeadersAreNotForwarded(t *testing.T) {
 	t.Parallel()
-	up := answering(t, "HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Named\r\nConnection: x-second\r\nKeep-Alive: timeout=5\r\n"+
+	up := wiretest.Answering(t, "HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Named\r\nConnection: x-second\r\nKeep-Alive: timeout=5\r\n"+
 		"Proxy-Connection: x\r\nProxy-Authenticate: x\r\nUpgrade: h2c\r\nTrailer: X-T\r\nTe: x\r\n"+
 		"X-Named: 1\r\nX-Second: 2\r\nX-Third: 3\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\nDate: then\r\nContent-Length: 2\r\n\r\nhi")
-	f := newFront(t, up.addr, withTarget(func(_ *http.Request, t *Target) {
+	f := newFront(t, up.Addr, withTarget(func(_ *http.Request, t *Target) {
 		t.Response = func(status int, h http.Header) { h.Set("X-Second", "ours") }
 	}))
 	status, body, h := f.get(t, "/")
@@ -129,7 +131,7 @@ func TestP4P12HeadersThatConnectionNamesBesideCloseAreDropped(t *testing.T) {
 				"HTTP/1.1 200 OK\r\n" + connection + fields + "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
 				"HTTP/1.0 200 OK\r\n" + connection + fields + "Content-Length: 2\r\n\r\nhi",
 			} {
-				_, body, h := newFront(t, answering(t, answer).addr).get(t, "/")
+				_, body, h := newFront(t, wiretest.Answering(t, answer).Addr).get(t, "/")
 				require.Equal(t, "hi", body)
 				require.NotContains(t, h, "X-Hop", answer)
 				require.Equal(t, "2", h.Get("X-End"), answer)
@@ -137,24 +139,24 @@ func TestP4P12HeadersThatConnectionNamesBesideCloseAreDropped(t *testing.T) {
 		})
 		t.Run("interim answer, "+name, func(t *testing.T) {
 			t.Parallel()
-			c := newFront(t, answering(t, "HTTP/1.1 103 Early Hints\r\n"+connection+fields+"\r\n"+ok("hi")).addr).dial(t)
-			c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-			require.Equal(t, "HTTP/1.1 103 Early Hints\r\nX-End: 2\r\n", c.mustHead())
+			c := newFront(t, wiretest.Answering(t, "HTTP/1.1 103 Early Hints\r\n"+connection+fields+"\r\n"+wiretest.OK("hi")).Addr).dial(t)
+			c.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			require.Equal(t, "HTTP/1.1 103 Early Hints\r\nX-End: 2\r\n", c.MustHead())
 		})
 		t.Run("handshake, "+name, func(t *testing.T) {
 			t.Parallel()
-			c := newFront(t, answering(t, strings.Replace(switching, "\r\n\r\n", "\r\n"+connection+fields+"\r\n", 1)).addr).dial(t)
-			c.send(handshake)
-			h := c.mustHead()
-			require.Equal(t, "HTTP/1.1 101 Switching Protocols", firstLine(h))
-			require.Empty(t, lines(h, "X-Hop"))
-			require.Equal(t, []string{"2"}, lines(h, "X-End"))
+			c := newFront(t, wiretest.Answering(t, strings.Replace(switching, "\r\n\r\n", "\r\n"+connection+fields+"\r\n", 1)).Addr).dial(t)
+			c.Send(handshake)
+			h := c.MustHead()
+			require.Equal(t, "HTTP/1.1 101 Switching Protocols", wiretest.FirstLine(h))
+			require.Empty(t, wiretest.Values(h, "X-Hop"))
+			require.Equal(t, []string{"2"}, wiretest.Values(h, "X-End"))
 		})
 		t.Run("request, "+name, func(t *testing.T) {
 			t.Parallel()
 			h := headOf(t, "GET / HTTP/1.1\r\nHost: x\r\n"+connection+fields+"\r\n")
-			require.Empty(t, lines(h, "X-Hop"))
-			require.Equal(t, []string{"2"}, lines(h, "X-End"))
+			require.Empty(t, wiretest.Values(h, "X-Hop"))
+			require.Equal(t, []string{"2"}, wiretest.Values(h, "X-End"))
 		})
 	}
 }
@@ -162,34 +164,34 @@ func TestP4P12HeadersThatConnectionNamesBesideCloseAreDropped(t *testing.T) {
 func TestP5EncodingsAndRangesPassUntouched(t *testing.T) {
 	t.Parallel()
 	const gzip = "\x1f\x8b\x08\x00not really gzip"
-	up := newRaw(t, func(_ int, c *wire) {
+	up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
 		for {
-			h, err := c.head()
+			h, err := c.Head()
 			if err != nil {
 				return
 			}
-			encoding := strings.Join(lines(h, "Accept-Encoding"), "|")
-			c.send("HTTP/1.1 206 Partial Content\r\nContent-Encoding: gzip\r\nETag: W/\"x\"\r\nContent-Range: bytes 0-18/99\r\n" +
-				"X-Range: " + strings.Join(append(lines(h, "Range"), lines(h, "If-Range")...), "|") + "\r\n" +
+			encoding := strings.Join(wiretest.Values(h, "Accept-Encoding"), "|")
+			c.Send("HTTP/1.1 206 Partial Content\r\nContent-Encoding: gzip\r\nETag: W/\"x\"\r\nContent-Range: bytes 0-18/99\r\n" +
+				"X-Range: " + strings.Join(append(wiretest.Values(h, "Range"), wiretest.Values(h, "If-Range")...), "|") + "\r\n" +
 				"X-Accept: " + encoding + "\r\nContent-Length: 19\r\n\r\n" + gzip)
 		}
 	})
-	f := newFront(t, up.addr)
+	f := newFront(t, up.Addr)
 	for _, accept := range []string{"", "gzip", "br;q=1, *;q=0"} {
 		c := f.dial(t)
-		c.send("GET / HTTP/1.1\r\nHost: x\r\nRange: bytes=0-18\r\nIf-Range: \"e\"\r\n")
+		c.Send("GET / HTTP/1.1\r\nHost: x\r\nRange: bytes=0-18\r\nIf-Range: \"e\"\r\n")
 		if accept != "" {
-			c.send("Accept-Encoding: " + accept + "\r\n")
+			c.Send("Accept-Encoding: " + accept + "\r\n")
 		}
-		c.send("\r\n")
-		h := c.mustHead()
-		require.Equal(t, "HTTP/1.1 206 Partial Content", firstLine(h))
-		require.Equal(t, []string{accept}, lines(h, "X-Accept"))
-		require.Equal(t, []string{"gzip"}, lines(h, "Content-Encoding"))
-		require.Equal(t, []string{`W/"x"`}, lines(h, "ETag"))
-		require.Equal(t, []string{"bytes 0-18/99"}, lines(h, "Content-Range"))
-		require.Equal(t, []string{`bytes=0-18|"e"`}, lines(h, "X-Range"))
-		require.Equal(t, gzip, c.read(19))
+		c.Send("\r\n")
+		h := c.MustHead()
+		require.Equal(t, "HTTP/1.1 206 Partial Content", wiretest.FirstLine(h))
+		require.Equal(t, []string{accept}, wiretest.Values(h, "X-Accept"))
+		require.Equal(t, []string{"gzip"}, wiretest.Values(h, "Content-Encoding"))
+		require.Equal(t, []string{`W/"x"`}, wiretest.Values(h, "ETag"))
+		require.Equal(t, []string{"bytes 0-18/99"}, wiretest.Values(h, "Content-Range"))
+		require.Equal(t, []string{`bytes=0-18|"e"`}, wiretest.Values(h, "X-Range"))
+		require.Equal(t, gzip, c.Next(19))
 	}
 }
 
@@ -198,10 +200,10 @@ func TestP4ResponseTrailersPassAnnouncedOrNot(t *testing.T) {
 	for name, announce := range map[string]string{"announced": "Trailer: X-T, X-Never\r\n", "not announced": ""} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			up := answering(t, "HTTP/1.1 200 OK\r\n"+announce+"X-Never: a header\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-T: 1\r\nX-T: 2\r\nContent-Length: 7\r\nConnection: x\r\n\r\n")
-			f := newFront(t, up.addr)
+			up := wiretest.Answering(t, "HTTP/1.1 200 OK\r\n"+announce+"X-Never: a header\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-T: 1\r\nX-T: 2\r\nContent-Length: 7\r\nConnection: x\r\n\r\n")
+			f := newFront(t, up.Addr)
 			for range 2 {
-				resp, err := f.client(t).Get("http://" + f.addr)
+				resp, err := wiretest.Client(t).Get("http://" + f.addr)
 				require.NoError(t, err)
 				body, err := io.ReadAll(resp.Body)
 				require.NoError(t, err)
@@ -211,7 +213,7 @@ func TestP4ResponseTrailersPassAnnouncedOrNot(t *testing.T) {
 				got := slices.DeleteFunc(slices.Sorted(maps.Keys(resp.Trailer)), func(k string) bool { return resp.Trailer[k] == nil })
 				require.Equal(t, []string{"X-T"}, got, "and no other")
 			}
-			require.EqualValues(t, 1, up.conns.Load(), "the connection is used again")
+			require.EqualValues(t, 1, up.Conns.Load(), "the connection is used again")
 		})
 	}
 }
@@ -222,28 +224,28 @@ func TestP4RequestTrailersPassAnnouncedOrNot(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got := make(chan string, 2)
-			up := newRaw(t, func(_ int, c *wire) {
-				h := c.mustHead()
-				got <- strings.Join(lines(h, "Trailer"), ",")
+			up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+				h := c.MustHead()
+				got <- strings.Join(wiretest.Values(h, "Trailer"), ",")
 				var all strings.Builder
 				for !strings.HasSuffix(all.String(), "\r\n\r\n") {
-					b, err := c.br.ReadByte()
+					b, err := c.Reader.ReadByte()
 					if err != nil {
 						return
 					}
 					all.WriteByte(b)
 				}
 				got <- all.String()
-				c.send(ok(""))
+				c.Send(wiretest.OK(""))
 			})
 			type key struct{}
-			f := newFront(t, up.addr, withContext(withValue(key{})))
+			f := newFront(t, up.Addr, withContext(withValue(key{})))
 			c := f.dial(t)
-			c.send("POST / HTTP/1.1\r\nHost: x\r\n" + announce + "Transfer-Encoding: chunked\r\n\r\n" +
+			c.Send("POST / HTTP/1.1\r\nHost: x\r\n" + announce + "Transfer-Encoding: chunked\r\n\r\n" +
 				"2\r\nhi\r\n0\r\nX-T: 1\r\nX-Forwarded-For: 6.6.6.6\r\nHost: evil\r\n\r\n")
-			require.Equal(t, strings.TrimSuffix(strings.TrimPrefix(announce, "Trailer: "), "\r\n"), recv(t, got, "announcement"))
-			require.Equal(t, "2\r\nhi\r\n0\r\nX-T: 1\r\n\r\n", recv(t, got, "body"))
-			require.Equal(t, "HTTP/1.1 200 OK", firstLine(c.mustHead()))
+			require.Equal(t, strings.TrimSuffix(strings.TrimPrefix(announce, "Trailer: "), "\r\n"), wiretest.Receive(t, got, "announcement"))
+			require.Equal(t, "2\r\nhi\r\n0\r\nX-T: 1\r\n\r\n", wiretest.Receive(t, got, "body"))
+			require.Equal(t, "HTTP/1.1 200 OK", wiretest.FirstLine(c.MustHead()))
 		})
 	}
 }
@@ -251,38 +253,38 @@ func TestP4RequestTrailersPassAnnouncedOrNot(t *testing.T) {
 func TestP4InterimAnswersArriveBeforeTheFinalOne(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
-	up := newRaw(t, func(_ int, c *wire) {
-		c.mustHead()
-		c.send("HTTP/1.1 100 Continue\r\n\r\n" + // nobody asked for it
+	up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+		c.MustHead()
+		c.Send("HTTP/1.1 100 Continue\r\n\r\n" + // nobody asked for it
 			"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nConnection: X-Named\r\nX-Named: 1\r\nKeep-Alive: 1\r\n\r\n" +
 			"HTTP/1.1 103 Early Hints\r\nLink: </b.css>; rel=preload\r\n\r\n")
 		<-release
-		c.send(ok("done"))
+		c.Send(wiretest.OK("done"))
 	})
 	var seen []int
-	f := newFront(t, up.addr, withTarget(func(_ *http.Request, t *Target) {
+	f := newFront(t, up.Addr, withTarget(func(_ *http.Request, t *Target) {
 		t.Response = func(status int, h http.Header) { seen = append(seen, status); h.Set("X-Hook", "1") }
 	}))
 	c := f.dial(t)
-	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	require.Equal(t, "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nX-Hook: 1\r\n", c.mustHead())
-	require.Equal(t, "HTTP/1.1 103 Early Hints\r\nLink: </b.css>; rel=preload\r\nX-Hook: 1\r\n", c.mustHead())
+	c.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	require.Equal(t, "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nX-Hook: 1\r\n", c.MustHead())
+	require.Equal(t, "HTTP/1.1 103 Early Hints\r\nLink: </b.css>; rel=preload\r\nX-Hook: 1\r\n", c.MustHead())
 	close(release)
-	h := c.mustHead()
-	require.Equal(t, "HTTP/1.1 200 OK", firstLine(h))
-	require.Empty(t, lines(h, "Link"), "the headers of an interim answer are its own")
-	require.Equal(t, "done", c.read(4))
+	h := c.MustHead()
+	require.Equal(t, "HTTP/1.1 200 OK", wiretest.FirstLine(h))
+	require.Empty(t, wiretest.Values(h, "Link"), "the headers of an interim answer are its own")
+	require.Equal(t, "done", c.Next(4))
 	require.NoError(t, f.result(t).err)
 	require.Equal(t, []int{103, 103, 200}, seen)
 }
 
 func TestP4NoInterimAnswerToHTTP10(t *testing.T) {
 	t.Parallel()
-	up := answering(t, "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"+ok("done"))
-	c := newFront(t, up.addr).dial(t)
-	c.send("GET / HTTP/1.0\r\nHost: x\r\n\r\n")
-	require.Equal(t, "HTTP/1.0 200 OK", firstLine(c.mustHead()))
-	body, err := c.rest()
+	up := wiretest.Answering(t, "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"+wiretest.OK("done"))
+	c := newFront(t, up.Addr).dial(t)
+	c.Send("GET / HTTP/1.0\r\nHost: x\r\n\r\n")
+	require.Equal(t, "HTTP/1.0 200 OK", wiretest.FirstLine(c.MustHead()))
+	body, err := c.Rest()
 	require.NoError(t, err)
 	require.Equal(t, "done", body)
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/wiretest"
 )
 
 // Idle WebSockets hold no buffer, also where the last that came filled it.
@@ -16,23 +18,23 @@ func TestP19IdleWebSocketsHoldNoBuffer(t *testing.T) {
 		t.Skip("only Linux lets readiness be awaited without a buffer")
 	}
 	burst := strings.Repeat("x", 2*bodyBuffer)
-	conns := make(chan *wire, 1)
-	up := newRaw(t, func(_ int, c *wire) {
-		c.mustHead()
-		c.send(switching + burst)
+	conns := make(chan *wiretest.Conn, 1)
+	up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+		c.MustHead()
+		c.Send(switching + burst)
 		conns <- c
-		_, _ = c.rest()
+		_, _ = c.Rest()
 	})
-	f := newFront(t, up.addr)
+	f := newFront(t, up.Addr)
 	before := heap()
 	for range sockets {
 		client := f.dial(t)
-		client.send(handshake)
-		require.Equal(t, "HTTP/1.1 101 Switching Protocols", firstLine(client.mustHead()))
-		client.read(len(burst))
-		_ = recv(t, conns, "the daemon's end").SetDeadline(time.Now().Add(patience))
+		client.Send(handshake)
+		require.Equal(t, "HTTP/1.1 101 Switching Protocols", wiretest.FirstLine(client.MustHead()))
+		client.Next(len(burst))
+		_ = wiretest.Receive(t, conns, "the daemon's end").SetDeadline(time.Now().Add(wiretest.Patience))
 	}
-	require.Eventually(t, func() bool { return heap() < before+sockets*most }, patience, patience/20,
+	require.Eventually(t, func() bool { return heap() < before+sockets*most }, wiretest.Patience, wiretest.Patience/20,
 		"%d bytes of heap for each", (heap()-before)/sockets)
 }
 

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -9,32 +8,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/wiretest"
 )
-
-// syncBuffer is a buffer that a logger may write to while a test reads it.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
 
 // net/http recovers panics only in the goroutines of its handlers: in one of
 // ours, a panic would end the program.
@@ -51,20 +32,20 @@ func TestAPanicOutsideOfTheHandlerEndsOnlyItsExchange(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			up := newRaw(t, func(_ int, c *wire) {
-				if h := c.mustHead(); strings.HasPrefix(h, "GET /plain") {
-					c.send(ok("x"))
+			up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+				if h := c.MustHead(); strings.HasPrefix(h, "GET /plain") {
+					c.Send(wiretest.OK("x"))
 				} else if strings.Contains(h, "websocket") {
-					c.send(switching + "y")
+					c.Send(switching + "y")
 				}
-				_, _ = c.rest()
+				_, _ = c.Rest()
 			})
-			var log syncBuffer
-			f := newFront(t, up.addr, withLimits(Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}),
+			var log wiretest.Buffer
+			f := newFront(t, up.Addr, withLimits(Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}),
 				withTarget(func(_ *http.Request, t *Target) { tc.target(t) }))
 			c := f.dial(t)
-			c.send(tc.request)
-			_, err := c.rest()
+			c.Send(tc.request)
+			_, err := c.Rest()
 			require.NoError(t, err)
 			o := f.result(t)
 			if o.err == nil {
@@ -81,25 +62,25 @@ func TestAPanicOutsideOfTheHandlerEndsOnlyItsExchange(t *testing.T) {
 
 func TestAPanicInGoIsLogged(t *testing.T) {
 	t.Parallel()
-	var log syncBuffer
+	var log wiretest.Buffer
 	p := New(Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	defer p.Close()
 	p.Go(func() { panic("a bug in a caller") })
-	require.Eventually(t, func() bool { return strings.Contains(log.String(), "a bug in a caller") }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "a bug in a caller") }, wiretest.Patience, time.Millisecond)
 }
 
 func TestP6ACutAnswerResetsAnHTTP2Stream(t *testing.T) {
 	t.Parallel()
-	up := newRaw(t, func(_ int, c *wire) {
-		c.mustHead()
-		c.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n")
+	up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+		c.MustHead()
+		c.Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n")
 	})
 	p := New(Options{})
 	defer p.Close()
 	results := make(chan Result, 1)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		res, _ := p.Forward(w, r, Target{Dial: func(ctx context.Context) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp", up.addr)
+			return new(net.Dialer).DialContext(ctx, "tcp", up.Addr)
 		}, Authority: "x", RequestURI: r.RequestURI})
 		results <- res
 	}))
@@ -114,5 +95,5 @@ func TestP6ACutAnswerResetsAnHTTP2Stream(t *testing.T) {
 	body, err := io.ReadAll(resp.Body)
 	require.Equal(t, "some", string(body))
 	require.ErrorContains(t, err, "INTERNAL_ERROR")
-	require.True(t, recv(t, results, "result").Cut)
+	require.True(t, wiretest.Receive(t, results, "result").Cut)
 }

@@ -11,11 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/wiretest"
 )
 
 func TestP1AnyMethodBodyAndStatusPasses(t *testing.T) {
 	t.Parallel()
-	up := newService(t, func(w http.ResponseWriter, r *http.Request) {
+	up := wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		w.Header().Set("X-Method", r.Method)
 		w.WriteHeader(299)
@@ -26,7 +27,7 @@ func TestP1AnyMethodBodyAndStatusPasses(t *testing.T) {
 		for _, body := range []string{"", "some body"} {
 			req, err := http.NewRequest(method, "http://"+f.addr+"/x", strings.NewReader(body))
 			require.NoError(t, err)
-			resp, err := f.client(t).Do(req)
+			resp, err := wiretest.Client(t).Do(req)
 			require.NoError(t, err)
 			got, err := io.ReadAll(resp.Body)
 			require.NoError(t, err)
@@ -57,12 +58,12 @@ func TestP1StatusesWithoutBody(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			up := answering(t, tc.answer)
-			f := newFront(t, up.addr)
+			up := wiretest.Answering(t, tc.answer)
+			f := newFront(t, up.Addr)
 			c := f.dial(t)
 			for range 2 { // the second time on the same two connections
-				c.send(tc.method + " / HTTP/1.1\r\nHost: x\r\n\r\n")
-				resp, err := http.ReadResponse(c.br, &http.Request{Method: tc.method})
+				c.Send(tc.method + " / HTTP/1.1\r\nHost: x\r\n\r\n")
+				resp, err := http.ReadResponse(c.Reader, &http.Request{Method: tc.method})
 				require.NoError(t, err)
 				body, err := io.ReadAll(resp.Body)
 				require.NoError(t, err)
@@ -72,7 +73,7 @@ func TestP1StatusesWithoutBody(t *testing.T) {
 				require.Equal(t, "b", resp.Header.Get("X-A"))
 				require.Empty(t, resp.TransferEncoding, "nothing follows")
 			}
-			require.EqualValues(t, 1, up.conns.Load())
+			require.EqualValues(t, 1, up.Conns.Load())
 		})
 	}
 }
@@ -81,21 +82,21 @@ func TestP1StatusesWithoutBody(t *testing.T) {
 func passes(t *testing.T, targets ...string) {
 	t.Helper()
 	heads := make(chan string, 1)
-	up := newRaw(t, func(_ int, c *wire) {
+	up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
 		for {
-			h, err := c.head()
+			h, err := c.Head()
 			if err != nil {
 				return
 			}
 			heads <- h
-			c.send(ok(""))
+			c.Send(wiretest.OK(""))
 		}
 	})
-	c := newFront(t, up.addr).dial(t)
+	c := newFront(t, up.Addr).dial(t)
 	for _, uri := range targets {
-		c.send("GET " + uri + " HTTP/1.1\r\nHost: x\r\n\r\n")
-		require.Equal(t, "GET "+uri+" HTTP/1.1", firstLine(recv(t, heads, uri)))
-		c.mustHead()
+		c.Send("GET " + uri + " HTTP/1.1\r\nHost: x\r\n\r\n")
+		require.Equal(t, "GET "+uri+" HTTP/1.1", wiretest.FirstLine(wiretest.Receive(t, heads, uri)))
+		c.MustHead()
 	}
 }
 
@@ -111,19 +112,19 @@ func TestP3QueryPassesByteForByte(t *testing.T) {
 
 func TestP2S7TargetThatCouldEndTheRequestLineIsRefusedWithoutADial(t *testing.T) {
 	t.Parallel()
-	up := answering(t, ok(""))
+	up := wiretest.Answering(t, wiretest.OK(""))
 	for _, uri := range []string{"", "*", "x", "http://h/", "/a b", "/a\r\nX: y", "/a\x00", "/a\x7f", "/\t"} {
-		f := newFront(t, up.addr, withTarget(func(_ *http.Request, t *Target) { t.RequestURI = uri }))
+		f := newFront(t, up.Addr, withTarget(func(_ *http.Request, t *Target) { t.RequestURI = uri }))
 		status, _, h := f.get(t, "/")
 		require.Equal(t, 400, status, "%q", uri)
 		require.Equal(t, api.CodeBadPath, h.Get("X-Problem"))
 	}
-	require.Zero(t, up.conns.Load())
+	require.Zero(t, up.Conns.Load())
 }
 
 func TestS7HeaderThatCouldEndTheHeadIsRefusedWithoutADial(t *testing.T) {
 	t.Parallel()
-	up := answering(t, ok(""))
+	up := wiretest.Answering(t, wiretest.OK(""))
 	for name, set := range map[string]func(*Target){
 		"value":     func(t *Target) { t.Header = func(h http.Header) { h["X-A"] = []string{"b\r\nX-B: c"} } },
 		"nul":       func(t *Target) { t.Header = func(h http.Header) { h["X-A"] = []string{"b\x00"} } },
@@ -131,32 +132,32 @@ func TestS7HeaderThatCouldEndTheHeadIsRefusedWithoutADial(t *testing.T) {
 		"authority": func(t *Target) { t.Authority = "a\r\nX: b" },
 		"prefix":    func(t *Target) { t.ForwardedPrefix = "/a\nb" },
 	} {
-		f := newFront(t, up.addr, withTarget(func(_ *http.Request, t *Target) { set(t) }))
+		f := newFront(t, up.Addr, withTarget(func(_ *http.Request, t *Target) { set(t) }))
 		status, _, h := f.get(t, "/")
 		require.Equal(t, 400, status, name)
 		require.Equal(t, api.CodeBadRequest, h.Get("X-Problem"))
 	}
-	require.Zero(t, up.conns.Load())
+	require.Zero(t, up.Conns.Load())
 }
 
 func TestP11ConnectIsRefusedWithoutADial(t *testing.T) {
 	t.Parallel()
-	up := answering(t, ok(""))
-	f := newFront(t, up.addr, withTarget(func(_ *http.Request, t *Target) { t.RequestURI = "/" }))
+	up := wiretest.Answering(t, wiretest.OK(""))
+	f := newFront(t, up.Addr, withTarget(func(_ *http.Request, t *Target) { t.RequestURI = "/" }))
 	c := f.dial(t)
-	c.send("CONNECT h:80 HTTP/1.1\r\nHost: h:80\r\n\r\n")
-	require.Equal(t, "HTTP/1.1 400 Bad Request", firstLine(c.mustHead()))
-	require.Zero(t, up.conns.Load())
+	c.Send("CONNECT h:80 HTTP/1.1\r\nHost: h:80\r\n\r\n")
+	require.Equal(t, "HTTP/1.1 400 Bad Request", wiretest.FirstLine(c.MustHead()))
+	require.Zero(t, up.Conns.Load())
 }
 
 func TestP11RedirectsAreNotFollowed(t *testing.T) {
 	t.Parallel()
-	up := answering(t, "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/x\r\nContent-Length: 0\r\n\r\n")
-	f := newFront(t, up.addr)
+	up := wiretest.Answering(t, "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/x\r\nContent-Length: 0\r\n\r\n")
+	f := newFront(t, up.Addr)
 	status, _, h := f.get(t, "/")
 	require.Equal(t, 302, status)
 	require.Equal(t, "http://127.0.0.1:1/x", h.Get("Location"))
-	require.EqualValues(t, 1, up.conns.Load())
+	require.EqualValues(t, 1, up.Conns.Load())
 }
 
 func TestS7OneRequestStaysOneRequest(t *testing.T) {
@@ -181,13 +182,13 @@ func TestS7OneRequestStaysOneRequest(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			paths := make(chan string, 8)
-			up := newService(t, func(_ http.ResponseWriter, r *http.Request) {
+			up := wiretest.Serve(t, func(_ http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				paths <- r.RequestURI
 			})
 			c := newFront(t, up).dial(t)
-			c.send(tc.raw)
-			answer, _ := c.rest()
+			c.Send(tc.raw)
+			answer, _ := c.Rest()
 			if tc.refused {
 				require.Regexp(t, "^HTTP/1.1 400 ", answer)
 				require.Empty(t, paths)
@@ -195,7 +196,7 @@ func TestS7OneRequestStaysOneRequest(t *testing.T) {
 			}
 			require.Regexp(t, "^HTTP/1.1 200 ", answer)
 			require.Equal(t, 1, strings.Count(answer, "HTTP/1.1"), "one answer")
-			require.Equal(t, "/", recv(t, paths, "the request"))
+			require.Equal(t, "/", wiretest.Receive(t, paths, "the request"))
 			require.Empty(t, paths)
 		})
 	}
@@ -212,21 +213,21 @@ func TestP1LengthIsPassedAsItWas(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got := make(chan string, 1)
-			up := newRaw(t, func(_ int, c *wire) {
-				h := c.mustHead()
-				r, err := http.ReadRequest(bufio.NewReader(io.MultiReader(strings.NewReader(h+"\r\n"), c.br)))
+			up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+				h := c.MustHead()
+				r, err := http.ReadRequest(bufio.NewReader(io.MultiReader(strings.NewReader(h+"\r\n"), c.Reader)))
 				if err == nil {
 					_, _ = io.Copy(io.Discard, r.Body)
 				}
 				got <- h
-				c.send(ok(""))
+				c.Send(wiretest.OK(""))
 			})
-			c := newFront(t, up.addr).dial(t)
-			c.send(tc.in)
-			h := recv(t, got, "request")
-			require.Equal(t, tc.length, strings.Join(lines(h, "Content-Length"), ","))
-			require.Equal(t, tc.encoding, strings.Join(lines(h, "Transfer-Encoding"), ","))
-			c.mustHead()
+			c := newFront(t, up.Addr).dial(t)
+			c.Send(tc.in)
+			h := wiretest.Receive(t, got, "request")
+			require.Equal(t, tc.length, strings.Join(wiretest.Values(h, "Content-Length"), ","))
+			require.Equal(t, tc.encoding, strings.Join(wiretest.Values(h, "Transfer-Encoding"), ","))
+			c.MustHead()
 		})
 	}
 }

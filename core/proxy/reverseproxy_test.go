@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/wiretest"
 )
 
 // What net/http/httputil promises of its ReverseProxy and the other files do
@@ -27,7 +28,7 @@ func dialling(addr string) func(context.Context) (net.Conn, error) {
 func TestP1P4OneExchangeWithEverythingInIt(t *testing.T) {
 	t.Parallel()
 	seen := make(chan *http.Request, 1)
-	up := newService(t, func(w http.ResponseWriter, r *http.Request) {
+	up := wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		seen <- r
 		h := w.Header()
 		h.Set("Trailers", "an ordinary header")
@@ -47,7 +48,7 @@ func TestP1P4OneExchangeWithEverythingInIt(t *testing.T) {
 	req.Host = "some-name"
 	req.Close = true
 	req.Header = http.Header{"Connection": {"close, TE"}, "Te": {"foo", "bar, trailers"}, "Proxy-Connection": {"x"}, "Upgrade": {"foo"}}
-	resp, err := f.client(t).Do(req)
+	resp, err := wiretest.Client(t).Do(req)
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	require.Equal(t, http.Header{"X-Announced": nil}, resp.Trailer, "before the body was read")
@@ -62,7 +63,7 @@ func TestP1P4OneExchangeWithEverythingInIt(t *testing.T) {
 	require.Empty(t, resp.Header["Upgrade"])
 	require.Empty(t, resp.Header["Keep-Alive"])
 
-	r := recv(t, seen, "the request")
+	r := wiretest.Receive(t, seen, "the request")
 	require.Empty(t, r.TransferEncoding)
 	require.Equal(t, "daemon:2280", r.Host)
 	require.Equal(t, []string{"trailers"}, r.Header["Te"])
@@ -76,7 +77,7 @@ func TestP1ALongBodyArrivesWithItsLength(t *testing.T) {
 	t.Parallel()
 	sent := pattern(1 << 20)
 	lengths := make(chan int64, 1)
-	up := newService(t, func(w http.ResponseWriter, r *http.Request) {
+	up := wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		got, err := io.ReadAll(r.Body)
 		lengths <- r.ContentLength
 		if err != nil || !bytes.Equal(got, sent) || r.TransferEncoding != nil {
@@ -84,18 +85,18 @@ func TestP1ALongBodyArrivesWithItsLength(t *testing.T) {
 		}
 	})
 	f := newFront(t, up)
-	resp, err := f.client(t).Post("http://"+f.addr, "", bytes.NewReader(sent))
+	resp, err := wiretest.Client(t).Post("http://"+f.addr, "", bytes.NewReader(sent))
 	require.NoError(t, err)
 	resp.Body.Close()
 	require.Equal(t, http.StatusOK, resp.StatusCode)
-	require.EqualValues(t, len(sent), recv(t, lengths, "the length"))
+	require.EqualValues(t, len(sent), wiretest.Receive(t, lengths, "the length"))
 	require.EqualValues(t, len(sent), f.result(t).BytesIn)
 }
 
 // A caller may hand on a request that no server has made.
 func TestP1NeitherBodyNorHeaderIsNeeded(t *testing.T) {
 	t.Parallel()
-	up := answering(t, ok("hi"))
+	up := wiretest.Answering(t, wiretest.OK("hi"))
 	p := New(Options{})
 	defer p.Close()
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
@@ -103,7 +104,7 @@ func TestP1NeitherBodyNorHeaderIsNeeded(t *testing.T) {
 	w := httptest.NewRecorder()
 	var hooked http.Header
 	res, err := p.Forward(w, r, Target{
-		Dial: dialling(up.addr), Authority: "a", RequestURI: "/",
+		Dial: dialling(up.Addr), Authority: "a", RequestURI: "/",
 		Header: func(h http.Header) { h.Set("X-A", "b"); hooked = h.Clone() },
 	})
 	require.NoError(t, err)
@@ -122,20 +123,20 @@ func TestP3S7ALookAtTheFormChangesNothing(t *testing.T) {
 		_ = r.ParseForm()
 		t.Header = func(http.Header) { _ = r.URL.Query() }
 	}))
-	require.Equal(t, "GET /x?"+query+" HTTP/1.1", firstLine(h))
+	require.Equal(t, "GET /x?"+query+" HTTP/1.1", wiretest.FirstLine(h))
 }
 
 func TestP4TheUserAgentIsTheClientsOwnOrNone(t *testing.T) {
 	t.Parallel()
 	for sent, want := range map[string][]string{"": nil, "User-Agent: \r\n": {""}, "User-Agent: mine/1\r\n": {"mine/1"}} {
-		require.Equal(t, want, lines(headOf(t, "GET / HTTP/1.1\r\nHost: x\r\n"+sent+"\r\n"), "User-Agent"))
+		require.Equal(t, want, wiretest.Values(headOf(t, "GET / HTTP/1.1\r\nHost: x\r\n"+sent+"\r\n"), "User-Agent"))
 	}
 }
 
 func TestP4AnEmptyConnectionLineHidesNoOther(t *testing.T) {
 	t.Parallel()
-	up := answering(t, "HTTP/1.1 200 OK\r\nConnection: \r\nConnection: X-Named\r\nX-Named: 1\r\nX-Other: 2\r\nContent-Length: 0\r\n\r\n")
-	_, _, h := newFront(t, up.addr).get(t, "/")
+	up := wiretest.Answering(t, "HTTP/1.1 200 OK\r\nConnection: \r\nConnection: X-Named\r\nX-Named: 1\r\nX-Other: 2\r\nContent-Length: 0\r\n\r\n")
+	_, _, h := newFront(t, up.Addr).get(t, "/")
 	require.Equal(t, "2", h.Get("X-Other"))
 	require.Empty(t, h["X-Named"])
 	require.Empty(t, h["Connection"])
@@ -159,8 +160,8 @@ func TestP4TheClientsRequestIsNotChanged(t *testing.T) {
 			t.ForwardedPrefix = "/p"
 			t.Header = func(h http.Header) { h["X-Kept"] = []string{"2"}; delete(h, "X-Forwarded-For") }
 		}))
-	require.Equal(t, []string{"2"}, lines(h, "X-Kept"))
-	require.Empty(t, lines(h, "X-Named"))
+	require.Equal(t, []string{"2"}, wiretest.Values(h, "X-Kept"))
+	require.Empty(t, wiretest.Values(h, "X-Named"))
 	require.Equal(t, before, state(request))
 }
 
@@ -171,7 +172,7 @@ func TestP9AHookMayLeaveTheClientsAddressOut(t *testing.T) {
 	h := headOf(t, "GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n", withTarget(func(_ *http.Request, t *Target) {
 		t.Header = func(h http.Header) { h["X-Forwarded-For"] = nil }
 	}))
-	require.Empty(t, lines(h, "X-Forwarded-For"))
+	require.Empty(t, wiretest.Values(h, "X-Forwarded-For"))
 }
 
 // wrapped is a writer of which only Unwrap leads to what can flush and hijack.
@@ -186,48 +187,48 @@ func wrap(w http.ResponseWriter) http.ResponseWriter { return wrapped{wrapped{w}
 func TestP6AWrappedWriterIsFlushedAndUpgraded(t *testing.T) {
 	t.Parallel()
 	next := make(chan struct{})
-	up := newRaw(t, func(_ int, c *wire) {
-		if h := c.mustHead(); len(lines(h, "Upgrade")) > 0 {
-			c.send(switching + "hi")
+	up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+		if h := c.MustHead(); len(wiretest.Values(h, "Upgrade")) > 0 {
+			c.Send(switching + "hi")
 			return
 		}
-		c.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na")
+		c.Send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na")
 		<-next
-		c.send("b")
+		c.Send("b")
 	})
 	goOn := sync.OnceFunc(func() { close(next) })
 	t.Cleanup(goOn)
 	p := New(Options{})
 	t.Cleanup(p.Close)
-	addr := newService(t, func(w http.ResponseWriter, r *http.Request) {
-		res, _ := p.Forward(wrap(w), r, Target{Dial: dialling(up.addr), Authority: "a", RequestURI: "/"})
+	addr := wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+		res, _ := p.Forward(wrap(w), r, Target{Dial: dialling(up.Addr), Authority: "a", RequestURI: "/"})
 		if res.Tunnel != nil {
 			res.Tunnel(context.Background())
 		}
 	})
 	f := &front{addr: addr}
 	c := f.dial(t)
-	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	c.mustHead()
-	require.Equal(t, "a", c.read(1))
+	c.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	c.MustHead()
+	require.Equal(t, "a", c.Next(1))
 	goOn()
-	require.Equal(t, "b", c.read(1))
-	c.send(handshake)
-	require.Equal(t, "HTTP/1.1 101 Switching Protocols", firstLine(c.mustHead()))
-	require.Equal(t, "hi", c.read(2))
+	require.Equal(t, "b", c.Next(1))
+	c.Send(handshake)
+	require.Equal(t, "HTTP/1.1 101 Switching Protocols", wiretest.FirstLine(c.MustHead()))
+	require.Equal(t, "hi", c.Next(2))
 }
 
 // An answer that breaks off while a body still comes ends both, and the
 // client's next request is not taken for the rest of the first.
 func TestP6AnAnswerThatBreaksOffEndsTheUpload(t *testing.T) {
 	t.Parallel()
-	up := newRaw(t, func(_ int, c *wire) {
-		c.mustHead()
-		c.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of")
+	up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+		c.MustHead()
+		c.Send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of")
 	})
-	f := newFront(t, up.addr)
+	f := newFront(t, up.Addr)
 	for range 5 {
-		resp, err := f.client(t).Post("http://"+f.addr, "", io.LimitReader(strings.NewReader(strings.Repeat("x", 6<<20)), 6<<20))
+		resp, err := wiretest.Client(t).Post("http://"+f.addr, "", io.LimitReader(strings.NewReader(strings.Repeat("x", 6<<20)), 6<<20))
 		if err == nil {
 			_, err = io.Copy(io.Discard, resp.Body)
 			resp.Body.Close()
@@ -252,12 +253,12 @@ func TestP7AConnectionThatCannotHalfCloseIsEnded(t *testing.T) {
 			return deaf{c}, err
 		}
 	}))
-	client.send("last words")
-	require.Equal(t, "last words", daemon.read(10))
+	client.Send("last words")
+	require.Equal(t, "last words", daemon.Next(10))
 	require.NoError(t, client.CloseWrite())
-	_, err := daemon.rest()
+	_, err := daemon.Rest()
 	require.NoError(t, err)
-	_, err = client.rest()
+	_, err = client.Rest()
 	require.NoError(t, err)
 	require.NoError(t, f.result(t).Err)
 }
@@ -265,10 +266,10 @@ func TestP7AConnectionThatCannotHalfCloseIsEnded(t *testing.T) {
 func TestP7AWriterThatCannotBeHijackedGetsAProblem(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{})
-	up := newRaw(t, func(_ int, c *wire) {
-		c.mustHead()
-		c.send(switching)
-		_, _ = c.rest()
+	up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+		c.MustHead()
+		c.Send(switching)
+		_, _ = c.Rest()
 		close(ended)
 	})
 	p := New(Options{})
@@ -276,31 +277,31 @@ func TestP7AWriterThatCannotBeHijackedGetsAProblem(t *testing.T) {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}
 	w := httptest.NewRecorder()
-	_, err := p.Forward(w, r, Target{Dial: dialling(up.addr), Authority: "a", RequestURI: "/"})
+	_, err := p.Forward(w, r, Target{Dial: dialling(up.Addr), Authority: "a", RequestURI: "/"})
 	require.Equal(t, api.CodeInternal, code(err))
 	require.Empty(t, w.Header(), "nothing was written")
-	recv(t, ended, "the end of the daemon's connection")
+	wiretest.Receive(t, ended, "the end of the daemon's connection")
 }
 
 // A client that waits for a 100 before it sends its body is told at once that
 // nobody will read it, or that what came in place of the 100 is none.
 func TestP10NobodyWaitsForA100ThatCannotCome(t *testing.T) {
 	t.Parallel()
-	nobody := listen(t)
+	nobody := wiretest.Listen(t)
 	require.NoError(t, nobody.Close())
 	for name, tc := range map[string]struct {
 		addr, code string
 		status     string
 	}{
 		"nobody there": {nobody.Addr().String(), api.CodeDaemonDown, "503"},
-		"no 100":       {answering(t, "HTTP/1.1 100 Continue\r\nno header\r\n\r\n").addr, api.CodeBadUpstream, "502"},
+		"no 100":       {wiretest.Answering(t, "HTTP/1.1 100 Continue\r\nno header\r\n\r\n").Addr, api.CodeBadUpstream, "502"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFront(t, tc.addr)
 			c := f.dial(t)
-			c.send(postHead(16, "Expect: 100-continue\r\n"))
-			require.Equal(t, tc.status, firstLine(c.mustHead())[9:12], "and no 100 before it")
+			c.Send(postHead(16, "Expect: 100-continue\r\n"))
+			require.Equal(t, tc.status, wiretest.FirstLine(c.MustHead())[9:12], "and no 100 before it")
 			require.Equal(t, tc.code, code(f.result(t).err))
 		})
 	}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/wiretest"
 )
 
 // Each piece must reach the client before the next one is written, so a proxy
@@ -45,15 +47,15 @@ func TestP6EachPieceArrivesBeforeTheNextIsWritten(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			next := make(chan string)
-			up := newRaw(t, func(_ int, c *wire) {
-				c.mustHead()
-				c.send("HTTP/1.1 200 OK\r\n" + tc.head + "\r\n")
+			up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+				c.MustHead()
+				c.Send("HTTP/1.1 200 OK\r\n" + tc.head + "\r\n")
 				for s := range next {
-					c.send(s)
+					c.Send(s)
 				}
 			})
-			f := newFront(t, up.addr)
-			resp, err := f.client(t).Get("http://" + f.addr) // returns: the head arrived before any body
+			f := newFront(t, up.Addr)
+			resp, err := wiretest.Client(t).Get("http://" + f.addr) // returns: the head arrived before any body
 			require.NoError(t, err)
 			defer resp.Body.Close()
 			for i, piece := range tc.pieces {
@@ -77,7 +79,7 @@ func TestP6EachPieceArrivesBeforeTheNextIsWritten(t *testing.T) {
 func TestP6LongBodiesArriveWhole(t *testing.T) {
 	t.Parallel()
 	want := pattern(5 << 20)
-	up := newService(t, func(w http.ResponseWriter, r *http.Request) {
+	up := wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/length" {
 			w.Header().Set("Content-Length", strconv.Itoa(len(want)))
 		}
@@ -111,13 +113,13 @@ func TestP6LongBodiesArriveWhole(t *testing.T) {
 func TestS8TapsSeeTheFirst64KiBOnly(t *testing.T) {
 	t.Parallel()
 	want := pattern(300 << 10)
-	up := newService(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
+	up := wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
 	var in, out []byte
 	f := newFront(t, up, withTarget(func(_ *http.Request, t *Target) {
 		t.RequestBody = func(p []byte) { in = append(in, p...) }
 		t.ResponseBody = func(p []byte) { out = append(out, p...) }
 	}))
-	resp, err := f.client(t).Post("http://"+f.addr, "", strings.NewReader(string(want)))
+	resp, err := wiretest.Client(t).Post("http://"+f.addr, "", strings.NewReader(string(want)))
 	require.NoError(t, err)
 	got, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
@@ -132,27 +134,27 @@ func TestP6NoTimeLimitOnAStream(t *testing.T) {
 	t.Parallel()
 	// The dial's own limit must not reach the exchange.
 	release := make(chan struct{})
-	up := newRaw(t, func(_ int, c *wire) {
-		c.mustHead()
+	up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+		c.MustHead()
 		<-release
-		c.send(ok("late"))
+		c.Send(wiretest.OK("late"))
 	})
-	f := newFront(t, up.addr, withLimits(Options{DialTimeout: 50 * time.Millisecond}))
+	f := newFront(t, up.Addr, withLimits(Options{DialTimeout: 50 * time.Millisecond}))
 	c := f.dial(t)
-	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	c.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	_ = c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
-	_, err := c.br.Peek(1)
+	_, err := c.Reader.Peek(1)
 	require.Error(t, err, "nothing comes, for longer than the limit on dialling")
-	_ = c.SetReadDeadline(time.Now().Add(patience))
+	_ = c.SetReadDeadline(time.Now().Add(wiretest.Patience))
 	close(release)
-	c.br = bufio.NewReader(c)
-	require.Equal(t, "HTTP/1.1 200 OK", firstLine(c.mustHead()))
+	c.Reader = bufio.NewReader(c)
+	require.Equal(t, "HTTP/1.1 200 OK", wiretest.FirstLine(c.MustHead()))
 }
 
 func TestP6WaitAndFirstByteAreMeasured(t *testing.T) {
 	t.Parallel()
-	up := answering(t, ok("x"))
-	f := newFront(t, up.addr)
+	up := wiretest.Answering(t, wiretest.OK("x"))
+	f := newFront(t, up.Addr)
 	f.get(t, "/")
 	o := f.result(t)
 	require.Positive(t, o.Wait)
@@ -180,7 +182,7 @@ func (c *counting) ReadFrom(r io.Reader) (int64, error) {
 func TestS8BodiesAreNotCopiedOnceTheTapHasSeenEnough(t *testing.T) {
 	t.Parallel()
 	const size = 4 << 20
-	up := newService(t, func(w http.ResponseWriter, _ *http.Request) {
+	up := wiretest.Serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", strconv.Itoa(size))
 		_, _ = w.Write(make([]byte, size))
 	})
@@ -189,7 +191,7 @@ func TestS8BodiesAreNotCopiedOnceTheTapHasSeenEnough(t *testing.T) {
 		seen := 0
 		p := New(Options{})
 		forwarded := make(chan struct{})
-		addr := newService(t, func(w http.ResponseWriter, r *http.Request) {
+		addr := wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 			defer close(forwarded)
 			target := Target{Authority: "x", RequestURI: "/", Dial: func(ctx context.Context) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, "tcp", up)
@@ -201,7 +203,7 @@ func TestS8BodiesAreNotCopiedOnceTheTapHasSeenEnough(t *testing.T) {
 		})
 		_, body, _ := (&front{addr: addr}).get(t, "/")
 		require.Len(t, body, size)
-		recv(t, forwarded, "the end of Forward") // it counts after the last byte went out
+		wiretest.Receive(t, forwarded, "the end of Forward") // it counts after the last byte went out
 		require.Greater(t, moved.Load(), int64(size-4*TapBytes), "tap: %t", tap)
 		if tap {
 			require.Equal(t, TapBytes, seen)

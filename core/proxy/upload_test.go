@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/wiretest"
 )
 
 // postHead begins a POST whose body the test sends itself.
@@ -24,7 +25,7 @@ func postHead(length int, more string) string {
 func TestP6RequestBodyStreams(t *testing.T) {
 	t.Parallel()
 	first := make(chan string)
-	up := newService(t, func(_ http.ResponseWriter, r *http.Request) {
+	up := wiretest.Serve(t, func(_ http.ResponseWriter, r *http.Request) {
 		b := make([]byte, 5)
 		_, _ = io.ReadFull(r.Body, b)
 		first <- string(b)
@@ -32,38 +33,38 @@ func TestP6RequestBodyStreams(t *testing.T) {
 	})
 	f := newFront(t, up)
 	c := f.dial(t)
-	c.send(postHead(10, "") + "first")
-	require.Equal(t, "first", recv(t, first, "the first half, before the second was sent"))
-	c.send("last.")
-	require.Equal(t, "HTTP/1.1 200 OK", firstLine(c.mustHead()))
+	c.Send(postHead(10, "") + "first")
+	require.Equal(t, "first", wiretest.Receive(t, first, "the first half, before the second was sent"))
+	c.Send("last.")
+	require.Equal(t, "HTTP/1.1 200 OK", wiretest.FirstLine(c.MustHead()))
 	require.EqualValues(t, 10, f.result(t).BytesIn)
 }
 
 func TestP6FullDuplex(t *testing.T) {
 	t.Parallel()
-	up := newRaw(t, func(_ int, c *wire) {
-		c.mustHead()
-		c.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+	up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+		c.MustHead()
+		c.Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
 		for {
-			line, err := c.br.ReadString('\n') // "1\r\n", "x\r\n"
+			line, err := c.Reader.ReadString('\n') // "1\r\n", "x\r\n"
 			if err != nil || line == "0\r\n" {
-				c.send("0\r\n\r\n")
+				c.Send("0\r\n\r\n")
 				return
 			}
-			data, _ := c.br.ReadString('\n')
-			c.send(line + data)
+			data, _ := c.Reader.ReadString('\n')
+			c.Send(line + data)
 		}
 	})
-	f := newFront(t, up.addr)
+	f := newFront(t, up.Addr)
 	c := f.dial(t)
-	c.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
-	require.Equal(t, "HTTP/1.1 200 OK", firstLine(c.mustHead()))
+	c.Send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+	require.Equal(t, "HTTP/1.1 200 OK", wiretest.FirstLine(c.MustHead()))
 	for range 3 {
-		c.send("1\r\nx\r\n")
-		require.Equal(t, "1\r\nx\r\n", c.read(6))
+		c.Send("1\r\nx\r\n")
+		require.Equal(t, "1\r\nx\r\n", c.Next(6))
 	}
-	c.send("0\r\n\r\n")
-	require.Equal(t, "0\r\n\r\n", c.read(5))
+	c.Send("0\r\n\r\n")
+	require.Equal(t, "0\r\n\r\n", c.Next(5))
 }
 
 func TestP6UploadOfOneGiBTakesNoMemory(t *testing.T) {
@@ -71,7 +72,7 @@ func TestP6UploadOfOneGiBTakesNoMemory(t *testing.T) {
 		t.Skip("moves 1 GiB")
 	}
 	const size = 1 << 30
-	up := newService(t, func(w http.ResponseWriter, r *http.Request) {
+	up := wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		n, _ := io.Copy(io.Discard, r.Body)
 		_, _ = io.WriteString(w, strconv.FormatInt(n, 10))
 	})
@@ -87,7 +88,7 @@ func TestP6UploadOfOneGiBTakesNoMemory(t *testing.T) {
 	req, err := http.NewRequest(http.MethodPost, "http://"+f.addr, body)
 	require.NoError(t, err)
 	req.ContentLength = size
-	resp, err := f.client(t).Do(req)
+	resp, err := wiretest.Client(t).Do(req)
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	got, err := io.ReadAll(resp.Body)
@@ -121,133 +122,133 @@ func TestP6RefusalDuringAnUploadReachesTheClient(t *testing.T) {
 	for name, framing := range map[string]string{"length": "Content-Length: 1073741824", "chunked": "Transfer-Encoding: chunked"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			up := newRaw(t, func(_ int, c *wire) {
-				c.mustHead()
-				c.read(1)
-				c.send("HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 3\r\n\r\nbig")
+			up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+				c.MustHead()
+				c.Next(1)
+				c.Send("HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 3\r\n\r\nbig")
 			})
-			f := newFront(t, up.addr)
+			f := newFront(t, up.Addr)
 			c := f.dial(t)
 			// What follows the body's beginning would be another request, if the rest were taken for one.
-			c.send("POST / HTTP/1.1\r\nHost: x\r\n" + framing + "\r\n\r\n1\r\nx\r\n")
-			h := c.mustHead()
-			require.Equal(t, "HTTP/1.1 413 Request Entity Too Large", firstLine(h))
-			require.Equal(t, []string{"close"}, lines(h, "Connection"), "so that the client stops")
-			require.Equal(t, "big", c.read(3))
+			c.Send("POST / HTTP/1.1\r\nHost: x\r\n" + framing + "\r\n\r\n1\r\nx\r\n")
+			h := c.MustHead()
+			require.Equal(t, "HTTP/1.1 413 Request Entity Too Large", wiretest.FirstLine(h))
+			require.Equal(t, []string{"close"}, wiretest.Values(h, "Connection"), "so that the client stops")
+			require.Equal(t, "big", c.Next(3))
 			_, _ = io.WriteString(c, "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n")
-			rest, _ := c.rest()
+			rest, _ := c.Rest()
 			require.Empty(t, rest, "the connection ends with the answer")
 			require.NoError(t, f.result(t).err)
 			require.Empty(t, f.results)
-			require.EqualValues(t, 1, up.conns.Load())
+			require.EqualValues(t, 1, up.Conns.Load())
 		})
 	}
 }
 
 func TestP6EarlyAnswerOnAKeptConnectionEndsTheUpload(t *testing.T) {
 	t.Parallel()
-	up := answering(t, ok("early")) // does not read the body, and does not close either
-	f := newFront(t, up.addr)
+	up := wiretest.Answering(t, wiretest.OK("early")) // does not read the body, and does not close either
+	f := newFront(t, up.Addr)
 	c := f.dial(t)
-	c.send(postHead(1000, "") + "some")
-	require.Equal(t, "HTTP/1.1 200 OK", firstLine(c.mustHead()))
-	require.Equal(t, "early", c.read(5))
+	c.Send(postHead(1000, "") + "some")
+	require.Equal(t, "HTTP/1.1 200 OK", wiretest.FirstLine(c.MustHead()))
+	require.Equal(t, "early", c.Next(5))
 	o := f.result(t)
 	require.NoError(t, o.err)
 	require.EqualValues(t, 4, o.BytesIn)
 	_, _ = io.WriteString(c, "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n")
-	rest, _ := c.rest()
+	rest, _ := c.Rest()
 	require.Empty(t, rest)
 	_, body, _ := f.get(t, "/")
 	require.Equal(t, "early", body)
-	require.EqualValues(t, 2, up.conns.Load(), "the half-used connection was not kept")
+	require.EqualValues(t, 2, up.Conns.Load(), "the half-used connection was not kept")
 }
 
 func TestP4ContinueIsForwarded(t *testing.T) {
 	t.Parallel()
 	head, wants := make(chan struct{}), make(chan struct{})
-	up := newRaw(t, func(_ int, c *wire) {
-		require.Equal(t, []string{"100-continue"}, lines(c.mustHead(), "Expect"))
+	up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+		require.Equal(t, []string{"100-continue"}, wiretest.Values(c.MustHead(), "Expect"))
 		close(head)
 		<-wants
-		c.send("HTTP/1.1 100 Continue\r\n\r\n")
-		c.send(ok(c.read(5)))
+		c.Send("HTTP/1.1 100 Continue\r\n\r\n")
+		c.Send(wiretest.OK(c.Next(5)))
 	})
-	c := newFront(t, up.addr).dial(t)
-	c.send(postHead(5, "Expect: 100-continue\r\n"))
+	c := newFront(t, up.Addr).dial(t)
+	c.Send(postHead(5, "Expect: 100-continue\r\n"))
 	<-head
 	close(wants)
-	require.Equal(t, "HTTP/1.1 100 Continue\r\n", c.mustHead())
-	c.send("hello")
-	require.Equal(t, "HTTP/1.1 200 OK", firstLine(c.mustHead()))
-	require.Equal(t, "hello", c.read(5))
+	require.Equal(t, "HTTP/1.1 100 Continue\r\n", c.MustHead())
+	c.Send("hello")
+	require.Equal(t, "HTTP/1.1 200 OK", wiretest.FirstLine(c.MustHead()))
+	require.Equal(t, "hello", c.Next(5))
 }
 
 func TestP4NoContinueAfterARefusal(t *testing.T) {
 	t.Parallel()
-	up := newRaw(t, func(_ int, c *wire) {
-		c.mustHead()
-		c.send("HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno")
-		_, _ = c.rest()
+	up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+		c.MustHead()
+		c.Send("HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno")
+		_, _ = c.Rest()
 	})
-	f := newFront(t, up.addr)
+	f := newFront(t, up.Addr)
 	c := f.dial(t)
-	c.send(postHead(5, "Expect: 100-continue\r\n"))
-	require.Equal(t, "HTTP/1.1 401 Unauthorized", firstLine(c.mustHead()), "and no 100 before it")
-	require.Equal(t, "no", c.read(2))
-	rest, _ := c.rest()
+	c.Send(postHead(5, "Expect: 100-continue\r\n"))
+	require.Equal(t, "HTTP/1.1 401 Unauthorized", wiretest.FirstLine(c.MustHead()), "and no 100 before it")
+	require.Equal(t, "no", c.Next(2))
+	rest, _ := c.Rest()
 	require.Empty(t, rest)
 	require.Zero(t, f.result(t).BytesIn)
 }
 
 func TestP4DaemonThatIgnoresExpectGetsTheBody(t *testing.T) {
 	t.Parallel()
-	up := newRaw(t, func(_ int, c *wire) {
-		c.mustHead()
-		c.send(ok(c.read(5)))
+	up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+		c.MustHead()
+		c.Send(wiretest.OK(c.Next(5)))
 	})
-	c := newFront(t, up.addr).dial(t)
-	c.send(postHead(5, "Expect: 100-continue\r\n"))
-	require.Equal(t, "HTTP/1.1 100 Continue\r\n", c.mustHead())
-	c.send("hello")
-	require.Equal(t, "HTTP/1.1 200 OK", firstLine(c.mustHead()))
-	require.Equal(t, "hello", c.read(5))
+	c := newFront(t, up.Addr).dial(t)
+	c.Send(postHead(5, "Expect: 100-continue\r\n"))
+	require.Equal(t, "HTTP/1.1 100 Continue\r\n", c.MustHead())
+	c.Send("hello")
+	require.Equal(t, "HTTP/1.1 200 OK", wiretest.FirstLine(c.MustHead()))
+	require.Equal(t, "hello", c.Next(5))
 }
 
 func TestP6BrokenRequestBodies(t *testing.T) {
 	t.Parallel()
-	up := newRaw(t, func(_ int, c *wire) { _, _ = c.rest() })
+	up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) { _, _ = c.Rest() })
 	t.Run("malformed chunk", func(t *testing.T) {
 		t.Parallel()
-		f := newFront(t, up.addr)
+		f := newFront(t, up.Addr)
 		c := f.dial(t)
-		c.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
-		h := c.mustHead()
-		require.Equal(t, "HTTP/1.1 400 Bad Request", firstLine(h))
-		require.Equal(t, []string{"close"}, lines(h, "Connection"))
+		c.Send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+		h := c.MustHead()
+		require.Equal(t, "HTTP/1.1 400 Bad Request", wiretest.FirstLine(h))
+		require.Equal(t, []string{"close"}, wiretest.Values(h, "Connection"))
 		require.Equal(t, api.CodeBadRequest, code(f.result(t).err))
 	})
 	t.Run("over a limit", func(t *testing.T) {
 		t.Parallel()
-		f := newFront(t, up.addr, withTarget(func(r *http.Request, _ *Target) { r.Body = http.MaxBytesReader(nil, r.Body, 3) }))
+		f := newFront(t, up.Addr, withTarget(func(r *http.Request, _ *Target) { r.Body = http.MaxBytesReader(nil, r.Body, 3) }))
 		c := f.dial(t)
-		c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")
-		require.Equal(t, "HTTP/1.1 413 Request Entity Too Large", firstLine(c.mustHead()))
+		c.Send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")
+		require.Equal(t, "HTTP/1.1 413 Request Entity Too Large", wiretest.FirstLine(c.MustHead()))
 		require.Equal(t, api.CodeTooLarge, code(f.result(t).err))
 	})
 	t.Run("longer than it says", func(t *testing.T) {
 		t.Parallel()
-		f := newFront(t, up.addr, withTarget(func(r *http.Request, _ *Target) { r.Body = io.NopCloser(strings.NewReader("too long")) }))
+		f := newFront(t, up.Addr, withTarget(func(r *http.Request, _ *Target) { r.Body = io.NopCloser(strings.NewReader("too long")) }))
 		c := f.dial(t)
-		c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")
-		require.Equal(t, "HTTP/1.1 400 Bad Request", firstLine(c.mustHead()))
+		c.Send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")
+		require.Equal(t, "HTTP/1.1 400 Bad Request", wiretest.FirstLine(c.MustHead()))
 	})
 	t.Run("shorter than it says", func(t *testing.T) {
 		t.Parallel()
-		f := newFront(t, up.addr, withTarget(func(r *http.Request, _ *Target) { r.Body = io.NopCloser(strings.NewReader("abc")) }))
+		f := newFront(t, up.Addr, withTarget(func(r *http.Request, _ *Target) { r.Body = io.NopCloser(strings.NewReader("abc")) }))
 		c := f.dial(t)
-		c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")
-		c.mustHead()
+		c.Send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")
+		c.MustHead()
 		require.Equal(t, api.CodeCancelled, code(f.result(t).err))
 	})
 }
@@ -273,24 +274,24 @@ func (b *lateEnd) Read(p []byte) (int, error) {
 // end the upload must not fail the next request on it.
 func TestP5ARequestAfterAnUploadThatEndedLateIsServed(t *testing.T) {
 	t.Parallel()
-	up := newRaw(t, func(_ int, c *wire) {
+	up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
 		for {
-			if _, err := c.head(); err != nil {
+			if _, err := c.Head(); err != nil {
 				return
 			}
-			c.read(2)
-			c.send(ok("x"))
+			c.Next(2)
+			c.Send(wiretest.OK("x"))
 		}
 	})
 	p := New(Options{})
 	defer p.Close()
-	l := listen(t)
-	server := &http.Server{ConnContext: ConnContext, ReadHeaderTimeout: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	l := wiretest.Listen(t)
+	server := &http.Server{ConnContext: ConnContext, ReadHeaderTimeout: wiretest.Patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/late" {
 			r.Body = &lateEnd{ReadCloser: r.Body}
 		}
 		_, err := p.Forward(w, r, Target{Dial: func(ctx context.Context) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp", up.addr)
+			return new(net.Dialer).DialContext(ctx, "tcp", up.Addr)
 		}, Authority: "x", RequestURI: r.RequestURI})
 		if err != nil {
 			w.WriteHeader(http.StatusBadGateway)

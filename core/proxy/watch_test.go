@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/wiretest"
 )
 
 // tight makes connections to the daemon hold little, so that a daemon that
@@ -46,10 +47,10 @@ func small(t *testing.T, l net.Listener) {
 }
 
 // goings are the ways in which the end of a peer arrives.
-var goings = map[string]func(c *wire){
-	"closes":        func(c *wire) { c.Close() },
-	"resets":        func(c *wire) { _ = c.SetLinger(0); c.Close() },
-	"stops talking": func(c *wire) { _ = c.CloseWrite() },
+var goings = map[string]func(c *wiretest.Conn){
+	"closes":        func(c *wiretest.Conn) { c.Close() },
+	"resets":        func(c *wiretest.Conn) { _ = c.SetLinger(0); c.Close() },
+	"stops talking": func(c *wiretest.Conn) { _ = c.CloseWrite() },
 }
 
 // stuck is more than a tight connection holds, but less than what the front's
@@ -66,23 +67,23 @@ func TestP6P13TheEndOfAClientEndsAnUploadThatNobodyReads(t *testing.T) {
 		} {
 			t.Run(how+", "+framing, func(t *testing.T) {
 				t.Parallel()
-				arrived, leaving := make(chan *wire, 1), make(chan struct{})
-				up := newRaw(t, func(_ int, c *wire) {
-					c.mustHead()
+				arrived, leaving := make(chan *wiretest.Conn, 1), make(chan struct{})
+				up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+					c.MustHead()
 					arrived <- c
 					<-leaving // and reads nothing
 				})
 				t.Cleanup(func() { close(leaving) })
-				small(t, up.l)
-				f := newFront(t, up.addr, tight(up.addr))
+				small(t, up.Listener)
+				f := newFront(t, up.Addr, tight(up.Addr))
 				c := f.dial(t)
-				c.send(head + string(pattern(stuck)))
-				daemon := recv(t, arrived, "request")
+				c.Send(head + string(pattern(stuck)))
+				daemon := wiretest.Receive(t, arrived, "request")
 				leave(c)
 				o := f.result(t)
 				require.Equal(t, api.CodeCancelled, code(o.err))
-				_ = daemon.SetReadDeadline(time.Now().Add(patience))
-				_, err := daemon.rest()
+				_ = daemon.SetReadDeadline(time.Now().Add(wiretest.Patience))
+				_, err := daemon.Rest()
 				require.False(t, errors.Is(err, os.ErrDeadlineExceeded), "the daemon's connection was not ended")
 			})
 		}
@@ -91,9 +92,9 @@ func TestP6P13TheEndOfAClientEndsAnUploadThatNobodyReads(t *testing.T) {
 
 // flooding answers with head and a body of which nobody takes all, and then
 // resets the connection.
-func flooding(t *testing.T, head string) *rawUpstream {
-	return newRaw(t, func(_ int, c *wire) {
-		c.mustHead()
+func flooding(t *testing.T, head string) *wiretest.Server {
+	return wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+		c.MustHead()
 		_ = c.SetWriteDeadline(time.Now().Add(2 * time.Second)) // by then nothing more is taken
 		_, _ = io.WriteString(c, head)
 		_, _ = c.Write(make([]byte, flood))
@@ -115,13 +116,13 @@ func TestP6P13AResetOfTheDaemonEndsADownloadThatNobodyReads(t *testing.T) {
 	for framing, head := range floods {
 		t.Run(framing, func(t *testing.T) {
 			t.Parallel()
-			f := newFront(t, flooding(t, head).addr)
+			f := newFront(t, flooding(t, head).Addr)
 			c := f.dial(t)
-			c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			c.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 			o := f.result(t) // nothing was read
 			require.True(t, o.Cut)
 			require.Equal(t, api.CodeBadUpstream, code(o.Err), "%v", o.Err)
-			_, err := c.rest()
+			_, err := c.Rest()
 			require.False(t, errors.Is(err, os.ErrDeadlineExceeded), "the client's connection was not ended")
 		})
 	}
@@ -134,10 +135,10 @@ func TestP6P13AResetOfTheServicePassesADaemonWhoseAnswerNobodyReads(t *testing.T
 	for framing, head := range floods {
 		t.Run(framing, func(t *testing.T) {
 			t.Parallel()
-			daemon := newFront(t, flooding(t, head).addr)
+			daemon := newFront(t, flooding(t, head).Addr)
 			f := newFront(t, daemon.addr)
 			c := f.dial(t)
-			c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			c.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 			require.True(t, daemon.result(t).Cut)
 			require.True(t, f.result(t).Cut, "nothing was read")
 		})
@@ -148,8 +149,8 @@ func TestP6P13AResetOfTheServicePassesADaemonWhoseAnswerNobodyReads(t *testing.T
 // ones are still on their way to the front.
 func TestP6P13AResetOfTheServiceBetweenEventsPassesADaemon(t *testing.T) {
 	t.Parallel()
-	up := newRaw(t, func(_ int, c *wire) {
-		c.mustHead()
+	up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+		c.MustHead()
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
 		for range 150 {
 			_, _ = io.WriteString(c, "data: "+strings.Repeat("x", 10_000)+"\n\n")
@@ -157,7 +158,7 @@ func TestP6P13AResetOfTheServiceBetweenEventsPassesADaemon(t *testing.T) {
 		}
 		_ = c.SetLinger(0)
 	})
-	daemon := newFront(t, up.addr)
+	daemon := newFront(t, up.Addr)
 	f := newFront(t, daemon.addr, withTarget(func(_ *http.Request, t *Target) {
 		t.Dial = func(ctx context.Context) (net.Conn, error) {
 			c, err := new(net.Dialer).DialContext(ctx, "tcp", daemon.addr)
@@ -171,18 +172,18 @@ func TestP6P13AResetOfTheServiceBetweenEventsPassesADaemon(t *testing.T) {
 	})
 	c := f.dial(t)
 	_ = c.SetReadBuffer(64 << 10)
-	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	c.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	require.True(t, daemon.result(t).Cut)
 	require.True(t, f.result(t).Cut, "nothing was read")
 }
 
 func TestP7P13AResetOfTheServicePassesADaemonWhoseWebSocketNobodyReads(t *testing.T) {
 	t.Parallel()
-	daemon := newFront(t, flooding(t, switching).addr)
+	daemon := newFront(t, flooding(t, switching).Addr)
 	f := newFront(t, daemon.addr)
 	c := f.dial(t)
-	c.send(handshake)
-	require.Equal(t, "HTTP/1.1 101 Switching Protocols", firstLine(c.mustHead()))
+	c.Send(handshake)
+	require.Equal(t, "HTTP/1.1 101 Switching Protocols", wiretest.FirstLine(c.MustHead()))
 	daemon.result(t)
 	f.result(t) // nothing was read
 }
@@ -197,11 +198,11 @@ func TestP7P13TheEndOfASideEndsAWebSocketThatNobodyReads(t *testing.T) {
 				if who == "daemon" {
 					one, other = other, one
 				}
-				one.send(string(pattern(stuck)))
+				one.Send(string(pattern(stuck)))
 				leave(one)
 				o := f.result(t) // the other has read nothing
 				require.NoError(t, o.err)
-				_, err := other.rest()
+				_, err := other.Rest()
 				require.False(t, errors.Is(err, os.ErrDeadlineExceeded), "the other side was not ended")
 			})
 		}
@@ -209,26 +210,26 @@ func TestP7P13TheEndOfASideEndsAWebSocketThatNobodyReads(t *testing.T) {
 }
 
 // openedTight is opened with connections that hold little.
-func openedTight(t *testing.T) (f *front, client, daemon *wire) {
+func openedTight(t *testing.T) (f *front, client, daemon *wiretest.Conn) {
 	t.Helper()
-	conns, over := make(chan *wire, 1), make(chan struct{})
-	up := newRaw(t, func(_ int, c *wire) {
-		c.mustHead()
-		c.send(switching)
-		_ = c.SetDeadline(time.Now().Add(patience))
+	conns, over := make(chan *wiretest.Conn, 1), make(chan struct{})
+	up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+		c.MustHead()
+		c.Send(switching)
+		_ = c.SetDeadline(time.Now().Add(wiretest.Patience))
 		conns <- c
 		<-over
 	})
 	t.Cleanup(func() { close(over) })
-	small(t, up.l)
-	f = newFront(t, up.addr, tight(up.addr), func(f *front) {
+	small(t, up.Listener)
+	f = newFront(t, up.Addr, tight(up.Addr), func(f *front) {
 		f.accepted = func(c net.Conn) { _ = c.(*net.TCPConn).SetWriteBuffer(4 << 10) }
 	})
 	client = f.dial(t)
 	_ = client.SetReadBuffer(4 << 10)
-	client.send(handshake)
-	require.Equal(t, "HTTP/1.1 101 Switching Protocols", firstLine(client.mustHead()))
-	return f, client, recv(t, conns, "the daemon's end")
+	client.Send(handshake)
+	require.Equal(t, "HTTP/1.1 101 Switching Protocols", wiretest.FirstLine(client.MustHead()))
+	return f, client, wiretest.Receive(t, conns, "the daemon's end")
 }
 
 // blocked is a direction whose write waits: its source has sent something that
@@ -253,7 +254,7 @@ func blocked(t *testing.T) (w *watch, source, destination *net.TCPConn, left <-c
 // pair is both ends of a connection.
 func pair(t *testing.T) (a, b *net.TCPConn) {
 	t.Helper()
-	l := listen(t)
+	l := wiretest.Listen(t)
 	defer l.Close()
 	one, err := net.Dial("tcp", l.Addr().String())
 	require.NoError(t, err)
@@ -273,7 +274,7 @@ func TestP7P13AHalfCloseWhoseBytesAreTakenGoesThrough(t *testing.T) {
 			t.Parallel()
 			w, source, destination, left := blocked(t)
 			require.NoError(t, source.CloseWrite())
-			require.Eventually(t, func() bool { fin, _ := w.src.over(); return fin }, patience, time.Millisecond)
+			require.Eventually(t, func() bool { fin, _ := w.src.over(); return fin }, wiretest.Patience, time.Millisecond)
 			back := &watch{}
 			w.back = back
 			now := time.Now()
@@ -283,7 +284,7 @@ func TestP7P13AHalfCloseWhoseBytesAreTakenGoesThrough(t *testing.T) {
 				case "taken":
 					if before := w.dst.queued(); before > 0 { // or all of it is taken
 						_, _ = destination.Read(make([]byte, 4<<20))
-						require.Eventually(t, func() bool { return w.dst.queued() < before }, patience, time.Millisecond)
+						require.Eventually(t, func() bool { return w.dst.queued() < before }, wiretest.Patience, time.Millisecond)
 					}
 				case "answered":
 					back.now(writing)
@@ -313,7 +314,7 @@ func TestS8P14APeerThatTakesNothingIsCutOnlyWhereDescriptorsAreShort(t *testing.
 		before := w.dst.queued()
 		_, err := destination.Read(make([]byte, 4<<20))
 		require.NoError(t, err)
-		require.Eventually(t, func() bool { return w.dst.queued() < before }, patience, time.Millisecond)
+		require.Eventually(t, func() bool { return w.dst.queued() < before }, wiretest.Patience, time.Millisecond)
 		look(now.Add(2 * takesNothing))
 		require.Empty(t, left, "it takes something")
 		look(now.Add(4 * takesNothing))
@@ -340,25 +341,25 @@ func TestS8P14ABodyThatStopsEndsWith408(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			gone := make(chan error, 1)
-			up := newRaw(t, func(_ int, c *wire) {
-				c.mustHead()
-				c.send(tc.answer)
-				_, err := c.rest()
+			up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+				c.MustHead()
+				c.Send(tc.answer)
+				_, err := c.Rest()
 				gone <- err
 			})
-			f := newFront(t, up.addr, withLimits(Options{BodySilence: 2 * watchEvery}))
+			f := newFront(t, up.Addr, withLimits(Options{BodySilence: 2 * watchEvery}))
 			c := f.dial(t)
-			c.send(tc.body)
+			c.Send(tc.body)
 			if !tc.cut {
 				_ = c.SetReadDeadline(time.Now().Add(8 * watchEvery))
-				_, err := c.rest()
+				_, err := c.Rest()
 				require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 				return
 			}
-			require.Equal(t, "HTTP/1.1 408 Request Timeout", firstLine(c.mustHead()))
-			_, err := c.rest()
+			require.Equal(t, "HTTP/1.1 408 Request Timeout", wiretest.FirstLine(c.MustHead()))
+			_, err := c.Rest()
 			require.False(t, errors.Is(err, os.ErrDeadlineExceeded), "the connection ends")
-			recv(t, gone, "the end of the connection to the daemon")
+			wiretest.Receive(t, gone, "the end of the connection to the daemon")
 			require.Equal(t, api.CodeBodyTimeout, code(f.result(t).err))
 		})
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/wiretest"
 )
 
 // asking is the head of a request with these lines beside the Host.
@@ -29,22 +30,22 @@ const switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUp
 var handshake = asking("Connection: Upgrade", "Upgrade: websocket")
 
 // opened is a front with one open WebSocket, and both ends of it.
-func opened(t *testing.T, opts ...option) (f *front, client, daemon *wire) {
+func opened(t *testing.T, opts ...option) (f *front, client, daemon *wiretest.Conn) {
 	t.Helper()
-	conns, over := make(chan *wire, 1), make(chan struct{})
-	up := newRaw(t, func(_ int, c *wire) {
-		c.mustHead()
-		c.send(switching)
-		_ = c.SetDeadline(time.Now().Add(patience))
+	conns, over := make(chan *wiretest.Conn, 1), make(chan struct{})
+	up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+		c.MustHead()
+		c.Send(switching)
+		_ = c.SetDeadline(time.Now().Add(wiretest.Patience))
 		conns <- c
 		<-over
 	})
 	t.Cleanup(func() { close(over) })
-	f = newFront(t, up.addr, opts...)
+	f = newFront(t, up.Addr, opts...)
 	client = f.dial(t)
-	client.send(handshake)
-	require.Equal(t, "HTTP/1.1 101 Switching Protocols", firstLine(client.mustHead()))
-	return f, client, recv(t, conns, "the daemon's end")
+	client.Send(handshake)
+	require.Equal(t, "HTTP/1.1 101 Switching Protocols", wiretest.FirstLine(client.MustHead()))
+	return f, client, wiretest.Receive(t, conns, "the daemon's end")
 }
 
 func TestP7OnlyWebSocketIsUpgraded(t *testing.T) {
@@ -75,8 +76,8 @@ func TestP7OnlyWebSocketIsUpgraded(t *testing.T) {
 			if tc.upgraded {
 				want = []string{"Upgrade", "websocket"}
 			}
-			require.Equal(t, want, append(lines(h, "Connection"), lines(h, "Upgrade")...))
-			require.Empty(t, lines(h, "HTTP2-Settings"))
+			require.Equal(t, want, append(wiretest.Values(h, "Connection"), wiretest.Values(h, "Upgrade")...))
+			require.Empty(t, wiretest.Values(h, "HTTP2-Settings"))
 		})
 	}
 }
@@ -84,13 +85,13 @@ func TestP7OnlyWebSocketIsUpgraded(t *testing.T) {
 func TestP7HandshakePassesWithItsSpelling(t *testing.T) {
 	t.Parallel()
 	heads := make(chan string, 1)
-	up := newRaw(t, func(_ int, c *wire) {
-		heads <- c.mustHead()
-		c.send("HTTP/1.1 101 Anything\r\nconnection: upgrade, x-hop\r\nupgrade: WebSocket\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" +
+	up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+		heads <- c.MustHead()
+		c.Send("HTTP/1.1 101 Anything\r\nconnection: upgrade, x-hop\r\nupgrade: WebSocket\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" +
 			"SEC-WEBSOCKET-PROTOCOL: vnc\r\nsec-websocket-extensions: permessage-deflate; x=1\r\nX-Hop: 1\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\n\r\n")
-		_, _ = c.rest()
+		_, _ = c.Rest()
 	})
-	f := newFront(t, up.addr, withTarget(func(_ *http.Request, t *Target) {
+	f := newFront(t, up.Addr, withTarget(func(_ *http.Request, t *Target) {
 		t.Response = func(status int, h http.Header) {
 			if status == http.StatusSwitchingProtocols {
 				h.Set("X-Hook", "1")
@@ -98,34 +99,34 @@ func TestP7HandshakePassesWithItsSpelling(t *testing.T) {
 		}
 	}))
 	c := f.dial(t)
-	c.send(asking("Connection: Upgrade", "Upgrade: websocket", "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-Websocket-Version: 13",
+	c.Send(asking("Connection: Upgrade", "Upgrade: websocket", "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-Websocket-Version: 13",
 		"SEC-WEBSOCKET-PROTOCOL: vnc, binary", "sec-websocket-extensions: permessage-deflate; client_max_window_bits", "Origin: http://o"))
 	require.Equal(t, []string{
 		"GET /ws HTTP/1.1", "Connection: Upgrade", "Host: daemon:2280", "Origin: http://o",
 		"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
 		"Sec-WebSocket-Protocol: vnc, binary", "Sec-WebSocket-Version: 13", "Upgrade: websocket", "X-Forwarded-For: 127.0.0.1",
-	}, sortedLines(recv(t, heads, "handshake")))
+	}, sortedLines(wiretest.Receive(t, heads, "handshake")))
 	require.Equal(t, []string{
 		"HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
 		"Sec-WebSocket-Extensions: permessage-deflate; x=1", "Sec-WebSocket-Protocol: vnc", "Set-Cookie: a=b", "Set-Cookie: c=d",
 		"Upgrade: websocket", "X-Hook: 1",
-	}, sortedLines(c.mustHead()))
+	}, sortedLines(c.MustHead()))
 }
 
 func TestP7BytesSentWithTheHandshakeAreNotLost(t *testing.T) {
 	t.Parallel()
 	early := string(pattern(3000))
-	up := newRaw(t, func(_ int, c *wire) {
-		c.mustHead()
-		c.send(switching + early)
-		c.send(c.read(len(early)))
+	up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+		c.MustHead()
+		c.Send(switching + early)
+		c.Send(c.Next(len(early)))
 	})
-	f := newFront(t, up.addr)
+	f := newFront(t, up.Addr)
 	c := f.dial(t)
-	c.send(handshake + early)
-	c.mustHead()
-	require.Equal(t, early, c.read(len(early)), "what the daemon sent with its answer")
-	require.Equal(t, early, c.read(len(early)), "what the client sent with its request, echoed")
+	c.Send(handshake + early)
+	c.MustHead()
+	require.Equal(t, early, c.Next(len(early)), "what the daemon sent with its answer")
+	require.Equal(t, early, c.Next(len(early)), "what the client sent with its request, echoed")
 	c.CloseWrite()
 	o := f.result(t)
 	require.EqualValues(t, len(early), o.BytesIn)
@@ -141,7 +142,7 @@ func TestP7SubprotocolsExtensionsPingsLargeMessagesAndCloseCodes(t *testing.T) {
 	t.Parallel()
 	const size = 64 << 20
 	closed := make(chan error, 1)
-	up := newService(t, func(w http.ResponseWriter, r *http.Request) {
+	up := wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 			Subprotocols: []string{"binary"}, CompressionMode: websocket.CompressionContextTakeover, InsecureSkipVerify: true,
 		})
@@ -168,7 +169,7 @@ func TestP7SubprotocolsExtensionsPingsLargeMessagesAndCloseCodes(t *testing.T) {
 		}
 	})
 	f := newFront(t, up)
-	ctx, cancel := context.WithTimeout(t.Context(), 6*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*wiretest.Patience)
 	defer cancel()
 	dial := func() *websocket.Conn {
 		c, resp, err := websocket.Dial(ctx, "ws://"+f.addr, &websocket.DialOptions{
@@ -193,7 +194,7 @@ func TestP7SubprotocolsExtensionsPingsLargeMessagesAndCloseCodes(t *testing.T) {
 	require.NoError(t, c.Close(4567, "client's reason"))
 	<-reading.Done()
 	var e websocket.CloseError
-	require.ErrorAs(t, recv(t, closed, "the client's close"), &e)
+	require.ErrorAs(t, wiretest.Receive(t, closed, "the client's close"), &e)
 	require.Equal(t, websocket.CloseError{Code: 4567, Reason: "client's reason"}, e)
 
 	c = dial()
@@ -201,7 +202,7 @@ func TestP7SubprotocolsExtensionsPingsLargeMessagesAndCloseCodes(t *testing.T) {
 	_, _, err := c.Read(ctx)
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, websocket.CloseError{Code: 4321, Reason: "as asked"}, e)
-	require.NoError(t, recv(t, closed, "the daemon's close"))
+	require.NoError(t, wiretest.Receive(t, closed, "the daemon's close"))
 	require.NoError(t, f.result(t).Err)
 	require.NoError(t, f.result(t).Err)
 }
@@ -211,15 +212,15 @@ func TestP7HalfClosePasses(t *testing.T) {
 	t.Run("client first", func(t *testing.T) {
 		t.Parallel()
 		f, client, daemon := opened(t)
-		client.send("last words")
+		client.Send("last words")
 		require.NoError(t, client.CloseWrite())
-		got, err := daemon.rest()
+		got, err := daemon.Rest()
 		require.NoError(t, err)
 		require.Equal(t, "last words", got)
-		daemon.send("an answer")
-		daemon.send(" to that")
+		daemon.Send("an answer")
+		daemon.Send(" to that")
 		require.NoError(t, daemon.CloseWrite())
-		got, err = client.rest()
+		got, err = client.Rest()
 		require.NoError(t, err)
 		require.Equal(t, "an answer to that", got)
 		require.NoError(t, f.result(t).Err)
@@ -227,14 +228,14 @@ func TestP7HalfClosePasses(t *testing.T) {
 	t.Run("daemon first", func(t *testing.T) {
 		t.Parallel()
 		f, client, daemon := opened(t)
-		daemon.send("last words")
+		daemon.Send("last words")
 		require.NoError(t, daemon.CloseWrite())
-		got, err := client.rest()
+		got, err := client.Rest()
 		require.NoError(t, err)
 		require.Equal(t, "last words", got)
-		client.send("an answer")
+		client.Send("an answer")
 		require.NoError(t, client.CloseWrite())
-		got, err = daemon.rest()
+		got, err = daemon.Rest()
 		require.NoError(t, err)
 		require.Equal(t, "an answer", got)
 		require.NoError(t, f.result(t).Err)
@@ -244,10 +245,10 @@ func TestP7HalfClosePasses(t *testing.T) {
 // However one side ends, the other is ended soon, and Forward returns.
 func TestP7EitherEndEndsTheOther(t *testing.T) {
 	t.Parallel()
-	end := map[string]func(c *wire){
-		"closes":        func(c *wire) { c.Close() },
-		"resets":        func(c *wire) { _ = c.SetLinger(0); c.Close() },
-		"stops talking": func(c *wire) { _ = c.CloseWrite() }, // and the other side is silent
+	end := map[string]func(c *wiretest.Conn){
+		"closes":        func(c *wiretest.Conn) { c.Close() },
+		"resets":        func(c *wiretest.Conn) { _ = c.SetLinger(0); c.Close() },
+		"stops talking": func(c *wiretest.Conn) { _ = c.CloseWrite() }, // and the other side is silent
 	}
 	for how, stop := range end {
 		for _, who := range []string{"client", "daemon"} {
@@ -257,10 +258,10 @@ func TestP7EitherEndEndsTheOther(t *testing.T) {
 				if who == "daemon" {
 					one, other = other, one
 				}
-				one.send("x")
-				require.Equal(t, "x", other.read(1))
+				one.Send("x")
+				require.Equal(t, "x", other.Next(1))
 				stop(one)
-				_, err := other.rest()
+				_, err := other.Rest()
 				require.False(t, errors.Is(err, os.ErrDeadlineExceeded), "the other side was not ended")
 				o := f.result(t)
 				require.NoError(t, o.err)
@@ -276,8 +277,8 @@ func TestP7ContextEndsAWebSocket(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	f, client, daemon := opened(t, withContext(func(context.Context) context.Context { return ctx }))
 	cancel(revoked)
-	for _, c := range []*wire{client, daemon} {
-		_, err := c.rest()
+	for _, c := range []*wiretest.Conn{client, daemon} {
+		_, err := c.Rest()
 		require.False(t, errors.Is(err, os.ErrDeadlineExceeded))
 	}
 	require.ErrorIs(t, f.result(t).Err, revoked)
@@ -286,15 +287,15 @@ func TestP7ContextEndsAWebSocket(t *testing.T) {
 // A client that does not even read its handshake's answer can be ended all the same.
 func TestP7ContextEndsAWebSocketWhoseClientDoesNotRead(t *testing.T) {
 	t.Parallel()
-	up := newRaw(t, func(_ int, c *wire) {
-		c.mustHead()
-		c.send(strings.Replace(switching, "\r\n\r\n", "\r\nX-A: "+strings.Repeat("a", 16<<20)+"\r\n\r\n", 1))
-		_, _ = c.rest()
+	up := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+		c.MustHead()
+		c.Send(strings.Replace(switching, "\r\n\r\n", "\r\nX-A: "+strings.Repeat("a", 16<<20)+"\r\n\r\n", 1))
+		_, _ = c.Rest()
 	})
 	ctx, cancel := context.WithCancel(context.Background())
-	f := newFront(t, up.addr, withLimits(Options{MaxHeadBytes: 32 << 20}), withContext(func(context.Context) context.Context { return ctx }),
+	f := newFront(t, up.Addr, withLimits(Options{MaxHeadBytes: 32 << 20}), withContext(func(context.Context) context.Context { return ctx }),
 		withTarget(func(_ *http.Request, t *Target) { t.Response = func(int, http.Header) { cancel() } }))
-	f.dial(t).send(handshake)
+	f.dial(t).Send(handshake)
 	o := f.result(t)
 	require.Equal(t, 101, o.Status)
 	require.ErrorIs(t, o.Err, context.Canceled)
@@ -315,19 +316,19 @@ func TestP7GoingAwayIsSaidBetweenFrames(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f, client, daemon := opened(t)
-			daemon.send(tc.before)
-			require.Equal(t, tc.before, client.read(len(tc.before)))
+			daemon.Send(tc.before)
+			require.Equal(t, tc.before, client.Next(len(tc.before)))
 			closed := make(chan struct{})
 			go func() { defer close(closed); f.proxy.Close() }()
-			got, err := client.rest()
+			got, err := client.Rest()
 			require.NoError(t, err)
 			require.Equal(t, tc.want, got)
-			got, err = daemon.rest()
+			got, err = daemon.Rest()
 			require.NoError(t, err)
 			require.Len(t, got, 8, "the daemon's is masked")
 			require.Equal(t, "\x88\x82", got[:2])
 			require.Equal(t, []byte{0x03, 0xe9}, []byte{got[6] ^ got[2], got[7] ^ got[3]})
-			recv(t, closed, "the end of Close")
+			wiretest.Receive(t, closed, "the end of Close")
 			require.ErrorIs(t, f.result(t).Err, ErrGoingAway)
 			f.get(t, "/plain") // not refused: only WebSockets end with Close
 		})
@@ -367,12 +368,12 @@ func TestP7AnotherAnswerPassesWhole(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			up := answering(t, answer)
-			f := newFront(t, up.addr)
+			up := wiretest.Answering(t, answer)
+			f := newFront(t, up.Addr)
 			c := f.dial(t)
 			for range 2 {
-				c.send(handshake)
-				resp, err := http.ReadResponse(c.br, nil)
+				c.Send(handshake)
+				resp, err := http.ReadResponse(c.Reader, nil)
 				require.NoError(t, err)
 				body, err := io.ReadAll(resp.Body)
 				require.NoError(t, err)
@@ -381,7 +382,7 @@ func TestP7AnotherAnswerPassesWhole(t *testing.T) {
 				require.Equal(t, "no", string(body))
 				require.Equal(t, "http", f.result(t).Protocol)
 			}
-			require.EqualValues(t, 1, up.conns.Load(), "both connections are used again")
+			require.EqualValues(t, 1, up.Conns.Load(), "both connections are used again")
 		})
 	}
 }
@@ -399,10 +400,10 @@ func TestP7GarbageForA101Is502(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := newFront(t, answering(t, tc.answer).addr)
+			f := newFront(t, wiretest.Answering(t, tc.answer).Addr)
 			c := f.dial(t)
-			c.send(tc.request)
-			require.Equal(t, "HTTP/1.1 502 Bad Gateway", firstLine(c.mustHead()))
+			c.Send(tc.request)
+			require.Equal(t, "HTTP/1.1 502 Bad Gateway", wiretest.FirstLine(c.MustHead()))
 			require.Equal(t, api.CodeBadUpstream, code(f.result(t).err))
 		})
 	}
@@ -410,10 +411,10 @@ func TestP7GarbageForA101Is502(t *testing.T) {
 
 func TestP7NoWebSocketAfterClose(t *testing.T) {
 	t.Parallel()
-	f := newFront(t, answering(t, switching).addr)
+	f := newFront(t, wiretest.Answering(t, switching).Addr)
 	f.proxy.Close()
 	c := f.dial(t)
-	c.send(handshake)
-	c.mustHead()
+	c.Send(handshake)
+	c.MustHead()
 	require.ErrorIs(t, f.result(t).err, ErrGoingAway)
 }

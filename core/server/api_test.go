@@ -14,17 +14,18 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/preview"
+	"daemon-proxy/core/wiretest"
 )
 
 // document is the body of an API answer, and its fields are all that are named.
-func document(t testing.TB, got answer, fields ...string) map[string]any {
+func document(t testing.TB, got wiretest.Answer, fields ...string) map[string]any {
 	t.Helper()
-	require.Equal(t, 200, got.StatusCode, got.body)
+	require.Equal(t, 200, got.StatusCode, got.Body)
 	require.Equal(t, "application/json", got.Header.Get("Content-Type"))
 	require.Equal(t, "no-store", got.Header.Get("Cache-Control"))
 	require.Equal(t, "nosniff", got.Header.Get("X-Content-Type-Options"))
 	var doc map[string]any
-	require.NoError(t, json.Unmarshal([]byte(got.body), &doc), got.body)
+	require.NoError(t, json.Unmarshal([]byte(got.Body), &doc), got.Body)
 	for _, field := range fields {
 		require.Contains(t, doc, field)
 	}
@@ -34,7 +35,7 @@ func document(t testing.TB, got answer, fields ...string) map[string]any {
 func TestCreateALink(t *testing.T) {
 	t.Parallel()
 	f := newFront(t, "127.0.0.1:1")
-	create := func(body string, headers ...string) answer {
+	create := func(body string, headers ...string) wiretest.Answer {
 		return f.do("POST", "/api/preview/create", body, append(headers, "Content-Type: application/json")...)
 	}
 	doc := document(t, create(`{"port": 6080}`), "token", "url", "host_url", "port", "sandbox", "label", "created_at", "expires_at")
@@ -130,7 +131,7 @@ func TestS32TheListOfLinksHasFewThatHaveEnded(t *testing.T) {
 		require.Equal(t, 200, f.do("DELETE", "/api/preview/"+f.link(3000).Token, "").StatusCode)
 	}
 	links := func() []any { return document(t, f.get("/api/preview"), "links")["links"].([]any) }
-	require.Eventually(t, func() bool { return len(links()) == 6 }, patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return len(links()) == 6 }, wiretest.Patience, 10*time.Millisecond)
 	require.Contains(t, fmt.Sprint(links()), kept.Token)
 }
 
@@ -142,10 +143,10 @@ func TestListStatsAndRevoke(t *testing.T) {
 	f.linkOf(preview.Request{Sandbox: web, Port: 5000, TTL: &short})
 	require.Equal(t, 200, f.get("/preview/"+used.Token+"/").StatusCode)
 	require.Equal(t, 200, f.do("POST", "/preview/"+used.Token+"/", "12345678").StatusCode)
-	require.Eventually(t, func() bool { return f.links.Stats().Requests == 2 && f.links.Stats().Expired == 1 }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return f.links.Stats().Requests == 2 && f.links.Stats().Expired == 1 }, wiretest.Patience, time.Millisecond)
 
 	for _, token := range []string{idle.Token, idle.ID} { // the second time changes nothing
-		require.JSONEq(t, `{"token":"`+idle.Token+`","revoked":true}`, f.do("DELETE", "/api/preview/"+token, "").body)
+		require.JSONEq(t, `{"token":"`+idle.Token+`","revoked":true}`, f.do("DELETE", "/api/preview/"+token, "").Body)
 	}
 	stats := document(t, f.get("/api/preview/stats"), "total", "active", "expired", "revoked", "requests", "links")
 	for field, want := range map[string]int{"total": 3, "active": 1, "expired": 1, "revoked": 1, "requests": 2} {
@@ -202,7 +203,7 @@ func TestOtherMethodsAreNamed(t *testing.T) {
 			get, head := f.get(target), f.do("HEAD", target, "")
 			require.Equal(t, 200, get.StatusCode, target)
 			require.Equal(t, 200, head.StatusCode, target)
-			require.Empty(t, head.body)
+			require.Empty(t, head.Body)
 			require.Equal(t, get.Header.Get("Content-Type"), head.Header.Get("Content-Type"))
 			require.Positive(t, head.ContentLength, target)
 		}
@@ -305,7 +306,7 @@ func TestInject(t *testing.T) {
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+f.addr+"/api/sandboxes/web/inject", nil)
 	require.NoError(t, err)
 	r.Header.Set("Accept", "application/x-ndjson")
-	resp, err := f.client().Do(r)
+	resp, err := wiretest.Client(f.t).Do(r)
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	require.Equal(t, "application/x-ndjson", resp.Header.Get("Content-Type"))
@@ -320,7 +321,7 @@ func TestInject(t *testing.T) {
 	got = f.do("POST", "/api/sandboxes/other/inject", "", "Accept: application/x-ndjson")
 	require.Equal(t, 200, got.StatusCode)
 	var last api.Injection
-	require.NoError(t, json.Unmarshal([]byte(got.body), &last), got.body)
+	require.NoError(t, json.Unmarshal([]byte(got.Body), &last), got.Body)
 	require.True(t, last.Finished)
 	require.Equal(t, "failed", last.State)
 	require.Equal(t, api.CodeArchMismatch, last.Error.Code)
@@ -331,7 +332,7 @@ func TestInject(t *testing.T) {
 func TestThePythonReadmesCurls(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("curl"); err != nil {
-		skip(t, "there is no curl here")
+		wiretest.Skip(t, "there is no curl here")
 	}
 	f, s := newStack(t, nil)
 	link := f.link(s.port)

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/wiretest"
 )
 
 // Slow bodies, more than there are descriptors for, get only so many
@@ -22,10 +24,10 @@ func TestS8P16SlowBodiesLeaveDescriptorsToOthers(t *testing.T) {
 		_, _ = io.WriteString(w, "hello")
 	}, func(s *settings) { s.files = limit })
 	m := f.modes(f.link(s.port))[0]
-	open := make([]*wire, clients)
+	open := make([]*wiretest.Conn, clients)
 	for i := range open {
 		open[i] = f.dial()
-		open[i].send("POST " + m.prefix + "/slow HTTP/1.1\r\nHost: " + m.host + "\r\nContent-Length: 1000\r\n\r\nx")
+		open[i].Send("POST " + m.prefix + "/slow HTTP/1.1\r\nHost: " + m.host + "\r\nContent-Length: 1000\r\n\r\nx")
 	}
 	slow := func() (n int) {
 		for _, r := range s.seenNow() {
@@ -35,15 +37,15 @@ func TestS8P16SlowBodiesLeaveDescriptorsToOthers(t *testing.T) {
 		}
 		return n
 	}
-	require.Eventually(t, func() bool { return slow() >= served }, patience, roomLook/10)
+	require.Eventually(t, func() bool { return slow() >= served }, wiretest.Patience, roomLook/10)
 	for range 3 {
-		require.Equal(t, "hello", f.get(m.prefix+"/").body)
+		require.Equal(t, "hello", f.get(m.prefix+"/").Body)
 	}
 	require.Equal(t, served, slow())
 	for _, c := range open {
 		c.Close()
 	}
-	require.Eventually(t, func() bool { return slow() > served }, patience, roomLook/10, "those that waited have their turn")
+	require.Eventually(t, func() bool { return slow() > served }, wiretest.Patience, roomLook/10, "those that waited have their turn")
 }
 
 // One client's slow bodies take all descriptors that what lasts may have.
@@ -58,17 +60,17 @@ func TestP17ABodyOfAnotherClientGetsItsTurn(t *testing.T) {
 	}, func(set *settings) { set.files, set.places = limit, 1000 })
 	m := f.modes(f.link(s.port))[0]
 	head := "POST " + m.prefix + "/ HTTP/1.1\r\nHost: " + m.host + "\r\nContent-Length: 2\r\n\r\nx"
-	open := make([]*wire, clients)
+	open := make([]*wiretest.Conn, clients)
 	for i := range open {
 		open[i] = f.dial()
-		open[i].send(head)
+		open[i].Send(head)
 		if i < served {
-			require.Eventually(t, func() bool { return len(s.seenNow()) > i }, patience, roomLook/100)
+			require.Eventually(t, func() bool { return len(s.seenNow()) > i }, wiretest.Patience, roomLook/100)
 		}
 	}
-	other := f.dialFrom("127.0.0.2")
-	other.send(head + "y")
-	require.Equal(t, "hello", other.response(http.MethodPost).body)
+	other := wiretest.DialFrom(t, "127.0.0.2", f.addr)
+	other.Send(head + "y")
+	require.Equal(t, "hello", other.Answer(http.MethodPost).Body)
 	_, err := open[0].Read(make([]byte, 1))
 	require.Error(t, err)
 	require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "the oldest has ended")

@@ -16,17 +16,18 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/preview"
+	"daemon-proxy/core/wiretest"
 )
 
 // requireProblem checks that an answer is a problem document of that code.
-func requireProblem(t testing.TB, got answer, code string) api.Problem {
+func requireProblem(t testing.TB, got wiretest.Answer, code string) api.Problem {
 	t.Helper()
-	require.Equal(t, "application/problem+json", got.Header.Get("Content-Type"), got.body)
+	require.Equal(t, "application/problem+json", got.Header.Get("Content-Type"), got.Body)
 	require.Equal(t, "no-store", got.Header.Get("Cache-Control"))
 	require.Equal(t, "nosniff", got.Header.Get("X-Content-Type-Options"))
 	var p api.Problem
-	require.NoError(t, json.Unmarshal([]byte(got.body), &p), got.body)
-	require.Equal(t, code, p.Code, got.body)
+	require.NoError(t, json.Unmarshal([]byte(got.Body), &p), got.Body)
+	require.Equal(t, code, p.Code, got.Body)
 	require.Equal(t, got.StatusCode, p.Status)
 	require.NotEmpty(t, p.Title)
 	require.NotEmpty(t, p.Detail)
@@ -72,13 +73,13 @@ var failures = []struct {
 // end of a connection.
 func closedPort(t testing.TB) int {
 	t.Helper()
-	l := listen(t)
+	l := wiretest.Listen(t)
 	defer l.Close()
 	for {
 		c, err := net.Dial("tcp", l.Addr().String())
 		require.NoError(t, err)
 		t.Cleanup(func() { c.Close() })
-		if port := portIn(t, c.LocalAddr().String()); !preview.IsDaemonPort(port) {
+		if port := wiretest.Port(t, c.LocalAddr()); !preview.IsDaemonPort(port) {
 			return port
 		}
 	}
@@ -96,10 +97,10 @@ func TestP10EachFailureHasItsAnswer(t *testing.T) {
 			for _, m := range f.modes(link) {
 				start := time.Now()
 				got := f.get(m.prefix+"/", "Host: "+m.host)
-				require.Less(t, time.Since(start), patience)
+				require.Less(t, time.Since(start), wiretest.Patience)
 				require.Equal(t, failure.status, got.StatusCode, m.name)
 				requireProblem(t, got, failure.code)
-				require.NotContains(t, got.body, "inner workings")
+				require.NotContains(t, got.Body, "inner workings")
 				retry := ""
 				if failure.status == 503 {
 					retry = "2"
@@ -111,7 +112,7 @@ func TestP10EachFailureHasItsAnswer(t *testing.T) {
 				require.Equal(t, retry, page.Header.Get("Retry-After"), m.name)
 				requirePage(t, page, failure.code, failure.waits)
 				if failure.code == api.CodePortClosed {
-					require.Contains(t, page.body, "web:"+strconv.Itoa(port))
+					require.Contains(t, page.Body, "web:"+strconv.Itoa(port))
 				}
 				for _, asset := range [][]string{{"Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: script"}, {"Sec-Fetch-Mode: cors", "Accept: text/html"}} {
 					headers := append(append([]string{}, asset...), "User-Agent: Mozilla/5.0", "Sec-Fetch-Site: same-origin", "Host: "+m.host)
@@ -122,14 +123,14 @@ func TestP10EachFailureHasItsAnswer(t *testing.T) {
 	}
 }
 
-func requirePage(t testing.TB, page answer, code string, waits bool) {
+func requirePage(t testing.TB, page wiretest.Answer, code string, waits bool) {
 	t.Helper()
 	require.Equal(t, "text/html; charset=utf-8", page.Header.Get("Content-Type"))
 	require.Equal(t, "no-store", page.Header.Get("Cache-Control"))
 	require.Contains(t, page.Header.Get("Content-Security-Policy"), "frame-ancestors 'none'")
-	require.Contains(t, page.body, code)
-	require.Equal(t, waits, strings.Contains(page.body, `http-equiv="refresh"`), page.body)
-	require.NotContains(t, page.body, "<script")
+	require.Contains(t, page.Body, code)
+	require.Equal(t, waits, strings.Contains(page.Body, `http-equiv="refresh"`), page.Body)
+	require.NotContains(t, page.Body, "<script")
 }
 
 func TestP10ADaemonThatNothingIsHeardOfIsDown(t *testing.T) {
@@ -142,7 +143,7 @@ func TestP10ADaemonThatNothingIsHeardOfIsDown(t *testing.T) {
 	got := f.get("/preview/" + f.link(3000).Token + "/")
 	require.Equal(t, 503, got.StatusCode)
 	requireProblem(t, got, api.CodeDaemonDown)
-	require.Less(t, time.Since(start), patience)
+	require.Less(t, time.Since(start), wiretest.Patience)
 }
 
 func TestP10UnknownLinksAllLookAlike(t *testing.T) {
@@ -155,9 +156,9 @@ func TestP10UnknownLinksAllLookAlike(t *testing.T) {
 	for _, path := range []string{"/preview/b/", "/preview/" + strings.Repeat("c", 32) + "/x?y", "/preview/" + unknown} {
 		got := f.get(path)
 		require.Equal(t, 404, got.StatusCode, path)
-		require.Equal(t, first.body, got.body, path)
+		require.Equal(t, first.Body, got.Body, path)
 	}
-	require.Equal(t, first.body, f.get("/", "Host: "+unknown+"."+f.host).body)
+	require.Equal(t, first.Body, f.get("/", "Host: "+unknown+"."+f.host).Body)
 	requireProblem(t, f.get("/nothing"), api.CodeUnknownRoute)
 	require.Zero(t, f.boxes.dials.Load())
 }
@@ -168,7 +169,7 @@ func TestP10ExpiredIsGone(t *testing.T) {
 	ttl := time.Millisecond
 	link := f.linkOf(preview.Request{Sandbox: web, Port: 3000, TTL: &ttl})
 	for _, m := range f.modes(link) {
-		require.Eventually(t, func() bool { return f.get(m.prefix+"/", "Host: "+m.host).StatusCode == http.StatusGone }, patience, time.Millisecond)
+		require.Eventually(t, func() bool { return f.get(m.prefix+"/", "Host: "+m.host).StatusCode == http.StatusGone }, wiretest.Patience, time.Millisecond)
 		requireProblem(t, f.get(m.prefix+"/", "Host: "+m.host), api.CodeLinkExpired)
 	}
 }
@@ -183,7 +184,7 @@ func TestP10AServicesOwn502Passes(t *testing.T) {
 	for _, m := range f.ways(s.port) {
 		got := f.get(m.prefix+"/", "Host: "+m.host)
 		require.Equal(t, 502, got.StatusCode)
-		require.Equal(t, "<h1>my own</h1>", got.body)
+		require.Equal(t, "<h1>my own</h1>", got.Body)
 		require.Equal(t, "max-age=5", got.Header.Get("Cache-Control"))
 	}
 }

@@ -117,11 +117,11 @@ func TestB5TheFenceCanBeLeftOut(t *testing.T) {
 	}
 	body := `{"port":` + strconv.Itoa(s.port) + `,"fence":false}`
 	made := f.do("POST", "/api/preview/create", body, "Content-Type: application/json")
-	require.Contains(t, made.body, `"fence":false`)
-	require.Contains(t, made.body, `"strip_prefix":true`)
+	require.Contains(t, made.Body, `"fence":false`)
+	require.Contains(t, made.Body, `"strip_prefix":true`)
 	made = f.do("POST", "/api/preview/create", `{"port":1,"strip_prefix":false}`, "Content-Type: application/json")
-	require.Contains(t, made.body, `"fence":true`)
-	require.Contains(t, made.body, `"strip_prefix":false`)
+	require.Contains(t, made.Body, `"fence":true`)
+	require.Contains(t, made.Body, `"strip_prefix":false`)
 }
 
 func TestM7ServiceWorkersStayUnderThePrefix(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/wiretest"
 )
 
 func TestP1AnyMethodBodyAndStatusPasses(t *testing.T) {
@@ -41,7 +43,7 @@ func TestP1AnyMethodBodyAndStatusPasses(t *testing.T) {
 				if status == 204 || status == 304 || method == "HEAD" {
 					body = ""
 				}
-				require.Equal(t, body, got.body, name)
+				require.Equal(t, body, got.Body, name)
 			}
 		}
 	}
@@ -66,21 +68,21 @@ var paths = []string{
 
 func TestP2PathBytesArriveAsSent(t *testing.T) {
 	t.Parallel()
-	d := answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-	f := newFront(t, d.addr)
+	d := wiretest.Answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	f := newFront(t, d.Addr)
 	for _, m := range f.ways(3000) {
 		for _, path := range paths {
 			got := f.raw(request("GET", m.prefix+path, m.host, ""))
-			require.Equal(t, 200, got.StatusCode, "%s %s: %s", m.name, path, got.body)
-			require.Equal(t, "/proxy/3000"+path, target(t, d.one(t)), m.name)
+			require.Equal(t, 200, got.StatusCode, "%s %s: %s", m.name, path, got.Body)
+			require.Equal(t, "/proxy/3000"+path, target(t, d.One(t)), m.name)
 		}
 	}
 }
 
 func TestP2PathsThatLeadOutAreRefused(t *testing.T) {
 	t.Parallel()
-	d := answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-	f := newFront(t, d.addr)
+	d := wiretest.Answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	f := newFront(t, d.Addr)
 	for _, m := range f.ways(3000) {
 		for _, path := range []string{
 			"/..", "/../", "/../2280/", "/%2e%2e/2280/x", "/%2E./2280/", "/..%2f2280/", "/a/../../2280/", "/a/..%2f..%2f2280",
@@ -112,35 +114,35 @@ func TestP2AnEncodedPrefixIsNoPrefix(t *testing.T) {
 
 func TestP3QueryBytesArriveAsSent(t *testing.T) {
 	t.Parallel()
-	d := answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-	f := newFront(t, d.addr)
+	d := wiretest.Answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	f := newFront(t, d.Addr)
 	for _, m := range f.ways(3000) {
 		for _, query := range []string{"?", "?b=2&a=1&b=3", "?a;b", "?a=%zz", "?%", "??", "?a=b?c=/../d", "?a=+%20", "?x=ü", "?&&=", "?u=http://x/%2F", "?a#b"} {
 			got := f.raw(request("GET", m.prefix+"/p"+query, m.host, ""))
 			require.Equal(t, 200, got.StatusCode, "%s %s", m.name, query)
-			require.Equal(t, "/proxy/3000/p"+query, target(t, d.one(t)), m.name)
+			require.Equal(t, "/proxy/3000/p"+query, target(t, d.One(t)), m.name)
 		}
 	}
 }
 
 func TestP4HopByHopHeadersStay(t *testing.T) {
 	t.Parallel()
-	d := answering(t, "HTTP/1.1 200 OK\r\nConnection: X-Hop, keep-alive\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nProxy-Authenticate: Basic\r\nX-End: 1\r\nContent-Length: 0\r\n\r\n")
-	f := newFront(t, d.addr)
+	d := wiretest.Answering(t, "HTTP/1.1 200 OK\r\nConnection: X-Hop, keep-alive\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nProxy-Authenticate: Basic\r\nX-End: 1\r\nContent-Length: 0\r\n\r\n")
+	f := newFront(t, d.Addr)
 	for _, m := range f.ways(3000) {
 		got := f.raw(request("GET", m.prefix+"/", m.host, "Connection: X-Named, X-Forwarded-For\r\nConnection: x-forwarded-host, X-Preview-Origin, cdn-loop\r\n"+
 			"X-Named: 1\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nProxy-Authorization: x\r\nTE: trailers, gzip\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\nX-End: 1\r\n"))
 		require.Equal(t, 200, got.StatusCode, m.name)
-		head := d.one(t)
+		head := d.One(t)
 		for _, name := range []string{"Connection", "X-Named", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "Upgrade", "HTTP2-Settings"} {
-			require.Empty(t, lines(head, name), "%s %s", m.name, name)
+			require.Empty(t, wiretest.Values(head, name), "%s %s", m.name, name)
 		}
-		require.Equal(t, []string{"trailers"}, lines(head, "TE"), m.name)
-		require.Equal(t, []string{"1"}, lines(head, "X-End"), m.name)
-		require.Equal(t, []string{"127.0.0.1"}, lines(head, "X-Forwarded-For"), m.name)
-		require.Equal(t, []string{"localhost:3000"}, lines(head, "X-Forwarded-Host"), m.name)
-		require.Equal(t, []string{"http://" + m.host}, lines(head, "X-Preview-Origin"), m.name)
-		require.Len(t, lines(head, "CDN-Loop"), 1, m.name)
+		require.Equal(t, []string{"trailers"}, wiretest.Values(head, "TE"), m.name)
+		require.Equal(t, []string{"1"}, wiretest.Values(head, "X-End"), m.name)
+		require.Equal(t, []string{"127.0.0.1"}, wiretest.Values(head, "X-Forwarded-For"), m.name)
+		require.Equal(t, []string{"localhost:3000"}, wiretest.Values(head, "X-Forwarded-Host"), m.name)
+		require.Equal(t, []string{"http://" + m.host}, wiretest.Values(head, "X-Preview-Origin"), m.name)
+		require.Len(t, wiretest.Values(head, "CDN-Loop"), 1, m.name)
 		require.Empty(t, got.Header["X-Hop"], m.name)
 		require.Empty(t, got.Header["Keep-Alive"], m.name)
 		require.Empty(t, got.Header["Proxy-Authenticate"], m.name)
@@ -162,14 +164,14 @@ func TestP4TrailersAndInterimAnswersPass(t *testing.T) {
 	})
 	for _, m := range f.ways(s.port) {
 		c := f.dial()
-		c.send("POST " + m.prefix + "/ HTTP/1.1\r\nHost: " + m.host + "\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nX-Sum: 42\r\n\r\n")
-		head, err := c.head()
+		c.Send("POST " + m.prefix + "/ HTTP/1.1\r\nHost: " + m.host + "\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nX-Sum: 42\r\n\r\n")
+		head, err := c.Head()
 		require.NoError(t, err, m.name)
 		require.True(t, strings.HasPrefix(head, "HTTP/1.1 103 "), head)
-		require.Equal(t, []string{"<" + m.prefix + "/style.css>; rel=preload"}, lines(head, "Link"), m.name)
-		got := c.response("POST")
+		require.Equal(t, []string{"<" + m.prefix + "/style.css>; rel=preload"}, wiretest.Values(head, "Link"), m.name)
+		got := c.Answer("POST")
 		require.Equal(t, 200, got.StatusCode, m.name)
-		require.Equal(t, "body", got.body, m.name)
+		require.Equal(t, "body", got.Body, m.name)
 		require.Equal(t, http.Header{"X-Announced": {"a"}, "X-Other": {"42"}}, got.Trailer, m.name)
 	}
 }
@@ -186,53 +188,53 @@ func TestP4ContinueIsSentOnlyWhenAsked(t *testing.T) {
 	})
 	for _, m := range f.ways(s.port) {
 		c := f.dial()
-		c.send(request("PUT", m.prefix+"/", m.host, "Expect: 100-continue\r\nContent-Length: 4\r\n"))
-		head, err := c.head()
+		c.Send(request("PUT", m.prefix+"/", m.host, "Expect: 100-continue\r\nContent-Length: 4\r\n"))
+		head, err := c.Head()
 		require.NoError(t, err)
 		require.Equal(t, "HTTP/1.1 100 Continue\r\n", head, m.name)
-		c.send("body")
-		require.Equal(t, "body", c.response("PUT").body, m.name)
+		c.Send("body")
+		require.Equal(t, "body", c.Answer("PUT").Body, m.name)
 
 		c = f.dial()
-		c.send(request("PUT", m.prefix+"/", m.host, "Expect: 100-continue\r\nContent-Length: 4\r\nRefuse: 1\r\n"))
-		require.Equal(t, 403, c.response("PUT").StatusCode, m.name)
+		c.Send(request("PUT", m.prefix+"/", m.host, "Expect: 100-continue\r\nContent-Length: 4\r\nRefuse: 1\r\n"))
+		require.Equal(t, 403, c.Answer("PUT").StatusCode, m.name)
 	}
 }
 
 func TestP9ForwardedHeadersTellOneStory(t *testing.T) {
 	t.Parallel()
-	d := answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-	f := newFront(t, d.addr)
+	d := wiretest.Answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	f := newFront(t, d.Addr)
 	for _, m := range f.ways(3000) {
 		got := f.raw(request("GET", m.prefix+"/x", m.host, "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Prefix: /evil\r\n"+
 			"X-Forwarded-Port: 1\r\nX-Forwarded-Scheme: https\r\nX-Forwarded-Ssl: on\r\nForwarded: for=1.2.3.4\r\nX-Real-IP: 1.2.3.4\r\nX-Preview-Origin: http://evil\r\nX-Forwarded-Server: a\r\n"))
 		require.Equal(t, 200, got.StatusCode)
-		head := d.one(t)
-		require.Equal(t, []string{"127.0.0.1"}, lines(head, "X-Forwarded-For"), m.name)
-		require.Equal(t, []string{"localhost:3000"}, lines(head, "X-Forwarded-Host"), m.name)
-		require.Equal(t, []string{"http"}, lines(head, "X-Forwarded-Proto"), m.name)
-		require.Equal(t, []string{"http://" + m.host}, lines(head, "X-Preview-Origin"), m.name)
+		head := d.One(t)
+		require.Equal(t, []string{"127.0.0.1"}, wiretest.Values(head, "X-Forwarded-For"), m.name)
+		require.Equal(t, []string{"localhost:3000"}, wiretest.Values(head, "X-Forwarded-Host"), m.name)
+		require.Equal(t, []string{"http"}, wiretest.Values(head, "X-Forwarded-Proto"), m.name)
+		require.Equal(t, []string{"http://" + m.host}, wiretest.Values(head, "X-Preview-Origin"), m.name)
 		var prefix []string
 		if m.prefix != "" {
 			prefix = []string{m.prefix}
 		}
-		require.Equal(t, prefix, lines(head, "X-Forwarded-Prefix"), m.name)
+		require.Equal(t, prefix, wiretest.Values(head, "X-Forwarded-Prefix"), m.name)
 		for _, name := range []string{"X-Forwarded-Port", "X-Forwarded-Scheme", "X-Forwarded-Ssl", "X-Forwarded-Server", "Forwarded", "X-Real-IP"} {
-			require.Empty(t, lines(head, name), "%s %s", m.name, name)
+			require.Empty(t, wiretest.Values(head, name), "%s %s", m.name, name)
 		}
 	}
 }
 
 func TestP9ATrustedProxyIsBelieved(t *testing.T) {
 	t.Parallel()
-	d := answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-	f := newFront(t, d.addr, func(s *settings) { s.config.Server.TrustedProxies = []string{"127.0.0.0/8"} })
+	d := wiretest.Answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	f := newFront(t, d.Addr, func(s *settings) { s.config.Server.TrustedProxies = []string{"127.0.0.0/8"} })
 	m := f.modes(f.link(3000))[0]
 	f.raw(request("GET", m.prefix+"/x", m.host, "X-Forwarded-For: 9.9.9.9, 1.2.3.4, 127.0.0.9\r\nX-Forwarded-Proto: https\r\n"))
-	head := d.one(t)
-	require.Equal(t, []string{"1.2.3.4"}, lines(head, "X-Forwarded-For"))
-	require.Equal(t, []string{"https://" + m.host}, lines(head, "X-Preview-Origin"))
-	require.Equal(t, []string{"http"}, lines(head, "X-Forwarded-Proto"))
+	head := d.One(t)
+	require.Equal(t, []string{"1.2.3.4"}, wiretest.Values(head, "X-Forwarded-For"))
+	require.Equal(t, []string{"https://" + m.host}, wiretest.Values(head, "X-Preview-Origin"))
+	require.Equal(t, []string{"http"}, wiretest.Values(head, "X-Forwarded-Proto"))
 	require.Equal(t, "1.2.3.4", f.log.Last(1)[0].Remote)
 }
 
@@ -246,8 +248,8 @@ func TestP11OtherTargetsGoNowhere(t *testing.T) {
 			"GET http://" + f.host + "/proxy/3000/", "CONNECT /proxy/3000/",
 		} {
 			c := f.dial()
-			c.send(line + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n")
-			got := c.response("GET")
+			c.Send(line + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n")
+			got := c.Answer("GET")
 			require.Equal(t, 4, got.StatusCode/100, "%s: %d", line, got.StatusCode)
 		}
 	}

@@ -44,8 +44,8 @@ func TestS1OnlyOurOwnNamesAreServed(t *testing.T) {
 		require.Equal(t, ok, len(seen) > 0, host)
 	}
 	c := f.dial()
-	c.send("GET /preview/" + token + "/ HTTP/1.0\r\n\r\n")
-	require.Equal(t, 421, c.response("GET").StatusCode)
+	c.Send("GET /preview/" + token + "/ HTTP/1.0\r\n\r\n")
+	require.Equal(t, 421, c.Answer("GET").StatusCode)
 }
 
 // forPrograms are addresses that pages may not use.
@@ -201,7 +201,7 @@ func TestS3PreviewHostsHaveNoManagement(t *testing.T) {
 	m := f.modes(f.link(s.port))[1]
 	for _, target := range []string{"/api/preview", "/health", "/daemon/status", "/proxy/" + strconv.Itoa(s.port) + "/", "/api/preview/create", "/sandboxes/web/proxy/1/", "/preview/x/"} {
 		got := f.get(target, "Host: "+m.host)
-		require.Equal(t, "hello", got.body, target)
+		require.Equal(t, "hello", got.Body, target)
 		require.Equal(t, target, s.one(t).RequestURI)
 	}
 }
@@ -224,7 +224,7 @@ func TestS4WithoutTheKeyAllLooksTheSame(t *testing.T) {
 			for _, headers := range wrong {
 				got := f.raw(request(method, target, f.host, headers))
 				require.Equal(t, 401, got.StatusCode, "%s %s %s", method, target, headers)
-				require.Equal(t, want.body, got.body, "%s %s %s", method, target, headers)
+				require.Equal(t, want.Body, got.Body, "%s %s %s", method, target, headers)
 				require.Equal(t, want.Header.Get("WWW-Authenticate"), got.Header.Get("WWW-Authenticate"))
 			}
 		}
@@ -246,11 +246,11 @@ func TestS4WithoutTheKeyAllLooksTheSame(t *testing.T) {
 func TestS4HealthSaysOnlyStatusToStrangers(t *testing.T) {
 	t.Parallel()
 	f, _ := newStack(t, nil, withKey)
-	require.JSONEq(t, `{"status":"healthy"}`, f.get("/health").body)
-	require.JSONEq(t, `{"status":"healthy"}`, f.get("/health", "X-API-Key: wrong").body)
-	require.Contains(t, f.get("/health", "X-API-Key: "+apiKey).body, `"version"`)
+	require.JSONEq(t, `{"status":"healthy"}`, f.get("/health").Body)
+	require.JSONEq(t, `{"status":"healthy"}`, f.get("/health", "X-API-Key: wrong").Body)
+	require.Contains(t, f.get("/health", "X-API-Key: "+apiKey).Body, `"version"`)
 	f.boxes.change("web", func(b *box) { b.Daemon.State = api.DaemonDown })
-	require.JSONEq(t, `{"status":"degraded"}`, f.get("/health").body)
+	require.JSONEq(t, `{"status":"degraded"}`, f.get("/health").Body)
 }
 
 func TestS3HealthTellsAPageTheStatusOnly(t *testing.T) {
@@ -258,6 +258,6 @@ func TestS3HealthTellsAPageTheStatusOnly(t *testing.T) {
 	f, _ := newStack(t, nil)
 	document(t, f.get("/health"), "status", "version", "sandbox")
 	for _, header := range []string{"Sec-Fetch-Site: same-origin", "Referer: http://localhost/", "User-Agent: Mozilla/5.0"} {
-		require.JSONEq(t, `{"status":"healthy"}`, f.do("GET", "/health", "", header).body, header)
+		require.JSONEq(t, `{"status":"healthy"}`, f.do("GET", "/health", "", header).Body, header)
 	}
 }

@@ -80,7 +80,7 @@ func TestH1HostFormIsHandedOutOnlyWhereItWorks(t *testing.T) {
 			f.FindHostLinks(t.Context(), l.look)
 			made := f.do("POST", "/api/preview/create", `{"port":80}`, "Content-Type: application/json")
 			var link api.Link
-			require.NoError(t, json.Unmarshal([]byte(made.body), &link))
+			require.NoError(t, json.Unmarshal([]byte(made.Body), &link))
 			require.Equal(t, test.asked, l.asked, "a token is never looked up")
 			require.Equal(t, test.works, f.HostLinks())
 			require.Equal(t, test.works, link.HostURL != "", link.HostURL)

@@ -17,12 +17,13 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/config"
+	"daemon-proxy/core/wiretest"
 )
 
 func TestS8HeadersAreBounded(t *testing.T) {
 	t.Parallel()
-	d := answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-	f := newFront(t, d.addr)
+	d := wiretest.Answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	f := newFront(t, d.Addr)
 	for _, m := range f.ways(3000) {
 		for name, size := range map[string]int{"within": 900 << 10, "above": 1100 << 10} {
 			c := f.dial()
@@ -30,13 +31,13 @@ func TestS8HeadersAreBounded(t *testing.T) {
 			go func() {
 				_, _ = c.Write([]byte("GET " + m.prefix + "/ HTTP/1.1\r\nHost: " + m.host + "\r\nX-Big: " + strings.Repeat("a", size) + "\r\n\r\n"))
 			}()
-			got := c.response("GET")
+			got := c.Answer("GET")
 			want := http.StatusOK
 			if name == "above" {
 				want = http.StatusRequestHeaderFieldsTooLarge
 			}
 			require.Equal(t, want, got.StatusCode, "%s %s", m.name, name)
-			require.Equal(t, name == "within", len(d.heads()) == 1, "%s %s", m.name, name)
+			require.Equal(t, name == "within", len(d.Heads()) == 1, "%s %s", m.name, name)
 		}
 	}
 }
@@ -47,7 +48,7 @@ func TestS8ARefusalDoesNotWaitForTheBody(t *testing.T) {
 	f := newFront(t, "127.0.0.1:1")
 	link := f.link(3000)
 	open := newFront(t, "127.0.0.1:1", withKey)
-	refused := map[string]*wire{}
+	refused := map[string]*wiretest.Conn{}
 	for _, c := range []struct {
 		front        *front
 		target, host string
@@ -65,24 +66,24 @@ func TestS8ARefusalDoesNotWaitForTheBody(t *testing.T) {
 	} {
 		for _, framing := range []string{"Content-Length: 100\r\n", "Content-Length: 1000000\r\n", "Transfer-Encoding: chunked\r\n\r\n1\r\nx"} {
 			conn := c.front.dial()
-			conn.send("POST " + c.target + " HTTP/1.1\r\nHost: " + c.host + "\r\n" + framing + "\r\n")
-			require.Equal(t, c.status, conn.response("POST").StatusCode, "%s %s", c.target, framing)
+			conn.Send("POST " + c.target + " HTTP/1.1\r\nHost: " + c.host + "\r\n" + framing + "\r\n")
+			require.Equal(t, c.status, conn.Answer("POST").StatusCode, "%s %s", c.target, framing)
 			_, _ = io.WriteString(conn, request("GET", "/health", c.host, "")) // the rest of the body, not a request
 			refused[c.host+c.target+" "+framing] = conn
 		}
 	}
 	for what, conn := range refused { // net/http lingers half a second before each closes
-		_, err := conn.head()
+		_, err := conn.Head()
 		require.Error(t, err, what)
 	}
 
 	conn := f.dial()
 	for range 3 { // what is there whole ends no connection
-		conn.send("POST /proxy/080/ HTTP/1.1\r\nHost: " + f.host + "\r\nContent-Length: 2\r\n\r\nhi")
-		require.Equal(t, 400, conn.response("POST").StatusCode)
+		conn.Send("POST /proxy/080/ HTTP/1.1\r\nHost: " + f.host + "\r\nContent-Length: 2\r\n\r\nhi")
+		require.Equal(t, 400, conn.Answer("POST").StatusCode)
 	}
-	conn.send("POST /proxy/080/ HTTP/1.1\r\nHost: " + f.host + "\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
-	head, err := conn.head()
+	conn.Send("POST /proxy/080/ HTTP/1.1\r\nHost: " + f.host + "\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+	head, err := conn.Head()
 	require.NoError(t, err)
 	require.Contains(t, head, "HTTP/1.1 400 ", "a body that is not wanted is not asked for")
 }
@@ -95,7 +96,7 @@ func TestS8CreateBodiesAreBounded(t *testing.T) {
 		return `{"port":80,"label":"` + strings.Repeat("a", size-around) + `"}`
 	}
 	got := f.do("POST", "/api/preview/create", label(4<<10), "Content-Type: application/json")
-	require.Equal(t, 200, got.StatusCode, got.body)
+	require.Equal(t, 200, got.StatusCode, got.Body)
 	for _, body := range []string{label(4<<10 + 1), label(1 << 20), strings.Repeat(" ", 1<<20) + `{"port":80}`} {
 		got := f.do("POST", "/api/preview/create", body, "Content-Type: application/json")
 		require.Equal(t, 413, got.StatusCode)
@@ -107,7 +108,7 @@ func TestS8CreateBodiesAreBounded(t *testing.T) {
 func TestS8LiveLinksAreBounded(t *testing.T) {
 	t.Parallel()
 	f := newFront(t, "127.0.0.1:1", func(s *settings) { s.links.MaxLinks = 2 })
-	create := func() answer {
+	create := func() wiretest.Answer {
 		return f.do("POST", "/api/preview/create", `{"port":3000}`, "Content-Type: application/json")
 	}
 	require.Equal(t, 200, create().StatusCode)
@@ -124,7 +125,7 @@ func TestS8LiveLinksAreBounded(t *testing.T) {
 func TestS8OpenConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
 	f := newFront(t, "127.0.0.1:1")
-	listeners, err := Listen(t.Context(), config.Server{Host: "127.0.0.1", Port: freePort(t), MaxConnections: 2})
+	listeners, err := Listen(t.Context(), config.Server{Host: "127.0.0.1", Port: wiretest.FreePort(t), MaxConnections: 2})
 	require.NoError(t, err)
 	done := make(chan error, 1)
 	go func() { done <- f.Serve(listeners) }()
@@ -144,13 +145,13 @@ func TestS8OpenConnectionsAreBounded(t *testing.T) {
 		require.NoError(t, err)
 		defer open[i].Close()
 		if i < 2 {
-			require.NoError(t, health(open[i], patience))
+			require.NoError(t, health(open[i], wiretest.Patience))
 		}
 	}
 	timeout, ok := errors.AsType[net.Error](health(open[2], 50*time.Millisecond))
 	require.True(t, ok && timeout.Timeout(), "the third waits")
 	require.NoError(t, open[0].Close())
-	require.NoError(t, open[2].SetReadDeadline(time.Now().Add(patience)))
+	require.NoError(t, open[2].SetReadDeadline(time.Now().Add(wiretest.Patience)))
 	_, err = open[2].Read(make([]byte, 1024))
 	require.NoError(t, err, "until one of the others has gone")
 }
@@ -160,9 +161,9 @@ func TestS8SlowClientsDoNotStopOthers(t *testing.T) {
 	f, s := newStack(t, nil)
 	m := f.modes(f.link(s.port))[0]
 	for range 300 {
-		f.dial().send("GET " + m.prefix + "/ HTTP/1.1\r\nHost: loc")
+		f.dial().Send("GET " + m.prefix + "/ HTTP/1.1\r\nHost: loc")
 	}
-	require.Equal(t, "hello", f.get(m.prefix+"/").body)
+	require.Equal(t, "hello", f.get(m.prefix+"/").Body)
 	require.Equal(t, 10*time.Second, f.http.ReadHeaderTimeout)
 	require.Equal(t, 2*time.Minute, f.http.IdleTimeout)
 	require.Zero(t, f.http.WriteTimeout, "a live stream has no end")
@@ -174,7 +175,7 @@ func TestS8SlowBodiesOfTheAPIEnd(t *testing.T) {
 	f := newFront(t, "127.0.0.1:1")
 	hasty := New(f.o)
 	hasty.http.ReadHeaderTimeout = 50 * time.Millisecond
-	f.addr = serve(t, hasty)
+	f.addr = wiretest.Serve(t, hasty.ServeHTTP)
 	for _, c := range []struct {
 		target, framing string
 		status          int
@@ -191,18 +192,18 @@ func TestS8SlowBodiesOfTheAPIEnd(t *testing.T) {
 				c.status = 415
 			}
 			c1 := f.dial()
-			c1.send(c.target + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: " + kind + "\r\n" + c.framing + "\r\n")
+			c1.Send(c.target + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: " + kind + "\r\n" + c.framing + "\r\n")
 			method, _, _ := strings.Cut(c.target, " ")
-			require.Equal(t, c.status, c1.response(method).StatusCode, "%v %s", c, kind)
-			_, err := io.Copy(io.Discard, c1.br)
+			require.Equal(t, c.status, c1.Answer(method).StatusCode, "%v %s", c, kind)
+			_, err := io.Copy(io.Discard, c1.Reader)
 			require.NoError(t, ended(err), "%v %s: the connection is closed", c, kind)
 		}
 	}
 	const head = "POST /api/preview/create HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n"
 	c := f.dial()
-	c.send(head + "{")
-	require.Equal(t, 400, c.response("POST").StatusCode)
-	_, err := io.Copy(io.Discard, c.br)
+	c.Send(head + "{")
+	require.Equal(t, 400, c.Answer("POST").StatusCode)
+	_, err := io.Copy(io.Discard, c.Reader)
 	require.NoError(t, ended(err), "the connection is closed")
 	require.Equal(t, 200, f.raw(head+`{"port":80}`).StatusCode)
 }
@@ -213,13 +214,13 @@ func TestAStreamWhoseRequestHadABodyGoesOn(t *testing.T) {
 	f := newFront(t, "127.0.0.1:1", withNews(make(news)))
 	hasty := New(f.o)
 	hasty.http.ReadHeaderTimeout = 50 * time.Millisecond
-	f.addr = serve(t, hasty)
+	f.addr = wiretest.Serve(t, hasty.ServeHTTP)
 	c := f.dial()
-	c.send("GET /api/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
-	_, err := c.head()
+	c.Send("GET /api/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+	_, err := c.Head()
 	require.NoError(t, err)
 	require.NoError(t, c.SetReadDeadline(time.Now().Add(4*hasty.http.ReadHeaderTimeout)))
-	_, err = io.Copy(io.Discard, c.br)
+	_, err = io.Copy(io.Discard, c.Reader)
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded, "the server ended it")
 }
 
@@ -227,25 +228,25 @@ func TestS15LoopbackIsBothFamilies(t *testing.T) {
 	t.Parallel()
 	probe, err := net.Listen("tcp", "[::1]:0")
 	if err != nil {
-		skip(t, "this machine has no IPv6 loopback: "+err.Error())
+		wiretest.Skip(t, "this machine has no IPv6 loopback: "+err.Error())
 	}
-	for !isFree("127.0.0.1:" + portText(portIn(t, probe.Addr().String()))) { // some other program's
+	for !isFree("127.0.0.1:" + portText(wiretest.Port(t, probe.Addr()))) { // some other program's
 		defer probe.Close() // or it comes again
 		probe, err = net.Listen("tcp", "[::1]:0")
 		require.NoError(t, err)
 	}
 	defer probe.Close()
 	for _, host := range []string{"127.0.0.1", "localhost", "::1"} {
-		port := freePort(t)
+		port := wiretest.FreePort(t)
 		listeners, err := Listen(t.Context(), config.Server{Host: host, Port: port, MaxConnections: 10})
 		require.NoError(t, err)
 		require.Len(t, listeners, 2, host)
 		for _, l := range listeners {
-			require.Equal(t, port, portIn(t, l.Addr().String()))
+			require.Equal(t, port, wiretest.Port(t, l.Addr()))
 			l.Close()
 		}
 	}
-	port := portIn(t, probe.Addr().String())
+	port := wiretest.Port(t, probe.Addr())
 	_, err = Listen(t.Context(), config.Server{Host: "localhost", Port: port, MaxConnections: 10})
 	require.ErrorContains(t, err, "--port")
 	require.ErrorContains(t, err, "[::1]:"+portText(port)+" (IPv6) is in use by ")
@@ -269,30 +270,10 @@ func isFree(address string) bool {
 
 func TestListenSaysWhatToDoAboutATakenPort(t *testing.T) {
 	t.Parallel()
-	l := listen(t)
+	l := wiretest.Listen(t)
 	defer l.Close()
-	_, err := Listen(context.Background(), config.Server{Host: "127.0.0.1", Port: portIn(t, l.Addr().String()), MaxConnections: 10})
+	_, err := Listen(context.Background(), config.Server{Host: "127.0.0.1", Port: wiretest.Port(t, l.Addr()), MaxConnections: 10})
 	for _, part := range []string{l.Addr().String(), "in use", "--port", "DAEMON_PROXY_PORT", "server.port"} {
 		require.ErrorContains(t, err, part)
 	}
-}
-
-// freePort is a port that is free in both families at the moment.
-func freePort(t testing.TB) int {
-	t.Helper()
-	for range 100 {
-		v4 := listen(t)
-		port := portIn(t, v4.Addr().String())
-		v4.Close()
-		l, err := net.Listen("tcp6", net.JoinHostPort("::1", portText(port)))
-		if err == nil {
-			l.Close()
-			return port
-		}
-		if !strings.Contains(err.Error(), "in use") {
-			return port // no IPv6
-		}
-	}
-	require.Fail(t, "no port is free")
-	return 0
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/wiretest"
 )
 
 func TestLogsAreSentAsTheyAreWrittenAndEndWithTheServer(t *testing.T) {
@@ -34,7 +35,7 @@ func TestLogsAreSentAsTheyAreWrittenAndEndWithTheServer(t *testing.T) {
 	})
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+f.addr+"/api/sandboxes/web/logs?follow=true&tail=7&source=container", nil)
 	require.NoError(t, err)
-	response, err := f.client().Do(r) // the head comes before any text
+	response, err := wiretest.Client(f.t).Do(r) // the head comes before any text
 	require.NoError(t, err)
 	defer response.Body.Close()
 	require.Equal(t, ask{web, api.LogContainer, 7, true}, <-asks)
@@ -59,7 +60,7 @@ func TestLogsAreSentAsTheyAreWrittenAndEndWithTheServer(t *testing.T) {
 	}
 	require.Equal(t, 404, f.get("/api/sandboxes/nobody/logs").StatusCode)
 
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), wiretest.Patience)
 	defer cancel()
 	require.NoError(t, f.Shutdown(ctx))
 	_, err = lines.ReadString('\n')

@@ -1,13 +1,10 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -28,13 +25,12 @@ import (
 	"daemon-proxy/core/server/contract"
 	"daemon-proxy/core/toolbox"
 	"daemon-proxy/core/traffic"
+	"daemon-proxy/core/wiretest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
-	// patience is how long a test waits for what should happen at once.
-	patience = 10 * time.Second
 	// daemonSecret is what the daemon behind the front wants to see.
 	daemonSecret = "the-secret-of-the-daemon"
 	apiKey       = "the-key-of-the-front"
@@ -55,11 +51,11 @@ type front struct {
 	boxes  *boxes
 	links  *preview.Links
 	log    *traffic.Log
-	logged *buffer
+	logged *wiretest.Buffer
 
 	telling sync.Mutex
-	told    uint64  // the last change of the log that is in events
-	events  *buffer // every exchange that was announced, as JSON
+	told    uint64           // the last change of the log that is in events
+	events  *wiretest.Buffer // every exchange that was announced, as JSON
 
 	contract *contract.Contract // that every answer is held to
 }
@@ -80,11 +76,11 @@ type settings struct {
 // newFront starts a front whose default sandbox has its daemon at an address.
 func newFront(t testing.TB, daemon string, changes ...func(*settings)) *front {
 	t.Helper()
-	l := listen(t)
+	l := wiretest.Listen(t)
 	set := settings{config: config.Defaults(), boxes: &boxes{known: map[string]*box{}}}
 	set.config.Daemon.Mode = "docker"
 	set.config.Preview.RedirectToHost = false // or no navigation could be tested in path mode
-	set.config.Server.Port = portIn(t, l.Addr().String())
+	set.config.Server.Port = wiretest.Port(t, l.Addr())
 	set.links.StateFile = filepath.Join(t.TempDir(), "links.db")
 	set.boxes.add(web, daemon)
 	set.boxes.add(other, daemon)
@@ -92,7 +88,7 @@ func newFront(t testing.TB, daemon string, changes ...func(*settings)) *front {
 	for _, change := range changes {
 		change(&set)
 	}
-	f := &front{t: t, addr: l.Addr().String(), boxes: set.boxes, logged: &buffer{}, events: &buffer{}, contract: contract.Load(t, OpenAPI())}
+	f := &front{t: t, addr: l.Addr().String(), boxes: set.boxes, logged: &wiretest.Buffer{}, events: &wiretest.Buffer{}, contract: contract.Load(t, OpenAPI())}
 	f.host = "localhost:" + strconv.Itoa(set.config.Server.Port)
 	set.log.Level, set.log.Stderr = "DEBUG", f.logged
 	logger, closer, err := logging.New(set.log)
@@ -162,24 +158,8 @@ func (f *front) modes(link api.Link) []way {
 	}
 }
 
-// client decides nothing by itself: no redirect, no decoding, no cookie.
-func (f *front) client() *http.Client {
-	tr := &http.Transport{DisableCompression: true}
-	f.t.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{
-		Transport: tr, Timeout: 3 * patience,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-}
-
-// answer is a whole answer.
-type answer struct {
-	*http.Response
-	body string
-}
-
 // do sends a request; headers are "Name: value", "Host" among them.
-func (f *front) do(method, target, body string, headers ...string) answer {
+func (f *front) do(method, target, body string, headers ...string) wiretest.Answer {
 	f.t.Helper()
 	var reader io.Reader
 	if body != "" {
@@ -200,7 +180,7 @@ func (f *front) do(method, target, body string, headers ...string) answer {
 			r.Header.Add(name, value)
 		}
 	}
-	resp, err := f.client().Do(r)
+	resp, err := wiretest.Client(f.t).Do(r)
 	require.NoError(f.t, err)
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
@@ -208,63 +188,12 @@ func (f *front) do(method, target, body string, headers ...string) answer {
 	if r.Host == f.host {
 		f.contract.Check(f.t, method, target, resp.StatusCode, resp.Header, b)
 	}
-	return answer{resp, string(b)}
+	return wiretest.Answer{Response: resp, Body: string(b)}
 }
 
-func (f *front) get(target string, headers ...string) answer {
+func (f *front) get(target string, headers ...string) wiretest.Answer {
 	f.t.Helper()
 	return f.do(http.MethodGet, target, "", headers...)
-}
-
-// buffer is what several goroutines write and the test reads.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-// listen takes a port that is none of a daemon's own.
-func listen(t testing.TB) net.Listener {
-	t.Helper()
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		if !preview.IsDaemonPort(portIn(t, l.Addr().String())) {
-			return l
-		}
-		defer l.Close() // or it comes again
-	}
-}
-
-func portIn(t testing.TB, addr string) int {
-	t.Helper()
-	_, text, err := net.SplitHostPort(addr)
-	require.NoError(t, err)
-	port, err := strconv.Atoi(text)
-	require.NoError(t, err)
-	return port
-}
-
-// serve runs a handler until the test ends.
-func serve(t testing.TB, h http.Handler) string {
-	t.Helper()
-	l := listen(t)
-	s := &http.Server{Handler: h, DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = s.Serve(l) }()
-	t.Cleanup(func() { _ = s.Close(); <-done })
-	return l.Addr().String()
 }
 
 // newDaemon is the real built-in daemon.
@@ -273,7 +202,7 @@ func newDaemon(t testing.TB) string {
 	d, err := toolbox.New(toolbox.Options{Secret: daemonSecret, Version: "1.2.3", WorkDir: t.TempDir()})
 	require.NoError(t, err)
 	t.Cleanup(d.Close)
-	return serve(t, d)
+	return wiretest.Serve(t, d.ServeHTTP)
 }
 
 // service is what listens in the sandbox; it remembers what it was asked.
@@ -287,7 +216,7 @@ type service struct {
 func newService(t testing.TB, h http.HandlerFunc) *service {
 	t.Helper()
 	s := &service{}
-	s.port = portIn(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.port = wiretest.Port(t, wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.seen = append(s.seen, r.Clone(context.Background()))
 		s.mu.Unlock()
@@ -296,7 +225,7 @@ func newService(t testing.TB, h http.HandlerFunc) *service {
 			return
 		}
 		h(w, r)
-	})))
+	}))
 	return s
 }
 
@@ -332,12 +261,3 @@ func newStack(t testing.TB, h http.HandlerFunc, changes ...func(*settings)) (*fr
 }
 
 func portText(port int) string { return strconv.Itoa(port) }
-
-// skip skips a test, but not where everything must be there.
-func skip(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		require.Fail(t, why)
-	}
-	t.Skip(why)
-}

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/preview"
+	"daemon-proxy/core/wiretest"
 )
 
 func TestM1ThePrefixAloneIsRedirected(t *testing.T) {
@@ -106,7 +107,7 @@ func TestM3CookiesStayUnderThePrefix(t *testing.T) {
 		for _, line := range set {
 			lines += "Set-Cookie: " + line + "\r\n"
 		}
-		b.up = reach(answering(t, lines+"\r\n").addr)
+		b.up = reach(wiretest.Answering(t, lines+"\r\n").Addr)
 	})
 	link := f.link(s.port)
 	m := f.modes(link)[0]
@@ -165,8 +166,8 @@ func TestB1TheServiceSeesOneStory(t *testing.T) {
 
 func TestB2ForeignWebSocketsAreRefused(t *testing.T) {
 	t.Parallel()
-	d := answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-	f := newFront(t, d.addr)
+	d := wiretest.Answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	f := newFront(t, d.Addr)
 	link, sibling := f.link(3000), f.link(4000)
 	stranger := f.linkOf(preview.Request{Sandbox: other, Port: 3000})
 	gone := f.link(5000)
@@ -193,17 +194,17 @@ func TestB2ForeignWebSocketsAreRefused(t *testing.T) {
 			{"Sec-Fetch-Site: same-origin\r\n", false},
 		} {
 			before := f.boxes.dials.Load()
-			d.heads()
+			d.Heads()
 			got := f.raw(request("GET", m.prefix+"/ws", m.host, upgrade+test.headers))
 			if test.allowed {
 				require.Equal(t, 200, got.StatusCode, "%s %s", m.name, test.headers)
-				require.Len(t, d.heads(), 1)
+				require.Len(t, d.Heads(), 1)
 				continue
 			}
 			require.Equal(t, 403, got.StatusCode, "%s %s", m.name, test.headers)
 			requireProblem(t, got, "cross_origin")
 			require.Equal(t, before, f.boxes.dials.Load())
-			require.Empty(t, d.heads())
+			require.Empty(t, d.Heads())
 		}
 	}
 }

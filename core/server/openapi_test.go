@@ -188,7 +188,7 @@ func TestOpenAPIIsCurrent(t *testing.T) {
 	current(t, manual, writeManual(src))
 	if !*update {
 		f := newFront(t, "127.0.0.1:1", withKey)
-		require.Equal(t, string(document), f.get("/openapi.json").body)
+		require.Equal(t, string(document), f.get("/openapi.json").Body)
 	}
 }
 

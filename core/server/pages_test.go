@@ -8,10 +8,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/wiretest"
 )
 
 // requireOwn checks the headers of an answer that is the front's own.
-func requireOwn(t testing.TB, got answer) {
+func requireOwn(t testing.TB, got wiretest.Answer) {
 	t.Helper()
 	policies := got.Header["Content-Security-Policy"]
 	require.Len(t, policies, 1)
@@ -45,18 +46,18 @@ func TestS12PagesAreEscapedAndNeedNothing(t *testing.T) {
 	for _, m := range f.modes(f.link(80)) {
 		page := f.get(m.prefix+"/<script>", append(navigates, "Host: "+m.host)...)
 		requirePage(t, page, api.CodeSandboxStopped, true)
-		require.NotContains(t, page.body, "<script")
-		require.NotContains(t, page.body, "\u202e")
-		require.NotContains(t, page.body, "\x1b")
+		require.NotContains(t, page.Body, "<script")
+		require.NotContains(t, page.Body, "\u202e")
+		require.NotContains(t, page.Body, "\x1b")
 		for _, part := range []string{"T", "D", "H", "S"} {
-			require.Contains(t, page.body, part+"&lt;/p&gt;&lt;script&gt;")
+			require.Contains(t, page.Body, part+"&lt;/p&gt;&lt;script&gt;")
 		}
-		require.Less(t, len(page.body), 4<<10)
+		require.Less(t, len(page.Body), 4<<10)
 		for _, outside := range []string{"src=", "href=", "url(", "//", "@import"} {
-			require.NotContains(t, page.body, outside)
+			require.NotContains(t, page.Body, outside)
 		}
-		require.Contains(t, page.body, "color-scheme:light dark")
-		style, _, _ := strings.Cut(page.body, "</style>")
+		require.Contains(t, page.Body, "color-scheme:light dark")
+		style, _, _ := strings.Cut(page.Body, "</style>")
 		_, style, _ = strings.Cut(style, "<style>")
 		require.Contains(t, page.Header.Get("Content-Security-Policy"), "style-src '"+hashSource(style)+"'", "or no browser shows the style")
 	}
@@ -83,9 +84,9 @@ func TestP10PagesForPeopleSayWhatToTry(t *testing.T) {
 	} {
 		page := f.get(test.target, append(navigates, "Host: "+test.host)...)
 		requirePage(t, page, test.code, test.waits)
-		require.Contains(t, page.body, test.say, name)
+		require.Contains(t, page.Body, test.say, name)
 	}
 	head := f.do(http.MethodHead, "/preview/x/", "", navigates...)
 	require.Equal(t, 404, head.StatusCode)
-	require.Empty(t, head.body)
+	require.Empty(t, head.Body)
 }

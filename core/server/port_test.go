@@ -9,12 +9,13 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/preview"
+	"daemon-proxy/core/wiretest"
 )
 
 func TestS5PortsAreStrict(t *testing.T) {
 	t.Parallel()
-	d := answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-	f := newFront(t, d.addr)
+	d := wiretest.Answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	f := newFront(t, d.Addr)
 	for _, port := range []string{
 		"0", "080", "+80", "-80", "80%20", "%38%30", "８０", "80@h", "80@localhost:3000", "65536", "99999", "100000", "80:90", "8e1", "0x50", "80.", "80;x", "", "80,81", "80%2Fx", "80%00",
 	} {
@@ -29,7 +30,7 @@ func TestS5PortsAreStrict(t *testing.T) {
 	require.Zero(t, f.boxes.dials.Load())
 	for _, port := range []string{"1", "80", "65535"} {
 		require.Equal(t, 200, f.raw(request("GET", "/proxy/"+port+"/", f.host, "")).StatusCode, port)
-		require.Equal(t, "/proxy/"+port+"/", target(t, d.one(t)))
+		require.Equal(t, "/proxy/"+port+"/", target(t, d.One(t)))
 	}
 	for _, body := range []string{`{"port":0}`, `{"port":-1}`, `{"port":65536}`, `{"port":"80"}`, `{"port":80.5}`, `{"port":null}`, `{}`, `null`, `{"port":8e1000}`} {
 		got := f.do("POST", "/api/preview/create", body, "Content-Type: application/json")
@@ -40,8 +41,8 @@ func TestS5PortsAreStrict(t *testing.T) {
 
 func TestS5TheDaemonsPortsAreClosed(t *testing.T) {
 	t.Parallel()
-	d := answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-	f := newFront(t, d.addr, func(s *settings) { s.config.Daemon.Port = 4280; s.links.DaemonPort = 4280 })
+	d := wiretest.Answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	f := newFront(t, d.Addr, func(s *settings) { s.config.Daemon.Port = 4280; s.links.DaemonPort = 4280 })
 	for _, port := range []int{2280, 22220, 22222, 33333, 4280} {
 		p := strconv.Itoa(port)
 		for _, target := range []string{"/proxy/" + p + "/version", "/proxy/" + p, "/sandboxes/web/proxy/" + p + "/", "/proxy/" + p + "/proxy/3000/"} {
@@ -61,13 +62,13 @@ func TestS5TheDaemonsPortsAreClosed(t *testing.T) {
 
 func TestS5TheDaemonsPortsOpenWhenMeant(t *testing.T) {
 	t.Parallel()
-	d := answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-	f := newFront(t, d.addr)
+	d := wiretest.Answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	f := newFront(t, d.Addr)
 	got := f.raw(request("GET", "/proxy/2280/version", f.host, "X-Allow-Daemon-Port: true\r\n"))
 	require.Equal(t, 200, got.StatusCode)
-	head := d.one(t)
+	head := d.One(t)
 	require.Equal(t, "/proxy/2280/version", target(t, head))
-	require.Empty(t, lines(head, "X-Allow-Daemon-Port"))
+	require.Empty(t, wiretest.Values(head, "X-Allow-Daemon-Port"))
 
 	got = f.do("POST", "/api/preview/create", `{"port":2280,"allow_daemon_port":true}`, "Content-Type: application/json")
 	require.Equal(t, 200, got.StatusCode)
@@ -77,7 +78,7 @@ func TestS5TheDaemonsPortsOpenWhenMeant(t *testing.T) {
 	page := f.get("/proxy/2280/", "X-Allow-Daemon-Port: true", "Sec-Fetch-Site: same-origin")
 	require.Equal(t, 403, page.StatusCode, "a page cannot say so")
 
-	locked := newFront(t, d.addr, withKey)
+	locked := newFront(t, d.Addr, withKey)
 	require.Equal(t, 401, locked.get("/proxy/2280/", "X-Allow-Daemon-Port: true").StatusCode)
 	require.Equal(t, 403, locked.get("/proxy/2280/", "X-API-Key: "+apiKey).StatusCode)
 	require.Equal(t, 200, locked.get("/proxy/2280/", "X-API-Key: "+apiKey, "X-Allow-Daemon-Port: true").StatusCode)
@@ -97,21 +98,21 @@ func TestS5APortThatBecameTheDaemonsIsClosed(t *testing.T) {
 
 func TestS6ARequestChoosesNoOtherUpstream(t *testing.T) {
 	t.Parallel()
-	right := answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nright")
-	wrong := answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong")
-	f := newFront(t, right.addr)
-	f.boxes.change("other", func(b *box) { b.up = reach(wrong.addr) })
+	right := wiretest.Answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nright")
+	wrong := wiretest.Answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong")
+	f := newFront(t, right.Addr)
+	f.boxes.change("other", func(b *box) { b.up = reach(wrong.Addr) })
 	link := f.linkOf(preview.Request{Sandbox: web, Port: 3000})
 	ways := append(f.modes(link), way{name: "proxy", host: f.host, prefix: "/proxy/3000"}, way{name: "sandbox", host: f.host, prefix: "/sandboxes/web/proxy/3000"})
 	for _, m := range ways {
-		for _, path := range []string{"/http://" + wrong.addr + "/", "//" + wrong.addr + "/", "/@" + wrong.addr, "/?url=http://" + wrong.addr, "/sandboxes/other/proxy/3000/", "/?sandbox=other"} {
-			got := f.raw(request("GET", m.prefix+path, m.host, "X-Forwarded-Host: "+wrong.addr+"\r\nForwarded: host="+wrong.addr+"\r\nX-Sandbox: other\r\nX-Host: "+wrong.addr+"\r\nX-Original-URL: /sandboxes/other/proxy/3000/\r\n"))
-			require.Equal(t, "right", got.body, "%s %s", m.name, path)
-			require.Equal(t, []string{right.addr}, lines(right.one(t), "Host"))
+		for _, path := range []string{"/http://" + wrong.Addr + "/", "//" + wrong.Addr + "/", "/@" + wrong.Addr, "/?url=http://" + wrong.Addr, "/sandboxes/other/proxy/3000/", "/?sandbox=other"} {
+			got := f.raw(request("GET", m.prefix+path, m.host, "X-Forwarded-Host: "+wrong.Addr+"\r\nForwarded: host="+wrong.Addr+"\r\nX-Sandbox: other\r\nX-Host: "+wrong.Addr+"\r\nX-Original-URL: /sandboxes/other/proxy/3000/\r\n"))
+			require.Equal(t, "right", got.Body, "%s %s", m.name, path)
+			require.Equal(t, []string{right.Addr}, wiretest.Values(right.One(t), "Host"))
 		}
 	}
-	require.Zero(t, wrong.conns.Load())
-	require.Equal(t, "wrong", f.get("/sandboxes/other/proxy/3000/").body, "the route does")
+	require.Zero(t, wrong.Conns.Load())
+	require.Equal(t, "wrong", f.get("/sandboxes/other/proxy/3000/").Body, "the route does")
 }
 
 func TestS9HostileAnswersAre502(t *testing.T) {
@@ -141,12 +142,12 @@ func TestS9HostileAnswersAre502(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newRaw(t, func(_ *rawDaemon, c *wire) {
-				if _, err := c.head(); err == nil {
+			d := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+				if _, err := c.Head(); err == nil {
 					_, _ = c.Write([]byte(answer))
 				}
 			})
-			f := newFront(t, d.addr)
+			f := newFront(t, d.Addr)
 			for _, m := range f.modes(f.link(3000)) {
 				got := f.raw(request("GET", m.prefix+"/", m.host, ""))
 				require.Equal(t, http.StatusBadGateway, got.StatusCode, m.name)

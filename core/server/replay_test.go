@@ -17,6 +17,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/preview"
+	"daemon-proxy/core/wiretest"
 )
 
 // latest is the exchange that ended last.
@@ -30,7 +31,7 @@ func (f *front) latest() api.Exchange {
 		}
 		x = last[0]
 		return true
-	}, patience, time.Millisecond)
+	}, wiretest.Patience, time.Millisecond)
 	return x
 }
 
@@ -151,7 +152,7 @@ func TestS13WhatIsNotReplayed(t *testing.T) {
 	done := make(chan struct{})
 	go func() { defer close(done); f.get(path + "/hold") }()
 	var live api.Exchange
-	require.Eventually(t, func() bool { live = f.log.Last(1)[0]; return live.Live && live.Path == "/hold" }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { live = f.log.Last(1)[0]; return live.Live && live.Path == "/hold" }, wiretest.Patience, time.Millisecond)
 	_, err = f.Replay(t.Context(), live.ID)
 	require.Contains(t, requireCode(t, err, api.CodeNotReplayable).Detail, "under way")
 	close(hold)
@@ -191,7 +192,7 @@ func TestAReplayOfAStreamEnds(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 200, again.Status)
 	require.Equal(t, "event-stream", again.Protocol)
-	require.Eventually(t, func() bool { return ended.Load() == 1 }, patience, time.Millisecond, "the service was not told that it is over")
+	require.Eventually(t, func() bool { return ended.Load() == 1 }, wiretest.Patience, time.Millisecond, "the service was not told that it is over")
 }
 
 func TestWebSocketFramesAreInTheRequestLog(t *testing.T) {
@@ -252,13 +253,13 @@ func TestAShareServesOneLinkAndNothingElse(t *testing.T) {
 
 	share, wait, err := f.Share(t.Context(), link.ID)
 	if p, ok := errors.AsType[*api.Problem](err); ok && p.Code == api.CodeNoNetwork {
-		skip(t, p.Detail)
+		wiretest.Skip(t, p.Detail)
 	}
 	require.NoError(t, err)
 	require.Equal(t, *link.ExpiresAt, share.Expires)
 	require.NotContains(t, share.URL, "127.0.0.1")
 	base, _, _ := strings.Cut(share.URL, "/preview/")
-	client := f.client()
+	client := wiretest.Client(f.t)
 	ask := func(target, host string) (int, string, http.Header) {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+target, http.NoBody)
 		require.NoError(t, err)
@@ -299,7 +300,7 @@ func TestAShareServesOneLinkAndNothingElse(t *testing.T) {
 	conn, err := net.Dial("tcp", address)
 	require.NoError(t, err)
 	defer conn.Close()
-	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(wiretest.Patience)))
 	_, err = io.WriteString(conn, "POST "+path+"/ HTTP/1.1\r\nHost: "+address+"\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"+
 		request("GET", path+"/", address, "Connection: close\r\n"))
 	require.NoError(t, err)

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/wiretest"
 )
 
 func requestsOf(t testing.TB, f *front, query string) []api.Exchange {
@@ -24,7 +25,7 @@ func requestsOf(t testing.TB, f *front, query string) []api.Exchange {
 	got := f.get("/api/requests" + query)
 	document(t, got, "requests")
 	var list api.ExchangeList
-	require.NoError(t, json.Unmarshal([]byte(got.body), &list))
+	require.NoError(t, json.Unmarshal([]byte(got.Body), &list))
 	return list.Requests
 }
 
@@ -50,13 +51,13 @@ func TestRequestsAreListedNewestFirstAndFiltered(t *testing.T) {
 	require.Equal(t, all[1:2], requestsOf(t, f, "?filter=status:5xx"))
 	require.Equal(t, all[2:], requestsOf(t, f, "?filter="+url.QueryEscape("kind:preview !status:5xx")))
 	require.Equal(t, all[2:3], requestsOf(t, f, "?limit=1&filter="+url.QueryEscape("kind:preview !status:5xx")))
-	require.NotContains(t, f.get("/api/requests").body, "hush")
-	require.NotContains(t, f.get("/api/requests").body, link.Token)
+	require.NotContains(t, f.get("/api/requests").Body, "hush")
+	require.NotContains(t, f.get("/api/requests").Body, link.Token)
 
 	got := f.get("/api/requests/" + strconv.FormatUint(all[0].ID, 10))
 	document(t, got, "request_header", "response_header")
 	var detail api.ExchangeDetail
-	require.NoError(t, json.Unmarshal([]byte(got.body), &detail))
+	require.NoError(t, json.Unmarshal([]byte(got.Body), &detail))
 	require.Equal(t, all[0], detail.Exchange)
 	require.Equal(t, "sent", string(detail.RequestBody))
 	require.Equal(t, "the answer", string(detail.ResponseBody))
@@ -94,7 +95,7 @@ func follow(t *testing.T, f *front) (*http.Response, *bufio.Scanner) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+f.addr+"/api/events", nil)
 	require.NoError(t, err)
-	response, err := f.client().Do(r)
+	response, err := wiretest.Client(f.t).Do(r)
 	require.NoError(t, err)
 	t.Cleanup(func() { response.Body.Close() })
 	require.Equal(t, 200, response.StatusCode)
@@ -124,7 +125,7 @@ func TestEventsComeAsTheyHappen(t *testing.T) {
 		require.True(t, lines.Scan())
 		require.Empty(t, lines.Text())
 	}
-	require.Empty(t, f.do("HEAD", "/api/events", "").body)
+	require.Empty(t, f.do("HEAD", "/api/events", "").Body)
 }
 
 func TestTheEventStreamEndsWithTheServer(t *testing.T) {
@@ -132,11 +133,11 @@ func TestTheEventStreamEndsWithTheServer(t *testing.T) {
 	f := newFront(t, "127.0.0.1:1", withNews(make(news)))
 	_, lines := follow(t, f)
 	require.True(t, lines.Scan())
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), wiretest.Patience)
 	defer cancel()
 	start := time.Now()
 	require.NoError(t, f.Shutdown(ctx))
-	require.Less(t, time.Since(start), patience/2)
+	require.Less(t, time.Since(start), wiretest.Patience/2)
 	for lines.Scan() {
 		require.Empty(t, lines.Text())
 	}
@@ -157,7 +158,7 @@ func TestAClientThatLeavesEndsItsEventStream(t *testing.T) {
 	response.Body.Close()
 	select {
 	case <-ended:
-	case <-time.After(patience):
+	case <-time.After(wiretest.Patience):
 		require.Fail(t, "it goes on")
 	}
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/wiretest"
 )
 
 // fromPage is what a browser sends with a request that a page made.
@@ -78,7 +80,7 @@ func TestM5TheRescueCanBeTurnedOff(t *testing.T) {
 }
 
 // lastOf is the cookie that tells which preview was opened last.
-func lastOf(t *testing.T, got answer) string {
+func lastOf(t *testing.T, got wiretest.Answer) string {
 	t.Helper()
 	lines := got.Header["Set-Cookie"]
 	require.Len(t, lines, 1)
@@ -91,7 +93,7 @@ func lastOf(t *testing.T, got answer) string {
 // talk opens a WebSocket, says something and returns what the echo says.
 func (f *front) talk(target string, header http.Header) (string, error) {
 	header.Set("User-Agent", "Mozilla/5.0")
-	conn, resp, err := websocket.Dial(f.t.Context(), "ws://"+f.addr+target, &websocket.DialOptions{HTTPHeader: header, Host: f.host, HTTPClient: f.client()})
+	conn, resp, err := websocket.Dial(f.t.Context(), "ws://"+f.addr+target, &websocket.DialOptions{HTTPHeader: header, Host: f.host, HTTPClient: wiretest.Client(f.t)})
 	if err != nil {
 		if resp != nil {
 			return resp.Status, err

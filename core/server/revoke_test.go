@@ -15,6 +15,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/preview"
+	"daemon-proxy/core/wiretest"
 )
 
 // lasting serves what does not end by itself, and tells which of it has ended.
@@ -57,17 +58,17 @@ func streams(f *front, m way) (waits map[string]func() error) {
 		c := f.dial()
 		switch name {
 		case "ws":
-			c.send(request("GET", m.prefix+"/ws", m.host, upgradeHeaders))
-			head, err := c.head()
+			c.Send(request("GET", m.prefix+"/ws", m.host, upgradeHeaders))
+			head, err := c.Head()
 			require.NoError(f.t, err)
 			require.True(f.t, strings.HasPrefix(head, "HTTP/1.1 101 "), head)
 		case "events", "download":
-			c.send(request("GET", m.prefix+"/"+name, m.host, ""))
-			head, err := c.head()
+			c.Send(request("GET", m.prefix+"/"+name, m.host, ""))
+			head, err := c.Head()
 			require.NoError(f.t, err)
 			require.True(f.t, strings.HasPrefix(head, "HTTP/1.1 200 "), head)
 		case "upload":
-			c.send("PUT " + m.prefix + "/upload HTTP/1.1\r\nHost: " + m.host + "\r\nContent-Length: 1099511627776\r\n\r\nfirst")
+			c.Send("PUT " + m.prefix + "/upload HTTP/1.1\r\nHost: " + m.host + "\r\nContent-Length: 1099511627776\r\n\r\nfirst")
 		}
 		waits[name] = func() error {
 			if name == "upload" {
@@ -78,7 +79,7 @@ func streams(f *front, m way) (waits map[string]func() error) {
 					}
 				}
 			}
-			_, err := io.Copy(io.Discard, c.br)
+			_, err := io.Copy(io.Discard, c.Reader)
 			return ended(err)
 		}
 	}
@@ -104,7 +105,7 @@ func TestB4RevokedMeansNow(t *testing.T) {
 			link := f.link(s.port)
 			m := f.modes(link)[i]
 			waits := streams(f, m)
-			require.Eventually(t, func() bool { return len(s.seenNow()) == 4 }, patience, time.Millisecond, "all are open")
+			require.Eventually(t, func() bool { return len(s.seenNow()) == 4 }, wiretest.Patience, time.Millisecond, "all are open")
 
 			clients := make(chan error, len(waits))
 			for _, wait := range waits {
@@ -112,13 +113,13 @@ func TestB4RevokedMeansNow(t *testing.T) {
 			}
 			start := time.Now()
 			got := f.do("DELETE", "/api/preview/"+link.ID, "")
-			require.Equal(t, 200, got.StatusCode, got.body)
+			require.Equal(t, 200, got.StatusCode, got.Body)
 			var over []string
 			for range waits {
 				select {
 				case name := <-ended:
 					over = append(over, name)
-				case <-time.After(patience):
+				case <-time.After(wiretest.Patience):
 					require.Failf(t, "a stream goes on at the service", "over: %v", over)
 				}
 			}
@@ -127,11 +128,11 @@ func TestB4RevokedMeansNow(t *testing.T) {
 				select {
 				case err := <-clients:
 					require.NoError(t, err)
-				case <-time.After(patience):
+				case <-time.After(wiretest.Patience):
 					require.Fail(t, "a client's stream goes on")
 				}
 			}
-			require.Less(t, time.Since(start), patience)
+			require.Less(t, time.Since(start), wiretest.Patience)
 			t.Logf("all ended after %s", time.Since(start))
 
 			for _, method := range []string{"GET", "POST", "HEAD", "OPTIONS"} {
@@ -150,7 +151,7 @@ func TestB4RevokedMeansNow(t *testing.T) {
 					}
 				}
 				return true
-			}, patience, time.Millisecond, "the request log knows")
+			}, wiretest.Patience, time.Millisecond, "the request log knows")
 		})
 	}
 }
@@ -163,11 +164,11 @@ func TestB4ExpiredMeansNow(t *testing.T) {
 	link := f.linkOf(preview.Request{Sandbox: web, Port: s.port, TTL: &ttl})
 	m := f.modes(link)[0]
 	c := f.dial()
-	c.send(request("GET", m.prefix+"/events", m.host, ""))
-	head, err := c.head()
+	c.Send(request("GET", m.prefix+"/events", m.host, ""))
+	head, err := c.Head()
 	require.NoError(t, err)
 	require.True(t, strings.HasPrefix(head, "HTTP/1.1 200 "), head)
-	_, err = io.Copy(io.Discard, c.br)
+	_, err = io.Copy(io.Discard, c.Reader)
 	require.NoError(t, ended(err))
 	require.Equal(t, "events", <-over)
 	got := f.get(m.prefix+"/", "Host: "+m.host)
@@ -182,15 +183,15 @@ func TestB4OtherLinksGoOn(t *testing.T) {
 	gone, stays := f.link(s.port), f.link(s.port)
 	c := f.dial()
 	m := f.modes(stays)[0]
-	c.send(request("GET", m.prefix+"/ws", m.host, upgradeHeaders))
-	_, err := c.head()
+	c.Send(request("GET", m.prefix+"/ws", m.host, upgradeHeaders))
+	_, err := c.Head()
 	require.NoError(t, err)
 	require.Equal(t, 200, f.do("DELETE", "/api/preview/"+gone.Token, "").StatusCode)
 	b := make([]byte, 4)
-	_, err = io.ReadFull(c.br, b)
+	_, err = io.ReadFull(c.Reader, b)
 	require.NoError(t, err)
 	require.Equal(t, "\x81\x02hi", string(b))
-	c.send("\x81\x80\x00\x00\x00\x00")
+	c.Send("\x81\x80\x00\x00\x00\x00")
 	require.Equal(t, 200, f.get(m.prefix+"/plain", "Host: "+m.host).StatusCode)
 	require.Equal(t, "plain", <-ended)
 	require.Empty(t, ended)
@@ -211,26 +212,26 @@ func TestShutdownEndsStreamsAndWaitsForRequests(t *testing.T) {
 	})
 	m := f.modes(f.link(s.port))[0]
 	ws, events, slow := f.dial(), f.dial(), f.dial()
-	ws.send(request("GET", m.prefix+"/ws", m.host, upgradeHeaders))
-	_, err := ws.head()
+	ws.Send(request("GET", m.prefix+"/ws", m.host, upgradeHeaders))
+	_, err := ws.Head()
 	require.NoError(t, err)
-	events.send(request("GET", m.prefix+"/events", m.host, ""))
-	_, err = events.head()
+	events.Send(request("GET", m.prefix+"/events", m.host, ""))
+	_, err = events.Head()
 	require.NoError(t, err)
-	slow.send(request("GET", m.prefix+"/slow", m.host, ""))
-	require.Eventually(t, func() bool { return len(s.seenNow()) == 3 }, patience, time.Millisecond)
+	slow.Send(request("GET", m.prefix+"/slow", m.host, ""))
+	require.Eventually(t, func() bool { return len(s.seenNow()) == 3 }, wiretest.Patience, time.Millisecond)
 	shut := make(chan error, 1)
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), wiretest.Patience)
 		defer cancel()
 		shut <- f.Shutdown(ctx)
 	}()
 	got := map[string]bool{<-ended: true, <-ended: true}
 	require.Equal(t, map[string]bool{"ws": true, "events": true}, got)
-	rest, _ := io.ReadAll(ws.br)
+	rest, _ := io.ReadAll(ws.Reader)
 	require.Contains(t, string(rest), "\x03\xe9", "a close frame with 1001")
 	require.Empty(t, shut)
 	close(release)
-	require.Equal(t, "done", slow.response("GET").body)
+	require.Equal(t, "done", slow.Answer("GET").Body)
 	require.NoError(t, <-shut)
 }

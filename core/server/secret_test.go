@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/wiretest"
 )
 
 func TestS11SecretsAreNeverLogged(t *testing.T) {
@@ -115,7 +116,7 @@ func TestEveryExchangeHasOneRequestLine(t *testing.T) {
 			}
 			return strings.Join(found, "")
 		}
-		require.Eventually(t, func() bool { return added() != "" }, patience, patience/1000)
+		require.Eventually(t, func() bool { return added() != "" }, wiretest.Patience, wiretest.Patience/1000)
 		require.Regexp(t, regexp.MustCompile(want), added())
 		require.Equal(t, 1, strings.Count(added(), "Request: "))
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/wiretest"
 )
 
 func TestS8FiveThousandSlowClientsDoNotStopOneMore(t *testing.T) {
@@ -31,7 +33,7 @@ func TestS8FiveThousandSlowClientsDoNotStopOneMore(t *testing.T) {
 		require.NoError(t, err)
 		open[i] = c
 	}
-	require.Equal(t, "hello", f.get(m.prefix+"/").body, "the next one is served")
+	require.Equal(t, "hello", f.get(m.prefix+"/").Body, "the next one is served")
 	for i, c := range open { // and all of them are still there: no answer, no end
 		require.NoError(t, c.SetReadDeadline(time.Now().Add(time.Microsecond)))
 		_, err := c.Read(make([]byte, 1))
@@ -50,7 +52,7 @@ func raiseFileLimit(t *testing.T, want uint64) {
 		return
 	}
 	if limit.Max < want {
-		skip(t, "the hard limit of open files is too low")
+		wiretest.Skip(t, "the hard limit of open files is too low")
 	}
 	before := limit
 	limit.Cur = want

@@ -6,39 +6,41 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/wiretest"
 )
 
 // counting is a daemon that reads whole requests, as RFC 9112 reads them, keeps
 // their heads and bodies, and answers each.
-func counting(t testing.TB) *rawDaemon {
+func counting(t testing.TB) *wiretest.Server {
 	t.Helper()
-	return newRaw(t, func(d *rawDaemon, c *wire) {
+	return wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
 		for {
-			head, err := c.head()
+			head, err := c.Head()
 			if err != nil {
 				return
 			}
 			body := ""
-			if lengths := lines(head, "Content-Length"); len(lengths) == 1 {
+			if lengths := wiretest.Values(head, "Content-Length"); len(lengths) == 1 {
 				n := 0
 				for _, digit := range lengths[0] {
 					n = n*10 + int(digit-'0')
 				}
 				b := make([]byte, n)
-				if _, err := io.ReadFull(c.br, b); err != nil {
+				if _, err := io.ReadFull(c.Reader, b); err != nil {
 					return
 				}
 				body = string(b)
-			} else if len(lines(head, "Transfer-Encoding")) == 1 {
+			} else if len(wiretest.Values(head, "Transfer-Encoding")) == 1 {
 				for !strings.HasSuffix(body, "0\r\n\r\n") {
-					line, err := c.br.ReadString('\n')
+					line, err := c.Reader.ReadString('\n')
 					if err != nil {
 						return
 					}
 					body += line
 				}
 			}
-			d.keep(head + "\r\n" + body)
+			c.Server.Keep(head + "\r\n" + body)
 			if _, err := io.WriteString(c.TCPConn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"); err != nil {
 				return
 			}
@@ -106,18 +108,18 @@ func TestS7P15NothingIsSmuggled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := counting(t)
-			f := newFront(t, d.addr)
+			f := newFront(t, d.Addr)
 			for _, m := range f.modes(f.link(3000)) {
 				c := f.dial()
 				behind := request("GET", m.prefix+"/behind", m.host, "Connection: close\r\n")
-				c.send(strings.NewReplacer("{t}", m.prefix+"/outer", "{h}", m.host).Replace(test.request) + behind)
-				first := c.response("GET")
+				c.Send(strings.NewReplacer("{t}", m.prefix+"/outer", "{h}", m.host).Replace(test.request) + behind)
+				first := c.Answer("GET")
 				if test.fate == refused {
 					require.Regexp(t, `^(4\d\d|50[15]) `, first.Status, m.name)
 				}
-				_, err := io.Copy(io.Discard, c.br)
+				_, err := io.Copy(io.Discard, c.Reader)
 				require.NoError(t, ended(err), m.name)
-				seen := d.heads()
+				seen := d.Heads()
 				if test.fate == plain {
 					require.Len(t, seen, 2, m.name)
 					require.Equal(t, "/proxy/3000/behind", target(t, seen[1]), m.name)
@@ -127,8 +129,8 @@ func TestS7P15NothingIsSmuggled(t *testing.T) {
 				for _, one := range seen {
 					require.Contains(t, target(t, one), "/outer")
 					head, _, _ := strings.Cut(one, "\r\n\r\n")
-					require.LessOrEqual(t, len(lines(head, "Content-Length"))+len(lines(head, "Transfer-Encoding")), 1, one)
-					require.Len(t, lines(head, "Host"), 1)
+					require.LessOrEqual(t, len(wiretest.Values(head, "Content-Length"))+len(wiretest.Values(head, "Transfer-Encoding")), 1, one)
+					require.Len(t, wiretest.Values(head, "Host"), 1)
 					require.NotContains(t, strings.ReplaceAll(head, "\r\n", ""), "\n")
 					require.NotContains(t, head, "\x00")
 				}
@@ -140,13 +142,13 @@ func TestS7P15NothingIsSmuggled(t *testing.T) {
 func TestS7WhatFollowsARequestIsTheNextOne(t *testing.T) {
 	t.Parallel()
 	d := counting(t)
-	f := newFront(t, d.addr)
+	f := newFront(t, d.Addr)
 	m := f.modes(f.link(3000))[0]
 	c := f.dial()
-	c.send("POST " + m.prefix + "/a HTTP/1.1\r\nHost: " + m.host + "\r\nContent-Length: 2\r\n\r\nab" + request("GET", m.prefix+"/b", m.host, ""))
-	require.Equal(t, 200, c.response("POST").StatusCode)
-	require.Equal(t, 200, c.response("GET").StatusCode)
-	seen := d.heads()
+	c.Send("POST " + m.prefix + "/a HTTP/1.1\r\nHost: " + m.host + "\r\nContent-Length: 2\r\n\r\nab" + request("GET", m.prefix+"/b", m.host, ""))
+	require.Equal(t, 200, c.Answer("POST").StatusCode)
+	require.Equal(t, 200, c.Answer("GET").StatusCode)
+	seen := d.Heads()
 	require.Len(t, seen, 2)
 	require.Equal(t, "/proxy/3000/a", target(t, seen[0]))
 	require.Equal(t, "/proxy/3000/b", target(t, seen[1]))

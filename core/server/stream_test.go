@@ -10,6 +10,8 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/wiretest"
 )
 
 func TestP5EncodingsAndRangesPass(t *testing.T) {
@@ -28,7 +30,7 @@ func TestP5EncodingsAndRangesPass(t *testing.T) {
 	})
 	for _, m := range f.ways(s.port) {
 		got := f.get(m.prefix+"/", "Host: "+m.host)
-		require.Equal(t, packed, got.body)
+		require.Equal(t, packed, got.Body)
 		require.Equal(t, "gzip", got.Header.Get("Content-Encoding"))
 		require.Equal(t, `W/"x"`, got.Header.Get("Etag"))
 		require.NotContains(t, s.one(t).Header, "Accept-Encoding")
@@ -61,7 +63,7 @@ func TestP6EachPieceComesAsItIsWritten(t *testing.T) {
 		require.NoError(t, err)
 		r.Host = m.host
 		r.Header.Set("User-Agent", "curl/8")
-		resp, err := f.client().Do(r)
+		resp, err := wiretest.Client(f.t).Do(r)
 		require.NoError(t, err)
 		for _, want := range []string{"data: 1\n\n", "data: 2\n\n", "data: 3\n\n"} {
 			b := make([]byte, len(want))
@@ -87,9 +89,9 @@ func TestP6RequestBodiesStream(t *testing.T) {
 	})
 	for _, m := range f.ways(s.port) {
 		c := f.dial()
-		c.send("POST " + m.prefix + "/ HTTP/1.1\r\nHost: " + m.host + "\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
+		c.Send("POST " + m.prefix + "/ HTTP/1.1\r\nHost: " + m.host + "\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
 		for range 100 { // the head and the first piece come while the request goes on
-			line, err := c.br.ReadString('\n')
+			line, err := c.Reader.ReadString('\n')
 			require.NoError(t, err, m.name)
 			if strings.Contains(line, "first") {
 				break
@@ -104,16 +106,16 @@ func TestP6ACutAnswerIsCutForTheClient(t *testing.T) {
 		"of known length": "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello",
 		"in chunks":       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
 	} {
-		d := newRaw(t, func(_ *rawDaemon, c *wire) {
-			if _, err := c.head(); err == nil {
+		d := wiretest.Raw(t, func(_ int, c *wiretest.Conn) {
+			if _, err := c.Head(); err == nil {
 				_, _ = io.WriteString(c, answer)
 			}
 		})
-		f := newFront(t, d.addr)
+		f := newFront(t, d.Addr)
 		for _, m := range f.ways(3000) {
 			c := f.dial()
-			c.send(request("GET", m.prefix+"/", m.host, ""))
-			resp, err := http.ReadResponse(c.br, nil)
+			c.Send(request("GET", m.prefix+"/", m.host, ""))
+			resp, err := http.ReadResponse(c.Reader, nil)
 			require.NoError(t, err)
 			body, err := io.ReadAll(resp.Body)
 			require.Equal(t, "hello", string(body), "%s %s", m.name, name)
@@ -150,7 +152,7 @@ func TestP7WebSocketsPass(t *testing.T) {
 				header.Set("Origin", origin)
 			}
 			c, resp, err := websocket.Dial(t.Context(), "ws://"+f.addr+m.prefix+"/ws?x=%2F", &websocket.DialOptions{
-				Host: m.host, HTTPHeader: header, Subprotocols: []string{"other", "binary"}, HTTPClient: f.client(),
+				Host: m.host, HTTPHeader: header, Subprotocols: []string{"other", "binary"}, HTTPClient: wiretest.Client(f.t),
 			})
 			require.NoError(t, err, m.name)
 			require.Equal(t, "binary", resp.Header.Get("Sec-WebSocket-Protocol"))
@@ -171,10 +173,10 @@ func TestP7OnlyWebSocketsAreUpgraded(t *testing.T) {
 	f, s := newStack(t, nil)
 	for _, m := range f.ways(s.port) {
 		got := f.raw(request("GET", m.prefix+"/", m.host, "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n"))
-		require.Equal(t, "hello", got.body, m.name)
+		require.Equal(t, "hello", got.Body, m.name)
 		require.NotContains(t, s.one(t).Header, "Upgrade")
 		got = f.raw(request("GET", m.prefix+"/", m.host, "Connection: keep-alive, upGRADE\r\nUpgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"))
-		require.Equal(t, "hello", got.body, "an answer that is no 101 passes whole")
+		require.Equal(t, "hello", got.Body, "an answer that is no 101 passes whole")
 		require.Equal(t, "websocket", s.one(t).Header.Get("Upgrade"))
 	}
 }

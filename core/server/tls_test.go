@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/certs"
+	"daemon-proxy/core/wiretest"
 )
 
 // newTLS is a front that speaks TLS, and a client that trusts its authority
@@ -42,7 +43,7 @@ func newTLS(t *testing.T, h http.HandlerFunc, changes ...func(*settings)) (*fron
 }
 
 // fetch asks for a URL by a client that trusts the authority.
-func fetch(t *testing.T, tr *http.Transport, method, url string, headers ...string) answer {
+func fetch(t *testing.T, tr *http.Transport, method, url string, headers ...string) wiretest.Answer {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, nil)
 	require.NoError(t, err)
@@ -56,7 +57,7 @@ func fetch(t *testing.T, tr *http.Transport, method, url string, headers ...stri
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
-	return answer{resp, string(body)}
+	return wiretest.Answer{Response: resp, Body: string(body)}
 }
 
 func TestH6EachNameHasALeafAndPlainRequestsGoOverHTTP2(t *testing.T) {
@@ -151,7 +152,7 @@ func TestH6HeadersOverTLS(t *testing.T) {
 	require.True(t, strings.HasSuffix(got.Header["Set-Cookie"][2], "; Path=/; HttpOnly; SameSite=Strict; Secure"), got.Header["Set-Cookie"])
 
 	made := fetch(t, tr, "GET", "https://"+f.host+"/api/preview", "User-Agent: curl/8")
-	require.Contains(t, made.body, `"url":"https://`+f.host+path.prefix+`"`)
-	require.Contains(t, made.body, `"host_url":"https://`+host.host+`"`)
+	require.Contains(t, made.Body, `"url":"https://`+f.host+path.prefix+`"`)
+	require.Contains(t, made.Body, `"host_url":"https://`+host.host+`"`)
 	require.NotContains(t, made.Header, "Strict-Transport-Security", "other programs on this name may speak plain HTTP")
 }

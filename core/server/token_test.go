@@ -53,11 +53,11 @@ func TestS11S44ATokenInAnOddPlaceIsMasked(t *testing.T) {
 			require.Equal(t, 200, list.StatusCode)
 			har, err := f.log.HAR(traffic.Filter{}, "1")
 			require.NoError(t, err)
-			shown := map[string]string{"log": f.logged.String(), "events": f.events.String(), "GET /api/requests": list.body, "HAR": string(har)}
+			shown := map[string]string{"log": f.logged.String(), "events": f.events.String(), "GET /api/requests": list.Body, "HAR": string(har)}
 			for _, x := range f.log.Last(0) {
 				detail := f.get(fmt.Sprintf("/api/requests/%d", x.ID))
 				require.Equal(t, 200, detail.StatusCode)
-				shown["GET /api/requests/{id}"] += detail.body
+				shown["GET /api/requests/{id}"] += detail.Body
 				o, ok := f.log.OriginalRequest(x.ID)
 				require.True(t, ok)
 				line, _, _ := strings.Cut(o.Curl("http://base"), "http://base") // the target is needed to send it
@@ -73,7 +73,7 @@ func TestS11S44ATokenInAnOddPlaceIsMasked(t *testing.T) {
 			}
 			require.Contains(t, shown["log"], link.Token[:3]+"…")
 			var decoded struct{ Requests []json.RawMessage }
-			require.NoError(t, json.Unmarshal([]byte(list.body), &decoded))
+			require.NoError(t, json.Unmarshal([]byte(list.Body), &decoded))
 			require.NotEmpty(t, decoded.Requests)
 		})
 	}
