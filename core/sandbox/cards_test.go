@@ -40,8 +40,9 @@ func onHost(t *testing.T, changes ...func(*Options)) *desk {
 // noEngine stands where the harness wants an engine; nothing asks it.
 type noEngine struct{ source.Source }
 
-func (noEngine) Name() string     { return "none" }
-func (noEngine) Endpoint() string { return "none" }
+func (noEngine) Name() string               { return "none" }
+func (noEngine) Endpoint() string           { return "none" }
+func (noEngine) Hint(verb, _ string) string { return verb }
 func (noEngine) Ping(context.Context) (string, error) {
 	return "", errors.New("there is none")
 }

@@ -112,6 +112,8 @@ func (f *fake) breaks(err error) {
 func (f *fake) Name() string     { return "fake" }
 func (f *fake) Endpoint() string { return "unix:///fake" }
 
+func (f *fake) Hint(verb, container string) string { return "fake " + verb + " " + container }
+
 func (f *fake) failure() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

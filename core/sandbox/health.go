@@ -243,15 +243,15 @@ func (s *Sandboxes) ask(b *box) (found, error) {
 		return s.host.probe(s.ctx)
 	}
 	if len(c.Addresses) == 0 {
-		return found{}, noAddress(b.Ref)
+		return found{}, s.noAddress(b.Ref)
 	}
 	return s.meet(s.ctx, owner, c)
 }
 
-func noAddress(ref api.Ref) *api.Problem {
+func (s *Sandboxes) noAddress(ref api.Ref) *api.Problem {
 	return problem(ref, api.CodeUnreachable,
 		ref.String()+" has no network address that can be dialled (--network none?)",
-		"connect it: docker network connect bridge "+ref.Name)
+		"connect it: "+s.o.Source.Hint(source.HintConnect, ref.Name))
 }
 
 // own says whether b has a daemon of its own: it shares nobody's network; mu is held.

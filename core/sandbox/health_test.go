@@ -169,7 +169,7 @@ func TestAWantedDaemonOfAStoppedContainerSaysWhy(t *testing.T) {
 	f.set(stopped, other)
 	last := d.becomes("box", api.DaemonStopped).Daemon.LastError
 	require.ErrorIs(t, last, &api.Problem{Code: api.CodeSandboxStopped})
-	require.Equal(t, "docker start box", last.Hint)
+	require.Equal(t, "fake start box", last.Hint)
 	require.Nil(t, d.becomes("other", api.DaemonStopped).Daemon.LastError, "nobody asked for a daemon there")
 	f.set(f.container("box"))
 	require.Nil(t, d.becomes("box", api.DaemonHealthy).Daemon.LastError)

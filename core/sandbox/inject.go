@@ -27,14 +27,14 @@ func (in *injection) run() error {
 	}
 	in.c = c
 	in.s.see(in.ref, c)
-	if err := notRunning(in.ref, c.State); err != nil {
+	if err := in.s.notRunning(in.ref, c.State); err != nil {
 		return err
 	}
 	if shared, err := in.runOwner(); shared || err != nil {
 		return err
 	}
 	if len(c.Addresses) == 0 {
-		return noAddress(in.ref)
+		return in.s.noAddress(in.ref)
 	}
 	in.did(api.StepInspect, "container runs, %s", c.Platform)
 

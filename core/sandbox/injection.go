@@ -218,7 +218,7 @@ func (in *injection) life() {
 		if p.Code == api.CodeCancelled { // it is as if nobody had asked
 			b.Daemon.State, b.Daemon.LastError = api.DaemonNone, nil
 		}
-		if notRunning(in.ref, b.Container) != nil {
+		if in.s.notRunning(in.ref, b.Container) != nil {
 			b.Daemon.State = api.DaemonStopped
 		}
 	})

@@ -96,7 +96,7 @@ func (in *injection) replaceStranger(why string) error {
 	if err := in.killAll(in.ctx, in.s.installed(true), true); err != nil {
 		return problem(in.ref, api.CodePortTaken,
 			fmt.Sprintf("a built-in daemon answers for %s that does not prove to be ours, and it cannot be ended there: %v", in.ref, err),
-			"docker restart "+in.ref.Name).Because(err)
+			in.s.o.Source.Hint(source.HintRestart, in.ref.Name)).Because(err)
 	}
 	in.did(api.StepAdopt, "%s: it is replaced", why)
 	return nil

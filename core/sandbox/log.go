@@ -10,6 +10,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/logging"
+	"daemon-proxy/core/sandbox/source"
 )
 
 const (
@@ -43,10 +44,10 @@ func (s *Sandboxes) DaemonLog(ctx context.Context, ref api.Ref, tail int, follow
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, problem(ref, api.CodeNoLog, "no daemon of this program's has written a log in "+ref.String(),
-			"inject one, or see docker logs "+ref.Name)
+			"inject one, or see "+s.o.Source.Hint(source.HintLogs, ref.Name))
 	}
 	if err != nil {
-		return nil, s.refused(ref, "read the daemon's log of", err)
+		return nil, s.refused(ref, "read the daemon's log of", source.HintFiles, err)
 	}
 	first = logging.LastLines(first, tail)
 	if !follow {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // decideWithin is what an engine gets to answer before mode "auto" means the host.
@@ -70,7 +71,7 @@ func (s *Sandboxes) beginDecision(ctx context.Context) (end func()) {
 		if ctx.Err() == nil && s.Engine().State == "connecting" {
 			s.engineIs("lost", "", api.NewProblem(api.CodeEngineUnreachable,
 				"the engine at "+s.o.Source.Endpoint()+" accepts connections but has not answered for "+decideWithin.String(),
-				"check whether it is overloaded: docker version; daemon-proxy keeps trying"), 0)
+				"check whether it is overloaded: "+s.o.Source.Hint(source.HintCheck, "")+"; daemon-proxy keeps trying"), 0)
 		}
 	})
 	return func() {

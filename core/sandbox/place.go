@@ -56,7 +56,7 @@ func (b *box) leave(why error) {
 
 // gone is what those who wait for the daemon of b are told; mu is held.
 func (s *Sandboxes) gone(b *box) error {
-	if err := unusable(b); err != nil {
+	if err := s.unusable(b); err != nil {
 		return err
 	}
 	return problem(b.Ref, api.CodeDaemonDown,

@@ -182,7 +182,8 @@ func (s *Sandboxes) misplaced(ref api.Ref, c source.Container, err error) *api.P
 	case errors.Is(err, errElsewhere):
 		p := problem(ref, api.CodeUnreachable,
 			what+": the engine's containers are not on a network of this machine, and here that address belongs to something else",
-			"run daemon-proxy on the engine's machine, or put the container into a network whose addresses nothing here uses: docker network create --subnet")
+			"run daemon-proxy on the engine's machine, or put the container into a network whose addresses nothing here uses: "+
+				s.o.Source.Hint(source.HintSubnet, ""))
 		p.Cause = err
 		return p
 	case errors.Is(err, errUnproved):

@@ -11,6 +11,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/preview"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // StopDaemon ends the daemon of ref, if it is the built-in one or one that
@@ -106,7 +107,7 @@ func (s *Sandboxes) stop(ctx context.Context, daemon api.Daemon, in *injection) 
 	if err := in.killAll(ctx, s.installed(false), false); err != nil {
 		return conflict(ref,
 			fmt.Sprintf("the daemon in %s cannot be stopped; it takes a shell and grep in the image: %v", ref, err),
-			"docker restart "+ref.Name).Because(err)
+			s.o.Source.Hint(source.HintRestart, ref.Name)).Because(err)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // secretHeader is core/toolbox's SecretHeader; core's tests hold them together.
@@ -42,7 +43,7 @@ func (s *Sandboxes) Upstream(ref api.Ref) (Upstream, error) {
 	b.used = time.Now()
 	if b.Container != api.ContainerRunning { // whatever daemon it would use
 		defer s.mu.Unlock()
-		return Upstream{}, unusable(b)
+		return Upstream{}, s.unusable(b)
 	}
 	owner, err := s.owner(b)
 	if err != nil || owner.IsHost() {
@@ -53,7 +54,7 @@ func (s *Sandboxes) Upstream(ref api.Ref) (Upstream, error) {
 		return s.host.upstream()
 	}
 	defer s.mu.Unlock()
-	if err := unusable(owner); err != nil {
+	if err := s.unusable(owner); err != nil {
 		return Upstream{}, err
 	}
 	if owner.place.key == "" {
@@ -151,7 +152,7 @@ func missing(ref api.Ref) *api.Problem {
 }
 
 // notRunning is the problem of a container that runs no processes; nil if it does.
-func notRunning(ref api.Ref, state string) error {
+func (s *Sandboxes) notRunning(ref api.Ref, state string) error {
 	switch state {
 	case api.ContainerRunning:
 		return nil
@@ -159,24 +160,24 @@ func notRunning(ref api.Ref, state string) error {
 		return missing(ref)
 	case api.ContainerPaused:
 		return problem(ref, api.CodeSandboxPaused, fmt.Sprintf("the container %s is paused", ref),
-			"docker unpause "+ref.Name)
+			s.o.Source.Hint(source.HintUnpause, ref.Name))
 	case api.ContainerRestarting:
 		return problem(ref, api.CodeSandboxBusy, fmt.Sprintf("the container %s is restarting", ref),
-			"wait a moment; if it keeps restarting, see docker logs "+ref.Name).WithStatus(http.StatusServiceUnavailable)
+			"wait a moment; if it keeps restarting, see "+s.o.Source.Hint(source.HintLogs, ref.Name)).WithStatus(http.StatusServiceUnavailable)
 	case api.ContainerDead:
 		return problem(ref, api.CodeSandboxStopped, fmt.Sprintf("the container %s is being removed", ref),
 			"choose another container, or recreate this one")
 	}
 	return problem(ref, api.CodeSandboxStopped,
-		fmt.Sprintf("the container %s does not run (%s)", ref, state), "docker start "+ref.Name)
+		fmt.Sprintf("the container %s does not run (%s)", ref, state), s.o.Source.Hint(source.HintStart, ref.Name))
 }
 
 // unusable is why the daemon of b cannot be asked; nil if it may answer; mu is held.
-func unusable(b *box) error {
+func (s *Sandboxes) unusable(b *box) error {
 	if p := b.Daemon.LastError; p != nil && b.Container == api.ContainerMissing {
 		return p // it may only be that the engine does not answer
 	}
-	if err := notRunning(b.Ref, b.Container); err != nil {
+	if err := s.notRunning(b.Ref, b.Container); err != nil {
 		return err
 	}
 	if b.Daemon.State == api.DaemonHealthy {

@@ -142,7 +142,7 @@ func (s *Sandboxes) engineProblem(err error) *api.Problem {
 	}
 	return api.NewProblem(api.CodeEngineUnreachable,
 		fmt.Sprintf("the connection to the Docker engine at %s broke: %v", s.o.Source.Endpoint(), err),
-		"daemon-proxy keeps trying; check it with docker version").Because(err)
+		"daemon-proxy keeps trying; check it with "+s.o.Source.Hint(source.HintCheck, "")).Because(err)
 }
 
 // engineIs notes how the engine is and, if that is not 0, in how long it is
@@ -301,7 +301,7 @@ func (s *Sandboxes) see(ref api.Ref, c source.Container) {
 		case c.State != api.ContainerRunning:
 			b.Daemon.State, b.Daemon.LastError = api.DaemonStopped, nil
 			if b.wanted { // then it is missed
-				b.Daemon.LastError = asProblem(ref, notRunning(ref, c.State))
+				b.Daemon.LastError = asProblem(ref, s.notRunning(ref, c.State))
 			}
 			b.Daemon.Started = false
 		case b.Daemon.State == api.DaemonStopped:

@@ -26,6 +26,10 @@ type Source interface {
 	Endpoint() string
 	// Ping returns the source's version.
 	Ping(ctx context.Context) (version string, err error)
+	// Hint says how a person does what verb means, a Hint… constant, with the
+	// source's own tools: "docker start NAME". container may be empty for
+	// HintCheck and HintSubnet.
+	Hint(verb, container string) string
 
 	// List returns all containers, in any state, sorted by name.
 	List(ctx context.Context) ([]Container, error)
@@ -63,6 +67,20 @@ type Source interface {
 	// output, and with follow what it writes from then on. Close the reader.
 	Logs(ctx context.Context, id string, tail int, follow bool) (io.ReadCloser, error)
 }
+
+// Verbs of Source.Hint.
+const (
+	HintCheck   = "check"   // see whether the source itself works
+	HintConnect = "connect" // connect a container to a network with addresses
+	HintExec    = "exec"    // run a program in a container
+	HintFiles   = "files"   // see the files of a container that has no shell
+	HintLogs    = "logs"    // see a container's output
+	HintRestart = "restart"
+	HintStart   = "start"
+	HintStop    = "stop"
+	HintSubnet  = "subnet" // create a network with addresses of one's choice
+	HintUnpause = "unpause"
+)
 
 // Container holds the facts of one container. List fills the fields up to
 // Mounts, Inspect all of them.
