@@ -30,7 +30,7 @@ func (m *model) injectInto(ref api.Ref) tea.Cmd {
 	m.world.injections[ref] = &injection{}
 	backend, now := m.do.backend, m.options.Now
 	return m.do.do(slowly, func(ctx context.Context) tea.Msg {
-		err := backend.Inject(ctx, ref)
+		err := backend.Inject(ctx, ref, nil)
 		return injectedMsg{ref, now(), err}
 	})
 }
