@@ -11,6 +11,8 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/world"
 )
 
 // place is where a key is pressed; a set of them says where an action is.
@@ -89,14 +91,17 @@ func actions() []action {
 func sandboxActions() []action {
 	return []action{
 		{id: "inject", keys: []string{"i"}, short: "inject", desc: "inject the daemon and start it", group: groupSandbox, in: onSandbox, changes: true,
-			when: func(m *model) bool { s, ok := m.chosen(); return ok && injectable(s) && !m.world.underWay(s.Ref) }, run: (*model).inject},
+			when: func(m *model) bool {
+				s, ok := m.chosen()
+				return ok && world.Injectable(s) && !m.world.Injecting(s.Ref)
+			}, run: (*model).inject},
 		{id: "vnc", keys: []string{"v"}, short: "VNC", desc: "open the VNC desktop in the browser; injects the daemon and creates a link if needed", group: groupSandbox, in: onSandbox, changes: true,
 			when: func(m *model) bool {
 				s, ok := m.chosen()
 				return ok && s.Container == api.ContainerRunning && !s.IsHost()
 			}, run: (*model).vnc},
 		{id: "stop-daemon", keys: []string{"x"}, desc: "stop the daemon that this program started", group: groupSandbox, in: onSandbox, changes: true,
-			when: func(m *model) bool { s, ok := m.chosen(); return ok && s.Daemon.Started && daemonLives(s) }, run: (*model).askStopDaemon},
+			when: func(m *model) bool { s, ok := m.chosen(); return ok && s.Daemon.Started && world.HasDaemon(s) }, run: (*model).askStopDaemon},
 		{id: "container", keys: []string{"s"}, short: "start/stop", desc: "start or stop the container", group: groupSandbox, in: onSandbox, changes: true,
 			when: func(m *model) bool {
 				s, ok := m.chosen()
@@ -113,22 +118,22 @@ func sandboxActions() []action {
 				return ok && !s.IsHost() && s.Container == api.ContainerRunning
 			}, run: (*model).askEject},
 		{id: "demo", keys: []string{"D"}, short: "demo", desc: "start the demo sandbox and open it", group: groupSandbox, in: onSandbox, changes: true,
-			when: func(m *model) bool { return m.world.engine.State == "connected" }, offered: func(m *model) bool { return m.world.containers() == 0 }, run: (*model).demo,
+			when: func(m *model) bool { return m.world.Engine.State == "connected" }, offered: func(m *model) bool { return m.world.Containers() == 0 }, run: (*model).demo,
 			about: func(*model) any { return nil }},
 	}
 }
 
 func moveActions() []action {
-	move := func(id, desc string, to motion, keys ...string) action {
+	move := func(id, desc string, to draw.Motion, keys ...string) action {
 		return action{id: id, keys: keys, desc: desc, group: groupMove, in: everywhere, run: func(m *model) tea.Cmd { return m.inFocus().Move(to) }}
 	}
 	return []action{
-		move("up", "move up", up, "up", "k"),
-		move("down", "move down", down, "down", "j"),
-		move("page-up", "page up", pageUp, "pgup", "ctrl+b"),
-		move("page-down", "page down", pageDown, "pgdown", "ctrl+f"),
-		move("top", "go to the top", toTop, "g", "home"),
-		move("bottom", "go to the end", toBottom, "G", "end"),
+		move("up", "move up", draw.Up, "up", "k"),
+		move("down", "move down", draw.Down, "down", "j"),
+		move("page-up", "page up", draw.PageUp, "pgup", "ctrl+b"),
+		move("page-down", "page down", draw.PageDown, "pgdown", "ctrl+f"),
+		move("top", "go to the top", draw.ToTop, "g", "home"),
+		move("bottom", "go to the end", draw.ToBottom, "G", "end"),
 		{id: "details", keys: []string{"enter"}, short: "details", desc: "go from the list to the details", group: groupMove, in: inList, run: func(m *model) tea.Cmd { return m.goTo(m.tab) }},
 		{id: "pane", keys: []string{"tab", "shift+tab"}, short: "pane", desc: "switch to the other pane", group: groupMove, in: onSandbox, run: (*model).otherPane},
 		{id: "next-tab", keys: []string{"right", "l"}, desc: "next tab", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.sideways(1) }},
@@ -137,7 +142,7 @@ func moveActions() []action {
 		{id: "requests", keys: []string{"2"}, desc: "show the requests", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.goTo(tabRequests) }},
 		{id: "previews", keys: []string{"3"}, desc: "show the previews", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.goTo(tabPreviews) }},
 		{id: "logs", keys: []string{"4"}, desc: "show the logs", group: groupMove, in: onSandbox, run: (*model).toLogs},
-		{id: "filter", keys: []string{"/"}, short: "filter", desc: "filter the focused list", group: groupMove, in: inList, run: func(m *model) tea.Cmd { m.list.filter.start(); return nil }},
+		{id: "filter", keys: []string{"/"}, short: "filter", desc: "filter the focused list", group: groupMove, in: inList, run: func(m *model) tea.Cmd { m.list.filter.Start(); return nil }},
 	}
 }
 
@@ -326,15 +331,4 @@ func (k keymap) run(m *model, a *action) tea.Cmd {
 		m.list.pick()
 	}
 	return a.run(m)
-}
-
-// keyNames are how keys are written for people.
-var keyNames = strings.NewReplacer("up", "↑", "down", "↓", "left", "←", "right", "→", "pgup", "PgUp", "pgdown", "PgDn", "pg↑", "PgUp", "pg↓", "PgDn")
-
-func shownKeys(keys []string) string {
-	out := make([]string, len(keys))
-	for i, key := range keys {
-		out[i] = keyNames.Replace(key)
-	}
-	return strings.Join(out, " ")
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
 )
 
 func TestTheSandboxOfTheLastQuitIsChosenOnceItIsFound(t *testing.T) {
@@ -193,6 +194,6 @@ func TestTheFootCountsSandboxes(t *testing.T) {
 	m := still(t, 120, 40, newFake(), nil)
 	m.list.SetSize(40, 7)
 	require.Equal(t, "1 of 6", ansi.Strip(m.list.Foot()))
-	m.list.Move(toBottom)
+	m.list.Move(draw.ToBottom)
 	require.Equal(t, "6 of 6", ansi.Strip(m.list.Foot()))
 }

@@ -6,26 +6,29 @@ import (
 	"strings"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/text"
+	"daemon-proxy/tui/world"
 )
 
 // firstSteps is what stands where there are no containers: why, and what can be
 // done. The overview shows it, and the list where that is alone on the screen.
 type firstSteps struct {
-	look  *look
-	world *world
+	look  *draw.Look
+	world *world.World
 	key   func(action string) string
 }
 
 // why says why there is no container, and what to do about it, in lines of at
 // most width cells; nothing where there is one, or where nobody knows yet.
 func (p firstSteps) why(width int) []string {
-	switch e := p.world.engine; {
-	case p.world.containers() > 0:
+	switch e := p.world.Engine; {
+	case p.world.Containers() > 0:
 		return nil
 	case e.State == "connected":
 		return p.noContainers(width)
-	case e.State == "lost", p.world.status.Mode == "host":
+	case e.State == "lost", p.world.Status.Mode == "host":
 		return p.noEngine(width)
 	}
 	return nil
@@ -33,13 +36,13 @@ func (p firstSteps) why(width int) []string {
 
 // noEngine says why no engine answers, and that it is found by itself once it does.
 func (p firstSteps) noEngine(width int) []string {
-	again := "Containers appear here by themselves once it does.  " + p.look.ink.Key.Paint(p.key("refresh")) + "  try now"
+	again := "Containers appear here by themselves once it does.  " + p.look.Ink.Key.Paint(p.key("refresh")) + "  try now"
 	return slices.Concat(p.engineCause(width), text.Wrap(again, width), []string{""})
 }
 
 // engineCause is why no engine answers, and the next step.
 func (p firstSteps) engineCause(width int) []string {
-	e := p.world.engine.Error
+	e := p.world.Engine.Error
 	if e == nil {
 		return append([]string{"No Docker engine answers."}, text.Wrap("Docker is at https://docs.docker.com/get-docker/; Podman's socket works too (DOCKER_HOST).", width)...)
 	}
@@ -60,7 +63,7 @@ func sentence(why string) string {
 
 func (p firstSteps) noContainers(width int) []string {
 	l := p.look
-	lines := append(text.Wrap(fmt.Sprintf("No containers on engine %q.", text.Clean(p.world.engine.Name)), width), "")
+	lines := append(text.Wrap(fmt.Sprintf("No containers on engine %q.", text.Clean(p.world.Engine.Name)), width), "")
 	const indent = "      "
 	say := func(first, words string, paint func(string) string) {
 		for _, part := range text.Wrap(words, max(10, width-len(indent))) {
@@ -69,38 +72,38 @@ func (p firstSteps) noContainers(width int) []string {
 		}
 	}
 	plain := func(s string) string { return s }
-	say("  "+l.ink.Key.Paint(l.fit(p.key("demo"), 3))+" ", "start the demo sandbox", plain)
-	say(indent, "made from this program, no download, ~1 s", l.ink.Dim.Paint)
-	say(indent, "daemon-proxy demo --remove takes it away again", l.ink.Dim.Paint)
+	say("  "+l.Ink.Key.Paint(l.Fit(p.key("demo"), 3))+" ", "start the demo sandbox", plain)
+	say(indent, "made from this program, no download, ~1 s", l.Ink.Dim.Paint)
+	say(indent, "daemon-proxy demo --remove takes it away again", l.Ink.Dim.Paint)
 	say(indent, "or run one yourself; it shows up here at once:", plain)
-	say(indent, "docker run -d --name my-sandbox "+l.glyph.Ellipsis, plain)
+	say(indent, "docker run -d --name my-sandbox "+l.Glyph.Ellipsis, plain)
 	return append(lines, "")
 }
 
 // machine is what listens on this machine, which needs no engine.
 func (p firstSteps) machine(width int) []string {
-	l, ports := p.look, p.world.ports[api.Host]
+	l, ports := p.look, p.world.Ports[api.Host]
 	var lines []string
-	for _, card := range ports.cards {
+	for _, card := range ports.Cards {
 		if card.Daemon {
 			continue
 		}
-		line := fmt.Sprintf("  %s  %s  %s", l.right(fmt.Sprint(card.Port.Port), 5), l.fit(cardName(card), 28), l.fit(text.Clean(card.Address), 16))
+		line := fmt.Sprintf("  %s  %s  %s", l.Right(fmt.Sprint(card.Port.Port), 5), l.Fit(format.Card(card), 28), l.Fit(text.Clean(card.Address), 16))
 		if len(lines) == 0 {
-			line += l.ink.Key.Paint(p.key("new-preview")) + "  preview"
+			line += l.Ink.Key.Paint(p.key("new-preview")) + "  preview"
 		}
 		lines = append(lines, line)
 	}
 	switch {
-	case ports.err != nil:
-		what, _ := explain(ports.err)
-		lines = append(lines, l.ink.Dim.Paint("  the ports are not known: "+text.Clean(what)))
-	case len(lines) == 0 && ports.cards == nil:
-		lines = append(lines, l.ink.Dim.Paint("  looking"+l.glyph.Ellipsis))
+	case ports.Err != nil:
+		what, _ := format.Explain(ports.Err)
+		lines = append(lines, l.Ink.Dim.Paint("  the ports are not known: "+text.Clean(what)))
+	case len(lines) == 0 && ports.Cards == nil:
+		lines = append(lines, l.Ink.Dim.Paint("  looking"+l.Glyph.Ellipsis))
 	case len(lines) == 0:
-		lines = append(lines, l.ink.Dim.Paint("  nothing listens"))
+		lines = append(lines, l.Ink.Dim.Paint("  nothing listens"))
 	}
-	if p.world.containers() == 0 && p.world.engine.State != "connected" {
+	if p.world.Containers() == 0 && p.world.Engine.State != "connected" {
 		lines = append(text.Wrap("Until then, anything listening on this machine can be previewed:", width), lines...)
 	}
 	return lines

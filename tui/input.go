@@ -9,6 +9,8 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/format"
 )
 
 // twice is how soon a second ctrl+c ends the program whatever it asks.
@@ -42,17 +44,9 @@ func (m *model) takeKey(key tea.KeyMsg) tea.Cmd {
 	return cmd
 }
 
-// keyName is a key as it is written in the action table and the configuration.
-func keyName(key tea.KeyMsg) string {
-	if name := key.String(); name != " " {
-		return name
-	}
-	return "space"
-}
-
 // useKey is takeKey for one key; wasFailed says that it has taken an error away.
 func (m *model) useKey(key tea.KeyMsg, wasFailed bool) tea.Cmd {
-	name := keyName(key)
+	name := format.KeyName(key)
 	if name == "ctrl+c" {
 		return m.interrupt()
 	}
@@ -135,10 +129,10 @@ func (m *model) takeMouse(mouse tea.MouseMsg) tea.Cmd {
 		return nil
 	}
 	m.list.gone = api.Ref{}
-	wheel, isWheel := map[tea.MouseButton]motion{tea.MouseButtonWheelUp: up, tea.MouseButtonWheelDown: down}[mouse.Button]
+	wheel, isWheel := map[tea.MouseButton]draw.Motion{tea.MouseButtonWheelUp: draw.Up, tea.MouseButtonWheelDown: draw.Down}[mouse.Button]
 	if len(m.overlays) > 0 {
 		if isWheel {
-			return m.keyToOverlay(tea.KeyMsg{Type: map[motion]tea.KeyType{up: tea.KeyUp, down: tea.KeyDown}[wheel]})
+			return m.keyToOverlay(tea.KeyMsg{Type: map[draw.Motion]tea.KeyType{draw.Up: tea.KeyUp, draw.Down: tea.KeyDown}[wheel]})
 		}
 		return nil
 	}
@@ -187,15 +181,15 @@ func (m *model) toggleMouse() tea.Cmd {
 // back is esc where nothing lies over the panes.
 func (m *model) back() tea.Cmd {
 	ref := m.list.chosen
-	in := m.world.injections[ref]
+	in := m.world.Injections[ref]
 	switch {
 	case m.listFocused && m.list.filter.Value() != "":
 		m.list.filter.SetValue("")
 		m.list.refresh()
-	case in != nil && !in.finished && m.atOverview() && !m.keys.readOnly:
+	case in != nil && !in.Finished && m.atOverview() && !m.keys.readOnly:
 		return m.cancelInjection(ref)
-	case in != nil && in.problem != nil && m.atOverview():
-		delete(m.world.injections, ref)
+	case in != nil && in.Problem != nil && m.atOverview():
+		delete(m.world.Injections, ref)
 	default:
 		m.listFocused = true
 	}
@@ -214,7 +208,7 @@ func (m *model) quit() tea.Cmd {
 		return nil
 	}
 	after := "Daemons that run go on and are found again next time."
-	if m.world.status.StopOnExit {
+	if m.world.Status.StopOnExit {
 		after = "The daemons that this program started end too (daemon.stop_on_exit)."
 	}
 	m.quitting = &confirm{
@@ -235,7 +229,7 @@ type leaveMsg struct{}
 
 // leave quits when the injections are undone, as the question has promised.
 func (m *model) leave() tea.Cmd {
-	if m.leaving || m.world.injecting() == 0 {
+	if m.leaving || m.world.InjectionCount() == 0 {
 		return tea.Quit
 	}
 	m.leaving = true
@@ -249,8 +243,8 @@ func (m *model) leave() tea.Cmd {
 
 // underWay is what runs and what quitting does to it; empty if nothing does.
 func (m *model) underWay() (work, loss string) {
-	injections, previews, sockets := m.world.injecting(), len(m.world.sockets), 0
-	for _, open := range m.world.sockets {
+	injections, previews, sockets := m.world.InjectionCount(), len(m.world.Sockets), 0
+	for _, open := range m.world.Sockets {
 		sockets += len(open)
 	}
 	form := func(n int, one, more string) string {
@@ -261,11 +255,11 @@ func (m *model) underWay() (work, loss string) {
 	}
 	var works, losses []string
 	if injections > 0 {
-		works = append(works, count(injections, "injection")+form(injections, " runs", " run"))
+		works = append(works, format.Count(injections, "injection")+form(injections, " runs", " run"))
 		losses = append(losses, "undoes "+form(injections, "the injection", "the injections"))
 	}
 	if sockets > 0 {
-		works = append(works, count(previews, "preview")+form(previews, " is", " are")+" being watched by "+count(sockets, "open socket"))
+		works = append(works, format.Count(previews, "preview")+form(previews, " is", " are")+" being watched by "+format.Count(sockets, "open socket"))
 		losses = append(losses, "closes "+form(sockets, "the socket", "the sockets"))
 	}
 	if works == nil {
@@ -277,7 +271,7 @@ func (m *model) underWay() (work, loss string) {
 // refresh looks at everything anew and says how that ended; of an engine that is
 // lost an event tells.
 func (m *model) refresh() tea.Cmd {
-	m.trying = m.world.engine.State == "lost"
+	m.trying = m.world.Engine.State == "lost"
 	trying, did, backend := "refreshing", "up to date", m.do.backend
 	if m.trying {
 		trying, did = "trying the engine", ""
@@ -285,12 +279,12 @@ func (m *model) refresh() tea.Cmd {
 	retry := m.do.act(quickly, "try the engine", did, backend.RetryEngine)
 	m.portsRound++
 	m.askingPorts = false
-	return tea.Batch(tea.ClearScreen, m.tell(trying+m.look.glyph.Ellipsis), tea.Sequence(retry, m.do.snapshot()), m.askPorts(), m.logs().retry())
+	return tea.Batch(tea.ClearScreen, m.tell(trying+m.look.Glyph.Ellipsis), tea.Sequence(retry, m.do.snapshot()), m.askPorts(), m.logs().retry())
 }
 
 // tried says how it ended that an engine was asked again.
 func (m *model) tried() tea.Cmd {
-	e := m.world.engine
+	e := m.world.Engine
 	if !m.trying || e.State == "lost" && e.RetryAt == nil { // it is being asked
 		return nil
 	}

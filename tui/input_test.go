@@ -8,6 +8,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 	"github.com/stretchr/testify/require"
 
+	"daemon-proxy/tui/draw"
 	"daemon-proxy/tui/text"
 )
 
@@ -47,9 +48,9 @@ func TestTheEndOfWhatIsTypedIsSeen(t *testing.T) {
 	t.Parallel()
 	const reverse, plain = "\x1b[7m", "\x1b[27m"
 	for _, ascii := range []bool{false, true} {
-		l := newLook("dark", ascii)
+		l := draw.New("dark", ascii)
 		for _, value := range []string{"", "abc", "/api/users/and/more", "漢字漢字漢字漢字", "a漢字b漢字c漢字"} {
-			input := newInput()
+			input := draw.NewInput()
 			input.SetValue(value)
 			for at := range len([]rune(value)) + 1 {
 				input.SetCursor(at)
@@ -61,12 +62,12 @@ func TestTheEndOfWhatIsTypedIsSeen(t *testing.T) {
 					under = text.ASCII(under)
 				}
 				for width := 4; width < 24; width++ {
-					line := l.inputLine(input, width)
+					line := l.InputLine(input, width)
 					require.Equal(t, width, ansi.StringWidth(line), "%q at %d in %d", value, at, width)
 					require.Contains(t, line, reverse+under+plain, "%q at %d in %d", value, at, width)
 				}
 			}
-			require.LessOrEqual(t, ansi.StringWidth(l.inputLine(input, 1)), 1)
+			require.LessOrEqual(t, ansi.StringWidth(l.InputLine(input, 1)), 1)
 		}
 	}
 	s := loaded(t, newFake(), 120, 40, nil)

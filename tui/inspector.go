@@ -11,14 +11,17 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/world"
 )
 
 // inspector shows one exchange whole: times, headers, the captured beginning
 // of the bodies, frames. It fills the screen between header and footer, and is
 // laid out anew only when what it shows or its width changes.
 type inspector struct {
-	look  *look
-	world *world
+	look  *draw.Look
+	world *world.World
 	now   func() time.Time
 	key   func(action string) string
 
@@ -41,7 +44,7 @@ type inspector struct {
 	frames  []int         // the line at which each frame begins
 	paused  bool          // frames that come are not followed
 	before  int64         // how many had come when that began
-	find    filterLine
+	find    draw.FilterLine
 	found   []foundLine // what holds the text that is looked for
 	atFound int
 }
@@ -77,7 +80,7 @@ func (p *requests) inspect(id uint64) tea.Cmd {
 	if !ok {
 		return nil
 	}
-	next := &inspector{look: p.look, world: p.world, now: p.now, key: p.key, id: id, first: p.store.all[i], find: newFilterLine()}
+	next := &inspector{look: p.look, world: p.world, now: p.now, key: p.key, id: id, first: p.store.all[i], find: draw.NewFilterLine()}
 	if before := p.inspector; before != nil {
 		next.find = before.find // what was looked for is looked for here too
 		next.at, next.folded, next.wrapped = before.at, before.folded, before.wrapped
@@ -169,16 +172,16 @@ func (in *inspector) textHeight() int {
 	return max(1, in.height-3)
 }
 
-func (in *inspector) finding() bool { return in.find.typing || in.find.Value() != "" }
+func (in *inspector) finding() bool { return in.find.Typing || in.find.Value() != "" }
 
 // move scrolls; of two that stand side by side the one in focus, unless all of
 // it can be seen.
-func (in *inspector) move(to motion) {
+func (in *inspector) move(to draw.Motion) {
 	page := in.textHeight()
 	if in.split() && in.columns[in.at] <= page && in.columns[1-in.at] > page {
 		in.focus(1 - in.at)
 	}
-	in.scroll(map[motion]int{up: -1, down: 1, pageUp: -page, pageDown: page, toTop: -len(in.lines), toBottom: len(in.lines)}[to])
+	in.scroll(map[draw.Motion]int{draw.Up: -1, draw.Down: 1, draw.PageUp: -page, draw.PageDown: page, draw.ToTop: -len(in.lines), draw.ToBottom: len(in.lines)}[to])
 }
 
 func (in *inspector) scroll(by int) {
@@ -348,7 +351,7 @@ func (p *requests) saveBodies() tea.Cmd {
 				file = filepath.Base(file)
 			}
 			if int64(len(part.body)) < part.whole {
-				file += " (its first " + size(int64(len(part.body))) + ")"
+				file += " (its first " + format.Size(int64(len(part.body))) + ")"
 			}
 			saved = append(saved, file)
 		}

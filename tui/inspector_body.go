@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/text"
 )
 
@@ -43,7 +44,7 @@ func readBody(h http.Header, raw []byte, captured, whole int64) shownBody {
 	case captured > 0 && len(raw) == 0:
 		b.note = "packed in a way that is not read here"
 	case captured < whole:
-		b.part = fmt.Sprintf("first %s of %s", size(captured), size(whole))
+		b.part = fmt.Sprintf("first %s of %s", format.Size(captured), format.Size(whole))
 		b.note = "the " + b.part
 	}
 	switch {
@@ -68,7 +69,7 @@ func readBody(h http.Header, raw []byte, captured, whole int64) shownBody {
 
 // title is what stands beside "Request" and "Response".
 func (b *shownBody) title() []string {
-	out := []string{cmp.Or(b.part, size(b.size))}
+	out := []string{cmp.Or(b.part, format.Size(b.size))}
 	if b.size == 0 {
 		return []string{"no body"}
 	}

@@ -17,7 +17,7 @@ type foundLine struct {
 // startFind opens all sections and headers: what is looked for may be in any.
 func (in *inspector) startFind() {
 	in.wrapped, in.folded = true, [sections]bool{}
-	in.find.start()
+	in.find.Start()
 	in.layOut()
 }
 
@@ -30,7 +30,7 @@ func (in *inspector) handleKey(key tea.KeyMsg) {
 		in.goToFound(1)
 		return
 	}
-	in.find.handle(key)
+	in.find.Handle(key)
 	in.search()
 	in.goToFound(0)
 }

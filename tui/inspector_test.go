@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
 )
 
 func TestTheInspectorShowsAnExchangeWhole(t *testing.T) {
@@ -245,7 +246,7 @@ func TestAReplayIsLookedIntoWhateverTheFilterTakes(t *testing.T) {
 
 func TestBesideARequestThatTheFilterDroppedIsTheNextOne(t *testing.T) {
 	t.Parallel()
-	p := newRequests(newLook("mono", false), nil, commands{}, func() time.Time { return clock }, nil, requestsState{})
+	p := newRequests(draw.New("mono", false), nil, commands{}, func() time.Time { return clock }, nil, requestsState{})
 	x := func(id uint64) api.Exchange { return api.Exchange{ID: id, Live: true} }
 	p.store.load([]api.Exchange{x(99), x(97), x(95), x(93)})
 	p.store.take([]api.Exchange{x(99), x(95), x(93)}) // 97 has ended

@@ -12,6 +12,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/text"
 	"daemon-proxy/tui/theme"
 )
@@ -50,10 +51,10 @@ func (in *inspector) View(width, height int) []string {
 	}
 	switch {
 	case in.failed != nil && in.seen == nil:
-		what, _ := explain(in.failed)
-		lines = append(lines, l.ink.Bad.Paint(" "+text.Clean(what)))
+		what, _ := format.Explain(in.failed)
+		lines = append(lines, l.Ink.Bad.Paint(" "+text.Clean(what)))
 	case in.seen == nil:
-		lines = append(lines, l.ink.Dim.Paint(" loading"+l.glyph.Ellipsis))
+		lines = append(lines, l.Ink.Dim.Paint(" loading"+l.Glyph.Ellipsis))
 	}
 	want := strings.ToLower(in.find.Value())
 	left, right := in.tops()
@@ -62,7 +63,7 @@ func (in *inspector) View(width, height int) []string {
 		line.right = in.line(right + i).right
 		lines = append(lines, in.paint(line, want))
 	}
-	return l.box(in.title(), in.foot(), lines, width, height, true)
+	return l.Box(in.title(), in.foot(), lines, width, height, true)
 }
 
 // line is the one at i; past the end an empty one.
@@ -78,17 +79,17 @@ func (in *inspector) foot() string {
 	l := in.look
 	var parts []string
 	if in.split() {
-		parts = append(parts, l.ink.Dim.Paint([...]string{"request", "response"}[in.at]))
+		parts = append(parts, l.Ink.Dim.Paint([...]string{"request", "response"}[in.at]))
 	}
 	if n := in.length(); n > in.textHeight() {
-		parts = append(parts, l.ink.Dim.Paint(fmt.Sprintf("%s%s %d%%", l.glyph.Up, l.glyph.Down, 100*min(n, in.top+in.textHeight())/n)))
+		parts = append(parts, l.Ink.Dim.Paint(fmt.Sprintf("%s%s %d%%", l.Glyph.Up, l.Glyph.Down, 100*min(n, in.top+in.textHeight())/n)))
 	}
 	switch x := in.exchange(); {
 	case !x.Live || !in.hasFrames():
 	case in.paused:
-		parts = append(parts, l.ink.Busy.Paint("PAUSED +"+thousands(int(x.Frames-in.before)))+" "+l.glyph.Dot+" "+in.key("follow")+" follow")
+		parts = append(parts, l.Ink.Busy.Paint("PAUSED +"+format.Thousands(int(x.Frames-in.before)))+" "+l.Glyph.Dot+" "+in.key("follow")+" follow")
 	default:
-		parts = append(parts, l.ink.Good.Paint("following"))
+		parts = append(parts, l.Ink.Good.Paint("following"))
 	}
 	return strings.Join(parts, " ")
 }
@@ -99,7 +100,7 @@ func (in *inspector) paint(line inspectorLine, want string) string {
 		return " " + in.cell(line.left, want)
 	}
 	w := in.columnWidth()
-	return " " + l.fit(in.cell(line.left, want), w) + l.ink.Frame.Paint(" "+l.glyph.Along+" ") + l.fit(in.cell(line.right, want), w)
+	return " " + l.Fit(in.cell(line.left, want), w) + l.Ink.Frame.Paint(" "+l.Glyph.Along+" ") + l.Fit(in.cell(line.right, want), w)
 }
 
 // cell paints the name, and the text that is looked for where it first stands.
@@ -108,15 +109,15 @@ func (in *inspector) cell(c cell, want string) string {
 		if lower := strings.ToLower(c.text); len(lower) == len(c.text) {
 			if before, _, ok := strings.Cut(lower, want); ok {
 				at := len(before)
-				return c.text[:at] + in.look.ink.Cursor.Paint(c.text[at:at+len(want)]) + c.text[at+len(want):]
+				return c.text[:at] + in.look.Ink.Cursor.Paint(c.text[at:at+len(want)]) + c.text[at+len(want):]
 			}
 		} else if strings.Contains(lower, want) {
-			return in.look.ink.Cursor.Paint(c.text)
+			return in.look.Ink.Cursor.Paint(c.text)
 		}
 	}
-	name := in.look.ink.Key
+	name := in.look.Ink.Key
 	if c.chosen {
-		name = in.look.ink.Cursor
+		name = in.look.Ink.Cursor
 	}
 	return name.Paint(c.text[:c.name]) + c.ink.Paint(c.text[c.name:])
 }
@@ -124,11 +125,11 @@ func (in *inspector) cell(c cell, want string) string {
 // title is what was asked, how it went, where and when.
 func (in *inspector) title() string {
 	l, x := in.look, in.exchange()
-	dash := l.ink.Frame.Paint(" " + l.glyph.Dash + " ")
-	outcome := "under way for " + span(in.now().Sub(x.Start).Truncate(time.Second))
+	dash := l.Ink.Frame.Paint(" " + l.Glyph.Dash + " ")
+	outcome := "under way for " + format.Span(in.now().Sub(x.Start).Truncate(time.Second))
 	switch {
 	case !x.Live:
-		outcome = fmt.Sprintf("%s in %s", statusWord(x), latency(x.Duration))
+		outcome = fmt.Sprintf("%s in %s", format.Status(x), format.Latency(x.Duration))
 	case x.Status > 0:
 		outcome = fmt.Sprintf("%d, %s", x.Status, outcome)
 	}
@@ -137,26 +138,16 @@ func (in *inspector) title() string {
 		where += fmt.Sprintf(":%d", x.Port)
 	}
 	if x.LinkID != "" {
-		where += " via " + in.world.linkName(x.LinkID)
+		where += " via " + in.world.LinkName(x.LinkID)
 	}
-	rest := dash + l.statusInk(x).Paint(outcome)
+	rest := dash + l.StatusInk(x.Status).Paint(outcome)
 	for _, s := range []string{where, x.Start.Local().Format("15:04:05.000")} {
 		if s != "" && text.Width(rest)+text.Width(s)+30 < in.width {
 			rest += dash + s
 		}
 	}
 	request := text.Clean(x.Method) + " " + text.Clean(x.Path)
-	return l.ink.Title.Paint(l.fitShort(request, max(8, in.width-4-text.Width(rest)))) + rest
-}
-
-// linkName is the label of a link, or else its public id.
-func (w *world) linkName(id string) string {
-	for i := range w.links {
-		if w.links[i].ID == id && w.links[i].Label != "" {
-			return text.Clean(w.links[i].Label)
-		}
-	}
-	return "link " + text.Clean(id)
+	return l.Ink.Title.Paint(l.Cut(request, max(8, in.width-4-text.Width(rest)))) + rest
 }
 
 // times says where the time went, with a bar for each part.
@@ -167,14 +158,14 @@ func (in *inspector) times() string {
 		total = max(total, in.now().Sub(x.Start))
 	}
 	if x.FirstByte <= 0 {
-		words := codeWords(x)
+		words := format.Code(x)
 		switch {
 		case x.Live:
-			return l.ink.Dim.Paint(" waits for an answer since " + span(total))
+			return l.Ink.Dim.Paint(" waits for an answer since " + format.Span(total))
 		case words == "" && x.Note == "":
 			words = "answered by daemon-proxy itself"
 		}
-		return " " + l.ink.Busy.Paint(strings.TrimSpace(words+" "+text.Clean(x.Note))) + l.ink.Dim.Paint(" after "+latency(total))
+		return " " + l.Ink.Busy.Paint(strings.TrimSpace(words+" "+text.Clean(x.Note))) + l.Ink.Dim.Paint(" after "+format.Latency(total))
 	}
 	body := "body"
 	if x.Protocol != "http" && x.Protocol != "" {
@@ -188,18 +179,18 @@ func (in *inspector) times() string {
 	var out strings.Builder
 	for _, part := range parts {
 		took := max(0, part.took)
-		out.WriteString(" " + l.ink.Dim.Paint(part.name) + " " + latency(took) + " ")
+		out.WriteString(" " + l.Ink.Dim.Paint(part.name) + " " + format.Latency(took) + " ")
 		if room >= 8 && took > 0 {
 			cells := int(float64(took) / float64(max(1, total)) * float64(room))
-			bar := strings.Repeat(l.glyph.Bar, max(0, min(room, cells)))
+			bar := strings.Repeat(l.Glyph.Bar, max(0, min(room, cells)))
 			if cells < 1 {
-				bar = l.glyph.BarHalf
+				bar = l.Glyph.BarHalf
 			}
-			out.WriteString(l.ink.Accent.Paint(bar) + " ")
+			out.WriteString(l.Ink.Accent.Paint(bar) + " ")
 		}
 	}
-	if note := strings.TrimSpace(codeWords(x) + " " + text.Clean(x.Note)); note != "" {
-		out.WriteString(" " + l.ink.Busy.Paint(note))
+	if note := strings.TrimSpace(format.Code(x) + " " + text.Clean(x.Note)); note != "" {
+		out.WriteString(" " + l.Ink.Busy.Paint(note))
 	}
 	return out.String()
 }
@@ -207,10 +198,10 @@ func (in *inspector) times() string {
 func (in *inspector) findLine() string {
 	l := in.look
 	n := fmt.Sprintf("%d of %d ", min(in.atFound+1, len(in.found)), len(in.found))
-	if in.find.typing {
-		return l.ends(l.ink.Key.Paint(" / ")+l.inputLine(in.find.Model, max(10, in.width-16)), n, in.width)
+	if in.find.Typing {
+		return l.Ends(l.Ink.Key.Paint(" / ")+l.InputLine(in.find.Model, max(10, in.width-16)), n, in.width)
 	}
-	return l.ends(l.ink.Key.Paint(" / ")+text.Clean(in.find.Value())+l.ink.Dim.Paint(fmt.Sprintf("   %s next  %s before  %s", in.key("find-next"), in.key("find-previous"), in.key("close-inspector"))), n, in.width)
+	return l.Ends(l.Ink.Key.Paint(" / ")+text.Clean(in.find.Value())+l.Ink.Dim.Paint(fmt.Sprintf("   %s next  %s before  %s", in.key("find-next"), in.key("find-previous"), in.key("close-inspector"))), n, in.width)
 }
 
 func (in *inspector) columnWidth() int { return (in.width - 5) / 2 }
@@ -267,12 +258,12 @@ func (in *inspector) layOut() {
 // sectionTitle is that of a section, cut to width; only name is painted.
 func (in *inspector) sectionTitle(at section, name, rest string, width int) cell {
 	l := in.look
-	mark := l.glyph.Open
+	mark := l.Glyph.Open
 	if in.folded[at] {
-		mark = l.glyph.Folded
+		mark = l.Glyph.Folded
 	}
 	name = mark + " " + name
-	return cell{text: l.fitShort(name+rest, width), name: len(name), ink: l.ink.Dim, chosen: at == in.at}
+	return cell{text: l.Cut(name+rest, width), name: len(name), ink: l.Ink.Dim, chosen: at == in.at}
 }
 
 func (in *inspector) section(at section, name string, h http.Header, body *shownBody, width int) []cell {
@@ -294,10 +285,10 @@ func (in *inspector) section(at section, name string, h http.Header, body *shown
 		}
 	}
 	for _, missing := range in.missing(at) {
-		out = append(out, cell{text: l.fitShort("  "+missing, width), ink: l.ink.Dim})
+		out = append(out, cell{text: l.Cut("  "+missing, width), ink: l.Ink.Dim})
 	}
 	if h == nil && name == "Response" && body.note == "" {
-		out = append(out, cell{text: "  no answer came", ink: l.ink.Dim})
+		out = append(out, cell{text: "  no answer came", ink: l.Ink.Dim})
 	}
 	if len(body.lines) > 0 || len(body.binary) > 0 {
 		out = append(out, cell{})
@@ -311,7 +302,7 @@ func (in *inspector) section(at section, name string, h http.Header, body *shown
 		out = append(out, cell{text: "  " + s})
 	}
 	if body.note != "" {
-		out = append(out, cell{text: l.fitShort("  "+body.note, width), ink: l.ink.Dim})
+		out = append(out, cell{text: l.Cut("  "+body.note, width), ink: l.Ink.Dim})
 	}
 	return out
 }
@@ -323,10 +314,10 @@ func (in *inspector) missing(at section) (said []string) {
 	if at == sectionResponse {
 		cut, header = d.ResponseHeaderSize, "the header is cut: it has "
 	} else if d.PathSize > 0 {
-		said = append(said, "the path is cut: it has "+size(d.PathSize))
+		said = append(said, "the path is cut: it has "+format.Size(d.PathSize))
 	}
 	if cut > 0 {
-		said = append(said, header+size(cut))
+		said = append(said, header+format.Size(cut))
 	}
 	if d.Discarded {
 		said = append(said, "headers discarded for later requests (traffic.memory)")
@@ -340,12 +331,12 @@ func (in *inspector) headerLines(s string, width int) []string {
 		return text.Wrap(s, width)
 	}
 	head := ansi.Truncate(s, max(1, width-16), "")
-	return []string{fmt.Sprintf("%s%s %s more", head, in.look.glyph.Ellipsis, thousands(utf8.RuneCountInString(s[len(head):])))}
+	return []string{fmt.Sprintf("%s%s %s more", head, in.look.Glyph.Ellipsis, format.Thousands(utf8.RuneCountInString(s[len(head):])))}
 }
 
 // masks makes the core's mask readable without Unicode.
 func (in *inspector) masks(s string) string {
-	return strings.ReplaceAll(s, "••••", in.look.glyph.Mask)
+	return strings.ReplaceAll(s, "••••", in.look.Glyph.Mask)
 }
 
 // wrap breaks a line that was cleaned at exactly width cells.
@@ -362,9 +353,9 @@ func (in *inspector) layOutFrames(frames []api.Frame) {
 		return
 	}
 	l := in.look
-	title := count(len(frames), "frame")
+	title := format.Count(len(frames), "frame")
 	if all := in.seen.detail.Exchange.Frames; all > int64(len(frames)) {
-		title = "The last " + thousands(len(frames)) + " of " + count(int(all), "frame")
+		title = "The last " + format.Thousands(len(frames)) + " of " + format.Count(int(all), "frame")
 	}
 	if !in.folded[sectionResponse] {
 		in.lines = append(in.lines, inspectorLine{})
@@ -376,11 +367,11 @@ func (in *inspector) layOutFrames(frames []api.Frame) {
 	}
 	for i := range frames {
 		f := &frames[i]
-		direction, from := l.glyph.In, "service"
+		direction, from := l.Glyph.In, "service"
 		if f.FromClient {
-			direction, from = l.glyph.Out, "client"
+			direction, from = l.Glyph.Out, "client"
 		}
-		head := fmt.Sprintf("  %s %s %-7s %-12s %9s  ", f.Time.Local().Format("15:04:05.000"), direction, from, frameWords(f), size(f.Size))
+		head := fmt.Sprintf("  %s %s %-7s %-12s %9s  ", f.Time.Local().Format("15:04:05.000"), direction, from, frameWords(f), format.Size(f.Size))
 		data := in.masks(frameData(f))
 		in.frames = append(in.frames, len(in.lines))
 		for j, s := range wrap(data, max(2, in.width-2-text.Width(head))) {

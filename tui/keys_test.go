@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/tui/format"
 )
 
 func TestThePageOfKeysIsCurrent(t *testing.T) {
@@ -41,7 +43,7 @@ Some keys have several actions. The first one that applies where you are and to 
 			}
 			keys := make([]string, len(a.keys))
 			for i, key := range a.keys {
-				keys[i] = "`" + keyNames.Replace(key) + "`"
+				keys[i] = "`" + format.Keys([]string{key}) + "`"
 			}
 			id := a.id
 			if a.changes {

@@ -19,11 +19,11 @@ type life struct {
 // its log. This program always runs.
 func (p *logs) lifeNow() life {
 	source := p.currentSource()
-	s, ok := p.world.sandbox(p.ref)
+	s, ok := p.world.Sandbox(p.ref)
 	switch {
 	case source == api.LogProgram:
 		return life{runs: true}
-	case !ok, p.world.engine.State == "lost", s.Container != api.ContainerRunning, source == api.LogDaemon && s.Daemon.State != api.DaemonHealthy:
+	case !ok, p.world.Engine.State == "lost", s.Container != api.ContainerRunning, source == api.LogDaemon && s.Daemon.State != api.DaemonHealthy:
 		return life{}
 	}
 	return life{s.ID, s.Started, true}
@@ -45,7 +45,7 @@ func (p *logs) revive() tea.Cmd {
 // retry opens a log that has ended again, because somebody wants it, but not
 // one that is read; while the engine is lost there would be less to read than now.
 func (p *logs) retry() tea.Cmd {
-	if p.ended == nil || p.paused || p.currentSource() != api.LogProgram && p.world.engine.State == "lost" {
+	if p.ended == nil || p.paused || p.currentSource() != api.LogProgram && p.world.Engine.State == "lost" {
 		return nil
 	}
 	return p.reopen()

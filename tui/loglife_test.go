@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
 )
 
 func TestALogThatHasEndedIsOpenedWhenItGoesOn(t *testing.T) {
@@ -68,7 +69,7 @@ func TestALogThatHasEndedIsOpenedWhenItGoesOn(t *testing.T) {
 				return
 			}
 			require.True(t, p.loading)
-			now, _ := m.world.sandbox(boxRef)
+			now, _ := m.world.Sandbox(boxRef)
 			for range 3 { // it ends at once
 				ends(m, p)
 				m.Update(eventsMsg{{Kind: api.EventSandbox, Sandbox: &now}})
@@ -84,7 +85,7 @@ func TestALogThatIsReadIsNotOpenedAgainUntilItIsFollowed(t *testing.T) {
 	m, p := logsShown(t)
 	box := newFake().sandboxes[1]
 	m.Update(logMsg{opened: p.opened, stream: &logStream{}, lines: logLines(0, 100, "last words"), ended: errLogEnded})
-	p.Move(up)
+	p.Move(draw.Up)
 	first := p.opened
 	for _, state := range []string{api.ContainerExited, api.ContainerRunning} {
 		box.Container = state

@@ -11,7 +11,10 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/text"
+	"daemon-proxy/tui/world"
 )
 
 const (
@@ -25,8 +28,8 @@ var logSources = []string{api.LogContainer, api.LogDaemon, api.LogProgram}
 // logs is the fourth tab: what the container, the daemon or this program
 // writes. It follows only while it can be seen.
 type logs struct {
-	look  *look
-	world *world
+	look  *draw.Look
+	world *world.World
 	do    commands
 	key   func(action string) string
 
@@ -50,11 +53,11 @@ type logs struct {
 	above   int   // how many rows of it are above the screen
 	paused  bool
 	missed  int // lines that came since the pause
-	filter  filterLine
+	filter  draw.FilterLine
 }
 
-func newLogs(l *look, w *world, do commands, key func(string) string) *logs {
-	return &logs{look: l, world: w, do: do, key: key, filter: newFilterLine(), wrapped: true, stop: func() {}}
+func newLogs(l *draw.Look, w *world.World, do commands, key func(string) string) *logs {
+	return &logs{look: l, world: w, do: do, key: key, filter: draw.NewFilterLine(), wrapped: true, stop: func() {}}
 }
 
 func (m *model) logs() *logs { return m.panes[tabLogs].(*logs) }
@@ -68,7 +71,7 @@ func logActions() []action {
 		{id: "log-follow", keys: []string{"f"}, short: "follow", desc: "follow the log (scrolling up pauses)", group: groupRequests, in: inLogs, run: in((*logs).follow)},
 		{id: "log-wrap", keys: []string{"w"}, short: "wrap", desc: "wrap long lines, or cut them at the edge", group: groupRequests, in: inLogs, run: in((*logs).toggleWrap)},
 		{id: "log-filter", keys: []string{"/"}, short: "search", desc: "show only lines that contain a text", group: groupRequests, in: inLogs,
-			run: in(func(p *logs) tea.Cmd { p.filter.start(); return nil })},
+			run: in(func(p *logs) tea.Cmd { p.filter.Start(); return nil })},
 	}
 }
 
@@ -107,7 +110,7 @@ func (p *logs) reopen() tea.Cmd {
 			if err == nil {
 				r.Close()
 			}
-			err = &api.Problem{Detail: "the log did not open within " + span(quickly), Hint: "leave this tab and come back"}
+			err = &api.Problem{Detail: "the log did not open within " + format.Span(quickly), Hint: "leave this tab and come back"}
 		}
 		if err != nil {
 			return logMsg{opened: opened, ended: err}
@@ -135,11 +138,11 @@ type noWordsMsg int
 // toLogs goes to the logs; from an injection that failed, to the one that says
 // why: the daemon's if it ran and wrote something, else this program's.
 func (m *model) toLogs() tea.Cmd {
-	in, p := m.world.injections[m.list.chosen], m.logs()
-	if in == nil || in.problem == nil || !m.atOverview() {
+	in, p := m.world.Injections[m.list.chosen], m.logs()
+	if in == nil || in.Problem == nil || !m.atOverview() {
 		return m.goTo(tabLogs)
 	}
-	ran := slices.ContainsFunc(in.steps, func(n api.Injection) bool { return n.Step == api.StepWait })
+	ran := slices.ContainsFunc(in.Steps, func(n api.Injection) bool { return n.Step == api.StepWait })
 	p.source = slices.Index(logSources, map[bool]string{true: api.LogDaemon, false: api.LogProgram}[ran])
 	show := m.goTo(tabLogs)
 	if !ran {
@@ -164,7 +167,7 @@ func (p *logs) follow() tea.Cmd {
 	if p.paused {
 		return nil
 	}
-	return p.Move(toBottom)
+	return p.Move(draw.ToBottom)
 }
 
 // HandleMsg implements pane.
@@ -246,10 +249,10 @@ func (p *logs) trim() {
 	}
 }
 
-func (p *logs) Typing() bool { return p.filter.typing }
+func (p *logs) Typing() bool { return p.filter.Typing }
 
 func (p *logs) HandleKey(key tea.KeyMsg) tea.Cmd {
-	p.filter.handle(key)
+	p.filter.Handle(key)
 	p.refilter()
 	return nil
 }
@@ -258,7 +261,7 @@ func (p *logs) Click(int, int) tea.Cmd { return nil }
 
 func (p *logs) Foot() string {
 	if p.skipped > 0 {
-		return p.look.ink.Dim.Paint(thousands(p.skipped) + " earlier lines left out")
+		return p.look.Ink.Dim.Paint(format.Thousands(p.skipped) + " earlier lines left out")
 	}
 	return ""
 }
@@ -268,14 +271,14 @@ func (p *logs) View(bool) []string {
 	out := append([]string{p.head()}, p.seen()...)
 	say := func(words string) {
 		for _, s := range text.Wrap(words, max(1, p.width-2)) {
-			out = append(out, " "+l.ink.Dim.Paint(s))
+			out = append(out, " "+l.Ink.Dim.Paint(s))
 		}
 	}
 	switch {
 	case p.loading:
-		say("loading" + l.glyph.Ellipsis)
+		say("loading" + l.Glyph.Ellipsis)
 	case p.ended != nil && len(out) < p.height:
-		what, try := explain(p.ended)
+		what, try := format.Explain(p.ended)
 		if try != "" {
 			what += "   try: " + try
 		}
@@ -294,26 +297,26 @@ func (p *logs) head() string {
 	left := ""
 	for _, s := range logSources {
 		if s == p.currentSource() {
-			s = l.ink.Cursor.Paint(" " + s + " ")
+			s = l.Ink.Cursor.Paint(" " + s + " ")
 		} else {
-			s = l.ink.Dim.Paint(" " + s + " ")
+			s = l.Ink.Dim.Paint(" " + s + " ")
 		}
 		left += s
 	}
 	switch {
-	case p.filter.typing:
-		left += "  " + l.ink.Key.Paint("/ ") + l.inputLine(p.filter.Model, 30)
+	case p.filter.Typing:
+		left += "  " + l.Ink.Key.Paint("/ ") + l.InputLine(p.filter.Model, 30)
 	case p.filter.Value() != "":
-		left += "  " + l.ink.Key.Paint("/ ") + text.Clean(p.filter.Value())
+		left += "  " + l.Ink.Key.Paint("/ ") + text.Clean(p.filter.Value())
 	}
-	right := l.ink.Good.Paint("following")
+	right := l.Ink.Good.Paint("following")
 	if p.paused {
-		right = l.ink.Busy.Paint(fmt.Sprintf("PAUSED +%d", p.missed)) + " " + l.glyph.Dot + " " + p.key("log-follow") + " follow"
+		right = l.Ink.Busy.Paint(fmt.Sprintf("PAUSED +%d", p.missed)) + " " + l.Glyph.Dot + " " + p.key("log-follow") + " follow"
 	} else if p.ended != nil {
-		right = l.ink.Dim.Paint("ended")
+		right = l.Ink.Dim.Paint("ended")
 	}
 	if p.filter.Value() != "" {
-		right = fmt.Sprintf("%s of %s %s ", thousands(len(p.shown)), thousands(len(p.lines)), l.glyph.Dot) + right
+		right = fmt.Sprintf("%s of %s %s ", format.Thousands(len(p.shown)), format.Thousands(len(p.lines)), l.Glyph.Dot) + right
 	}
-	return l.ends(left, right+" ", p.width)
+	return l.Ends(left, right+" ", p.width)
 }

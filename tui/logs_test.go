@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/world"
 )
 
 // logsShown is the logs pane of a screen whose commands are not run.
@@ -60,7 +62,7 @@ func TestOfALogTheNewestLinesAreKept(t *testing.T) {
 	for from := 0; from < 3*logKept; from += 700 {
 		m.Update(logMsg{opened: p.opened, stream: &logStream{}, lines: logLines(from, 700, "")})
 		if from == 2*logKept/700*700 {
-			p.Move(up)
+			p.Move(draw.Up)
 		}
 		require.Less(t, len(p.lines), logKept+logOver)
 	}
@@ -80,7 +82,7 @@ func TestAPausedLogStaysAtItsPlace(t *testing.T) {
 	t.Parallel()
 	m, p := logsShown(t)
 	m.Update(logMsg{opened: p.opened, stream: &logStream{}, lines: logLines(0, logKept, "")})
-	p.Move(up)
+	p.Move(draw.Up)
 	was := p.View(true)[1]
 	m.Update(logMsg{opened: p.opened, stream: &logStream{}, lines: logLines(logKept, logOver, "")})
 	require.Len(t, p.lines, logKept)
@@ -126,7 +128,7 @@ func (muteLogs) Logs(ctx context.Context, _ api.Ref, _ string, _ int, _ bool) (i
 func TestALogThatDoesNotOpenSaysSo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := newLogs(newLook("dark", false), &world{}, commands{ctx: t.Context(), backend: muteLogs{newFake()}}, nil)
+		p := newLogs(draw.New("dark", false), &world.World{}, commands{ctx: t.Context(), backend: muteLogs{newFake()}}, nil)
 		p.SetSize(80, 10)
 		open := p.Show(boxRef, true)
 		begun := time.Now()
@@ -266,11 +268,11 @@ func TestLongLinesOfALogAreWrapped(t *testing.T) {
 	require.Len(t, p.View(true), 11)
 
 	whole := "" // every row in turn
-	p.Move(toTop)
+	p.Move(draw.ToTop)
 	require.True(t, strings.HasPrefix(said(p), "begin0-"))
 	for range 100 {
 		whole += strings.TrimSpace(p.View(true)[1])
-		p.Move(down)
+		p.Move(draw.Down)
 		if !p.paused {
 			break
 		}
@@ -280,20 +282,20 @@ func TestLongLinesOfALogAreWrapped(t *testing.T) {
 	}
 	require.False(t, p.paused, "at the end it follows")
 
-	p.Move(up)
-	p.Move(up)
+	p.Move(draw.Up)
+	p.Move(draw.Up)
 	was := p.View(true)[1:]
 	m.Update(logMsg{opened: p.opened, stream: &logStream{}, lines: []logLine{newLogLine(long(20))}})
 	require.Equal(t, was, p.View(true)[1:], "paused, it stays")
 	require.Equal(t, 1, p.missed)
-	p.Move(down)
-	p.Move(up)
+	p.Move(draw.Down)
+	p.Move(draw.Up)
 	require.Equal(t, was, p.View(true)[1:], "rows, not lines")
-	p.Move(pageUp)
-	p.Move(pageDown)
+	p.Move(draw.PageUp)
+	p.Move(draw.PageDown)
 	require.Equal(t, was, p.View(true)[1:])
 
-	p.Move(toBottom)
+	p.Move(draw.ToBottom)
 	p.toggleWrap()
 	require.Contains(t, p.View(true)[10], "begin20-xxx")
 	require.Contains(t, p.View(true)[10], "…")
@@ -306,9 +308,9 @@ func TestAFilterOfAPausedLogKeepsItsPlace(t *testing.T) {
 	t.Parallel()
 	m, p := logsShown(t)
 	m.Update(logMsg{opened: p.opened, stream: &logStream{}, lines: logLines(0, 1000, strings.Repeat("long ", 50))})
-	p.Move(toTop)
+	p.Move(draw.ToTop)
 	for range 20 {
-		p.Move(pageDown)
+		p.Move(draw.PageDown)
 	}
 	was := p.lines[p.shown[p.top]]
 	for _, filter := range []string{"line", ""} {
@@ -334,10 +336,10 @@ func TestVeryLongLinesOfALogAreDrawnAtOnce(t *testing.T) {
 	for range 8 {
 		begun := time.Now()
 		m.Update(msg)
-		p.Move(pageUp)
+		p.Move(draw.PageUp)
 		m.changed()
 		_ = m.View()
-		p.Move(toBottom)
+		p.Move(draw.ToBottom)
 		least = min(least, time.Since(begun))
 	}
 	require.Less(t, least, 500*time.Millisecond)
@@ -374,5 +376,3 @@ func TestTheFullLogOfAFailureIsTheOneThatSaysWhy(t *testing.T) {
 		})
 	}
 }
-
-// What a log does after its stream has ended, opened again or not.

@@ -3,6 +3,7 @@ package tui
 import (
 	tea "github.com/charmbracelet/bubbletea"
 
+	"daemon-proxy/tui/draw"
 	"daemon-proxy/tui/text"
 )
 
@@ -15,7 +16,7 @@ func (p *logs) textHeight() int { return max(1, p.height-1) }
 func (p *logs) rows(i int) []string {
 	line := p.lines[p.shown[i]].shown
 	if !p.wrapped {
-		return []string{p.look.fitShort(line, p.width-2)}
+		return []string{p.look.Cut(line, p.width-2)}
 	}
 	return text.Rows(line, p.width-2, 2)
 }
@@ -67,19 +68,19 @@ func (p *logs) scroll(by int) (atEnd bool) {
 }
 
 // Move scrolls: up pauses, and at the end again it follows.
-func (p *logs) Move(to motion) tea.Cmd {
+func (p *logs) Move(to draw.Motion) tea.Cmd {
 	page := p.textHeight()
-	by := map[motion]int{up: -1, down: 1, pageUp: -page, pageDown: page}[to]
-	if top, above := p.end(); (by < 0 || to == toTop) && top+above > 0 {
+	by := map[draw.Motion]int{draw.Up: -1, draw.Down: 1, draw.PageUp: -page, draw.PageDown: page}[to]
+	if top, above := p.end(); (by < 0 || to == draw.ToTop) && top+above > 0 {
 		p.paused = true
 	}
 	switch to {
-	case toTop:
+	case draw.ToTop:
 		p.top, p.above = 0, 0
-	case toBottom:
+	case draw.ToBottom:
 		p.paused = false
 	}
-	if atEnd := p.scroll(by); atEnd && by >= 0 && to != toTop {
+	if atEnd := p.scroll(by); atEnd && by >= 0 && to != draw.ToTop {
 		p.paused, p.missed = false, 0
 		return p.revive()
 	}

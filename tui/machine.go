@@ -13,6 +13,8 @@ import (
 	"github.com/atotto/clipboard"
 	"github.com/aymanbagabas/go-osc52/v2"
 	"github.com/pkg/browser"
+
+	"daemon-proxy/tui/format"
 )
 
 // errNoBrowser says that there is nowhere to open a page.
@@ -70,7 +72,7 @@ func openWith(chosen, url string) error {
 const mostCopied = 74_994
 
 // errTooLong is why a copy reached nobody.
-var errTooLong = errors.New("no clipboard of this machine took it, and terminals take " + size(mostCopied) + " at most")
+var errTooLong = errors.New("no clipboard of this machine took it, and terminals take " + format.Size(mostCopied) + " at most")
 
 // How long others are waited for: a person has an answer after two seconds, in
 // tmux too.

@@ -9,6 +9,8 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/world"
 )
 
 // The tabs of the detail pane.
@@ -26,10 +28,10 @@ var tabNames = [...]string{"Overview", "Requests", "Previews", "Logs"}
 type model struct {
 	options Options
 	do      commands
-	look    *look
+	look    *draw.Look
 	keys    keymap
 	log     *slog.Logger
-	world   world
+	world   world.World
 	events  Events
 
 	width, height int
@@ -70,8 +72,8 @@ func newModel(ctx context.Context, backend Backend, o Options) (*model, error) {
 		return nil, err
 	}
 	m := &model{
-		options: o, do: commands{ctx: ctx, backend: backend}, look: newLook(o.Theme, o.ASCII), keys: keys, log: o.Logger,
-		world: newWorld(), listFocused: true, mouse: !o.NoMouse,
+		options: o, do: commands{ctx: ctx, backend: backend}, look: draw.New(o.Theme, o.ASCII), keys: keys, log: o.Logger,
+		world: world.New(), listFocused: true, mouse: !o.NoMouse,
 		asked: map[api.Ref]bool{}, vncAfter: map[api.Ref]bool{},
 	}
 	saved := loadUIState(o.StateFile)
@@ -95,7 +97,7 @@ func everyMinute() tea.Cmd {
 }
 
 // chosen is the sandbox that actions are about.
-func (m *model) chosen() (api.Sandbox, bool) { return m.world.sandbox(m.list.chosen) }
+func (m *model) chosen() (api.Sandbox, bool) { return m.world.Sandbox(m.list.chosen) }
 
 // inFocus is the pane that keys go to.
 func (m *model) inFocus() pane {

@@ -32,11 +32,11 @@ func TestTheWheelScrollsWhatIsUnderIt(t *testing.T) {
 	p := s.m.requests()
 	s.point(tea.MouseButtonWheelDown, "/app/3.js")
 	s.point(tea.MouseButtonWheelDown, "/app/3.js")
-	require.Equal(t, 2, p.cursor.at)
+	require.Equal(t, 2, p.cursor.At)
 	require.Equal(t, boxRef, s.m.list.chosen, "the list stays")
 	require.True(t, s.m.listFocused, "the wheel does not take the focus")
 	s.point(tea.MouseButtonWheelUp, "/app/3.js")
-	require.Equal(t, 1, p.cursor.at)
+	require.Equal(t, 1, p.cursor.At)
 
 	s.point(tea.MouseButtonWheelDown, "web")
 	require.Equal(t, "old", s.m.list.chosen.Name)

@@ -13,14 +13,17 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/text"
+	"daemon-proxy/tui/world"
 )
 
 // newPreview is the form that makes a link: a port from the list of those that
 // listen or one that is typed, a label, and how long the link lives.
 type newPreview struct {
-	look  *look
-	world *world
+	look  *draw.Look
+	world *world.World
 	do    commands
 	now   func() time.Time
 	key   func(action string) string
@@ -28,7 +31,7 @@ type newPreview struct {
 	ref     api.Ref
 	cards   []api.PortCard // without the daemon's
 	daemons []int          // the daemon's ports
-	cursor  cursor         // over cards and the line for another port
+	cursor  draw.Cursor    // over cards and the line for another port
 	wanted  int            // the port to stand at when the list comes; 0: whichever
 	asked   int            // which answer is waited for: others are dropped
 	loading bool
@@ -82,20 +85,20 @@ type formWantsMsg struct {
 func (m *model) newPreview() tea.Cmd {
 	f := &newPreview{
 		look: m.look, world: &m.world, do: m.do, now: m.options.Now, key: m.keys.key,
-		ref: m.list.chosen, other: newInput(), label: newInput(), lives: newLives(time.Duration(m.world.status.LinkTTLSeconds) * time.Second),
+		ref: m.list.chosen, other: draw.NewInput(), label: draw.NewInput(), lives: newLives(time.Duration(m.world.Status.LinkTTLSeconds) * time.Second),
 	}
 	f.other.CharLimit, f.label.CharLimit = 5, 60
 	if p := m.previews(); m.portNewsShown() {
 		f.wanted = m.newPort.card.Port.Port
 	} else if m.place() == inPreviews {
-		if l, found := p.chosen(); found && !works(l, f.now()) {
+		if l, found := p.chosen(); found && !world.Works(l, f.now()) {
 			f.wanted, f.touched = l.Port, l.Label != ""
 			f.label.SetValue(text.Clean(l.Label))
 			f.other.SetValue(strconv.Itoa(l.Port))
 		}
 	}
-	if known := m.world.ports[f.ref]; known.cards != nil && known.err == nil {
-		f.take(known.cards)
+	if known := m.world.Ports[f.ref]; known.Cards != nil && known.Err == nil {
+		f.take(known.Cards)
 	}
 	m.push(f)
 	return f.ask()
@@ -103,7 +106,7 @@ func (m *model) newPreview() tea.Cmd {
 
 // ask asks what listens, if there is a daemon that can tell.
 func (f *newPreview) ask() tea.Cmd {
-	s, ok := f.world.sandbox(f.ref)
+	s, ok := f.world.Sandbox(f.ref)
 	if !ok || s.Daemon.State != api.DaemonHealthy {
 		return nil // the view says so; events tell when there is one
 	}
@@ -129,7 +132,7 @@ func (f *newPreview) HandleMsg(msg tea.Msg) tea.Cmd {
 		}
 	case eventsMsg, sandboxesMsg, injectedMsg:
 		// A daemon may have come up meanwhile.
-		if s, ok := f.world.sandbox(f.ref); ok && s.Daemon.State == api.DaemonHealthy && f.cards == nil && !f.loading && f.err == nil {
+		if s, ok := f.world.Sandbox(f.ref); ok && s.Daemon.State == api.DaemonHealthy && f.cards == nil && !f.loading && f.err == nil {
 			return f.ask()
 		}
 	case portsMsg:
@@ -158,39 +161,34 @@ func (f *newPreview) take(cards []api.PortCard) {
 		}
 		f.cards = append(f.cards, c)
 	}
-	f.cursor.resize(len(f.cards)+1, f.cursor.height)
+	f.cursor.Resize(len(f.cards)+1, f.cursor.Height)
 	i := slices.IndexFunc(f.cards, func(c api.PortCard) bool { return c.Port.Port == at })
 	switch {
 	case i >= 0 && first:
 		f.other.SetValue("") // it is in the list
 	case i < 0 && !first && !onOther: // it has closed; enter still means it
 		f.other.SetValue(strconv.Itoa(at))
-		f.cursor.put(len(f.cards)) // the label stays too
+		f.cursor.Put(len(f.cards)) // the label stays too
 		return
 	case onOther, i < 0 && f.other.Value() != "":
 		i = len(f.cards)
 	case i < 0 && first:
 		// What a browser can show, if there is any.
-		i = slices.IndexFunc(f.cards, forBrowser)
+		i = slices.IndexFunc(f.cards, world.ForBrowser)
 	}
-	f.cursor.put(max(0, i))
+	f.cursor.Put(max(0, i))
 	f.suggest()
-}
-
-// forBrowser says whether a browser can show what answers at a port.
-func forBrowser(c api.PortCard) bool {
-	return c.Warning == "" && (c.Service == "http" || c.Service == "https" || c.Service == "vnc")
 }
 
 // card is the listening port at the cursor.
 func (f *newPreview) card() (api.PortCard, bool) {
-	if f.cursor.at >= len(f.cards) {
+	if f.cursor.At >= len(f.cards) {
 		return api.PortCard{}, false
 	}
-	return f.cards[f.cursor.at], true
+	return f.cards[f.cursor.At], true
 }
 
-func (f *newPreview) onOther() bool { return f.cursor.at >= len(f.cards) }
+func (f *newPreview) onOther() bool { return f.cursor.At >= len(f.cards) }
 
 // suggest fills in the label that goes with the port, unless the person wrote one.
 func (f *newPreview) suggest() {
@@ -257,22 +255,22 @@ func (m *model) afterCreate(msg createdMsg) tea.Cmd {
 			return m.failWith("make a preview", msg.err)
 		}
 		m.log.Error("an action failed", "action", "make a preview", "error", msg.err)
-		what, try := explain(msg.err)
+		what, try := format.Explain(msg.err)
 		msg.form.problem = strings.TrimSpace(what + "   " + try)
 		return nil
 	}
-	m.world.takeLink(msg.link)
+	m.world.ApplyLink(msg.link)
 	if msg.form != nil && !slices.Contains(m.overlays, overlay(msg.form)) { // it was left: nobody waits for the link
 		return tea.Batch(m.do.links(), m.say("preview made: "+m.linkName(msg.link)))
 	}
 	if msg.form != nil {
 		m.close(msg.form)
 	}
-	if p := m.previews(); m.world.linkIsOf(msg.link, p.ref) {
+	if p := m.previews(); m.world.LinkIsOf(msg.link, p.ref) {
 		p.at = msg.link.ID
 	}
 	if msg.open {
-		return tea.Batch(m.do.links(), m.open(m.world.pageURL(msg.link), m.linkName(msg.link)))
+		return tea.Batch(m.do.links(), m.open(m.world.PageURL(msg.link), m.linkName(msg.link)))
 	}
 	return tea.Batch(m.do.links(), m.copyURL(msg.link))
 }

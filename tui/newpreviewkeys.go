@@ -15,7 +15,10 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/text"
+	"daemon-proxy/tui/world"
 )
 
 // HandleKey implements overlay.
@@ -35,7 +38,7 @@ func (f *newPreview) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 		f.focus = (f.focus + fields - 1) % fields
 		return nil, false
 	case "up", "down", "pgup", "pgdown":
-		f.move(map[string]motion{"up": up, "down": down, "pgup": pageUp, "pgdown": pageDown}[key.String()])
+		f.move(map[string]draw.Motion{"up": draw.Up, "down": draw.Down, "pgup": draw.PageUp, "pgdown": draw.PageDown}[key.String()])
 		return nil, false
 	}
 	switch f.focus {
@@ -51,16 +54,16 @@ func (f *newPreview) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 }
 
 // move goes over the ports, wherever the focus is: nothing else goes up and down.
-func (f *newPreview) move(to motion) {
+func (f *newPreview) move(to draw.Motion) {
 	f.focus = fieldPort
-	f.cursor.move(to)
+	f.cursor.Move(to)
 	f.suggest()
 }
 
 // portKey is a key at the list of ports. A digit begins another port.
 func (f *newPreview) portKey(key tea.KeyMsg) tea.Cmd {
 	name := key.String()
-	s, _ := f.world.sandbox(f.ref)
+	s, _ := f.world.Sandbox(f.ref)
 	switch {
 	case name == "left" || name == "right":
 		return f.livesKey(key)
@@ -69,23 +72,23 @@ func (f *newPreview) portKey(key tea.KeyMsg) tea.Cmd {
 	case name == "backspace" || digits(key):
 		if !f.onOther() {
 			f.other.SetValue("")
-			f.cursor.put(len(f.cards))
+			f.cursor.Put(len(f.cards))
 			f.suggest()
 		}
 		f.other, _ = f.other.Update(key)
 	case name == "j":
-		f.move(down)
+		f.move(draw.Down)
 	case name == "k":
-		f.move(up)
+		f.move(draw.Up)
 	case name == "g", name == "home":
-		f.move(toTop)
+		f.move(draw.ToTop)
 	case name == "G", name == "end":
-		f.move(toBottom)
+		f.move(draw.ToBottom)
 	case name == f.key("vnc"):
 		if card, ok := f.card(); ok && card.Service == "vnc" {
 			return f.wants("vnc", true)
 		}
-	case name == f.key("inject") && injectable(s):
+	case name == f.key("inject") && world.Injectable(s):
 		return f.wants("inject", false)
 	case name == f.key("container") && s.Container != api.ContainerRunning:
 		return f.wants("container", false)
@@ -122,11 +125,11 @@ type livesChoice struct {
 var livesSome = [...]time.Duration{0, 15 * time.Minute, time.Hour, 8 * time.Hour, 24 * time.Hour}
 
 func newLives(d time.Duration) livesChoice {
-	c := livesChoice{typed: newInput()}
+	c := livesChoice{typed: draw.NewInput()}
 	c.typed.CharLimit = 12
 	if c.at = slices.Index(livesSome[:], d); c.at < 0 {
 		c.at = len(livesSome)
-		c.typed.SetValue(shortTime(d))
+		c.typed.SetValue(format.TTL(d))
 	}
 	return c
 }
@@ -191,21 +194,6 @@ func parseTime(s string) (time.Duration, error) {
 	return total, nil
 }
 
-// shortTime is a choice in words.
-func shortTime(d time.Duration) string {
-	switch {
-	case d == 0:
-		return "until revoked"
-	case d%(24*time.Hour) == 0:
-		return fmt.Sprintf("%dd", d/(24*time.Hour))
-	case d%time.Hour == 0:
-		return fmt.Sprintf("%dh", d/time.Hour)
-	case d%time.Minute == 0:
-		return fmt.Sprintf("%dm", d/time.Minute)
-	}
-	return fmt.Sprintf("%ds", d/time.Second)
-}
-
 // suggestedLabel is what the port's owner calls it, else a short word made from
 // what answers there.
 func suggestedLabel(card api.PortCard) string {
@@ -213,7 +201,7 @@ func suggestedLabel(card api.PortCard) string {
 		return text.Clean(card.Label) // an input drops what Clean shows
 	}
 	if card.Service == "vnc" {
-		return vncLabel
+		return world.VNCLabel
 	}
 	name := ansi.Strip(card.Name)
 	for _, between := range []string{" + ", " - ", " | ", " · ", " — ", " – ", ": "} {

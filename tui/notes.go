@@ -8,6 +8,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/text"
 )
 
@@ -79,7 +80,7 @@ func (m *model) worked(msg workedMsg) tea.Cmd {
 // fail shows an error and the next thing to try.
 func (m *model) fail(what, try string) tea.Cmd {
 	m.changed()
-	what = strings.ReplaceAll(strings.TrimSpace(what), "\n", " "+m.look.glyph.Dot+" ")
+	what = strings.ReplaceAll(strings.TrimSpace(what), "\n", " "+m.look.Glyph.Dot+" ")
 	m.note = note{text: text.Clean(what), try: text.Clean(try), failed: true}
 	return nil
 }
@@ -90,7 +91,7 @@ func (m *model) failWith(action string, err error) tea.Cmd {
 		return m.say(action + ": cancelled, nothing is kept")
 	}
 	m.log.Error("an action failed", "action", action, "error", err)
-	what, try := explain(err)
+	what, try := format.Explain(err)
 	return m.fail(action+": "+what, try)
 }
 
@@ -103,13 +104,13 @@ func (m *model) noteLines() []string {
 	l, n := m.look, m.note
 	switch {
 	case n.text == "" && len(m.works) > 0:
-		return []string{" " + l.ink.Busy.Paint(l.glyph.Busy) + " " + m.works[len(m.works)-1]}
+		return []string{" " + l.Ink.Busy.Paint(l.Glyph.Busy) + " " + m.works[len(m.works)-1]}
 	case n.text == "":
 		return []string{""}
 	case n.neutral:
-		return []string{" " + l.ink.Busy.Paint(l.glyph.Warn) + " " + n.text}
+		return []string{" " + l.Ink.Busy.Paint(l.Glyph.Warn) + " " + n.text}
 	case !n.failed:
-		line := " " + l.ink.Good.Paint(l.glyph.Done) + " " + n.text
+		line := " " + l.Ink.Good.Paint(l.Glyph.Done) + " " + n.text
 		if m.portNewsShown() && !m.keys.readOnly {
 			line += fmt.Sprintf("   %s preview   %s open", m.keys.key("new-preview"), m.keys.key("open-new-port"))
 		}
@@ -122,32 +123,17 @@ func (m *model) noteLines() []string {
 	}
 	if last := len(lines) - 1; text.Width(lines[last])+text.Width(try)+7 < m.width {
 		lines[last] += "   " + try
-		lines = l.shorter(lines, mostNoteLines, m.width-4)
+		lines = l.Shorten(lines, mostNoteLines, m.width-4)
 	} else {
-		tries := l.shorter(text.Wrap(try, m.width-4), max(mostNoteLines/2, mostNoteLines-len(lines)), m.width-4)
-		lines = append(l.shorter(lines, mostNoteLines-len(tries), m.width-4), tries...)
+		tries := l.Shorten(text.Wrap(try, m.width-4), max(mostNoteLines/2, mostNoteLines-len(lines)), m.width-4)
+		lines = append(l.Shorten(lines, mostNoteLines-len(tries), m.width-4), tries...)
 	}
 	for i := range lines {
 		mark := "  "
 		if i == 0 {
-			mark = l.glyph.Bad + " "
+			mark = l.Glyph.Bad + " "
 		}
-		lines[i] = l.fit(" "+l.ink.Bad.Paint(mark+lines[i]), m.width)
+		lines[i] = l.Fit(" "+l.Ink.Bad.Paint(mark+lines[i]), m.width)
 	}
 	return lines
-}
-
-// shorter are at most most of the lines of a text: of an error the first ones
-// say what failed, and the last one often why. An ellipsis stands for the others.
-func (l *look) shorter(lines []string, most, width int) []string {
-	if len(lines) <= most {
-		return lines
-	}
-	out := slices.Clone(lines[:most])
-	if most > 1 {
-		out[most-1] = lines[len(lines)-1]
-	}
-	before := max(0, most-2)
-	out[before] = l.fitShort(out[before]+l.glyph.Ellipsis, width)
-	return out
 }

@@ -7,6 +7,8 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
 
+	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/text"
 )
 
@@ -22,7 +24,7 @@ type overlay interface {
 // confirm asks before something is done. No is in focus; letters do not
 // confirm unless they are given.
 type confirm struct {
-	look    *look
+	look    *draw.Look
 	title   string
 	lines   []string
 	yes, no string
@@ -67,7 +69,7 @@ func (c *confirm) View(width, height int) []string {
 			s = key + " " + s
 		}
 		if focused {
-			return l.ink.Cursor.Paint(l.glyph.Cursor + " " + s + " ")
+			return l.Ink.Cursor.Paint(l.Glyph.Cursor + " " + s + " ")
 		}
 		return "  " + s + " "
 	}
@@ -81,22 +83,22 @@ func (c *confirm) View(width, height int) []string {
 	// The buttons stay, whatever the room; the text is scrolled where there is too little.
 	foot := ""
 	if rows := max(1, height-4); len(lines)+1 > rows {
-		foot = l.ink.Dim.Paint(shownKeys([]string{"up"}) + shownKeys([]string{"down"}) + " more")
+		foot = l.Ink.Dim.Paint(format.Keys([]string{"up"}) + format.Keys([]string{"down"}) + " more")
 		c.top = max(0, min(c.top, len(lines)-rows))
 		lines = lines[c.top:min(len(lines), c.top+rows)]
 	} else {
 		lines = append([]string{""}, lines...)
 	}
 	buttons := button(c.no, c.noKey, !c.onYes) + "  " + button(c.yes, c.yesKey, c.onYes)
-	lines = append(lines, "", " "+buttons+l.ink.Dim.Paint("   "+shownKeys([]string{"left"})+shownKeys([]string{"right"})+" enter"))
-	return l.box(l.ink.Title.Paint(text.Clean(c.title)), foot, lines, width, min(height, len(lines)+2), true)
+	lines = append(lines, "", " "+buttons+l.Ink.Dim.Paint("   "+format.Keys([]string{"left"})+format.Keys([]string{"right"})+" enter"))
+	return l.Box(l.Ink.Title.Paint(text.Clean(c.title)), foot, lines, width, min(height, len(lines)+2), true)
 }
 
 // shown is a text that is shown whole until it is closed, a URL above all. It
 // may be the only place where that can be read, so that no key closes it by
 // chance, and the mouse can be turned off to select it.
 type shown struct {
-	look         *look
+	look         *draw.Look
 	title, intro string
 	whole        string
 	mouse        []string // the keys that turn the mouse on and off
@@ -105,7 +107,7 @@ type shown struct {
 func (s *shown) HandleMsg(tea.Msg) tea.Cmd { return nil }
 
 func (s *shown) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
-	switch name := keyName(key); {
+	switch name := format.KeyName(key); {
 	case name == "esc" || name == "enter" || name == "q":
 		return nil, true
 	case slices.Contains(s.mouse, name):
@@ -123,17 +125,17 @@ func (s *shown) View(width, height int) []string {
 	lines = append(lines, "")
 	// A terminal joins what is selected over lines that are full.
 	for _, part := range strings.Split(ansi.Hardwrap(s.whole, width-4, true), "\n") {
-		lines = append(lines, " "+l.ink.Accent.Paint(part))
+		lines = append(lines, " "+l.Ink.Accent.Paint(part))
 	}
 	foot := "esc closes"
 	if len(s.mouse) > 0 {
-		foot += "   " + shownKeys(s.mouse[:1]) + " mouse on or off"
+		foot += "   " + format.Keys(s.mouse[:1]) + " mouse on or off"
 	}
-	return l.box(l.ink.Title.Paint(s.title), l.ink.Dim.Paint(foot), append(lines, ""), width, min(height, len(lines)+3), true)
+	return l.Box(l.Ink.Title.Paint(s.title), l.Ink.Dim.Paint(foot), append(lines, ""), width, min(height, len(lines)+3), true)
 }
 
 // undoing lies there while the injections are undone, before the UI ends.
-type undoing struct{ look *look }
+type undoing struct{ look *draw.Look }
 
 const undoingWords = "undoing the injection"
 
@@ -143,13 +145,13 @@ func (u *undoing) HandleKey(tea.KeyMsg) (tea.Cmd, bool) { return nil, false }
 
 func (u *undoing) View(width, height int) []string {
 	l := u.look
-	lines := []string{"", " " + undoingWords + l.glyph.Ellipsis, ""}
-	return l.box(l.ink.Title.Paint("Quit"), l.ink.Dim.Paint("ctrl+c quits at once"), lines, min(width, 74), min(height, len(lines)+2), true)
+	lines := []string{"", " " + undoingWords + l.Glyph.Ellipsis, ""}
+	return l.Box(l.Ink.Title.Paint("Quit"), l.Ink.Dim.Paint("ctrl+c quits at once"), lines, min(width, 74), min(height, len(lines)+2), true)
 }
 
 // help is every key, by group.
 type help struct {
-	look *look
+	look *draw.Look
 	keys keymap
 	top  int
 }
@@ -183,16 +185,16 @@ func (h *help) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 
 // entry is one action; what it does takes as many lines as it needs.
 func (h *help) entry(a *action, width int) []string {
-	l, key, desc := h.look, shownKeys(a.keys), a.desc
+	l, key, desc := h.look, format.Keys(a.keys), a.desc
 	away := h.keys.readOnly && a.changes
 	if away {
 		desc += " (not in read-only mode)"
 	}
 	lines := text.Wrap(desc, max(10, width-20))
 	for i := range lines {
-		line := "  " + l.ink.Key.Paint(l.fit(key, 14)) + " " + lines[i]
+		line := "  " + l.Ink.Key.Paint(l.Fit(key, 14)) + " " + lines[i]
 		if key = ""; away {
-			line = l.ink.Dim.Paint(ansi.Strip(line))
+			line = l.Ink.Dim.Paint(ansi.Strip(line))
 		}
 		lines[i] = line
 	}
@@ -204,7 +206,7 @@ func (h *help) View(width, height int) []string {
 	width = min(width, 84)
 	var lines []string
 	for _, group := range groups() {
-		lines = append(lines, l.ink.Title.Paint(group))
+		lines = append(lines, l.Ink.Title.Paint(group))
 		for _, a := range h.keys.actions {
 			if a.group != group {
 				continue
@@ -213,12 +215,12 @@ func (h *help) View(width, height int) []string {
 		}
 		lines = append(lines, "")
 	}
-	lines = append(lines, l.ink.Title.Paint("Mouse"), "  wheel scrolls, a click chooses; shift+drag selects text in most terminals")
+	lines = append(lines, l.Ink.Title.Paint("Mouse"), "  wheel scrolls, a click chooses; shift+drag selects text in most terminals")
 	rows := min(height, len(lines)+2) - 2
 	h.top = max(0, min(h.top, len(lines)-rows))
 	foot := "esc closes"
 	if rows < len(lines) {
-		foot = shownKeys([]string{"up"}) + shownKeys([]string{"down"}) + " more   " + foot
+		foot = format.Keys([]string{"up"}) + format.Keys([]string{"down"}) + " more   " + foot
 	}
-	return l.box(l.ink.Title.Paint("Keys"), l.ink.Dim.Paint(foot), lines[h.top:h.top+rows], width, rows+2, true)
+	return l.Box(l.Ink.Title.Paint("Keys"), l.Ink.Dim.Paint(foot), lines[h.top:h.top+rows], width, rows+2, true)
 }

@@ -9,8 +9,11 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/text"
 	"daemon-proxy/tui/theme"
+	"daemon-proxy/tui/world"
 )
 
 // roomy is from which width on a line also says what is less important.
@@ -23,8 +26,8 @@ const linksShown = 20
 // while it runs, and what to do where there is nothing yet.
 type overview struct {
 	shownOnly
-	look  *look
-	world *world
+	look  *draw.Look
+	world *world.World
 	now   func() time.Time
 	key   func(action string) string
 	first firstSteps
@@ -36,7 +39,7 @@ type overview struct {
 	lines         int // of the last view, for scrolling
 }
 
-func newOverview(l *look, w *world, now func() time.Time, key func(string) string) *overview {
+func newOverview(l *draw.Look, w *world.World, now func() time.Time, key func(string) string) *overview {
 	return &overview{look: l, world: w, now: now, key: key, first: firstSteps{l, w, key}}
 }
 
@@ -49,10 +52,10 @@ func (p *overview) Show(ref api.Ref, _ bool) tea.Cmd {
 	return nil
 }
 
-func (p *overview) Move(to motion) tea.Cmd {
-	c := cursor{at: p.top, count: max(1, p.lines-p.height+1), height: p.height}
-	c.move(to)
-	p.top = c.at
+func (p *overview) Move(to draw.Motion) tea.Cmd {
+	c := draw.Cursor{At: p.top, Count: max(1, p.lines-p.height+1), Height: p.height}
+	c.Move(to)
+	p.top = c.At
 	return nil
 }
 
@@ -66,19 +69,19 @@ func (p *overview) View(bool) []string {
 }
 
 func (p *overview) content() []string {
-	s, ok := p.world.sandbox(p.ref)
-	in := p.world.injections[p.ref]
+	s, ok := p.world.Sandbox(p.ref)
+	in := p.world.Injections[p.ref]
 	switch {
-	case !ok && !p.world.listed && p.world.engine.State != "lost":
-		return []string{"", p.look.ink.Dim.Paint("asking" + p.look.glyph.Ellipsis)}
+	case !ok && !p.world.Listed && p.world.Engine.State != "lost":
+		return []string{"", p.look.Ink.Dim.Paint("asking" + p.look.Glyph.Ellipsis)}
 	case !ok:
 		return p.unchosen()
-	case in != nil && !in.finished:
+	case in != nil && !in.Finished:
 		return p.injectionLines(in)
 	}
 	var lines []string
-	if in != nil && in.problem != nil {
-		lines = p.failureLines(in.problem)
+	if in != nil && in.Problem != nil {
+		lines = p.failureLines(in.Problem)
 	}
 	if s.IsHost() {
 		return slices.Concat(lines, p.first.why(p.width-2), p.host(s))
@@ -90,10 +93,10 @@ func (p *overview) content() []string {
 // what there would be without it.
 func (p *overview) unchosen() []string {
 	var lines []string
-	if len(p.world.sandboxes) > 0 {
+	if len(p.world.Sandboxes) > 0 {
 		lines = append(text.Wrap("Nothing in the list matches its filter: no sandbox is chosen.", p.width-2), "")
 	}
-	if p.world.engine.State == "lost" {
+	if p.world.Engine.State == "lost" {
 		return append(lines, p.first.noEngine(p.width-2)...)
 	}
 	return append(lines, p.first.why(p.width-2)...)
@@ -102,7 +105,7 @@ func (p *overview) unchosen() []string {
 // host is the machine itself: what listens on it.
 func (p *overview) host(s api.Sandbox) []string {
 	if s.Daemon.State != api.DaemonHealthy {
-		lines := append(p.daemonLines(s), p.look.ink.Dim.Paint("What listens on this machine is seen once a daemon runs here."), "")
+		lines := append(p.daemonLines(s), p.look.Ink.Dim.Paint("What listens on this machine is seen once a daemon runs here."), "")
 		return append(append(lines, p.previews(s.Ref)...), p.recent(s)...)
 	}
 	lines := append(p.first.machine(p.width-2), "")
@@ -112,8 +115,8 @@ func (p *overview) host(s api.Sandbox) []string {
 
 func (p *overview) container(s api.Sandbox) []string {
 	lines := append(p.daemonLines(s), p.flow("Image", p.image(s))...)
-	if e := s.Daemon.LastError; e != nil && s.Daemon.State != api.DaemonHealthy && p.world.injections[s.Ref] == nil {
-		lines = append(lines, p.wrapped("Error", text.Clean(e.Error()), p.look.ink.Bad)...)
+	if e := s.Daemon.LastError; e != nil && s.Daemon.State != api.DaemonHealthy && p.world.Injections[s.Ref] == nil {
+		lines = append(lines, p.wrapped("Error", text.Clean(e.Error()), p.look.Ink.Bad)...)
 		if e.Hint != "" {
 			lines = append(lines, p.wrapped("Try", text.Clean(e.Hint), theme.Ink{})...)
 		}
@@ -126,7 +129,7 @@ func (p *overview) container(s api.Sandbox) []string {
 	return append(lines, p.recent(s)...)
 }
 
-func (p *overview) label(s string) string { return p.look.ink.Dim.Paint(p.look.fit(s, 10)) }
+func (p *overview) label(s string) string { return p.look.Ink.Dim.Paint(p.look.Fit(s, 10)) }
 
 // wrapped is a label and text over as many lines as it needs.
 func (p *overview) wrapped(label, s string, in theme.Ink) []string {
@@ -144,24 +147,24 @@ func (p *overview) daemonLines(s api.Sandbox) []string {
 	l, d := p.look, s.Daemon
 	since := ""
 	if !d.Since.IsZero() {
-		since = coarse(p.now().Sub(d.Since))
+		since = format.Coarse(p.now().Sub(d.Since))
 	}
 	line := p.label("Daemon")
 	switch {
 	case s.Container != api.ContainerRunning:
-		return p.flow("Daemon", []string{l.ink.Dim.Paint("the container " + howItIs(s)), toStart(s, func(id string) string { return l.ink.Key.Paint(p.key(id)) })})
+		return p.flow("Daemon", []string{l.Ink.Dim.Paint("the container " + format.Container(s)), format.StartHint(s, func(id string) string { return l.Ink.Key.Paint(p.key(id)) })})
 	case d.State == api.DaemonHealthy:
 		return p.flow("Daemon", p.healthy(d))
 	case d.State == api.DaemonDown:
-		line += l.ink.Bad.Paint("does not answer") + " for " + since + nextTry(d) + p.offer("inject", "inject again")
+		line += l.Ink.Bad.Paint("does not answer") + " for " + since + nextTry(d) + p.offer("inject", "inject again")
 	case d.State == api.DaemonFailed:
-		line += l.ink.Bad.Paint("failed") + nextTry(d) + p.offer("inject", "try again")
+		line += l.Ink.Bad.Paint("failed") + nextTry(d) + p.offer("inject", "try again")
 	case d.State == api.DaemonInjecting:
-		line += l.ink.Busy.Paint("injecting")
+		line += l.Ink.Busy.Paint("injecting")
 	case d.State == api.DaemonEjecting:
-		line += l.ink.Busy.Paint("ejecting: it is being taken out")
+		line += l.Ink.Busy.Paint("ejecting: it is being taken out")
 	case d.State == api.DaemonUnknown:
-		line += l.ink.Dim.Paint("asking" + l.glyph.Ellipsis)
+		line += l.Ink.Dim.Paint("asking" + l.Glyph.Ellipsis)
 	case s.IsHost():
 		line += "none" + p.offer("inject", "start the built-in one")
 	default:
@@ -178,40 +181,25 @@ func nextTry(d api.Daemon) string {
 	return ", next try at " + d.RetryAt.Local().Format("15:04:05")
 }
 
-// exitMeans is what usual exit codes say.
-var exitMeans = map[int]string{0: "done", 1: "an error", 137: "killed, perhaps out of memory", 139: "segmentation fault", 143: "asked to end"}
-
-// howItIs says how a container is that does not run.
-func howItIs(s api.Sandbox) string {
-	if s.ExitCode == nil {
-		return "is " + text.Clean(s.Container)
-	}
-	words := fmt.Sprintf("exited with %d", *s.ExitCode)
-	if means := exitMeans[*s.ExitCode]; means != "" {
-		words += " (" + means + ")"
-	}
-	return words
-}
-
 // healthy is what there is to say of a daemon that answers.
 func (p *overview) healthy(d api.Daemon) []string {
 	l := p.look
-	parts := []string{l.ink.Good.Paint("healthy"), strings.TrimSpace(text.Clean(d.Kind) + " " + version(d.Version))}
+	parts := []string{l.Ink.Good.Paint("healthy"), strings.TrimSpace(text.Clean(d.Kind) + " " + format.Version(d.Version))}
 	switch {
 	case !d.StartedAt.IsZero():
-		parts = append(parts, "up "+coarse(p.now().Sub(d.StartedAt)))
+		parts = append(parts, "up "+format.Coarse(p.now().Sub(d.StartedAt)))
 	case !d.Since.IsZero(): // found, and it does not say since when it runs
-		parts = append(parts, "seen for "+coarse(p.now().Sub(d.Since)))
+		parts = append(parts, "seen for "+format.Coarse(p.now().Sub(d.Since)))
 	}
 	if d.LatencyMS > 0 {
-		parts = append(parts, "latency "+latency(milliseconds(d.LatencyMS))+"  "+l.ink.Accent.Paint(l.spark(d.LatencyHistory, 8)))
+		parts = append(parts, "latency "+format.Latency(format.Milliseconds(d.LatencyMS))+"  "+l.Ink.Accent.Paint(l.Spark(d.LatencyHistory, 8)))
 	}
 	return parts
 }
 
 // offer is a key and what it would do here.
 func (p *overview) offer(action, words string) string {
-	return "   " + p.look.ink.Key.Paint(p.key(action)) + " " + words
+	return "   " + p.look.Ink.Key.Paint(p.key(action)) + " " + words
 }
 
 func (p *overview) image(s api.Sandbox) []string {
@@ -227,53 +215,38 @@ func (p *overview) image(s api.Sandbox) []string {
 	return parts
 }
 
-// cardName is what answers at a port, in the owner's words if there are any.
-func cardName(card api.PortCard) string {
-	switch {
-	case card.Label != "":
-		return text.Clean(card.Label)
-	case card.Name != "":
-		return text.Clean(card.Name)
-	case card.Service == "other":
-		return "not http"
-	case card.Service == "rfb":
-		return "VNC without a page"
-	}
-	return text.Clean(card.Service)
-}
-
 func (p *overview) portLines(s api.Sandbox) []string {
 	if s.Daemon.State != api.DaemonHealthy {
 		return nil
 	}
-	l, ports := p.look, p.world.ports[s.Ref]
-	if ports.err != nil {
-		what, _ := explain(ports.err)
-		return p.wrapped("Ports", "not known: "+text.Clean(what), l.ink.Dim)
+	l, ports := p.look, p.world.Ports[s.Ref]
+	if ports.Err != nil {
+		what, _ := format.Explain(ports.Err)
+		return p.wrapped("Ports", "not known: "+text.Clean(what), l.Ink.Dim)
 	}
-	if ports.cards == nil {
-		return []string{p.label("Ports") + l.ink.Dim.Paint("looking"+l.glyph.Ellipsis)}
+	if ports.Cards == nil {
+		return []string{p.label("Ports") + l.Ink.Dim.Paint("looking"+l.Glyph.Ellipsis)}
 	}
 	var parts, warnings []string
-	for _, card := range ports.cards {
+	for _, card := range ports.Cards {
 		if card.Daemon {
 			continue
 		}
-		part := l.ink.Accent.Paint(fmt.Sprint(card.Port.Port)) + " " + cardName(card)
+		part := l.Ink.Accent.Paint(fmt.Sprint(card.Port.Port)) + " " + format.Card(card)
 		if card.Service == "https" {
 			part += " (TLS)"
 		}
 		if card.Warning != "" {
-			part += " " + l.ink.Busy.Paint(l.glyph.Warn)
-			mark := l.ink.Busy.Paint(fmt.Sprintf("%s %d ", l.glyph.Warn, card.Port.Port))
+			part += " " + l.Ink.Busy.Paint(l.Glyph.Warn)
+			mark := l.Ink.Busy.Paint(fmt.Sprintf("%s %d ", l.Glyph.Warn, card.Port.Port))
 			warnings = append(warnings, p.wrapped("", mark+text.Clean(card.Warning), theme.Ink{})...)
 		}
 		parts = append(parts, part)
 	}
 	if parts == nil {
-		parts = []string{l.ink.Dim.Paint("nothing listens yet")}
+		parts = []string{l.Ink.Dim.Paint("nothing listens yet")}
 	}
-	parts = append(parts, l.ink.Key.Paint(p.key("new-preview"))+" new preview", l.ink.Key.Paint(p.key("vnc"))+" VNC")
+	parts = append(parts, l.Ink.Key.Paint(p.key("new-preview"))+" new preview", l.Ink.Key.Paint(p.key("vnc"))+" VNC")
 	return append(p.flow("Ports", parts), warnings...)
 }
 
@@ -295,11 +268,11 @@ func (p *overview) flow(label string, parts []string) []string {
 func (p *overview) previews(ref api.Ref) []string {
 	l, now := p.look, p.now()
 	var lines []string
-	links := p.world.linksOf(ref, now)
+	links := p.world.LinksOf(ref, now)
 	few := links[:min(len(links), linksShown)]
 	requests := 0
 	for _, link := range few {
-		requests = max(requests, len(count(int(link.Requests), "request")))
+		requests = max(requests, len(format.Count(int(link.Requests), "request")))
 	}
 	labels, rest := 7, p.width-requests-34 // cells for a label; more where there is room
 	if p.width >= roomy {
@@ -315,31 +288,24 @@ func (p *overview) previews(ref api.Ref) []string {
 		}
 		last := "never used"
 		if link.LastUsedAt != nil {
-			last = "last " + ago(now.Sub(*link.LastUsedAt))
+			last = "last " + format.Ago(now.Sub(*link.LastUsedAt))
 		}
-		line := label + l.fit(fmt.Sprint(link.Port), 6) + l.fit(orDash(text.Clean(link.Label)), labels) + "  " + l.right(count(int(link.Requests), "request"), requests) + "  "
+		line := label + l.Fit(fmt.Sprint(link.Port), 6) + l.Fit(format.OrDash(text.Clean(link.Label)), labels) + "  " + l.Right(format.Count(int(link.Requests), "request"), requests) + "  "
 		if p.width >= roomy {
-			line += l.fit(last, 13) + " "
+			line += l.Fit(last, 13) + " "
 		}
-		lines = append(lines, line+lives(link, now))
+		lines = append(lines, line+format.Lifetime(link, now))
 	}
 	if more := len(links) - linksShown; more > 0 {
-		lines = append(lines, p.label("")+l.ink.Dim.Paint("and "+thousands(more)+" more   ")+l.ink.Key.Paint(p.key("previews"))+" all of them")
+		lines = append(lines, p.label("")+l.Ink.Dim.Paint("and "+format.Thousands(more)+" more   ")+l.Ink.Key.Paint(p.key("previews"))+" all of them")
 	}
 	return lines
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }
 
 func (p *overview) recent(s api.Sandbox) []string {
 	l := p.look
 	var lines []string
-	for i, x := range p.world.recent[s.String()] {
+	for i, x := range p.world.Recent[s.String()] {
 		if i == 8 {
 			break
 		}
@@ -347,32 +313,12 @@ func (p *overview) recent(s api.Sandbox) []string {
 		if i == 0 {
 			label = p.label("Recent")
 		}
-		end := l.right(latency(x.Duration), 8)
+		end := l.Right(format.Latency(x.Duration), 8)
 		if p.width >= roomy {
-			end += l.right(size(x.BytesOut), 10) + l.right(fmt.Sprint(x.Port), 7)
+			end += l.Right(format.Size(x.BytesOut), 10) + l.Right(fmt.Sprint(x.Port), 7)
 		}
-		line := label + x.Start.Local().Format("15:04:05") + "  " + l.statusInk(x).Paint(l.fit(statusWord(x), 3)) + " " + l.fit(text.Clean(x.Method), 7) + " "
-		lines = append(lines, l.fit(line+text.Clean(x.Path), p.width-2-text.Width(end))+end)
+		line := label + x.Start.Local().Format("15:04:05") + "  " + l.StatusInk(x.Status).Paint(l.Fit(format.Status(x), 3)) + " " + l.Fit(text.Clean(x.Method), 7) + " "
+		lines = append(lines, l.Fit(line+text.Clean(x.Path), p.width-2-text.Width(end))+end)
 	}
 	return lines
-}
-
-// statusWord is the status of an exchange, or that there is none yet.
-func statusWord(x api.Exchange) string {
-	if x.Status == 0 {
-		return "..."
-	}
-	return fmt.Sprint(x.Status)
-}
-
-func (l *look) statusInk(x api.Exchange) theme.Ink {
-	switch {
-	case x.Status >= 500:
-		return l.ink.Bad
-	case x.Status >= 400:
-		return l.ink.Busy
-	case x.Status >= 200:
-		return l.ink.Good
-	}
-	return l.ink.Accent
 }

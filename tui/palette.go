@@ -13,18 +13,20 @@ import (
 	"github.com/sahilm/fuzzy"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/text"
 )
 
 // picker is a list to choose one line from by typing a part of it: the palette
 // of actions, and the engines.
 type picker struct {
-	look   *look
+	look   *draw.Look
 	title  string
 	all    []choice
 	found  []choice
 	input  textinput.Model
-	cursor cursor
+	cursor draw.Cursor
 	wait   string // what is waited for while there is nothing to choose
 	failed string // why there is nothing to choose
 	// take makes the end of a message from the core into choices; nil: none is waited for.
@@ -39,8 +41,8 @@ type choice struct {
 	run   tea.Cmd
 }
 
-func newPicker(l *look, title string, all []choice) *picker {
-	p := &picker{look: l, title: title, all: all, input: newInput()}
+func newPicker(l *draw.Look, title string, all []choice) *picker {
+	p := &picker{look: l, title: title, all: all, input: draw.NewInput()}
 	p.search()
 	return p
 }
@@ -71,7 +73,7 @@ func (p *picker) search() {
 			p.found = append(p.found, rest[match.Index])
 		}
 	}
-	p.cursor.resize(len(p.found), p.cursor.height)
+	p.cursor.Resize(len(p.found), p.cursor.Height)
 }
 
 // placeOf is how far from the best place want is in s: the earliest one at the
@@ -101,7 +103,7 @@ func (p *picker) HandleMsg(msg tea.Msg) tea.Cmd {
 	if choices, mine, err := p.take(msg); mine {
 		p.all, p.wait, p.failed = choices, "", ""
 		if err != nil {
-			what, try := explain(err)
+			what, try := format.Explain(err)
 			p.failed = text.Clean(strings.TrimSpace(what + "   " + try))
 		}
 		p.search()
@@ -115,21 +117,21 @@ func (p *picker) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 	case "esc":
 		return nil, true
 	case "up", "ctrl+p":
-		p.cursor.move(up)
+		p.cursor.Move(draw.Up)
 	case "down", "ctrl+n":
-		p.cursor.move(down)
+		p.cursor.Move(draw.Down)
 	case "pgup":
-		p.cursor.move(pageUp)
+		p.cursor.Move(draw.PageUp)
 	case "pgdown":
-		p.cursor.move(pageDown)
+		p.cursor.Move(draw.PageDown)
 	case "enter":
-		if p.cursor.at >= len(p.found) {
+		if p.cursor.At >= len(p.found) {
 			return nil, true
 		}
-		return p.found[p.cursor.at].run, true
+		return p.found[p.cursor.At].run, true
 	default:
 		p.input, _ = p.input.Update(key)
-		p.cursor.put(0)
+		p.cursor.Put(0)
 		p.search()
 	}
 	return nil, false
@@ -141,35 +143,35 @@ func (p *picker) View(width, height int) []string {
 	width = min(width, 84)
 	var failed []string
 	for _, part := range text.Wrap(p.failed, width-5) {
-		failed = append(failed, "  "+l.ink.Bad.Paint(part))
+		failed = append(failed, "  "+l.Ink.Bad.Paint(part))
 	}
 	rows := max(1, min(height-4, max(len(p.all), len(failed))))
-	p.cursor.resize(len(p.found), rows)
-	lines := []string{l.ink.Key.Paint(": ") + l.inputLine(p.input, width-4)}
+	p.cursor.Resize(len(p.found), rows)
+	lines := []string{l.Ink.Key.Paint(": ") + l.InputLine(p.input, width-4)}
 	names := 0
 	for _, c := range p.all {
 		if c.about != "" {
 			names = max(names, len(c.words))
 		}
 	}
-	from, to := p.cursor.seen()
+	from, to := p.cursor.Visible()
 	for i := from; i < to; i++ {
 		c := p.found[i]
 		left, right := text.Clean(c.words), "  "+text.Clean(c.right)+" "
 		if c.about != "" {
-			left = l.fit(left, names) + "  " + text.Clean(c.about)
+			left = l.Fit(left, names) + "  " + text.Clean(c.about)
 		}
-		lines = append(lines, l.row(l.ends(left, right, width-4), width-2, i == p.cursor.at, true))
+		lines = append(lines, l.Row(l.Ends(left, right, width-4), width-2, i == p.cursor.At, true))
 	}
 	switch {
 	case p.wait != "":
-		lines = append(lines, l.ink.Dim.Paint("  "+p.wait))
+		lines = append(lines, l.Ink.Dim.Paint("  "+p.wait))
 	case p.failed != "":
 		lines = append(lines, failed...)
 	case len(p.found) == 0:
-		lines = append(lines, l.ink.Dim.Paint("  nothing matches"))
+		lines = append(lines, l.Ink.Dim.Paint("  nothing matches"))
 	}
-	return l.box(l.ink.Title.Paint(p.title), l.ink.Dim.Paint("enter choose   esc close"), lines, width, rows+3, true)
+	return l.Box(l.Ink.Title.Paint(p.title), l.Ink.Dim.Paint("enter choose   esc close"), lines, width, rows+3, true)
 }
 
 // openPalette lists every action that can be run here now; the help has all.
@@ -180,7 +182,7 @@ func (m *model) openPalette() tea.Cmd {
 		a := &m.keys.actions[i]
 		if a.group != groupMove && m.keys.usable(m, a, at) {
 			offer := runMsg{a.id, m.about(a)}
-			choices = append(choices, choice{words: a.id, about: a.desc, right: shownKeys(a.keys), run: func() tea.Msg { return offer }})
+			choices = append(choices, choice{words: a.id, about: a.desc, right: format.Keys(a.keys), run: func() tea.Msg { return offer }})
 		}
 	}
 	m.push(newPicker(m.look, "Actions", choices))
@@ -214,7 +216,7 @@ type enginesMsg struct {
 func (m *model) openEngines() tea.Cmd {
 	backend, do, l, log := m.do.backend, m.do, m.look, m.log
 	p := newPicker(l, "Engines", nil)
-	p.wait = "asking" + l.glyph.Ellipsis
+	p.wait = "asking" + l.Glyph.Ellipsis
 	p.take = func(msg tea.Msg) ([]choice, bool, error) {
 		answer, mine := msg.(enginesMsg)
 		if !mine {
@@ -227,7 +229,7 @@ func (m *model) openEngines() tea.Cmd {
 		for _, e := range answer.list {
 			right := e.Endpoint
 			if e.Current {
-				right += " " + l.glyph.Healthy + " in use"
+				right += " " + l.Glyph.Healthy + " in use"
 			}
 			run := do.act(2*quickly, "switch to engine "+e.Name, "engine "+e.Name, func(ctx context.Context) error { return backend.SwitchEngine(ctx, e.Name) })
 			out = append(out, choice{words: e.Name, right: right, run: working("switching to engine "+e.Name, run)})

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/world"
 )
 
 func TestThePaletteRunsWhatItFinds(t *testing.T) {
@@ -107,9 +108,9 @@ func TestThePaletteActsOnTheSandboxThatItWasOpenedOn(t *testing.T) {
 	inject := offered(t, m, "inject")
 	m.Update(eventsMsg{{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: webRef}}})
 	s, _ := m.chosen()
-	require.True(t, injectable(s), "another one is chosen that could be injected")
+	require.True(t, world.Injectable(s), "another one is chosen that could be injected")
 	m.Update(inject)
-	require.False(t, m.world.underWay(s.Ref))
+	require.False(t, m.world.Injecting(s.Ref))
 	require.Empty(t, m.asked)
 	require.Contains(t, ansi.Strip(m.View()), "inject: what it was offered for is not chosen any more")
 
@@ -154,7 +155,7 @@ func TestThePaletteActsOnThePreviewThatItWasOpenedOn(t *testing.T) {
 	m := still(t, 120, 40, newFake(), nil)
 	m.openPalette()
 	revoke := offered(t, m, "revoke")
-	m.world.takeLink(api.Link{ID: "new", Token: "newtoken", URL: "http://localhost:8080/preview/newtoken", Port: 3000, Sandbox: boxRef, SandboxName: "my-sandbox", State: "active", CreatedAt: clock})
+	m.world.ApplyLink(api.Link{ID: "new", Token: "newtoken", URL: "http://localhost:8080/preview/newtoken", Port: 3000, Sandbox: boxRef, SandboxName: "my-sandbox", State: "active", CreatedAt: clock})
 	m.Update(revoke)
 	requireNothingOver(t, m)
 	m.openPalette()

@@ -4,6 +4,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
 )
 
 // pane is one part of the screen that can be in focus. Panes are plain structs
@@ -22,7 +23,7 @@ type pane interface {
 	// none is looked up in the action table.
 	Typing() bool
 	HandleKey(key tea.KeyMsg) tea.Cmd
-	Move(to motion) tea.Cmd
+	Move(to draw.Motion) tea.Cmd
 	// Click is at a cell of the pane, from its upper left corner.
 	Click(x, y int) tea.Cmd
 	// Foot stands in the lower edge of the frame; it may be empty.
@@ -34,58 +35,12 @@ type pane interface {
 // shownOnly is what a pane does that is only looked at.
 type shownOnly struct{}
 
-func (shownOnly) HandleMsg(tea.Msg) tea.Cmd    { return nil }
-func (shownOnly) Typing() bool                 { return false }
+func (shownOnly) HandleMsg(tea.Msg) tea.Cmd { return nil }
+
+func (shownOnly) Typing() bool { return false }
+
 func (shownOnly) HandleKey(tea.KeyMsg) tea.Cmd { return nil }
-func (shownOnly) Click(int, int) tea.Cmd       { return nil }
-func (shownOnly) Foot() string                 { return "" }
 
-// motion is where to go in a list or a text.
-type motion int
+func (shownOnly) Click(int, int) tea.Cmd { return nil }
 
-// The motions; lines are counted by wheel and arrows.
-const (
-	up motion = iota
-	down
-	pageUp
-	pageDown
-	toTop
-	toBottom
-)
-
-// cursor is a place in a list of count rows of which height are seen.
-type cursor struct{ at, top, count, height int }
-
-// resize keeps the place inside the list and inside what is seen.
-func (c *cursor) resize(count, height int) {
-	c.count, c.height = count, max(1, height)
-	c.put(c.at)
-}
-
-func (c *cursor) put(at int) {
-	c.at = max(0, min(at, c.count-1))
-	c.top = max(0, min(c.top, c.at, c.count-c.height))
-	if c.at >= c.top+c.height {
-		c.top = c.at - c.height + 1
-	}
-}
-
-func (c *cursor) move(to motion) {
-	switch to {
-	case up:
-		c.put(c.at - 1)
-	case down:
-		c.put(c.at + 1)
-	case pageUp:
-		c.put(c.at - c.height)
-	case pageDown:
-		c.put(c.at + c.height)
-	case toTop:
-		c.put(0)
-	case toBottom:
-		c.put(c.count - 1)
-	}
-}
-
-// seen is the range of rows that can be seen.
-func (c *cursor) seen() (from, to int) { return c.top, min(c.count, c.top+c.height) }
+func (shownOnly) Foot() string { return "" }

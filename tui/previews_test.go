@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
 )
 
 // withPreviews is a desk with links of every kind in my-sandbox.
@@ -233,7 +234,7 @@ func manyLinks(n int) *fake {
 func TestAKeyCostsTheSameHoweverManyLinksThereAre(t *testing.T) { // not parallel: it takes times
 	for name, show := range map[string]func(*model){
 		"previews":        func(m *model) { m.goTo(tabPreviews) },
-		"of this machine": func(m *model) { m.list.Move(toBottom); m.goTo(tabPreviews) },
+		"of this machine": func(m *model) { m.list.Move(draw.ToBottom); m.goTo(tabPreviews) },
 		"overview":        func(m *model) { m.goTo(tabOverview) },
 		"list":            func(*model) {},
 	} {

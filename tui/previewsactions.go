@@ -7,6 +7,8 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/world"
 )
 
 func (m *model) previews() *previews { return m.panes[tabPreviews].(*previews) }
@@ -34,9 +36,9 @@ func (m *model) chosenLink() (api.Link, bool) {
 	now := m.options.Now()
 	if m.place() == inPreviews {
 		l, ok := m.previews().chosen()
-		return l, ok && works(l, now)
+		return l, ok && world.Works(l, now)
 	}
-	links := m.world.linksOf(m.list.chosen, now)
+	links := m.world.LinksOf(m.list.chosen, now)
 	if len(links) == 0 {
 		return api.Link{}, false
 	}
@@ -50,7 +52,7 @@ func (m *model) hasLink() bool {
 
 // linkName names a link for people.
 func (m *model) linkName(l api.Link) string {
-	if m.world.isDesktop(l) {
+	if m.world.IsDesktop(l) {
 		return "the desktop of " + l.SandboxName
 	}
 	return fmt.Sprintf("port %d of %s", l.Port, l.SandboxName)
@@ -61,7 +63,7 @@ func (m *model) openLink() tea.Cmd {
 	if !ok {
 		return nil
 	}
-	return m.open(m.world.pageURL(l), m.linkName(l))
+	return m.open(m.world.PageURL(l), m.linkName(l))
 }
 
 func (m *model) copyLink() tea.Cmd {
@@ -73,7 +75,7 @@ func (m *model) copyLink() tea.Cmd {
 }
 
 func (m *model) copyURL(l api.Link) tea.Cmd {
-	url := m.world.pageURL(l)
+	url := m.world.PageURL(l)
 	return m.copy(url, "Preview copied: "+url)
 }
 
@@ -88,11 +90,11 @@ func (m *model) askRevoke() tea.Cmd {
 		title = fmt.Sprintf("Revoke %q, the preview of port %d of %s?", l.Label, l.Port, l.SandboxName)
 	}
 	effect := "The link stops working for everyone who has it. A new preview gets another link."
-	switch n := len(m.world.sockets[l.ID]); {
+	switch n := len(m.world.Sockets[l.ID]); {
 	case n == 1:
 		effect = "1 socket is open on it and will be closed. " + effect
 	case n > 1:
-		effect = count(n, "socket") + " are open on it and will be closed. " + effect
+		effect = format.Count(n, "socket") + " are open on it and will be closed. " + effect
 	}
 	return m.confirmThen(title, effect, "revoke",
 		m.do.act(quickly, fmt.Sprintf("revoke the preview of port %d", l.Port), fmt.Sprintf("revoked: port %d of %s", l.Port, l.SandboxName),

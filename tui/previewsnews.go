@@ -9,6 +9,8 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/world"
 )
 
 // newPort is a port that just came up, while the note about it is shown.
@@ -34,7 +36,7 @@ func (m *model) tellPorts(cards []api.PortCard) tea.Cmd {
 	now := newPort{card: slices.MaxFunc(cards, func(a, b api.PortCard) int { return cmp.Compare(m.newsWorth(a), m.newsWorth(b)) })}
 	words := portNews(now.card)
 	if more := len(cards) - 1; more > 0 {
-		words += fmt.Sprintf(" and %s more", thousands(more))
+		words += fmt.Sprintf(" and %s more", format.Thousands(more))
 	}
 	cmd := m.say(words)
 	now.note = m.noteAge
@@ -45,7 +47,7 @@ func (m *model) tellPorts(cards []api.PortCard) tea.Cmd {
 // newsWorth is higher for what a browser can show, and for the chosen sandbox.
 func (m *model) newsWorth(card api.PortCard) int {
 	n := 0
-	if forBrowser(card) {
+	if world.ForBrowser(card) {
 		n += 2
 	}
 	if card.Sandbox == m.list.chosen {
@@ -55,7 +57,7 @@ func (m *model) newsWorth(card api.PortCard) int {
 }
 
 func portNews(card api.PortCard) string {
-	name := cardName(card)
+	name := format.Card(card)
 	if card.Service == "unknown" {
 		name = "" // it did not say
 	}
@@ -74,9 +76,9 @@ func (m *model) portNewsShown() bool {
 func (m *model) openNewPort() tea.Cmd {
 	card := m.newPort.card
 	ref := card.Sandbox
-	links := m.world.linksOf(ref, m.options.Now())
+	links := m.world.LinksOf(ref, m.options.Now())
 	if i := slices.IndexFunc(links, func(l api.Link) bool { return l.Port == card.Port.Port }); i >= 0 {
-		return m.open(m.world.pageURL(links[i]), m.linkName(links[i]))
+		return m.open(m.world.PageURL(links[i]), m.linkName(links[i]))
 	}
 	backend, request := m.do.backend, api.LinkRequest{Port: card.Port.Port, Sandbox: ref.String(), Label: suggestedLabel(card)}
 	return m.do.do(quickly, func(ctx context.Context) tea.Msg {

@@ -108,7 +108,7 @@ func TestOfSeveralNewPortsTheOneForABrowserIsNamed(t *testing.T) {
 		require.Contains(t, ansi.Strip(m.View()), "my-sandbox: 5173 Vite is up and 1 more   n preview   o open")
 	}
 	m := still(t, 120, 40, newFake(), nil)
-	m.Update(portsMsg{ref: boxRef, cards: append([]api.PortCard{other, vite}, m.world.ports[boxRef].cards...)})
+	m.Update(portsMsg{ref: boxRef, cards: append([]api.PortCard{other, vite}, m.world.Ports[boxRef].Cards...)})
 	require.Contains(t, ansi.Strip(m.View()), "my-sandbox: 5173 Vite is up and 1 more")
 
 	m = still(t, 120, 40, newFake(), nil)

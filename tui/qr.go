@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"rsc.io/qr"
+
+	"daemon-proxy/tui/draw"
 )
 
 // Quiet zones in modules: what the standard asks for, and what phones read still.
@@ -41,17 +43,17 @@ func (q qrCode) cells(ascii bool) (width, height int) {
 // lines draws it black on white, whatever the terminal's own colours. Without
 // colours light is the terminal's foreground, as suits a dark background;
 // inverted suits a light one.
-func (q qrCode) lines(l *look, inverted bool) []string {
-	if l.ascii {
+func (q qrCode) lines(l *draw.Look, inverted bool) []string {
+	if l.ASCII {
 		return q.blocks(l, inverted)
 	}
 	return q.halves(l, inverted)
 }
 
 // halves draws two modules a cell, one above the other.
-func (q qrCode) halves(l *look, inverted bool) []string {
+func (q qrCode) halves(l *draw.Look, inverted bool) []string {
 	var out []string
-	painted := l.ink.QR.Paint(" ") != " "
+	painted := l.Ink.QR.Paint(" ") != " "
 	// The glyphs are the ink, which is dark on light paper and light without.
 	ink := func(x, y int) bool { return q.light(x, y) == (inverted == painted) }
 	for y := 0; y < q.side(); y += 2 {
@@ -69,17 +71,17 @@ func (q qrCode) halves(l *look, inverted bool) []string {
 				b.WriteByte(' ')
 			}
 		}
-		out = append(out, l.ink.QR.Paint(b.String()))
+		out = append(out, l.Ink.QR.Paint(b.String()))
 	}
 	return out
 }
 
 // blocks draws a module as two spaces: terminals without UTF-8 can still turn
 // foreground and background round.
-func (q qrCode) blocks(l *look, inverted bool) []string {
+func (q qrCode) blocks(l *draw.Look, inverted bool) []string {
 	const turn, back = "\x1b[7m", "\x1b[27m"
 	var out []string
-	painted := l.ink.QR.Paint(" ") != " "
+	painted := l.Ink.QR.Paint(" ") != " "
 	for y := range q.side() {
 		var b strings.Builder
 		turned := false
@@ -94,7 +96,7 @@ func (q qrCode) blocks(l *look, inverted bool) []string {
 		if turned {
 			b.WriteString(back)
 		}
-		out = append(out, l.ink.QR.Paint(b.String()))
+		out = append(out, l.Ink.QR.Paint(b.String()))
 	}
 	return out
 }

@@ -11,15 +11,16 @@ import (
 	"rsc.io/qr"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
 )
 
 // modules reads a drawn code back: true is light.
-func modules(t *testing.T, l *look, lines []string) [][]bool {
+func modules(t *testing.T, l *draw.Look, lines []string) [][]bool {
 	t.Helper()
 	var out [][]bool
-	painted := l.ink.QR.Paint(" ") != " "
+	painted := l.Ink.QR.Paint(" ") != " "
 	for _, line := range lines {
-		if l.ascii {
+		if l.ASCII {
 			out = append(out, blocksOf(line, painted))
 			continue
 		}
@@ -62,7 +63,7 @@ func TestTheDrawnCodeIsTheCode(t *testing.T) {
 	require.NoError(t, err)
 	for _, theme := range []string{"dark", "light", "mono"} {
 		for _, ascii := range []bool{false, true} {
-			l := newLook(theme, ascii)
+			l := draw.New(theme, ascii)
 			code, err := newQRCode(url)
 			require.NoError(t, err)
 			lines := code.lines(l, false)

@@ -12,7 +12,10 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/text"
+	"daemon-proxy/tui/world"
 )
 
 // sharedFor is how long a link lives that is made to be shown on a phone.
@@ -46,12 +49,12 @@ func (m *model) askShare() tea.Cmd {
 	msg := shareMsg{link: l}
 	if l.ExpiresAt == nil {
 		msg.anew = true
-		c.yes = "make a link for " + shortTime(sharedFor) + " and show it"
+		c.yes = "make a link for " + format.TTL(sharedFor) + " and show it"
 		c.lines = []string{
-			opens + " or the link expires.", "", "Only a link that expires is shown to a network, and this one lives until it is revoked. A second one that lives " + shortTime(sharedFor) + " can be made.", "", path,
+			opens + " or the link expires.", "", "Only a link that expires is shown to a network, and this one lives until it is revoked. A second one that lives " + format.TTL(sharedFor) + " can be made.", "", path,
 		}
 	} else {
-		c.lines = []string{opens + " or the link expires (" + lives(l, now) + ").", "", path}
+		c.lines = []string{opens + " or the link expires (" + format.Lifetime(l, now) + ").", "", path}
 	}
 	c.run = func() tea.Msg { return msg }
 	m.push(c)
@@ -104,15 +107,15 @@ func (m *model) afterShare(msg sharedMsg) tea.Cmd {
 		msg.screen.cancel()
 		return m.do.links()
 	}
-	m.world.takeLink(msg.link)
+	m.world.ApplyLink(msg.link)
 	msg.screen.show(msg.link, msg.share)
 	return m.do.links()
 }
 
 // phone is the screen with the code. The listener behind it ends with it.
 type phone struct {
-	look   *look
-	world  *world
+	look   *draw.Look
+	world  *world.World
 	now    func() time.Time
 	copy   func(s, what string) tea.Cmd
 	cancel context.CancelFunc // ends the listener
@@ -159,26 +162,26 @@ func (p *phone) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 // over says whether the link ended while its code is shown.
 func (p *phone) over() bool {
 	l := p.link
-	if i := slices.IndexFunc(p.world.links, func(o api.Link) bool { return o.ID == l.ID }); i >= 0 {
-		l = p.world.links[i]
+	if i := slices.IndexFunc(p.world.Links, func(o api.Link) bool { return o.ID == l.ID }); i >= 0 {
+		l = p.world.Links[i]
 	}
-	return !works(l, p.now())
+	return !world.Works(l, p.now())
 }
 
 // View implements overlay: the code in the middle, the URL below it.
 func (p *phone) View(width, height int) []string {
 	l := p.look
-	title := " " + l.ink.Title.Paint(text.Clean(p.title))
-	keys := " " + l.ink.Key.Paint("esc") + " close, the listener too"
+	title := " " + l.Ink.Title.Paint(text.Clean(p.title))
+	keys := " " + l.Ink.Key.Paint("esc") + " close, the listener too"
 	if !p.ready {
-		return p.middle([]string{title, l.ink.Busy.Paint(" " + l.glyph.Busy + " opening a listener on the network" + l.glyph.Ellipsis), keys}, width, height)
+		return p.middle([]string{title, l.Ink.Busy.Paint(" " + l.Glyph.Busy + " opening a listener on the network" + l.Glyph.Ellipsis), keys}, width, height)
 	}
-	keys += "   " + l.ink.Key.Paint("y") + " copy the URL   " + l.ink.Key.Paint("i") + " invert"
-	until := "scan it on this network " + l.glyph.Dot + " " + lives(p.ended(), p.now())
-	title = l.ends(title, l.ink.Busy.Paint(until)+" ", width)
+	keys += "   " + l.Ink.Key.Paint("y") + " copy the URL   " + l.Ink.Key.Paint("i") + " invert"
+	until := "scan it on this network " + l.Glyph.Dot + " " + format.Lifetime(p.ended(), p.now())
+	title = l.Ends(title, l.Ink.Busy.Paint(until)+" ", width)
 	var url []string
 	for part := range strings.SplitSeq(ansi.Hardwrap(text.Clean(p.share.URL), max(1, width-2), true), "\n") {
-		url = append(url, strings.Repeat(" ", max(0, (width-text.Width(part))/2))+l.ink.Accent.Paint(part))
+		url = append(url, strings.Repeat(" ", max(0, (width-text.Width(part))/2))+l.Ink.Accent.Paint(part))
 	}
 	body, fits := p.body(width, height-2-len(url))
 	switch spare := height - 2 - len(url) - len(body); {
@@ -205,15 +208,15 @@ func (p *phone) body(width, height int) ([]string, bool) {
 	l := p.look
 	switch {
 	case p.over():
-		return []string{" " + l.ink.Bad.Paint(l.glyph.Bad+" The link has ended: nobody reaches it any more.")}, false
+		return []string{" " + l.Ink.Bad.Paint(l.Glyph.Bad+" The link has ended: nobody reaches it any more.")}, false
 	case p.err != nil:
-		return []string{" " + l.ink.Bad.Paint("No code can be made of this URL: "+text.Clean(p.err.Error()))}, false
+		return []string{" " + l.Ink.Bad.Paint("No code can be made of this URL: "+text.Clean(p.err.Error()))}, false
 	}
 	code := p.code
-	w, h := code.cells(l.ascii)
+	w, h := code.cells(l.ASCII)
 	if h > height || w > width {
 		code.quiet = quietZoneLeast
-		w, h = code.cells(l.ascii)
+		w, h = code.cells(l.ASCII)
 	}
 	if h > height || w > width {
 		// Title, URL and keys stand over and under it.
@@ -234,7 +237,7 @@ func (p *phone) body(width, height int) ([]string, bool) {
 // middle puts lines into the middle of the window.
 func (p *phone) middle(lines []string, width, height int) []string {
 	for i := range lines {
-		lines[i] = p.look.fitShort(lines[i], width)
+		lines[i] = p.look.Cut(lines[i], width)
 	}
 	return append(slices.Repeat([]string{""}, max(0, (height-len(lines))/2)), lines...)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/world"
 )
 
 // injects has the news come that an injection runs.
@@ -76,13 +77,16 @@ func TestQuittingNamesWhatRuns(t *testing.T) {
 	} {
 		m := still(t, 120, 40, newFake(), nil)
 		for i := range test.injections {
-			m.world.injections[api.Ref{Name: fmt.Sprint(i)}] = &injection{}
+			m.world.Injections[api.Ref{Name: fmt.Sprint(i)}] = &world.Injection{}
 		}
+		var sockets []api.Exchange
 		for i, n := range test.sockets {
 			for j := range n {
-				m.world.takeSocket(api.Exchange{ID: uint64(10*i + j), LinkID: fmt.Sprint(i), Protocol: "websocket", Live: true})
+				sockets = append(sockets,
+					api.Exchange{ID: uint64(10*i + j), LinkID: fmt.Sprint(i), Protocol: "websocket", Live: true})
 			}
 		}
+		m.world.ApplySockets(sockets)
 		require.Nil(t, m.quit(), test.want) // it asks
 		require.Equal(t, test.want, strings.Join(m.quitting.lines[:2], " "))
 		require.False(t, m.quitting.onYes)

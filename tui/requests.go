@@ -8,6 +8,8 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/world"
 )
 
 // requests is the second tab: the exchanges that went through, newest first,
@@ -15,8 +17,8 @@ import (
 // nothing moves under the cursor; events keep it up to date, and the core is
 // asked what a filter takes.
 type requests struct {
-	look  *look
-	world *world
+	look  *draw.Look
+	world *world.World
 	do    commands
 	now   func() time.Time
 	key   func(action string) string
@@ -31,11 +33,11 @@ type requests struct {
 	loaded  bool  // it was asked for
 	known   bool  // that was answered
 	failed  error // why the list is not known
-	cursor  cursor
+	cursor  draw.Cursor
 	chosen  uint64 // the exchange at the cursor
 	paused  bool
 	seen    uint64 // the newest when it was paused
-	filter  filterLine
+	filter  draw.FilterLine
 	words   string // the filter that was asked for
 	wrong   error  // what is wrong with it
 	scope   int    // which list answers belong to; older ones are dropped
@@ -53,8 +55,8 @@ type requestsState struct {
 	Everywhere bool   `json:"everywhere,omitempty"`
 }
 
-func newRequests(l *look, w *world, do commands, now func() time.Time, key func(string) string, saved requestsState) *requests {
-	p := &requests{look: l, world: w, do: do, now: now, key: key, filter: newFilterLine(), everywhere: saved.Everywhere, flows: map[uint64]flow{}}
+func newRequests(l *draw.Look, w *world.World, do commands, now func() time.Time, key func(string) string, saved requestsState) *requests {
+	p := &requests{look: l, world: w, do: do, now: now, key: key, filter: draw.NewFilterLine(), everywhere: saved.Everywhere, flows: map[uint64]flow{}}
 	p.filter.SetValue(saved.Filter)
 	p.words = strings.TrimSpace(saved.Filter)
 	return p
@@ -101,7 +103,7 @@ func (p *requests) forget() {
 	p.asked++
 	p.store = exchangeStore{filtered: p.words != ""}
 	p.loaded, p.known, p.failed, p.wrong, p.paused, p.pages = false, false, nil, nil, false, pageState{}
-	p.cursor.put(0)
+	p.cursor.Put(0)
 	p.settle()
 }
 
@@ -152,21 +154,21 @@ func (p *requests) HandleMsg(msg tea.Msg) tea.Cmd {
 // settle puts the cursor where it belongs after the list changed: on the newest
 // while it follows, else on the same exchange, which stays at its place on the screen.
 func (p *requests) settle() {
-	onScreen := p.cursor.at - p.cursor.top
-	p.cursor.resize(p.store.count(), p.listHeight())
+	onScreen := p.cursor.At - p.cursor.Top
+	p.cursor.Resize(p.store.count(), p.listHeight())
 	if !p.paused || p.chosen == 0 {
 		p.paused = false
-		p.cursor.put(0)
-	} else if at := max(0, p.store.place(p.chosen)); at != p.cursor.at {
-		p.cursor.top = max(0, at-onScreen)
-		p.cursor.put(at)
+		p.cursor.Put(0)
+	} else if at := max(0, p.store.place(p.chosen)); at != p.cursor.At {
+		p.cursor.Top = max(0, at-onScreen)
+		p.cursor.Put(at)
 	}
 	p.remember()
 }
 
 // remember notes which exchange is at the cursor.
 func (p *requests) remember() {
-	x, _ := p.store.row(p.cursor.at)
+	x, _ := p.store.row(p.cursor.At)
 	p.chosen = x.ID
 }
 
@@ -201,12 +203,12 @@ func (p *requests) missed() int {
 }
 
 // Move implements pane.
-func (p *requests) Move(to motion) tea.Cmd {
+func (p *requests) Move(to draw.Motion) tea.Cmd {
 	if p.inspector != nil {
 		p.inspector.move(to)
 		return nil
 	}
-	p.goTo(func() { p.cursor.move(to) })
+	p.goTo(func() { p.cursor.Move(to) })
 	return p.pollSoon()
 }
 
@@ -215,7 +217,7 @@ func (p *requests) goTo(move func()) {
 	p.pause()
 	move()
 	p.remember()
-	p.paused = p.cursor.at > 0
+	p.paused = p.cursor.At > 0
 }
 
 // Click implements pane: a click chooses, another one looks into it; in the
@@ -226,29 +228,29 @@ func (p *requests) Click(x, y int) tea.Cmd {
 		return nil
 	}
 	y -= p.headHeight()
-	i := p.cursor.top + y
+	i := p.cursor.Top + y
 	switch {
 	case y < 0:
 		return p.startFilter()
-	case i >= p.cursor.count:
+	case i >= p.cursor.Count:
 		return nil
-	case i == p.cursor.at:
+	case i == p.cursor.At:
 		return p.inspect(p.chosen)
 	}
-	p.goTo(func() { p.cursor.put(i) })
+	p.goTo(func() { p.cursor.Put(i) })
 	return nil
 }
 
 // Typing implements pane.
 func (p *requests) Typing() bool {
 	if p.inspector != nil {
-		return p.inspector.find.typing
+		return p.inspector.find.Typing
 	}
-	return p.filter.typing
+	return p.filter.Typing
 }
 
 func (p *requests) startFilter() tea.Cmd {
-	p.filter.start()
+	p.filter.Start()
 	return nil
 }
 
@@ -260,11 +262,11 @@ func (p *requests) HandleKey(key tea.KeyMsg) tea.Cmd {
 	}
 	switch key.String() {
 	case "up":
-		return p.Move(up)
+		return p.Move(draw.Up)
 	case "down":
-		return p.Move(down)
+		return p.Move(draw.Down)
 	}
-	p.filter.handle(key)
+	p.filter.Handle(key)
 	return p.refilter()
 }
 
@@ -294,12 +296,12 @@ func (p *requests) exchange() (api.Exchange, bool) {
 	if p.inspector != nil {
 		return p.inspector.exchange(), true
 	}
-	return p.store.row(p.cursor.at)
+	return p.store.row(p.cursor.At)
 }
 
 // beside looks into the exchange that began before or after.
 func (p *requests) beside(by int) tea.Cmd {
-	at := p.cursor.at
+	at := p.cursor.At
 	if p.inspector != nil {
 		at = p.store.place(p.inspector.id)
 	}
@@ -310,7 +312,7 @@ func (p *requests) beside(by int) tea.Cmd {
 	if !ok {
 		return nil
 	}
-	p.goTo(func() { p.cursor.put(at + by) })
+	p.goTo(func() { p.cursor.Put(at + by) })
 	return p.inspect(x.ID)
 }
 
@@ -326,7 +328,7 @@ func (p *requests) jump(x api.Exchange) {
 func (p *requests) putOn(id uint64) {
 	at := p.store.place(id)
 	if x, ok := p.store.row(at); ok && x.ID == id {
-		p.goTo(func() { p.cursor.resize(p.store.count(), p.listHeight()); p.cursor.put(at) })
+		p.goTo(func() { p.cursor.Resize(p.store.count(), p.listHeight()); p.cursor.Put(at) })
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/text"
 )
 
@@ -100,7 +101,7 @@ func (p *requests) afterReplay(msg replayedMsg) tea.Cmd {
 	}
 	x := msg.exchange
 	p.jump(x)
-	say := func() tea.Msg { return sayMsg("replayed: " + statusWord(x) + " in " + latency(x.Duration)) }
+	say := func() tea.Msg { return sayMsg("replayed: " + format.Status(x) + " in " + format.Latency(x.Duration)) }
 	if p.inspector != nil {
 		return tea.Batch(say, p.inspect(x.ID))
 	}
@@ -123,6 +124,6 @@ func (p *requests) saveHAR() tea.Cmd {
 		if err != nil {
 			return failMsg{"save the requests", err}
 		}
-		return sayMsg("saved " + size(int64(len(har))) + " in " + file)
+		return sayMsg("saved " + format.Size(int64(len(har))) + " in " + file)
 	})
 }

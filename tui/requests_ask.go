@@ -198,7 +198,7 @@ func (p *requests) seesLive() bool {
 	if p.inspector != nil {
 		return p.inspector.exchange().Live
 	}
-	from, to := p.cursor.seen()
+	from, to := p.cursor.Visible()
 	for i := from; i < to; i++ {
 		if x, ok := p.store.row(i); ok && x.Live {
 			return true

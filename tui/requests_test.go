@@ -16,6 +16,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/traffic"
+	"daemon-proxy/tui/draw"
 )
 
 // busyFake is a fake with exchanges of every kind.
@@ -75,7 +76,7 @@ func (s *screen) toRequests(keys ...string) {
 
 // pathAt is the path of the exchange at the cursor.
 func (s *screen) pathAt() string {
-	x, _ := s.m.requests().store.row(s.m.requests().cursor.at)
+	x, _ := s.m.requests().store.row(s.m.requests().cursor.At)
 	return x.Path
 }
 
@@ -153,7 +154,7 @@ func TestLiveExchangesStayAtTheirPlaceAndCountUp(t *testing.T) {
 func TestTheSpeedOfALiveExchangeIsShown(t *testing.T) {
 	t.Parallel()
 	now := clock
-	p := newRequests(newLook("mono", false), nil, commands{}, func() time.Time { return now }, nil, requestsState{})
+	p := newRequests(draw.New("mono", false), nil, commands{}, func() time.Time { return now }, nil, requestsState{})
 	x := api.Exchange{ID: 1, Live: true, Protocol: "websocket", Frames: 2, BytesOut: 1000, Start: clock}
 	p.takeLive([]api.Exchange{x})
 	require.Equal(t, "websocket  ⇅ 2 frames", p.note(x))

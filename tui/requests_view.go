@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/text"
 )
 
@@ -21,10 +22,10 @@ func (p *requests) listHeight() int { return max(1, p.height-p.headHeight()) }
 
 // Foot implements pane.
 func (p *requests) Foot() string {
-	if p.cursor.count <= p.listHeight() {
+	if p.cursor.Count <= p.listHeight() {
 		return ""
 	}
-	return p.look.ink.Dim.Paint(fmt.Sprintf("%s of %s", thousands(p.cursor.at+1), thousands(p.cursor.count)))
+	return p.look.Ink.Dim.Paint(fmt.Sprintf("%s of %s", format.Thousands(p.cursor.At+1), format.Thousands(p.cursor.Count)))
 }
 
 // View implements pane; it draws the rows that can be seen, no others.
@@ -32,10 +33,10 @@ func (p *requests) View(focused bool) []string {
 	l := p.look
 	out := append(make([]string, 0, p.height), p.head())
 	out = append(out, p.wrongLines()...)
-	from, to := p.cursor.seen()
+	from, to := p.cursor.Visible()
 	for i := from; i < to; i++ {
 		if x, ok := p.store.row(i); ok {
-			out = append(out, l.row(p.row(x), p.width, i == p.cursor.at, focused && !p.filter.typing))
+			out = append(out, l.Row(p.row(x), p.width, i == p.cursor.At, focused && !p.filter.Typing))
 		}
 	}
 	if to > from {
@@ -43,16 +44,16 @@ func (p *requests) View(focused bool) []string {
 	}
 	switch {
 	case !p.known:
-		return append(out, l.ink.Dim.Paint("  asking"+l.glyph.Ellipsis))
+		return append(out, l.Ink.Dim.Paint("  asking"+l.Glyph.Ellipsis))
 	case p.failed != nil:
-		what, _ := explain(p.failed)
-		return append(out, l.ink.Bad.Paint("  "+text.Clean(what)))
+		what, _ := format.Explain(p.failed)
+		return append(out, l.Ink.Bad.Paint("  "+text.Clean(what)))
 	case p.words != "":
-		return append(out, l.ink.Dim.Paint("  no request matches, esc shows all"))
+		return append(out, l.Ink.Dim.Paint("  no request matches, esc shows all"))
 	}
-	out = append(out, l.ink.Dim.Paint("  no request went to "+p.whose()+" yet"))
+	out = append(out, l.Ink.Dim.Paint("  no request went to "+p.whose()+" yet"))
 	for _, s := range text.Wrap("open a preview: what goes through appears here as it happens", max(1, p.width-4)) {
-		out = append(out, l.ink.Dim.Paint("  "+s))
+		out = append(out, l.Ink.Dim.Paint("  "+s))
 	}
 	return out
 }
@@ -70,31 +71,31 @@ func (p *requests) whose() string {
 // head is the filter, how many it takes, and whether the list follows.
 func (p *requests) head() string {
 	l := p.look
-	n := count(len(p.store.all), "request")
+	n := format.Count(len(p.store.all), "request")
 	if p.store.filtered {
-		n = thousands(p.store.count()) + " of " + thousands(len(p.store.all))
+		n = format.Thousands(p.store.count()) + " of " + format.Thousands(len(p.store.all))
 	}
 	if p.everywhere {
-		n = "all sandboxes " + l.glyph.Dot + " " + n
+		n = "all sandboxes " + l.Glyph.Dot + " " + n
 	}
-	right := n + " " + l.glyph.Dot + " " + l.ink.Good.Paint("following")
+	right := n + " " + l.Glyph.Dot + " " + l.Ink.Good.Paint("following")
 	if p.paused {
-		right = n + " " + l.glyph.Dot + " " + l.ink.Busy.Paint("PAUSED +"+thousands(p.missed())) + " " + l.glyph.Dot + " " + p.key("follow") + " follow"
+		right = n + " " + l.Glyph.Dot + " " + l.Ink.Busy.Paint("PAUSED +"+format.Thousands(p.missed())) + " " + l.Glyph.Dot + " " + p.key("follow") + " follow"
 	}
 	right += " "
 	var left string
 	switch {
-	case p.filter.typing:
-		left = l.ink.Key.Paint("/ ") + l.inputLine(p.filter.Model, max(10, p.width-text.Width(right)-3))
+	case p.filter.Typing:
+		left = l.Ink.Key.Paint("/ ") + l.InputLine(p.filter.Model, max(10, p.width-text.Width(right)-3))
 	case p.words != "":
-		left = l.ink.Key.Paint("/ ") + text.Clean(p.words)
+		left = l.Ink.Key.Paint("/ ") + text.Clean(p.words)
 	default:
-		left = l.ink.Dim.Paint(p.key("filter-requests") + " filter")
+		left = l.Ink.Dim.Paint(p.key("filter-requests") + " filter")
 		if p.width > 100 {
-			left += l.ink.Dim.Paint("  status:5xx method:post port:3000 path:/api, or a text")
+			left += l.Ink.Dim.Paint("  status:5xx method:post port:3000 path:/api, or a text")
 		}
 	}
-	return l.ends(left, right, p.width)
+	return l.Ends(left, right, p.width)
 }
 
 // wrongLines say what is wrong with the filter, on three lines at most.
@@ -102,11 +103,11 @@ func (p *requests) wrongLines() []string {
 	if p.wrong == nil {
 		return nil
 	}
-	what, _ := explain(p.wrong)
+	what, _ := format.Explain(p.wrong)
 	var lines []string
 	for _, s := range text.Wrap(text.Clean(what), max(1, p.width-4)) {
 		if len(lines) < 3 {
-			lines = append(lines, p.look.ink.Bad.Paint("  "+s))
+			lines = append(lines, p.look.Ink.Bad.Paint("  "+s))
 		}
 	}
 	return lines
@@ -120,7 +121,7 @@ func (p *requests) row(x api.Exchange) string {
 		clock += ".000"
 	}
 	method := text.Clean(x.Method)
-	left := x.Start.Local().Format(clock) + "  " + l.statusInk(x).Paint(l.right(statusWord(x), 3)) + " " + l.fit(method, max(4, min(7, text.Width(method)))) + " "
+	left := x.Start.Local().Format(clock) + "  " + l.StatusInk(x.Status).Paint(l.Right(format.Status(x), 3)) + " " + l.Fit(method, max(4, min(7, text.Width(method)))) + " "
 	if pad := 7 - text.Width(method); pad > 0 && p.width >= bytesFrom {
 		left += strings.Repeat(" ", min(pad, 3))
 	}
@@ -128,13 +129,13 @@ func (p *requests) row(x api.Exchange) string {
 	if x.Port > 0 {
 		port = fmt.Sprint(x.Port)
 	}
-	left += l.fit(port, 5) + " "
+	left += l.Fit(port, 5) + " "
 	if p.everywhere && p.width >= bytesFrom {
-		left += l.fit(text.Clean(x.Sandbox), max(8, min(20, p.width/8))) + " "
+		left += l.Fit(text.Clean(x.Sandbox), max(8, min(20, p.width/8))) + " "
 	}
-	right := l.right(p.took(x), 7)
+	right := l.Right(p.took(x), 7)
 	if p.width >= bytesFrom {
-		right += l.right(size(x.BytesOut), 10)
+		right += l.Right(format.Size(x.BytesOut), 10)
 	}
 	right += " "
 	return left + p.pathAndNote(x, p.width-2-text.Width(left)-text.Width(right)) + right
@@ -144,7 +145,7 @@ func (p *requests) pathAndNote(x api.Exchange, width int) string {
 	l := p.look
 	path, note := text.Clean(x.Path), p.note(x)
 	if note == "" {
-		return l.fit(path, width)
+		return l.Fit(path, width)
 	}
 	n := text.Width(note)
 	if rest, ok := strings.CutPrefix(note, "websocket  "); ok && text.Width(path)+2+n > width { // its frames say so
@@ -153,15 +154,15 @@ func (p *requests) pathAndNote(x api.Exchange, width int) string {
 	if over := text.Width(path) + 2 + n - width; over > 0 {
 		n = max(min(n, width/2), n-over)
 	}
-	return l.fit(path, width-n-1) + " " + l.ink.Dim.Paint(l.fit(note, n))
+	return l.Fit(path, width-n-1) + " " + l.Ink.Dim.Paint(l.Fit(note, n))
 }
 
 // took is how long an exchange took, or has been under way.
 func (p *requests) took(x api.Exchange) string {
 	if x.Live {
-		return span(max(x.Duration, p.now().Sub(x.Start)).Truncate(100 * time.Millisecond))
+		return format.Span(max(x.Duration, p.now().Sub(x.Start)).Truncate(100 * time.Millisecond))
 	}
-	return latency(x.Duration)
+	return format.Latency(x.Duration)
 }
 
 // note says in words what is special about an exchange.
@@ -172,44 +173,19 @@ func (p *requests) note(x api.Exchange) string {
 	case "websocket":
 		parts = append(parts, "websocket")
 		if x.Frames > 0 {
-			parts = append(parts, l.glyph.Both+" "+count(int(x.Frames), "frame"))
+			parts = append(parts, l.Glyph.Both+" "+format.Count(int(x.Frames), "frame"))
 		}
 	case "event-stream":
 		parts = append(parts, "event stream")
 	}
 	if f, ok := p.flows[x.ID]; ok && x.Live && f.rate >= 0 {
-		parts = append(parts, size(int64(f.rate))+"/s")
+		parts = append(parts, format.Size(int64(f.rate))+"/s")
 	}
-	if words := codeWords(x); words != "" {
+	if words := format.Code(x); words != "" {
 		parts = append(parts, words)
 	}
 	if x.Note != "" {
 		parts = append(parts, text.Clean(x.Note))
 	}
 	return strings.Join(parts, "  ")
-}
-
-// codeWords is the code of a problem in the words of a list.
-func codeWords(x api.Exchange) string {
-	switch x.Code {
-	case "":
-		return ""
-	case api.CodePortClosed:
-		return fmt.Sprintf("nothing listens on %d", x.Port)
-	case api.CodeNoDaemon:
-		return "no daemon there"
-	case api.CodeDaemonDown:
-		return "the daemon does not answer"
-	case api.CodeUpstreamCut:
-		return "hung up before it answered"
-	case api.CodeBadUpstream:
-		return "what answered is not HTTP"
-	case api.CodeCancelled:
-		return "the client went away"
-	case api.CodeSandboxMissing:
-		return "the container is gone"
-	case api.CodeUnreachable:
-		return "no address to dial"
-	}
-	return strings.ReplaceAll(text.Clean(x.Code), "_", " ")
 }

@@ -10,15 +10,18 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/text"
 	"daemon-proxy/tui/theme"
+	"daemon-proxy/tui/world"
 )
 
 // sandboxList is the pane on the left. The chosen sandbox stays the same while
 // the list changes around it.
 type sandboxList struct {
-	look  *look
-	world *world
+	look  *draw.Look
+	world *world.World
 	first firstSteps
 	alone bool // on the screen, without the details beside it
 
@@ -35,8 +38,8 @@ type sandboxList struct {
 	// What the widest row so far needs to be shown whole: it does not shrink,
 	// so that the panes do not move to and fro.
 	rowWidth int
-	cursor   cursor
-	filter   filterLine
+	cursor   draw.Cursor
+	filter   draw.FilterLine
 }
 
 // listRow is a sandbox, by its place in the world, or the heading of a project;
@@ -47,15 +50,15 @@ type listRow struct {
 }
 
 // newSandboxList chooses what was chosen at the last quit, once it is there.
-func newSandboxList(l *look, w *world, key func(string) string, chosen api.Ref, filter string) *sandboxList {
-	line := newFilterLine()
+func newSandboxList(l *draw.Look, w *world.World, key func(string) string, chosen api.Ref, filter string) *sandboxList {
+	line := draw.NewFilterLine()
 	line.SetValue(filter)
 	return &sandboxList{look: l, world: w, first: firstSteps{l, w, key}, wanted: chosen, filter: line}
 }
 
 func (p *sandboxList) SetSize(width, height int) {
 	p.width, p.height = width, height
-	p.cursor.resize(len(p.rows), p.listHeight())
+	p.cursor.Resize(len(p.rows), p.listHeight())
 }
 
 func (p *sandboxList) listHeight() int { return p.height - 1 }
@@ -64,16 +67,16 @@ func (p *sandboxList) Show(api.Ref, bool) tea.Cmd { return nil }
 
 func (p *sandboxList) HandleMsg(tea.Msg) tea.Cmd { return nil }
 
-func (p *sandboxList) Typing() bool { return p.filter.typing }
+func (p *sandboxList) Typing() bool { return p.filter.Typing }
 
 func (p *sandboxList) HandleKey(key tea.KeyMsg) tea.Cmd {
 	switch key.String() {
 	case "up":
-		return p.Move(up)
+		return p.Move(draw.Up)
 	case "down":
-		return p.Move(down)
+		return p.Move(draw.Down)
 	}
-	p.filter.handle(key)
+	p.filter.Handle(key)
 	p.refresh()
 	return nil
 }
@@ -84,8 +87,8 @@ func (p *sandboxList) refresh() {
 	p.rows = p.rows[:0]
 	p.moreWidth, p.latencyWidth, p.hidden = 0, 0, 0
 	project, nameWidth := "", 0
-	for i := range p.world.sandboxes {
-		s := &p.world.sandboxes[i]
+	for i := range p.world.Sandboxes {
+		s := &p.world.Sandboxes[i]
 		if !p.takes(s) {
 			p.hidden++
 			continue
@@ -104,7 +107,7 @@ func (p *sandboxList) refresh() {
 		nameWidth = max(nameWidth, text.Width(shownName(*s)))
 	}
 	p.rowWidth = max(p.rowWidth, nameWidth+p.besideName())
-	p.cursor.resize(len(p.rows), p.listHeight())
+	p.cursor.Resize(len(p.rows), p.listHeight())
 	p.follow()
 }
 
@@ -122,10 +125,10 @@ func (p *sandboxList) want(ref api.Ref) {
 }
 
 func (p *sandboxList) takeWanted() {
-	if _, back := p.world.sandbox(p.gone); back {
+	if _, back := p.world.Sandbox(p.gone); back {
 		p.chosen, p.gone = p.gone, api.Ref{}
 	}
-	s, there := p.world.sandbox(p.wanted)
+	s, there := p.world.Sandbox(p.wanted)
 	if !there {
 		return
 	}
@@ -141,7 +144,7 @@ func (p *sandboxList) takeWanted() {
 func (p *sandboxList) follow() {
 	p.chosen, p.before = cmp.Or(p.chosen, p.before), api.Ref{}
 	at := func(ok func(s *api.Sandbox) bool) int {
-		return slices.IndexFunc(p.rows, func(r listRow) bool { return r.sandbox >= 0 && ok(&p.world.sandboxes[r.sandbox]) })
+		return slices.IndexFunc(p.rows, func(r listRow) bool { return r.sandbox >= 0 && ok(&p.world.Sandboxes[r.sandbox]) })
 	}
 	i := at(func(s *api.Sandbox) bool { return s.Ref == p.chosen })
 	if !p.picked {
@@ -152,8 +155,8 @@ func (p *sandboxList) follow() {
 		}
 	}
 	if i >= 0 {
-		p.cursor.put(i)
-	} else if _, there := p.world.sandbox(p.chosen); p.picked && !there {
+		p.cursor.Put(i)
+	} else if _, there := p.world.Sandbox(p.chosen); p.picked && !there {
 		p.gone = p.chosen
 	}
 	if len(p.rows) == 0 {
@@ -165,10 +168,10 @@ func (p *sandboxList) follow() {
 // choose takes the sandbox at the cursor, or the next one in a direction.
 func (p *sandboxList) choose(by int) {
 	for _, by := range []int{by, -by} {
-		for i := p.cursor.at; i >= 0 && i < len(p.rows); i += by {
+		for i := p.cursor.At; i >= 0 && i < len(p.rows); i += by {
 			if r := p.rows[i]; r.sandbox >= 0 {
-				p.cursor.put(i)
-				p.chosen = p.world.sandboxes[r.sandbox].Ref
+				p.cursor.Put(i)
+				p.chosen = p.world.Sandboxes[r.sandbox].Ref
 				return
 			}
 		}
@@ -179,15 +182,15 @@ func (p *sandboxList) choose(by int) {
 // so that none that comes takes its place. While the engine is still asked for
 // containers, nobody has chosen the machine.
 func (p *sandboxList) pick() {
-	if p.chosen != (api.Ref{}) && p.world.engine.State != "connecting" {
+	if p.chosen != (api.Ref{}) && p.world.Engine.State != "connecting" {
 		p.picked, p.wanted = true, api.Ref{}
 	}
 }
 
-func (p *sandboxList) Move(to motion) tea.Cmd {
+func (p *sandboxList) Move(to draw.Motion) tea.Cmd {
 	p.picked, p.wanted = true, api.Ref{}
-	p.cursor.move(to)
-	if to == up || to == pageUp || to == toBottom {
+	p.cursor.Move(to)
+	if to == draw.Up || to == draw.PageUp || to == draw.ToBottom {
 		p.choose(-1)
 		return nil
 	}
@@ -197,12 +200,12 @@ func (p *sandboxList) Move(to motion) tea.Cmd {
 
 func (p *sandboxList) Click(_, y int) tea.Cmd {
 	if y >= p.listHeight() {
-		p.filter.start()
+		p.filter.Start()
 		return nil
 	}
-	if i := p.cursor.top + y; i < len(p.rows) && p.rows[i].sandbox >= 0 {
+	if i := p.cursor.Top + y; i < len(p.rows) && p.rows[i].sandbox >= 0 {
 		p.picked, p.wanted = true, api.Ref{}
-		p.cursor.put(i)
+		p.cursor.Put(i)
 		p.choose(1)
 	}
 	return nil
@@ -216,40 +219,40 @@ func (p *sandboxList) Foot() string {
 	for i, r := range p.rows {
 		if r.sandbox >= 0 {
 			n++
-			if i <= p.cursor.at {
+			if i <= p.cursor.At {
 				at++
 			}
 		}
 	}
-	return p.look.ink.Dim.Paint(fmt.Sprintf("%d of %d", at, n))
+	return p.look.Ink.Dim.Paint(fmt.Sprintf("%d of %d", at, n))
 }
 
 func (p *sandboxList) View(focused bool) []string {
 	out := make([]string, 0, p.height)
-	from, to := p.cursor.seen()
+	from, to := p.cursor.Visible()
 	for i := from; i < to; i++ {
 		r := p.rows[i]
 		if r.sandbox < 0 {
-			out = append(out, p.look.ink.Dim.Paint(text.Clean(r.heading)))
+			out = append(out, p.look.Ink.Dim.Paint(text.Clean(r.heading)))
 			continue
 		}
-		s := p.world.sandboxes[r.sandbox]
-		row := p.look.row(p.row(s), p.width, i == p.cursor.at, focused && !p.filter.typing)
-		if p.world.engine.State == "lost" && !s.IsHost() && i != p.cursor.at {
-			row = p.look.ink.Dim.Paint(ansi.Strip(row))
+		s := p.world.Sandboxes[r.sandbox]
+		row := p.look.Row(p.row(s), p.width, i == p.cursor.At, focused && !p.filter.Typing)
+		if p.world.Engine.State == "lost" && !s.IsHost() && i != p.cursor.At {
+			row = p.look.Ink.Dim.Paint(ansi.Strip(row))
 		}
 		out = append(out, row)
 	}
 	switch {
-	case !p.world.listed:
-		out = append(out, p.look.ink.Dim.Paint("  asking"+p.look.glyph.Ellipsis))
+	case !p.world.Listed:
+		out = append(out, p.look.Ink.Dim.Paint("  asking"+p.look.Glyph.Ellipsis))
 	case len(p.rows) == 0 && p.filter.Value() != "":
-		out = append(out, p.look.ink.Dim.Paint("  nothing matches"))
+		out = append(out, p.look.Ink.Dim.Paint("  nothing matches"))
 	}
 	if p.alone {
 		out = append(out, p.below()...)
 	}
-	out = p.look.fill(out, p.width, p.listHeight())
+	out = p.look.Fill(out, p.width, p.listHeight())
 	return append(out, p.filterLine())
 }
 
@@ -259,7 +262,7 @@ func (p *sandboxList) below() []string {
 	if lines == nil {
 		return nil
 	}
-	if s, ok := p.world.sandbox(p.chosen); ok && s.Daemon.State == api.DaemonHealthy {
+	if s, ok := p.world.Sandbox(p.chosen); ok && s.Daemon.State == api.DaemonHealthy {
 		lines = append(lines, p.first.machine(p.width-2)...)
 	}
 	for i := range lines {
@@ -270,23 +273,23 @@ func (p *sandboxList) below() []string {
 
 func (p *sandboxList) filterLine() string {
 	switch {
-	case p.filter.typing:
-		return p.look.ink.Key.Paint("/ ") + p.look.inputLine(p.filter.Model, p.width-2)
+	case p.filter.Typing:
+		return p.look.Ink.Key.Paint("/ ") + p.look.InputLine(p.filter.Model, p.width-2)
 	case p.filter.Value() != "":
-		return p.look.ink.Key.Paint("/ ") + text.Clean(p.filter.Value()) + p.look.ink.Dim.Paint(fmt.Sprintf("  %s hidden, esc shows all", thousands(p.hidden)))
+		return p.look.Ink.Key.Paint("/ ") + text.Clean(p.filter.Value()) + p.look.Ink.Dim.Paint(fmt.Sprintf("  %s hidden, esc shows all", format.Thousands(p.hidden)))
 	}
-	return p.look.ink.Dim.Paint("/ filter")
+	return p.look.Ink.Dim.Paint("/ filter")
 }
 
 // row is one sandbox: glyph, name, state in words, version or progress, latency.
 func (p *sandboxList) row(s api.Sandbox) string {
 	l := p.look
 	glyph, ink, state, more := p.state(s)
-	words := ink.Paint(l.fit(state, stateWidth)) + l.fit(more, p.moreWidth)
+	words := ink.Paint(l.Fit(state, stateWidth)) + l.Fit(more, p.moreWidth)
 	if more == "" {
-		words = ink.Paint(l.fit(state, stateWidth+p.moreWidth))
+		words = ink.Paint(l.Fit(state, stateWidth+p.moreWidth))
 	}
-	return ink.Paint(glyph) + " " + l.fit(shownName(s), max(6, p.width-p.besideName())) + " " + words + l.right(shownLatency(s), p.latencyWidth)
+	return ink.Paint(glyph) + " " + l.Fit(shownName(s), max(6, p.width-p.besideName())) + " " + words + l.Right(shownLatency(s), p.latencyWidth)
 }
 
 // besideName is what a row needs besides the name.
@@ -330,16 +333,16 @@ var failedFor = map[string]string{
 // state is a sandbox in a glyph, its ink and two words.
 func (p *sandboxList) state(s api.Sandbox) (glyph string, ink theme.Ink, state, more string) {
 	l := p.look
-	if in := p.world.injections[s.Ref]; in != nil && !in.finished {
-		word, percent := in.progress()
-		return l.glyph.Busy, l.ink.Busy, word, percent
+	if in := p.world.Injections[s.Ref]; in != nil && !in.Finished {
+		word, percent := in.Progress()
+		return l.Glyph.Busy, l.Ink.Busy, word, percent
 	}
 	if s.Container != api.ContainerRunning {
 		state = text.Clean(s.Container)
 		if s.ExitCode != nil {
 			state += fmt.Sprintf(" (%d)", *s.ExitCode)
 		}
-		return l.glyph.Bad, l.ink.Dim, state, ""
+		return l.Glyph.Bad, l.Ink.Dim, state, ""
 	}
 	switch s.Daemon.State {
 	case api.DaemonHealthy:
@@ -347,26 +350,26 @@ func (p *sandboxList) state(s api.Sandbox) (glyph string, ink theme.Ink, state, 
 		if s.IsHost() && s.Daemon.Kind == "built-in" {
 			more = s.Daemon.Kind
 		}
-		return l.glyph.Healthy, l.ink.Good, "running", more
+		return l.Glyph.Healthy, l.Ink.Good, "running", more
 	case api.DaemonInjecting, api.DaemonEjecting:
-		return l.glyph.Busy, l.ink.Busy, string(s.Daemon.State), ""
+		return l.Glyph.Busy, l.Ink.Busy, string(s.Daemon.State), ""
 	case api.DaemonDown:
-		return l.glyph.Bad, l.ink.Bad, "down", "no answer"
+		return l.Glyph.Bad, l.Ink.Bad, "down", "no answer"
 	case api.DaemonFailed:
 		if p := s.Daemon.LastError; p != nil {
 			more = failedFor[p.Code]
 		}
-		return l.glyph.Bad, l.ink.Bad, "failed", more
+		return l.Glyph.Bad, l.Ink.Bad, "failed", more
 	case api.DaemonNone:
-		return l.glyph.None, theme.Ink{}, "running", "no daemon"
+		return l.Glyph.None, theme.Ink{}, "running", "no daemon"
 	}
-	return l.glyph.None, theme.Ink{}, "running", ""
+	return l.Glyph.None, theme.Ink{}, "running", ""
 }
 
 // versionInList is a version that fits the list: what a build adds to it goes
 // first, then which commit a development version is of. The overview has it whole.
 func versionInList(s string) string {
-	v := version(s)
+	v := format.Version(s)
 	if text.Width(v) > moreMost {
 		v, _, _ = strings.Cut(v, "+")
 	}
@@ -374,12 +377,4 @@ func versionInList(s string) string {
 		return word
 	}
 	return v
-}
-
-// version is a version as people write it: "v0.190.0".
-func version(s string) string {
-	if s = text.Clean(s); s != "" && s[0] >= '0' && s[0] <= '9' {
-		return "v" + s
-	}
-	return s
 }

@@ -79,8 +79,8 @@ func loaded(t *testing.T, f *fake, width, height int, with func(*Options)) *scre
 	s := newScreen(t, f, width, height, with)
 	s.until("all is loaded", func() bool {
 		w := &s.m.world
-		return w.listed && w.status.URL != "" && w.engine.State != "connecting" && len(w.links) == len(f.links) && w.rates == f.rates &&
-			(len(w.recent) > 0 || len(f.exchanges) == 0) && (f.ports[s.m.list.chosen] == nil || w.ports[s.m.list.chosen].cards != nil)
+		return w.Listed && w.Status.URL != "" && w.Engine.State != "connecting" && len(w.Links) == len(f.links) && w.Rates == f.rates &&
+			(len(w.Recent) > 0 || len(f.exchanges) == 0) && (f.ports[s.m.list.chosen] == nil || w.Ports[s.m.list.chosen].Cards != nil)
 	})
 	return s
 }

@@ -8,6 +8,8 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/world"
 )
 
 // What is done to a sandbox. The core looks at the state again before it acts.
@@ -27,10 +29,10 @@ func (m *model) injectInto(ref api.Ref) tea.Cmd {
 		return nil // one runs
 	}
 	m.asked[ref] = true
-	m.world.injections[ref] = &injection{}
+	m.world.Injections[ref] = &world.Injection{}
 	backend, now := m.do.backend, m.options.Now
 	return m.do.do(slowly, func(ctx context.Context) tea.Msg {
-		err := backend.Inject(ctx, ref, nil)
+		err := backend.Inject(ctx, ref)
 		return injectedMsg{ref, now(), err}
 	})
 }
@@ -47,32 +49,32 @@ func (m *model) cancelInjection(ref api.Ref) tea.Cmd {
 
 func (m *model) afterInject(msg injectedMsg) tea.Cmd {
 	delete(m.asked, msg.ref)
-	if !m.world.unlisted(msg.ref.String()) {
-		m.world.over[msg.ref] = msg.at
+	if !m.world.Unlisted(msg.ref.String()) {
+		m.world.InjectionEnded[msg.ref] = msg.at
 	}
 	desktop := m.vncAfter[msg.ref]
 	delete(m.vncAfter, msg.ref)
 	cmds := []tea.Cmd{m.do.sandboxes()}
-	switch in := m.world.injections[msg.ref]; {
+	switch in := m.world.Injections[msg.ref]; {
 	case msg.err == nil:
-		delete(m.world.injections, msg.ref)
+		delete(m.world.Injections, msg.ref)
 		cmds = append(cmds, m.say(msg.ref.String()+": the daemon is ready"))
 		if desktop {
 			cmds = append(cmds, m.desktop(msg.ref))
 		}
 	case isCancelled(msg.err):
-		delete(m.world.injections, msg.ref)
+		delete(m.world.Injections, msg.ref)
 		cmds = append(cmds, m.say(notKept(msg.ref)))
 	default:
 		if in == nil { // no event told of it
-			in = &injection{}
-			m.world.injections[msg.ref] = in
+			in = &world.Injection{}
+			m.world.Injections[msg.ref] = in
 		}
-		in.finished = true
-		if in.problem == nil {
-			in.problem = &api.Problem{Detail: msg.err.Error()}
-			if what, try := explain(msg.err); try != "" {
-				in.problem.Detail, in.problem.Hint = what, try
+		in.Finished = true
+		if in.Problem == nil {
+			in.Problem = &api.Problem{Detail: msg.err.Error()}
+			if what, try := format.Explain(msg.err); try != "" {
+				in.Problem.Detail, in.Problem.Hint = what, try
 			}
 		}
 		cmds = append(cmds, m.failWith("inject "+msg.ref.String(), msg.err))

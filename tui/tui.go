@@ -12,7 +12,8 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"golang.org/x/term"
 
-	_ "daemon-proxy/tui/background" // answers before Bubble Tea asks the terminal
+	_ "daemon-proxy/tui/background"
+	"daemon-proxy/tui/draw"
 	"daemon-proxy/tui/theme"
 )
 
@@ -65,7 +66,7 @@ func Run(ctx context.Context, backend Backend, o Options) error {
 	o = o.withDefaults()
 	o.ASCII = o.ASCII || !theme.UTF8(os.Getenv)
 	o.Theme = theme.Choose(o.Theme, os.Getenv, o.Out)
-	out := &painter{File: o.Out}
+	out := &draw.Painter{File: o.Out}
 	if o.Browse == nil {
 		o.Browse = systemBrowser(os.Getenv)
 	}
@@ -85,7 +86,7 @@ func Run(ctx context.Context, backend Backend, o Options) error {
 		// Signals end ctx. Bubble Tea's own handler would send a message into a
 		// loop that ctx has ended already, and its end would wait for it for ever.
 		tea.WithoutSignalHandler(),
-		tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(out), tea.WithAltScreen(), tea.WithFPS(framesPerSecond),
+		tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(out), tea.WithAltScreen(), tea.WithFPS(draw.FramesPerSecond),
 	}
 	if m.mouse {
 		options = append(options, tea.WithMouseCellMotion())

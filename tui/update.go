@@ -10,6 +10,8 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/world"
 )
 
 const (
@@ -37,8 +39,8 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case eventsMsg:
 		return m, m.takeEvents(msg)
 	case ratesMsg:
-		if msg.err == nil && msg.rates != m.world.rates {
-			m.world.rates = msg.rates
+		if msg.err == nil && msg.rates != m.world.Rates {
+			m.world.Rates = msg.rates
 			m.changed()
 		}
 		return m, m.trafficDue()
@@ -93,11 +95,11 @@ func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
 		if msg.err != nil {
 			return m.failWith("ask the core", msg.err)
 		}
-		m.world.status, m.world.pages = msg.status, nil
+		m.world.Status, m.world.Pages = msg.status, nil
 		return nil
 	case engineMsg:
-		if msg.err == nil && m.world.engineTold <= msg.after {
-			m.world.engine = msg.engine
+		if msg.err == nil {
+			m.world.ApplyEngine(msg.engine, msg.after)
 		}
 		return m.countLost()
 	case sandboxesMsg:
@@ -106,15 +108,15 @@ func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
 		if msg.err != nil {
 			return m.failWith("list the previews", msg.err)
 		}
-		m.world.links, m.world.pages = msg.list, nil
+		m.world.Links, m.world.Pages = msg.list, nil
 		return m.toPanes(msg)
 	case recentMsg:
 		for _, x := range msg {
-			m.world.takeExchange(x)
+			m.world.ApplyExchange(x)
 		}
 		return nil
 	case socketsMsg:
-		m.world.takeSockets(msg)
+		m.world.ApplySockets(msg)
 		return nil
 	case leaveMsg:
 		return m.leave()
@@ -165,7 +167,7 @@ func (m *model) takeFlow(msg tea.Msg) tea.Cmd {
 			return m.failWith("start the demo", msg.err)
 		}
 		m.list.want(msg.link.Sandbox)
-		return tea.Batch(m.arrange(), m.do.sandboxes(), m.do.links(), m.open(m.world.pageURL(msg.link), "demo"))
+		return tea.Batch(m.arrange(), m.do.sandboxes(), m.do.links(), m.open(m.world.PageURL(msg.link), "demo"))
 	case sayMsg:
 		return m.say(string(msg))
 	case failMsg:
@@ -205,41 +207,41 @@ func (m *model) lostStream(err error) tea.Cmd {
 
 func (m *model) takeSandboxes(msg sandboxesMsg) tea.Cmd {
 	if msg.err != nil {
-		if m.world.engine.State == "lost" {
+		if m.world.Engine.State == "lost" {
 			return nil // the header says so
 		}
 		return m.failWith("list the sandboxes", msg.err)
 	}
-	m.world.takeList(msg.list, msg.after)
+	m.world.ApplyList(msg.list, msg.after)
 	m.list.refresh()
 	return tea.Batch(m.arrange(), m.countLost(), m.toPanes(msg))
 }
 
 func (m *model) takeEvents(batch eventsMsg) tea.Cmd {
 	m.do.taken++
-	c := m.world.take(batch, m.do.taken)
+	c := m.world.Apply(batch, m.do.taken)
 	cmds := []tea.Cmd{m.do.next(m.events)}
-	if c.visible {
+	if c.Visible {
 		m.changed()
 		m.list.refresh()
 		cmds = append(cmds, m.arrange(), m.askPorts())
 	}
-	if c.exchanges {
+	if c.Exchanges {
 		cmds = append(cmds, m.trafficSoon())
 	}
-	if c.unknownLink {
+	if c.UnknownLink {
 		cmds = append(cmds, m.do.links())
 	}
-	if c.newPorts != nil {
-		cmds = append(cmds, m.tellPorts(c.newPorts))
+	if c.NewPorts != nil {
+		cmds = append(cmds, m.tellPorts(c.NewPorts))
 	}
 	if slices.ContainsFunc(batch, func(e api.Event) bool { return e.Engine != nil }) {
 		cmds = append(cmds, m.tried())
 	}
-	if c.engineLost {
+	if c.EngineLost {
 		cmds = append(cmds, m.countLost())
 	}
-	if c.engineBack {
+	if c.EngineBack {
 		cmds = append(cmds, m.say(m.engineBack()), m.do.snapshot())
 	}
 	return tea.Batch(append(cmds, m.toPanes(batch))...)
@@ -256,7 +258,7 @@ func (m *model) trafficSoon() tea.Cmd {
 
 // trafficDue goes on looking until the last bar has left the header.
 func (m *model) trafficDue() tea.Cmd {
-	if m.world.rates.Spark == ([60]int{}) {
+	if m.world.Rates.Spark == ([60]int{}) {
 		return nil
 	}
 	return m.trafficSoon()
@@ -273,7 +275,7 @@ func (m *model) askPorts() tea.Cmd {
 }
 
 func (m *model) takePorts(msg portsMsg) tea.Cmd {
-	before, known := m.world.ports[msg.ref]
+	before, known := m.world.Ports[msg.ref]
 	var again tea.Cmd
 	if round := msg.round; round == m.portsRound {
 		again = tea.Tick(portsEvery, func(time.Time) tea.Msg { return portsDueMsg(round) })
@@ -281,14 +283,14 @@ func (m *model) takePorts(msg portsMsg) tea.Cmd {
 	if samePorts(before, msg) {
 		return again
 	}
-	m.world.ports[msg.ref] = portList{msg.cards, msg.err}
-	m.world.pages = nil // what answers on a port is part of a link's words
+	m.world.Ports[msg.ref] = world.PortList{Cards: msg.cards, Err: msg.err}
+	m.world.Pages = nil // what answers on a port is part of a link's words
 	m.changed()
 	cmds := []tea.Cmd{again, m.toPanes(msg)}
-	if known && before.err == nil {
+	if known && before.Err == nil {
 		var came []api.PortCard
 		for _, card := range msg.cards {
-			if !card.Daemon && !slices.ContainsFunc(before.cards, func(o api.PortCard) bool { return o.Port.Port == card.Port.Port }) {
+			if !card.Daemon && !slices.ContainsFunc(before.Cards, func(o api.PortCard) bool { return o.Port.Port == card.Port.Port }) {
 				card.Sandbox = msg.ref
 				came = append(came, card)
 			}
@@ -300,11 +302,11 @@ func (m *model) takePorts(msg portsMsg) tea.Cmd {
 	return tea.Batch(cmds...)
 }
 
-func samePorts(before portList, now portsMsg) bool {
-	if (before.err == nil) != (now.err == nil) {
+func samePorts(before world.PortList, now portsMsg) bool {
+	if (before.Err == nil) != (now.err == nil) {
 		return false
 	}
-	return before.cards != nil && slices.EqualFunc(before.cards, now.cards, func(a, b api.PortCard) bool {
+	return before.Cards != nil && slices.EqualFunc(before.Cards, now.cards, func(a, b api.PortCard) bool {
 		return a.Port == b.Port && a.Service == b.Service && a.Name == b.Name && a.Warning == b.Warning && a.Label == b.Label && slices.Equal(a.Remarks, b.Remarks)
 	})
 }
@@ -312,13 +314,13 @@ func samePorts(before portList, now portsMsg) bool {
 // engineBack says that the engine is back, and what that means.
 func (m *model) engineBack() string {
 	now := m.options.Now()
-	switch n := m.world.activeLinks(now) - len(m.world.linksOf(api.Host, now)); n { // those to this machine went on working
+	switch n := m.world.ActiveLinks(now) - len(m.world.LinksOf(api.Host, now)); n { // those to this machine went on working
 	case 0:
 		return "engine back"
 	case 1:
-		return "engine back " + m.look.glyph.Dot + " 1 preview works again"
+		return "engine back " + m.look.Glyph.Dot + " 1 preview works again"
 	default:
-		return fmt.Sprintf("engine back %s %s work again", m.look.glyph.Dot, count(n, "preview"))
+		return fmt.Sprintf("engine back %s %s work again", m.look.Glyph.Dot, format.Count(n, "preview"))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/text"
 )
 
@@ -25,7 +26,7 @@ func (m *model) draw() []string {
 		return m.finish([]string{"y quit  n stay", m.quitting.lines[0]})
 	}
 	if m.layout.small && m.leaving {
-		return m.finish([]string{undoingWords + l.glyph.Ellipsis})
+		return m.finish([]string{undoingWords + l.Glyph.Ellipsis})
 	}
 	if m.layout.small {
 		return m.finish([]string{fmt.Sprintf("needs %d×%d, is %d×%d", leastWidth, leastHeight, m.width, m.height)})
@@ -41,7 +42,7 @@ func (m *model) draw() []string {
 	lines = append(lines, m.footer())
 	for _, o := range m.overlays {
 		if whole, ok := o.(interface{ Whole() bool }); ok && whole.Whole() {
-			lines = l.fill(o.View(m.width, m.height), m.width, m.height)
+			lines = l.Fill(o.View(m.width, m.height), m.width, m.height)
 			if m.note.text != "" { // in place of the keys, for as long as it is shown
 				lines[len(lines)-1] = m.noteLines()[0]
 			}
@@ -52,7 +53,7 @@ func (m *model) draw() []string {
 		for _, s := range box {
 			w = max(w, text.Width(s))
 		}
-		lines = l.over(lines, box, (m.width-w)/2, max(1, (m.height-len(box))/2))
+		lines = l.Over(lines, box, (m.width-w)/2, max(1, (m.height-len(box))/2))
 	}
 	return m.finish(lines)
 }
@@ -80,29 +81,29 @@ var inASCII = strings.NewReplacer("×", "x", "←", "<", "→", ">", "↑", "^",
 
 // finish makes every line fit, and ASCII where the terminal knows no more.
 func (m *model) finish(lines []string) []string {
-	if m.look.ascii {
+	if m.look.ASCII {
 		for i := range lines {
 			lines[i] = text.ASCII(inASCII.Replace(lines[i]))
 		}
 	}
-	return m.look.fill(lines, m.width, m.height)
+	return m.look.Fill(lines, m.width, m.height)
 }
 
 func (m *model) box(p pane, title string, r rect, focused bool) []string {
 	if r.w == 0 {
 		return nil
 	}
-	return m.look.box(title, p.Foot(), p.View(focused), r.w, r.h, focused)
+	return m.look.Box(title, p.Foot(), p.View(focused), r.w, r.h, focused)
 }
 
 func (m *model) listTitle() string {
 	l := m.look
-	title := l.ink.Title.Paint("Sandboxes")
+	title := l.Ink.Title.Paint("Sandboxes")
 	if m.engineLost() {
-		title += l.ink.Dim.Paint(" as last seen")
+		title += l.Ink.Dim.Paint(" as last seen")
 	}
 	if !m.layout.wide {
-		title += l.ink.Dim.Paint(" " + l.glyph.Dash + " " + m.tabNamesFrom(-1))
+		title += l.Ink.Dim.Paint(" " + l.Glyph.Dash + " " + m.tabNamesFrom(-1))
 	}
 	return title
 }
@@ -110,7 +111,7 @@ func (m *model) listTitle() string {
 // detailTitle is the name of what is shown and the tabs.
 func (m *model) detailTitle() string {
 	l := m.look
-	return l.ink.Title.Paint(l.fitShort(m.chosenName(), m.nameWidth())) + l.ink.Frame.Paint(" "+l.glyph.Dash+" ") + m.tabNamesFrom(m.tab)
+	return l.Ink.Title.Paint(l.Cut(m.chosenName(), m.nameWidth())) + l.Ink.Frame.Paint(" "+l.Glyph.Dash+" ") + m.tabNamesFrom(m.tab)
 }
 
 func (m *model) chosenName() string {
@@ -123,14 +124,6 @@ func (m *model) chosenName() string {
 	return text.Clean(m.list.chosen.String())
 }
 
-// fitShort cuts s to width and does not pad it.
-func (l *look) fitShort(s string, width int) string {
-	if text.Width(s) <= width {
-		return s
-	}
-	return l.fit(s, width)
-}
-
 // tabNamesFrom are the names of the tabs, the one in front marked.
 func (m *model) tabNamesFrom(front int) string {
 	l := m.look
@@ -138,7 +131,7 @@ func (m *model) tabNamesFrom(front int) string {
 	for i, name := range tabNames {
 		parts[i] = fmt.Sprintf("%d %s", i+1, name)
 		if i == front {
-			parts[i] = l.ink.Cursor.Paint(parts[i])
+			parts[i] = l.Ink.Cursor.Paint(parts[i])
 		}
 	}
 	return strings.Join(parts, m.tabGap())
@@ -149,7 +142,7 @@ func (m *model) tabGap() string {
 	if m.width < 76 {
 		return " "
 	}
-	return m.look.ink.Frame.Paint(" " + m.look.glyph.Across + " ")
+	return m.look.Ink.Frame.Paint(" " + m.look.Glyph.Across + " ")
 }
 
 // nameWidth is what the name of the chosen sandbox may take of the detail pane's edge.
@@ -180,7 +173,7 @@ func (m *model) tabAt(x int) int {
 // a narrow window has one of the two.
 func (m *model) header() string {
 	l := m.look
-	left := " " + l.ink.Title.Paint("daemon-proxy") + "  " + m.urlPart()
+	left := " " + l.Ink.Title.Paint("daemon-proxy") + "  " + m.urlPart()
 	engines, traffic := m.engineParts(), m.trafficParts()
 	var pairs [][2]string
 	switch {
@@ -204,83 +197,83 @@ func (m *model) header() string {
 	free := m.width - text.Width(left) - 1
 	for _, p := range pairs {
 		if gap := free - text.Width(p[0]) - text.Width(p[1]); gap >= 4 {
-			return l.ends(left+strings.Repeat(" ", gap/2)+p[0], p[1]+" ", m.width)
+			return l.Ends(left+strings.Repeat(" ", gap/2)+p[0], p[1]+" ", m.width)
 		}
 	}
 	alone := traffic[1:]
-	if m.world.engine.State != "connected" {
+	if m.world.Engine.State != "connected" {
 		alone = engines
 	}
 	for _, right := range alone {
 		if free >= text.Width(right)+2 {
-			return l.ends(left, right+" ", m.width)
+			return l.Ends(left, right+" ", m.width)
 		}
 	}
-	return l.ends(left, traffic[2]+" ", m.width)
+	return l.Ends(left, traffic[2]+" ", m.width)
 }
 
 func (m *model) urlPart() string {
 	l := m.look
-	s := m.world.status
+	s := m.world.Status
 	if s.URL == "" {
-		return l.ink.Dim.Paint(l.glyph.None + " starting")
+		return l.Ink.Dim.Paint(l.Glyph.None + " starting")
 	}
-	part := l.ink.Good.Paint(l.glyph.Healthy) + " " + text.Clean(s.URL)
+	part := l.Ink.Good.Paint(l.Glyph.Healthy) + " " + text.Clean(s.URL)
 	if s.Exposed {
-		part += " " + l.ink.Bad.Paint(l.glyph.Warn+" open to the network")
+		part += " " + l.Ink.Bad.Paint(l.Glyph.Warn+" open to the network")
 	}
 	if m.options.ReadOnly {
-		part += " " + l.ink.Busy.Paint("read-only")
+		part += " " + l.Ink.Busy.Paint("read-only")
 	}
 	return part
 }
 
 // engineLost says whether the containers in the list are those of an engine that is gone.
 func (m *model) engineLost() bool {
-	return m.world.engine.State == "lost" && m.world.containers() > 0
+	return m.world.Engine.State == "lost" && m.world.Containers() > 0
 }
 
 // engineParts say how the engine is, from the fullest to the shortest.
 func (m *model) engineParts() []string {
-	l, e := m.look, m.world.engine
-	name, dot := text.Clean(e.Name), " "+l.glyph.Dot+" "
+	l, e := m.look, m.world.Engine
+	name, dot := text.Clean(e.Name), " "+l.Glyph.Dot+" "
 	switch {
 	case e.State == "connected":
 		version, _, _ := strings.Cut(e.Version, "+")
-		containers := count(m.world.containers(), "container")
-		counts := containers + dot + count(m.world.activeLinks(m.options.Now()), "preview")
+		containers := format.Count(m.world.Containers(), "container")
+		counts := containers + dot + format.Count(m.world.ActiveLinks(m.options.Now()), "preview")
 		return []string{"engine " + name + " " + text.Clean(version) + dot + counts, "engine " + name + dot + counts, name + dot + counts, counts, containers, ""}
 	case m.engineLost():
-		since := "lost " + span(m.options.Now().Sub(e.Since).Truncate(time.Second)) + " ago"
+		since := "lost " + format.Span(m.options.Now().Sub(e.Since).Truncate(time.Second)) + " ago"
 		retry := "retrying"
 		if e.RetryAt != nil && e.RetryAt.After(m.options.Now()) {
-			retry = "retry in " + span(e.RetryAt.Sub(m.options.Now())+time.Second-1)
+			retry = "retry in " + format.Span(e.RetryAt.Sub(m.options.Now())+time.Second-1)
 		}
-		bad := func(s string) string { return l.ink.Bad.Paint(l.glyph.Bad + " " + s) }
+		bad := func(s string) string { return l.Ink.Bad.Paint(l.Glyph.Bad + " " + s) }
 		return []string{
-			"engine " + name + " " + bad(since) + l.ink.Dim.Paint(fmt.Sprintf("%s%s (%s now)", dot, retry, m.keys.key("refresh"))),
-			name + " " + bad(since) + l.ink.Dim.Paint(dot+retry), bad("engine " + since), bad("engine lost"),
+			"engine " + name + " " + bad(since) + l.Ink.Dim.Paint(fmt.Sprintf("%s%s (%s now)", dot, retry, m.keys.key("refresh"))),
+			name + " " + bad(since) + l.Ink.Dim.Paint(dot+retry), bad("engine " + since), bad("engine lost"),
 		}
-	case e.State == "lost", e.Name == "" && m.world.status.Mode == "host":
-		return []string{l.ink.Dim.Paint("no container engine" + dot + "this machine"), l.ink.Dim.Paint("no container engine")}
+	case e.State == "lost", e.Name == "" && m.world.Status.Mode == "host":
+		return []string{l.Ink.Dim.Paint("no container engine" + dot + "this machine"), l.Ink.Dim.Paint("no container engine")}
 	}
-	return []string{l.ink.Busy.Paint(l.glyph.Busy+" looking for the engine") + l.ink.Dim.Paint(l.glyph.Ellipsis)}
+	return []string{l.Ink.Busy.Paint(l.Glyph.Busy+" looking for the engine") + l.Ink.Dim.Paint(l.Glyph.Ellipsis)}
 }
 
 // trafficParts say how much goes through, from the fullest to the shortest.
 func (m *model) trafficParts() [3]string {
-	r := m.world.rates
+	r := m.world.Rates
 	values := make([]float64, len(r.Spark))
 	for i, n := range r.Spark {
 		values[i] = float64(n)
 	}
 	rate := fmt.Sprintf("%.0f req/s", r.PerSecond)
 	if r.Spark == ([60]int{}) {
-		rate = m.look.ink.Dim.Paint(rate)
+		rate = m.look.Ink.Dim.Paint(rate)
 		return [3]string{rate, rate, rate}
 	}
-	more := fmt.Sprintf("%s  p50 %s  p99 %s", rate, latency(r.P50), latency(r.P99))
-	return [3]string{m.look.ink.Accent.Paint(m.look.spark(values, 8)) + " " + more, more, rate}
+	more := fmt.Sprintf("%s  p50 %s  p99 %s", rate, format.Latency(r.P50), format.Latency(r.P99))
+	return [3]string{m.look.Ink.Accent.Paint(m.look.Spark(values, 8)) + " " + more, more, rate}
 }
 
 // footer shows the keys that work on what is in focus, as many as fit.
@@ -290,10 +283,10 @@ func (m *model) footer() string {
 	case len(m.overlays) > 0: // it names its own
 		return ""
 	case m.inFocus().Typing():
-		return " " + l.ink.Key.Paint("enter") + " keep  " + l.ink.Key.Paint("esc") + " clear"
+		return " " + l.Ink.Key.Paint("enter") + " keep  " + l.Ink.Key.Paint("esc") + " clear"
 	}
 	out := ""
-	last := " " + l.ink.Key.Paint(m.keys.key("help")) + " help  " + l.ink.Key.Paint(m.keys.key("quit")) + " quit "
+	last := " " + l.Ink.Key.Paint(m.keys.key("help")) + " help  " + l.Ink.Key.Paint(m.keys.key("quit")) + " quit "
 	most := 99
 	if !m.layout.wide && at != inInspector {
 		most = 4
@@ -302,22 +295,12 @@ func (m *model) footer() string {
 		if a.short == "" || len(a.keys) == 0 || a.id == "help" || a.id == "quit" || most == 0 || !m.keys.usable(m, a, at) || a.offered != nil && !a.offered(m) {
 			continue
 		}
-		part := " " + l.ink.Key.Paint(shownKeys(a.keys[:1])) + " " + a.short + " "
+		part := " " + l.Ink.Key.Paint(format.Keys(a.keys[:1])) + " " + a.short + " "
 		if text.Width(out)+text.Width(part)+text.Width(last) > m.width {
 			break
 		}
 		out += part
 		most--
 	}
-	return l.fit(out+last, m.width)
-}
-
-// daemonLives says whether something answers, or should.
-func daemonLives(s api.Sandbox) bool {
-	return s.Daemon.State == api.DaemonHealthy || s.Daemon.State == api.DaemonDown
-}
-
-// injectable says whether an injection can be begun.
-func injectable(s api.Sandbox) bool {
-	return s.Container == api.ContainerRunning && s.Daemon.State != api.DaemonHealthy && s.Daemon.State != api.DaemonInjecting && s.Daemon.State != api.DaemonEjecting
+	return l.Fit(out+last, m.width)
 }

@@ -125,7 +125,7 @@ func TestNothingIsDrawnWhileNothingChanges(t *testing.T) {
 	m := still(t, 120, 40, newFake(), nil)
 	first := m.View()
 	m.frame = "drawn already"
-	m.Update(ratesMsg{rates: m.world.rates})
+	m.Update(ratesMsg{rates: m.world.Rates})
 	m.Update(eventsMsg{})
 	require.Equal(t, "drawn already", m.View())
 	m.changed()

@@ -8,11 +8,8 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
-)
-
-const (
-	vncPort  = 6080
-	vncLabel = "desktop"
+	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/world"
 )
 
 // vncMsg is the result of the search for a desktop: a link to it, what else
@@ -42,13 +39,13 @@ func (m *model) vnc() tea.Cmd {
 
 // desktop finds or makes the link for 6080 if something listens there.
 func (m *model) desktop(ref api.Ref) tea.Cmd {
-	backend, links := m.do.backend, m.world.linksOf(ref, m.options.Now())
+	backend, links := m.do.backend, m.world.LinksOf(ref, m.options.Now())
 	return m.do.do(2*quickly, func(ctx context.Context) tea.Msg {
 		cards, err := backend.Ports(ctx, ref)
 		if err != nil {
 			return vncMsg{ref: ref, err: err}
 		}
-		i := slices.IndexFunc(cards, func(c api.PortCard) bool { return c.Port.Port == vncPort })
+		i := slices.IndexFunc(cards, func(c api.PortCard) bool { return c.Port.Port == world.VNCPort })
 		switch {
 		case i < 0:
 			return vncMsg{ref: ref, silent: true}
@@ -60,10 +57,10 @@ func (m *model) desktop(ref api.Ref) tea.Cmd {
 }
 
 func desktopLink(ctx context.Context, backend Backend, ref api.Ref, links []api.Link) vncMsg {
-	if i := slices.IndexFunc(links, func(l api.Link) bool { return l.Port == vncPort && l.ExpiresAt == nil }); i >= 0 {
+	if i := slices.IndexFunc(links, func(l api.Link) bool { return l.Port == world.VNCPort && l.ExpiresAt == nil }); i >= 0 {
 		return vncMsg{ref: ref, link: links[i]}
 	}
-	link, err := backend.CreateLink(ctx, api.LinkRequest{Port: vncPort, Sandbox: ref.String(), Label: vncLabel})
+	link, err := backend.CreateLink(ctx, api.LinkRequest{Port: world.VNCPort, Sandbox: ref.String(), Label: world.VNCLabel})
 	return vncMsg{ref: ref, link: link, err: err}
 }
 
@@ -76,18 +73,18 @@ func (m *model) afterVNC(msg vncMsg) tea.Cmd {
 	case msg.other.Port.Port != 0:
 		return m.offerPage(msg.ref, msg.other)
 	case msg.page:
-		return tea.Batch(m.do.links(), m.open(m.world.linkURL(msg.link), fmt.Sprintf("port %d of %s", vncPort, msg.ref)))
+		return tea.Batch(m.do.links(), m.open(m.world.LinkURL(msg.link), fmt.Sprintf("port %d of %s", world.VNCPort, msg.ref)))
 	}
-	return tea.Batch(m.do.links(), m.open(m.world.desktopURL(msg.link), "the desktop of "+msg.ref.String()))
+	return tea.Batch(m.do.links(), m.open(m.world.DesktopURL(msg.link), "the desktop of "+msg.ref.String()))
 }
 
 // offerDesktop explains the silence and offers to end it, where the daemon can.
 func (m *model) offerDesktop(ref api.Ref) tea.Cmd {
-	if s, _ := m.world.sandbox(ref); s.Daemon.Kind == "built-in" {
-		return m.fail(fmt.Sprintf("no desktop in %s: nothing listens on port %d, and the built-in daemon brings none", ref, vncPort),
-			fmt.Sprintf("start a VNC server with a page (noVNC) on %d in it, use an image that has one, or a daytona as the daemon", vncPort))
+	if s, _ := m.world.Sandbox(ref); s.Daemon.Kind == "built-in" {
+		return m.fail(fmt.Sprintf("no desktop in %s: nothing listens on port %d, and the built-in daemon brings none", ref, world.VNCPort),
+			fmt.Sprintf("start a VNC server with a page (noVNC) on %d in it, use an image that has one, or a daytona as the daemon", world.VNCPort))
 	}
-	backend, links := m.do.backend, m.world.linksOf(ref, m.options.Now())
+	backend, links := m.do.backend, m.world.LinksOf(ref, m.options.Now())
 	m.push(&confirm{
 		look: m.look, title: "No desktop in " + ref.String(),
 		lines: []string{"Nothing listens on port 6080, where a VNC page is expected.", "The daemon can start one if the image has it (Xvfb, a VNC server, noVNC)."},
@@ -105,26 +102,26 @@ func (m *model) offerDesktop(ref api.Ref) tea.Cmd {
 // offerPage says what answers in place of a desktop, and offers to open it as
 // it is if it is a page.
 func (m *model) offerPage(ref api.Ref, card api.PortCard) tea.Cmd {
-	what := fmt.Sprintf("no desktop in %s: port %d has no noVNC page", ref, vncPort)
+	what := fmt.Sprintf("no desktop in %s: port %d has no noVNC page", ref, world.VNCPort)
 	switch card.Service {
 	case "http":
 	case "unknown":
-		return m.fail(fmt.Sprintf("no desktop in %s: what listens on port %d did not answer in time", ref, vncPort),
+		return m.fail(fmt.Sprintf("no desktop in %s: what listens on port %d did not answer in time", ref, world.VNCPort),
 			m.keys.key("vnc")+" tries again")
 	default:
-		return m.fail(what+", but "+cardName(card), fmt.Sprintf("let noVNC listen on %d in it", vncPort))
+		return m.fail(what+", but "+format.Card(card), fmt.Sprintf("let noVNC listen on %d in it", world.VNCPort))
 	}
-	backend, links := m.do.backend, m.world.linksOf(ref, m.options.Now())
+	backend, links := m.do.backend, m.world.LinksOf(ref, m.options.Now())
 	m.push(&confirm{
 		look: m.look, title: "No desktop in " + ref.String(),
-		lines: []string{fmt.Sprintf("Port %d has no noVNC page. What answers there: %s.", vncPort, cardName(card))},
+		lines: []string{fmt.Sprintf("Port %d has no noVNC page. What answers there: %s.", world.VNCPort, format.Card(card))},
 		yes:   "open it as a page", no: "no",
 		run: m.do.do(2*quickly, func(ctx context.Context) tea.Msg {
-			plain := func(l api.Link) bool { return l.Port == vncPort && l.Label != vncLabel }
+			plain := func(l api.Link) bool { return l.Port == world.VNCPort && l.Label != world.VNCLabel }
 			if i := slices.IndexFunc(links, plain); i >= 0 {
 				return vncMsg{ref: ref, link: links[i], page: true}
 			}
-			link, err := backend.CreateLink(ctx, api.LinkRequest{Port: vncPort, Sandbox: ref.String()})
+			link, err := backend.CreateLink(ctx, api.LinkRequest{Port: world.VNCPort, Sandbox: ref.String()})
 			return vncMsg{ref: ref, link: link, page: true, err: err}
 		}),
 	})

@@ -7,7 +7,9 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/text"
+	"daemon-proxy/tui/world"
 )
 
 // inVain answers a key that has an action here which makes no sense now.
@@ -45,24 +47,16 @@ func (m *model) whyNot(a *action) string {
 		return fmt.Sprintf("no preview of %s is there: %s makes one", name, m.keys.key("new-preview"))
 	case a.id == "inject" && (s.Daemon.State == api.DaemonHealthy || s.IsHost()):
 		return "a daemon answers already: " + name
-	case a.id == "inject" && (s.Daemon.State == api.DaemonInjecting || m.world.underWay(s.Ref)):
+	case a.id == "inject" && (s.Daemon.State == api.DaemonInjecting || m.world.Injecting(s.Ref)):
 		return "an injection runs already: " + name
-	case a.id == "stop-daemon" && !daemonLives(s):
+	case a.id == "stop-daemon" && !world.HasDaemon(s):
 		return "no daemon runs: " + name
 	case a.id == "stop-daemon":
 		return "this program did not start the daemon, so it does not stop it: " + name
 	case a.group == groupSandbox && s.IsHost():
 		return "this machine is not a container"
 	case a.group == groupSandbox && s.Container != api.ContainerRunning:
-		return fmt.Sprintf("the container %s: %s", howItIs(s), toStart(s, m.keys.key))
+		return fmt.Sprintf("the container %s: %s", format.Container(s), format.StartHint(s, m.keys.key))
 	}
 	return ""
-}
-
-// toStart is how a container is made to run again.
-func toStart(s api.Sandbox, key func(string) string) string {
-	if s.Container == api.ContainerPaused {
-		return "docker unpause " + text.Clean(s.Name)
-	}
-	return key("container") + " starts it"
 }

@@ -173,15 +173,16 @@ func (s *Server) trusts(addr netip.Addr) bool {
 }
 
 // base is scheme and host under which the client of r reaches this server.
-func (s *Server) base(r *http.Request) string {
+func (s *Server) base(r *http.Request) (scheme, host string) {
 	if url := s.o.Config.Server.PublicURL; url != "" {
-		return url
+		scheme, host, _ = strings.Cut(url, "://")
+		return scheme, host
 	}
-	host := r.Host
+	host = r.Host
 	if addr, err := netip.ParseAddr(hostOf(host)); err == nil && addr.IsUnspecified() {
 		host = "localhost" + portOf(host)
 	}
-	return s.scheme(r) + "://" + host
+	return s.scheme(r), host
 }
 
 // portOf is ":8080", or "" for a Host without a port.

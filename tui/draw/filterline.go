@@ -1,4 +1,4 @@
-package tui
+package draw
 
 import (
 	"github.com/charmbracelet/bubbles/textinput"
@@ -8,34 +8,36 @@ import (
 	"daemon-proxy/tui/text"
 )
 
-// filterLine is a line that is typed into to filter a list or to find a text.
-type filterLine struct {
+// FilterLine is a line that is typed into to filter a list or to find a text.
+type FilterLine struct {
 	textinput.Model
-	typing bool
+	Typing bool
 }
 
-func newFilterLine() filterLine { return filterLine{Model: newInput()} }
+// NewFilterLine returns an empty line.
+func NewFilterLine() FilterLine { return FilterLine{Model: NewInput()} }
 
-func (f *filterLine) start() {
-	f.typing = true
+// Start begins the typing.
+func (f *FilterLine) Start() {
+	f.Typing = true
 	f.CursorEnd()
 }
 
-// handle takes a key: esc empties the line and ends the typing, enter and tab end it.
-func (f *filterLine) handle(key tea.KeyMsg) {
+// Handle takes a key: esc empties the line and ends the typing, enter and tab end it.
+func (f *FilterLine) Handle(key tea.KeyMsg) {
 	switch key.String() {
 	case "esc":
 		f.SetValue("")
-		f.typing = false
+		f.Typing = false
 	case "enter", "tab":
-		f.typing = false
+		f.Typing = false
 	default:
 		f.Model, _ = f.Update(key) // its command is for a paste that nobody asked for
 	}
 }
 
-// newInput is a line that is typed into. It is drawn by inputLine.
-func newInput() textinput.Model {
+// NewInput is a line that is typed into. It is drawn by InputLine.
+func NewInput() textinput.Model {
 	input := textinput.New()
 	input.Prompt = ""
 	input.CharLimit = 200
@@ -43,21 +45,21 @@ func newInput() textinput.Model {
 	return input
 }
 
-// inputLine draws an input with its cursor, without blinking. What there is no
+// InputLine draws an input with its cursor, without blinking. What there is no
 // room for is left out before the cursor first: the place where one types is seen.
-func (l *look) inputLine(input textinput.Model, width int) string {
+func (l *Look) InputLine(input textinput.Model, width int) string {
 	value, at := []rune(input.Value()), input.Position()
 	under, rest := " ", ""
 	if at < len(value) {
 		under, rest = text.Clean(string(value[at])), text.Clean(string(value[at+1:]))
 	}
-	if l.ascii {
+	if l.ASCII {
 		under = text.ASCII(under)
 	}
 	before, room := text.Clean(string(value[:at])), width-text.Width(under)
 	if over := text.Width(before) - room; over > 0 {
 		// One more: of a wide character that is cut in its middle, all stays.
-		before = ansi.TruncateLeft(before, over+text.Width(l.glyph.Ellipsis)+1, l.glyph.Ellipsis)
+		before = ansi.TruncateLeft(before, over+text.Width(l.Glyph.Ellipsis)+1, l.Glyph.Ellipsis)
 	}
-	return l.fit(before+"\x1b[7m"+under+"\x1b[27m"+l.fit(rest, room-text.Width(before)), width)
+	return l.Fit(before+"\x1b[7m"+under+"\x1b[27m"+l.Fit(rest, room-text.Width(before)), width)
 }

@@ -1,4 +1,4 @@
-package tui
+package draw
 
 import (
 	"io"
@@ -13,7 +13,7 @@ import (
 )
 
 // newPainter is a painter whose terminal is a pipe, and what came out of it.
-func newPainter(t *testing.T) (p *painter, written func() string) {
+func newPainter(t *testing.T) (p *Painter, written func() string) {
 	t.Helper()
 	out, in, err := os.Pipe()
 	require.NoError(t, err)
@@ -34,7 +34,7 @@ func newPainter(t *testing.T) (p *painter, written func() string) {
 		}
 	}()
 	t.Cleanup(func() { in.Close(); <-ended; out.Close() })
-	return &painter{File: in}, func() string {
+	return &Painter{File: in}, func() string {
 		mu.Lock()
 		defer mu.Unlock()
 		return all.String()
@@ -43,10 +43,10 @@ func newPainter(t *testing.T) (p *painter, written func() string) {
 
 func eventually(t *testing.T, written func() string, want string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return written() == want }, soon, time.Millisecond, "%q", want)
+	require.Eventually(t, func() bool { return written() == want }, 10*time.Second, time.Millisecond, "%q", want)
 }
 
-func take(t *testing.T, p *painter) {
+func take(t *testing.T, p *Painter) {
 	t.Helper()
 	_, err := io.WriteString(p, ansi.SetModeAltScreenSaveCursor)
 	require.NoError(t, err)
@@ -57,18 +57,18 @@ func TestOnlyLinesThatDifferArePainted(t *testing.T) {
 	p, written := newPainter(t)
 	take(t, p)
 	want := "\x1b[?1049h\x1b[Haaa\x1b[2;1Hbbb\x1b[2;1H"
-	p.show(frame{"aaa\nbbb", 3})
+	p.Show(Frame{"aaa\nbbb", 3})
 	eventually(t, written, want)
-	p.show(frame{"aaa\nbbb", 3})
+	p.Show(Frame{"aaa\nbbb", 3})
 	p.paint()
-	p.show(frame{"aaa\nccc", 3})
+	p.Show(Frame{"aaa\nccc", 3})
 	want += "\x1b[H\x1b[2;1Hccc\x1b[2;1H"
 	eventually(t, written, want)
-	p.show(frame{"aaa", 3}) // a smaller window
+	p.Show(Frame{"aaa", 3}) // a smaller window
 	want += "\x1b[Haaa\x1b[H"
 	eventually(t, written, want)
-	p.resize() // there and back
-	p.show(frame{"aaa", 3})
+	p.Resized() // there and back
+	p.Show(Frame{"aaa", 3})
 	want += "\x1b[Haaa\x1b[H"
 	eventually(t, written, want)
 }
@@ -77,21 +77,21 @@ func TestTheScreenIsPaintedWholeAfterAShell(t *testing.T) {
 	t.Parallel()
 	p, written := newPainter(t)
 	take(t, p)
-	p.show(frame{"a", 1})
+	p.Show(Frame{"a", 1})
 	want := "\x1b[?1049h\x1b[Ha\x1b[H"
 	eventually(t, written, want)
 	_, err := p.Write([]byte("a frame of Bubble Tea's"))
 	require.NoError(t, err)
 	_, err = io.WriteString(p, ansi.ResetModeAltScreenSaveCursor)
 	require.NoError(t, err)
-	p.show(frame{"b", 1}) // the terminal is not ours
+	p.Show(Frame{"b", 1}) // the terminal is not ours
 	p.paint()
 	_, err = p.Write([]byte("$ "))
 	require.NoError(t, err)
 	want += "\x1b[?1049l$ "
 	eventually(t, written, want)
 	take(t, p)
-	p.show(frame{"b", 1})
+	p.Show(Frame{"b", 1})
 	want += "\x1b[?1049h\x1b[Hb\x1b[H"
 	eventually(t, written, want)
 }
@@ -100,23 +100,23 @@ func TestATerminalThatDoesNotReadStopsNobody(t *testing.T) {
 	t.Parallel()
 	out, in, err := os.Pipe()
 	require.NoError(t, err)
-	p := &painter{File: in}
+	p := &Painter{File: in}
 	take(t, p)
 	huge := strings.Repeat("x", 1<<20) // more than a pipe holds
-	p.show(frame{huge, 1 << 20})
+	p.Show(Frame{huge, 1 << 20})
 	_, err = io.ReadFull(out, make([]byte, len(ansi.SetModeAltScreenSaveCursor)+1))
 	require.NoError(t, err) // from here on a write waits for the terminal
 	shown := make(chan struct{})
 	go func() {
 		defer close(shown)
 		for i := range 100 {
-			p.show(frame{huge + string(rune('a'+i%26)), 1<<20 + 1})
-			p.resize()
+			p.Show(Frame{huge + string(rune('a'+i%26)), 1<<20 + 1})
+			p.Resized()
 		}
 	}()
 	select {
 	case <-shown:
-	case <-time.After(soon):
+	case <-time.After(10 * time.Second):
 		require.Fail(t, "show waits for the terminal")
 	}
 	out.Close()

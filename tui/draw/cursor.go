@@ -1,0 +1,54 @@
+package draw
+
+// Motion is where to go in a list or a text.
+type Motion int
+
+// The motions; lines are counted by wheel and arrows.
+const (
+	Up Motion = iota
+	Down
+	PageUp
+	PageDown
+	ToTop
+	ToBottom
+)
+
+// Cursor is a place in a list of Count rows of which Height are visible, from
+// Top on.
+type Cursor struct{ At, Top, Count, Height int }
+
+// Resize keeps the place inside the list and inside what is seen.
+func (c *Cursor) Resize(count, height int) {
+	c.Count, c.Height = count, max(1, height)
+	c.Put(c.At)
+}
+
+// Put moves the cursor to a row.
+func (c *Cursor) Put(at int) {
+	c.At = max(0, min(at, c.Count-1))
+	c.Top = max(0, min(c.Top, c.At, c.Count-c.Height))
+	if c.At >= c.Top+c.Height {
+		c.Top = c.At - c.Height + 1
+	}
+}
+
+// Move moves the cursor.
+func (c *Cursor) Move(to Motion) {
+	switch to {
+	case Up:
+		c.Put(c.At - 1)
+	case Down:
+		c.Put(c.At + 1)
+	case PageUp:
+		c.Put(c.At - c.Height)
+	case PageDown:
+		c.Put(c.At + c.Height)
+	case ToTop:
+		c.Put(0)
+	case ToBottom:
+		c.Put(c.Count - 1)
+	}
+}
+
+// Visible is the range of visible rows.
+func (c *Cursor) Visible() (from, to int) { return c.Top, min(c.Count, c.Top+c.Height) }

@@ -1,0 +1,147 @@
+package format
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/text"
+)
+
+// Lifetime is how long a link still works, or when it ended.
+func Lifetime(l api.Link, now time.Time) string {
+	switch {
+	case l.State == "revoked" && l.RevokedAt != nil:
+		return "revoked " + Ago(now.Sub(*l.RevokedAt))
+	case l.State == "revoked":
+		return "revoked"
+	case l.ExpiresAt == nil:
+		return "until revoked"
+	case !l.ExpiresAt.After(now):
+		return "expired " + Ago(now.Sub(*l.ExpiresAt))
+	}
+	return Coarse(l.ExpiresAt.Sub(now)) + " left"
+}
+
+// Explain returns err in words and its hint, if it has one.
+func Explain(err error) (what, try string) {
+	if problem, ok := errors.AsType[*api.Problem](err); ok {
+		return problem.Error(), problem.Hint
+	}
+	return err.Error(), ""
+}
+
+// TTL is how long a new link lives, in words.
+func TTL(d time.Duration) string {
+	switch {
+	case d == 0:
+		return "until revoked"
+	case d%(24*time.Hour) == 0:
+		return fmt.Sprintf("%dd", d/(24*time.Hour))
+	case d%time.Hour == 0:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	case d%time.Minute == 0:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	}
+	return fmt.Sprintf("%ds", d/time.Second)
+}
+
+// exitCodes says what usual exit codes mean.
+var exitCodes = map[int]string{
+	0: "done", 1: "an error", 137: "killed, perhaps out of memory", 139: "segmentation fault", 143: "asked to end",
+}
+
+// Container is the state of a container that is not running.
+func Container(s api.Sandbox) string {
+	if s.ExitCode == nil {
+		return "is " + text.Clean(s.Container)
+	}
+	words := fmt.Sprintf("exited with %d", *s.ExitCode)
+	if means := exitCodes[*s.ExitCode]; means != "" {
+		words += " (" + means + ")"
+	}
+	return words
+}
+
+// Card is what answers at a port, in the owner's words if there are any.
+func Card(card api.PortCard) string {
+	switch {
+	case card.Label != "":
+		return text.Clean(card.Label)
+	case card.Name != "":
+		return text.Clean(card.Name)
+	case card.Service == "other":
+		return "not http"
+	case card.Service == "rfb":
+		return "VNC without a page"
+	}
+	return text.Clean(card.Service)
+}
+
+// OrDash is s, or a dash if it is empty.
+func OrDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// Status is the status of an exchange, or dots if there is none yet.
+func Status(x api.Exchange) string {
+	if x.Status == 0 {
+		return "..."
+	}
+	return fmt.Sprint(x.Status)
+}
+
+// Clock is a time of day, with the day where it is not today.
+func Clock(t, now time.Time) string {
+	t, now = t.Local(), now.Local()
+	if t.YearDay() == now.YearDay() && t.Year() == now.Year() {
+		return "at " + t.Format("15:04")
+	}
+	return t.Format("2006-01-02 15:04")
+}
+
+// Code is the code of an exchange's problem in the words of a list.
+func Code(x api.Exchange) string {
+	switch x.Code {
+	case "":
+		return ""
+	case api.CodePortClosed:
+		return fmt.Sprintf("nothing listens on %d", x.Port)
+	case api.CodeNoDaemon:
+		return "no daemon there"
+	case api.CodeDaemonDown:
+		return "the daemon does not answer"
+	case api.CodeUpstreamCut:
+		return "hung up before it answered"
+	case api.CodeBadUpstream:
+		return "what answered is not HTTP"
+	case api.CodeCancelled:
+		return "the client went away"
+	case api.CodeSandboxMissing:
+		return "the container is gone"
+	case api.CodeUnreachable:
+		return "no address to dial"
+	}
+	return strings.ReplaceAll(text.Clean(x.Code), "_", " ")
+}
+
+// Version is a version as people write it: "v0.190.0".
+func Version(s string) string {
+	if s = text.Clean(s); s != "" && s[0] >= '0' && s[0] <= '9' {
+		return "v" + s
+	}
+	return s
+}
+
+// StartHint is how to start a container again.
+func StartHint(s api.Sandbox, key func(string) string) string {
+	if s.Container == api.ContainerPaused {
+		return "docker unpause " + text.Clean(s.Name)
+	}
+	return key("container") + " starts it"
+}

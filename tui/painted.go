@@ -1,0 +1,36 @@
+package tui
+
+import (
+	tea "github.com/charmbracelet/bubbletea"
+
+	"daemon-proxy/tui/draw"
+)
+
+// painted is the model as Bubble Tea runs it, with its frames on the screen.
+type painted struct {
+	*model
+	painter *draw.Painter
+}
+
+// Init implements tea.Model.
+func (p painted) Init() tea.Cmd { return p.guarded(p.model.Init()) }
+
+// Update implements tea.Model.
+func (p painted) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	if msg, ok := msg.(panickedMsg); ok {
+		panic(msg.value)
+	}
+	defer p.logPanic("Update")
+	if _, ok := msg.(tea.WindowSizeMsg); ok {
+		p.painter.Resized()
+	}
+	_, cmd := p.model.Update(msg)
+	return p, p.guarded(cmd)
+}
+
+// View implements tea.Model. What Bubble Tea gets is empty.
+func (p painted) View() string {
+	defer p.logPanic("View")
+	p.painter.Show(draw.Frame{Text: p.model.View(), Width: p.width})
+	return ""
+}

@@ -1,0 +1,91 @@
+package world
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"daemon-proxy/core/api"
+)
+
+// Injection is the progress of one injection.
+type Injection struct {
+	Steps []api.Injection // the latest report of each step, in order
+	// Copying is when the first byte was copied; the speed counts from there.
+	Copying, News time.Time
+	Finished      bool
+	Problem       *api.Problem
+}
+
+// Injecting reports whether an injection into ref is running.
+func (w *World) Injecting(ref api.Ref) bool {
+	in := w.Injections[ref]
+	return in != nil && !in.Finished
+}
+
+// InjectionCount counts the sandboxes with a running injection.
+func (w *World) InjectionCount() int {
+	n := 0
+	for _, in := range w.Injections {
+		if !in.Finished {
+			n++
+		}
+	}
+	return n
+}
+
+func (w *World) applyInjection(n api.Injection, at time.Time) {
+	if !at.After(w.InjectionEnded[n.Sandbox]) || w.Unlisted(n.Sandbox.String()) {
+		return
+	}
+	in := w.Injections[n.Sandbox]
+	if in == nil || in.Finished {
+		in = &Injection{}
+		w.Injections[n.Sandbox] = in
+	}
+	if i := slices.IndexFunc(in.Steps, func(s api.Injection) bool { return s.Step == n.Step }); i >= 0 {
+		in.Steps[i] = n
+	} else {
+		in.Steps = append(in.Steps, n)
+	}
+	if n.Step == api.StepCopy && in.Copying.IsZero() {
+		in.Copying = at
+	}
+	in.News, in.Finished, in.Problem = at, n.Finished, n.Error
+	if n.Finished && (n.Error == nil || n.Error.Code == api.CodeCancelled) {
+		delete(w.Injections, n.Sandbox)
+	}
+	// n.Daemon is not taken: the sandbox's own events tell it, and may be newer.
+}
+
+// InjectionSteps are the steps in their order, what is said of one that is
+// still to come, and the word in the list while it runs.
+var InjectionSteps = []struct {
+	Step          api.InjectionStep
+	Ahead, inList string
+}{
+	{api.StepInspect, "looking at the container", "checking"},
+	{api.StepAdopt, "does a daemon answer already?", "checking"},
+	{api.StepPrepare, "preparing the binary", "preparing"},
+	{api.StepCopy, "copying the binary", "copying"},
+	{api.StepStart, "starting it", "starting"},
+	{api.StepWait, "waiting for it to answer", "waiting"},
+}
+
+// Progress is an injection in two words: "copying", "62 %".
+func (in *Injection) Progress() (word, percent string) {
+	word = "injecting"
+	if len(in.Steps) == 0 {
+		return word, ""
+	}
+	last := in.Steps[len(in.Steps)-1]
+	for _, s := range InjectionSteps {
+		if s.Step == last.Step {
+			word = s.inList
+		}
+	}
+	if last.Step == api.StepCopy && last.Total > 0 {
+		percent = fmt.Sprintf("%d %%", last.Bytes*100/last.Total)
+	}
+	return word, percent
+}
