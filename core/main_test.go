@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +17,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/config"
+	"daemon-proxy/core/wiretest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -31,11 +31,11 @@ const (
 func started(t *testing.T, change func(*Options)) *Core {
 	t.Helper()
 	dir := t.TempDir()
-	o := Options{Config: config.Defaults(), Version: "test", Logger: slog.New(slog.NewTextHandler(logTo{t}, nil))}
+	o := Options{Config: config.Defaults(), Version: "test", Logger: slog.New(slog.NewTextHandler(wiretest.Log{T: t}, nil))}
 	o.Config.StateDir, o.Config.CacheDir = dir, filepath.Join(dir, "cache")
 	o.Config.Preview.StateFile = filepath.Join(dir, "links.db")
 	o.Config.Logging.File = ""
-	o.Config.Server.Port = freePort(t)
+	o.Config.Server.Port = wiretest.FreePort(t)
 	change(&o)
 	ctx, cancel := context.WithCancel(context.Background())
 	c, err := Start(ctx, o)
@@ -48,21 +48,6 @@ func started(t *testing.T, change func(*Options)) *Core {
 		require.NoError(t, c.Wait())
 	})
 	return c
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
-type logTo struct{ t *testing.T }
-
-func (l logTo) Write(b []byte) (int, error) {
-	l.t.Log(strings.TrimSpace(string(b)))
-	return len(b), nil
 }
 
 // get asks the core over HTTP, as a program.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -28,20 +27,10 @@ import (
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/client"
 	"daemon-proxy/core/docker/enginetest"
+	"daemon-proxy/core/wiretest"
 )
 
 const socket = "/var/run/docker.sock"
-
-// need skips a test for want of a program, but not where all must be there.
-func need(t *testing.T, program string) {
-	t.Helper()
-	if _, err := exec.LookPath(program); err != nil {
-		if os.Getenv("CI") == "true" {
-			require.NoError(t, err)
-		}
-		t.Skip(program + " is not here")
-	}
-}
 
 func output(t *testing.T, within time.Duration, dir, program string, args ...string) string {
 	t.Helper()
@@ -67,7 +56,7 @@ func copyFile(t *testing.T, from, to string, mode fs.FileMode) {
 // daemon into a container and previews it.
 func TestTheImageInjectsAndPreviews(t *testing.T) {
 	t.Parallel()
-	need(t, "docker")
+	wiretest.Program(t, "docker")
 	enginetest.Require(t)
 	info, err := os.Stat(socket)
 	if err != nil && os.Getenv("CI") != "true" {
@@ -90,7 +79,7 @@ func TestTheImageInjectsAndPreviews(t *testing.T) {
 	t.Cleanup(func() { _ = exec.Command("docker", "rmi", "-f", image).Run() })
 
 	own := name + "-front"
-	port := freePort(t)
+	port := strconv.Itoa(wiretest.FreePort(t))
 	group := strconv.Itoa(int(info.Sys().(*syscall.Stat_t).Gid))
 	output(t, time.Minute, "", "docker", "run", "-d", "--name", own, "--label", enginetest.Label+"=1", "--read-only", "--cap-drop", "ALL", "-p", "127.0.0.1:"+port+":8080",
 		"-v", socket+":"+socket, "--group-add", group, "-e", "DAEMON_MODE=docker", "-e", "DAEMON_CONTAINER_NAME="+name, image)
@@ -153,7 +142,7 @@ func requireTheMountedConfigurationProtects(t *testing.T, image, name string) {
 		return append(append(args, more...), image)
 	}
 	write("security:\n  enabled: true\n  api_key: a-key-of-our-own\n")
-	port := freePort(t)
+	port := strconv.Itoa(wiretest.FreePort(t))
 	output(t, time.Minute, "", "docker", arguments(name+"-keyed", "-d", "-p", "127.0.0.1:"+port+":8080")...)
 	answer := func(key string) int {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:"+port+"/api/sandboxes", http.NoBody)
@@ -207,7 +196,7 @@ const exposure = 1.1
 
 func TestTheServiceIsHardened(t *testing.T) {
 	t.Parallel()
-	need(t, "systemd-analyze")
+	wiretest.Program(t, "systemd-analyze")
 	out := output(t, time.Minute, "", "systemd-analyze", "security", "--offline=true", "--no-pager", "daemon-proxy.service")
 	m := regexp.MustCompile(`exposure level for daemon-proxy\.service: ([0-9.]+)`).FindStringSubmatch(out)
 	require.NotNil(t, m, out)
@@ -317,12 +306,4 @@ func TestAReleaseIsReproducible(t *testing.T) {
 			}
 		}
 	}
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }

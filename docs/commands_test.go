@@ -2,7 +2,6 @@ package docs
 
 import (
 	"context"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/docker/enginetest"
+	"daemon-proxy/core/wiretest"
 )
 
 // mostExempt is how many blocks may go without being run, in all documents.
@@ -60,12 +60,7 @@ func TestFewBlocksOfTheDocumentsAreNotRun(t *testing.T) {
 func TestTheBlocksOfTheDocumentsRun(t *testing.T) {
 	t.Parallel()
 	enginetest.Require(t)
-	if _, err := exec.LookPath("curl"); err != nil {
-		if os.Getenv("CI") == "true" {
-			require.NoError(t, err)
-		}
-		t.Skip("there is no curl here")
-	}
+	wiretest.Program(t, "curl")
 	files := enginetest.BusyboxFiles(t)
 	files["/service"] = enginetest.File{Path: enginetest.StaticGo(t, "../cmd/daemon-proxy/testdata/service")}
 	name := enginetest.Name(t)
@@ -74,7 +69,7 @@ func TestTheBlocksOfTheDocumentsRun(t *testing.T) {
 	desk := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(desk, "bin"), 0o700))
 	require.NoError(t, os.Symlink(enginetest.StaticGo(t, "daemon-proxy/cmd/daemon-proxy"), filepath.Join(desk, "bin", "daemon-proxy")))
-	port := freePort(t)
+	port := strconv.Itoa(wiretest.FreePort(t))
 	env := []string{"PATH=" + filepath.Join(desk, "bin") + ":" + os.Getenv("PATH"), "HOME=" + desk, "DOCKER_HOST=" + os.Getenv("DOCKER_HOST"), "TERM=dumb",
 		"DAEMON_PROXY_PORT=" + port, "DAEMON_CONTAINER_NAME=" + name, "DAEMON_MODE=docker"}
 	program := exec.Command(filepath.Join(desk, "bin", "daemon-proxy"), "--no-tui")
@@ -119,12 +114,4 @@ func TestMakeHelpListsEveryTarget(t *testing.T) {
 	for target := range strings.FieldsSeq(phony[1]) {
 		require.Regexp(t, "(?m)^make "+target+" +[a-z]", string(out))
 	}
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }

@@ -23,6 +23,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/wiretest"
 )
 
 const (
@@ -149,7 +151,7 @@ func startOurs(b *testing.B, daemon string) (string, int) {
 
 func startReverseProxy(b *testing.B, daemon string) (string, int) {
 	b.Helper()
-	port := freePort(b)
+	port := wiretest.FreePort(b)
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), reverseProxyEnv+"=127.0.0.1:"+strconv.Itoa(port)+" "+daemon)
 	return startFront(b, cmd, port)
@@ -169,7 +171,7 @@ func startNginx(b *testing.B, daemon string) (string, int) {
 		fmt.Println("without nginx:", err)
 		return "", 0
 	}
-	dir, port := b.TempDir(), freePort(b)
+	dir, port := b.TempDir(), wiretest.FreePort(b)
 	conf := filepath.Join(dir, "nginx.conf")
 	require.NoError(b, os.WriteFile(conf, fmt.Appendf(nil, `
 daemon off; master_process off; pid %[1]s/pid; error_log %[1]s/error.log crit;

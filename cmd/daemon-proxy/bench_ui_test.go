@@ -19,6 +19,7 @@ import (
 
 	"daemon-proxy/core"
 	"daemon-proxy/core/config"
+	"daemon-proxy/core/wiretest"
 	"daemon-proxy/tui"
 )
 
@@ -100,7 +101,7 @@ func BenchmarkUI(b *testing.B) {
 				return
 			}
 			measured = true
-			for _, f := range stage.measure(b, &desk{dir: b.TempDir(), binary: binary, port: freePort(b)}) {
+			for _, f := range stage.measure(b, &desk{dir: b.TempDir(), binary: binary, port: wiretest.FreePort(b)}) {
 				target := "–"
 				if f.target > 0 {
 					target = fmt.Sprintf("≤ "+f.format, f.target)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +16,8 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/wiretest"
 )
 
 // pageWithin bounds what a page does on a busy machine.
@@ -45,13 +46,7 @@ const networkChanged = "net::ERR_NETWORK_CHANGED"
 // where CI=true.
 func newBrowser(t *testing.T, more ...chromedp.ExecAllocatorOption) *browser {
 	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("needed with CI=true: %v (Debian: chromium)", err)
-		}
-		t.Skipf("chromium is needed: %v", err)
-	}
+	path := wiretest.Program(t, "chromium")
 	oneBrowser.Lock()
 	t.Cleanup(oneBrowser.Unlock)
 	profile := t.TempDir()
@@ -71,7 +66,7 @@ func newBrowser(t *testing.T, more ...chromedp.ExecAllocatorOption) *browser {
 	})
 	b := &browser{t: t, ctx: ctx, requests: map[network.RequestID]string{}}
 	require.NoError(t, chromedp.Listen(ctx, b.hear), "start %s", path)
-	_, err = chromedp.Call(ctx, network.Enable, network.EnableParams{})
+	_, err := chromedp.Call(ctx, network.Enable, network.EnableParams{})
 	require.NoError(t, err)
 	return b
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"io/fs"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,6 +20,7 @@ import (
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/docker/enginetest"
 	"daemon-proxy/core/sandbox/source"
+	"daemon-proxy/core/wiretest"
 )
 
 // said is what a command printed and how it ended.
@@ -57,15 +57,9 @@ func (d *desk) done(t *testing.T, args ...string) string {
 // onTheHost is a service of this machine; it answers with the path.
 func onTheHost(t *testing.T) (port string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	service := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return strconv.Itoa(wiretest.Port(t, wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte("you asked for " + r.URL.Path))
-	})}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = service.Serve(l) }()
-	t.Cleanup(func() { _ = service.Close(); <-done })
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	})))
 }
 
 func decode[T any](t *testing.T, text string) T {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"daemon-proxy/core/docker"
 	"daemon-proxy/core/docker/enginetest"
 	"daemon-proxy/core/sandbox/source"
+	"daemon-proxy/core/wiretest"
 )
 
 // The requests of the Python service's README, each as curl sends it.
@@ -180,7 +180,7 @@ func TestASecondInstanceIsToldWhoRuns(t *testing.T) {
 	d := newDesk(t)
 	first := d.serving(t, nil, "--daemon-mode", "host")
 	d2 := *d
-	d2.port = freePort(t)
+	d2.port = wiretest.FreePort(t)
 	second := d2.run(t, nil, "--no-tui", "--daemon-mode", "host")
 	require.Equal(t, exitFailed, second.exit())
 	require.Contains(t, second.stderr.String(), first.url)
@@ -189,14 +189,9 @@ func TestASecondInstanceIsToldWhoRuns(t *testing.T) {
 
 func TestWithoutDockerThePortsOfThisMachineArePreviewed(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	service := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	port := wiretest.Port(t, wiretest.Serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("on the desk"))
-	}), ReadHeaderTimeout: time.Second}
-	go func() { _ = service.Serve(listener) }()
-	t.Cleanup(func() { _ = service.Close() })
-	port := listener.Addr().(*net.TCPAddr).Port
+	}))
 
 	p := newDesk(t).serving(t, []string{"DOCKER_HOST=unix:///nonexistent/docker.sock"})
 	p.healthy()

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/docker/enginetest"
+	"daemon-proxy/core/wiretest"
 )
 
 // anywhere are the ways to send a request that need no file of the page's own.
@@ -158,10 +159,7 @@ func bridge(t *testing.T) string {
 			return ip.IP.String()
 		}
 	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("needed with CI=true: an address of this machine that is not loopback")
-	}
-	t.Skip("this machine has no address but loopback")
+	wiretest.Skip(t, "this machine has no address but loopback")
 	return ""
 }
 

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/wiretest"
 )
 
 func TestS45TheReaderOfStandardErrorMayLeave(t *testing.T) {
@@ -19,7 +21,7 @@ func TestS45TheReaderOfStandardErrorMayLeave(t *testing.T) {
 	d := newDesk(t)
 	read, write, err := os.Pipe()
 	require.NoError(t, err)
-	p := &program{t: t, url: "http://localhost:" + strconv.Itoa(d.port), stderr: &output{}, ended: make(chan struct{})}
+	p := &program{t: t, url: "http://localhost:" + strconv.Itoa(d.port), stderr: &wiretest.Buffer{}, ended: make(chan struct{})}
 	p.cmd = exec.Command(d.binary, "--no-tui", "--daemon-mode", "host")
 	p.cmd.Dir, p.cmd.Env = d.dir, d.environment()
 	p.cmd.Stdout, p.cmd.Stderr = write, write

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"net"
 	"net/http"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/wiretest"
 )
 
 // TestB5ADocumentThatAServiceWorkerMakesHasNoFence shows a limit that the
@@ -17,12 +17,10 @@ import (
 func TestB5ADocumentThatAServiceWorkerMakesHasNoFence(t *testing.T) {
 	b := newBrowser(t)
 	outside, seen := attacker(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
 	try := func(name string) string {
 		return `fetch("http://localhost:` + outside + `/` + name + `", {mode: "no-cors"}).then(() => document.title = "sent", () => document.title = "refused")`
 	}
-	service := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	service := wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/sw.js" {
 			w.Header().Set("Content-Type", "text/html")
 			_, _ = w.Write([]byte(`<title>waits</title><script>` + try("served") + `</script>`))
@@ -32,14 +30,11 @@ func TestB5ADocumentThatAServiceWorkerMakesHasNoFence(t *testing.T) {
 		_, _ = w.Write([]byte(`addEventListener("install", () => skipWaiting()); addEventListener("activate", e => e.waitUntil(clients.claim()))
 			addEventListener("fetch", e => { if (e.request.mode === "navigate") e.respondWith(new Response(` +
 			strconv.Quote(`<title>waits</title><script>`+try("made")+`</script>`) + `, {headers: {"Content-Type": "text/html"}})) })`))
-	})}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = service.Serve(l) }()
-	t.Cleanup(func() { _ = service.Close(); <-done })
+	})
 
 	p := newDesk(t).serving(t, nil, "--daemon-mode", "host")
 	p.healthy()
-	_, _, host := p.link(`{"port": ` + strconv.Itoa(l.Addr().(*net.TCPAddr).Port) + `}`)
+	_, _, host := p.link(`{"port": ` + strconv.Itoa(wiretest.Port(t, service)) + `}`)
 	b.open(host + "/")
 	b.until("a page that the service sends is fenced", `document.title === "refused"`)
 	require.True(t, eval[bool](b, `navigator.serviceWorker.register("/sw.js").then(() => navigator.serviceWorker.ready).then(() => true)`))

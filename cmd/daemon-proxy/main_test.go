@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -10,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/wiretest"
 )
 
 func TestAWrongConfigurationEndsWithTwoAndOneLineAProblem(t *testing.T) {
@@ -44,10 +45,9 @@ func TestAFailedInjectionIsTriedAgainAfterAPause(t *testing.T) {
 
 func TestAPortInUseEndsWithOneAndSaysByWhatItIsChanged(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	listener := wiretest.Listen(t)
 	defer listener.Close()
-	port := strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+	port := strconv.Itoa(wiretest.Port(t, listener.Addr()))
 	var stdout, stderr bytes.Buffer
 	code := run([]string{"--no-tui", "--daemon-mode", "host", "--port", port,
 		"--state-file", filepath.Join(t.TempDir(), "links.db"), "--log-file", filepath.Join(t.TempDir(), "log")}, &stdout, &stderr)

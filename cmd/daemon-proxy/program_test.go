@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,6 +20,7 @@ import (
 	"daemon-proxy/core/docker/enginetest"
 	"daemon-proxy/core/server"
 	"daemon-proxy/core/server/contract"
+	"daemon-proxy/core/wiretest"
 )
 
 const (
@@ -39,15 +38,7 @@ type desk struct {
 
 func newDesk(t testing.TB) *desk {
 	t.Helper()
-	return &desk{dir: t.TempDir(), binary: enginetest.StaticGo(t, "daemon-proxy/cmd/daemon-proxy"), port: freePort(t)}
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
+	return &desk{dir: t.TempDir(), binary: enginetest.StaticGo(t, "daemon-proxy/cmd/daemon-proxy"), port: wiretest.FreePort(t)}
 }
 
 // program is one run of the real binary.
@@ -55,26 +46,8 @@ type program struct {
 	t      *testing.T
 	cmd    *exec.Cmd
 	url    string
-	stderr *output
+	stderr *wiretest.Buffer
 	ended  chan struct{}
-}
-
-// output is what a process wrote, readable while it runs.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
 }
 
 // environment is the desk's own: nothing of the person's who runs the test.
@@ -90,7 +63,7 @@ func (d *desk) environment() []string {
 // run starts the program and does not wait for anything. Of env, entries are KEY=VALUE.
 func (d *desk) run(t *testing.T, env []string, args ...string) *program {
 	t.Helper()
-	p := &program{t: t, url: "http://localhost:" + strconv.Itoa(d.port), stderr: &output{}, ended: make(chan struct{})}
+	p := &program{t: t, url: "http://localhost:" + strconv.Itoa(d.port), stderr: &wiretest.Buffer{}, ended: make(chan struct{})}
 	p.cmd = exec.Command(d.binary, args...)
 	p.cmd.Dir = d.dir
 	p.cmd.Env = append(d.environment(), env...)

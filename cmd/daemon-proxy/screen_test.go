@@ -14,6 +14,7 @@ import (
 
 	"daemon-proxy/core"
 	"daemon-proxy/core/docker/enginetest"
+	"daemon-proxy/core/wiretest"
 )
 
 // screen is a real terminal, tmux's, with a shell in it.
@@ -25,12 +26,7 @@ type screen struct {
 // newScreen starts tmux with a shell of 120×40 in the desk's folder.
 func newScreen(t *testing.T, d *desk, env ...string) *screen {
 	t.Helper()
-	if _, err := exec.LookPath("tmux"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("needed with CI=true: %v (Debian: tmux)", err)
-		}
-		t.Skipf("tmux is needed: %v", err)
-	}
+	wiretest.Program(t, "tmux")
 	s := &screen{t: t, socket: filepath.Join(t.TempDir(), "tmux")}
 	args := []string{"-f", "/dev/null", "new-session", "-d", "-x", "120", "-y", "40", "-c", d.dir, "env", "-i", "PS1=ready> ", "TERM=tmux-256color", "LC_ALL=C.UTF-8"}
 	args = append(args, append(d.environment(), env...)...)

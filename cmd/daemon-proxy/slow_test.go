@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/wiretest"
 )
 
 // echoes is a service on this machine that says hello once it has the whole body.
@@ -62,7 +64,7 @@ func TestP16FiveThousandSlowBodiesInHostModeAllGetThrough(t *testing.T) {
 	}
 	port := echoes(t)
 	desk := newDesk(t)
-	p := desk.serving(t, []string{"DAEMON_PORT=" + strconv.Itoa(freePort(t))}, "--daemon-mode", "host", "--log-level", "WARNING")
+	p := desk.serving(t, []string{"DAEMON_PORT=" + strconv.Itoa(wiretest.FreePort(t))}, "--daemon-mode", "host", "--log-level", "WARNING")
 	p.healthy()
 	open := slowBodies(t, slow, "127.0.0.1", net.JoinHostPort("127.0.0.1", strconv.Itoa(desk.port)), port)
 	patient := &http.Client{Timeout: startsWithin}
@@ -96,7 +98,7 @@ func TestP17OneClientCannotKeepAnotherOut(t *testing.T) {
 	const places = 20
 	port := echoes(t)
 	desk := newDesk(t)
-	p := desk.serving(t, []string{"DAEMON_PORT=" + strconv.Itoa(freePort(t))},
+	p := desk.serving(t, []string{"DAEMON_PORT=" + strconv.Itoa(wiretest.FreePort(t))},
 		"--daemon-mode", "host", "--max-connections", strconv.Itoa(places))
 	p.healthy()
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(desk.port))

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/docker/enginetest"
+	"daemon-proxy/core/wiretest"
 )
 
 // mute is less than the 5 s that Bubble Tea waits for a terminal which does
@@ -25,7 +26,7 @@ const mute = 4 * time.Second
 
 // onTerminal runs the program on a terminal that answers nothing, and gives
 // what it writes; the process is the caller's to end.
-func (d *desk) onTerminal(t *testing.T, env []string, args ...string) (*exec.Cmd, *os.File, *output) {
+func (d *desk) onTerminal(t *testing.T, env []string, args ...string) (*exec.Cmd, *os.File, *wiretest.Buffer) {
 	t.Helper()
 	cmd := exec.Command(d.binary, args...)
 	cmd.Dir = d.dir
@@ -35,7 +36,7 @@ func (d *desk) onTerminal(t *testing.T, env []string, args ...string) (*exec.Cmd
 	}, env...)
 	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Cols: 120, Rows: 40})
 	require.NoError(t, err)
-	out := &output{}
+	out := &wiretest.Buffer{}
 	var read sync.WaitGroup
 	read.Go(func() {
 		buffer := make([]byte, 32<<10)

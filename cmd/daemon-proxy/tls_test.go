@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -10,21 +9,19 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/wiretest"
 )
 
 // speaking is a service of this machine with a page whose WebSocket repeats what it hears.
 func speaking(t *testing.T) (port int) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	service := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return wiretest.Port(t, wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/ws" {
 			w.Header().Set("Content-Type", "text/html")
 			_, _ = w.Write([]byte(`<title>waits</title><script>const s = new WebSocket("ws"); s.onopen = () => s.send("spoke"); s.onmessage = m => document.title = m.data</script>`))
@@ -40,21 +37,11 @@ func speaking(t *testing.T) (port int) {
 			_ = c.Write(context.Background(), kind, said)
 			_, _, _ = c.Read(context.Background())
 		}
-	})}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = service.Serve(l) }()
-	t.Cleanup(func() { _ = service.Close(); <-done })
-	return l.Addr().(*net.TCPAddr).Port
+	}))
 }
 
 func TestH6ABrowserThatTrustsTheAuthorityOpensEachPreview(t *testing.T) {
-	certutil, err := exec.LookPath("certutil")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("needed with CI=true: %v (Debian: libnss3-tools)", err)
-		}
-		t.Skipf("certutil is needed: %v", err)
-	}
+	certutil := wiretest.Program(t, "certutil") // Debian: libnss3-tools
 	d := newDesk(t)
 	p := d.run(t, []string{"DAEMON_PROXY_TLS_MODE=self-signed"}, "--no-tui", "--daemon-mode", "host")
 	port := strconv.Itoa(speaking(t))

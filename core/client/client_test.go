@@ -11,17 +11,15 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/wiretest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-const patience = 10 * time.Second
 
 // asked is what a server was asked.
 type asked struct {
@@ -47,20 +45,11 @@ func (a *asked) count() int {
 func serving(t *testing.T, h http.HandlerFunc, options ...Option) (*Client, *asked) {
 	t.Helper()
 	got := &asked{}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	server := &http.Server{ReadHeaderTimeout: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	addr := wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		got.add(r)
 		h(w, r)
-	})}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = server.Serve(l) }()
-	c := of(t, "http://"+l.Addr().String(), options...)
-	t.Cleanup(func() {
-		_ = server.Close()
-		<-done
 	})
-	return c, got
+	return of(t, "http://"+addr, options...), got
 }
 
 // of is a client whose connections end with the test.

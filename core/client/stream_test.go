@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/wiretest"
 )
 
 func TestAnInjectionTellsItsStepsAsTheyHappen(t *testing.T) {
@@ -96,7 +97,7 @@ func TestASilentEventStreamIsOpenedAgain(t *testing.T) {
 		<-r.Context().Done()
 	})
 	c.silence = 50 * time.Millisecond
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), wiretest.Patience)
 	defer cancel()
 	seen, err := ids(ctx, c, 2, nil)
 	require.Equal(t, errEnough, err)

@@ -1,41 +1,23 @@
 package logging
 
 import (
-	"bytes"
 	"log/slog"
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/wiretest"
 )
-
-// shared is a buffer that several goroutines write to.
-type shared struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *shared) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *shared) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
 
 func TestS46APanicOfAHandlerIsLoggedAtError(t *testing.T) {
 	t.Parallel()
-	var out shared
+	var out wiretest.Buffer
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	server := &http.Server{
@@ -65,7 +47,7 @@ func (f *full) Addr() net.Addr { return &net.TCPAddr{} }
 func TestS46ConnectionsThatCannotBeAcceptedAreLoggedOnceASecond(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var out shared
+		var out wiretest.Buffer
 		server := &http.Server{ErrorLog: HTTPErrors(slog.New(slog.NewTextHandler(&out, nil)))}
 		began := time.Now()
 		_ = server.Serve(&full{left: 20}) // it retries after pauses of up to a second
@@ -79,7 +61,7 @@ func TestS46ConnectionsThatCannotBeAcceptedAreLoggedOnceASecond(t *testing.T) {
 
 func TestS46OneKindOfErrorDoesNotHideAnother(t *testing.T) {
 	t.Parallel()
-	var out shared
+	var out wiretest.Buffer
 	errors := HTTPErrors(slog.New(slog.NewTextHandler(&out, nil)))
 	for range 100 {
 		errors.Print("http: TLS handshake error from 127.0.0.1:1: EOF")

@@ -18,6 +18,7 @@ import (
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/docker/enginetest"
 	"daemon-proxy/core/toolbox"
+	"daemon-proxy/core/wiretest"
 )
 
 // hostDaytona is a desk whose host is served by the fake daytona on a port of its own.
@@ -35,7 +36,7 @@ func TestTheHostsDaytonaEndsWithTheProgramOnlyIfItIsTo(t *testing.T) {
 	for _, stop := range []bool{true, false} {
 		t.Run(strconv.FormatBool(stop), func(t *testing.T) {
 			t.Parallel()
-			port := freePort(t)
+			port := wiretest.FreePort(t)
 			d := hostDaytona(t, port, stop)
 			require.NoError(t, d.Inject(t.Context(), api.Host, nil))
 			process := d.host.command.Process
@@ -67,7 +68,7 @@ func TestP18TheHostsBuiltInDaemonIsNotReplacedWhileItRuns(t *testing.T) {
 	arrived, proceed := make(chan struct{}, 1), make(chan struct{})
 	d := opened(t, func(o *Options) {
 		o.Source = newFake(t)
-		o.Config.Port = freePort(t)
+		o.Config.Port = wiretest.FreePort(t)
 		o.HostDaemon = func(secret string) (http.Handler, error) {
 			daemon, err := toolbox.New(toolbox.Options{Secret: secret, Version: "test"})
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -105,15 +106,6 @@ func TestP18TheHostsBuiltInDaemonIsNotReplacedWhileItRuns(t *testing.T) {
 	now, err := d.Upstream(api.Host)
 	require.NoError(t, err)
 	require.Equal(t, up.Authority, now.Authority, "the daemon is the same")
-}
-
-// freePort is a port of this machine on which nothing listens.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func TestADamagedKeySaysWhatToDo(t *testing.T) {

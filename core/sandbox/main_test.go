@@ -18,6 +18,7 @@ import (
 	"daemon-proxy/core/docker/enginetest"
 	"daemon-proxy/core/sandbox/source"
 	"daemon-proxy/core/toolbox"
+	"daemon-proxy/core/wiretest"
 )
 
 const (
@@ -44,7 +45,7 @@ func opened(t *testing.T, change func(*Options)) *desk {
 	d := &desk{t: t}
 	d.o = Options{
 		Config: config.Defaults().Daemon, StateDir: t.TempDir(), CacheDir: t.TempDir(), OnEvent: d.note,
-		Logger: slog.New(slog.NewTextHandler(logTo{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Logger: slog.New(slog.NewTextHandler(wiretest.Log{T: t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		HostDaemon: func(secret string) (http.Handler, error) {
 			return toolbox.New(toolbox.Options{Secret: secret, Version: "test"})
 		},
@@ -176,14 +177,6 @@ func (d *desk) asks(name, path string) string {
 	require.NoError(d.t, err)
 	require.Equal(d.t, http.StatusOK, response.StatusCode, string(body))
 	return string(body)
-}
-
-// logTo writes log lines to the test's log.
-type logTo struct{ t *testing.T }
-
-func (l logTo) Write(b []byte) (int, error) {
-	l.t.Log(strings.TrimSpace(string(b)))
-	return len(b), nil
 }
 
 // shellBox runs a container that has a shell and the usual small programs.

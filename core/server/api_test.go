@@ -331,9 +331,7 @@ func TestInject(t *testing.T) {
 // they stand there, but for the port of the front and that of the service.
 func TestThePythonReadmesCurls(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("curl"); err != nil {
-		wiretest.Skip(t, "there is no curl here")
-	}
+	wiretest.Program(t, "curl")
 	f, s := newStack(t, nil)
 	link := f.link(s.port)
 	for _, test := range []struct{ command, want string }{

@@ -7,8 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +16,8 @@ import (
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"daemon-proxy/core/wiretest"
 )
 
 func TestMain(m *testing.M) {
@@ -32,11 +34,8 @@ func start(t *testing.T) string {
 	t.Helper()
 	box, err := New(Options{Secret: secret, Version: "v1.2.3", WorkDir: "/workspace"})
 	require.NoError(t, err)
-	server := httptest.NewUnstartedServer(box)
-	server.Config.DisableGeneralOptionsHandler = true
-	server.Start()
-	t.Cleanup(func() { server.Close(); box.Close() })
-	return server.URL
+	t.Cleanup(box.Close)
+	return "http://" + wiretest.Serve(t, box.ServeHTTP)
 }
 
 func ask(t *testing.T, method, url, given string) (*http.Response, string) {
@@ -46,9 +45,7 @@ func ask(t *testing.T, method, url, given string) (*http.Response, string) {
 	if given != "" {
 		r.Header.Set(SecretHeader, given)
 	}
-	c := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := c.Do(r)
+	response, err := wiretest.Client(t).Do(r)
 	require.NoError(t, err)
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
@@ -60,17 +57,10 @@ func service(t *testing.T, address string, h http.Handler) (port string) {
 	t.Helper()
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("needed with CI=true: %s cannot be listened on: %v", address, err)
-		}
-		t.Skipf("%s cannot be listened on: %v", address, err)
+		wiretest.Skip(t, err.Error())
 	}
-	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: h}}
-	s.Start()
-	t.Cleanup(s.Close)
-	_, port, err = net.SplitHostPort(l.Addr().String())
-	require.NoError(t, err)
-	return port
+	wiretest.ServeOn(t, l, h.ServeHTTP)
+	return strconv.Itoa(wiretest.Port(t, l.Addr()))
 }
 
 func TestS16OnlyTheVersionIsOpen(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/wiretest"
 )
 
 // recorded is an exchange with a body.
@@ -55,12 +55,7 @@ func TestAnOriginalIsWholeOnlyIfAllOfItWasCaptured(t *testing.T) {
 
 func TestCurlSendsTheSameRequestAndHoldsNoSecret(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("curl"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("no curl")
-		}
-		t.Skip("no curl")
-	}
+	wiretest.Program(t, "curl")
 	type seen struct {
 		method, target, body string
 		header               http.Header
