@@ -11,9 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"daemon-proxy/core/api"
@@ -46,33 +44,32 @@ type Options struct {
 	Unlisted bool
 }
 
-// Core is a running core. Its methods that a front uses are in front….go.
+// Core is a running core: the service that all fronts use. It is made of the
+// desk, the links and the request log.
 type Core struct {
-	log     *slog.Logger
-	options Options
-	config  config.Config
-	news    news.Feed
-	links   *preview.Links
-	proxy   *proxy.Proxy
-	traffic *traffic.Log
-	server  *server.Server
-	done    chan struct{}
-	err     error
+	*desk
+	*preview.Publisher
+	traffic.Requests
 
-	ctx    context.Context // ends when the core begins to
-	cancel context.CancelFunc
-	group  sync.WaitGroup // what a front began and ctx ends
+	news   news.Feed
+	links  *preview.Links
+	proxy  *proxy.Proxy
+	server *server.Server
+	done   chan struct{}
+	err    error
 
-	switching sync.Mutex // held while the fleet is replaced
-	fleet     atomic.Pointer[fleet]
+	cancel context.CancelFunc // ends ctx
+	group  sync.WaitGroup     // what a front began and ctx ends
 }
+
+var _ api.Backend = (*Core)(nil)
 
 // Start runs a core until ctx ends; Wait gives the outcome. The error is for a
 // person: the port or the links file is in use, the configuration names
 // something that is not there. Nothing is left behind then. An engine or a
 // container that does not answer is no error.
 func Start(ctx context.Context, o Options) (_ *Core, err error) {
-	c := &Core{log: o.Logger, options: o, config: o.Config, done: make(chan struct{})}
+	c := &Core{desk: &desk{options: o}, done: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	var undo []func() error
 	defer func() {
@@ -83,24 +80,16 @@ func Start(ctx context.Context, o Options) (_ *Core, err error) {
 			}
 		}
 	}()
-	c.sayConfig()
-	c.links, err = preview.Open(ctx, preview.Options{
-		StateFile: c.config.Preview.StateFile, DefaultTTL: c.config.Preview.DefaultTTL, MaxLinks: c.config.Preview.MaxLinks,
-		DaemonPort: c.config.Daemon.Port, Logger: c.log,
-		OnChange: func(l api.Link) {
-			l.Token = ""
-			c.news.Publish(api.Event{Kind: api.EventLink, Time: time.Now(), Link: &l})
-		},
-	})
-	if err != nil {
-		return nil, sayWhoRuns(err, c.config.StateDir)
+	c.logConfig()
+	if c.links, err = c.openLinks(ctx); err != nil {
+		return nil, sayWhoRuns(err, o.Config.StateDir)
 	}
 	undo = append(undo, c.links.Close)
 	certificate, err := c.certificate()
 	if err != nil {
 		return nil, err
 	}
-	listeners, err := server.Listen(ctx, c.config.Server)
+	listeners, err := server.Listen(ctx, o.Config.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -110,57 +99,78 @@ func Start(ctx context.Context, o Options) (_ *Core, err error) {
 		}
 		return nil
 	})
-	first, err := c.openFleet(c.config.Docker)
+	c.proxy = proxy.New(proxy.Options{Logger: o.Logger, Crowded: func() bool { return c.server.Crowded() }})
+	c.publish, c.dropPool = c.news.Publish, c.proxy.Drop
+	first, err := c.open(o.Config.Docker)
 	if err != nil {
 		return nil, err
 	}
-	c.fleet.Store(first)
-	c.proxy = proxy.New(proxy.Options{Logger: c.log, Crowded: func() bool { return c.server.Crowded() }})
-	c.traffic = traffic.New(traffic.Options{Bodies: c.config.Traffic.Bodies, Memory: c.config.Traffic.Memory, OnChange: c.news.LogChanged})
-	c.news.SetLog(c.traffic)
+	c.current.Store(first)
+	c.Publisher = preview.NewPublisher(preview.PublisherOptions{
+		Links: c.links, Server: o.Config.Server, Sandboxes: c.desk, Logger: o.Logger,
+	})
+	c.Requests = traffic.Requests{Version: o.Version, Log: traffic.New(traffic.Options{
+		Bodies: o.Config.Traffic.Bodies, Memory: o.Config.Traffic.Memory, OnChange: c.news.LogChanged,
+	})}
+	c.news.SetLog(c.Log)
 	hostname, _ := os.Hostname() // without one, that name is not served
 	c.server = server.New(server.Options{
-		Config: c.config, Version: o.Version, Logger: c.log, Links: c.links, Proxy: c.proxy, Traffic: c.traffic,
-		Sandboxes: forServer{c}, Hostname: hostname, Certificate: certificate, Mode: func() string { return c.fleet.Load().sandboxes.Mode() },
-		Events: func(ctx context.Context) server.News { return c.Subscribe(ctx) }, Logs: c.Logs,
+		Config: o.Config, Version: o.Version, Logger: o.Logger, Service: c, Sandboxes: c.desk, Links: c.links,
+		Publisher: c.Publisher, Proxy: c.proxy, Traffic: c.Log, Hostname: hostname, Certificate: certificate,
 	})
-	if o.Unlisted {
-		// nobody is told
-	} else if err := writeRunning(c.config.StateDir, Running{
-		Address: listeners[0].Addr().String(), URL: c.URL(), PID: os.Getpid(), Version: o.Version,
-	}); err != nil {
-		c.log.Warn("other commands will not find this one: core.json cannot be written", "error", err)
+	if !o.Unlisted {
+		c.list(listeners[0].Addr())
 	}
 	first.start(c.ctx)
 	go c.run(listeners)
-	c.log.Info("daemon-proxy serves", "url", c.URL(), "mode", c.config.Daemon.Mode, "version", o.Version)
+	o.Logger.Info("daemon-proxy serves", "url", c.URL(), "mode", o.Config.Daemon.Mode, "version", o.Version)
 	return c, nil
 }
 
-// sayConfig logs where the configuration came from and what is dangerous in it.
-func (c *Core) sayConfig() {
-	if c.config.File != "" {
-		c.log.Info("configuration read", "file", c.config.File)
+func (c *Core) openLinks(ctx context.Context) (*preview.Links, error) {
+	config := c.options.Config
+	return preview.Open(ctx, preview.Options{
+		StateFile: config.Preview.StateFile, DefaultTTL: config.Preview.DefaultTTL, MaxLinks: config.Preview.MaxLinks,
+		DaemonPort: config.Daemon.Port, Logger: c.options.Logger,
+		OnChange: func(l api.Link) {
+			l.Token = ""
+			c.news.Publish(api.Event{Kind: api.EventLink, Time: time.Now(), Link: &l})
+		},
+	})
+}
+
+// list names the core in core.json, where other commands find it.
+func (c *Core) list(address net.Addr) {
+	running := Running{Address: address.String(), URL: c.URL(), PID: os.Getpid(), Version: c.options.Version}
+	if err := writeRunning(c.options.Config.StateDir, running); err != nil {
+		c.options.Logger.Warn("other commands will not find this one: core.json cannot be written", "error", err)
 	}
-	for _, note := range c.config.Notes {
-		c.log.Warn("configuration", "note", note)
+}
+
+// logConfig logs where the configuration came from and what is dangerous in it.
+func (c *Core) logConfig() {
+	if c.options.Config.File != "" {
+		c.options.Logger.Info("configuration read", "file", c.options.Config.File)
 	}
-	if server.Exposed(c.config) {
-		c.log.Warn("everybody on the network may use the API and look into the sandboxes: set security.enabled and security.api_key, or server.host: 127.0.0.1", "host", c.config.Server.Host)
+	for _, note := range c.options.Config.Notes {
+		c.options.Logger.Warn("configuration", "note", note)
+	}
+	if c.options.Config.Exposed() {
+		c.options.Logger.Warn("everybody on the network may use the API and look into the sandboxes: set security.enabled and security.api_key, or server.host: 127.0.0.1", "host", c.options.Config.Server.Host)
 	}
 }
 
 // certificate is where the server has its certificates from; nil without TLS.
 func (c *Core) certificate() (certs.Get, error) {
-	switch tls := c.config.Server.TLS; tls.Mode {
+	switch tls := c.options.Config.Server.TLS; tls.Mode {
 	case "files":
-		return certs.Files(tls.Cert, tls.Key, c.log)
+		return certs.Files(tls.Cert, tls.Key, c.options.Logger)
 	case "self-signed":
-		authority, err := certs.OpenAuthority(c.config.StateDir)
+		authority, err := certs.OpenAuthority(c.options.Config.StateDir)
 		if err != nil {
 			return nil, err
 		}
-		c.log.Info("certificates are signed by an authority of this program's own: tell your browser to trust it", "file", certs.AuthorityFile(c.config.StateDir))
+		c.options.Logger.Info("certificates are signed by an authority of this program's own: tell your browser to trust it", "file", certs.AuthorityFile(c.options.Config.StateDir))
 		return authority.Get, nil
 	}
 	return nil, nil
@@ -172,7 +182,7 @@ func (c *Core) run(listeners []net.Listener) {
 	c.group.Go(func() {
 		asking, stop := context.WithTimeout(c.ctx, findHostLinks)
 		defer stop()
-		c.server.FindHostLinks(asking, net.DefaultResolver.LookupNetIP)
+		c.FindHostLinks(asking, net.DefaultResolver.LookupNetIP)
 	})
 	served := make(chan error, 1)
 	go func() { served <- c.server.Serve(listeners) }()
@@ -183,7 +193,7 @@ func (c *Core) run(listeners []net.Listener) {
 		ended = true
 	}
 	c.cancel()
-	c.log.Info("ending")
+	c.options.Logger.Info("ending")
 	closing, done := context.WithTimeout(context.WithoutCancel(c.ctx), drain)
 	defer done()
 	errs := []error{c.err, c.server.Shutdown(closing)}
@@ -191,35 +201,33 @@ func (c *Core) run(listeners []net.Listener) {
 		errs = append(errs, <-served)
 	}
 	c.group.Wait()
-	c.switching.Lock() // nothing replaces the fleet any more
-	errs = append(errs, c.fleet.Load().close(closing))
-	c.switching.Unlock()
+	errs = append(errs, c.close(closing))
 	c.proxy.Close()
-	errs = append(errs, c.links.Close(), removeRunning(c.config.StateDir))
+	errs = append(errs, c.links.Close(), removeRunning(c.options.Config.StateDir))
 	c.err = errors.Join(errs...)
 }
 
-// Wait waits for the end. The error is nil after an orderly one.
+// Wait waits for the end. The error is nil after a clean shutdown.
 func (c *Core) Wait() error {
 	<-c.done
 	if c.err != nil {
-		return fmt.Errorf("the end was not orderly: %w", c.err)
+		return fmt.Errorf("shutdown was not clean: %w", c.err)
 	}
 	return nil
 }
 
 // URL is how this machine reaches the core.
-func (c *Core) URL() string {
-	host := c.config.Server.Host
-	if ip := net.ParseIP(host); ip != nil && (ip.IsLoopback() || ip.IsUnspecified()) {
-		host = "localhost"
-	}
-	scheme := "http://"
-	if mode := c.config.Server.TLS.Mode; mode == "self-signed" || mode == "files" {
-		scheme = "https://"
-	}
-	return scheme + net.JoinHostPort(host, strconv.Itoa(c.config.Server.Port))
-}
+func (c *Core) URL() string { return c.options.Config.Server.URL() }
 
-// Subscribe follows the event stream until ctx ends.
-func (c *Core) Subscribe(ctx context.Context) *news.Follower { return c.news.Follow(ctx) }
+// Events follows the event stream until ctx ends; it is registered on return.
+func (c *Core) Events(ctx context.Context) (api.Events, error) { return c.news.Follow(ctx), nil }
+
+// Status describes the core itself.
+func (c *Core) Status(context.Context) (api.Status, error) {
+	config := c.options.Config
+	return api.Status{
+		Version: c.options.Version, URL: c.URL(), Mode: c.current.Load().sandboxes.Mode(), Exposed: config.Exposed(),
+		HostLinks: c.HostLinks(), ConfigFile: config.File, LogFile: config.Logging.File,
+		StopOnExit: config.Daemon.StopOnExit, LinkTTLSeconds: int64(config.Preview.DefaultTTL / time.Second),
+	}, nil
+}

@@ -34,9 +34,9 @@ const (
 // Demo starts the demo sandbox, puts a daemon into it and gives its link. What
 // is there already is used again.
 func (c *Core) Demo(ctx context.Context) (api.Link, error) {
-	sandboxes := c.settled()
-	f := c.fleet.Load()
-	if status := f.status(); f.engine == nil || status.State != "connected" {
+	c.Settle()
+	s := c.current.Load()
+	if status := s.status(); s.engine == nil || status.State != "connected" {
 		p := api.NewProblem(api.CodeEngineUnreachable,
 			"the demo sandbox is a container, and no Docker engine answers", "install or start Docker")
 		if status.Error != nil {
@@ -44,30 +44,27 @@ func (c *Core) Demo(ctx context.Context) (api.Link, error) {
 		}
 		return api.Link{}, p
 	}
-	if err := startDemo(ctx, f.engine, demoProgram(c.options.Executable)); err != nil {
+	if err := startDemo(ctx, s.engine, demoProgram(c.options.Executable)); err != nil {
 		return api.Link{}, err
 	}
-	ref := api.Ref{Engine: f.engine.Name(), Name: DemoName}
+	ref := api.Ref{Engine: s.engine.Name(), Name: DemoName}
 	listed, cancel := context.WithTimeout(ctx, demoAppears)
 	defer cancel()
 	for {
-		if box, ok := sandboxes.Get(ref); ok && box.Container == api.ContainerRunning {
+		if box, ok := s.sandboxes.Get(ref); ok && box.Container == api.ContainerRunning {
 			break
 		}
-		if err := sandboxes.RetryEngine(listed); err != nil {
+		if err := s.sandboxes.RetryEngine(listed); err != nil {
 			return api.Link{}, err
 		}
 		if listed.Err() != nil {
 			return api.Link{}, demoProblem("the container does not run", nil)
 		}
 	}
-	if err := sandboxes.Inject(ctx, ref, nil); err != nil {
+	if err := s.sandboxes.Inject(ctx, ref, nil); err != nil {
 		return api.Link{}, err
 	}
-	if link, ok := c.links.Find(ref, DemoPort); ok {
-		return c.server.FillIn(link, c.base()), nil
-	}
-	return c.server.CreateLink(api.LinkRequest{Port: DemoPort, Sandbox: DemoName, Label: "demo"}, c.base())
+	return c.LinkTo(ctx, ref, DemoPort, "demo")
 }
 
 // StartDemo makes and starts the demo sandbox's container on the engine that d

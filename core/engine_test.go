@@ -59,7 +59,7 @@ func TestAnEngineThatComesLaterMakesItsContainersAppear(t *testing.T) {
 	require.NoError(t, c.RetryEngine(t.Context()))
 	require.Eventually(t, func() bool { return c.modeNow(t) == "docker" }, soon, look)
 	require.Equal(t, "connected", engineNow(t, c).State)
-	ref, err := forServer{c}.Resolve("")
+	ref, err := c.Resolve(api.Ref{})
 	require.NoError(t, err)
 	require.Equal(t, api.Ref{Engine: "unix://" + socket, Name: name}, ref)
 	boxes, err := c.Sandboxes(t.Context())
@@ -127,14 +127,14 @@ func TestSwitchingTheEngineKeepsServerAndLinks(t *testing.T) {
 	})
 	ref := api.Ref{Engine: real.Name(), Name: name}
 	require.Eventually(t, func() bool { return engineNow(t, c).State == "connected" }, soon, look)
-	require.NoError(t, c.Inject(t.Context(), ref))
+	require.NoError(t, c.Inject(t.Context(), ref, nil))
 	link, err := c.CreateLink(t.Context(), api.LinkRequest{Port: 3000, Sandbox: name})
 	require.NoError(t, err)
 	path := strings.TrimPrefix(link.URL, c.URL())
 	status, _ := get(t, c, path+"/")
 	require.Equal(t, 502, status, "nothing listens on 3000, says the daemon")
 
-	c.config.Docker.Host = "unix://" + m.socket // the other engine's name, as Engines gives it
+	c.options.Config.Docker.Host = "unix://" + m.socket // the other engine's name, as Engines gives it
 	require.NoError(t, c.SwitchEngine(t.Context(), "unix://"+m.socket))
 	choices, err := c.Engines(t.Context())
 	require.NoError(t, err)
@@ -156,7 +156,7 @@ func TestSwitchingTheEngineKeepsServerAndLinks(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, links, 1)
 
-	c.config.Docker.Host = real.Endpoint()
+	c.options.Config.Docker.Host = real.Endpoint()
 	require.NoError(t, c.SwitchEngine(t.Context(), real.Name()))
 	require.Eventually(t, func() bool {
 		status, _ := get(t, c, path+"/")
@@ -182,7 +182,7 @@ func TestMakingALinkStartsNoDaemon(t *testing.T) {
 	t.Parallel()
 	m := newMuteEngine(t)
 	c := started(t, func(o *Options) { o.Config.Daemon.Mode, o.Config.Docker.Host = "docker", "unix://"+m.socket })
-	for _, port := range []int{3000, c.config.Server.Port} {
+	for _, port := range []int{3000, c.options.Config.Server.Port} {
 		_, err := c.CreateLink(t.Context(), api.LinkRequest{Port: port, Sandbox: api.HostName})
 		if port != 3000 {
 			require.ErrorIs(t, err, &api.Problem{Code: api.CodeLoop}, "its own port is refused all the same")

@@ -63,7 +63,7 @@ func TestP20WhatWaitsForADeadContainerEnds(t *testing.T) {
 			})
 			ref := api.Ref{Engine: real.Name(), Name: name}
 			require.Eventually(t, func() bool { return engineNow(t, c).State == "connected" }, soon, look)
-			require.NoError(t, c.Inject(t.Context(), ref))
+			require.NoError(t, c.Inject(t.Context(), ref, nil))
 			at, err := real.Inspect(t.Context(), id)
 			require.NoError(t, err)
 			path := "/sandboxes/" + name + "/proxy/3000"
@@ -92,21 +92,13 @@ func TestP20WhatWaitsForADeadContainerEnds(t *testing.T) {
 // request opens a connection and sends a request; reads on it end in time.
 func request(t *testing.T, c *Core, path string) *bufio.Reader {
 	t.Helper()
-	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", c.config.Server.Port))
+	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", c.options.Config.Server.Port))
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
 	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second))) // far less than TCP waits
 	_, err = io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	require.NoError(t, err)
 	return bufio.NewReader(conn)
-}
-
-// ignoreReset is err, but nil for a connection that was cut.
-func ignoreReset(err error) error {
-	if err != nil && strings.Contains(err.Error(), "reset") {
-		return nil
-	}
-	return err
 }
 
 // connections are the established connections of this machine to an address.

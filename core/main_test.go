@@ -148,3 +148,11 @@ func engineNow(t *testing.T, c *Core) api.EngineStatus {
 	require.NoError(t, err)
 	return status
 }
+
+// ignoreReset is err, but nil for a connection that was cut.
+func ignoreReset(err error) error {
+	if err != nil && strings.Contains(err.Error(), "reset") {
+		return nil
+	}
+	return err
+}

@@ -93,7 +93,7 @@ func TestTheImageInjectsAndPreviews(t *testing.T) {
 	c, err := client.New("http://127.0.0.1:" + port)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		status, err := c.DaemonStatus(t.Context(), "")
+		status, err := c.DaemonStatus(t.Context(), api.Ref{})
 		return err == nil && status.Running && status.Sandbox == name
 	}, time.Minute, 50*time.Millisecond)
 	link, err := c.CreateLink(t.Context(), api.LinkRequest{Port: 8080})

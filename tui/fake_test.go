@@ -204,9 +204,25 @@ func (f *fake) Sandboxes(context.Context) ([]api.Sandbox, error) {
 	return slices.Clone(f.sandboxes), err
 }
 
+func (f *fake) Sandbox(_ context.Context, ref api.Ref) (api.Sandbox, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range f.sandboxes {
+		if ref.Means(s.Ref) || ref == (api.Ref{}) && s.Default {
+			return s, nil
+		}
+	}
+	return api.Sandbox{}, api.NewProblem(api.CodeUnknownSandbox, "there is no container "+ref.String(), "choose another")
+}
+
+func (f *fake) DaemonStatus(ctx context.Context, ref api.Ref) (api.DaemonStatus, error) {
+	s, err := f.Sandbox(ctx, ref)
+	return s.Status(f.status.Mode), err
+}
+
 func (f *fake) Watch(ref api.Ref) { _ = f.ask("Watch", ref) }
 
-func (f *fake) Inject(ctx context.Context, ref api.Ref) error {
+func (f *fake) Inject(ctx context.Context, ref api.Ref, _ func(api.Injection)) error {
 	if err := f.ask("Inject", ref); err != nil {
 		return err
 	}
@@ -265,6 +281,13 @@ func (f *fake) Ports(ctx context.Context, ref api.Ref) ([]api.PortCard, error) {
 	return append([]api.PortCard{}, f.ports[ref]...), err
 }
 
+func (f *fake) Listeners(_ context.Context, ref api.Ref) (ports []api.Port, _ error) {
+	for _, card := range f.ports[ref] {
+		ports = append(ports, card.Port)
+	}
+	return ports, nil
+}
+
 func (f *fake) StartDesktop(_ context.Context, ref api.Ref) error { return f.ask("StartDesktop", ref) }
 
 func (f *fake) Shell(_ context.Context, ref api.Ref, columns, rows int) (Terminal, error) {
@@ -311,6 +334,11 @@ func (f *fake) Links(context.Context) ([]api.Link, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.links), err
+}
+
+func (f *fake) LinkStats(ctx context.Context) (api.LinkStats, error) {
+	links, err := f.Links(ctx)
+	return api.LinkStats{Total: len(links), Links: links}, err
 }
 
 func (f *fake) CreateLink(_ context.Context, r api.LinkRequest) (api.Link, error) {

@@ -32,7 +32,7 @@ func (m *model) injectInto(ref api.Ref) tea.Cmd {
 	m.world.Injections[ref] = &world.Injection{}
 	backend, now := m.do.backend, m.options.Now
 	return m.do.do(slowly, func(ctx context.Context) tea.Msg {
-		err := backend.Inject(ctx, ref)
+		err := backend.Inject(ctx, ref, nil)
 		return injectedMsg{ref, now(), err}
 	})
 }

@@ -46,7 +46,7 @@ func first(complete cobra.CompletionFunc) cobra.CompletionFunc {
 }
 
 func offeredSandboxes(ctx context.Context, r *remote) []cobra.Completion {
-	list, _ := r.Sandboxes(ctx) // without it there is nothing to offer
+	list, _ := r.SandboxList(ctx) // without it there is nothing to offer
 	var names []cobra.Completion
 	for _, s := range list.Sandboxes {
 		names = append(names, cobra.CompletionWithDesc(logging.Printable(s.String()), s.Container+", daemon "+string(s.Daemon.State)))
@@ -55,7 +55,7 @@ func offeredSandboxes(ctx context.Context, r *remote) []cobra.Completion {
 }
 
 func offeredLinks(ctx context.Context, r *remote) []cobra.Completion {
-	links, _ := r.PreviewLinks(ctx) // as above
+	links, _ := r.Links(ctx) // as above
 	var ids []cobra.Completion
 	for _, l := range links {
 		if l.State == "active" {

@@ -142,10 +142,10 @@ func demoOn(ctx context.Context, c *client.Client, cfg config.Config, self strin
 	if err := appears(ctx, c); err != nil {
 		return err
 	}
-	if err := c.Inject(ctx, core.DemoName, nil); err != nil {
+	if err := c.Inject(ctx, api.Ref{Name: core.DemoName}, nil); err != nil {
 		return err
 	}
-	links, err := c.PreviewLinks(ctx)
+	links, err := c.Links(ctx)
 	if err != nil {
 		return err
 	}
@@ -170,7 +170,7 @@ func appears(ctx context.Context, c *client.Client) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		list, err := c.Sandboxes(ctx)
+		list, err := c.SandboxList(ctx)
 		if err != nil {
 			return err
 		}

@@ -20,14 +20,14 @@ func newLogs() *cobra.Command {
 	var tail int
 	var follow bool
 	cmd := clientCommand("logs [SANDBOX]", "Print the log of a daemon, of a container, or of daemon-proxy", ownContainers, func(ctx context.Context, r *remote, args []string) error {
-		name, err := r.sandbox(ctx, args)
+		ref, err := r.sandbox(ctx, args)
 		if source == api.LogProgram && err != nil {
-			name, err = api.HostName, nil // it is no sandbox's
+			ref, err = api.Host, nil // it belongs to no sandbox
 		}
 		if err != nil {
 			return err
 		}
-		log, err := r.Logs(ctx, name, source, tail, follow)
+		log, err := r.Logs(ctx, ref, source, tail, follow)
 		if err != nil {
 			return err
 		}

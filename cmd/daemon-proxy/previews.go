@@ -110,7 +110,7 @@ func newCreate() *cobra.Command {
 func newList() *cobra.Command {
 	var urls bool
 	cmd := clientCommand("list", "List the preview links", ownLinks, func(ctx context.Context, r *remote, _ []string) error {
-		links, err := r.PreviewLinks(ctx)
+		links, err := r.Links(ctx)
 		if err != nil {
 			return err
 		}
@@ -140,7 +140,7 @@ func newList() *cobra.Command {
 
 func newRevoke() *cobra.Command {
 	cmd := clientCommand("revoke ID", "Revoke a preview link", ownLinks, func(ctx context.Context, r *remote, args []string) error {
-		if err := r.RevokePreviewLink(ctx, args[0]); err != nil {
+		if err := r.RevokeLink(ctx, args[0]); err != nil {
 			return err
 		}
 		if r.json {
@@ -177,7 +177,7 @@ func newOpen() *cobra.Command {
 // linkFor is the live link that an id or a port means; for a port without one
 // it is made.
 func (r *remote) linkFor(ctx context.Context, what string, request func(int) api.LinkRequest) (api.Link, error) {
-	links, err := r.PreviewLinks(ctx)
+	links, err := r.Links(ctx)
 	if err != nil {
 		return api.Link{}, err
 	}
@@ -193,12 +193,12 @@ func (r *remote) linkFor(ctx context.Context, what string, request func(int) api
 	}
 	wanted := request(port)
 	if wanted.Label == "" && wanted.TTLSeconds == nil && wanted.Fence == nil && wanted.StripPrefix == nil {
-		name, err := r.sandbox(ctx, append([]string{}, compact(wanted.Sandbox)...))
+		ref, err := r.sandbox(ctx, append([]string{}, compact(wanted.Sandbox)...))
 		if err != nil {
 			return api.Link{}, err
 		}
 		for _, l := range links {
-			if l.Port == port && l.SandboxName == name && l.State == "active" {
+			if l.Port == port && ref.Means(l.Sandbox) && l.State == "active" {
 				return l, nil
 			}
 		}

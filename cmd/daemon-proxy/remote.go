@@ -224,7 +224,7 @@ func (r *remote) awaitEngine(ctx context.Context) error {
 	defer cancel()
 	var connected time.Time
 	for tick := time.NewTicker(20 * time.Millisecond); ; {
-		list, err := r.Sandboxes(ctx)
+		list, err := r.SandboxList(ctx)
 		switch {
 		case err != nil:
 			return err
@@ -265,15 +265,15 @@ func freeLoopbackPort() (int, error) {
 }
 
 // sandbox is the sandbox that a command means: the first argument, else the default.
-func (r *remote) sandbox(ctx context.Context, args []string) (string, error) {
+func (r *remote) sandbox(ctx context.Context, args []string) (api.Ref, error) {
 	if len(args) > 0 {
-		return args[0], nil
+		return api.ParseRef(args[0]), nil
 	}
 	if r.container != "" {
-		return r.container, nil
+		return api.ParseRef(r.container), nil
 	}
-	status, err := r.DaemonStatus(ctx, "")
-	return status.Sandbox, err
+	status, err := r.DaemonStatus(ctx, api.Ref{})
+	return api.ParseRef(status.Sandbox), err
 }
 
 // document prints an answer of the API.

@@ -25,7 +25,7 @@ func newRequests() *cobra.Command {
 		if follow {
 			return r.followRequests(ctx, parsed, filter, limit)
 		}
-		list, err := r.Requests(ctx, filter, limit)
+		list, err := r.Exchanges(ctx, filter, limit)
 		if err != nil {
 			return err
 		}
@@ -70,13 +70,13 @@ func (r *remote) followRequests(ctx context.Context, filter traffic.Filter, text
 	var failed error
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	err := r.Events(ctx, func(e api.Event) error {
+	err := r.Follow(ctx, func(e api.Event) error {
 		if e.Exchange == nil || !filter.Match(*e.Exchange) {
 			return nil
 		}
 		return show(*e.Exchange)
 	}, func() {
-		list, err := r.Requests(ctx, text, limit)
+		list, err := r.Exchanges(ctx, text, limit)
 		if err != nil {
 			failed = err
 			stop()

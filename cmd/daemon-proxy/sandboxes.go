@@ -15,7 +15,7 @@ import (
 
 func newSandboxes() *cobra.Command {
 	return clientCommand("sandboxes", "List the containers and their daemons", ownContainers, func(ctx context.Context, r *remote, _ []string) error {
-		list, err := r.Sandboxes(ctx)
+		list, err := r.SandboxList(ctx)
 		if err != nil {
 			return err
 		}
@@ -33,18 +33,17 @@ func newSandboxes() *cobra.Command {
 func newInject() *cobra.Command {
 	var cancel bool
 	cmd := clientCommand("inject [SANDBOX]", "Put a daemon into a container and wait until it is healthy", ownContainers, func(ctx context.Context, r *remote, args []string) error {
-		name, err := r.sandbox(ctx, args)
+		ref, err := r.sandbox(ctx, args)
 		if err != nil {
 			return err
 		}
 		if cancel {
-			_, err := r.CancelInjection(ctx, name)
-			return err
+			return r.CancelInjection(ctx, ref)
 		}
-		return r.Inject(ctx, name, func(step api.Injection) {
+		return r.Inject(ctx, ref, func(step api.Injection) {
 			if r.json {
 				_ = r.line(step)
-			} else if line := stepLine(name, step); line != "" {
+			} else if line := stepLine(ref.String(), step); line != "" {
 				fmt.Fprintln(r.out, logging.Printable(line))
 			}
 		})
@@ -70,19 +69,14 @@ func stepLine(sandbox string, step api.Injection) string {
 
 func newStop() *cobra.Command {
 	cmd := clientCommand("stop [SANDBOX]", "Stop the daemon in a container", ownContainers, func(ctx context.Context, r *remote, args []string) error {
-		name, err := r.sandbox(ctx, args)
+		ref, err := r.sandbox(ctx, args)
 		if err != nil {
 			return err
 		}
-		box, err := r.StopDaemon(ctx, name)
-		if err != nil {
+		if err := r.StopDaemon(ctx, ref); err != nil {
 			return err
 		}
-		if r.json {
-			return r.document(box)
-		}
-		_, err = fmt.Fprintf(r.out, "the daemon of %s is stopped\n", logging.Printable(name))
-		return err
+		return r.changed(ctx, ref, "the daemon of %s is stopped\n")
 	})
 	cmd.Args, cmd.ValidArgsFunction = atMostOne, first(offers(offeredSandboxes))
 	return cmd
@@ -90,37 +84,45 @@ func newStop() *cobra.Command {
 
 func newEject() *cobra.Command {
 	cmd := clientCommand("eject [SANDBOX]", "Stop the daemon in a container and remove its files", ownContainers, func(ctx context.Context, r *remote, args []string) error {
-		name, err := r.sandbox(ctx, args)
+		ref, err := r.sandbox(ctx, args)
 		if err != nil {
 			return err
 		}
-		box, err := r.Eject(ctx, name)
-		if err != nil {
+		if err := r.Eject(ctx, ref); err != nil {
 			return err
 		}
-		if r.json {
-			return r.document(box)
-		}
-		_, err = fmt.Fprintf(r.out, "the daemon is removed from %s\n", logging.Printable(name))
-		return err
+		return r.changed(ctx, ref, "the daemon is removed from %s\n")
 	})
 	cmd.Args, cmd.ValidArgsFunction = atMostOne, first(offers(offeredSandboxes))
 	cmd.Long = "eject stops the daemon in a container and removes its binary and its logs. It removes\nthe working directory if daemon-proxy created it and it is empty. It keeps a daytona\nthat is part of the image.\n\n" + exitCodes
 	return cmd
 }
 
+// changed prints what was done to a sandbox: its state in JSON, else a sentence.
+func (r *remote) changed(ctx context.Context, ref api.Ref, sentence string) error {
+	if !r.json {
+		_, err := fmt.Fprintf(r.out, sentence, logging.Printable(ref.String()))
+		return err
+	}
+	box, err := r.Sandbox(ctx, ref)
+	if err != nil {
+		return err
+	}
+	return r.document(box)
+}
+
 func newPorts() *cobra.Command {
 	cmd := clientCommand("ports [SANDBOX]", "List the listening ports of a container", ownContainers, func(ctx context.Context, r *remote, args []string) error {
-		name, err := r.sandbox(ctx, args)
+		ref, err := r.sandbox(ctx, args)
 		if err != nil {
 			return err
 		}
-		ports, err := r.PortCards(ctx, name)
+		ports, err := r.Ports(ctx, ref)
 		if err != nil {
 			return err
 		}
 		if r.json {
-			return r.document(api.PortList{Sandbox: name, Ports: ports})
+			return r.document(api.NewPortList(ref, ports))
 		}
 		rows := [][]string{{"PORT", "SERVICE", "NAME", "ADDRESS", "REMARKS"}}
 		for _, p := range ports {
@@ -149,12 +151,12 @@ func newStatus() *cobra.Command {
 			return r.document(health)
 		}
 		rows := [][]string{{"daemon-proxy", health.Version, health.Status, r.URL()}}
-		name := ""
+		var ref api.Ref
 		if len(args) > 0 {
-			name = args[0]
+			ref = api.ParseRef(args[0])
 		}
-		daemon, err := r.DaemonStatus(ctx, name)
-		if err != nil && name != "" {
+		daemon, err := r.DaemonStatus(ctx, ref)
+		if err != nil && ref.Name != "" {
 			return err
 		}
 		if r.json {

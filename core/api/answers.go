@@ -67,6 +67,15 @@ type PortList struct {
 	Ports []PortCard `json:"ports"`
 }
 
+// NewPortList lists cards; the list names their sandbox once.
+func NewPortList(ref Ref, cards []PortCard) PortList {
+	list := PortList{Sandbox: ref.String(), Ports: append([]PortCard{}, cards...)}
+	for i := range list.Ports {
+		list.Ports[i].Sandbox = Ref{}
+	}
+	return list
+}
+
 // ExchangeList is the document of GET /api/requests, newest first.
 type ExchangeList struct {
 	Requests []Exchange `json:"requests"`

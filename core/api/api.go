@@ -5,7 +5,10 @@
 // share one set of types and need no twins.
 package api
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // HostName is the name under which the machine itself is listed as a sandbox.
 const HostName = "host"
@@ -34,6 +37,31 @@ func (r Ref) String() string {
 		return ContainerPrefix + r.Name
 	}
 	return r.Name
+}
+
+// Long is SOURCE/NAME, which means the same sandbox whatever else is open.
+func (r Ref) Long() string {
+	if r.Engine == "" {
+		return r.Name
+	}
+	return r.Engine + "/" + r.Name
+}
+
+// Means reports whether r, a name as people write it, can mean the sandbox full.
+func (r Ref) Means(full Ref) bool { return r == full || r.Engine == "" && r.Name == full.String() }
+
+// ParseRef reads a sandbox's name as people write it: NAME, or SOURCE/NAME. Of
+// a NAME alone the Engine stays empty: the core finds it.
+func ParseRef(text string) Ref {
+	at := strings.LastIndexByte(text, '/')
+	if at <= 0 {
+		return Ref{Name: text}
+	}
+	name := text[at+1:]
+	if name == ContainerPrefix+HostName {
+		name = HostName
+	}
+	return Ref{Engine: text[:at], Name: name}
 }
 
 // Container states, as the engine names them, and "missing" for a sandbox
@@ -113,6 +141,16 @@ type Sandbox struct {
 	Default bool `json:"default"`
 }
 
+// Status is the state of its daemon; mode is what daemon.mode means now.
+func (s Sandbox) Status(mode string) DaemonStatus {
+	d := s.Daemon
+	return DaemonStatus{
+		Mode: mode, Sandbox: s.String(), ContainerState: s.Container,
+		State: d.State, Running: d.State == DaemonHealthy, Kind: d.Kind, Version: d.Version, URL: d.URL,
+		LatencyMS: d.LatencyMS, Since: d.Since, LastError: d.LastError,
+	}
+}
+
 // InjectionStep names one step of an injection, in the order they happen.
 type InjectionStep string
 
@@ -163,13 +201,14 @@ type Link struct {
 	URL     string `json:"url"`
 	HostURL string `json:"host_url"`
 	Port    int    `json:"port"`
-	Sandbox Ref    `json:"-"`
 	// SandboxName is the name of the sandbox, as people write it.
-	SandboxName string     `json:"sandbox"`
-	Label       string     `json:"label"`
-	CreatedAt   time.Time  `json:"created_at"`
-	ExpiresAt   *time.Time `json:"expires_at"`
-	RevokedAt   *time.Time `json:"revoked_at,omitempty"`
+	SandboxName string `json:"sandbox"`
+	// Sandbox is the same with its engine.
+	Sandbox   Ref        `json:"sandbox_ref"`
+	Label     string     `json:"label"`
+	CreatedAt time.Time  `json:"created_at"`
+	ExpiresAt *time.Time `json:"expires_at"`
+	RevokedAt *time.Time `json:"revoked_at,omitempty"`
 	// AllowDaemonPort allows a link to one of the daemon's own ports.
 	AllowDaemonPort bool `json:"allow_daemon_port,omitempty"`
 	// Fence is true if its pages are kept away from other services on the
@@ -201,7 +240,9 @@ type Exchange struct {
 	// Status is 0 until the exchange has an answer.
 	Status  int    `json:"status"`
 	Sandbox string `json:"sandbox,omitempty"`
-	Port    int    `json:"port,omitempty"`
+	// Ref is the same with its engine.
+	Ref  Ref `json:"sandbox_ref,omitzero"`
+	Port int `json:"port,omitempty"`
 	// LinkID is the public id of the preview link; empty for /proxy and the API.
 	LinkID string `json:"link_id,omitempty"`
 	// Kind is "proxy", "preview" or "api".

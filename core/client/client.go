@@ -1,4 +1,5 @@
-// Package client is the Go client of the HTTP API.
+// Package client is api.Service over HTTP: what a core does for fronts, of one
+// that runs elsewhere.
 //
 // Errors of the server are *api.Problem values with a stable Code, and a Hint
 // for people; errors.Is(err, &api.Problem{Code: api.CodeSandboxStopped}) tells
@@ -32,6 +33,8 @@ const (
 	maxTries  = 4
 	firstWait = 100 * time.Millisecond
 )
+
+var _ api.Service = (*Client)(nil)
 
 // Client talks to one server. Its methods may be called from any goroutine.
 type Client struct {
@@ -88,113 +91,183 @@ func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse
 // URL is the server's, without a slash at its end.
 func (c *Client) URL() string { return c.base.String() }
 
-// Health is how the server is. It needs no key, but says more with it.
+// Health is the state of the server. It needs no key, but says more with it.
 func (c *Client) Health(ctx context.Context) (api.Health, error) {
 	return get[api.Health](ctx, c, "/health")
 }
 
-// DaemonStatus is how the daemon of a sandbox is; an empty name means the
-// default sandbox.
-func (c *Client) DaemonStatus(ctx context.Context, sandbox string) (api.DaemonStatus, error) {
+// SandboxList is the host and the containers, with the state of the engine.
+func (c *Client) SandboxList(ctx context.Context) (api.SandboxList, error) {
+	return get[api.SandboxList](ctx, c, "/api/sandboxes")
+}
+
+// Engine is the state of the engine.
+func (c *Client) Engine(ctx context.Context) (api.EngineStatus, error) {
+	list, err := c.SandboxList(ctx)
+	return list.Engine, err
+}
+
+// Sandboxes are the host and the containers.
+func (c *Client) Sandboxes(ctx context.Context) ([]api.Sandbox, error) {
+	list, err := c.SandboxList(ctx)
+	return list.Sandboxes, err
+}
+
+// Sandbox is one of them.
+func (c *Client) Sandbox(ctx context.Context, ref api.Ref) (api.Sandbox, error) {
+	status, err := c.DaemonStatus(ctx, ref) // which finds the sandbox that a name means
+	if err != nil {
+		return api.Sandbox{}, err
+	}
+	list, err := c.Sandboxes(ctx)
+	for _, box := range list {
+		if ref.Means(box.Ref) || box.String() == status.Sandbox {
+			return box, err
+		}
+	}
+	if err == nil {
+		err = api.NewProblem(api.CodeUnknownSandbox, status.Sandbox+" is gone", "list the sandboxes again")
+	}
+	return api.Sandbox{}, err
+}
+
+// DaemonStatus is the state of the daemon of ref.
+func (c *Client) DaemonStatus(ctx context.Context, ref api.Ref) (api.DaemonStatus, error) {
 	query := url.Values{}
-	if sandbox != "" {
-		query.Set("sandbox", sandbox)
+	if name := ref.Long(); name != "" {
+		query.Set("sandbox", name)
 	}
 	return get[api.DaemonStatus](ctx, c, "/daemon/status"+queryOf(query))
 }
 
-// CreateLink makes a link as the request says.
-func (c *Client) CreateLink(ctx context.Context, request api.LinkRequest) (api.Link, error) {
-	return post[api.Link](ctx, c, "/api/preview/create", request)
-}
-
-// PreviewLinks are all links that are remembered, newest first.
-func (c *Client) PreviewLinks(ctx context.Context) ([]api.Link, error) {
+// Links are all links that are remembered, newest first.
+func (c *Client) Links(ctx context.Context) ([]api.Link, error) {
 	list, err := get[api.Links](ctx, c, "/api/preview")
 	return list.Links, err
 }
 
-// PreviewStats counts the links and what went through them.
-func (c *Client) PreviewStats(ctx context.Context) (api.LinkStats, error) {
+// LinkStats counts the links and what went through them.
+func (c *Client) LinkStats(ctx context.Context) (api.LinkStats, error) {
 	return get[api.LinkStats](ctx, c, "/api/preview/stats")
 }
 
-// RevokePreviewLink ends a link, named by its token or its id, and what is
-// open through it.
-func (c *Client) RevokePreviewLink(ctx context.Context, tokenOrID string) error {
+// CreateLink makes a link.
+func (c *Client) CreateLink(ctx context.Context, request api.LinkRequest) (api.Link, error) {
+	return call[api.Link](ctx, c, http.MethodPost, "/api/preview/create", request)
+}
+
+// RevokeLink ends a link, named by its token or its public id, and what is open
+// through it.
+func (c *Client) RevokeLink(ctx context.Context, tokenOrID string) error {
 	_, err := call[api.Revoked](ctx, c, http.MethodDelete, "/api/preview/"+url.PathEscape(tokenOrID), nil)
 	return err
 }
 
-// Sandboxes are the host and the containers, and what is known of the engine.
-func (c *Client) Sandboxes(ctx context.Context) (api.SandboxList, error) {
-	return get[api.SandboxList](ctx, c, "/api/sandboxes")
+// path is that of a sandbox's route. The zero Ref has none: the server knows
+// which sandbox is the default one.
+func (c *Client) path(ctx context.Context, ref api.Ref, route string) (string, error) {
+	name := ref.Long()
+	if name == "" {
+		status, err := c.DaemonStatus(ctx, ref)
+		if err != nil {
+			return "", err
+		}
+		name = status.Sandbox
+	}
+	return "/api/sandboxes/" + url.PathEscape(name) + route, nil
 }
 
-// Ports are what listens in a sandbox.
-func (c *Client) Ports(ctx context.Context, sandbox string) ([]api.Port, error) {
-	list, err := get[api.PortList](ctx, c, "/api/sandboxes/"+url.PathEscape(sandbox)+"/ports")
+// change calls a route that changes a sandbox.
+func (c *Client) change(ctx context.Context, method string, ref api.Ref, route string) error {
+	path, err := c.path(ctx, ref, route)
+	if err != nil {
+		return err
+	}
+	_, err = call[api.Sandbox](ctx, c, method, path, nil)
+	return err
+}
+
+// CancelInjection undoes the injection into ref, whoever started it.
+func (c *Client) CancelInjection(ctx context.Context, ref api.Ref) error {
+	return c.change(ctx, http.MethodDelete, ref, "/inject")
+}
+
+// StopDaemon stops the daemon of ref.
+func (c *Client) StopDaemon(ctx context.Context, ref api.Ref) error {
+	return c.change(ctx, http.MethodPost, ref, "/stop")
+}
+
+// Eject stops the daemon of ref and removes its files from the container.
+func (c *Client) Eject(ctx context.Context, ref api.Ref) error {
+	return c.change(ctx, http.MethodPost, ref, "/eject")
+}
+
+// StartContainer starts the container of ref.
+func (c *Client) StartContainer(ctx context.Context, ref api.Ref) error {
+	return c.change(ctx, http.MethodPost, ref, "/container/start")
+}
+
+// StopContainer stops the container of ref.
+func (c *Client) StopContainer(ctx context.Context, ref api.Ref) error {
+	return c.change(ctx, http.MethodPost, ref, "/container/stop")
+}
+
+// Listeners are the ports that something listens on in ref.
+func (c *Client) Listeners(ctx context.Context, ref api.Ref) ([]api.Port, error) {
+	cards, err := c.ports(ctx, ref, "")
+	ports := make([]api.Port, len(cards))
+	for i, card := range cards {
+		ports[i] = card.Port
+	}
+	return ports, err
+}
+
+// Ports are the same with what answers there. All of them are asked together,
+// which takes up to 1.5 s.
+func (c *Client) Ports(ctx context.Context, ref api.Ref) ([]api.PortCard, error) {
+	return c.ports(ctx, ref, "?identify=true")
+}
+
+func (c *Client) ports(ctx context.Context, ref api.Ref, query string) ([]api.PortCard, error) {
+	path, err := c.path(ctx, ref, "/ports"+query)
 	if err != nil {
 		return nil, err
 	}
-	ports := make([]api.Port, len(list.Ports))
-	for i, card := range list.Ports {
-		ports[i] = card.Port
+	list, err := get[api.PortList](ctx, c, path)
+	for i := range list.Ports {
+		list.Ports[i].Sandbox = ref
 	}
-	return ports, nil
-}
-
-// PortCards are what listens in a sandbox with what answers there. Each port
-// may take 1.5 seconds, all of them are asked together.
-func (c *Client) PortCards(ctx context.Context, sandbox string) ([]api.PortCard, error) {
-	list, err := get[api.PortList](ctx, c, "/api/sandboxes/"+url.PathEscape(sandbox)+"/ports?identify=true")
 	return list.Ports, err
 }
 
-// CancelInjection undoes the injection into sandbox, whoever asked for it.
-func (c *Client) CancelInjection(ctx context.Context, sandbox string) (api.Sandbox, error) {
-	return call[api.Sandbox](ctx, c, http.MethodDelete, "/api/sandboxes/"+url.PathEscape(sandbox)+"/inject", nil)
-}
-
-// StopDaemon ends the daemon of a sandbox.
-func (c *Client) StopDaemon(ctx context.Context, sandbox string) (api.Sandbox, error) {
-	return post[api.Sandbox](ctx, c, "/api/sandboxes/"+url.PathEscape(sandbox)+"/stop", nil)
-}
-
-// Eject ends the daemon of a sandbox and removes its files from it.
-func (c *Client) Eject(ctx context.Context, sandbox string) (api.Sandbox, error) {
-	return post[api.Sandbox](ctx, c, "/api/sandboxes/"+url.PathEscape(sandbox)+"/eject", nil)
-}
-
-// StartContainer starts the container of a sandbox.
-func (c *Client) StartContainer(ctx context.Context, sandbox string) (api.Sandbox, error) {
-	return post[api.Sandbox](ctx, c, "/api/sandboxes/"+url.PathEscape(sandbox)+"/container/start", nil)
-}
-
-// StopContainer stops the container of a sandbox.
-func (c *Client) StopContainer(ctx context.Context, sandbox string) (api.Sandbox, error) {
-	return post[api.Sandbox](ctx, c, "/api/sandboxes/"+url.PathEscape(sandbox)+"/container/stop", nil)
-}
-
 // Logs is the end of a log, all of it if tail is negative, and with follow
-// what comes until ctx ends. Source is one of the api.Log… names. Close the
-// reader. The text is as it was written: control characters are in it.
-func (c *Client) Logs(ctx context.Context, sandbox, source string, tail int, follow bool) (io.ReadCloser, error) {
+// what comes until ctx ends. Close the reader.
+func (c *Client) Logs(
+	ctx context.Context, ref api.Ref, source string, tail int, follow bool,
+) (io.ReadCloser, error) {
 	query := url.Values{"source": {source}, "follow": {strconv.FormatBool(follow)}}
 	if tail >= 0 {
 		query.Set("tail", strconv.Itoa(tail))
 	}
-	response, err := c.open(ctx, http.MethodGet, "/api/sandboxes/"+url.PathEscape(sandbox)+"/logs?"+query.Encode(), "text/plain", nil)
+	path, err := c.path(ctx, ref, "/logs?"+query.Encode())
+	if err != nil {
+		return nil, err
+	}
+	response, err := c.open(ctx, http.MethodGet, path, "text/plain", nil)
 	if err != nil {
 		return nil, err
 	}
 	return response.Body, nil
 }
 
-// Inject puts a daemon into a sandbox and returns when it is healthy. progress
-// is told of each step; nil: nobody. The end of ctx undoes the injection.
-func (c *Client) Inject(ctx context.Context, sandbox string, progress func(api.Injection)) error {
-	response, err := c.open(ctx, http.MethodPost, "/api/sandboxes/"+url.PathEscape(sandbox)+"/inject", "application/x-ndjson", nil)
+// Inject puts a daemon into ref and returns when it is healthy. progress, if
+// not nil, is called for each step. The end of ctx undoes the injection.
+func (c *Client) Inject(ctx context.Context, ref api.Ref, progress func(api.Injection)) error {
+	path, err := c.path(ctx, ref, "/inject")
+	if err != nil {
+		return err
+	}
+	response, err := c.open(ctx, http.MethodPost, path, "application/x-ndjson", nil)
 	if err != nil {
 		return err
 	}
@@ -202,7 +275,7 @@ func (c *Client) Inject(ctx context.Context, sandbox string, progress func(api.I
 	for steps := json.NewDecoder(response.Body); ; {
 		var step api.Injection
 		if err := steps.Decode(&step); err != nil {
-			return fmt.Errorf("inject %s: the server hung up before the end: %w", sandbox, noEOF(err))
+			return fmt.Errorf("inject %s: the server hung up before the end: %w", ref, noEOF(err))
 		}
 		if progress != nil {
 			progress(step)
@@ -216,18 +289,23 @@ func (c *Client) Inject(ctx context.Context, sandbox string, progress func(api.I
 	}
 }
 
-// Requests are the newest exchanges that a filter takes, newest first; limit 0
-// means all that are kept. For filters see traffic.ParseFilter.
-func (c *Client) Requests(ctx context.Context, filter string, limit int) ([]api.Exchange, error) {
+// Exchanges are the newest n that a filter matches, newest first; n 0 means all
+// that are kept. For filters see traffic.ParseFilter.
+func (c *Client) Exchanges(ctx context.Context, filter string, n int) ([]api.Exchange, error) {
 	query := url.Values{}
 	if filter != "" {
 		query.Set("filter", filter)
 	}
-	if limit > 0 {
-		query.Set("limit", strconv.Itoa(limit))
+	if n > 0 {
+		query.Set("limit", strconv.Itoa(n))
 	}
 	list, err := get[api.ExchangeList](ctx, c, "/api/requests"+queryOf(query))
 	return list.Requests, err
+}
+
+// Exchange is one with what was captured of it.
+func (c *Client) Exchange(ctx context.Context, id uint64) (api.ExchangeDetail, error) {
+	return get[api.ExchangeDetail](ctx, c, "/api/requests/"+strconv.FormatUint(id, 10))
 }
 
 // queryOf is a query with its question mark; nothing if there is none.
@@ -238,17 +316,8 @@ func queryOf(query url.Values) string {
 	return "?" + query.Encode()
 }
 
-// Request is one exchange with what was captured of it.
-func (c *Client) Request(ctx context.Context, id uint64) (api.ExchangeDetail, error) {
-	return get[api.ExchangeDetail](ctx, c, "/api/requests/"+strconv.FormatUint(id, 10))
-}
-
 func get[T any](ctx context.Context, c *Client, path string) (T, error) {
 	return call[T](ctx, c, http.MethodGet, path, nil)
-}
-
-func post[T any](ctx context.Context, c *Client, path string, body any) (T, error) {
-	return call[T](ctx, c, http.MethodPost, path, body)
 }
 
 func call[T any](ctx context.Context, c *Client, method, path string, body any) (T, error) {

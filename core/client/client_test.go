@@ -99,26 +99,27 @@ func TestEachCallAsksForItsOwn(t *testing.T) {
 		call func() error
 	}{
 		{"GET /health", "", func() error { _, err := c.Health(ctx); return err }},
-		{"GET /daemon/status", "", func() error { _, err := c.DaemonStatus(ctx, ""); return err }},
-		{"GET /daemon/status?sandbox=a%26b", "", func() error { _, err := c.DaemonStatus(ctx, "a&b"); return err }},
+		{"GET /daemon/status", "", func() error { _, err := c.DaemonStatus(ctx, api.Ref{}); return err }},
+		{"GET /daemon/status?sandbox=a%26b", "", func() error { _, err := c.DaemonStatus(ctx, api.Ref{Name: "a&b"}); return err }},
 		{"POST /api/preview/create", `{"port":3000}`, func() error { _, err := c.CreateLink(ctx, api.LinkRequest{Port: 3000}); return err }},
-		{"GET /api/preview", "", func() error { _, err := c.PreviewLinks(ctx); return err }},
-		{"GET /api/preview/stats", "", func() error { _, err := c.PreviewStats(ctx); return err }},
-		{"DELETE /api/preview/a%2Fb", "", func() error { return c.RevokePreviewLink(ctx, "a/b") }},
+		{"GET /api/preview", "", func() error { _, err := c.Links(ctx); return err }},
+		{"GET /api/preview/stats", "", func() error { _, err := c.LinkStats(ctx); return err }},
+		{"DELETE /api/preview/a%2Fb", "", func() error { return c.RevokeLink(ctx, "a/b") }},
 		{"GET /api/sandboxes", "", func() error { _, err := c.Sandboxes(ctx); return err }},
-		{"GET /api/sandboxes/container:host/ports", "", func() error { _, err := c.Ports(ctx, "container:host"); return err }},
-		{"GET /api/sandboxes/web/ports?identify=true", "", func() error { _, err := c.PortCards(ctx, "web"); return err }},
-		{"POST /api/sandboxes/web/eject", "", func() error { _, err := c.Eject(ctx, "web"); return err }},
-		{"POST /api/sandboxes/web/stop", "", func() error { _, err := c.StopDaemon(ctx, "web"); return err }},
-		{"POST /api/sandboxes/web/container/start", "", func() error { _, err := c.StartContainer(ctx, "web"); return err }},
-		{"POST /api/sandboxes/web/container/stop", "", func() error { _, err := c.StopContainer(ctx, "web"); return err }},
-		{"GET /api/sandboxes/web/logs?follow=false&source=daemon&tail=5", "", func() error { return closed(c.Logs(ctx, "web", api.LogDaemon, 5, false)) }},
-		{"GET /api/sandboxes/web/logs?follow=true&source=container", "", func() error { return closed(c.Logs(ctx, "web", api.LogContainer, -1, true)) }},
-		{"POST /api/sandboxes/web/inject", "", func() error { return c.Inject(ctx, "web", nil) }},
-		{"DELETE /api/sandboxes/web/inject", "", func() error { _, err := c.CancelInjection(ctx, "web"); return err }},
-		{"GET /api/requests?filter=status%3A5xx+path%3A%2Fa&limit=3", "", func() error { _, err := c.Requests(ctx, "status:5xx path:/a", 3); return err }},
-		{"GET /api/requests", "", func() error { _, err := c.Requests(ctx, "", 0); return err }},
-		{"GET /api/requests/7", "", func() error { _, err := c.Request(ctx, 7); return err }},
+		{"GET /api/sandboxes/container:host/ports", "", func() error { _, err := c.Listeners(ctx, api.ParseRef("container:host")); return err }},
+		{"POST /api/sandboxes/lab%2Fweb/stop", "", func() error { return c.StopDaemon(ctx, api.Ref{Engine: "lab", Name: "web"}) }},
+		{"GET /api/sandboxes/web/ports?identify=true", "", func() error { _, err := c.Ports(ctx, api.Ref{Name: "web"}); return err }},
+		{"POST /api/sandboxes/web/eject", "", func() error { return c.Eject(ctx, api.Ref{Name: "web"}) }},
+		{"POST /api/sandboxes/web/stop", "", func() error { return c.StopDaemon(ctx, api.Ref{Name: "web"}) }},
+		{"POST /api/sandboxes/web/container/start", "", func() error { return c.StartContainer(ctx, api.Ref{Name: "web"}) }},
+		{"POST /api/sandboxes/web/container/stop", "", func() error { return c.StopContainer(ctx, api.Ref{Name: "web"}) }},
+		{"GET /api/sandboxes/web/logs?follow=false&source=daemon&tail=5", "", func() error { return closed(c.Logs(ctx, api.Ref{Name: "web"}, api.LogDaemon, 5, false)) }},
+		{"GET /api/sandboxes/web/logs?follow=true&source=container", "", func() error { return closed(c.Logs(ctx, api.Ref{Name: "web"}, api.LogContainer, -1, true)) }},
+		{"POST /api/sandboxes/web/inject", "", func() error { return c.Inject(ctx, api.Ref{Name: "web"}, nil) }},
+		{"DELETE /api/sandboxes/web/inject", "", func() error { return c.CancelInjection(ctx, api.Ref{Name: "web"}) }},
+		{"GET /api/requests?filter=status%3A5xx+path%3A%2Fa&limit=3", "", func() error { _, err := c.Exchanges(ctx, "status:5xx path:/a", 3); return err }},
+		{"GET /api/requests", "", func() error { _, err := c.Exchanges(ctx, "", 0); return err }},
+		{"GET /api/requests/7", "", func() error { _, err := c.Exchange(ctx, 7); return err }},
 	}
 	for i, one := range calls {
 		require.NoError(t, one.call(), one.want)
@@ -197,10 +198,10 @@ func TestAReadingCallIsRepeatedAndAChangingOneIsNot(t *testing.T) {
 
 	for name, call := range map[string]func(*Client) error{
 		"create": func(c *Client) error { _, err := c.CreateLink(t.Context(), api.LinkRequest{Port: 80}); return err },
-		"revoke": func(c *Client) error { return c.RevokePreviewLink(t.Context(), "id") },
-		"stop":   func(c *Client) error { _, err := c.StopDaemon(t.Context(), "web"); return err },
-		"eject":  func(c *Client) error { _, err := c.Eject(t.Context(), "web"); return err },
-		"inject": func(c *Client) error { return c.Inject(t.Context(), "web", nil) },
+		"revoke": func(c *Client) error { return c.RevokeLink(t.Context(), "id") },
+		"stop":   func(c *Client) error { return c.StopDaemon(t.Context(), api.Ref{Name: "web"}) },
+		"eject":  func(c *Client) error { return c.Eject(t.Context(), api.Ref{Name: "web"}) },
+		"inject": func(c *Client) error { return c.Inject(t.Context(), api.Ref{Name: "web"}, nil) },
 	} {
 		c, got := serving(t, cutter(1, ok))
 		require.Error(t, call(c), name)
@@ -244,7 +245,7 @@ func TestNoErrorShowsAToken(t *testing.T) {
 	t.Parallel()
 	token := strings.Repeat("k3", 13)
 	c := of(t, "http://127.0.0.1:1")
-	err := c.RevokePreviewLink(t.Context(), token)
+	err := c.RevokeLink(t.Context(), token)
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), token)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/news"
 )
 
 const (
@@ -23,13 +24,51 @@ const (
 	longestSilence = 45 * time.Second
 )
 
-// Events follows the event stream and calls event for each, one at a time,
-// until ctx ends or event returns an error, which Events returns. A stream
+// stream is the event stream of one connection.
+type stream struct {
+	*news.Follower
+	ended context.Context // the cause of its end is why
+}
+
+// Next waits for news and returns all of it.
+func (s stream) Next(ctx context.Context) ([]api.Event, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.ended, cancel)()
+	batch, err := s.Follower.Next(ctx)
+	if err != nil && s.ended.Err() != nil {
+		return nil, context.Cause(s.ended)
+	}
+	return batch, err
+}
+
+// Events follows the event stream until ctx ends. It is registered on return.
+// A stream that breaks is not opened again: Next returns the reason.
+func (c *Client) Events(ctx context.Context) (api.Events, error) {
+	var feed news.Feed
+	ended, end := context.WithCancelCause(ctx)
+	follower, began := feed.Follow(ended), make(chan struct{})
+	go func() {
+		end(c.follow(ctx, func() { close(began) }, func(e api.Event) error {
+			feed.Publish(e)
+			return nil
+		}))
+	}()
+	select {
+	case <-began:
+		return stream{follower, ended}, nil
+	case <-ended.Done():
+		return nil, context.Cause(ended)
+	}
+}
+
+// Follow reads the event stream and calls event for each, one at a time,
+// until ctx ends or event returns an error, which Follow returns. A stream
 // that breaks is opened again. began, if not nil, is called whenever one has
 // begun: what the lists say from then on, with the events that follow, misses
 // nothing. The error is a *api.Problem if the server refuses, and one of the
 // network if the first attempt finds no server.
-func (c *Client) Events(ctx context.Context, event func(api.Event) error, began func()) error {
+func (c *Client) Follow(ctx context.Context, event func(api.Event) error, began func()) error {
 	back, reached := firstBack, false
 	for {
 		err := c.follow(ctx, func() {

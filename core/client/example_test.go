@@ -106,12 +106,12 @@ func ExampleClient() {
 	link, err := c.CreateLink(ctx, api.LinkRequest{Port: port})
 	check(err)
 	fmt.Println(get(link.URL + "/"))
-	stats, err := c.PreviewStats(ctx)
+	stats, err := c.LinkStats(ctx)
 	check(err)
 	fmt.Println(stats.Active, "active,", stats.Requests, "request")
-	err = c.RevokePreviewLink(ctx, link.Token)
+	err = c.RevokeLink(ctx, link.Token)
 	check(err)
-	err = c.RevokePreviewLink(ctx, "nosuchtoken")
+	err = c.RevokeLink(ctx, "nosuchtoken")
 	fmt.Println(errors.Is(err, &api.Problem{Code: api.CodeUnknownLink}))
 	// Output:
 	// hello from /
@@ -140,7 +140,7 @@ func ExampleClient_Inject() {
 	c, err := client.New(url)
 	check(err)
 	var last api.Injection
-	err = c.Inject(context.Background(), "host", func(step api.Injection) { last = step })
+	err = c.Inject(context.Background(), api.Ref{Name: "host"}, func(step api.Injection) { last = step })
 	check(err)
 	fmt.Println(last.Finished, last.Daemon.State)
 	// Output:
@@ -159,7 +159,7 @@ func ExampleClient_Events() {
 	check(err)
 	ctx, stop := context.WithCancel(ctx)
 	var seen api.Exchange
-	_ = c.Events(ctx, func(e api.Event) error {
+	_ = c.Follow(ctx, func(e api.Event) error {
 		if e.Exchange != nil && !e.Exchange.Live {
 			seen = *e.Exchange
 			stop()
@@ -168,9 +168,9 @@ func ExampleClient_Events() {
 	}, func() { go get(link.URL + "/first") })
 	fmt.Println("seen:", seen.Method, seen.Path)
 	ctx = context.Background()
-	requests, err := c.Requests(ctx, "path:/first status:2xx", 1)
+	requests, err := c.Exchanges(ctx, "path:/first status:2xx", 1)
 	check(err)
-	detail, err := c.Request(ctx, requests[0].ID)
+	detail, err := c.Exchange(ctx, requests[0].ID)
 	check(err)
 	fmt.Println(detail.Path, detail.Status, string(detail.ResponseBody))
 	// Output:

@@ -26,7 +26,7 @@ func TestAnInjectionTellsItsStepsAsTheyHappen(t *testing.T) {
 		_, _ = io.WriteString(w, `{"sandbox":{"name":"web"},"step":"wait","state":"done","finished":true}`+"\n")
 	})
 	var steps []api.InjectionStep
-	require.NoError(t, c.Inject(t.Context(), "web", func(step api.Injection) {
+	require.NoError(t, c.Inject(t.Context(), api.Ref{Name: "web"}, func(step api.Injection) {
 		if steps = append(steps, step.Step); len(steps) == 1 {
 			close(seen)
 		}
@@ -40,11 +40,11 @@ func TestAFailedInjectionIsAProblem(t *testing.T) {
 	c, _ := serving(t, func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, 200, "application/x-ndjson", api.Injection{State: "failed", Finished: true, Error: &api.Problem{Code: api.CodeArchMismatch, Detail: "arm64"}})
 	})
-	require.ErrorIs(t, c.Inject(t.Context(), "web", nil), &api.Problem{Code: api.CodeArchMismatch})
+	require.ErrorIs(t, c.Inject(t.Context(), api.Ref{Name: "web"}, nil), &api.Problem{Code: api.CodeArchMismatch})
 	c, _ = serving(t, func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, 200, "application/x-ndjson", api.Injection{Step: api.StepCopy, State: "running"})
 	})
-	require.ErrorIs(t, c.Inject(t.Context(), "web", nil), io.ErrUnexpectedEOF, "a stream that breaks is no success")
+	require.ErrorIs(t, c.Inject(t.Context(), api.Ref{Name: "web"}, nil), io.ErrUnexpectedEOF, "a stream that breaks is no success")
 }
 
 var errEnough = errors.New("enough")
@@ -52,7 +52,7 @@ var errEnough = errors.New("enough")
 // ids follows the stream until it has seen n exchanges.
 func ids(ctx context.Context, c *Client, n int, began func()) ([]uint64, error) {
 	var seen []uint64
-	err := c.Events(ctx, func(e api.Event) error {
+	err := c.Follow(ctx, func(e api.Event) error {
 		if seen = append(seen, e.Exchange.ID); len(seen) == n {
 			return errEnough
 		}
@@ -128,6 +128,6 @@ func TestEventsEndWithTheContext(t *testing.T) {
 		<-r.Context().Done()
 	})
 	ctx, cancel := context.WithCancel(t.Context())
-	err := c.Events(ctx, func(api.Event) error { cancel(); return nil }, nil)
+	err := c.Follow(ctx, func(api.Event) error { cancel(); return nil }, nil)
 	require.ErrorIs(t, err, context.Canceled)
 }

@@ -11,7 +11,12 @@
 // that uses a directory named here creates it (mode 0700).
 package config
 
-import "time"
+import (
+	"net"
+	"net/netip"
+	"strconv"
+	"time"
+)
 
 // Config is the whole configuration: defaults < file < environment < flags.
 type Config struct {
@@ -47,6 +52,33 @@ type Server struct {
 	TrustedProxies []string // addresses or CIDR prefixes whose X-Forwarded-* count
 	MaxConnections int      // open client connections; default 10000
 	TLS            TLS
+}
+
+// OnLoopback reports whether Host means this machine only, in both families of
+// addresses: browsers take either for localhost.
+func (s Server) OnLoopback() bool {
+	return s.Host == "localhost" || s.Host == "127.0.0.1" || s.Host == "::1"
+}
+
+// URL is how this machine reaches the server.
+func (s Server) URL() string {
+	host, scheme := s.Host, "http://"
+	if ip := net.ParseIP(host); ip != nil && (ip.IsLoopback() || ip.IsUnspecified()) {
+		host = "localhost"
+	}
+	if s.TLS.Mode == "self-signed" || s.TLS.Mode == "files" {
+		scheme = "https://"
+	}
+	return scheme + net.JoinHostPort(host, strconv.Itoa(s.Port))
+}
+
+// Exposed reports whether other machines may use the API without a key.
+func (c Config) Exposed() bool {
+	if c.Security.Enabled || c.Server.OnLoopback() {
+		return false
+	}
+	addr, err := netip.ParseAddr(c.Server.Host)
+	return err != nil || !addr.IsLoopback()
 }
 
 // TLS configures whether the server uses TLS and with which certificates.

@@ -3,6 +3,7 @@ package preview
 import (
 	"fmt"
 	"slices"
+	"strconv"
 
 	"daemon-proxy/core/api"
 )
@@ -37,6 +38,11 @@ func IsDaemonPort(port int, more ...int) bool {
 		return true
 	}
 	return slices.Contains(more, port)
+}
+
+// DaemonPort is the problem of a port that is the daemon's own.
+func DaemonPort(port int, hint string) *api.Problem {
+	return api.NewProblem(api.CodeDaemonPort, "port "+strconv.Itoa(port)+" is the daemon's own", hint).In("", port)
 }
 
 func badPort(s string) *api.Problem {

@@ -175,10 +175,14 @@ func (l *Links) Close() error {
 
 // Resolve finds the live link of a token. It takes no lock and allocates
 // nothing for a live link. Problems: CodeUnknownLink, the same for all that
-// were never made; CodeLinkRevoked and CodeLinkExpired for thirty days.
+// were never made; CodeLinkRevoked and CodeLinkExpired for thirty days;
+// CodeDaemonPort if the port became the daemon's own by configuration since.
 func (l *Links) Resolve(token string) (*Live, error) {
 	if link, ok := (*l.live.Load())[token]; ok {
 		if link.ExpiresAt.IsZero() || l.options.Now().Before(link.ExpiresAt) {
+			if !link.AllowDaemonPort && IsDaemonPort(link.Port, l.options.DaemonPort) {
+				return nil, DaemonPort(link.Port, "make a link with allow_daemon_port if that is what you want")
+			}
 			return link, nil
 		}
 		l.expire() // the timer is late: the machine slept, or the clock was set

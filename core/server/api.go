@@ -71,62 +71,65 @@ func (s *Server) createLink(w http.ResponseWriter, r *http.Request, _ values) er
 	if body.Port == 0 {
 		return api.NewProblem(api.CodeBadPort, "the body has no port, or port 0", `send {"port": 6080}`)
 	}
-	scheme, host := s.base(r)
-	link, err := s.CreateLink(body, Base{scheme, host})
+	link, err := s.o.Service.CreateLink(r.Context(), body)
 	if err != nil {
 		return err
 	}
-	reply(w, link)
+	reply(w, s.withURLs(r, []api.Link{link})[0])
 	return nil
 }
 
 func (s *Server) listLinks(w http.ResponseWriter, r *http.Request, _ values) error {
-	reply(w, api.Links{Links: s.withURLs(r, s.o.Links.List())})
+	links, err := s.o.Service.Links(r.Context())
+	if err != nil {
+		return err
+	}
+	reply(w, api.Links{Links: s.withURLs(r, links)})
 	return nil
 }
 
 func (s *Server) linkStats(w http.ResponseWriter, r *http.Request, _ values) error {
-	stats := s.o.Links.Stats()
+	stats, err := s.o.Service.LinkStats(r.Context())
+	if err != nil {
+		return err
+	}
 	stats.Links = s.withURLs(r, stats.Links)
 	reply(w, stats)
 	return nil
 }
 
-func (s *Server) revokeLink(w http.ResponseWriter, _ *http.Request, v values) error {
-	link, err := s.o.Links.Revoke(v["token"])
-	if err != nil {
+func (s *Server) revokeLink(w http.ResponseWriter, r *http.Request, v values) error {
+	link, _ := s.o.Links.Get(v["token"]) // that there is none RevokeLink says
+	if err := s.o.Service.RevokeLink(r.Context(), v["token"]); err != nil {
 		return err
 	}
 	reply(w, api.Revoked{Token: link.Token, Revoked: true})
 	return nil
 }
 
-// withURLs fills in where the client of r finds the links.
+// withURLs sets where the client of r finds the links.
 func (s *Server) withURLs(r *http.Request, links []api.Link) []api.Link {
-	scheme, host := s.base(r)
-	return s.fillIn(links, Base{scheme, host})
+	return s.o.Publisher.WithURLs(s.base(r), links)
 }
 
 // health answers to everybody; without the API key, where one is needed, and
 // to pages, which may be a preview's, only with the status.
 func (s *Server) health(w http.ResponseWriter, r *http.Request, _ values) error {
 	answer := api.Health{Status: "healthy"}
-	ref, err := s.o.Sandboxes.Resolve("")
-	if err == nil {
-		box, _ := s.o.Sandboxes.Get(ref)
-		answer.Sandbox, answer.Daemon = ref.String(), box.Daemon.State
-		if box.Daemon.State != api.DaemonHealthy {
-			answer.Status, answer.Reason = "degraded", box.Daemon.LastError
-			if answer.Reason == nil && box.Daemon.State == api.DaemonNone {
-				answer.Reason = api.NewProblem(api.CodeNoDaemon, "no daemon was put into "+ref.String()+" yet",
-					"POST /api/sandboxes/"+ref.String()+"/inject").In(ref.String(), 0)
+	if daemon, err := s.o.Service.DaemonStatus(r.Context(), api.Ref{}); err == nil {
+		answer.Sandbox, answer.Daemon = daemon.Sandbox, daemon.State
+		if !daemon.Running {
+			answer.Status, answer.Reason = "degraded", daemon.LastError
+			if answer.Reason == nil && daemon.State == api.DaemonNone {
+				answer.Reason = api.NewProblem(api.CodeNoDaemon, "no daemon was put into "+daemon.Sandbox+" yet",
+					"POST /api/sandboxes/"+daemon.Sandbox+"/inject").In(daemon.Sandbox, 0)
 			}
 		}
-	} else if engine := s.o.Sandboxes.Engine(); engine.State == "lost" {
+	} else if engine, err := s.o.Service.Engine(r.Context()); err == nil && engine.State == "lost" {
 		answer.Status, answer.Reason = "degraded", engine.Error
 	}
 	answer.Version, answer.UptimeSeconds = s.o.Version, max(seconds(s.started), 0.001)
-	if s.exposed() {
+	if s.o.Config.Exposed() {
 		answer.Warning = "everybody who reaches this address may use the API: security is off"
 	}
 	if (s.o.Config.Security.Enabled || pageMade(r)) && !s.keyed(r) {
@@ -138,16 +141,14 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request, _ values) error 
 
 // daemonStatus answers for the default sandbox, or the one of ?sandbox=.
 func (s *Server) daemonStatus(w http.ResponseWriter, r *http.Request, _ values) error {
-	ref, err := s.o.Sandboxes.Resolve(r.URL.Query().Get("sandbox"))
+	ref, err := s.o.Sandboxes.Resolve(api.ParseRef(r.URL.Query().Get("sandbox")))
 	if err != nil {
 		return err
 	}
-	box, _ := s.o.Sandboxes.Get(ref)
-	d := box.Daemon
-	reply(w, api.DaemonStatus{
-		Mode: s.mode(), Sandbox: ref.String(), ContainerState: box.Container,
-		State: d.State, Running: d.State == api.DaemonHealthy, Kind: d.Kind, Version: d.Version, URL: d.URL,
-		LatencyMS: d.LatencyMS, Since: d.Since, LastError: d.LastError,
-	})
+	status, err := s.o.Service.DaemonStatus(r.Context(), ref)
+	if err != nil {
+		return err
+	}
+	reply(w, status)
 	return nil
 }

@@ -113,7 +113,7 @@ func TestURLsAreThoseOfWhoAsks(t *testing.T) {
 				changes = append(changes, test.change)
 			}
 			f := newFront(t, "127.0.0.1:1", changes...)
-			f.hostLinks.Store(true)
+			f.urls.FindHostLinks(t.Context(), (&lookups{known: map[string]string{"probe.p.example": "127.0.0.1"}}).look)
 			doc := document(t, f.do("POST", "/api/preview/create", `{"port":80}`, append(test.headers, "Content-Type: application/json")...))
 			token, _ := doc["token"].(string)
 			require.Equal(t, test.url+"/preview/"+token, doc["url"])

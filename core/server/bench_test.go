@@ -116,7 +116,7 @@ func BenchmarkSteps(b *testing.B) {
 		target := "/preview/" + link.Token + "/assets/app.js?v=1"
 		for b.Loop() {
 			route, _ := preview.SplitPath(target)
-			_, _ = s.resolve(route.Token)
+			_, _ = s.o.Links.Resolve(route.Token)
 		}
 	})
 	b.Run("recording", func(b *testing.B) {
@@ -155,7 +155,9 @@ func benchServer(b *testing.B, level string) (*Server, api.Link) {
 	}
 	link, err := links.Create(preview.Request{Sandbox: web, Port: 3000})
 	require.NoError(b, err)
+	urls := preview.NewPublisher(preview.PublisherOptions{Links: links, Server: config.Defaults().Server, Sandboxes: sandboxes})
 	return New(Options{
-		Config: config.Defaults(), Logger: logger, Links: links, Proxy: p, Traffic: traffic.New(traffic.Options{Bodies: true}), Sandboxes: sandboxes,
+		Config: config.Defaults(), Logger: logger, Links: links, Publisher: urls, Proxy: p,
+		Traffic: traffic.New(traffic.Options{Bodies: true}), Sandboxes: sandboxes,
 	}), link
 }

@@ -3,18 +3,28 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/preview"
+	"daemon-proxy/core/traffic"
 )
 
-var _ Sandboxes = (*boxes)(nil)
+// service is what the routes call: made-up sandboxes, real links and requests.
+type service struct {
+	*boxes
+	*preview.Publisher
+	traffic.Requests
+}
 
 // boxes are made-up sandboxes, whose daemons are where the test says.
 type boxes struct {
+	events   func(ctx context.Context) api.Events
+	logs     func(ctx context.Context, ref api.Ref, source string, tail int, follow bool) (io.ReadCloser, error)
 	mu       sync.Mutex
 	known    map[string]*box
 	fallback string // the default sandbox; empty: sandbox_required
@@ -53,9 +63,18 @@ func (b *boxes) add(ref api.Ref, daemon string) *box {
 	return x
 }
 
-func (b *boxes) Resolve(name string) (api.Ref, error) {
+func (b *boxes) Events(ctx context.Context) (api.Events, error) { return b.events(ctx), nil }
+
+func (b *boxes) Logs(ctx context.Context, ref api.Ref, source string, tail int, follow bool) (io.ReadCloser, error) {
+	return b.logs(ctx, ref, source, tail, follow)
+}
+
+func (b *boxes) Settle() {}
+
+func (b *boxes) Resolve(ref api.Ref) (api.Ref, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	name := ref.String()
 	if name == "" {
 		if name = b.fallback; name == "" {
 			return api.Ref{}, &api.Problem{Title: "Which sandbox?", Status: 409, Code: api.CodeSandboxRequired, Detail: "there are two", Hint: "name one", Names: []string{"other", "web"}}
@@ -67,20 +86,25 @@ func (b *boxes) Resolve(name string) (api.Ref, error) {
 	return api.Ref{}, &api.Problem{Title: "Unknown sandbox", Status: 404, Code: api.CodeUnknownSandbox, Detail: "there is no such sandbox", Hint: "see GET /api/sandboxes"}
 }
 
-func (b *boxes) List() []api.Sandbox {
+func (b *boxes) Sandboxes(context.Context) ([]api.Sandbox, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return []api.Sandbox{b.known["web"].Sandbox, b.known["other"].Sandbox}
+	return []api.Sandbox{b.known["web"].Sandbox, b.known["other"].Sandbox}, nil
 }
 
-func (b *boxes) Get(ref api.Ref) (api.Sandbox, bool) {
+func (b *boxes) Sandbox(_ context.Context, ref api.Ref) (api.Sandbox, error) {
+	ref, err := b.Resolve(ref)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	x := b.known[ref.String()]
-	if x == nil {
-		return api.Sandbox{}, false
+	if x := b.known[ref.String()]; x != nil {
+		return x.Sandbox, nil
 	}
-	return x.Sandbox, true
+	return api.Sandbox{}, err
+}
+
+func (b *boxes) DaemonStatus(ctx context.Context, ref api.Ref) (api.DaemonStatus, error) {
+	box, err := b.Sandbox(ctx, ref)
+	return box.Status("docker"), err
 }
 
 func (b *boxes) Inject(_ context.Context, ref api.Ref, progress func(api.Injection)) error {
@@ -112,14 +136,14 @@ func (b *boxes) Eject(_ context.Context, ref api.Ref) error {
 	return nil
 }
 
-func (b *boxes) Cards(_ context.Context, ref api.Ref) (cards []api.PortCard, _ error) {
+func (b *boxes) Ports(_ context.Context, ref api.Ref) (cards []api.PortCard, _ error) {
 	for _, p := range b.known[ref.String()].ports {
 		cards = append(cards, api.PortCard{Port: p, Sandbox: ref, Service: "http", Name: "Vite"})
 	}
 	return cards, nil
 }
 
-func (b *boxes) Ports(_ context.Context, ref api.Ref) ([]api.Port, error) {
+func (b *boxes) Listeners(_ context.Context, ref api.Ref) ([]api.Port, error) {
 	return b.known[ref.String()].ports, nil
 }
 
@@ -140,10 +164,10 @@ func (b *boxes) Loopback(ref api.Ref) bool {
 	return x != nil && x.up.Loopback
 }
 
-func (b *boxes) Engine() api.EngineStatus {
+func (b *boxes) Engine(context.Context) (api.EngineStatus, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.engine
+	return b.engine, nil
 }
 
 func (b *boxes) StartContainer(_ context.Context, ref api.Ref) error {

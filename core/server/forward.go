@@ -42,7 +42,7 @@ func (s *Server) servePreviewHost(w http.ResponseWriter, r *http.Request, token 
 		s.refuse(w, r, loopProblem())
 		return
 	}
-	live, err := s.resolve(token)
+	live, err := s.o.Links.Resolve(token)
 	if err == nil {
 		err = preview.CheckTarget(r.RequestURI)
 	}
@@ -53,21 +53,6 @@ func (s *Server) servePreviewHost(w http.ResponseWriter, r *http.Request, token 
 	s.forward(w, r, hop{ref: live.Sandbox, port: live.Port, live: live, rest: r.RequestURI, hostMode: true})
 }
 
-// resolve finds the link of a token. A port may have become the daemon's own
-// by configuration since the link was made.
-func (s *Server) resolve(token string) (*preview.Live, error) {
-	live, err := s.o.Links.Resolve(token)
-	if err == nil && !live.AllowDaemonPort && preview.IsDaemonPort(live.Port, s.o.Config.Daemon.Port) {
-		return nil, daemonPort(live.Port, "make a link with allow_daemon_port if that is what you want")
-	}
-	return live, err
-}
-
-func daemonPort(port int, hint string) *api.Problem {
-	return api.NewProblem(api.CodeDaemonPort,
-		"port "+strconv.Itoa(port)+" is the daemon's own", hint).In("", port)
-}
-
 func (s *Server) servePreview(w http.ResponseWriter, r *http.Request, route preview.Route) {
 	s.servePreviewAs(w, r, route, false)
 }
@@ -75,7 +60,7 @@ func (s *Server) servePreview(w http.ResponseWriter, r *http.Request, route prev
 // servePreviewAs serves a link in path mode; alone says that other links must
 // stay unknown to its client.
 func (s *Server) servePreviewAs(w http.ResponseWriter, r *http.Request, route preview.Route, alone bool) {
-	live, err := s.resolve(route.Token)
+	live, err := s.o.Links.Resolve(route.Token)
 	if err != nil {
 		s.refuse(w, r, err)
 		return
@@ -106,9 +91,9 @@ func (s *Server) serveProxy(w http.ResponseWriter, r *http.Request, route previe
 	if plain, err := url.PathUnescape(name); err == nil {
 		name = plain
 	}
-	ref, err := s.o.Sandboxes.Resolve(name)
+	ref, err := s.o.Sandboxes.Resolve(api.ParseRef(name))
 	if err == nil && preview.IsDaemonPort(port, s.o.Config.Daemon.Port) && r.Header.Get("X-Allow-Daemon-Port") != "true" {
-		err = daemonPort(port, "a program that means it sends X-Allow-Daemon-Port: true")
+		err = preview.DaemonPort(port, "a program that means it sends X-Allow-Daemon-Port: true")
 	}
 	if err != nil {
 		s.refuse(w, r, err)
@@ -128,16 +113,10 @@ func (s *Server) serveProxy(w http.ResponseWriter, r *http.Request, route previe
 // toPreview sends a person who typed the address of a port to a preview link
 // of it, which is where browsers belong.
 func (s *Server) toPreview(w http.ResponseWriter, r *http.Request, ref api.Ref, port int, rest string) {
-	link, ok := s.o.Links.Find(ref, port)
-	if !ok {
-		err := s.checkLoop(ref, port)
-		if err == nil {
-			link, err = s.o.Links.Create(preview.Request{Sandbox: ref, Port: port})
-		}
-		if err != nil {
-			s.refuse(w, r, err)
-			return
-		}
+	link, err := s.o.Publisher.LinkTo(r.Context(), ref, port, "")
+	if err != nil {
+		s.refuse(w, r, err)
+		return
 	}
 	if !strings.HasPrefix(rest, "/") {
 		rest = "/" + rest
@@ -157,18 +136,9 @@ func (s *Server) redirect(w http.ResponseWriter, r *http.Request, status int, lo
 	s.logRequest(r, api.Exchange{Method: r.Method, Status: status, Sandbox: ref.String(), Port: port, Duration: time.Since(start)})
 }
 
-// checkLoop refuses a port that is this server's own.
-func (s *Server) checkLoop(ref api.Ref, port int) error {
-	if port == s.o.Config.Server.Port && s.o.Sandboxes.Loopback(ref) {
-		return api.NewProblem(api.CodeLoop, "port "+strconv.Itoa(port)+" of "+ref.String()+" is daemon-proxy itself",
-			"name the port of the service").In(ref.String(), port).WithStatus(http.StatusConflict)
-	}
-	return nil
-}
-
 // forward sends a request to its daemon and its answer back, counts and records it.
 func (s *Server) forward(w http.ResponseWriter, r *http.Request, h hop) {
-	x := api.Exchange{Start: time.Now(), Method: logging.ShownMethod(r.Method), Sandbox: h.ref.String(), Port: h.port, Kind: "proxy", Protocol: "http", Remote: s.remote(r)}
+	x := api.Exchange{Start: time.Now(), Method: logging.ShownMethod(r.Method), Sandbox: h.ref.String(), Ref: h.ref, Port: h.port, Kind: "proxy", Protocol: "http", Remote: s.remote(r)}
 	x.Path, x.PathSize = traffic.ShownPath(h.rest)
 	if h.live != nil {
 		x.Kind, x.LinkID = "preview", h.live.ID
@@ -177,7 +147,7 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, h hop) {
 	if h.scheme == "" {
 		h.scheme = s.scheme(r)
 	}
-	rec.Request(traffic.Sent{Ref: h.ref, Scheme: h.scheme, Host: r.Host, Prefix: h.prefix, Target: h.rest, HostMode: h.hostMode, Length: r.ContentLength}, r.Header)
+	rec.Request(traffic.Sent{Scheme: h.scheme, Host: r.Host, Prefix: h.prefix, Target: h.rest, HostMode: h.hostMode, Length: r.ContentLength}, r.Header)
 	rec.Note(h.note)
 	result, err := s.roundTrip(w, r, h, rec)
 	target := s.loggedTarget(r)
@@ -346,9 +316,8 @@ func (s *Server) otherPort(r *http.Request, h hop) func(int) (string, bool) {
 		if !ok || h.alone || link.AllowDaemonPort {
 			return "", false
 		}
-		scheme, host := s.base(r)
 		if h.hostMode {
-			return scheme + "://" + link.Token + "." + s.o.Config.Server.PreviewDomain + portOf(host), true
+			return s.o.Publisher.HostURL(s.base(r), link.Token), true
 		}
 		return "/preview/" + link.Token, true
 	}

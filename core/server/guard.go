@@ -173,16 +173,15 @@ func (s *Server) trusts(addr netip.Addr) bool {
 }
 
 // base is scheme and host under which the client of r reaches this server.
-func (s *Server) base(r *http.Request) (scheme, host string) {
+func (s *Server) base(r *http.Request) string {
 	if url := s.o.Config.Server.PublicURL; url != "" {
-		scheme, host, _ = strings.Cut(url, "://")
-		return scheme, host
+		return url
 	}
-	host = r.Host
+	host := r.Host
 	if addr, err := netip.ParseAddr(hostOf(host)); err == nil && addr.IsUnspecified() {
 		host = "localhost" + portOf(host)
 	}
-	return s.scheme(r), host
+	return s.scheme(r) + "://" + host
 }
 
 // portOf is ":8080", or "" for a Host without a port.

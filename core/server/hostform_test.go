@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -36,9 +37,9 @@ func TestH1NoHostFormWhereNoCertificateIsForIt(t *testing.T) {
 			s.config.Server.TLS.Mode, s.config.Server.PreviewDomain, s.config.Preview.RedirectToHost = "files", domain, true
 		})
 		l := &lookups{}
-		f.FindHostLinks(t.Context(), l.look)
+		f.urls.FindHostLinks(t.Context(), l.look)
 		require.Empty(t, l.asked)
-		require.Equal(t, works, f.HostLinks(), domain)
+		require.Equal(t, works, f.urls.HostLinks(), domain)
 		got := f.get("/preview/"+f.link(3000).Token+"/", "Host: "+f.host, "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document")
 		require.Equal(t, works, got.StatusCode == http.StatusTemporaryRedirect, "a browser that is sent there meets a warning that it cannot pass")
 	}
@@ -46,11 +47,12 @@ func TestH1NoHostFormWhereNoCertificateIsForIt(t *testing.T) {
 
 func TestH1HostFormIsHandedOutOnlyWhereItWorks(t *testing.T) {
 	t.Parallel()
-	own := ownAddresses()
+	own, err := net.InterfaceAddrs()
+	require.NoError(t, err)
 	require.NotEmpty(t, own)
-	here := own[0]
+	here := netip.MustParsePrefix(own[0].String()).Addr()
 	for _, a := range own {
-		if a.Is4() && !a.IsLoopback() { // others come and go with containers
+		if a := netip.MustParsePrefix(a.String()).Addr(); a.Is4() && !a.IsLoopback() { // others come and go with containers
 			here = a
 			break
 		}
@@ -77,12 +79,12 @@ func TestH1HostFormIsHandedOutOnlyWhereItWorks(t *testing.T) {
 				s.config.Server.PreviewDomain, s.config.Server.PublicURL = test.domain, test.public
 			})
 			l := &lookups{known: test.known}
-			f.FindHostLinks(t.Context(), l.look)
+			f.urls.FindHostLinks(t.Context(), l.look)
 			made := f.do("POST", "/api/preview/create", `{"port":80}`, "Content-Type: application/json")
 			var link api.Link
 			require.NoError(t, json.Unmarshal([]byte(made.Body), &link))
 			require.Equal(t, test.asked, l.asked, "a token is never looked up")
-			require.Equal(t, test.works, f.HostLinks())
+			require.Equal(t, test.works, f.urls.HostLinks())
 			require.Equal(t, test.works, link.HostURL != "", link.HostURL)
 			require.NotEmpty(t, link.URL)
 			for label := range strings.SplitSeq(link.HostURL, ".") {

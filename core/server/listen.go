@@ -18,7 +18,7 @@ import (
 // localhost. The error names who has the port and how to choose another.
 func Listen(ctx context.Context, c config.Server) ([]net.Listener, error) {
 	hosts := []string{c.Host}
-	if loopback(c.Host) {
+	if c.OnLoopback() {
 		hosts = []string{"127.0.0.1", "::1"}
 	}
 	var open []net.Listener
@@ -71,23 +71,4 @@ func whoHas(address string) string {
 		who = "another program"
 	}
 	return fmt.Sprintf("%s (%s) is in use by %s", address, family, who)
-}
-
-func loopback(host string) bool {
-	return host == "localhost" || host == "127.0.0.1" || host == "::1"
-}
-
-// exposed says whether others than this machine reach the API without a key.
-func (s *Server) exposed() bool {
-	return Exposed(s.o.Config)
-}
-
-// Exposed says whether a configuration lets others than this machine use the
-// API without a key.
-func Exposed(c config.Config) bool {
-	if c.Security.Enabled || loopback(c.Server.Host) {
-		return false
-	}
-	addr, err := netip.ParseAddr(c.Server.Host)
-	return err != nil || !addr.IsLoopback()
 }

@@ -24,7 +24,7 @@ func TestLogsAreSentAsTheyAreWrittenAndEndWithTheServer(t *testing.T) {
 	}
 	asks := make(chan ask, 9)
 	f := newFront(t, "127.0.0.1:1", func(s *settings) {
-		s.logs = func(ctx context.Context, ref api.Ref, source string, tail int, follow bool) (io.ReadCloser, error) {
+		s.boxes.logs = func(ctx context.Context, ref api.Ref, source string, tail int, follow bool) (io.ReadCloser, error) {
 			asks <- ask{ref, source, tail, follow}
 			if source == "none" {
 				return nil, &api.Problem{Title: "No log", Status: 404, Code: api.CodeNoLog, Detail: "there is none", Hint: "write one"}

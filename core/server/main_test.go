@@ -50,6 +50,7 @@ type front struct {
 	host   string // localhost:PORT
 	boxes  *boxes
 	links  *preview.Links
+	urls   *preview.Publisher
 	log    *traffic.Log
 	logged *wiretest.Buffer
 
@@ -65,8 +66,6 @@ type settings struct {
 	config config.Config
 	boxes  *boxes
 	links  preview.Options
-	events func(ctx context.Context) News
-	logs   func(ctx context.Context, ref api.Ref, source string, tail int, follow bool) (io.ReadCloser, error)
 	tls    certs.Get
 	files  int
 	places int             // for clients' connections; 0: any number
@@ -97,10 +96,13 @@ func newFront(t testing.TB, daemon string, changes ...func(*settings)) *front {
 	require.NoError(t, err)
 	f.log = traffic.New(traffic.Options{Bodies: true, OnChange: f.tell})
 	p := proxy.New(proxy.Options{Logger: logger})
+	f.urls = preview.NewPublisher(preview.PublisherOptions{
+		Links: f.links, Server: set.config.Server, Sandboxes: f.boxes, Logger: logger,
+	})
 	f.Server = New(Options{
-		Config: set.config, Version: "1.2.3", Logger: logger, Links: f.links, Proxy: p, Traffic: f.log,
-		Sandboxes: f.boxes, Hostname: "my-desk", Events: set.events, Logs: set.logs, Certificate: set.tls,
-		OpenFiles: set.files,
+		Config: set.config, Version: "1.2.3", Logger: logger, Links: f.links, Publisher: f.urls, Proxy: p, Traffic: f.log,
+		Service: service{f.boxes, f.urls, traffic.Requests{Log: f.log}}, Sandboxes: f.boxes, Hostname: "my-desk",
+		Certificate: set.tls, OpenFiles: set.files,
 	})
 	served := make(chan error, 1)
 	if set.places > 0 {
@@ -205,17 +207,17 @@ func newDaemon(t testing.TB) string {
 	return wiretest.Serve(t, d.ServeHTTP)
 }
 
-// service is what listens in the sandbox; it remembers what it was asked.
-type service struct {
+// app is what listens in the sandbox; it remembers what it was asked.
+type app struct {
 	port int
 	mu   sync.Mutex
 	seen []*http.Request
 }
 
 // newService answers every request with h, 200 and "hello" if it is nil.
-func newService(t testing.TB, h http.HandlerFunc) *service {
+func newService(t testing.TB, h http.HandlerFunc) *app {
 	t.Helper()
-	s := &service{}
+	s := &app{}
 	s.port = wiretest.Port(t, wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.seen = append(s.seen, r.Clone(context.Background()))
@@ -230,7 +232,7 @@ func newService(t testing.TB, h http.HandlerFunc) *service {
 }
 
 // requests are those that the service got since it was last asked.
-func (s *service) requests() []*http.Request {
+func (s *app) requests() []*http.Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	seen := s.seen
@@ -239,14 +241,14 @@ func (s *service) requests() []*http.Request {
 }
 
 // seenNow is requests, but they stay.
-func (s *service) seenNow() []*http.Request {
+func (s *app) seenNow() []*http.Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.seen)
 }
 
 // one is the only request that the service got.
-func (s *service) one(t testing.TB) *http.Request {
+func (s *app) one(t testing.TB) *http.Request {
 	t.Helper()
 	seen := s.requests()
 	require.Len(t, seen, 1)
@@ -254,7 +256,7 @@ func (s *service) one(t testing.TB) *http.Request {
 }
 
 // newStack is a front, a real daemon and a service behind it.
-func newStack(t testing.TB, h http.HandlerFunc, changes ...func(*settings)) (*front, *service) {
+func newStack(t testing.TB, h http.HandlerFunc, changes ...func(*settings)) (*front, *app) {
 	t.Helper()
 	s := newService(t, h)
 	return newFront(t, newDaemon(t), changes...), s

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"testing"
 
@@ -86,8 +87,15 @@ func TestS5TheDaemonsPortsOpenWhenMeant(t *testing.T) {
 
 func TestS5APortThatBecameTheDaemonsIsClosed(t *testing.T) {
 	t.Parallel()
-	f := newFront(t, "127.0.0.1:1", func(s *settings) { s.config.Daemon.Port = 4280 })
-	link := f.link(4280) // made while the daemon had another port
+	file := filepath.Join(t.TempDir(), "links.db")
+	before, err := preview.Open(t.Context(), preview.Options{StateFile: file})
+	require.NoError(t, err)
+	link, err := before.Create(preview.Request{Sandbox: web, Port: 4280}) // while the daemon had another port
+	require.NoError(t, err)
+	require.NoError(t, before.Close())
+	f := newFront(t, "127.0.0.1:1", func(s *settings) {
+		s.config.Daemon.Port, s.links.DaemonPort, s.links.StateFile = 4280, 4280, file
+	})
 	for _, m := range f.modes(link) {
 		got := f.get(m.prefix+"/", "Host: "+m.host)
 		require.Equal(t, 403, got.StatusCode, m.name)

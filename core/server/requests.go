@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/traffic"
 )
 
 const (
@@ -25,47 +24,31 @@ const (
 	lastWrite = time.Second
 )
 
-// News is one follower of the event stream.
-type News interface {
-	// Next waits for news and returns all of it. It owes a slow follower only
-	// the latest state of each thing.
-	Next(ctx context.Context) ([]api.Event, error)
-}
-
 func (s *Server) listRequests(w http.ResponseWriter, r *http.Request, _ values) error {
-	query := r.URL.Query()
-	filter, err := traffic.ParseFilter(query.Get("filter"))
-	if err != nil {
-		return api.NewProblem(api.CodeBadRequest, err.Error(), "see the documentation of the filter")
-	}
-	limit := 0
+	query, limit := r.URL.Query(), 0
 	if text := query.Get("limit"); text != "" {
+		var err error
 		if limit, err = strconv.Atoi(text); err != nil || limit < 1 {
-			return api.NewProblem(api.CodeBadRequest, "limit is no whole number from 1 on",
-				"leave it away for all that are kept")
+			return api.NewProblem(api.CodeBadRequest, "limit must be an integer from 1 on",
+				"omit it to get all that are kept")
 		}
 	}
-	list := api.ExchangeList{Requests: []api.Exchange{}}
-	for _, x := range s.o.Traffic.Last(0) {
-		if filter.Match(x) {
-			if list.Requests = append(list.Requests, x); len(list.Requests) == limit {
-				break
-			}
-		}
+	list, err := s.o.Service.Exchanges(r.Context(), query.Get("filter"), limit)
+	if err != nil {
+		return err
 	}
-	reply(w, list)
+	reply(w, api.ExchangeList{Requests: list})
 	return nil
 }
 
-func (s *Server) oneRequest(w http.ResponseWriter, _ *http.Request, v values) error {
-	id, err := strconv.ParseUint(v["id"], 10, 64)
-	if err == nil {
-		if detail, ok := s.o.Traffic.Get(id); ok {
-			reply(w, detail)
-			return nil
-		}
+func (s *Server) oneRequest(w http.ResponseWriter, r *http.Request, v values) error {
+	id, _ := strconv.ParseUint(v["id"], 10, 64) // 0 is never one
+	detail, err := s.o.Service.Exchange(r.Context(), id)
+	if err != nil {
+		return err
 	}
-	return UnknownExchange(id)
+	reply(w, detail)
+	return nil
 }
 
 // events sends the event stream (HTML, "Server-sent events") until the client
@@ -76,7 +59,10 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, _ values) error 
 	defer cancel(nil)
 	s.stream(&cancel)
 	defer s.streamEnded(&cancel)
-	news := s.o.Events(ctx)
+	news, err := s.o.Service.Events(ctx)
+	if err != nil {
+		return err
+	}
 	control := http.NewResponseController(w)
 	defer context.AfterFunc(ctx, func() { _ = control.SetWriteDeadline(time.Now().Add(lastWrite)) })()
 

@@ -87,7 +87,7 @@ func (n news) Next(ctx context.Context) ([]api.Event, error) {
 }
 
 func withNews(n news) func(*settings) {
-	return func(s *settings) { s.events = func(context.Context) News { return n } }
+	return func(s *settings) { s.boxes.events = func(context.Context) api.Events { return n } }
 }
 
 // follow opens the event stream.
@@ -148,7 +148,7 @@ func TestAClientThatLeavesEndsItsEventStream(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{})
 	f := newFront(t, "127.0.0.1:1", func(s *settings) {
-		s.events = func(ctx context.Context) News {
+		s.boxes.events = func(ctx context.Context) api.Events {
 			context.AfterFunc(ctx, func() { close(ended) })
 			return make(news)
 		}
@@ -209,7 +209,7 @@ func TestTheEventStreamTakesNewsAtOnceAndThenAtItsPace(t *testing.T) {
 func streamIn(t *testing.T, from news) (*Server, *bufio.Scanner) {
 	t.Helper()
 	near, far := net.Pipe()
-	s := &Server{o: Options{Events: func(context.Context) News { return from }}, streams: map[*context.CancelCauseFunc]struct{}{}}
+	s := &Server{o: Options{Service: service{boxes: &boxes{events: func(context.Context) api.Events { return from }}}}, streams: map[*context.CancelCauseFunc]struct{}{}}
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _ = s.events(w, r, nil) }), ReadHeaderTimeout: time.Minute}
 	listener := &onePipe{conn: far, closed: make(chan struct{})}
 	go func() { _ = server.Serve(listener) }()

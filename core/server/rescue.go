@@ -40,7 +40,7 @@ func (s *Server) rescue(w http.ResponseWriter, r *http.Request) bool {
 	if !ok {
 		return false
 	}
-	live, err := s.resolve(token)
+	live, err := s.o.Links.Resolve(token)
 	if err != nil {
 		return s.refuseGone(w, r, err)
 	}
@@ -54,7 +54,7 @@ func (s *Server) rescueSocket(w http.ResponseWriter, r *http.Request) bool {
 	if !ok {
 		return false
 	}
-	live, err := s.resolve(token)
+	live, err := s.o.Links.Resolve(token)
 	if err == nil {
 		err = preview.CheckTarget(r.RequestURI)
 	}

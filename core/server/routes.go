@@ -179,21 +179,21 @@ func sandboxRoutes() []route {
 	}, {
 		method: "DELETE", path: "/api/sandboxes/{name}/inject", summary: "Cancel the injection into a sandbox",
 		about:  "The client that started it gets the problem cancelled. Everything is undone, and there is no retry until a client asks for one. If no injection is running, this cancels the retries of a failed one. A daemon that is already running is not stopped: 409.",
-		answer: api.Sandbox{}, serve: changes(Sandboxes.CancelInjection), codes: slices.Concat([]string{api.CodeCancelled}, unreachable),
+		answer: api.Sandbox{}, serve: changes(api.Service.CancelInjection), codes: slices.Concat([]string{api.CodeCancelled}, unreachable),
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/stop", summary: "Stop the daemon of a sandbox",
 		about:  "The container keeps running. A daemon that this program did not start, in this run or an earlier one, is not stopped: 409.",
-		answer: api.Sandbox{}, serve: changes(Sandboxes.StopDaemon), codes: unreachable,
+		answer: api.Sandbox{}, serve: changes(api.Service.StopDaemon), codes: unreachable,
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/eject", summary: "Stop the daemon of a sandbox and remove its files",
 		about:  "Removes the daemon's binary and logs, and its working directory if daemon-proxy created it and it is empty. If the image has no rm, the files are emptied instead: 409.",
-		answer: api.Sandbox{}, serve: changes(Sandboxes.Eject), codes: slices.Concat([]string{api.CodeEmptied}, unreachable),
+		answer: api.Sandbox{}, serve: changes(api.Service.Eject), codes: slices.Concat([]string{api.CodeEmptied}, unreachable),
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/container/start", summary: "Start the container of a sandbox",
-		answer: api.Sandbox{}, serve: changes(Sandboxes.StartContainer), codes: unreachable,
+		answer: api.Sandbox{}, serve: changes(api.Service.StartContainer), codes: unreachable,
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/container/stop", summary: "Stop the container of a sandbox",
-		answer: api.Sandbox{}, serve: changes(Sandboxes.StopContainer), codes: unreachable,
+		answer: api.Sandbox{}, serve: changes(api.Service.StopContainer), codes: unreachable,
 	}, {
 		method: "GET", path: "/api/sandboxes/{name}/logs", summary: "Read a log",
 		about: "The text is unchanged: a client that prints it on a terminal must remove control characters.",

@@ -19,11 +19,20 @@ func (s *Server) named(v values) (api.Ref, error) {
 		return api.Ref{}, api.NewProblem(api.CodeBadPath, "the sandbox's name has a broken escape",
 			"see GET /api/sandboxes")
 	}
-	return s.o.Sandboxes.Resolve(plain)
+	return s.o.Sandboxes.Resolve(api.ParseRef(plain))
 }
 
-func (s *Server) listSandboxes(w http.ResponseWriter, _ *http.Request, _ values) error {
-	reply(w, api.SandboxList{Engine: s.o.Sandboxes.Engine(), Sandboxes: s.o.Sandboxes.List()})
+func (s *Server) listSandboxes(w http.ResponseWriter, r *http.Request, _ values) error {
+	s.o.Sandboxes.Settle()
+	engine, err := s.o.Service.Engine(r.Context())
+	if err != nil {
+		return err
+	}
+	boxes, err := s.o.Service.Sandboxes(r.Context())
+	if err != nil {
+		return err
+	}
+	reply(w, api.SandboxList{Engine: engine, Sandboxes: boxes})
 	return nil
 }
 
@@ -34,16 +43,11 @@ func (s *Server) listPorts(w http.ResponseWriter, r *http.Request, v values) err
 	}
 	cards := []api.PortCard{}
 	if r.URL.Query().Get("identify") == "true" {
-		found, err := s.o.Sandboxes.Cards(r.Context(), ref)
-		if err != nil {
+		if cards, err = s.o.Service.Ports(r.Context(), ref); err != nil {
 			return err
 		}
-		for _, card := range found {
-			card.Sandbox = api.Ref{} // the document names it once
-			cards = append(cards, card)
-		}
 	} else {
-		ports, err := s.o.Sandboxes.Ports(r.Context(), ref)
+		ports, err := s.o.Service.Listeners(r.Context(), ref)
 		if err != nil {
 			return err
 		}
@@ -51,24 +55,31 @@ func (s *Server) listPorts(w http.ResponseWriter, r *http.Request, v values) err
 			cards = append(cards, api.PortCard{Port: port})
 		}
 	}
-	reply(w, api.PortList{Sandbox: ref.String(), Ports: cards})
+	reply(w, api.NewPortList(ref, cards))
 	return nil
 }
 
-// changes does something to a sandbox and answers with how it is then.
-func changes(change func(Sandboxes, context.Context, api.Ref) error) func(*Server, http.ResponseWriter, *http.Request, values) error {
+// changes does something to a sandbox and answers with its state afterwards.
+func changes(change func(api.Service, context.Context, api.Ref) error) func(*Server, http.ResponseWriter, *http.Request, values) error {
 	return func(s *Server, w http.ResponseWriter, r *http.Request, v values) error {
 		ref, err := s.named(v)
 		if err != nil {
 			return err
 		}
-		if err := change(s.o.Sandboxes, r.Context(), ref); err != nil {
+		if err := change(s.o.Service, r.Context(), ref); err != nil {
 			return err
 		}
-		box, _ := s.o.Sandboxes.Get(ref)
-		reply(w, box)
-		return nil
+		return s.replySandbox(w, r, ref)
 	}
+}
+
+func (s *Server) replySandbox(w http.ResponseWriter, r *http.Request, ref api.Ref) error {
+	box, err := s.o.Service.Sandbox(r.Context(), ref)
+	if err != nil {
+		return err
+	}
+	reply(w, box)
+	return nil
 }
 
 // logs sends a log as it was written. With follow it ends with the server, as
@@ -90,7 +101,7 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request, v values) error {
 	defer cancel(nil)
 	s.stream(&cancel)
 	defer s.streamEnded(&cancel)
-	log, err := s.o.Logs(ctx, ref, cmp.Or(query.Get("source"), api.LogDaemon), tail, query.Get("follow") == "true")
+	log, err := s.o.Service.Logs(ctx, ref, cmp.Or(query.Get("source"), api.LogDaemon), tail, query.Get("follow") == "true")
 	if err != nil {
 		return err
 	}
@@ -127,18 +138,16 @@ func (s *Server) inject(w http.ResponseWriter, r *http.Request, v values) error 
 		return err
 	}
 	if !strings.Contains(r.Header.Get("Accept"), "application/x-ndjson") {
-		if err := s.o.Sandboxes.Inject(r.Context(), ref, nil); err != nil {
+		if err := s.o.Service.Inject(r.Context(), ref, nil); err != nil {
 			return err
 		}
-		box, _ := s.o.Sandboxes.Get(ref)
-		reply(w, box)
-		return nil
+		return s.replySandbox(w, r, ref)
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.Header().Set("Cache-Control", "no-store")
 	control := http.NewResponseController(w)
 	finished, step := false, api.StepInspect
-	err = s.o.Sandboxes.Inject(r.Context(), ref, func(taken api.Injection) {
+	err = s.o.Service.Inject(r.Context(), ref, func(taken api.Injection) {
 		finished, step = finished || taken.Finished, taken.Step
 		writeJSON(w, taken)
 		_ = control.Flush()

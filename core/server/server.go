@@ -12,7 +12,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/tls"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -42,39 +41,26 @@ type Upstream struct {
 	Until context.Context
 }
 
-// Sandboxes is what the server needs of the sandboxes. Errors are *api.Problem.
+// Sandboxes is the way to the sandboxes. Errors are *api.Problem. Calls wait
+// until it is known which sandboxes there are.
 type Sandboxes interface {
-	Resolve(name string) (api.Ref, error)
-	List() []api.Sandbox
-	Get(ref api.Ref) (api.Sandbox, bool)
-	Inject(ctx context.Context, ref api.Ref, progress func(api.Injection)) error
-	CancelInjection(ctx context.Context, ref api.Ref) error
-	StopDaemon(ctx context.Context, ref api.Ref) error
-	Eject(ctx context.Context, ref api.Ref) error
-	Ports(ctx context.Context, ref api.Ref) ([]api.Port, error)
-	// Cards are the ports with what answers on them.
-	Cards(ctx context.Context, ref api.Ref) ([]api.PortCard, error)
+	Settle()
+	// Resolve is the sandbox that a name means, in full.
+	Resolve(ref api.Ref) (api.Ref, error)
 	Upstream(ref api.Ref) (Upstream, error)
-	Loopback(ref api.Ref) bool // the sandbox's localhost is this machine's; it starts nothing
-	Engine() api.EngineStatus
-	StartContainer(ctx context.Context, ref api.Ref) error
-	StopContainer(ctx context.Context, ref api.Ref) error
 }
 
-// Options configure New. All but Hostname, Certificate and Mode are needed.
+// Options configure New. All but Hostname, Certificate and OpenFiles are needed.
 type Options struct {
 	Config    config.Config
 	Version   string
 	Logger    *slog.Logger
+	Service   api.Service // what the routes of the API call
+	Sandboxes Sandboxes
 	Links     *preview.Links
+	Publisher *preview.Publisher
 	Proxy     *proxy.Proxy
 	Traffic   *traffic.Log
-	Sandboxes Sandboxes
-	// Events begins to follow the event stream before it returns, until ctx ends.
-	Events func(ctx context.Context) News
-	// Logs is the end of a log (all of it if tail is negative) and, with follow,
-	// what comes until ctx ends; source is one of the api.Log… names.
-	Logs func(ctx context.Context, ref api.Ref, source string, tail int, follow bool) (io.ReadCloser, error)
 	// Hostname is this machine's own name; requests may use it.
 	Hostname string
 	// Certificate is tls.Config.GetCertificate; it is asked only for names that
@@ -82,8 +68,6 @@ type Options struct {
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// OpenFiles is how many files the process may have open; 0: what the system says.
 	OpenFiles int
-	// Mode is what daemon.mode means now; nil: what it says.
-	Mode func() string
 }
 
 // Server answers all requests. Use New.
@@ -101,9 +85,8 @@ type Server struct {
 
 	descriptors *descriptors
 
-	hostLinks atomic.Bool // see HostLinks
-	newest    newest
-	fences    atomic.Pointer[portFence]
+	newest newest
+	fences atomic.Pointer[portFence]
 
 	mu      sync.Mutex
 	closing bool
@@ -129,8 +112,6 @@ func New(o Options) *Server {
 			s.trusted = append(s.trusted, netip.PrefixFrom(addr, addr.BitLen()))
 		}
 	}
-	domain := "." + o.Config.Server.PreviewDomain
-	s.hostLinks.Store(strings.HasSuffix(domain, ".localhost") && !s.noWildcard())
 	s.http = proxy.NewServer(s, o.Logger)
 	if o.Certificate != nil {
 		s.http.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.certificate}

@@ -21,7 +21,7 @@ import (
 
 // newTLS is a front that speaks TLS, and a client that trusts its authority
 // and finds every name on loopback.
-func newTLS(t *testing.T, h http.HandlerFunc, changes ...func(*settings)) (*front, *service, *http.Transport) {
+func newTLS(t *testing.T, h http.HandlerFunc, changes ...func(*settings)) (*front, *app, *http.Transport) {
 	t.Helper()
 	dir := t.TempDir()
 	authority, err := certs.OpenAuthority(dir)

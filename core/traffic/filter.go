@@ -81,7 +81,9 @@ func parseTerm(word string) (func(api.Exchange) bool, error) {
 	case "method":
 		return equals(func(x api.Exchange) string { return x.Method }), nil
 	case "sandbox":
-		return equals(func(x api.Exchange) string { return x.Sandbox }), nil
+		return func(x api.Exchange) bool {
+			return strings.EqualFold(x.Sandbox, value) || strings.EqualFold(x.Ref.Long(), value)
+		}, nil
 	case "kind":
 		return equals(func(x api.Exchange) string { return x.Kind }), nil
 	case "protocol":

@@ -3,6 +3,7 @@ package traffic
 import (
 	"net/http"
 	"slices"
+	"strings"
 
 	"daemon-proxy/core/api"
 )
@@ -10,7 +11,6 @@ import (
 // Sent is what a request needs beside its header and body to be sent again. It
 // holds secrets and is not for showing.
 type Sent struct {
-	Ref api.Ref
 	// Scheme and Host are what the client saw, Prefix what stood before Target,
 	// which is the part that the service got.
 	Scheme, Host, Prefix, Target string
@@ -59,4 +59,35 @@ func (l *Log) OriginalRequest(id uint64) (Original, bool) {
 		o.Whole = !o.Live && o.Code == "" && length == o.BytesIn
 	}
 	return o, true
+}
+
+// Replayable is the request of an exchange, if it can be sent again. Problems:
+// unknown_exchange; not_replayable for a WebSocket, for a request that is still
+// under way and for one whose head or body is not kept whole.
+func (l *Log) Replayable(id uint64) (Original, error) {
+	o, ok := l.OriginalRequest(id)
+	if !ok {
+		return o, UnknownExchange(id)
+	}
+	return o, replayable(o)
+}
+
+func replayable(o Original) error {
+	var why string
+	switch {
+	case o.Protocol == "websocket" || strings.EqualFold(o.Header.Get("Upgrade"), "websocket"):
+		why = "it is a WebSocket, whose frames are not replayed"
+	case o.Live:
+		why = "it is still under way"
+	case strings.Contains(o.Method, "…"):
+		why = "its method is not kept whole"
+	case !o.HeadWhole:
+		why = "its head is not kept whole (64 KiB at most, and only until later requests need the memory)"
+	case !o.Whole:
+		why = "its body was not captured whole (64 KiB at most, and only with traffic.bodies on)"
+	default:
+		return nil
+	}
+	return api.NewProblem(api.CodeNotReplayable,
+		"the request cannot be sent again: "+why, "copy it as curl instead").In(o.Sandbox, o.Port)
 }

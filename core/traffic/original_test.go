@@ -18,7 +18,7 @@ import (
 // recorded is an exchange with a body.
 func recorded(l *Log, x api.Exchange, h http.Header, target string, body []byte) *Recording {
 	r := l.Begin(x)
-	r.Request(Sent{Ref: api.Ref{Name: "web"}, Scheme: "http", Host: "localhost", Target: target, Length: int64(len(body))}, h)
+	r.Request(Sent{Scheme: "http", Host: "localhost", Target: target, Length: int64(len(body))}, h)
 	if len(body) > 0 {
 		r.RequestBody(body)
 	}

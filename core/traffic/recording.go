@@ -40,7 +40,7 @@ func (r *Recording) ID() uint64 { return r.id() }
 func (r *Recording) Request(s Sent, h http.Header) {
 	packed := packHead(h, s.Scheme, s.Host, s.Prefix, s.Target)
 	r.keepHead(packed, func(d *detail) {
-		d.ref, d.hostMode, d.length, d.sent = s.Ref, s.HostMode, s.Length, packed
+		d.hostMode, d.length, d.sent = s.HostMode, s.Length, packed
 	})
 }
 

@@ -1,73 +1,52 @@
-package server
+package core
 
 import (
 	"context"
 	"net"
-	"net/http"
 	"net/netip"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/preview"
 	"daemon-proxy/core/proxy"
 )
 
 // Share serves one link to the network that this machine is on, in path mode,
-// until ctx or the link ends. Everything else is 404 there. The link must have
-// an expiry. The result is how others reach it; wait ends when serving has.
-// Problems: that of a link which has ended, needs_expiry, no_network.
-func (s *Server) Share(ctx context.Context, id string) (share api.Share, wait func(), err error) {
-	link, ok := s.o.Links.Get(id)
+// until ctx, the link or the core ends. Everything else is 404 there. The link
+// must have an expiry. Problems: that of a link which has ended, needs_expiry,
+// no_network.
+func (c *Core) Share(ctx context.Context, id string) (share api.Share, err error) {
+	link, ok := c.links.Get(id)
 	if !ok {
-		return share, nil, api.NewProblem(api.CodeUnknownLink, "there is no such preview link", "see the list of links")
+		return share, api.NewProblem(api.CodeUnknownLink, "there is no such preview link", "see the list of links")
 	}
-	live, err := s.resolve(link.Token)
+	live, err := c.links.Resolve(link.Token)
 	if err != nil {
-		return share, nil, err
+		return share, err
 	}
 	if live.ExpiresAt.IsZero() {
-		return share, nil, api.NewProblem(api.CodeNeedsExpiry,
+		return share, api.NewProblem(api.CodeNeedsExpiry,
 			"this link lives until it is revoked; only one that expires is shown to the network",
 			"make a new link with a time to live").In(link.SandboxName, link.Port)
 	}
 	listener, err := listenLAN(ctx)
 	if err != nil {
-		return share, nil, err
+		return share, err
 	}
 	address := listener.Addr().String()
-	server := proxy.NewServer(s.only(live, address), s.log)
 	serving, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(live.Context(), cancel)
+	server := proxy.NewServer(c.server.Single(live, address), c.options.Logger)
 	server.BaseContext = func(net.Listener) context.Context { return serving } // its end ends WebSockets too
+	forget := context.AfterFunc(live.Context(), cancel)
+	stop := context.AfterFunc(c.ctx, cancel)
 	closed := context.AfterFunc(serving, func() { _ = server.Close() })
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	c.group.Go(func() {
 		_ = server.Serve(listener) // it ends with serving
+		forget()
 		stop()
 		closed()
 		cancel()
-	}()
-	s.log.Info("a link is shown to the network", "link", live.ID, "address", address, "until", live.ExpiresAt)
-	return api.Share{URL: "http://" + address + "/preview/" + live.Token + "/", Expires: live.ExpiresAt}, func() { <-done }, nil
-}
-
-// only serves one link in path mode under one address.
-func (s *Server) only(live *preview.Live, address string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if endInDispute(r) {
-			w.Header()["Connection"] = []string{"close"}
-		}
-		route, err := preview.SplitPath(r.RequestURI)
-		if err != nil || r.Host != address || route.Kind != preview.KindPreview || route.Token != live.Token {
-			http.Error(w, "404 page not found", http.StatusNotFound)
-			return
-		}
-		if s.looped(r) {
-			s.refuse(w, r, loopProblem())
-			return
-		}
-		s.servePreviewAs(w, r, route, true)
 	})
+	c.options.Logger.Info("a link is shown to the network", "link", live.ID, "address", address, "until", live.ExpiresAt)
+	return api.Share{URL: "http://" + address + "/preview/" + live.Token + "/", Expires: live.ExpiresAt}, nil
 }
 
 // listenLAN listens on this machine's address on the network. No packet is

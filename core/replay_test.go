@@ -1,4 +1,4 @@
-package server
+package core
 
 import (
 	"context"
@@ -7,7 +7,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,22 +18,102 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/preview"
 	"daemon-proxy/core/wiretest"
 )
 
-// latest is the exchange that ended last.
-func (f *front) latest() api.Exchange {
+const apiKey = "the-key-of-the-core"
+
+// front is a core in host mode with a service beside it.
+type front struct {
+	*Core
+	t    *testing.T
+	host string // localhost:PORT
+	port int    // the service's
+
+	mu   sync.Mutex
+	seen []*http.Request
+}
+
+func newFront(t *testing.T, h http.HandlerFunc) *front {
+	t.Helper()
+	f := &front{t: t}
+	f.port = wiretest.Port(t, wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		f.seen = append(f.seen, r.Clone(context.Background()))
+		f.mu.Unlock()
+		h(w, r)
+	}))
+	f.Core = started(t, func(o *Options) { o.Config.Daemon.Mode = "host" })
+	f.host = "localhost:" + strconv.Itoa(f.options.Config.Server.Port)
+	return f
+}
+
+func (f *front) link(port int, ttl ...int64) api.Link {
 	f.t.Helper()
-	var x api.Exchange
+	request := api.LinkRequest{Port: port}
+	for i := range ttl {
+		request.TTLSeconds = &ttl[i]
+	}
+	link, err := f.CreateLink(f.t.Context(), request)
+	require.NoError(f.t, err)
+	return link
+}
+
+// way is how a request gets to the service: by path, by host name, or as a program's.
+type way struct{ name, host, prefix, linkID string }
+
+func (f *front) ways() []way {
+	link, port := f.link(f.port), strconv.Itoa(f.port)
+	return []way{
+		{"path mode", f.host, "/preview/" + link.Token, link.ID}, {"host mode", link.Token + "." + f.host, "", link.ID},
+		{"proxy", f.host, "/proxy/" + port, ""}, {"sandbox", f.host, "/sandboxes/host/proxy/" + port, ""},
+	}
+}
+
+// do sends a request and returns the answer's status and header.
+func (f *front) do(method, host, target, body string, headers ...string) (int, http.Header) {
+	f.t.Helper()
+	r, err := http.NewRequestWithContext(f.t.Context(), method, f.URL()+target, strings.NewReader(body))
+	require.NoError(f.t, err)
+	r.Host = host
+	for _, line := range headers {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Add(name, value)
+	}
+	response, err := wiretest.Client(f.t).Do(r)
+	require.NoError(f.t, err)
+	defer response.Body.Close()
+	_, err = io.Copy(io.Discard, response.Body)
+	require.NoError(f.t, err)
+	return response.StatusCode, response.Header
+}
+
+func (f *front) get(target string) int {
+	f.t.Helper()
+	status, _ := f.do("GET", f.host, target, "")
+	return status
+}
+
+// requests are those that the service got since it was last asked.
+func (f *front) requests() []*http.Request {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	seen := f.seen
+	f.seen = nil
+	return seen
+}
+
+// latest is the exchange that ended last.
+func (f *front) latest() (x api.Exchange) {
+	f.t.Helper()
 	require.Eventually(f.t, func() bool {
-		last := f.log.Last(1)
-		if len(last) == 0 || last[0].Live {
-			return false
+		last, err := f.Exchanges(f.t.Context(), "", 1)
+		require.NoError(f.t, err)
+		if len(last) == 1 {
+			x = last[0]
 		}
-		x = last[0]
-		return true
-	}, wiretest.Patience, time.Millisecond)
+		return len(last) == 1 && !x.Live
+	}, soon, look)
 	return x
 }
 
@@ -47,17 +129,18 @@ func requireCode(t *testing.T, err error, code string) *api.Problem {
 func TestS13AReplayIsTheSameRequestToTheSamePlace(t *testing.T) {
 	t.Parallel()
 	var bodies []string
-	f, s := newStack(t, func(w http.ResponseWriter, r *http.Request) {
+	f := newFront(t, func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		bodies = append(bodies, string(b))
 		w.Header().Set("Set-Cookie", "sid=s3cret; Path=/")
 		w.WriteHeader(http.StatusTeapot)
 	})
-	for _, w := range f.ways(s.port) {
+	for _, w := range f.ways() {
 		t.Run(w.name, func(t *testing.T) {
 			bodies = nil
-			require.Equal(t, 418, f.do("POST", w.prefix+"/api/login?token=s3cret&x=%2F", `{"a":1}`, "Host: "+w.host,
-				"Authorization: Bearer s3cret", "X-Twice: a", "X-Twice: b", "Content-Type: application/json", "X-Api-Key: "+apiKey).StatusCode)
+			status, _ := f.do("POST", w.host, w.prefix+"/api/login?token=s3cret&x=%2F", `{"a":1}`,
+				"Authorization: Bearer s3cret", "X-Twice: a", "X-Twice: b", "Content-Type: application/json", "X-Api-Key: "+apiKey)
+			require.Equal(t, 418, status)
 			first := f.latest()
 			again, err := f.Replay(t.Context(), first.ID)
 			require.NoError(t, err)
@@ -68,7 +151,7 @@ func TestS13AReplayIsTheSameRequestToTheSamePlace(t *testing.T) {
 			require.Equal(t, first.Path, again.Path)
 			require.Equal(t, first.LinkID, again.LinkID)
 			require.NotContains(t, again.Path, "s3cret")
-			seen := s.requests()
+			seen := f.requests()
 			require.Len(t, seen, 2)
 			require.Equal(t, seen[0].RequestURI, seen[1].RequestURI)
 			require.Equal(t, []string{`{"a":1}`, `{"a":1}`}, bodies)
@@ -79,8 +162,8 @@ func TestS13AReplayIsTheSameRequestToTheSamePlace(t *testing.T) {
 			}
 			require.Equal(t, seen[0].Header, seen[1].Header)
 			require.Equal(t, seen[0].Host, seen[1].Host)
-			if w.link.ID != "" {
-				now, _ := f.links.Get(w.link.ID)
+			if w.linkID != "" {
+				now, _ := f.links.Get(w.linkID)
 				require.Positive(t, now.Requests, "a replay counts")
 			}
 		})
@@ -91,19 +174,20 @@ func TestS13AReplayIsTheSameRequestToTheSamePlace(t *testing.T) {
 // service: a replay keeps them from it again.
 func TestS13AReplayCarriesNoOtherLinksSecrets(t *testing.T) {
 	t.Parallel()
-	f, s := newStack(t, func(w http.ResponseWriter, r *http.Request) {
+	f := newFront(t, func(w http.ResponseWriter, r *http.Request) {
 		if name, ok := strings.CutPrefix(r.URL.Path, "/set-"); ok {
 			w.Header().Set("Set-Cookie", name+"=s3cret; Path=/")
 		}
 	})
-	own, other := "/preview/"+f.link(s.port).Token, "/preview/"+f.link(s.port).Token
-	require.Equal(t, 200, f.get(own+"/set-mine").StatusCode)
-	require.Equal(t, 200, f.get(other+"/set-theirs").StatusCode)
-	s.requests()
-	require.Equal(t, 200, f.do("GET", own+"/x", "", "Cookie: mine=s3cret; theirs=s3cret", "X-Api-Key: "+apiKey).StatusCode)
+	own, other := "/preview/"+f.link(f.port).Token, "/preview/"+f.link(f.port).Token
+	require.Equal(t, 200, f.get(own+"/set-mine"))
+	require.Equal(t, 200, f.get(other+"/set-theirs"))
+	f.requests()
+	status, _ := f.do("GET", f.host, own+"/x", "", "Cookie: mine=s3cret; theirs=s3cret", "X-Api-Key: "+apiKey)
+	require.Equal(t, 200, status)
 	_, err := f.Replay(t.Context(), f.latest().ID)
 	require.NoError(t, err)
-	seen := s.requests()
+	seen := f.requests()
 	require.Len(t, seen, 2)
 	for _, r := range seen {
 		require.Equal(t, "/x", r.URL.Path)
@@ -115,7 +199,7 @@ func TestS13AReplayCarriesNoOtherLinksSecrets(t *testing.T) {
 func TestS13WhatIsNotReplayed(t *testing.T) {
 	t.Parallel()
 	hold := make(chan struct{})
-	f, s := newStack(t, func(w http.ResponseWriter, r *http.Request) {
+	f := newFront(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/ws":
 			c, err := websocket.Accept(w, r, nil)
@@ -128,22 +212,24 @@ func TestS13WhatIsNotReplayed(t *testing.T) {
 			_, _ = io.Copy(io.Discard, r.Body)
 		}
 	})
-	link := f.link(s.port)
+	link := f.link(f.port)
 	path := "/preview/" + link.Token
 	_, err := f.Replay(t.Context(), 4711)
 	requireCode(t, err, api.CodeUnknownExchange)
 
-	require.Equal(t, 200, f.do("POST", path+"/", strings.Repeat("x", 65<<10)).StatusCode)
+	status, _ := f.do("POST", f.host, path+"/", strings.Repeat("x", 65<<10))
+	require.Equal(t, 200, status)
 	_, err = f.Replay(t.Context(), f.latest().ID)
 	require.Contains(t, requireCode(t, err, api.CodeNotReplayable).Detail, "not captured whole")
 
 	for _, method := range []string{strings.Repeat("M", 100), link.Token} {
-		require.Equal(t, 200, f.do(method, path+"/", "").StatusCode)
+		status, _ = f.do(method, f.host, path+"/", "")
+		require.Equal(t, 200, status)
 		_, err = f.Replay(t.Context(), f.latest().ID)
 		require.Contains(t, requireCode(t, err, api.CodeNotReplayable).Detail, "its method")
 	}
 
-	c, _, err := websocket.Dial(t.Context(), "ws://"+f.addr+path+"/ws", nil)
+	c, _, err := websocket.Dial(t.Context(), "ws://"+f.host+path+"/ws", nil)
 	require.NoError(t, err)
 	_, _, _ = c.Read(t.Context())
 	_, err = f.Replay(t.Context(), f.latest().ID)
@@ -152,89 +238,51 @@ func TestS13WhatIsNotReplayed(t *testing.T) {
 	done := make(chan struct{})
 	go func() { defer close(done); f.get(path + "/hold") }()
 	var live api.Exchange
-	require.Eventually(t, func() bool { live = f.log.Last(1)[0]; return live.Live && live.Path == "/hold" }, wiretest.Patience, time.Millisecond)
+	require.Eventually(t, func() bool { live = f.Log.Last(1)[0]; return live.Live && live.Path == "/hold" }, soon, look)
 	_, err = f.Replay(t.Context(), live.ID)
 	require.Contains(t, requireCode(t, err, api.CodeNotReplayable).Detail, "under way")
 	close(hold)
 	<-done
 
-	require.Equal(t, 200, f.get(path+"/x").StatusCode)
+	require.Equal(t, 200, f.get(path+"/x"))
 	through := f.latest().ID
-	s.requests()
-	_, err = f.links.Revoke(link.ID)
-	require.NoError(t, err)
+	f.requests()
+	require.NoError(t, f.RevokeLink(t.Context(), link.ID))
 	_, err = f.Replay(t.Context(), through)
 	requireCode(t, err, api.CodeLinkRevoked)
-	require.Empty(t, s.requests())
+	require.Empty(t, f.requests())
 }
 
 func TestAReplayOfAStreamEnds(t *testing.T) {
 	t.Parallel()
-	var ended atomic.Int64
-	f, s := newStack(t, func(w http.ResponseWriter, r *http.Request) {
+	var replayed atomic.Bool
+	ended := make(chan struct{})
+	f := newFront(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		_, _ = io.WriteString(w, "data: 1\n\n")
 		_ = http.NewResponseController(w).Flush()
-		if r.URL.Query().Get("short") == "" {
+		if replayed.Load() {
 			<-r.Context().Done()
-			if r.URL.Path == "/replayed" {
-				ended.Add(1)
-			}
+			close(ended)
 		}
 	})
-	link := f.link(s.port)
-	require.Equal(t, 200, f.get("/preview/"+link.Token+"/?short=1").StatusCode)
+	require.Equal(t, 200, f.get("/preview/"+f.link(f.port).Token+"/"))
 	x := f.latest()
-	rec, ok := f.log.OriginalRequest(x.ID)
-	require.True(t, ok)
-	h := hop{ref: rec.Ref, port: rec.Port, prefix: rec.Prefix, rest: "/replayed", scheme: "http"}
-	again, err := f.replay(t.Context(), rec, h)
+	replayed.Store(true)
+	again, err := f.Replay(t.Context(), x.ID)
 	require.NoError(t, err)
 	require.Equal(t, 200, again.Status)
 	require.Equal(t, "event-stream", again.Protocol)
-	require.Eventually(t, func() bool { return ended.Load() == 1 }, wiretest.Patience, time.Millisecond, "the service was not told that it is over")
-}
-
-func TestWebSocketFramesAreInTheRequestLog(t *testing.T) {
-	t.Parallel()
-	f, s := newStack(t, func(w http.ResponseWriter, r *http.Request) {
-		c, err := websocket.Accept(w, r, nil)
-		if err != nil {
-			return
-		}
-		_, b, err := c.Read(r.Context())
-		if err == nil {
-			_ = c.Write(r.Context(), websocket.MessageBinary, append([]byte("got "), b...))
-			_ = c.Close(websocket.StatusNormalClosure, "")
-		}
-	})
-	link := f.link(s.port)
-	c, _, err := websocket.Dial(t.Context(), "ws://"+f.addr+"/preview/"+link.Token+"/", nil)
-	require.NoError(t, err)
-	require.NoError(t, c.Write(t.Context(), websocket.MessageText, []byte("ping")))
-	_, b, err := c.Read(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, "got ping", string(b))
-	_, _, _ = c.Read(t.Context())
-	d, ok := f.log.Get(f.latest().ID)
-	require.True(t, ok)
-	sides := map[bool][]api.Frame{} // which of two that pass each other comes first is chance
-	for _, frame := range d.Frames {
-		sides[frame.FromClient] = append(sides[frame.FromClient], frame)
+	select {
+	case <-ended:
+	case <-time.After(soon):
+		require.Fail(t, "the service was not told that it is over")
 	}
-	client, service := sides[true], sides[false]
-	require.NotEmpty(t, client)
-	require.Len(t, service, 2)
-	require.Equal(t, "ping", string(client[0].Data))
-	require.Equal(t, 1, client[0].Opcode)
-	require.Equal(t, "got ping", string(service[0].Data))
-	require.Equal(t, 2, service[0].Opcode)
-	require.Equal(t, 8, service[1].Opcode)
 }
 
 func TestAShareServesOneLinkAndNothingElse(t *testing.T) {
 	t.Parallel()
-	f, s := newStack(t, func(w http.ResponseWriter, r *http.Request) {
+	f := newFront(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/other" {
 			w.Header().Set("Location", fmt.Sprintf("http://localhost:%s/", r.URL.Query().Get("port")))
 			w.WriteHeader(http.StatusFound)
@@ -242,16 +290,15 @@ func TestAShareServesOneLinkAndNothingElse(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, "shared")
 	})
-	hour := time.Hour
-	forever := f.link(s.port)
-	neighbour := f.link(s.port + 1)
-	link := f.linkOf(preview.Request{Sandbox: web, Port: s.port, TTL: &hour})
-	_, _, err := f.Share(t.Context(), forever.ID)
+	forever := f.link(f.port)
+	neighbour := f.link(f.port + 1)
+	link := f.link(f.port, 3600)
+	_, err := f.Share(t.Context(), forever.ID)
 	requireCode(t, err, api.CodeNeedsExpiry)
-	_, _, err = f.Share(t.Context(), "nosuchlink")
+	_, err = f.Share(t.Context(), "nosuchlink")
 	requireCode(t, err, api.CodeUnknownLink)
 
-	share, wait, err := f.Share(t.Context(), link.ID)
+	share, err := f.Share(t.Context(), link.ID)
 	if p, ok := errors.AsType[*api.Problem](err); ok && p.Code == api.CodeNoNetwork {
 		wiretest.Skip(t, p.Detail)
 	}
@@ -259,7 +306,7 @@ func TestAShareServesOneLinkAndNothingElse(t *testing.T) {
 	require.Equal(t, *link.ExpiresAt, share.Expires)
 	require.NotContains(t, share.URL, "127.0.0.1")
 	base, _, _ := strings.Cut(share.URL, "/preview/")
-	client := wiretest.Client(f.t)
+	client := wiretest.Client(t)
 	ask := func(target, host string) (int, string, http.Header) {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+target, http.NoBody)
 		require.NoError(t, err)
@@ -278,7 +325,7 @@ func TestAShareServesOneLinkAndNothingElse(t *testing.T) {
 	require.Equal(t, 200, status)
 	require.Equal(t, "shared", body)
 	for _, target := range []string{
-		"/", "/health", "/api/preview", "/api/sandboxes", "/daemon/status", fmt.Sprintf("/proxy/%d/", s.port), "/sandboxes/web/proxy/80/",
+		"/", "/health", "/api/preview", "/api/sandboxes", "/daemon/status", fmt.Sprintf("/proxy/%d/", f.port), "/sandboxes/web/proxy/80/",
 		"/preview/" + forever.Token + "/", "/preview/" + neighbour.Token + "/", path + "/../../api/preview", "/x" + path + "/", "//preview/" + link.Token + "/",
 	} {
 		status, _, _ := ask(target, "")
@@ -289,7 +336,7 @@ func TestAShareServesOneLinkAndNothingElse(t *testing.T) {
 		require.Equal(t, 404, status, host)
 	}
 	// It does not tell the token of another link.
-	_, _, header := ask(path+fmt.Sprintf("/other?port=%d", s.port+1), "")
+	_, _, header := ask(path+fmt.Sprintf("/other?port=%d", f.port+1), "")
 	require.NotContains(t, header.Get("Location"), neighbour.Token)
 	for _, cookie := range header.Values("Set-Cookie") {
 		require.NotContains(t, cookie, "daemon_proxy")
@@ -300,24 +347,29 @@ func TestAShareServesOneLinkAndNothingElse(t *testing.T) {
 	conn, err := net.Dial("tcp", address)
 	require.NoError(t, err)
 	defer conn.Close()
-	require.NoError(t, conn.SetDeadline(time.Now().Add(wiretest.Patience)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(soon)))
 	_, err = io.WriteString(conn, "POST "+path+"/ HTTP/1.1\r\nHost: "+address+"\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"+
-		request("GET", path+"/", address, "Connection: close\r\n"))
+		"GET "+path+"/ HTTP/1.1\r\nHost: "+address+"\r\nConnection: close\r\n\r\n")
 	require.NoError(t, err)
 	answers, err := io.ReadAll(conn)
-	require.NoError(t, ended(err))
+	require.NoError(t, ignoreReset(err))
 	require.Equal(t, 1, strings.Count(string(answers), "HTTP/1.1 "), string(answers))
 
-	_, err = f.links.Revoke(link.ID)
-	require.NoError(t, err)
-	wait() // the end of the link is the end of the listener
-	_, err = http.Get(share.URL)
-	require.Error(t, err)
+	closed := func() bool {
+		c, err := net.Dial("tcp", strings.Split(share.URL, "/")[2])
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	}
+	require.NoError(t, f.RevokeLink(t.Context(), link.ID))
+	require.Eventually(t, closed, soon, look, "the end of the link is the end of the listener")
 
-	second := f.linkOf(preview.Request{Sandbox: web, Port: s.port, TTL: &hour})
+	second := f.link(f.port, 3600)
 	ctx, cancel := context.WithCancel(t.Context())
-	_, wait, err = f.Share(ctx, second.ID)
+	share, err = f.Share(ctx, second.ID)
 	require.NoError(t, err)
+	require.False(t, closed())
 	cancel()
-	wait()
+	require.Eventually(t, closed, soon, look)
 }

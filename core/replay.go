@@ -1,4 +1,4 @@
-package server
+package core
 
 import (
 	"bufio"
@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/preview"
 	"daemon-proxy/core/proxy"
 	"daemon-proxy/core/traffic"
 )
@@ -33,103 +35,70 @@ var notReplayed = map[string]bool{
 
 // Replay sends the request of an exchange again, to the sandbox and port that
 // it went to, on the whole way of a request, so that it is counted and
-// recorded. It gives what was recorded. Problems: unknown_exchange;
-// not_replayable for a WebSocket, for a request that is still under way and for
-// one whose head or body is not kept whole; that of the link, if it has ended.
-func (s *Server) Replay(ctx context.Context, id uint64) (api.Exchange, error) {
-	original, ok := s.o.Traffic.OriginalRequest(id)
-	if !ok {
-		return api.Exchange{}, UnknownExchange(id)
+// recorded, and returns what was recorded. Problems: those of
+// traffic.Log.Replayable; that of the link, if it has ended.
+func (c *Core) Replay(ctx context.Context, id uint64) (recorded api.Exchange, err error) {
+	o, err := c.Log.Replayable(id)
+	if err != nil {
+		return recorded, err
 	}
-	if err := replayable(original); err != nil {
-		return api.Exchange{}, err
-	}
-	h := hop{ref: original.Ref, port: original.Port, prefix: original.Prefix, rest: original.Target, hostMode: original.HostMode,
-		scheme: original.Scheme, note: "replay of #" + strconv.FormatUint(id, 10)}
-	if original.LinkID != "" {
-		link, ok := s.o.Links.Get(original.LinkID)
+	var live *preview.Live
+	if o.LinkID != "" {
+		link, ok := c.links.Get(o.LinkID)
 		if !ok {
-			return api.Exchange{}, api.NewProblem(api.CodeUnknownLink,
-				"the preview link of this request is not known any more",
-				"make a new one")
+			return recorded, api.NewProblem(api.CodeUnknownLink,
+				"the preview link of this request is not known any more", "make a new one")
 		}
-		live, err := s.resolve(link.Token)
-		if err != nil {
-			return api.Exchange{}, err
+		if live, err = c.links.Resolve(link.Token); err != nil {
+			return recorded, err
 		}
-		h.live = live
 	}
+	note := "replay of #" + strconv.FormatUint(id, 10)
+	err = send(ctx, o, c.server.Again(o, live, note, func(x api.Exchange) { recorded = x }), c.options.Logger)
+	if recorded.ID == 0 {
+		return recorded, api.NewProblem(api.CodeInternal,
+			fmt.Sprintf("the request was not sent: %v", err), "see the log").In(o.Sandbox, o.Port).Because(err)
+	}
+	return recorded, nil
+}
+
+// send sends the request of an exchange again, to handler: it serves one
+// connection that leads nowhere else. What it answers is discarded, of a stream
+// all but the first second. The error says why there was no answer.
+func send(ctx context.Context, o traffic.Original, handler http.Handler, log *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, replayTime)
 	defer cancel()
-	return s.replay(ctx, original, h)
-}
-
-// UnknownExchange is the problem of an exchange that the request log does not hold.
-func UnknownExchange(id uint64) *api.Problem {
-	return api.NewProblem(api.CodeUnknownExchange,
-		fmt.Sprintf("the request log does not hold request %d (any more)", id), "see the latest ones")
-}
-
-func replayable(o traffic.Original) error {
-	var why string
-	switch {
-	case o.Protocol == "websocket" || strings.EqualFold(o.Header.Get("Upgrade"), "websocket"):
-		why = "it is a WebSocket, whose frames are not replayed"
-	case o.Live:
-		why = "it is still under way"
-	case strings.Contains(o.Method, "…"):
-		why = "its method is not kept whole"
-	case !o.HeadWhole:
-		why = "its head is not kept whole (64 KiB at most, and only until later requests need the memory)"
-	case !o.Whole:
-		why = "its body was not captured whole (64 KiB at most, and only with traffic.bodies on)"
-	default:
-		return nil
-	}
-	return api.NewProblem(api.CodeNotReplayable,
-		"the request cannot be sent again: "+why, "copy it as curl instead").In(o.Sandbox, o.Port)
-}
-
-// replay serves one connection that leads nowhere but here, and sends the
-// request over it.
-func (s *Server) replay(ctx context.Context, o traffic.Original, h hop) (api.Exchange, error) {
-	client, front := net.Pipe()
-	defer client.Close()
-	defer context.AfterFunc(ctx, func() { _ = client.Close() })()
-	var recorded api.Exchange
-	h.ended = func(x api.Exchange) { recorded = x }
-	single := &oneConn{conn: front, closed: make(chan struct{})}
+	near, far := net.Pipe()
+	defer near.Close()
+	defer context.AfterFunc(ctx, func() { _ = near.Close() })()
+	single := &oneConn{conn: far, closed: make(chan struct{})}
 	var handling sync.WaitGroup
 	server := proxy.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handling.Add(1)
 		defer handling.Done()
 		defer single.end() // there is no second one
 		r.RemoteAddr = "127.0.0.1:0"
-		s.forward(w, r, h)
-	}), s.log)
+		handler.ServeHTTP(w, r)
+	}), log)
 	server.MaxHeaderBytes = 2 << 20
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
 		_ = server.Serve(single) // it ends with the one connection
 	}()
-	err := exchangeOn(client, o, h)
-	client.Close()
+	err := sendOn(near, o)
+	near.Close()
 	single.end()
 	<-served
 	_ = server.Shutdown(context.WithoutCancel(ctx)) // after it the handler has ended, or has begun and cut the connection
 	handling.Wait()
-	if recorded.ID == 0 {
-		return api.Exchange{}, api.NewProblem(api.CodeInternal,
-			fmt.Sprintf("the request was not sent: %v", err), "see the log").In(o.Sandbox, o.Port).Because(err)
-	}
-	return recorded, nil
+	return err
 }
 
-// exchangeOn sends the request and reads the answer, of a stream the beginning.
-func exchangeOn(client net.Conn, o traffic.Original, h hop) error {
+// sendOn sends the request and reads the answer, of a stream the beginning.
+func sendOn(client net.Conn, o traffic.Original) error {
 	var head bytes.Buffer
-	fmt.Fprintf(&head, "%s %s%s HTTP/1.1\r\nHost: %s\r\n", o.Method, h.prefix, h.rest, o.Host)
+	fmt.Fprintf(&head, "%s %s%s HTTP/1.1\r\nHost: %s\r\n", o.Method, o.Prefix, o.Target, o.Host)
 	for name, values := range o.Header {
 		if notReplayed[http.CanonicalHeaderKey(name)] {
 			continue

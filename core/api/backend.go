@@ -1,0 +1,123 @@
+package api
+
+import (
+	"context"
+	"io"
+)
+
+// Service is a core as all fronts use it, whether in its process or over HTTP:
+// what has a route. Every call may take its time and ends with its context.
+// Errors are *Problem where a person can do something.
+//
+// A Ref may lack its source, as ParseRef gives it; the zero Ref means the
+// default sandbox.
+type Service interface {
+	Desk
+	Sandboxes
+	Previews
+	Requests
+}
+
+// Backend is all that the UI needs of a core.
+type Backend interface {
+	Service
+	Local
+}
+
+// Desk is the core itself and its engine.
+type Desk interface {
+	Engine(ctx context.Context) (EngineStatus, error)
+	// Events registers before it returns; what happened earlier is in the lists.
+	Events(ctx context.Context) (Events, error)
+	// Logs is the end of a log, all of it if tail is negative, and with follow
+	// what comes until ctx ends. Source is one of the Log… names. The text is
+	// as it was written: control characters are in it.
+	Logs(ctx context.Context, ref Ref, source string, tail int, follow bool) (io.ReadCloser, error)
+}
+
+// Events is the event stream.
+type Events interface {
+	// Next waits for news and returns all of it. After an error of the stream
+	// itself the caller calls Desk.Events again, and begins with the lists.
+	Next(ctx context.Context) ([]Event, error)
+}
+
+// Sandboxes are the containers and the host.
+type Sandboxes interface {
+	Sandboxes(ctx context.Context) ([]Sandbox, error)
+	Sandbox(ctx context.Context, ref Ref) (Sandbox, error)
+	DaemonStatus(ctx context.Context, ref Ref) (DaemonStatus, error)
+	// Inject returns when the daemon is healthy; progress, if not nil, is called
+	// for each step. The end of ctx undoes the injection.
+	Inject(ctx context.Context, ref Ref, progress func(Injection)) error
+	// CancelInjection undoes the injection into ref, whoever started it, and
+	// returns when nothing of it is left. It is not retried until someone asks.
+	CancelInjection(ctx context.Context, ref Ref) error
+	StopDaemon(ctx context.Context, ref Ref) error
+	// Eject stops the daemon and removes its binary and log from the container.
+	Eject(ctx context.Context, ref Ref) error
+	StartContainer(ctx context.Context, ref Ref) error
+	StopContainer(ctx context.Context, ref Ref) error
+	// Listeners are the ports that something listens on.
+	Listeners(ctx context.Context, ref Ref) ([]Port, error)
+	// Ports are the same with what answers there; ports of the core itself are
+	// omitted. It takes up to 1.5 s.
+	Ports(ctx context.Context, ref Ref) ([]PortCard, error)
+}
+
+// Previews are the links.
+type Previews interface {
+	// Links are all that are remembered, newest first.
+	Links(ctx context.Context) ([]Link, error)
+	LinkStats(ctx context.Context) (LinkStats, error)
+	CreateLink(ctx context.Context, request LinkRequest) (Link, error)
+	// RevokeLink ends a link, named by its token or its public id, and what is
+	// open through it.
+	RevokeLink(ctx context.Context, tokenOrID string) error
+}
+
+// Requests is the request log.
+type Requests interface {
+	// Exchanges are the newest n that match the filter (see
+	// traffic.ParseFilter), newest first; n 0 means all.
+	Exchanges(ctx context.Context, filter string, n int) ([]Exchange, error)
+	Exchange(ctx context.Context, id uint64) (ExchangeDetail, error)
+}
+
+// Local is what only a front in the core's own process can do: it has no route.
+type Local interface {
+	Status(ctx context.Context) (Status, error)
+	Engines(ctx context.Context) ([]EngineChoice, error)
+	SwitchEngine(ctx context.Context, name string) error
+	// RetryEngine looks for the engine now instead of at the next retry.
+	RetryEngine(ctx context.Context) error
+	// Demo starts the demo sandbox and returns its link.
+	Demo(ctx context.Context) (Link, error)
+	// Watch names the sandbox that is shown: its health and ports are followed
+	// more closely.
+	Watch(ref Ref)
+	// UndoInjections cancels all injections, whoever started them, and returns
+	// when nothing of them is left. No other begins: it is for the end.
+	UndoInjections(ctx context.Context) error
+	// StartDesktop asks the daemon for its VNC desktop and waits until 6080 listens.
+	StartDesktop(ctx context.Context, ref Ref) error
+	// Shell opens a shell in the container on a terminal of that size.
+	Shell(ctx context.Context, ref Ref, columns, rows int) (Terminal, error)
+	// Share serves a link that expires on the LAN until ctx ends.
+	Share(ctx context.Context, id string) (Share, error)
+	// Bodies are what was captured of both bodies as they passed, secrets included.
+	Bodies(ctx context.Context, id uint64) (request, response []byte, err error)
+	Rates(ctx context.Context) (Rates, error)
+	// Curl is the request as a command for a shell, secrets as variables.
+	Curl(ctx context.Context, id uint64) (string, error)
+	// Replay sends the request again, to the same sandbox and port only.
+	Replay(ctx context.Context, id uint64) (Exchange, error)
+	// HAR is what the filter matches as an HTTP archive, secrets masked.
+	HAR(ctx context.Context, filter string) ([]byte, error)
+}
+
+// Terminal is the far end of a shell.
+type Terminal interface {
+	io.ReadWriteCloser
+	Resize(ctx context.Context, columns, rows int) error
+}
