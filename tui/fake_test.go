@@ -8,9 +8,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/backendtest"
 )
 
 // fake is a core in memory: what it answers can be set, what it was asked is kept.
@@ -222,7 +224,10 @@ func (f *fake) DaemonStatus(ctx context.Context, ref api.Ref) (api.DaemonStatus,
 
 func (f *fake) Watch(ref api.Ref) { _ = f.ask("Watch", ref) }
 
-func (f *fake) Inject(ctx context.Context, ref api.Ref, _ func(api.Injection)) error {
+func (f *fake) Inject(ctx context.Context, ref api.Ref, progress func(api.Injection)) error {
+	if progress != nil {
+		defer progress(api.Injection{Sandbox: ref, Finished: true})
+	}
 	if err := f.ask("Inject", ref); err != nil {
 		return err
 	}
@@ -338,12 +343,23 @@ func (f *fake) Links(context.Context) ([]api.Link, error) {
 
 func (f *fake) LinkStats(ctx context.Context) (api.LinkStats, error) {
 	links, err := f.Links(ctx)
-	return api.LinkStats{Total: len(links), Links: links}, err
+	stats := api.LinkStats{Total: len(links), Links: links}
+	for _, l := range links {
+		if l.State == "active" {
+			stats.Active++
+		}
+	}
+	return stats, err
 }
 
-func (f *fake) CreateLink(_ context.Context, r api.LinkRequest) (api.Link, error) {
+func (f *fake) CreateLink(ctx context.Context, r api.LinkRequest) (api.Link, error) {
 	if err := f.ask("CreateLink", r.Port, r.Sandbox, r.Label); err != nil {
 		return api.Link{}, err
+	}
+	if box, err := f.Sandbox(ctx, api.ParseRef(r.Sandbox)); err != nil {
+		return api.Link{}, err
+	} else if r.Sandbox == "" {
+		r.Sandbox = box.String()
 	}
 	l := api.Link{Token: "newtoken", ID: "new", URL: "http://localhost:8080/preview/newtoken", HostURL: "http://newtoken.localhost:8080",
 		Port: r.Port, SandboxName: r.Sandbox, Label: r.Label, State: "active", CreatedAt: clock, Fence: true, StripPrefix: true}
@@ -354,11 +370,27 @@ func (f *fake) CreateLink(_ context.Context, r api.LinkRequest) (api.Link, error
 	f.mu.Lock()
 	f.requests = append(f.requests, r)
 	defer f.mu.Unlock()
+	if n := len(f.requests); n > 1 {
+		l.ID = fmt.Sprint(l.ID, n)
+	}
 	f.links = append(f.links, l)
 	return l, nil
 }
 
-func (f *fake) RevokeLink(_ context.Context, id string) error { return f.ask("RevokeLink", id) }
+func (f *fake) RevokeLink(_ context.Context, id string) error {
+	if err := f.ask("RevokeLink", id); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.links {
+		if f.links[i].ID == id {
+			f.links[i].State = "revoked"
+			return nil
+		}
+	}
+	return api.NewProblem(api.CodeUnknownLink, "there is no such preview link", "choose another")
+}
 
 func (f *fake) Share(ctx context.Context, id string) (api.Share, error) {
 	f.mu.Lock()
@@ -399,7 +431,7 @@ func fakeMatch(filter string, x api.Exchange) (bool, error) {
 		case !found:
 			ok = strings.Contains(x.Path, word)
 		case !known || value == "":
-			return false, &api.Problem{Detail: fmt.Sprintf("%q: there is no %q", word, key), Hint: "for example: status:5xx"}
+			return false, api.NewProblem(api.CodeBadRequest, fmt.Sprintf("%q: there is no %q", word, key), "for example: status:5xx")
 		}
 		if !ok {
 			return false, nil
@@ -434,7 +466,8 @@ func (f *fake) Exchange(_ context.Context, id uint64) (api.ExchangeDetail, error
 			return api.ExchangeDetail{Exchange: x, RequestHeader: http.Header{"Accept": {"*/*"}}}, nil
 		}
 	}
-	return api.ExchangeDetail{}, &api.Problem{Detail: fmt.Sprintf("the request log does not hold request %d (any more)", id)}
+	return api.ExchangeDetail{}, api.NewProblem(api.CodeUnknownExchange,
+		fmt.Sprintf("the request log does not hold request %d (any more)", id), "see the latest ones")
 }
 
 func (f *fake) Bodies(_ context.Context, id uint64) (request, response []byte, err error) {
@@ -472,4 +505,8 @@ func (f *fake) HAR(_ context.Context, filter string) ([]byte, error) {
 	return []byte("{}"), f.ask("HAR", filter)
 }
 
-var _ Backend = (*fake)(nil)
+// What the fake answers of the service is what a core answers.
+func TestTheFakeIsAService(t *testing.T) {
+	t.Parallel()
+	backendtest.Run(t, newFake(), "events", "logs")
+}
