@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core"
@@ -35,7 +36,7 @@ func TestMain(m *testing.M) {
 	if addresses := os.Getenv(reverseProxyEnv); addresses != "" {
 		playReverseProxy(addresses)
 	}
-	os.Exit(m.Run())
+	testscript.Main(m, map[string]func(){"daemon-proxy": main})
 }
 
 // playUI runs a core until descriptor 3 ends; a line "on" or "off" there
