@@ -20,14 +20,22 @@ func slogLevel(x api.Exchange) slog.Level {
 	return slog.LevelInfo
 }
 
-// refuse answers a request that goes nowhere, and records it.
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	start := time.Now()
+// refuse answers with a problem, and records or logs that.
+func (s *Server) refuse(v *visit, err error) {
 	p := s.asProblem(err)
-	counted := &statusWriter{ResponseWriter: w}
-	s.answer(counted, r, p)
-	s.logRequest(r, api.Exchange{Method: r.Method, Status: p.Status, Code: p.Code, Sandbox: p.Sandbox, Port: p.Port,
-		BytesOut: counted.bytes, Duration: time.Since(start)})
+	counted := &statusWriter{ResponseWriter: v.w}
+	s.answer(counted, v.r, p)
+	if v.failed != nil {
+		v.failed(p, counted.bytes)
+		return
+	}
+	s.logVisit(v, api.Exchange{Status: p.Status, Code: p.Code, Sandbox: p.Sandbox, Port: p.Port, BytesOut: counted.bytes})
+}
+
+// logVisit writes the one line of a request that was not forwarded.
+func (s *Server) logVisit(v *visit, x api.Exchange) {
+	x.Method, x.Duration = v.r.Method, time.Since(v.start)
+	s.logTarget(v.target(), x)
 }
 
 // answer writes a problem: a page for a person in a browser, a document for

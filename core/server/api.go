@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"time"
 
 	"daemon-proxy/core/api"
 )
@@ -40,23 +39,20 @@ func (w *statusWriter) Write(p []byte) (int, error) {
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // serveAPI answers everything that is not forwarded.
-func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
-	start := time.Now()
-	answer := &statusWriter{ResponseWriter: w}
-	setOwn(w.Header())
-	x := api.Exchange{Method: r.Method}
-	if err := s.callAPI(answer, r); err != nil {
-		p := s.asProblem(err)
-		x.Code, x.Sandbox = p.Code, p.Sandbox
-		s.answer(answer, r, p)
+func (s *Server) serveAPI(v *visit) error {
+	answer := &statusWriter{ResponseWriter: v.w}
+	v.w = answer
+	setOwn(answer.Header())
+	if err := s.callAPI(v); err != nil {
+		return err
 	}
-	x.Status, x.BytesOut, x.Duration = answer.status, answer.bytes, time.Since(start)
-	s.logRequest(r, x)
+	s.logVisit(v, api.Exchange{Status: answer.status, BytesOut: answer.bytes})
+	return nil
 }
 
-func (s *Server) createLink(w http.ResponseWriter, r *http.Request, _ values) error {
+func (s *Server) createLink(v *visit, _ values) error {
 	var body api.LinkRequest
-	decoder := json.NewDecoder(r.Body)
+	decoder := json.NewDecoder(v.r.Body)
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&body); err != nil {
 		if errors.Is(err, io.EOF) {
@@ -71,52 +67,52 @@ func (s *Server) createLink(w http.ResponseWriter, r *http.Request, _ values) er
 	if body.Port == 0 {
 		return api.NewProblem(api.CodeBadPort, "the body has no port, or port 0", `send {"port": 6080}`)
 	}
-	link, err := s.o.Service.CreateLink(r.Context(), body)
+	link, err := s.o.Service.CreateLink(v.r.Context(), body)
 	if err != nil {
 		return err
 	}
-	reply(w, s.withURLs(r, []api.Link{link})[0])
+	reply(v.w, s.withURLs(v, []api.Link{link})[0])
 	return nil
 }
 
-func (s *Server) listLinks(w http.ResponseWriter, r *http.Request, _ values) error {
-	links, err := s.o.Service.Links(r.Context())
+func (s *Server) listLinks(v *visit, _ values) error {
+	links, err := s.o.Service.Links(v.r.Context())
 	if err != nil {
 		return err
 	}
-	reply(w, api.Links{Links: s.withURLs(r, links)})
+	reply(v.w, api.Links{Links: s.withURLs(v, links)})
 	return nil
 }
 
-func (s *Server) linkStats(w http.ResponseWriter, r *http.Request, _ values) error {
-	stats, err := s.o.Service.LinkStats(r.Context())
+func (s *Server) linkStats(v *visit, _ values) error {
+	stats, err := s.o.Service.LinkStats(v.r.Context())
 	if err != nil {
 		return err
 	}
-	stats.Links = s.withURLs(r, stats.Links)
-	reply(w, stats)
+	stats.Links = s.withURLs(v, stats.Links)
+	reply(v.w, stats)
 	return nil
 }
 
-func (s *Server) revokeLink(w http.ResponseWriter, r *http.Request, v values) error {
-	link, _ := s.o.Links.Get(v["token"]) // that there is none RevokeLink says
-	if err := s.o.Service.RevokeLink(r.Context(), v["token"]); err != nil {
+func (s *Server) revokeLink(v *visit, path values) error {
+	link, _ := s.o.Links.Get(path["token"]) // that there is none RevokeLink says
+	if err := s.o.Service.RevokeLink(v.r.Context(), path["token"]); err != nil {
 		return err
 	}
-	reply(w, api.Revoked{Token: link.Token, Revoked: true})
+	reply(v.w, api.Revoked{Token: link.Token, Revoked: true})
 	return nil
 }
 
-// withURLs sets where the client of r finds the links.
-func (s *Server) withURLs(r *http.Request, links []api.Link) []api.Link {
-	return s.o.Publisher.WithURLs(s.base(r), links)
+// withURLs sets where the client finds the links.
+func (s *Server) withURLs(v *visit, links []api.Link) []api.Link {
+	return s.o.Publisher.WithURLs(s.base(v), links)
 }
 
 // health answers to everybody; without the API key, where one is needed, and
 // to pages, which may be a preview's, only with the status.
-func (s *Server) health(w http.ResponseWriter, r *http.Request, _ values) error {
+func (s *Server) health(v *visit, _ values) error {
 	answer := api.Health{Status: "healthy"}
-	if daemon, err := s.o.Service.DaemonStatus(r.Context(), api.Ref{}); err == nil {
+	if daemon, err := s.o.Service.DaemonStatus(v.r.Context(), api.Ref{}); err == nil {
 		answer.Sandbox, answer.Daemon = daemon.Sandbox, daemon.State
 		if !daemon.Running {
 			answer.Status, answer.Reason = "degraded", daemon.LastError
@@ -125,30 +121,30 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request, _ values) error 
 					"POST /api/sandboxes/"+daemon.Sandbox+"/inject").In(daemon.Sandbox, 0)
 			}
 		}
-	} else if engine, err := s.o.Service.Engine(r.Context()); err == nil && engine.State == "lost" {
+	} else if engine, err := s.o.Service.Engine(v.r.Context()); err == nil && engine.State == "lost" {
 		answer.Status, answer.Reason = "degraded", engine.Error
 	}
 	answer.Version, answer.UptimeSeconds = s.o.Version, max(seconds(s.started), 0.001)
 	if s.o.Config.Exposed() {
 		answer.Warning = "everybody who reaches this address may use the API: security is off"
 	}
-	if (s.o.Config.Security.Enabled || pageMade(r)) && !s.keyed(r) {
+	if (s.o.Config.Security.Enabled || pageMade(v.r)) && !s.keyed(v.r) {
 		answer = api.Health{Status: answer.Status}
 	}
-	reply(w, answer)
+	reply(v.w, answer)
 	return nil
 }
 
 // daemonStatus answers for the default sandbox, or the one of ?sandbox=.
-func (s *Server) daemonStatus(w http.ResponseWriter, r *http.Request, _ values) error {
-	ref, err := s.o.Sandboxes.Resolve(api.ParseRef(r.URL.Query().Get("sandbox")))
+func (s *Server) daemonStatus(v *visit, _ values) error {
+	ref, err := s.o.Sandboxes.Resolve(api.ParseRef(v.r.URL.Query().Get("sandbox")))
 	if err != nil {
 		return err
 	}
-	status, err := s.o.Service.DaemonStatus(r.Context(), ref)
+	status, err := s.o.Service.DaemonStatus(v.r.Context(), ref)
 	if err != nil {
 		return err
 	}
-	reply(w, status)
+	reply(v.w, status)
 	return nil
 }

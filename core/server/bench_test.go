@@ -102,7 +102,7 @@ func BenchmarkSteps(b *testing.B) {
 	b.Run("host", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			s.knownHost(r.Host)
+			s.knownHost(splitHost(r.Host))
 		}
 	})
 	b.Run("guard", func(b *testing.B) {
@@ -132,7 +132,7 @@ func BenchmarkSteps(b *testing.B) {
 	b.Run("log line", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			s.logRequest(r, api.Exchange{Method: "GET", Status: 200, Sandbox: "web", Port: 3000})
+			s.logTarget(r.RequestURI, api.Exchange{Method: "GET", Status: 200, Sandbox: "web", Port: 3000})
 		}
 	})
 }

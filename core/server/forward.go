@@ -21,8 +21,9 @@ import (
 // then the kernel tries again after 1, 3, 7 and 15 s.
 const nearDial = 30 * time.Second
 
-// hop says where a request goes and what its client sees of it.
+// hop is where a visit goes and what its client sees of it.
 type hop struct {
+	*visit
 	ref      api.Ref
 	port     int
 	live     *preview.Live // nil for /proxy and /sandboxes
@@ -30,151 +31,151 @@ type hop struct {
 	rest     string        // what the service gets of the target
 	hostMode bool
 	note     string // a remark for the request log
-	cookie   string // a Set-Cookie line of the front's own; empty: none
+	cookie   string // a Set-Cookie line of the server's own; empty: none
+	alone    bool   // its client must not learn of other links
+	// recorded is called with what was recorded; nil: it is not.
+	recorded func(api.Exchange)
 
-	scheme string             // what the client saw; empty: as the request came
-	alone  bool               // it must not learn of other links
-	ended  func(api.Exchange) // is told what was recorded; nil: nobody
+	upstream Upstream
+	view     preview.View
+	rec      *traffic.Recording
 }
 
-func (s *Server) servePreviewHost(w http.ResponseWriter, r *http.Request, token string) {
-	if s.looped(r) {
-		s.refuse(w, r, loopProblem())
-		return
-	}
-	live, err := s.o.Links.Resolve(token)
+func (s *Server) servePreviewHost(v *visit) error {
+	live, err := s.o.Links.Resolve(v.token)
 	if err == nil {
-		err = preview.CheckTarget(r.RequestURI)
+		err = preview.CheckTarget(v.r.RequestURI)
 	}
 	if err != nil {
-		s.refuse(w, r, err)
-		return
+		return err
 	}
-	s.forward(w, r, hop{ref: live.Sandbox, port: live.Port, live: live, rest: r.RequestURI, hostMode: true})
+	return s.forward(&hop{
+		visit: v, ref: live.Sandbox, port: live.Port, live: live, rest: v.r.RequestURI, hostMode: true,
+	})
 }
 
-func (s *Server) servePreview(w http.ResponseWriter, r *http.Request, route preview.Route) {
-	s.servePreviewAs(w, r, route, false)
-}
-
-// servePreviewAs serves a link in path mode; alone says that other links must
-// stay unknown to its client.
-func (s *Server) servePreviewAs(w http.ResponseWriter, r *http.Request, route preview.Route, alone bool) {
+// servePreview serves a link in path mode; alone: its client must not learn of
+// other links.
+func (s *Server) servePreview(v *visit, route preview.Route, alone bool) error {
 	live, err := s.o.Links.Resolve(route.Token)
 	if err != nil {
-		s.refuse(w, r, err)
-		return
+		return err
 	}
-	if s.belongsOnHost(r) {
-		s.redirect(w, r, http.StatusTemporaryRedirect, s.hostForm(r, live, route), live.Sandbox, live.Port)
-		return
+	if s.belongsOnHost(v) {
+		s.redirect(v, http.StatusTemporaryRedirect, s.hostForm(v, live, route), live.Sandbox, live.Port)
+		return nil
 	}
 	if route.Bare() {
-		s.redirect(w, r, http.StatusPermanentRedirect, route.Prefix+"/"+route.Rest, live.Sandbox, live.Port)
-		return
+		s.redirect(v, http.StatusPermanentRedirect, route.Prefix+"/"+route.Rest, live.Sandbox, live.Port)
+		return nil
 	}
-	h := hop{ref: live.Sandbox, port: live.Port, live: live, prefix: route.Prefix, rest: route.Rest, alone: alone}
+	h := &hop{
+		visit: v, ref: live.Sandbox, port: live.Port, live: live, prefix: route.Prefix, rest: route.Rest, alone: alone,
+	}
 	if !alone {
-		h.cookie = s.visited(r, live)
+		h.cookie = s.visited(v, live)
 	}
-	s.forward(w, r, h)
+	return s.forward(h)
 }
 
 // serveProxy answers /proxy/{port}/… and /sandboxes/{name}/proxy/{port}/….
-func (s *Server) serveProxy(w http.ResponseWriter, r *http.Request, route preview.Route) {
+func (s *Server) serveProxy(v *visit, route preview.Route) error {
 	port, err := preview.ParsePort(route.Port)
 	if err != nil {
-		s.refuse(w, r, err)
-		return
+		return err
 	}
 	name := route.Sandbox
 	if plain, err := url.PathUnescape(name); err == nil {
 		name = plain
 	}
 	ref, err := s.o.Sandboxes.Resolve(api.ParseRef(name))
-	if err == nil && preview.IsDaemonPort(port, s.o.Config.Daemon.Port) && r.Header.Get("X-Allow-Daemon-Port") != "true" {
-		err = preview.DaemonPort(port, "a program that means it sends X-Allow-Daemon-Port: true")
-	}
 	if err != nil {
-		s.refuse(w, r, err)
-		return
+		return err
 	}
-	if typed(r) {
-		s.toPreview(w, r, ref, port, route.Rest)
-		return
+	if preview.IsDaemonPort(port, s.o.Config.Daemon.Port) && v.r.Header.Get("X-Allow-Daemon-Port") != "true" {
+		return preview.DaemonPort(port, "a program that means it sends X-Allow-Daemon-Port: true")
+	}
+	if typed(v.r) {
+		return s.toPreview(v, ref, port, route.Rest)
 	}
 	if route.Bare() {
-		s.redirect(w, r, http.StatusPermanentRedirect, route.Prefix+"/"+route.Rest, ref, port)
-		return
+		s.redirect(v, http.StatusPermanentRedirect, route.Prefix+"/"+route.Rest, ref, port)
+		return nil
 	}
-	s.forward(w, r, hop{ref: ref, port: port, prefix: route.Prefix, rest: route.Rest})
+	return s.forward(&hop{visit: v, ref: ref, port: port, prefix: route.Prefix, rest: route.Rest})
 }
 
 // toPreview sends a person who typed the address of a port to a preview link
 // of it, which is where browsers belong.
-func (s *Server) toPreview(w http.ResponseWriter, r *http.Request, ref api.Ref, port int, rest string) {
-	link, err := s.o.Publisher.LinkTo(r.Context(), ref, port, "")
+func (s *Server) toPreview(v *visit, ref api.Ref, port int, rest string) error {
+	link, err := s.o.Publisher.LinkTo(v.r.Context(), ref, port, "")
 	if err != nil {
-		s.refuse(w, r, err)
-		return
+		return err
 	}
 	if !strings.HasPrefix(rest, "/") {
 		rest = "/" + rest
 	}
-	s.redirect(w, r, http.StatusTemporaryRedirect, "/preview/"+link.Token+rest, ref, port)
+	s.redirect(v, http.StatusTemporaryRedirect, "/preview/"+link.Token+rest, ref, port)
+	return nil
 }
 
 // redirect sends a client to another address of this server.
-func (s *Server) redirect(w http.ResponseWriter, r *http.Request, status int, location string, ref api.Ref, port int) {
-	start := time.Now()
-	proxy.Refused(w, r) // its body is for where it is sent to
-	h := w.Header()
+func (s *Server) redirect(v *visit, status int, location string, ref api.Ref, port int) {
+	proxy.Refused(v.w, v.r) // its body is for where it is sent to
+	h := v.w.Header()
 	h.Set("Location", location)
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Length", "0")
-	w.WriteHeader(status)
-	s.logRequest(r, api.Exchange{Method: r.Method, Status: status, Sandbox: ref.String(), Port: port, Duration: time.Since(start)})
+	v.w.WriteHeader(status)
+	s.logVisit(v, api.Exchange{Status: status, Sandbox: ref.String(), Port: port})
 }
 
 // forward sends a request to its daemon and its answer back, counts and records it.
-func (s *Server) forward(w http.ResponseWriter, r *http.Request, h hop) {
-	x := api.Exchange{Start: time.Now(), Method: logging.ShownMethod(r.Method), Sandbox: h.ref.String(), Ref: h.ref, Port: h.port, Kind: "proxy", Protocol: "http", Remote: s.remote(r)}
+func (s *Server) forward(h *hop) error {
+	r := h.r
+	x := api.Exchange{
+		Start: time.Now(), Method: logging.ShownMethod(r.Method), Sandbox: h.ref.String(), Ref: h.ref, Port: h.port,
+		Kind: "proxy", Protocol: "http", Remote: h.remote,
+	}
 	x.Path, x.PathSize = traffic.ShownPath(h.rest)
 	if h.live != nil {
 		x.Kind, x.LinkID = "preview", h.live.ID
 	}
-	rec := s.o.Traffic.Begin(x)
-	if h.scheme == "" {
-		h.scheme = s.scheme(r)
-	}
-	rec.Request(traffic.Sent{Scheme: h.scheme, Host: r.Host, Prefix: h.prefix, Target: h.rest, HostMode: h.hostMode, Length: r.ContentLength}, r.Header)
-	rec.Note(h.note)
-	result, err := s.roundTrip(w, r, h, rec)
-	target := s.loggedTarget(r)
+	h.rec = s.o.Traffic.Begin(x)
+	h.rec.Request(traffic.Sent{
+		Scheme: h.scheme, Host: r.Host, Prefix: h.prefix, Target: h.rest, HostMode: h.hostMode, Length: r.ContentLength,
+	}, r.Header)
+	h.rec.Note(h.note)
+	result, err := s.roundTrip(h)
 	if result.Tunnel != nil {
-		s.tunnel(h, rec, target, result.Tunnel)
-		return
+		s.tunnel(h, result.Tunnel)
+		return nil
 	}
-	end := h.count(result)
+	end := count(h.live, result)
 	if err != nil {
-		p := s.asProblem(err)
-		counted := &statusWriter{ResponseWriter: w}
-		s.answer(counted, r, p)
-		end.Status, end.Code, end.BytesOut = p.Status, p.Code, counted.bytes
+		begun := end
+		h.failed = func(p *api.Problem, bytes int64) {
+			end := begun
+			end.Status, end.Code, end.BytesOut = p.Status, p.Code, bytes
+			s.record(h.rec, h.target(), h.recorded, end)
+		}
+		return err
 	}
-	s.ended(h, rec, target, end)
+	s.record(h.rec, h.target(), h.recorded, end)
+	return nil
 }
 
 // tunnel starts to serve a WebSocket. It keeps nothing of the request: a
 // WebSocket may be idle for hours, and there may be thousands.
-func (s *Server) tunnel(h hop, rec *traffic.Recording, target string, serve func(context.Context) proxy.Result) {
-	s.o.Proxy.Go(func() { s.ended(h, rec, target, h.count(serve(context.Background()))) })
+func (s *Server) tunnel(h *hop, serve func(context.Context) proxy.Result) {
+	live, rec, target, recorded := h.live, h.rec, h.target(), h.recorded
+	s.o.Proxy.Go(func() { s.record(rec, target, recorded, count(live, serve(context.Background()))) })
 }
 
 // count counts what was forwarded, and returns what to record of it.
-func (h hop) count(r proxy.Result) traffic.End {
-	if h.live != nil {
-		h.live.Count(r.BytesIn, r.BytesOut)
+func count(live *preview.Live, r proxy.Result) traffic.End {
+	if live != nil {
+		live.Count(r.BytesIn, r.BytesOut)
 	}
 	return traffic.End{
 		Status: r.Status, Protocol: r.Protocol, Wait: r.Wait, FirstByte: r.FirstByte,
@@ -182,12 +183,12 @@ func (h hop) count(r proxy.Result) traffic.End {
 	}
 }
 
-// ended records the end of what was forwarded.
-func (s *Server) ended(h hop, rec *traffic.Recording, target string, end traffic.End) {
+// record records the end of what was forwarded.
+func (s *Server) record(rec *traffic.Recording, target string, recorded func(api.Exchange), end traffic.End) {
 	done := rec.End(end)
 	s.logTarget(target, done)
-	if h.ended != nil {
-		h.ended(done)
+	if recorded != nil {
+		recorded(done)
 	}
 }
 
@@ -209,31 +210,20 @@ func lifetime(
 	return life, end, func() { forgetLink(); forgetDaemon(); end(nil) }
 }
 
-func (s *Server) roundTrip(
-	w http.ResponseWriter, r *http.Request, h hop, rec *traffic.Recording,
-) (result proxy.Result, err error) {
-	scheme := h.scheme
-	if err := s.checkOrigin(r, h, scheme); err != nil {
+func (s *Server) roundTrip(h *hop) (result proxy.Result, err error) {
+	if err := s.checkOrigin(h); err != nil {
 		return proxy.Result{}, err
 	}
-	up, err := s.o.Sandboxes.Upstream(h.ref)
-	if err != nil {
+	if h.upstream, err = s.o.Sandboxes.Upstream(h.ref); err != nil {
 		return proxy.Result{}, err
 	}
-	view := preview.View{Scheme: scheme, Host: r.Host, Prefix: h.prefix, HostMode: h.hostMode, Port: h.port, OtherPort: s.otherPort(r, h), IsKey: s.isKey}
-	uri, forwardedPrefix := h.rest, h.prefix
-	if h.live != nil {
-		view.Cookies, view.Fence, view.KeepPrefix = h.live, s.fence(r, h.live), h.live.KeepPrefix
-		if h.live.KeepPrefix {
-			uri, forwardedPrefix = h.prefix+h.rest, "" // it would put a prefix that it is told before its own
-		}
-	}
-	ctx, cancel, release := lifetime(r.Context(), up.Until, h.live)
+	r, gone, link := h.r, h.upstream.Until, h.live
+	ctx, cancel, release := lifetime(r.Context(), gone, link)
 	defer release()
 	defer s.streamEnded(&cancel)
-	cost, dialTimeout := hopCost, time.Duration(0)
-	if up.Loopback {
-		cost, dialTimeout = hostHopCost, nearDial
+	cost := hopCost
+	if h.upstream.Loopback {
+		cost = hostHopCost
 	}
 	give, err := s.descriptors.take(ctx, r.RemoteAddr, cost, r.ContentLength != 0 || r.Header.Get("Upgrade") != "")
 	if err != nil {
@@ -244,43 +234,14 @@ func (s *Server) roundTrip(
 			give()
 		}
 	}()
-	target := proxy.Target{
-		Dial: up.Dial, DialTimeout: dialTimeout, Pool: up.Pool, Authority: up.Authority, RequestURI: "/proxy/" + strconv.Itoa(h.port) + uri,
-		ForwardedPrefix: forwardedPrefix, RequestBody: rec.RequestBody, ResponseBody: rec.ResponseBody,
-		TunnelIn: rec.TunnelIn(), TunnelOut: rec.TunnelOut(),
-		Header: func(header http.Header) {
-			for _, note := range view.RewriteRequest(header) {
-				rec.Note(note)
-			}
-			if s.fromTrusted(r) {
-				header["X-Forwarded-For"] = []string{s.remote(r)}
-			}
-			delete(header, "X-Allow-Daemon-Port")
-			header["Cdn-Loop"] = append(slices.Clone(header["Cdn-Loop"]), s.loopID)
-			if up.Header != nil {
-				up.Header(header)
-			}
-		},
-		Response: func(status int, header http.Header) {
-			for _, note := range view.RewriteResponse(status, header) {
-				rec.Note(note)
-			}
-			if status < 200 && status != http.StatusSwitchingProtocols {
-				return
-			}
-			if h.cookie != "" {
-				header["Set-Cookie"] = append(header["Set-Cookie"], h.cookie)
-			}
-			protocol := protocolOf(status, header)
-			if protocol != "http" {
-				s.stream(&cancel)
-			}
-			rec.Head(status, protocol, header)
-		},
+	target := s.target(h)
+	target.Response = func(status int, header http.Header) {
+		if protocol := h.answered(status, header); protocol != "http" {
+			s.stream(&cancel)
+		}
 	}
-	result, err = s.o.Proxy.Forward(w, proxy.WithContext(ctx, r), target)
+	result, err = s.o.Proxy.Forward(h.w, proxy.WithContext(ctx, r), target)
 	if tunnel := result.Tunnel; tunnel != nil {
-		gone, link := up.Until, h.live
 		result.Tunnel = func(ctx context.Context) proxy.Result {
 			defer give()
 			ctx, cancel, release := lifetime(ctx, gone, link)
@@ -298,6 +259,63 @@ func (s *Server) roundTrip(
 	return result, err
 }
 
+// target is what the proxy needs to know, but for Response.
+func (s *Server) target(h *hop) proxy.Target {
+	uri, forwardedPrefix := h.rest, h.prefix
+	h.view = preview.View{
+		Scheme: h.scheme, Host: h.r.Host, Prefix: h.prefix, HostMode: h.hostMode, Port: h.port,
+		OtherPort: s.otherPort(h), IsKey: s.isKey,
+	}
+	if h.live != nil {
+		h.view.Cookies, h.view.Fence, h.view.KeepPrefix = h.live, s.fence(h.visit, h.live), h.live.KeepPrefix
+		if h.live.KeepPrefix {
+			uri, forwardedPrefix = h.prefix+h.rest, "" // the service would put it before its own
+		}
+	}
+	t := proxy.Target{
+		Dial: h.upstream.Dial, Pool: h.upstream.Pool, Authority: h.upstream.Authority,
+		RequestURI: "/proxy/" + strconv.Itoa(h.port) + uri, ForwardedPrefix: forwardedPrefix,
+		RequestBody: h.rec.RequestBody, ResponseBody: h.rec.ResponseBody,
+		TunnelIn: h.rec.TunnelIn(), TunnelOut: h.rec.TunnelOut(),
+		Header: func(header http.Header) { s.rewriteRequest(h, header) },
+	}
+	if h.upstream.Loopback {
+		t.DialTimeout = nearDial
+	}
+	return t
+}
+
+// rewriteRequest makes the header that the daemon gets.
+func (s *Server) rewriteRequest(h *hop, header http.Header) {
+	for _, note := range h.view.RewriteRequest(header) {
+		h.rec.Note(note)
+	}
+	if h.trusted {
+		header["X-Forwarded-For"] = []string{h.remote}
+	}
+	delete(header, "X-Allow-Daemon-Port")
+	header["Cdn-Loop"] = append(slices.Clone(header["Cdn-Loop"]), s.loopID)
+	if h.upstream.Header != nil {
+		h.upstream.Header(header)
+	}
+}
+
+// answered makes the header that the client gets, and records the answer's head.
+func (h *hop) answered(status int, header http.Header) (protocol string) {
+	for _, note := range h.view.RewriteResponse(status, header) {
+		h.rec.Note(note)
+	}
+	if status < 200 && status != http.StatusSwitchingProtocols {
+		return "http"
+	}
+	if h.cookie != "" {
+		header["Set-Cookie"] = append(header["Set-Cookie"], h.cookie)
+	}
+	protocol = protocolOf(status, header)
+	h.rec.Head(status, protocol, header)
+	return protocol
+}
+
 func protocolOf(status int, h http.Header) string {
 	switch {
 	case status == http.StatusSwitchingProtocols:
@@ -310,14 +328,14 @@ func protocolOf(status int, h http.Header) string {
 
 // otherPort finds what stands for another port of the same sandbox. A link to
 // the daemon's own port is told to nobody who has not got it.
-func (s *Server) otherPort(r *http.Request, h hop) func(int) (string, bool) {
+func (s *Server) otherPort(h *hop) func(int) (string, bool) {
 	return func(port int) (string, bool) {
 		link, ok := s.o.Links.Find(h.ref, port)
 		if !ok || h.alone || link.AllowDaemonPort {
 			return "", false
 		}
 		if h.hostMode {
-			return s.o.Publisher.HostURL(s.base(r), link.Token), true
+			return s.o.Publisher.HostURL(s.base(h.visit), link.Token), true
 		}
 		return "/preview/" + link.Token, true
 	}
@@ -325,7 +343,8 @@ func (s *Server) otherPort(r *http.Request, h hop) func(int) (string, bool) {
 
 // checkOrigin refuses a WebSocket of a page that is neither the preview's own
 // nor of a live preview of the same sandbox.
-func (s *Server) checkOrigin(r *http.Request, h hop, scheme string) error {
+func (s *Server) checkOrigin(h *hop) error {
+	r := h.r
 	origin := r.Header.Get("Origin")
 	if r.Header.Get("Upgrade") == "" || h.live == nil {
 		return nil
@@ -334,7 +353,7 @@ func (s *Server) checkOrigin(r *http.Request, h hop, scheme string) error {
 		if r.Header.Get("Sec-Fetch-Site") == "" && !strings.HasPrefix(r.UserAgent(), "Mozilla/") {
 			return nil // a program
 		}
-	} else if strings.EqualFold(origin, scheme+"://"+r.Host) {
+	} else if strings.EqualFold(origin, h.origin()) {
 		return nil
 	} else if _, host, ok := strings.Cut(origin, "://"); ok {
 		if token, ok := preview.SplitHost(host, s.o.Config.Server.PreviewDomain); ok {
@@ -345,17 +364,6 @@ func (s *Server) checkOrigin(r *http.Request, h hop, scheme string) error {
 	}
 	return api.NewProblem(api.CodeCrossOrigin,
 		"a page of another origin may not open a WebSocket here", "open the preview itself").In(h.ref.String(), h.port)
-}
-
-// logRequest writes the one line of an exchange.
-func (s *Server) logRequest(r *http.Request, x api.Exchange) { s.logTarget(s.loggedTarget(r), x) }
-
-// loggedTarget is what the line names: the same in path and in host mode.
-func (s *Server) loggedTarget(r *http.Request) string {
-	if token, ok := preview.SplitHost(r.Host, s.o.Config.Server.PreviewDomain); ok {
-		return "/preview/" + token + r.RequestURI
-	}
-	return r.RequestURI
 }
 
 func (s *Server) logTarget(target string, x api.Exchange) {

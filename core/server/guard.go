@@ -6,9 +6,7 @@ import (
 	"errors"
 	"io"
 	"mime"
-	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -82,13 +80,14 @@ func typed(r *http.Request) bool {
 		(r.Method == http.MethodGet || r.Method == http.MethodHead)
 }
 
-// onlyJSON refuses a body that is not JSON. No body is none that is not. What
-// it has to see of the body must come as soon as a head must.
-func (s *Server) onlyJSON(w http.ResponseWriter, r *http.Request) error {
+// onlyJSON refuses a body that is not JSON; having none is allowed. What it has
+// to see of the body must come as soon as a head must.
+func (s *Server) onlyJSON(v *visit) error {
+	r := v.r
 	if r.ContentLength == 0 {
 		return nil
 	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.http.ReadHeaderTimeout)) // takeBody and answer end it
+	_ = http.NewResponseController(v.w).SetReadDeadline(time.Now().Add(s.http.ReadHeaderTimeout)) // takeBody and answer end it
 	if r.ContentLength < 0 {
 		body := bufio.NewReaderSize(r.Body, 16)
 		if _, err := body.Peek(1); errors.Is(err, io.EOF) {
@@ -109,11 +108,12 @@ func (s *Server) onlyJSON(w http.ResponseWriter, r *http.Request) error {
 
 // takeBody reads the body of a request to the API, which is JSON and short, so
 // that no handler waits for it, nor net/http before it lets an answer out.
-func (s *Server) takeBody(w http.ResponseWriter, r *http.Request) error {
-	if err := s.onlyJSON(w, r); err != nil || r.ContentLength == 0 {
+func (s *Server) takeBody(v *visit) error {
+	r := v.r
+	if err := s.onlyJSON(v); err != nil || r.ContentLength == 0 {
 		return err
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(v.w, r.Body, maxBody))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return err
 	}
@@ -121,75 +121,8 @@ func (s *Server) takeBody(w http.ResponseWriter, r *http.Request) error {
 		return api.NewProblem(api.CodeBadRequest, "the body did not come whole: "+err.Error(), "send all of it at once")
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	_ = http.NewResponseController(v.w).SetReadDeadline(time.Time{})
 	return nil
-}
-
-// scheme and remote believe a reverse proxy only if it is a trusted one.
-func (s *Server) scheme(r *http.Request) string {
-	if r.TLS != nil || s.fromTrusted(r) && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
-		return "https"
-	}
-	return "http"
-}
-
-func (s *Server) remote(r *http.Request) string {
-	peer, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return ""
-	}
-	if !s.fromTrusted(r) {
-		return peer
-	}
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(hops) - 1; i >= 0; i-- {
-		addr, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
-		if err != nil {
-			break
-		}
-		peer = addr.String()
-		if !s.trusts(addr) {
-			break
-		}
-	}
-	return peer
-}
-
-func (s *Server) fromTrusted(r *http.Request) bool {
-	if len(s.trusted) == 0 {
-		return false
-	}
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	return err == nil && s.trusts(peer.Addr())
-}
-
-func (s *Server) trusts(addr netip.Addr) bool {
-	for _, prefix := range s.trusted {
-		if prefix.Contains(addr.Unmap()) {
-			return true
-		}
-	}
-	return false
-}
-
-// base is scheme and host under which the client of r reaches this server.
-func (s *Server) base(r *http.Request) string {
-	if url := s.o.Config.Server.PublicURL; url != "" {
-		return url
-	}
-	host := r.Host
-	if addr, err := netip.ParseAddr(hostOf(host)); err == nil && addr.IsUnspecified() {
-		host = "localhost" + portOf(host)
-	}
-	return s.scheme(r) + "://" + host
-}
-
-// portOf is ":8080", or "" for a Host without a port.
-func portOf(host string) string {
-	if _, port, err := net.SplitHostPort(host); err == nil && port != "" {
-		return ":" + port
-	}
-	return ""
 }
 
 // asProblem is err as the problem that the client gets, its cause in the log.

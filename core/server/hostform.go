@@ -9,8 +9,9 @@ import (
 
 // belongsOnHost says whether a browser that opens a path link should get the
 // host form: there the preview is isolated from all others.
-func (s *Server) belongsOnHost(r *http.Request) bool {
-	return s.o.Config.Preview.RedirectToHost && s.o.Publisher.HostLinks() && hostOf(r.Host) == "localhost" &&
+func (s *Server) belongsOnHost(v *visit) bool {
+	r := v.r
+	return s.o.Config.Preview.RedirectToHost && s.o.Publisher.HostLinks() && v.name == "localhost" &&
 		(r.Method == http.MethodGet || r.Method == http.MethodHead) &&
 		r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document" && !isSafari(r.UserAgent())
 }
@@ -22,7 +23,7 @@ func isSafari(agent string) bool {
 }
 
 // hostForm is where a request to a path link goes in host mode.
-func (s *Server) hostForm(r *http.Request, live *preview.Live, route preview.Route) string {
+func (s *Server) hostForm(v *visit, live *preview.Live, route preview.Route) string {
 	rest := route.Rest
 	if !strings.HasPrefix(rest, "/") {
 		rest = "/" + rest
@@ -30,7 +31,7 @@ func (s *Server) hostForm(r *http.Request, live *preview.Live, route preview.Rou
 	if live.KeepPrefix {
 		rest = route.Prefix + rest
 	}
-	return s.o.Publisher.HostURL(s.scheme(r)+"://"+r.Host, live.Token) + rest
+	return s.o.Publisher.HostURL(v.origin(), live.Token) + rest
 }
 
 // portFence is the fence for one port in Host.
@@ -40,15 +41,14 @@ type portFence struct {
 }
 
 // fence is the one around the answers of a link, nil for none.
-func (s *Server) fence(r *http.Request, live *preview.Live) *preview.Fence {
+func (s *Server) fence(v *visit, live *preview.Live) *preview.Fence {
 	if live.NoFence || !s.o.Config.Preview.Fence {
 		return nil
 	}
-	port := portOf(r.Host)
-	if last := s.fences.Load(); last != nil && last.port == port {
+	if last := s.fences.Load(); last != nil && last.port == v.port {
 		return last.fence
 	}
-	made := &portFence{port, preview.NewFence("host"+port, s.o.Config.Server.PreviewDomain)}
+	made := &portFence{v.port, preview.NewFence("host"+v.port, s.o.Config.Server.PreviewDomain)}
 	s.fences.Store(made)
 	return made.fence
 }

@@ -2,7 +2,6 @@ package server
 
 import (
 	_ "embed"
-	"net/http"
 )
 
 // openAPI is made from the table of routes and the types of core/api by
@@ -14,11 +13,11 @@ var openAPI []byte
 // OpenAPI is the OpenAPI 3.1 document of the API.
 func OpenAPI() []byte { return openAPI }
 
-func (s *Server) serveOpenAPI(w http.ResponseWriter, _ *http.Request, _ values) error {
-	h := w.Header()
+func (s *Server) serveOpenAPI(v *visit, _ values) error {
+	h := v.w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	_, _ = w.Write(openAPI) // a client that has gone needs none
+	_, _ = v.w.Write(openAPI) // a client that has gone needs none
 	return nil
 }

@@ -24,8 +24,8 @@ const (
 	lastWrite = time.Second
 )
 
-func (s *Server) listRequests(w http.ResponseWriter, r *http.Request, _ values) error {
-	query, limit := r.URL.Query(), 0
+func (s *Server) listRequests(v *visit, _ values) error {
+	query, limit := v.r.URL.Query(), 0
 	if text := query.Get("limit"); text != "" {
 		var err error
 		if limit, err = strconv.Atoi(text); err != nil || limit < 1 {
@@ -33,29 +33,29 @@ func (s *Server) listRequests(w http.ResponseWriter, r *http.Request, _ values) 
 				"omit it to get all that are kept")
 		}
 	}
-	list, err := s.o.Service.Exchanges(r.Context(), query.Get("filter"), limit)
+	list, err := s.o.Service.Exchanges(v.r.Context(), query.Get("filter"), limit)
 	if err != nil {
 		return err
 	}
-	reply(w, api.ExchangeList{Requests: list})
+	reply(v.w, api.ExchangeList{Requests: list})
 	return nil
 }
 
-func (s *Server) oneRequest(w http.ResponseWriter, r *http.Request, v values) error {
-	id, _ := strconv.ParseUint(v["id"], 10, 64) // 0 is never one
-	detail, err := s.o.Service.Exchange(r.Context(), id)
+func (s *Server) oneRequest(v *visit, path values) error {
+	id, _ := strconv.ParseUint(path["id"], 10, 64) // 0 is never one
+	detail, err := s.o.Service.Exchange(v.r.Context(), id)
 	if err != nil {
 		return err
 	}
-	reply(w, detail)
+	reply(v.w, detail)
 	return nil
 }
 
 // events sends the event stream (HTML, "Server-sent events") until the client
 // goes or the server ends. Whoever reads too slowly skips states in between;
 // whoever does not read at all is cut.
-func (s *Server) events(w http.ResponseWriter, r *http.Request, _ values) error {
-	ctx, cancel := context.WithCancelCause(r.Context())
+func (s *Server) events(v *visit, _ values) error {
+	ctx, cancel := context.WithCancelCause(v.r.Context())
 	defer cancel(nil)
 	s.stream(&cancel)
 	defer s.streamEnded(&cancel)
@@ -63,17 +63,17 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, _ values) error 
 	if err != nil {
 		return err
 	}
-	control := http.NewResponseController(w)
+	control := http.NewResponseController(v.w)
 	defer context.AfterFunc(ctx, func() { _ = control.SetWriteDeadline(time.Now().Add(lastWrite)) })()
 
-	h := w.Header()
+	h := v.w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	if r.Method == http.MethodHead {
+	if v.r.Method == http.MethodHead {
 		return nil
 	}
-	out := eventWriter{w: w, control: control}
+	out := eventWriter{w: v.w, control: control}
 	for out.comment("the events of daemon-proxy"); out.err == nil; {
 		waiting, stop := context.WithTimeout(ctx, heartbeat)
 		batch, err := news.Next(waiting)

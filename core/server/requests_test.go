@@ -210,7 +210,7 @@ func streamIn(t *testing.T, from news) (*Server, *bufio.Scanner) {
 	t.Helper()
 	near, far := net.Pipe()
 	s := &Server{o: Options{Service: service{boxes: &boxes{events: func(context.Context) api.Events { return from }}}}, streams: map[*context.CancelCauseFunc]struct{}{}}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _ = s.events(w, r, nil) }), ReadHeaderTimeout: time.Minute}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _ = s.events(&visit{w: w, r: r}, nil) }), ReadHeaderTimeout: time.Minute}
 	listener := &onePipe{conn: far, closed: make(chan struct{})}
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(func() {

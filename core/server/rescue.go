@@ -15,65 +15,67 @@ import (
 const lastCookie = preview.CookiePrefix + "last"
 
 // rescue answers a request that a page of a preview made with an absolute path
-// and that so lost its prefix, and says whether it did. The Referer tells
+// and that so lost its prefix, and reports whether it did. The Referer tells
 // which preview is meant. The answer is a redirect and not the service's, so
 // that what the file refers to in turn has a Referer under the prefix again.
 //
 // A WebSocket has no Referer and follows no redirect: it is served in place,
 // by the preview that the browser opened last. What programs send stays.
-func (s *Server) rescue(w http.ResponseWriter, r *http.Request) bool {
+func (s *Server) rescue(v *visit) (done bool, err error) {
+	r := v.r
 	if !s.o.Config.Preview.Rescue || !pageMade(r) || s.keyed(r) || isProxyRoute(r.RequestURI) {
-		return false
+		return false, nil
 	}
 	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" {
-		return false
+		return false, nil
 	}
-	own := s.scheme(r) + "://" + r.Host
 	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
-		return strings.EqualFold(r.Header.Get("Origin"), own) && s.rescueSocket(w, r)
+		if strings.EqualFold(r.Header.Get("Origin"), v.origin()) {
+			return s.rescueSocket(v)
+		}
+		return false, nil
 	}
 	referers := r.Header["Referer"]
 	if len(referers) != 1 {
-		return false
+		return false, nil
 	}
-	token, ok := preview.PathToken(referers[0], own)
+	token, ok := preview.PathToken(referers[0], v.origin())
 	if !ok {
-		return false
+		return false, nil
 	}
 	live, err := s.o.Links.Resolve(token)
 	if err != nil {
-		return s.refuseGone(w, r, err)
+		return false, ifGone(r, err)
 	}
-	s.redirect(w, r, http.StatusTemporaryRedirect, "/preview/"+token+r.RequestURI, live.Sandbox, live.Port)
-	return true
+	s.redirect(v, http.StatusTemporaryRedirect, "/preview/"+token+r.RequestURI, live.Sandbox, live.Port)
+	return true, nil
 }
 
 // rescueSocket serves a WebSocket by the preview that was opened last.
-func (s *Server) rescueSocket(w http.ResponseWriter, r *http.Request) bool {
-	token, ok := s.newest.of(r)
+func (s *Server) rescueSocket(v *visit) (done bool, err error) {
+	token, ok := s.newest.of(v.r)
 	if !ok {
-		return false
+		return false, nil
 	}
 	live, err := s.o.Links.Resolve(token)
 	if err == nil {
-		err = preview.CheckTarget(r.RequestURI)
+		err = preview.CheckTarget(v.r.RequestURI)
 	}
 	if err != nil {
-		return s.refuseGone(w, r, err)
+		return false, ifGone(v.r, err)
 	}
-	s.forward(w, r, hop{ref: live.Sandbox, port: live.Port, live: live, prefix: "/preview/" + token, rest: r.RequestURI,
+	return true, s.forward(&hop{visit: v, ref: live.Sandbox, port: live.Port, live: live, prefix: "/preview/" + token,
+		rest: v.r.RequestURI,
 		note: "guessed: a WebSocket outside every preview, given to the one that was opened last; host mode needs no guess"})
-	return true
 }
 
-// refuseGone tells a page whose link has ended that it has, and says whether it
-// did. What is for programs it leaves to the guard.
-func (s *Server) refuseGone(w http.ResponseWriter, r *http.Request, err error) bool {
+// ifGone is err if a page should learn that its link has ended, else nil: what
+// is for programs is left to the guard.
+func ifGone(r *http.Request, err error) error {
 	if api.AsProblem(err).Status != http.StatusGone || guarded(r.RequestURI) {
-		return false
+		return nil
 	}
-	s.refuse(w, r, err)
-	return true
+	return err
 }
 
 // isProxyRoute says whether a target is under a route that forwards.
@@ -83,7 +85,8 @@ func isProxyRoute(target string) bool {
 
 // visited remembers that a person opens a preview in path mode. The result is
 // the Set-Cookie line that tells the browser its id, empty if it has one.
-func (s *Server) visited(r *http.Request, live *preview.Live) string {
+func (s *Server) visited(v *visit, live *preview.Live) string {
+	r := v.r
 	if !s.o.Config.Preview.Rescue || r.Method != http.MethodGet || !navigation(r) {
 		return ""
 	}
@@ -95,7 +98,7 @@ func (s *Server) visited(r *http.Request, live *preview.Live) string {
 		return ""
 	}
 	line := lastCookie + "=" + id + "; Path=/; HttpOnly; SameSite=Strict"
-	if s.scheme(r) == "https" {
+	if v.scheme == "https" {
 		line += "; Secure"
 	}
 	return line

@@ -33,7 +33,7 @@ type route struct {
 	// open says that the route wants no API key and takes browsers too.
 	open bool
 	// serve answers; nil: it is not the API that answers (forward.go).
-	serve func(*Server, http.ResponseWriter, *http.Request, values) error
+	serve func(*Server, *visit, values) error
 }
 
 // param is a parameter of a path or of a query.
@@ -89,29 +89,30 @@ func allow(rows []route) string {
 }
 
 // callAPI dispatches over the table.
-func (s *Server) callAPI(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) callAPI(v *visit) error {
+	r := v.r
 	path, _, _ := strings.Cut(r.RequestURI, "?")
 	var fits []route // all rows of one path
 	for _, row := range s.routes {
 		if row.serve == nil || len(fits) > 0 && row.path != fits[0].path {
 			continue
 		}
-		v, ok := row.match(path)
+		segments, ok := row.match(path)
 		if !ok {
 			continue
 		}
 		if r.Method == row.method || r.Method == http.MethodHead && row.method == http.MethodGet {
 			if row.open {
-				proxy.Refused(w, r)
-			} else if err := s.takeBody(w, r); err != nil {
+				proxy.Refused(v.w, r)
+			} else if err := s.takeBody(v); err != nil {
 				return err
 			}
-			return row.serve(s, w, r, v)
+			return row.serve(s, v, segments)
 		}
 		fits = append(fits, row)
 	}
 	if strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/daemon/") {
-		if err := s.onlyJSON(w, r); err != nil {
+		if err := s.onlyJSON(v); err != nil {
 			return err
 		}
 	}
@@ -119,7 +120,7 @@ func (s *Server) callAPI(w http.ResponseWriter, r *http.Request) error {
 		return api.NewProblem(api.CodeUnknownRoute, "there is nothing at this address",
 			"previews are at /preview/TOKEN/, ports at /proxy/PORT/")
 	}
-	w.Header().Set("Allow", allow(fits))
+	v.w.Header().Set("Allow", allow(fits))
 	return api.NewProblem(api.CodeMethodNotAllowed, "this address knows only "+fits[0].method, "use "+fits[0].method)
 }
 

@@ -13,8 +13,8 @@ import (
 )
 
 // named is the sandbox that {name} in a path means.
-func (s *Server) named(v values) (api.Ref, error) {
-	plain, err := url.PathUnescape(v["name"])
+func (s *Server) named(path values) (api.Ref, error) {
+	plain, err := url.PathUnescape(path["name"])
 	if err != nil {
 		return api.Ref{}, api.NewProblem(api.CodeBadPath, "the sandbox's name has a broken escape",
 			"see GET /api/sandboxes")
@@ -22,32 +22,32 @@ func (s *Server) named(v values) (api.Ref, error) {
 	return s.o.Sandboxes.Resolve(api.ParseRef(plain))
 }
 
-func (s *Server) listSandboxes(w http.ResponseWriter, r *http.Request, _ values) error {
+func (s *Server) listSandboxes(v *visit, _ values) error {
 	s.o.Sandboxes.Settle()
-	engine, err := s.o.Service.Engine(r.Context())
+	engine, err := s.o.Service.Engine(v.r.Context())
 	if err != nil {
 		return err
 	}
-	boxes, err := s.o.Service.Sandboxes(r.Context())
+	boxes, err := s.o.Service.Sandboxes(v.r.Context())
 	if err != nil {
 		return err
 	}
-	reply(w, api.SandboxList{Engine: engine, Sandboxes: boxes})
+	reply(v.w, api.SandboxList{Engine: engine, Sandboxes: boxes})
 	return nil
 }
 
-func (s *Server) listPorts(w http.ResponseWriter, r *http.Request, v values) error {
-	ref, err := s.named(v)
+func (s *Server) listPorts(v *visit, path values) error {
+	ref, err := s.named(path)
 	if err != nil {
 		return err
 	}
 	cards := []api.PortCard{}
-	if r.URL.Query().Get("identify") == "true" {
-		if cards, err = s.o.Service.Ports(r.Context(), ref); err != nil {
+	if v.r.URL.Query().Get("identify") == "true" {
+		if cards, err = s.o.Service.Ports(v.r.Context(), ref); err != nil {
 			return err
 		}
 	} else {
-		ports, err := s.o.Service.Listeners(r.Context(), ref)
+		ports, err := s.o.Service.Listeners(v.r.Context(), ref)
 		if err != nil {
 			return err
 		}
@@ -55,41 +55,41 @@ func (s *Server) listPorts(w http.ResponseWriter, r *http.Request, v values) err
 			cards = append(cards, api.PortCard{Port: port})
 		}
 	}
-	reply(w, api.NewPortList(ref, cards))
+	reply(v.w, api.NewPortList(ref, cards))
 	return nil
 }
 
 // changes does something to a sandbox and answers with its state afterwards.
-func changes(change func(api.Service, context.Context, api.Ref) error) func(*Server, http.ResponseWriter, *http.Request, values) error {
-	return func(s *Server, w http.ResponseWriter, r *http.Request, v values) error {
-		ref, err := s.named(v)
+func changes(change func(api.Service, context.Context, api.Ref) error) func(*Server, *visit, values) error {
+	return func(s *Server, v *visit, path values) error {
+		ref, err := s.named(path)
 		if err != nil {
 			return err
 		}
-		if err := change(s.o.Service, r.Context(), ref); err != nil {
+		if err := change(s.o.Service, v.r.Context(), ref); err != nil {
 			return err
 		}
-		return s.replySandbox(w, r, ref)
+		return s.replySandbox(v, ref)
 	}
 }
 
-func (s *Server) replySandbox(w http.ResponseWriter, r *http.Request, ref api.Ref) error {
-	box, err := s.o.Service.Sandbox(r.Context(), ref)
+func (s *Server) replySandbox(v *visit, ref api.Ref) error {
+	box, err := s.o.Service.Sandbox(v.r.Context(), ref)
 	if err != nil {
 		return err
 	}
-	reply(w, box)
+	reply(v.w, box)
 	return nil
 }
 
 // logs sends a log as it was written. With follow it ends with the server, as
 // other streams do, and with a client that does not read.
-func (s *Server) logs(w http.ResponseWriter, r *http.Request, v values) error {
-	ref, err := s.named(v)
+func (s *Server) logs(v *visit, path values) error {
+	ref, err := s.named(path)
 	if err != nil {
 		return err
 	}
-	query := r.URL.Query()
+	query := v.r.URL.Query()
 	tail := -1
 	if text := query.Get("tail"); text != "" {
 		if tail, err = strconv.Atoi(text); err != nil || tail < 0 {
@@ -97,7 +97,7 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request, v values) error {
 				"leave it away for the whole log")
 		}
 	}
-	ctx, cancel := context.WithCancelCause(r.Context())
+	ctx, cancel := context.WithCancelCause(v.r.Context())
 	defer cancel(nil)
 	s.stream(&cancel)
 	defer s.streamEnded(&cancel)
@@ -106,14 +106,14 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request, v values) error {
 		return err
 	}
 	defer log.Close()
-	h := w.Header()
+	h := v.w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	if r.Method == http.MethodHead {
+	if v.r.Method == http.MethodHead {
 		return nil
 	}
-	control := http.NewResponseController(w)
+	control := http.NewResponseController(v.w)
 	defer context.AfterFunc(ctx, func() { _ = control.SetWriteDeadline(time.Now().Add(lastWrite)) })()
 	if control.Flush() != nil { // so that a log in which nothing happens begins
 		return nil
@@ -121,7 +121,7 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request, v values) error {
 	piece := make([]byte, 32<<10)
 	for {
 		n, err := log.Read(piece)
-		if _, failed := w.Write(piece[:n]); failed != nil || err != nil {
+		if _, failed := v.w.Write(piece[:n]); failed != nil || err != nil {
 			return nil
 		}
 		if control.SetWriteDeadline(time.Now().Add(longestWrite)) != nil || control.Flush() != nil {
@@ -132,28 +132,28 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request, v values) error {
 
 // inject answers with the sandbox once its daemon is healthy, or, for a client
 // that accepts application/x-ndjson, with each step as it happens.
-func (s *Server) inject(w http.ResponseWriter, r *http.Request, v values) error {
-	ref, err := s.named(v)
+func (s *Server) inject(v *visit, path values) error {
+	ref, err := s.named(path)
 	if err != nil {
 		return err
 	}
-	if !strings.Contains(r.Header.Get("Accept"), "application/x-ndjson") {
-		if err := s.o.Service.Inject(r.Context(), ref, nil); err != nil {
+	if !strings.Contains(v.r.Header.Get("Accept"), "application/x-ndjson") {
+		if err := s.o.Service.Inject(v.r.Context(), ref, nil); err != nil {
 			return err
 		}
-		return s.replySandbox(w, r, ref)
+		return s.replySandbox(v, ref)
 	}
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	w.Header().Set("Cache-Control", "no-store")
-	control := http.NewResponseController(w)
+	v.w.Header().Set("Content-Type", "application/x-ndjson")
+	v.w.Header().Set("Cache-Control", "no-store")
+	control := http.NewResponseController(v.w)
 	finished, step := false, api.StepInspect
-	err = s.o.Service.Inject(r.Context(), ref, func(taken api.Injection) {
+	err = s.o.Service.Inject(v.r.Context(), ref, func(taken api.Injection) {
 		finished, step = finished || taken.Finished, taken.Step
-		writeJSON(w, taken)
+		writeJSON(v.w, taken)
 		_ = control.Flush()
 	})
 	if err != nil && !finished {
-		writeJSON(w, api.Injection{Sandbox: ref, Step: step, State: "failed", Error: s.asProblem(err), Finished: true})
+		writeJSON(v.w, api.Injection{Sandbox: ref, Step: step, State: "failed", Error: s.asProblem(err), Finished: true})
 	}
 	return nil // it is told in the stream
 }

@@ -100,7 +100,9 @@ func New(o Options) *Server {
 		key: sha256.Sum256([]byte(o.Config.Security.APIKey)), loopID: "daemon-proxy-" + strings.ToLower(rand.Text()[:10]),
 		streams: map[*context.CancelCauseFunc]struct{}{}, routes: routes(), descriptors: newDescriptors(orDefault(o.OpenFiles, openFiles())),
 	}
-	for _, name := range append([]string{o.Hostname, hostOf(strings.TrimPrefix(strings.TrimPrefix(o.Config.Server.PublicURL, "https://"), "http://"))}, o.Config.Server.AllowedHosts...) {
+	_, public, _ := strings.Cut(o.Config.Server.PublicURL, "://")
+	public, _ = splitHost(public)
+	for _, name := range append([]string{o.Hostname, public}, o.Config.Server.AllowedHosts...) {
 		if name != "" {
 			s.hosts[strings.ToLower(name)] = true
 		}
@@ -181,27 +183,23 @@ func (s *Server) streamEnded(cancel *context.CancelCauseFunc) {
 }
 
 // ServeHTTP answers one request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if endInDispute(r) {
-		w.Header()["Connection"] = []string{"close"}
-	}
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.enter(w, r, s.serve) }
+
+// serve finds out what a request is for.
+func (s *Server) serve(v *visit) error {
+	r := v.r
 	if r.Method == http.MethodConnect || !strings.HasPrefix(r.RequestURI, "/") {
-		s.refuse(w, r, api.NewProblem(api.CodeBadRequest, "only requests for a path are served", "send GET /path"))
-		return
+		return api.NewProblem(api.CodeBadRequest, "only requests for a path are served", "send GET /path")
 	}
-	if !s.knownHost(r.Host) {
-		token, ok := preview.SplitHost(r.Host, s.o.Config.Server.PreviewDomain)
-		if !ok {
-			s.refuse(w, r, api.NewProblem(api.CodeWrongHost, "this server is not "+logging.Printable(hostOf(r.Host)),
-				"use localhost or an IP address, or add the name to server.allowed_hosts"))
-			return
-		}
-		s.servePreviewHost(w, r, token)
-		return
+	if !v.known && v.token == "" {
+		return api.NewProblem(api.CodeWrongHost, "this server is not "+logging.Printable(v.name),
+			"use localhost or an IP address, or add the name to server.allowed_hosts")
 	}
 	if s.looped(r) {
-		s.refuse(w, r, loopProblem())
-		return
+		return loopProblem()
+	}
+	if !v.known {
+		return s.servePreviewHost(v)
 	}
 	target := r.RequestURI
 	if strings.HasPrefix(target, "//preview/") {
@@ -209,64 +207,41 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if !strings.HasPrefix(target, "/preview/") {
 		if r.Header.Get("Service-Worker") == "script" {
-			s.refuse(w, r, outsidePrefix())
-			return
+			return outsidePrefix()
 		}
-		if s.rescue(w, r) {
-			return
+		if done, err := s.rescue(v); done || err != nil {
+			return err
 		}
 	}
 	if guarded(target) {
 		if err := s.guard(r); err != nil {
-			s.refuse(w, r, err)
-			return
+			return err
 		}
 	}
 	route, err := preview.SplitPath(target)
 	if err != nil {
-		s.refuse(w, r, err)
-		return
+		return err
 	}
 	switch route.Kind {
 	case preview.KindPreview:
-		s.servePreview(w, r, route)
+		return s.servePreview(v, route, false)
 	case preview.KindProxy, preview.KindSandboxProxy:
-		s.serveProxy(w, r, route)
-	default:
-		s.serveAPI(w, r)
+		return s.serveProxy(v, route)
 	}
+	return s.serveAPI(v)
 }
 
-// endInDispute reports whether another reader may have seen the request end
-// elsewhere, so that nothing behind it on the connection may be served (RFC
-// 9112 §6.1): one in chunks may also have had a Content-Length, one of HTTP/1.0
-// a Transfer-Encoding, and net/http removes either without a trace.
-func endInDispute(r *http.Request) bool {
-	return r.ProtoMajor == 1 && (r.ContentLength < 0 || r.ProtoMinor == 0)
-}
-
-// knownHost says whether a Host names this server: an address, or a name that
+// knownHost reports whether a Host names this server: an address, or a name that
 // cannot be made to point here by a stranger's DNS.
-func (s *Server) knownHost(host string) bool {
-	if _, port, err := net.SplitHostPort(host); err == nil && strings.Trim(port, "0123456789") != "" {
+func (s *Server) knownHost(name, port string) bool {
+	if strings.Trim(port, ":0123456789") != "" {
 		return false
 	}
-	name := hostOf(host)
 	if s.hosts[name] {
 		return true
 	}
 	_, err := netip.ParseAddr(name)
 	return err == nil
-}
-
-// hostOf is the name in a Host header: lower case, no port, brackets or final dot.
-func hostOf(host string) string {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	} else {
-		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	}
-	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
 // looped says whether the request has been here before (RFC 8586).

@@ -15,7 +15,7 @@ var errOtherName = errors.New("the client asks for a name that is not served")
 // HTTP/2 as served here does not have, make browsers open an HTTP/1.1
 // connection.
 func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if name := hello.ServerName; name != "" && !s.knownHost(name) {
+	if name := hello.ServerName; name != "" && !s.knownHost(plainName(name), "") {
 		if _, ok := preview.SplitHost(name, s.o.Config.Server.PreviewDomain); !ok {
 			return nil, errOtherName // and not which: it may hold a token
 		}
