@@ -142,7 +142,7 @@ func moveActions() []action {
 		{id: "requests", keys: []string{"2"}, desc: "show the requests", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.goTo(tabRequests) }},
 		{id: "previews", keys: []string{"3"}, desc: "show the previews", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.goTo(tabPreviews) }},
 		{id: "logs", keys: []string{"4"}, desc: "show the logs", group: groupMove, in: onSandbox, run: (*model).toLogs},
-		{id: "filter", keys: []string{"/"}, short: "filter", desc: "filter the focused list", group: groupMove, in: inList, run: func(m *model) tea.Cmd { m.list.filter.Start(); return nil }},
+		{id: "filter", keys: []string{"/"}, short: "filter", desc: "filter the focused list", group: groupMove, in: inList, run: func(m *model) tea.Cmd { return m.list.StartFilter() }},
 	}
 }
 
@@ -313,7 +313,7 @@ func (m *model) about(a *action) any {
 	case a.about != nil:
 		return a.about(m)
 	case a.group == groupSandbox, a.group == groupPreviews:
-		return m.list.chosen
+		return m.list.Selected
 	}
 	return nil
 }
@@ -328,7 +328,7 @@ func (k keymap) run(m *model, a *action) tea.Cmd {
 		return m.tell(cmp.Or(m.whyNot(a), a.id+" does not apply here now"))
 	}
 	if a.group == groupSandbox || a.group == groupPreviews {
-		m.list.pick()
+		m.list.Confirm()
 	}
 	return a.run(m)
 }

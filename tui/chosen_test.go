@@ -14,6 +14,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/pane"
 )
 
 func TestTheSandboxOfTheLastQuitIsChosenOnceItIsFound(t *testing.T) {
@@ -22,7 +23,7 @@ func TestTheSandboxOfTheLastQuitIsChosenOnceItIsFound(t *testing.T) {
 	kept := func(o *Options) { o.StateFile = file }
 	before := loaded(t, newFake(), 120, 40, kept)
 	before.press("down", "down")
-	require.Equal(t, webRef, before.m.list.chosen)
+	require.Equal(t, webRef, before.m.list.Selected)
 	require.NoError(t, before.m.saveUIState())
 
 	f := newFake()
@@ -31,11 +32,11 @@ func TestTheSandboxOfTheLastQuitIsChosenOnceItIsFound(t *testing.T) {
 	s := loaded(t, f, 120, 40, kept)
 	require.NoError(t, s.m.saveUIState(), "somebody quits at once")
 	f.push(api.Event{Kind: api.EventSandbox, Sandbox: &all[1]})
-	s.until("the default one is there", func() bool { return s.m.list.chosen == boxRef })
+	s.until("the default one is there", func() bool { return s.m.list.Selected == boxRef })
 	for i := range all[2:] {
 		f.push(api.Event{Kind: api.EventSandbox, Sandbox: &all[2+i]})
 	}
-	s.until("it is chosen", func() bool { return s.m.list.chosen == webRef })
+	s.until("it is chosen", func() bool { return s.m.list.Selected == webRef })
 	require.Equal(t, webRef, loadUIState(file).Sandbox, "it was kept")
 }
 
@@ -47,19 +48,19 @@ func TestARecreatedContainerStaysChosen(t *testing.T) {
 	recreate := func(meanwhile func()) {
 		s.f.push(api.Event{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: webRef}})
 		s.hides("○ web ")
-		require.NotEqual(t, webRef, s.m.list.chosen)
+		require.NotEqual(t, webRef, s.m.list.Selected)
 		meanwhile()
 		s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &web})
 		s.shows("○ web ")
 	}
 	recreate(func() {})
-	require.Equal(t, webRef, s.m.list.chosen)
+	require.Equal(t, webRef, s.m.list.Selected)
 	recreate(func() { s.press("1") })
-	require.NotEqual(t, webRef, s.m.list.chosen, "somebody was at another already")
+	require.NotEqual(t, webRef, s.m.list.Selected, "somebody was at another already")
 	for _, button := range []tea.MouseButton{tea.MouseButtonLeft, tea.MouseButtonWheelUp} {
-		s.m.list.want(webRef)
+		s.m.list.Select(webRef)
 		recreate(func() { s.point(button, "my-sandbox") })
-		require.NotEqual(t, webRef, s.m.list.chosen, "the mouse chooses too")
+		require.NotEqual(t, webRef, s.m.list.Selected, "the mouse chooses too")
 	}
 }
 
@@ -73,7 +74,7 @@ func TestACursorThatPassesAsksForNoPorts(t *testing.T) {
 			s.press("down")
 			s.pass(portsAfter / 2)
 		}
-		last := s.m.list.chosen.Name
+		last := s.m.list.Selected.Name
 		s.pass(portsAfter)
 		told, asked := s.f.calls("Watch"), s.f.calls("Ports")
 		require.Contains(t, told[len(told)-1], last)
@@ -131,7 +132,7 @@ func TestWhereTheFilterHidesAllNothingIsChosen(t *testing.T) {
 	require.NoError(t, s.m.saveUIState())
 	require.Equal(t, "web", loadUIState(file).Sandbox.Name, "it is still wanted")
 	s.press("esc")
-	require.Equal(t, api.Host, s.m.list.chosen)
+	require.Equal(t, api.Host, s.m.list.Selected)
 	s.shows("port 5173 of host")
 }
 
@@ -139,13 +140,13 @@ func TestAFilterThatIsTakenBackBringsTheChoiceBack(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 120, 40, nil)
 	s.press("down", "down")
-	require.Equal(t, webRef, s.m.list.chosen)
+	require.Equal(t, webRef, s.m.list.Selected)
 	s.press("/")
 	s.word("wex")
-	require.Equal(t, api.Ref{}, s.m.list.chosen)
+	require.Equal(t, api.Ref{}, s.m.list.Selected)
 	s.shows("Nothing in the list matches its filter")
 	s.press("backspace", "enter")
-	require.Equal(t, webRef, s.m.list.chosen)
+	require.Equal(t, webRef, s.m.list.Selected)
 	require.Contains(t, s.text(), "/ we  5 hidden, esc shows all")
 }
 
@@ -164,20 +165,20 @@ func TestWhatSomebodyWorksAtStaysChosen(t *testing.T) {
 	for what, work := range works {
 		f := onlyTheMachine()
 		m := still(t, 120, 40, f, nil)
-		m.list.wanted = webRef // of the last quit
+		m.list.Select(webRef) // of the last quit
 		work(m)
 		for _, s := range newFake().sandboxes[1:] {
-			m.Update(eventsMsg{{Kind: api.EventSandbox, Sandbox: &s}})
+			m.Update(pane.EventsMsg{{Kind: api.EventSandbox, Sandbox: &s}})
 		}
-		require.Equal(t, api.Host, m.list.chosen, what)
+		require.Equal(t, api.Host, m.list.Selected, what)
 	}
 
 	looking := onlyTheMachine()
 	looking.engine.State = "connecting"
 	m := still(t, 120, 40, looking, nil)
 	press(m, "2")
-	m.Update(eventsMsg{{Kind: api.EventSandbox, Sandbox: &newFake().sandboxes[1]}})
-	require.Equal(t, boxRef, m.list.chosen, "nobody chose the machine while containers were looked for")
+	m.Update(pane.EventsMsg{{Kind: api.EventSandbox, Sandbox: &newFake().sandboxes[1]}})
+	require.Equal(t, boxRef, m.list.Selected, "nobody chose the machine while containers were looked for")
 }
 
 // press sends a key and does nothing of what it asks for.

@@ -7,31 +7,15 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/pane"
 )
 
-// The deadlines of calls.
-const (
-	quickly = 15 * time.Second // an answer from what the core knows, or one engine call
-	slowly  = 15 * time.Minute // copying a binary over a thin line
-)
-
-// commands makes the Bubble Tea commands that call the core. A command takes
-// values along, never the model, ends with ctx at the latest, and answers with
-// one message.
+// commands makes the commands of the root model. A command takes values along,
+// never the model.
 type commands struct {
-	ctx     context.Context // the UI's; a command has no other way to learn of its end
+	pane.Calls
 	backend Backend
 	taken   uint64 // batches of events so far; a snapshot says after which it was asked for
-}
-
-// do runs f in a command with a deadline.
-func (c commands) do(deadline time.Duration, f func(ctx context.Context) tea.Msg) tea.Cmd {
-	parent := c.ctx
-	return func() tea.Msg {
-		ctx, cancel := context.WithTimeout(parent, deadline)
-		defer cancel()
-		return f(ctx)
-	}
 }
 
 // Messages with what the core answered. err is nil or the reason why there is no answer.
@@ -41,8 +25,6 @@ type (
 		events Events
 		err    error
 	}
-	// eventsMsg is a batch of events; the next one is asked for when it is taken.
-	eventsMsg []api.Event
 	// streamEndedMsg says that there are no more events from this stream.
 	streamEndedMsg struct{ err error }
 
@@ -71,12 +53,6 @@ type (
 	recentMsg []api.Exchange
 	// socketsMsg is every exchange that has not ended.
 	socketsMsg []api.Exchange
-	portsMsg   struct {
-		ref   api.Ref
-		round int
-		cards []api.PortCard
-		err   error
-	}
 	// doneMsg is the end of an action: a word of success, or what failed.
 	doneMsg struct {
 		did  string
@@ -93,13 +69,9 @@ type (
 	minuteMsg time.Time
 )
 
-// eventsApart is the least time between two batches of events: however much
-// happens, they make the UI paint seven times a second, and rates and links twice.
-const eventsApart = 150 * time.Millisecond
-
 func (c commands) subscribe() tea.Cmd {
 	return func() tea.Msg {
-		events, err := c.backend.Events(c.ctx)
+		events, err := c.backend.Events(c.Ctx)
 		return subscribedMsg{events, err}
 	}
 }
@@ -108,37 +80,26 @@ func (c commands) subscribe() tea.Cmd {
 // and merges what happens meanwhile, so that it never waits for the UI.
 func (c commands) next(events Events) tea.Cmd {
 	return func() tea.Msg {
-		if pause(c.ctx, eventsApart) != nil {
+		if pane.Pause(c.Ctx, pane.EventsApart) != nil {
 			return nil
 		}
-		batch, err := events.Next(c.ctx)
+		batch, err := events.Next(c.Ctx)
 		if err != nil {
 			return streamEndedMsg{err}
 		}
-		return eventsMsg(batch)
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+		return pane.EventsMsg(batch)
 	}
 }
 
 // snapshot asks for all that the world holds; each answer comes when it is there.
 func (c commands) snapshot() tea.Cmd {
-	return tea.Batch(c.status(), c.engine(), c.sandboxes(), c.links(), c.rates(), c.do(quickly, func(ctx context.Context) tea.Msg {
+	return tea.Batch(c.status(), c.engine(), c.sandboxes(), c.links(), c.rates(), c.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 		list, err := c.backend.Exchanges(ctx, "", 500)
 		if err != nil {
 			return nil // the list of requests says so when it is looked at
 		}
 		return recentMsg(list)
-	}), c.do(quickly, func(ctx context.Context) tea.Msg {
+	}), c.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 		list, err := c.backend.Exchanges(ctx, "live:true", 0)
 		if err != nil {
 			return nil
@@ -148,49 +109,49 @@ func (c commands) snapshot() tea.Cmd {
 }
 
 func (c commands) status() tea.Cmd {
-	return c.do(quickly, func(ctx context.Context) tea.Msg {
+	return c.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 		s, err := c.backend.Status(ctx)
 		return statusMsg{s, err}
 	})
 }
 
 func (c commands) engine() tea.Cmd {
-	return c.do(quickly, func(ctx context.Context) tea.Msg {
+	return c.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 		e, err := c.backend.Engine(ctx)
 		return engineMsg{e, c.taken, err}
 	})
 }
 
 func (c commands) sandboxes() tea.Cmd {
-	return c.do(quickly, func(ctx context.Context) tea.Msg {
+	return c.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 		list, err := c.backend.Sandboxes(ctx)
 		return sandboxesMsg{list, c.taken, err}
 	})
 }
 
 func (c commands) links() tea.Cmd {
-	return c.do(quickly, func(ctx context.Context) tea.Msg {
+	return c.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 		list, err := c.backend.Links(ctx)
 		return linksMsg{list, err}
 	})
 }
 
 func (c commands) rates() tea.Cmd {
-	return c.do(quickly, func(ctx context.Context) tea.Msg {
+	return c.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 		r, err := c.backend.Rates(ctx)
 		return ratesMsg{r, err}
 	})
 }
 
 func (c commands) ports(ref api.Ref, round int) tea.Cmd {
-	return c.do(quickly, func(ctx context.Context) tea.Msg {
+	return c.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 		cards, err := c.backend.Ports(ctx, ref)
-		return portsMsg{ref, round, cards, err}
+		return pane.PortsMsg{Ref: ref, Round: round, Cards: cards, Err: err}
 	})
 }
 
 // act runs an action of which only success or failure comes back. what is the
 // action for an error ("stop web"), did what to say when it is done.
 func (c commands) act(deadline time.Duration, what, did string, f func(ctx context.Context) error) tea.Cmd {
-	return c.do(deadline, func(ctx context.Context) tea.Msg { return doneMsg{did: did, what: what, err: f(ctx)} })
+	return c.Do(deadline, func(ctx context.Context) tea.Msg { return doneMsg{did: did, what: what, err: f(ctx)} })
 }

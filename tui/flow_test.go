@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/system"
 )
 
 var (
@@ -25,7 +26,7 @@ func TestScreensAreAsDrawn(t *testing.T) {
 func TestTheDefaultSandboxIsChosenFirst(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 120, 40, nil)
-	require.Equal(t, boxRef, s.m.list.chosen)
+	require.Equal(t, boxRef, s.m.list.Selected)
 	s.until("the core is told", func() bool { return len(s.f.calls("Watch")) > 0 })
 	require.Contains(t, s.f.calls("Watch")[0], "my-sandbox")
 }
@@ -36,20 +37,20 @@ func TestContainersThatAreFoundLaterComeBeforeTheMachine(t *testing.T) {
 	all := f.sandboxes
 	f.sandboxes, f.exchanges = f.sandboxes[:1], nil
 	s := loaded(t, f, 120, 40, nil)
-	require.Equal(t, api.Host, s.m.list.chosen)
+	require.Equal(t, api.Host, s.m.list.Selected)
 	var found []api.Event
 	for _, i := range []int{2, 5} {
 		found = append(found, api.Event{Kind: api.EventSandbox, Sandbox: &all[i]})
 	}
 	f.push(found...)
-	s.until("a container is chosen", func() bool { return s.m.list.chosen.Name == "old" })
+	s.until("a container is chosen", func() bool { return s.m.list.Selected.Name == "old" })
 	f.push(api.Event{Kind: api.EventSandbox, Sandbox: &all[1]})
-	s.until("the default one is chosen", func() bool { return s.m.list.chosen == boxRef })
+	s.until("the default one is chosen", func() bool { return s.m.list.Selected == boxRef })
 	s.press("G")
-	require.Equal(t, api.Host, s.m.list.chosen)
+	require.Equal(t, api.Host, s.m.list.Selected)
 	f.push(api.Event{Kind: api.EventSandbox, Sandbox: &all[1]})
 	s.settle()
-	require.Equal(t, api.Host, s.m.list.chosen, "the person chose")
+	require.Equal(t, api.Host, s.m.list.Selected, "the person chose")
 }
 
 func TestHowAContainerEndedIsSaid(t *testing.T) {
@@ -59,11 +60,11 @@ func TestHowAContainerEndedIsSaid(t *testing.T) {
 	s.press("down")
 	s.shows("the container exited with 137 (killed, perhaps out of memory)", "s starts it")
 	for code, words := range map[int]string{0: "exited with 0 (done)", 42: "exited with 42   s starts it"} {
-		old := api.Sandbox{Ref: s.m.list.chosen, Container: api.ContainerExited, ExitCode: &code}
+		old := api.Sandbox{Ref: s.m.list.Selected, Container: api.ContainerExited, ExitCode: &code}
 		s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &old})
 		s.shows(words)
 	}
-	s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: s.m.list.chosen, Container: api.ContainerCreated}})
+	s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: s.m.list.Selected, Container: api.ContainerCreated}})
 	s.shows("the container is created")
 }
 
@@ -71,13 +72,13 @@ func TestTheChosenSandboxStaysChosen(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 120, 40, nil)
 	s.press("down", "down")
-	require.Equal(t, webRef, s.m.list.chosen)
+	require.Equal(t, webRef, s.m.list.Selected)
 	s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: api.Ref{Engine: "default", Name: "a-new-one"}, Container: "running"}})
 	s.shows("a-new-one")
-	require.Equal(t, webRef, s.m.list.chosen)
+	require.Equal(t, webRef, s.m.list.Selected)
 	s.f.push(api.Event{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: webRef}})
 	s.hides("○ web ")
-	require.NotEqual(t, webRef, s.m.list.chosen)
+	require.NotEqual(t, webRef, s.m.list.Selected)
 	_, ok := s.m.chosen()
 	require.True(t, ok)
 }
@@ -89,11 +90,11 @@ func TestAFilterTakesNamesAndProjects(t *testing.T) {
 	s.press("enter")
 	require.Contains(t, s.text(), "shop-api")
 	require.NotContains(t, s.text(), "● my-sandbox")
-	require.Equal(t, "shop-api", s.m.list.chosen.Name)
+	require.Equal(t, "shop-api", s.m.list.Selected.Name)
 	s.press("esc")
 	s.shows("● my-sandbox")
 	s.press("G", "up") // over the empty line
-	require.Equal(t, "shop-db", s.m.list.chosen.Name)
+	require.Equal(t, "shop-db", s.m.list.Selected.Name)
 }
 
 func TestOneKeyOpensTheDesktop(t *testing.T) {
@@ -198,7 +199,7 @@ func TestTheBuiltInDaemonIsNotAskedForADesktop(t *testing.T) {
 
 func TestWithoutABrowserTheURLIsCopiedAndShownWhole(t *testing.T) {
 	t.Parallel()
-	s := loaded(t, newFake(), 80, 24, func(o *Options) { o.Browse = func(string) error { return errNoBrowser } })
+	s := loaded(t, newFake(), 80, 24, func(o *Options) { o.Browse = func(string) error { return system.ErrNoBrowser } })
 	s.press("o")
 	s.shows("There is no browser here", "http://k3v9aaaabbbb.localhost:8080/")
 	s.until("it is copied", func() bool { return len(s.copied.get()) == 1 })
@@ -271,7 +272,7 @@ func TestTheEngineIsLostAndComesBack(t *testing.T) {
 	back := s.f.engine
 	s.f.push(api.Event{Kind: api.EventEngine, Engine: &back})
 	s.shows("engine back · 2 previews work again")
-	require.Equal(t, boxRef, s.m.list.chosen)
+	require.Equal(t, boxRef, s.m.list.Selected)
 }
 
 func TestADaemonOfUnknownAgeIsSeenNotUp(t *testing.T) {
@@ -313,16 +314,16 @@ func TestTheDemoIsChosenOnceItIsThere(t *testing.T) {
 	s := loaded(t, f, 120, 40, nil)
 	s.press("/", "w", "e", "b", "enter", "D")
 	s.shows("demo.localhost")
-	require.Equal(t, webRef, s.m.list.chosen)
+	require.Equal(t, webRef, s.m.list.Selected)
 	f.push(api.Event{Kind: api.EventSandbox, Sandbox: &demo})
-	s.until("the demo is chosen", func() bool { return s.m.list.chosen == demo.Ref })
-	require.Empty(t, s.m.list.filter.Value(), "the filter would hide it")
+	s.until("the demo is chosen", func() bool { return s.m.list.Selected == demo.Ref })
+	require.NotContains(t, s.text(), "hidden", "the filter would hide it")
 
-	s.m.list.want(api.Ref{Engine: "default", Name: "later"})
+	s.m.list.Select(api.Ref{Engine: "default", Name: "later"})
 	s.press("esc", "G")
 	f.push(api.Event{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: api.Ref{Engine: "default", Name: "later"}, Container: "running"}})
 	s.shows(" later ")
-	require.Equal(t, api.Host, s.m.list.chosen, "the person chose another meanwhile")
+	require.Equal(t, api.Host, s.m.list.Selected, "the person chose another meanwhile")
 }
 
 func TestAFailedActionStaysUntilAKey(t *testing.T) {

@@ -8,9 +8,10 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
-	"daemon-proxy/core/api"
+	"daemon-proxy/tui/dialog"
 	"daemon-proxy/tui/draw"
 	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/pane"
 )
 
 // twice is how soon a second ctrl+c ends the program whatever it asks.
@@ -29,7 +30,7 @@ func (m *model) takeKey(key tea.KeyMsg) tea.Cmd {
 		}
 		return tea.Batch(cmds...)
 	}
-	m.list.gone = api.Ref{}
+	m.list.ForgetLost()
 	if key.Paste {
 		key.Runes = pasted(key.Runes)
 	}
@@ -61,8 +62,8 @@ func (m *model) useKey(key tea.KeyMsg, wasFailed bool) tea.Cmd {
 	switch {
 	case len(m.overlays) > 0:
 		return m.keyToOverlay(key)
-	case p.Typing():
-		cmd = p.HandleKey(key)
+	case pane.IsTyping(p):
+		cmd = p.(pane.Typist).HandleKey(key)
 	case wasFailed && name == "esc": // that key has done its work
 	default:
 		if a := m.keys.find(m, name, m.place()); a != nil {
@@ -128,7 +129,7 @@ func (m *model) takeMouse(mouse tea.MouseMsg) tea.Cmd {
 	if m.layout.small || mouse.Action != tea.MouseActionPress {
 		return nil
 	}
-	m.list.gone = api.Ref{}
+	m.list.ForgetLost()
 	wheel, isWheel := map[tea.MouseButton]draw.Motion{tea.MouseButtonWheelUp: draw.Up, tea.MouseButtonWheelDown: draw.Down}[mouse.Button]
 	if len(m.overlays) > 0 {
 		if isWheel {
@@ -145,7 +146,7 @@ func (m *model) takeMouse(mouse tea.MouseMsg) tea.Cmd {
 		}
 		return nil
 	}
-	p, r := pane(m.list), m.layout.list
+	p, r := pane.Pane(m.list), m.layout.list
 	if m.layout.detail.has(mouse.X, mouse.Y) {
 		p, r = m.front(), m.layout.detail
 	} else if !r.has(mouse.X, mouse.Y) {
@@ -157,14 +158,16 @@ func (m *model) takeMouse(mouse tea.MouseMsg) tea.Cmd {
 		cmd = p.Move(wheel)
 	case mouse.Button != tea.MouseButtonLeft:
 		return nil
-	case mouse.Y == r.y && (p != pane(m.list) || !m.layout.wide):
+	case mouse.Y == r.y && (p != pane.Pane(m.list) || !m.layout.wide):
 		if tab := m.tabAt(mouse.X); tab >= 0 {
 			return m.goTo(tab)
 		}
 	default:
-		m.focus(p == pane(m.list))
+		m.focus(p == pane.Pane(m.list))
 		if x, y := mouse.X-r.x-1, mouse.Y-r.y-1; x >= 0 && y >= 0 && x < r.w-2 && y < r.h-2 {
-			cmd = p.Click(x, y)
+			if p, ok := p.(pane.Clickable); ok {
+				cmd = p.Click(x, y)
+			}
 		}
 	}
 	return tea.Batch(cmd, m.arrange())
@@ -180,12 +183,10 @@ func (m *model) toggleMouse() tea.Cmd {
 
 // back is esc where nothing lies over the panes.
 func (m *model) back() tea.Cmd {
-	ref := m.list.chosen
+	ref := m.list.Selected
 	in := m.world.Injections[ref]
 	switch {
-	case m.listFocused && m.list.filter.Value() != "":
-		m.list.filter.SetValue("")
-		m.list.refresh()
+	case m.listFocused && m.list.ClearFilter():
 	case in != nil && !in.Finished && m.atOverview() && !m.keys.readOnly:
 		return m.cancelInjection(ref)
 	case in != nil && in.Problem != nil && m.atOverview():
@@ -211,9 +212,9 @@ func (m *model) quit() tea.Cmd {
 	if m.world.Status.StopOnExit {
 		after = "The daemons that this program started end too (daemon.stop_on_exit)."
 	}
-	m.quitting = &confirm{
-		look: m.look, title: "Quit?", lines: []string{work, loss, after},
-		yes: "quit", no: "stay", run: func() tea.Msg { return leaveMsg{} }, yesKey: "y", noKey: "n",
+	m.quitting = &dialog.Confirm{
+		Look: m.look, Title: "Quit?", Lines: []string{work, loss, after},
+		Yes: "quit", No: "stay", Run: func() tea.Msg { return leaveMsg{} }, YesKey: "y", NoKey: "n",
 	}
 	m.push(m.quitting)
 	return nil
@@ -233,9 +234,9 @@ func (m *model) leave() tea.Cmd {
 		return tea.Quit
 	}
 	m.leaving = true
-	m.push(&undoing{m.look})
+	m.push(&dialog.Undoing{Look: m.look})
 	backend := m.do.backend
-	return m.do.do(quickly, func(ctx context.Context) tea.Msg {
+	return m.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 		_ = backend.UndoInjections(ctx) // the core logs what it could not undo
 		return tea.Quit()
 	})
@@ -276,7 +277,7 @@ func (m *model) refresh() tea.Cmd {
 	if m.trying {
 		trying, did = "trying the engine", ""
 	}
-	retry := m.do.act(quickly, "try the engine", did, backend.RetryEngine)
+	retry := m.do.act(pane.Quick, "try the engine", did, backend.RetryEngine)
 	m.portsRound++
 	m.askingPorts = false
 	return tea.Batch(tea.ClearScreen, m.tell(trying+m.look.Glyph.Ellipsis), tea.Sequence(retry, m.do.snapshot()), m.askPorts(), m.logs().retry())

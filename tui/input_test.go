@@ -20,8 +20,8 @@ func TestAPasteIsALineAndNoLongerThanItsField(t *testing.T) {
 	paste := func(text string) { s.send(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(text), Paste: true}) }
 
 	for tab, value := range map[string]func() string{
-		"":  func() string { return s.m.list.filter.Value() },
-		"2": func() string { return s.m.requests().filter.Value() },
+		"":  func() string { _, filter := s.m.list.Saved(); return filter },
+		"2": func() string { return s.m.requests().State().Filter },
 	} {
 		s.word(tab + "/")
 		paste(file)
@@ -29,19 +29,22 @@ func TestAPasteIsALineAndNoLongerThanItsField(t *testing.T) {
 		require.Len(t, value(), 200)
 		s.press("esc", "esc")
 	}
-	f := s.openForm()
-	paste(file)
-	require.Empty(t, f.other.Value(), "that is no port")
-	paste("8080\n")
-	require.Equal(t, "8080", f.other.Value(), "with the end of its line, as it is copied")
+	s.openForm()
+	paste(file) // that is no port
+	s.shows("_____  other port")
+	paste("8080\n") // with the end of its line, as it is copied
 	s.press("tab")
 	paste(file)
-	require.Len(t, f.label.Value(), 60)
 	s.press("tab")
 	paste("90m\n")
-	require.Equal(t, "90m", f.lives.typed.Value())
+	s.shows("▸90m")
 	paste("\x1b\n") // nothing is left of it
-	require.Equal(t, f, s.form())
+	s.shows("▸90m")
+	s.press("enter")
+	s.until("it is made", func() bool { return len(s.f.calls("CreateLink")) == 1 })
+	require.Equal(t, 8080, s.f.requests[0].Port)
+	require.Len(t, s.f.requests[0].Label, 60)
+	require.EqualValues(t, 90*60, *s.f.requests[0].TTLSeconds)
 }
 
 func TestTheEndOfWhatIsTypedIsSeen(t *testing.T) {
@@ -50,7 +53,7 @@ func TestTheEndOfWhatIsTypedIsSeen(t *testing.T) {
 	for _, ascii := range []bool{false, true} {
 		l := draw.New("dark", ascii)
 		for _, value := range []string{"", "abc", "/api/users/and/more", "漢字漢字漢字漢字", "a漢字b漢字c漢字"} {
-			input := draw.NewInput()
+			input := draw.NewInput(200)
 			input.SetValue(value)
 			for at := range len([]rune(value)) + 1 {
 				input.SetCursor(at)

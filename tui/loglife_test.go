@@ -8,20 +8,21 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/pane"
 )
 
 func TestALogThatHasEndedIsOpenedWhenItGoesOn(t *testing.T) {
 	t.Parallel()
 	box := newFake().sandboxes[1]
-	sandbox := func(change func(*api.Sandbox)) eventsMsg {
+	sandbox := func(change func(*api.Sandbox)) pane.EventsMsg {
 		s := box
 		change(&s)
-		return eventsMsg{{Kind: api.EventSandbox, Sandbox: &s}}
+		return pane.EventsMsg{{Kind: api.EventSandbox, Sandbox: &s}}
 	}
-	engine := func(state string) eventsMsg {
+	engine := func(state string) pane.EventsMsg {
 		e := newFake().engine
 		e.State = state
-		return eventsMsg{{Kind: api.EventEngine, Engine: &e}}
+		return pane.EventsMsg{{Kind: api.EventEngine, Engine: &e}}
 	}
 	as := sandbox(func(*api.Sandbox) {})
 	exited := sandbox(func(s *api.Sandbox) { s.Container = api.ContainerExited })
@@ -72,7 +73,7 @@ func TestALogThatHasEndedIsOpenedWhenItGoesOn(t *testing.T) {
 			now, _ := m.world.Sandbox(boxRef)
 			for range 3 { // it ends at once
 				ends(m, p)
-				m.Update(eventsMsg{{Kind: api.EventSandbox, Sandbox: &now}})
+				m.Update(pane.EventsMsg{{Kind: api.EventSandbox, Sandbox: &now}})
 				m.Update(sandboxesMsg{list: []api.Sandbox{now}})
 			}
 			require.Equal(t, c.opened, p.opened-first, "once for each time that it goes on")
@@ -89,7 +90,7 @@ func TestALogThatIsReadIsNotOpenedAgainUntilItIsFollowed(t *testing.T) {
 	first := p.opened
 	for _, state := range []string{api.ContainerExited, api.ContainerRunning} {
 		box.Container = state
-		m.Update(eventsMsg{{Kind: api.EventSandbox, Sandbox: &box}})
+		m.Update(pane.EventsMsg{{Kind: api.EventSandbox, Sandbox: &box}})
 	}
 	m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("R")})
 	require.Equal(t, first, p.opened)

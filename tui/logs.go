@@ -13,6 +13,7 @@ import (
 	"daemon-proxy/core/api"
 	"daemon-proxy/tui/draw"
 	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/text"
 	"daemon-proxy/tui/world"
 )
@@ -25,13 +26,19 @@ const (
 
 var logSources = []string{api.LogContainer, api.LogDaemon, api.LogProgram}
 
+// logBackend is what the logs need of a core.
+type logBackend interface {
+	Logs(ctx context.Context, ref api.Ref, source string, tail int, follow bool) (io.ReadCloser, error)
+}
+
 // logs is the fourth tab: what the container, the daemon or this program
 // writes. It follows only while it can be seen.
 type logs struct {
-	look  *draw.Look
-	world *world.World
-	do    commands
-	key   func(action string) string
+	look    *draw.Look
+	world   *world.World
+	do      pane.Calls
+	backend logBackend
+	key     func(action string) string
 
 	width, height int
 	ref           api.Ref
@@ -56,8 +63,8 @@ type logs struct {
 	filter  draw.FilterLine
 }
 
-func newLogs(l *draw.Look, w *world.World, do commands, key func(string) string) *logs {
-	return &logs{look: l, world: w, do: do, key: key, filter: draw.NewFilterLine(), wrapped: true, stop: func() {}}
+func newLogs(l *draw.Look, w *world.World, do pane.Calls, backend logBackend, key func(string) string) *logs {
+	return &logs{look: l, world: w, do: do, backend: backend, key: key, filter: draw.NewFilterLine(), wrapped: true, stop: func() {}}
 }
 
 func (m *model) logs() *logs { return m.panes[tabLogs].(*logs) }
@@ -99,18 +106,18 @@ func (p *logs) reopen() tea.Cmd {
 		return nil
 	}
 	p.loading = true
-	ctx, stop := context.WithCancel(p.do.ctx)
+	ctx, stop := context.WithCancel(p.do.Ctx)
 	p.stop = stop
-	ref, source, opened, backend := p.ref, p.currentSource(), p.opened, p.do.backend
+	ref, source, opened, backend := p.ref, p.currentSource(), p.opened, p.backend
 	return func() tea.Msg {
 		// The log is followed as long as ctx lives, so the deadline is only for its opening.
-		deadline := time.AfterFunc(quickly, stop)
+		deadline := time.AfterFunc(pane.Quick, stop)
 		r, err := backend.Logs(ctx, ref, source, logTail, true)
 		if !deadline.Stop() {
 			if err == nil {
 				r.Close()
 			}
-			err = &api.Problem{Detail: "the log did not open within " + format.Span(quickly), Hint: "leave this tab and come back"}
+			err = &api.Problem{Detail: "the log did not open within " + format.Span(pane.Quick), Hint: "leave this tab and come back"}
 		}
 		if err != nil {
 			return logMsg{opened: opened, ended: err}
@@ -138,7 +145,7 @@ type noWordsMsg int
 // toLogs goes to the logs; from an injection that failed, to the one that says
 // why: the daemon's if it ran and wrote something, else this program's.
 func (m *model) toLogs() tea.Cmd {
-	in, p := m.world.Injections[m.list.chosen], m.logs()
+	in, p := m.world.Injections[m.list.Selected], m.logs()
 	if in == nil || in.Problem == nil || !m.atOverview() {
 		return m.goTo(tabLogs)
 	}
@@ -149,7 +156,7 @@ func (m *model) toLogs() tea.Cmd {
 		return show
 	}
 	ref, opened, backend := p.ref, p.opened, m.do.backend
-	return tea.Batch(show, m.do.do(quickly, func(ctx context.Context) tea.Msg {
+	return tea.Batch(show, m.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 		r, err := backend.Logs(ctx, ref, api.LogDaemon, 1, false)
 		if err != nil {
 			return noWordsMsg(opened)
@@ -256,8 +263,6 @@ func (p *logs) HandleKey(key tea.KeyMsg) tea.Cmd {
 	p.refilter()
 	return nil
 }
-
-func (p *logs) Click(int, int) tea.Cmd { return nil }
 
 func (p *logs) Foot() string {
 	if p.skipped > 0 {

@@ -15,6 +15,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/world"
 )
 
@@ -128,12 +129,12 @@ func (muteLogs) Logs(ctx context.Context, _ api.Ref, _ string, _ int, _ bool) (i
 func TestALogThatDoesNotOpenSaysSo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := newLogs(draw.New("dark", false), &world.World{}, commands{ctx: t.Context(), backend: muteLogs{newFake()}}, nil)
+		p := newLogs(draw.New("dark", false), &world.World{}, pane.Calls{Ctx: t.Context()}, muteLogs{newFake()}, nil)
 		p.SetSize(80, 10)
 		open := p.Show(boxRef, true)
 		begun := time.Now()
 		p.HandleMsg(open())
-		require.Equal(t, quickly, time.Since(begun))
+		require.Equal(t, pane.Quick, time.Since(begun))
 		require.Contains(t, strings.Join(p.View(true), "\n"), "did not open within 15s   try: leave this tab")
 	})
 }

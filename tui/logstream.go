@@ -12,6 +12,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
 
+	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/text"
 )
 
@@ -121,7 +122,7 @@ func (s *logStream) next(opened int) tea.Cmd {
 			return nil
 		case <-s.ready:
 		}
-		if pause(s.ctx, eventsApart) != nil {
+		if pane.Pause(s.ctx, pane.EventsApart) != nil {
 			return nil
 		}
 		s.mu.Lock()

@@ -9,7 +9,12 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/dialog"
 	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/pane"
+	"daemon-proxy/tui/previews"
+	"daemon-proxy/tui/requests"
+	"daemon-proxy/tui/sandbox"
 	"daemon-proxy/tui/world"
 )
 
@@ -38,9 +43,9 @@ type model struct {
 	layout        layout
 	listFocused   bool
 	tab           int
-	list          *sandboxList
-	overview      *overview
-	panes         [4]pane // by tab; the first is overview
+	list          *sandbox.List
+	overview      *sandbox.Overview
+	panes         [4]pane.Pane // by tab; the first is overview
 	overlays      []overlay
 	mouse         bool
 
@@ -52,15 +57,15 @@ type model struct {
 	asked    map[api.Ref]bool // injections that are waited for here
 	vncAfter map[api.Ref]bool // injections that end in the desktop being opened
 
-	trafficTimer bool      // a look at rates and links is due
-	lostTimer    bool      // the countdown of a lost engine is due
-	trying       bool      // the lost engine is asked again because somebody wants it
-	watching     bool      // the core is being told what is looked at
-	askingPorts  bool      // ports are asked for, or will be in a moment
-	portsRound   int       // which sandbox that is about
-	interrupted  time.Time // of the last ctrl+c
-	quitting     *confirm  // the question whether to quit, if it was asked
-	leaving      bool      // the answer was yes; injections are being undone
+	trafficTimer bool            // a look at rates and links is due
+	lostTimer    bool            // the countdown of a lost engine is due
+	trying       bool            // the lost engine is asked again because somebody wants it
+	watching     bool            // the core is being told what is looked at
+	askingPorts  bool            // ports are asked for, or will be in a moment
+	portsRound   int             // which sandbox that is about
+	interrupted  time.Time       // of the last ctrl+c
+	quitting     *dialog.Confirm // the question whether to quit, if it was asked
+	leaving      bool            // the answer was yes; injections are being undone
 
 	frame string // the screen as it was drawn last; empty when something changed
 }
@@ -72,15 +77,14 @@ func newModel(ctx context.Context, backend Backend, o Options) (*model, error) {
 		return nil, err
 	}
 	m := &model{
-		options: o, do: commands{ctx: ctx, backend: backend}, look: draw.New(o.Theme, o.ASCII), keys: keys, log: o.Logger,
+		options: o, do: commands{Calls: pane.Calls{Ctx: ctx}, backend: backend}, look: draw.New(o.Theme, o.ASCII), keys: keys, log: o.Logger,
 		world: world.New(), listFocused: true, mouse: !o.NoMouse,
 		asked: map[api.Ref]bool{}, vncAfter: map[api.Ref]bool{},
 	}
 	saved := loadUIState(o.StateFile)
-	m.list = newSandboxList(m.look, &m.world, m.keys.key, saved.Sandbox, saved.Filter)
-	m.overview = newOverview(m.look, &m.world, o.Now, m.keys.key)
-	m.overview.readOnly = o.ReadOnly
-	m.panes = [4]pane{m.overview, newRequests(m.look, &m.world, m.do, o.Now, m.keys.key, saved.Requests), newPreviews(m.look, &m.world, o.Now, m.keys.key), newLogs(m.look, &m.world, m.do, m.keys.key)}
+	m.list = sandbox.NewList(m.look, &m.world, m.keys.key, saved.Sandbox, saved.Filter)
+	m.overview = sandbox.NewOverview(m.look, &m.world, o.Now, m.keys.key, o.ReadOnly)
+	m.panes = [4]pane.Pane{m.overview, requests.New(m.look, &m.world, m.do.Calls, backend, o.Now, m.keys.key, saved.Requests), previews.New(m.look, &m.world, o.Now, m.keys.key), newLogs(m.look, &m.world, m.do.Calls, backend, m.keys.key)}
 	if saved.Tab > 0 && saved.Tab < len(m.panes) {
 		m.tab = saved.Tab
 	}
@@ -97,10 +101,10 @@ func everyMinute() tea.Cmd {
 }
 
 // chosen is the sandbox that actions are about.
-func (m *model) chosen() (api.Sandbox, bool) { return m.world.Sandbox(m.list.chosen) }
+func (m *model) chosen() (api.Sandbox, bool) { return m.world.Sandbox(m.list.Selected) }
 
 // inFocus is the pane that keys go to.
-func (m *model) inFocus() pane {
+func (m *model) inFocus() pane.Pane {
 	if m.listFocused {
 		return m.list
 	}
@@ -109,8 +113,8 @@ func (m *model) inFocus() pane {
 
 // front is the detail pane that is shown. Where nothing is chosen the overview
 // says why, in place of all but the requests of all sandboxes.
-func (m *model) front() pane {
-	if m.list.chosen == (api.Ref{}) && (m.tab != tabRequests || !m.requests().everywhere) {
+func (m *model) front() pane.Pane {
+	if m.list.Selected == (api.Ref{}) && (m.tab != tabRequests || !m.requests().Everywhere) {
 		return m.overview
 	}
 	return m.panes[m.tab]
@@ -122,10 +126,12 @@ func (m *model) place() place {
 		return inList
 	}
 	switch p := m.front().(type) {
-	case *overview:
+	case *sandbox.Overview:
 		return inOverview
-	case *requests:
-		return p.Place() // it has an inspector in it
+	case *requests.Pane:
+		if p.Inspecting() {
+			return inInspector
+		}
 	}
 	return [...]place{inOverview, inRequests, inPreviews, inLogs}[m.tab]
 }
@@ -134,7 +140,7 @@ func (m *model) place() place {
 func (m *model) focus(list bool) {
 	m.listFocused = list
 	if !list {
-		m.list.pick()
+		m.list.Confirm()
 	}
 }
 
@@ -172,16 +178,16 @@ func (m *model) resize(width, height int) {
 
 // arrange fits the panes to the window and shows them what is chosen.
 func (m *model) arrange() tea.Cmd {
-	m.layout = arrange(m.width, m.height, m.list.rowWidth, m.listFocused)
-	m.list.alone = !m.layout.wide
+	m.layout = arrange(m.width, m.height, m.list.RowWidth, m.listFocused)
+	m.list.Alone = !m.layout.wide
 	m.list.SetSize(m.layout.list.w-2, m.layout.list.h-2)
-	cmds := []tea.Cmd{m.list.Show(m.list.chosen, m.layout.list.w > 0)}
+	cmds := []tea.Cmd{m.list.Show(m.list.Selected, m.layout.list.w > 0)}
 	for i, p := range m.panes {
 		p.SetSize(m.layout.detail.w-2, m.layout.detail.h-2)
-		cmds = append(cmds, p.Show(m.list.chosen, i == m.tab && m.layout.detail.w > 0))
+		cmds = append(cmds, p.Show(m.list.Selected, i == m.tab && m.layout.detail.w > 0))
 	}
-	if m.shown != m.list.chosen {
-		m.shown, m.askingPorts = m.list.chosen, true // in a moment, if it is still chosen then
+	if m.shown != m.list.Selected {
+		m.shown, m.askingPorts = m.list.Selected, true // in a moment, if it is still chosen then
 		m.portsRound++
 		round := m.portsRound
 		cmds = append(cmds, m.watch(), tea.Tick(portsAfter, func(time.Time) tea.Msg { return portsDueMsg(round) }))

@@ -2,30 +2,25 @@ package tui
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"regexp"
+	"slices"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/form"
 )
 
-// form is the new-preview form that is open.
-func (s *screen) form() *newPreview {
+// openForm opens the form of a new preview and waits for the ports.
+func (s *screen) openForm() {
 	s.t.Helper()
-	require.NotEmpty(s.t, s.m.overlays)
-	f, ok := s.m.overlays[len(s.m.overlays)-1].(*newPreview)
-	require.True(s.t, ok)
-	return f
-}
-
-func (s *screen) openForm() *newPreview {
-	s.t.Helper()
+	before := len(s.f.calls("Ports"))
 	s.press("n")
-	f := s.form()
-	s.until("the ports are there", func() bool { return !f.loading })
-	return f
+	s.shows("Preview a port of")
+	s.until("the ports are asked for", func() bool { return len(s.f.calls("Ports")) > before })
+	s.hides("Looking for what listens")
 }
 
 func TestTheFormIsAsDrawn(t *testing.T) {
@@ -97,14 +92,14 @@ func TestARefusalStandsInTheForm(t *testing.T) {
 func TestTheLabelIsThePortsUntilOneIsTyped(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 120, 40, nil)
-	f := s.openForm()
-	require.Equal(t, "vite", f.label.Value())
+	s.openForm()
+	s.shows("Label  vite_")
 	s.press("down")
-	require.Equal(t, "desktop", f.label.Value())
+	s.shows("Label  desktop_")
 	s.press("tab")
 	s.word(" one")
 	s.press("up")
-	require.Equal(t, "desktop one", f.label.Value())
+	s.shows("Label  desktop one_")
 	s.press("tab")
 	s.word("o") // a letter of a label, not create and open
 	s.press("enter")
@@ -112,42 +107,18 @@ func TestTheLabelIsThePortsUntilOneIsTyped(t *testing.T) {
 	require.Equal(t, "CreateLink 3000 my-sandbox desktop oneo", s.f.calls("CreateLink")[0])
 }
 
-func TestSuggestedLabels(t *testing.T) {
-	t.Parallel()
-	for name, want := range map[string]string{
-		"Vite + React": "vite", "Jupyter Server": "jupyter-server", "Home | My App": "home", "nginx/1.27": "nginx-1-27", "": "",
-		"\x1b[31mred\x1b[0m": "red", "日本語 タイトル": "日本語-タイトル",
-	} {
-		require.Equal(t, want, suggestedLabel(api.PortCard{Service: "http", Name: name}), name)
-	}
-	require.Equal(t, "Front end", suggestedLabel(api.PortCard{Service: "http", Name: "Vite", Label: "Front end"}))
-	require.Equal(t, "desktop", suggestedLabel(api.PortCard{Service: "vnc", Name: "noVNC"}))
-}
-
 func TestHowLongALinkLives(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 120, 40, nil)
-	f := s.openForm()
+	s.openForm()
 	s.press("right", "right")
-	seconds, err := f.lives.seconds()
-	require.NoError(t, err)
-	require.Equal(t, int64(3600), seconds)
+	s.shows("▸1h ")
 	s.press("shift+tab")
 	s.word("2d")
 	s.shows("▸2d")
 	s.press("enter")
 	s.until("it is made", func() bool { return len(s.f.calls("CreateLink")) == 1 })
 	require.Equal(t, int64(2*24*3600), *s.f.requests[0].TTLSeconds)
-
-	for in, want := range map[string]time.Duration{"90m": 90 * time.Minute, "1h30m": 90 * time.Minute, "2d": 48 * time.Hour, "1w": 7 * 24 * time.Hour, "45": 45 * time.Minute, "10s": 10 * time.Second} {
-		got, err := parseTime(in)
-		require.NoError(t, err, in)
-		require.Equal(t, want, got, in)
-	}
-	for _, in := range []string{"", "x", "h", "1x", "0", "0m", "-5m", "99999999999h", "5000w5000w", "1h30"} {
-		_, err := parseTime(in)
-		require.Error(t, err, in)
-	}
 }
 
 func TestTheConfiguredTimeToLiveIsTheFirstChoice(t *testing.T) {
@@ -171,7 +142,7 @@ func TestTheFormWithoutADaemonOffersToInject(t *testing.T) {
 	s.shows("No daemon answers in it", "i injects one")
 	s.press("i")
 	s.until("it is injected", func() bool { return len(f.calls("Inject")) == 1 })
-	s.shows("5173", "Vite")
+	s.shows("▸ 5173   Vite")
 	s.press("enter")
 	s.until("it is made", func() bool { return len(f.calls("CreateLink")) == 1 })
 	require.Equal(t, "CreateLink 5173 web vite", f.calls("CreateLink")[0])
@@ -190,25 +161,6 @@ func TestAnErrorOfThePortsSaysWhatToDo(t *testing.T) {
 	f.mu.Unlock()
 	s.press("R")
 	s.shows("Vite + React")
-}
-
-func TestALateAnswerIsDropped(t *testing.T) {
-	t.Parallel()
-	f := newFake()
-	s := loaded(t, f, 120, 40, nil)
-	form := s.openForm()
-	stale := []api.PortCard{{Port: api.Port{Port: 1111}, Service: "http", Name: "stale"}}
-	s.send(formPortsMsg{form, form.asked - 1, stale, nil})
-	s.send(formPortsMsg{&newPreview{}, form.asked, stale, nil})
-	require.NotContains(t, s.text(), "stale")
-	s.press("down")
-	s.send(formPortsMsg{form, form.asked, append([]api.PortCard{{Port: api.Port{Port: 80}, Service: "http", Name: "fresh"}}, f.ports[boxRef]...), nil})
-	s.shows("fresh")
-	card, _ := form.card()
-	require.Equal(t, 6080, card.Port.Port, "the same port stays chosen")
-	s.press("esc")
-	s.send(formPortsMsg{form, form.asked, nil, errors.New("too late")})
-	require.NotContains(t, s.text(), "too late")
 }
 
 func TestTheFormWaitsForThePorts(t *testing.T) {
@@ -277,13 +229,23 @@ func TestAPortThatClosesIsStillTheOneThatIsMeant(t *testing.T) {
 			t.Parallel()
 			f := newFake()
 			s := loaded(t, f, 120, 40, nil)
-			form := s.openForm()
+			s.openForm()
 			s.press(before...)
-			card, _ := form.card()
-			require.Equal(t, 3000, card.Port.Port)
-			s.send(formPortsMsg{form, form.asked, f.ports[boxRef][2:], nil})
-			s.shows("▸ 3000", "other port")
-			s.send(formPortsMsg{form, form.asked, f.ports[boxRef][3:], nil}) // what closes elsewhere moves nothing
+			s.shows("▸ 3000")
+			closes := func(port int) {
+				f.mu.Lock()
+				f.ports[boxRef] = slices.DeleteFunc(slices.Clone(f.ports[boxRef]), func(c api.PortCard) bool {
+					return c.Port.Port <= port
+				})
+				f.mu.Unlock()
+				s.press("R")
+				row := regexp.MustCompile(fmt.Sprintf(`│[▸ ] %d   [^o]`, port))
+				s.until("the form has another list", func() bool { return !row.MatchString(s.text()) })
+			}
+			closes(3000)
+			s.shows("▸ 3000   other port")
+			closes(6080) // what closes elsewhere moves nothing
+			s.shows("▸ 3000   other port")
 			s.press("enter")
 			s.until("it is made", func() bool { return len(f.calls("CreateLink")) == 1 })
 			require.Equal(t, "CreateLink 3000 my-sandbox", f.calls("CreateLink")[0])
@@ -295,13 +257,13 @@ func TestALinkThatCameAfterEscIsOnlyListed(t *testing.T) {
 	t.Parallel()
 	for _, open := range []bool{false, true} {
 		s := loaded(t, newFake(), 120, 40, nil)
-		form := s.openForm()
-		form.creating = true // its answer comes below
-		s.press("esc")
+		s.openForm()
+		opened := s.m.overlays[0].(*form.Form)
+		s.press("esc") // its answer comes below
 		link := s.f.links[1]
 		link.ID, link.Port = "late", 5173
 		before := len(s.f.calls("Links"))
-		s.send(createdMsg{form: form, link: link, open: open})
+		s.send(form.CreatedMsg{Form: opened, Link: link, Open: open})
 		require.Contains(t, s.text(), "preview made: port 5173 of my-sandbox", "and not that it was copied or opened")
 		require.Regexp(t, `│ +5173  -  +7 requests`, s.text(), "it is listed")
 		s.until("the links are asked for", func() bool { return len(s.f.calls("Links")) > before })

@@ -7,12 +7,12 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/dialog"
+	"daemon-proxy/tui/system"
 	"daemon-proxy/tui/text"
 )
 
 type (
-	// openMsg asks for a URL to be opened; panes send it.
-	openMsg struct{ url, label string }
 	// openedMsg and copiedMsg are how that went.
 	openedMsg struct {
 		url, label string
@@ -29,7 +29,7 @@ func (m *model) open(url, label string) tea.Cmd {
 	browse := m.options.Browse
 	return func() tea.Msg {
 		// One that runs on has opened it; how it ends is nobody's concern.
-		return openedMsg{url, label, briefly(browserWaits, nil, func() error { return browse(url) })}
+		return openedMsg{url, label, system.Briefly(system.BrowserTimeout, nil, func() error { return browse(url) })}
 	}
 }
 
@@ -38,13 +38,13 @@ func (m *model) afterOpen(msg openedMsg) tea.Cmd {
 		return m.say("opened " + msg.label + ": " + msg.url)
 	}
 	why := "There is no browser here."
-	if !errors.Is(msg.err, errNoBrowser) {
+	if !errors.Is(msg.err, system.ErrNoBrowser) {
 		m.log.Warn("the browser was not opened", "error", msg.err)
 		why = "The browser did not open: " + strings.ReplaceAll(msg.err.Error(), "\n", "; ") + "."
 	}
-	s := &shown{look: m.look, title: text.Clean(msg.label), intro: text.Clean(why) + " Copied, open it where there is one:", whole: text.Clean(msg.url)}
+	s := &dialog.Text{Look: m.look, Title: text.Clean(msg.label), Intro: text.Clean(why) + " Copied, open it where there is one:", Body: text.Clean(msg.url)}
 	if mouse := m.keys.byID("mouse"); mouse != nil {
-		s.mouse = mouse.keys
+		s.Mouse, s.ToggleMouse = mouse.keys, func() tea.Msg { return runMsg{action: "mouse"} }
 	}
 	m.push(s)
 	return m.copy(msg.url, "")
@@ -57,7 +57,7 @@ func (m *model) copy(s, what string) tea.Cmd {
 }
 
 func (m *model) afterCopy(msg copiedMsg) tea.Cmd {
-	if errors.Is(msg.err, errTooLong) {
+	if errors.Is(msg.err, system.ErrTooLong) {
 		msg.err = &api.Problem{Detail: msg.err.Error(), Hint: m.keys.key("save-bodies") + " in the inspector saves the bodies of a request as files"}
 	}
 	if msg.err != nil {
@@ -67,13 +67,4 @@ func (m *model) afterCopy(msg copiedMsg) tea.Cmd {
 		return nil
 	}
 	return m.say(msg.what)
-}
-
-// sayMsg asks for a note; panes send it.
-type sayMsg string
-
-// failMsg asks for an error line; panes send it.
-type failMsg struct {
-	action string
-	err    error
 }

@@ -6,11 +6,14 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
 	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/tui/dialog"
+	"daemon-proxy/tui/system"
 )
 
 func TestAKeyWithoutANameConfirmsNothing(t *testing.T) {
 	t.Parallel()
-	for _, c := range []confirm{{run: tea.Quit}, {run: tea.Quit, yesKey: "y", noKey: "n"}} {
+	for _, c := range []dialog.Confirm{{Run: tea.Quit}, {Run: tea.Quit, YesKey: "y", NoKey: "n"}} {
 		cmd, done := c.HandleKey(tea.KeyMsg{Type: tea.KeyRunes})
 		require.Nil(t, cmd)
 		require.False(t, done)
@@ -38,7 +41,7 @@ func TestAURLThatIsShownWholeStaysUntilItIsClosed(t *testing.T) {
 	t.Parallel()
 	for _, closes := range []string{"esc", "enter", "q"} {
 		m := still(t, 80, 24, newFake(), nil)
-		m.Update(openedMsg{url: "http://localhost:8080/preview/k3v9aaaabbbb/", label: "the desktop", err: errNoBrowser})
+		m.Update(openedMsg{url: "http://localhost:8080/preview/k3v9aaaabbbb/", label: "the desktop", err: system.ErrNoBrowser})
 		press := func(key tea.KeyMsg) {
 			_, cmd := m.Update(key)
 			if cmd != nil {

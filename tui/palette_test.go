@@ -8,6 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/dialog"
+	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/world"
 )
 
@@ -23,11 +25,28 @@ func TestThePaletteRunsWhatItFinds(t *testing.T) {
 	s.until("it is switched", func() bool { return len(s.f.calls("SwitchEngine")) == 1 })
 }
 
+// found are the actions that the open palette lists for what is typed.
+func found(s *screen, typed string) (names []string) {
+	for range 20 {
+		s.press("backspace")
+	}
+	s.word(typed)
+	for line := range strings.Lines(s.text()) {
+		_, row, _ := strings.Cut(line, "│")
+		for _, part := range strings.Split(row, "│") {
+			words := strings.Fields(strings.TrimPrefix(strings.TrimSpace(part), "▸"))
+			if len(words) > 0 && s.m.keys.byID(words[0]) != nil {
+				names = append(names, words[0])
+			}
+		}
+	}
+	return names
+}
+
 func TestThePaletteRanksPlainWordsFirst(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 120, 40, nil)
 	s.press("2", ":")
-	palette := s.m.overlays[0].(*picker)
 	for typed, want := range map[string][]string{
 		"har":      {"save-har", "share"}, // shell has these letters too
 		"shell":    {"shell"},
@@ -35,17 +54,9 @@ func TestThePaletteRanksPlainWordsFirst(t *testing.T) {
 		"requests": {"all-requests", "filter-requests"},
 		"eng":      {"engine", "refresh"},
 	} {
-		palette.input.SetValue(typed)
-		palette.search()
-		var got []string
-		for _, c := range palette.found[:len(want)] {
-			got = append(got, c.words)
-		}
-		require.Equal(t, want, got, typed)
+		require.Equal(t, want, found(s, typed)[:len(want)], typed)
 	}
-	palette.input.SetValue("svhr")
-	palette.search()
-	require.Equal(t, "save-har", palette.found[0].words, "letters in their order do")
+	require.Equal(t, "save-har", found(s, "svhr")[0], "letters in their order do")
 }
 
 func TestThePaletteKeepsItsColumnsApart(t *testing.T) {
@@ -60,13 +71,13 @@ func TestThePaletteOffersWhatWorksHere(t *testing.T) {
 	for _, readOnly := range []bool{false, true} {
 		m := still(t, 200, 100, newFake(), func(o *Options) { o.ReadOnly = readOnly })
 		for _, ref := range []api.Ref{boxRef, webRef, api.Host} {
-			m.list.want(ref)
+			m.list.Select(ref)
 			for tab := range tabNames {
 				m.goTo(tab)
 				m.openPalette()
 				offered := map[string]bool{}
-				for _, c := range m.overlays[0].(*picker).all {
-					name, _, _ := strings.Cut(c.words, " ")
+				for _, c := range m.overlays[0].(*dialog.Picker).All {
+					name, _, _ := strings.Cut(c.Words, " ")
 					offered[name] = true
 				}
 				m.overlays = nil
@@ -90,10 +101,10 @@ func TestAnActionThatNoLongerAppliesIsNotRun(t *testing.T) {
 // offered is what enter sends in the open palette for an action.
 func offered(t *testing.T, m *model, action string) runMsg {
 	t.Helper()
-	for _, c := range m.overlays[0].(*picker).all {
-		if c.words == action {
+	for _, c := range m.overlays[0].(*dialog.Picker).All {
+		if c.Words == action {
 			m.overlays = nil
-			return c.run().(runMsg)
+			return c.Run().(runMsg)
 		}
 	}
 	require.Fail(t, "the palette does not offer "+action)
@@ -103,10 +114,10 @@ func offered(t *testing.T, m *model, action string) runMsg {
 func TestThePaletteActsOnTheSandboxThatItWasOpenedOn(t *testing.T) {
 	t.Parallel()
 	m := still(t, 120, 40, newFake(), nil)
-	m.list.want(webRef)
+	m.list.Select(webRef)
 	m.openPalette()
 	inject := offered(t, m, "inject")
-	m.Update(eventsMsg{{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: webRef}}})
+	m.Update(pane.EventsMsg{{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: webRef}}})
 	s, _ := m.chosen()
 	require.True(t, world.Injectable(s), "another one is chosen that could be injected")
 	m.Update(inject)
@@ -124,17 +135,17 @@ func TestThePaletteActsOnTheRequestThatItWasOpenedOn(t *testing.T) {
 	f := busyFake()
 	m := still(t, 120, 40, f, nil)
 	m.goTo(tabRequests)
-	p := m.requests()
-	m.Update(exchangesMsg{what: askedAll, number: p.scope, list: f.exchanges[1:]})
+	m.Update(newsOf(f.exchanges[1:]))
 	newer := func(id uint64) {
-		m.Update(eventsMsg{{Kind: api.EventExchange, Exchange: &api.Exchange{ID: id, Start: clock, Method: "PUT", Path: "/newer", Sandbox: "my-sandbox"}}})
+		m.Update(pane.EventsMsg{{Kind: api.EventExchange, Exchange: &api.Exchange{ID: id, Start: clock, Method: "PUT", Path: "/newer", Sandbox: "my-sandbox"}}})
 	}
 	m.openPalette()
 	replay := offered(t, m, "replay")
 	newer(300)
 	m.Update(replay)
 	require.Contains(t, ansi.Strip(m.View()), "POST /api/login")
-	require.EqualValues(t, 207, p.chosen, "the cursor is at what the question is about")
+	x, _ := m.requests().Exchange()
+	require.EqualValues(t, 207, x.ID, "the cursor is at what the question is about")
 
 	m.overlays = nil
 	m.openPalette()
@@ -144,7 +155,8 @@ func TestThePaletteActsOnTheRequestThatItWasOpenedOn(t *testing.T) {
 	require.NotNil(t, cmd)
 	require.NotContains(t, ansi.Strip(m.View()), "not chosen any more", "that is about no one request")
 
-	p.forget() // it is not in the list any more
+	m.list.Select(webRef) // it is not in the list any more
+	m.arrange()
 	m.Update(replay)
 	requireNothingOver(t, m)
 	require.Contains(t, ansi.Strip(m.View()), "replay: what it was offered for is not chosen any more")

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/pane"
 )
 
 // TestMain lets the test binary be a UI on the fake core, for tests that need
@@ -40,7 +41,7 @@ func play() int {
 			n := step(api.StepCopy, "running", "copying daytona v0.190")
 			n.Bytes, n.Total = i*1_000_000, 58_100_000
 			say(n)
-			if pause(ctx, 50*time.Millisecond) != nil {
+			if pane.Pause(ctx, 50*time.Millisecond) != nil {
 				return ctx.Err()
 			}
 		}

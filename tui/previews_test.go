@@ -280,7 +280,7 @@ func TestAClickChoosesALink(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, withPreviews(), 120, 40, nil)
 	s.press("3")
-	p := s.m.panes[tabPreviews]
+	p := s.m.previews()
 	p.Click(4, 2)
 	link, _ := s.m.chosenLink()
 	require.Equal(t, "9qf", link.ID)

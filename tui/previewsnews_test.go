@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/pane"
 )
 
 func TestANewPortIsToldAndItsKeysActOnIt(t *testing.T) {
@@ -35,9 +36,7 @@ func TestANewPortIsToldAndItsKeysActOnIt(t *testing.T) {
 		t.Parallel()
 		s := start(t)
 		s.press("n")
-		card, ok := s.form().card()
-		require.True(t, ok)
-		require.Equal(t, 5173, card.Port.Port)
+		s.shows("▸ 5173")
 	})
 	t.Run("n stands at it even where a link that has ended is chosen", func(t *testing.T) {
 		t.Parallel()
@@ -48,20 +47,19 @@ func TestANewPortIsToldAndItsKeysActOnIt(t *testing.T) {
 		s.f.push(api.Event{Kind: api.EventLink, Link: &revoked})
 		s.hides("desktop")
 		s.press("3", "G", "n")
-		card, _ := s.form().card()
-		require.Equal(t, 5173, card.Port.Port)
+		s.shows("▸ 5173")
 	})
 	t.Run("it is told once, whichever way it is learnt of", func(t *testing.T) {
 		t.Parallel()
 		s := start(t)
 		s.press("esc")
 		s.hides("is up")
-		s.send(portsMsg{ref: boxRef, round: s.m.portsRound, cards: s.f.ports[boxRef]})
+		s.send(pane.PortsMsg{Ref: boxRef, Round: s.m.portsRound, Cards: s.f.ports[boxRef]})
 		card := s.f.ports[boxRef][len(s.f.ports[boxRef])-1]
-		s.m.takeEvents(eventsMsg{{Kind: api.EventPort, Port: &card}})
+		s.m.takeEvents(pane.EventsMsg{{Kind: api.EventPort, Port: &card}})
 		require.NotContains(t, s.text(), "is up")
 		card.Port.Port = 4000
-		s.send(portsMsg{ref: boxRef, round: s.m.portsRound, cards: append(s.f.ports[boxRef], card)})
+		s.send(pane.PortsMsg{Ref: boxRef, Round: s.m.portsRound, Cards: append(s.f.ports[boxRef], card)})
 		s.shows("my-sandbox: 4000 Vite is up")
 	})
 	t.Run("later o is the newest preview again", func(t *testing.T) {
@@ -77,7 +75,7 @@ func TestANewPortIsToldAndItsKeysActOnIt(t *testing.T) {
 
 // comesUp tells a screen whose commands are not run of ports that came up.
 func comesUp(m *model, cards ...api.PortCard) {
-	var batch eventsMsg
+	var batch pane.EventsMsg
 	for i := range cards {
 		batch = append(batch, api.Event{Kind: api.EventPort, Port: &cards[i]})
 	}
@@ -91,7 +89,7 @@ func TestTheKeysOfANewPortAreOfferedOnlyWhereTheyActOnIt(t *testing.T) {
 	comesUp(m, api.PortCard{Port: api.Port{Port: 5173}, Sandbox: webRef, Service: "http", Name: "Vite"})
 	require.Contains(t, ansi.Strip(m.View()), "web: 5173 Vite is up ")
 	require.NotContains(t, ansi.Strip(m.View()), keys, "they are about my-sandbox")
-	m.list.want(webRef)
+	m.list.Select(webRef)
 	m.arrange()
 	m.changed()
 	require.Contains(t, ansi.Strip(m.View()), "web: 5173 Vite is up"+keys)
@@ -108,7 +106,7 @@ func TestOfSeveralNewPortsTheOneForABrowserIsNamed(t *testing.T) {
 		require.Contains(t, ansi.Strip(m.View()), "my-sandbox: 5173 Vite is up and 1 more   n preview   o open")
 	}
 	m := still(t, 120, 40, newFake(), nil)
-	m.Update(portsMsg{ref: boxRef, cards: append([]api.PortCard{other, vite}, m.world.Ports[boxRef].Cards...)})
+	m.Update(pane.PortsMsg{Ref: boxRef, Cards: append([]api.PortCard{other, vite}, m.world.Ports[boxRef].Cards...)})
 	require.Contains(t, ansi.Strip(m.View()), "my-sandbox: 5173 Vite is up and 1 more")
 
 	m = still(t, 120, 40, newFake(), nil)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
@@ -88,8 +89,8 @@ func TestQuittingNamesWhatRuns(t *testing.T) {
 		}
 		m.world.ApplySockets(sockets)
 		require.Nil(t, m.quit(), test.want) // it asks
-		require.Equal(t, test.want, strings.Join(m.quitting.lines[:2], " "))
-		require.False(t, m.quitting.onYes)
+		require.Equal(t, test.want, strings.Join(m.quitting.Lines[:2], " "))
+		require.Contains(t, ansi.Strip(m.View()), "▸ n stay")
 	}
 }
 

@@ -6,8 +6,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -15,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/traffic"
-	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/pane"
+	"daemon-proxy/tui/requests"
 )
 
 // busyFake is a fake with exchanges of every kind.
@@ -68,15 +70,15 @@ func requestsScreen(t *testing.T, f *fake, width, height int, with func(*Options
 // toRequests goes to the requests and presses keys there.
 func (s *screen) toRequests(keys ...string) {
 	s.t.Helper()
-	s.m.requests().dir = s.t.TempDir()
+	s.m.requests().Dir = s.t.TempDir()
 	s.press("2")
-	s.until("the requests are there", func() bool { return len(s.m.requests().store.all) > 0 })
+	s.until("the requests are there", func() bool { _, ok := s.m.requests().Exchange(); return ok })
 	s.press(keys...)
 }
 
 // pathAt is the path of the exchange at the cursor.
 func (s *screen) pathAt() string {
-	x, _ := s.m.requests().store.row(s.m.requests().cursor.At)
+	x, _ := s.m.requests().Exchange()
 	return x.Path
 }
 
@@ -129,6 +131,11 @@ func TestNewRequestsAreFollowedUntilOneGoesDown(t *testing.T) {
 
 func TestLiveExchangesStayAtTheirPlaceAndCountUp(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, liveExchangesStayAtTheirPlace)
+}
+
+func liveExchangesStayAtTheirPlace(t *testing.T) {
+	t.Cleanup(func() { <-time.After(2 * time.Minute) }) // timers that have begun end
 	f := busyFake()
 	s := requestsScreen(t, f, 200, 30, nil)
 	s.shows("⇅ 214 frames", "1m12s")
@@ -143,26 +150,12 @@ func TestLiveExchangesStayAtTheirPlaceAndCountUp(t *testing.T) {
 	s.shows("1m15s")
 	late := live
 	late.Live = true
-	s.m.Update(eventsMsg{{Kind: api.EventExchange, Exchange: &late}})
-	x, _ := s.m.requests().store.row(2)
-	require.False(t, x.Live, "late news do not bring it back to life")
-	require.EqualValues(t, 206, x.ID)
-	s.m.requests().polling = false
-	require.Nil(t, s.m.requests().pollSoon(), "nothing is asked for when nothing is live")
-}
-
-func TestTheSpeedOfALiveExchangeIsShown(t *testing.T) {
-	t.Parallel()
-	now := clock
-	p := newRequests(draw.New("mono", false), nil, commands{}, func() time.Time { return now }, nil, requestsState{})
-	x := api.Exchange{ID: 1, Live: true, Protocol: "websocket", Frames: 2, BytesOut: 1000, Start: clock}
-	p.takeLive([]api.Exchange{x})
-	require.Equal(t, "websocket  ⇅ 2 frames", p.note(x))
-	now, x.BytesOut = clock.Add(2*time.Second), 7200
-	p.takeLive([]api.Exchange{x})
-	require.Equal(t, "websocket  ⇅ 2 frames  3.1 kB/s", p.note(x))
-	p.takeLive(nil)
-	require.Empty(t, p.flows)
+	s.m.Update(pane.EventsMsg{{Kind: api.EventExchange, Exchange: &late}})
+	require.Contains(t, s.text(), "1m15s", "late news do not bring it back to life")
+	s.pass(10 * time.Second) // what was due
+	asked := len(s.f.calls("Exchanges"))
+	s.pass(10 * time.Second)
+	require.Len(t, s.f.calls("Exchanges"), asked, "nothing is asked for when nothing is live")
 }
 
 func TestTheFilterOfRequestsIsLive(t *testing.T) {
@@ -182,48 +175,19 @@ func TestTheFilterOfRequestsIsLive(t *testing.T) {
 		s.press("backspace")
 	}
 	s.press("enter")
-	s.until("it is right again", func() bool { return s.m.requests().wrong == nil })
+	s.hides(`there is no "bogus"`)
 
 	s.f.add(api.Exchange{ID: 500, Start: clock, Method: "GET", Path: "/fine", Status: 200, Sandbox: "my-sandbox"},
 		api.Exchange{ID: 501, Start: clock, Method: "GET", Path: "/broken", Status: 503, Sandbox: "my-sandbox"})
 	s.shows("/broken", "6 of 19")
 	require.NotContains(t, s.text(), "/fine")
 
-	require.Equal(t, requestsState{Filter: "status:5xx"}, s.m.requests().state())
+	require.Equal(t, requests.State{Filter: "status:5xx"}, s.m.requests().State())
 	s.press("esc")
 	s.shows("/fine", "19 requests")
 	require.False(t, s.m.listFocused, "esc clears the filter first")
 	s.press("esc")
 	require.True(t, s.m.listFocused)
-}
-
-func TestWhatIsWrongWithAFilterIsSaidWhole(t *testing.T) {
-	t.Parallel()
-	_, wrong := traffic.ParseFilter("localhost:8080/api")
-	require.Error(t, wrong)
-	for _, width := range []int{60, 80, 120} {
-		s := requestsScreen(t, busyFake(), width, 30, nil)
-		p := s.m.requests()
-		p.wrong = wrong
-		var said []string
-		for _, line := range p.wrongLines() {
-			said = append(said, strings.TrimSpace(ansi.Strip(line)))
-		}
-		require.Equal(t, wrong.Error(), strings.Join(said, " "))
-	}
-}
-
-func TestAnOldAnswerForAFilterIsDropped(t *testing.T) {
-	t.Parallel()
-	s := requestsScreen(t, busyFake(), 120, 30, nil)
-	p := s.m.requests()
-	s.press("/")
-	s.word("logo")
-	s.shows("1 of 17")
-	s.send(exchangesMsg{what: askedFilter, number: p.asked - 1, list: s.f.exchanges})
-	s.send(exchangesMsg{what: askedAll, number: p.scope - 1})
-	require.Equal(t, 1, p.store.count())
-	require.Len(t, p.store.all, 17)
 }
 
 func TestABurstBehindAFilterLeavesNoGap(t *testing.T) {
@@ -233,13 +197,14 @@ func TestABurstBehindAFilterLeavesNoGap(t *testing.T) {
 	s.word("/burst")
 	s.press("enter")
 	s.shows("0 of 17", "no request matches")
-	for id := range uint64(3 * pageSize) {
+	for id := range uint64(600) {
 		s.f.add(api.Exchange{ID: 1000 + id, Start: clock, Method: "GET", Path: "/burst", Status: 200, Sandbox: "my-sandbox"})
 	}
 	s.shows("600 of 617")
 	for i := range 600 {
-		x, _ := s.m.requests().store.row(i)
+		x, _ := s.m.requests().Exchange()
 		require.EqualValues(t, 1599-i, x.ID)
+		s.m.Update(tea.KeyMsg{Type: tea.KeyDown})
 	}
 	require.Less(t, len(s.f.calls("Exchanges")), 30, "not once for each event")
 }
@@ -254,7 +219,6 @@ func TestRequestsOfAllSandboxes(t *testing.T) {
 	s.shows("17 requests")
 	require.NotContains(t, s.text(), "/elsewhere")
 	s.press("esc", "j", "2")
-	s.until("another sandbox has its own", func() bool { return s.m.requests().ref.Name != "my-sandbox" })
 	s.shows("no request went to")
 }
 
@@ -264,22 +228,9 @@ func TestRequestsOfAllSandboxesAreThereWhereTheListHidesAll(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte(`{"filter":"nothing has that name","tab":1,"requests":{"everywhere":true}}`), 0o600))
 	s := loaded(t, busyFake(), 200, 40, func(o *Options) { o.StateFile = file })
 	s.shows("/elsewhere", "18 requests")
-	require.Equal(t, api.Ref{}, s.m.list.chosen)
+	require.Equal(t, api.Ref{}, s.m.list.Selected)
 	s.press("2", "a")
 	s.shows("no sandbox is chosen")
-}
-
-func TestNoRequestIsSaidOnlyOnceThatIsKnown(t *testing.T) {
-	t.Parallel()
-	m := still(t, 200, 40, busyFake(), nil)
-	m.goTo(tabRequests)
-	p := m.requests()
-	for range 2 {
-		p.toggleEverywhere()
-		require.Contains(t, ansi.Strip(strings.Join(p.View(true), "")), "asking…")
-		m.Update(exchangesMsg{what: askedAll, number: p.scope})
-		require.Contains(t, ansi.Strip(strings.Join(p.View(true), "")), "no request went to")
-	}
 }
 
 // readOnly takes no file away: it is this machine's.
@@ -291,7 +242,7 @@ func TestRequestsAreSavedAsHAR(t *testing.T) {
 	s.press("/")
 	s.word("login")
 	s.press("enter", "S")
-	file := filepath.Join(s.m.requests().dir, "daemon-proxy-20260504-140230.har")
+	file := filepath.Join(s.m.requests().Dir, "daemon-proxy-20260504-140230.har")
 	s.until("it is saved", func() bool { _, err := os.Stat(file); return err == nil })
 	s.shows("saved 2 B in")
 	require.Equal(t, []string{"HAR sandbox:my-sandbox login"}, s.f.calls("HAR"))
@@ -302,13 +253,20 @@ func TestRequestsAreSavedAsHAR(t *testing.T) {
 	s.shows("save the requests: ", "file already exists")
 }
 
+// newsOf is the news of exchanges that are given newest first.
+func newsOf(newestFirst []api.Exchange) (batch pane.EventsMsg) {
+	for _, x := range slices.Backward(newestFirst) {
+		batch = append(batch, api.Event{Kind: api.EventExchange, Exchange: &x})
+	}
+	return batch
+}
+
 func BenchmarkRequests(b *testing.B) {
 	f := crowd(500, 10_000)
 	m := still(b, 200, 60, f, nil)
 	m.events = f
 	m.goTo(tabRequests)
-	p := m.requests()
-	m.Update(exchangesMsg{what: askedAll, number: p.scope, list: f.exchanges})
+	m.Update(newsOf(f.exchanges))
 	keys := []tea.KeyMsg{{Type: tea.KeyDown}, {Type: tea.KeyPgDown}, {Type: tea.KeyUp}, {Type: tea.KeyPgUp}}
 	for i := 0; b.Loop(); i++ {
 		m.Update(keys[i%len(keys)])
@@ -331,11 +289,10 @@ func BenchmarkRequestsBurst(b *testing.B) {
 	m := still(b, 200, 60, f, nil)
 	m.events = f
 	m.goTo(tabRequests)
-	p := m.requests()
-	m.Update(exchangesMsg{what: askedAll, number: p.scope, list: f.exchanges})
+	m.Update(newsOf(f.exchanges))
 	id := uint64(100_000)
 	for b.Loop() {
-		batch := make(eventsMsg, 500)
+		batch := make(pane.EventsMsg, 500)
 		for i := range batch {
 			id++
 			batch[i] = api.Event{Kind: api.EventExchange, Exchange: &api.Exchange{ID: id, Sandbox: "my-sandbox", Method: "GET", Path: "/", Status: 200, Start: clock}}
@@ -343,5 +300,5 @@ func BenchmarkRequestsBurst(b *testing.B) {
 		m.Update(batch)
 		_ = m.View()
 	}
-	require.LessOrEqual(b, len(p.store.all), exchangesKept+exchangesOver)
+	require.Regexp(b, `1[01],\d{3} requests`, ansi.Strip(m.View()), "the oldest are dropped")
 }

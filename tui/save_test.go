@@ -7,23 +7,25 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/tui/save"
 )
 
 func TestS42ASavedFileIsNewAndItsOwnersAlone(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	path, err := writeNew(dir, "a.har", []byte("whole"))
+	path, err := save.New(dir, "a.har", []byte("whole"))
 	require.NoError(t, err)
 	require.Equal(t, filepath.Join(dir, "a.har"), path)
 	info, err := os.Stat(path)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
-	_, err = writeNew(dir, "a.har", []byte("another"))
+	_, err = save.New(dir, "a.har", []byte("another"))
 	require.ErrorContains(t, err, path+" was not written: file already exists")
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.Equal(t, "whole", string(content))
-	_, err = writeNew(filepath.Join(dir, "missing"), "a.har", nil)
+	_, err = save.New(filepath.Join(dir, "missing"), "a.har", nil)
 	require.ErrorContains(t, err, "no such file or directory")
 	files, err := os.ReadDir(dir)
 	require.NoError(t, err)
@@ -34,16 +36,16 @@ func TestS42ASavedFileIsNewAndItsOwnersAlone(t *testing.T) {
 func TestS42AFullDiskLeavesNoCutFile(t *testing.T) {
 	t.Parallel()
 	dir := smallDisk(t)
-	_, err := writeNew(dir, "a.har", bytes.Repeat([]byte("x"), 128<<10))
+	_, err := save.New(dir, "a.har", bytes.Repeat([]byte("x"), 128<<10))
 	require.ErrorContains(t, err, filepath.Join(dir, "a.har")+" was not written: no space left on device")
 	files, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Empty(t, files)
-	_, err = writeNew(dir, "a.har", bytes.Repeat([]byte("x"), 48<<10))
+	_, err = save.New(dir, "a.har", bytes.Repeat([]byte("x"), 48<<10))
 	require.NoError(t, err, "there is as much room as before")
 
 	s := requestsScreen(t, busyFake(), 120, 30, nil)
-	s.m.requests().dir = dir
+	s.m.requests().Dir = dir
 	s.f.har = bytes.Repeat([]byte("x"), 128<<10)
 	s.press("S")
 	s.shows("save the requests: ", "no space left on device", "free some space")

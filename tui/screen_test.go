@@ -80,7 +80,7 @@ func loaded(t *testing.T, f *fake, width, height int, with func(*Options)) *scre
 	s.until("all is loaded", func() bool {
 		w := &s.m.world
 		return w.Listed && w.Status.URL != "" && w.Engine.State != "connecting" && len(w.Links) == len(f.links) && w.Rates == f.rates &&
-			(len(w.Recent) > 0 || len(f.exchanges) == 0) && (f.ports[s.m.list.chosen] == nil || w.Ports[s.m.list.chosen].Cards != nil)
+			(len(w.Recent) > 0 || len(f.exchanges) == 0) && (f.ports[s.m.list.Selected] == nil || w.Ports[s.m.list.Selected].Cards != nil)
 	})
 	return s
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/text"
 )
 
@@ -21,8 +22,8 @@ type shellEndedMsg struct{ err error }
 
 // shell suspends the UI for a shell in the chosen container.
 func (m *model) shell() tea.Cmd {
-	ref := m.list.chosen
-	return tea.Exec(&shellRun{ctx: m.do.ctx, backend: m.do.backend, ref: ref}, func(err error) tea.Msg { return shellEndedMsg{err} })
+	ref := m.list.Selected
+	return tea.Exec(&shellRun{ctx: m.do.Ctx, backend: m.do.backend, ref: ref}, func(err error) tea.Msg { return shellEndedMsg{err} })
 }
 
 // shellRun is a tea.ExecCommand: while it runs the terminal is the shell's.
@@ -34,9 +35,11 @@ type shellRun struct {
 	out     io.Writer
 }
 
-func (s *shellRun) SetStdin(r io.Reader)  { s.in = r }
+func (s *shellRun) SetStdin(r io.Reader) { s.in = r }
+
 func (s *shellRun) SetStdout(w io.Writer) { s.out = w }
-func (s *shellRun) SetStderr(io.Writer)   {}
+
+func (s *shellRun) SetStderr(io.Writer) {}
 
 // Run opens the shell and carries bytes until it ends.
 func (s *shellRun) Run() error {
@@ -73,7 +76,7 @@ func (s *shellRun) Run() error {
 // open opens the shell. What is typed before it is open is dropped: it was
 // meant for nobody. With esc or ctrl+c the person gives up, and there is none.
 func (s *shellRun) open(ctx context.Context, isTTY bool, columns, rows int) (Terminal, error) {
-	ctx, giveUp := context.WithTimeout(ctx, quickly)
+	ctx, giveUp := context.WithTimeout(ctx, pane.Quick)
 	defer giveUp()
 	fmt.Fprintf(s.out, "\r\nopening a shell in %s, esc gives up\r\n", text.Clean(s.ref.String()))
 	if !isTTY {

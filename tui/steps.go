@@ -8,7 +8,9 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/dialog"
 	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/world"
 )
 
@@ -22,7 +24,7 @@ type injectedMsg struct {
 }
 
 // inject begins an injection into the chosen sandbox; its steps come as events.
-func (m *model) inject() tea.Cmd { return m.injectInto(m.list.chosen) }
+func (m *model) inject() tea.Cmd { return m.injectInto(m.list.Selected) }
 
 func (m *model) injectInto(ref api.Ref) tea.Cmd {
 	if m.asked[ref] {
@@ -31,7 +33,7 @@ func (m *model) injectInto(ref api.Ref) tea.Cmd {
 	m.asked[ref] = true
 	m.world.Injections[ref] = &world.Injection{}
 	backend, now := m.do.backend, m.options.Now
-	return m.do.do(slowly, func(ctx context.Context) tea.Msg {
+	return m.do.Do(pane.Slow, func(ctx context.Context) tea.Msg {
 		err := backend.Inject(ctx, ref, nil)
 		return injectedMsg{ref, now(), err}
 	})
@@ -43,7 +45,7 @@ func notKept(ref api.Ref) string { return ref.String() + ": cancelled, nothing w
 // cancelInjection undoes the injection into ref, whoever began it.
 func (m *model) cancelInjection(ref api.Ref) tea.Cmd {
 	backend, what := m.do.backend, "the injection into "+ref.String()
-	return working("cancelling "+what, m.do.act(2*quickly, "cancel "+what, notKept(ref),
+	return working("cancelling "+what, m.do.act(2*pane.Quick, "cancel "+what, notKept(ref),
 		func(ctx context.Context) error { return backend.CancelInjection(ctx, ref) }))
 }
 
@@ -84,22 +86,22 @@ func (m *model) afterInject(msg injectedMsg) tea.Cmd {
 
 // confirmThen asks before cmd is run.
 func (m *model) confirmThen(title, effect, yes string, cmd tea.Cmd) tea.Cmd {
-	m.push(&confirm{look: m.look, title: title, lines: []string{effect}, yes: yes, no: "no", run: cmd})
+	m.push(&dialog.Confirm{Look: m.look, Title: title, Lines: []string{effect}, Yes: yes, No: "no", Run: cmd})
 	return nil
 }
 
 func (m *model) askStopDaemon() tea.Cmd {
-	ref, backend := m.list.chosen, m.do.backend
+	ref, backend := m.list.Selected, m.do.backend
 	return m.confirmThen(fmt.Sprintf("Stop the daemon in %s?", ref), "Its previews do not work until it is injected again.", "stop",
 		working("stopping the daemon in "+ref.String(),
-			m.do.act(quickly, "stop the daemon in "+ref.String(), ref.String()+": the daemon has ended", func(ctx context.Context) error { return backend.StopDaemon(ctx, ref) })))
+			m.do.act(pane.Quick, "stop the daemon in "+ref.String(), ref.String()+": the daemon has ended", func(ctx context.Context) error { return backend.StopDaemon(ctx, ref) })))
 }
 
 func (m *model) askEject() tea.Cmd {
-	ref, backend := m.list.chosen, m.do.backend
+	ref, backend := m.list.Selected, m.do.backend
 	return m.confirmThen(fmt.Sprintf("Eject from %s?", ref), "The daemon is stopped, its binary and its log are taken out of the container.", "eject",
 		working("ejecting from "+ref.String(),
-			m.do.act(2*quickly, "eject from "+ref.String(), ref.String()+": nothing of ours is left in it", func(ctx context.Context) error { return backend.Eject(ctx, ref) })))
+			m.do.act(2*pane.Quick, "eject from "+ref.String(), ref.String()+": nothing of ours is left in it", func(ctx context.Context) error { return backend.Eject(ctx, ref) })))
 }
 
 func (m *model) startOrStop() tea.Cmd {
@@ -109,12 +111,12 @@ func (m *model) startOrStop() tea.Cmd {
 	}
 	ref, backend := s.Ref, m.do.backend
 	if s.Container != api.ContainerRunning {
-		return working("starting "+ref.String(), m.do.act(2*quickly, "start "+ref.String(), ref.String()+" runs",
+		return working("starting "+ref.String(), m.do.act(2*pane.Quick, "start "+ref.String(), ref.String()+" runs",
 			func(ctx context.Context) error { return backend.StartContainer(ctx, ref) }))
 	}
 	return m.confirmThen(fmt.Sprintf("Stop the container %s?", ref), "Everything in it ends; "+m.keys.key("container")+" starts it again.", "stop",
 		working("stopping "+ref.String(),
-			m.do.act(4*quickly, "stop "+ref.String(), ref.String()+" has stopped", func(ctx context.Context) error { return backend.StopContainer(ctx, ref) })))
+			m.do.act(4*pane.Quick, "stop "+ref.String(), ref.String()+" has stopped", func(ctx context.Context) error { return backend.StopContainer(ctx, ref) })))
 }
 
 type demoMsg struct {
@@ -124,7 +126,7 @@ type demoMsg struct {
 
 func (m *model) demo() tea.Cmd {
 	backend := m.do.backend
-	return working("starting the demo sandbox", m.do.do(slowly, func(ctx context.Context) tea.Msg {
+	return working("starting the demo sandbox", m.do.Do(pane.Slow, func(ctx context.Context) tea.Msg {
 		link, err := backend.Demo(ctx)
 		return demoMsg{link, err}
 	}))

@@ -14,6 +14,7 @@ import (
 
 	_ "daemon-proxy/tui/background"
 	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/system"
 	"daemon-proxy/tui/theme"
 )
 
@@ -68,10 +69,10 @@ func Run(ctx context.Context, backend Backend, o Options) error {
 	o.Theme = theme.Choose(o.Theme, os.Getenv, o.Out)
 	out := &draw.Painter{File: o.Out}
 	if o.Browse == nil {
-		o.Browse = systemBrowser(os.Getenv)
+		o.Browse = system.Browser(os.Getenv)
 	}
 	if o.Copy == nil {
-		o.Copy = func(s string) error { return copyTo(out, systemClipboard, s, os.Getenv) }
+		o.Copy = func(s string) error { return system.Copy(out, system.Clipboard, s, os.Getenv) }
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends every command

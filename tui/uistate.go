@@ -1,13 +1,13 @@
 package tui
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/requests"
 )
 
 // uiState is what is as it was at the last quit.
@@ -16,7 +16,7 @@ type uiState struct {
 	Filter  string  `json:"filter,omitempty"`
 	Tab     int     `json:"tab,omitempty"`
 	// Requests is the filter of the requests.
-	Requests requestsState `json:"requests,omitzero"`
+	Requests requests.State `json:"requests,omitzero"`
 }
 
 // loadUIState reads the file; without one, or with a damaged one, all is as at the first start.
@@ -36,7 +36,8 @@ func (m *model) saveUIState() error {
 	if m.options.StateFile == "" {
 		return nil
 	}
-	raw, err := json.Marshal(uiState{Sandbox: cmp.Or(m.list.wanted, m.list.chosen, m.list.before), Filter: m.list.filter.Value(), Tab: m.tab, Requests: m.requests().state()})
+	ref, filter := m.list.Saved()
+	raw, err := json.Marshal(uiState{Sandbox: ref, Filter: filter, Tab: m.tab, Requests: m.requests().State()})
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,9 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/form"
 	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/world"
 )
 
@@ -36,7 +38,7 @@ type (
 // Update implements tea.Model. It does no I/O and takes no lock.
 func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
-	case eventsMsg:
+	case pane.EventsMsg:
 		return m, m.takeEvents(msg)
 	case ratesMsg:
 		if msg.err == nil && msg.rates != m.world.Rates {
@@ -44,7 +46,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			m.changed()
 		}
 		return m, m.trafficDue()
-	case portsMsg:
+	case pane.PortsMsg:
 		return m, m.takePorts(msg)
 	case portsDueMsg:
 		if int(msg) == m.portsRound {
@@ -86,7 +88,7 @@ func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
 			return m.lostStream(msg.err)
 		}
 		m.events = msg.events
-		return tea.Batch(m.do.snapshot(), m.do.next(m.events), m.toPanes(msg))
+		return tea.Batch(m.do.snapshot(), m.do.next(m.events), m.toPanes(pane.ReconnectedMsg{}))
 	case streamEndedMsg:
 		return m.lostStream(msg.err)
 	case resubscribeMsg:
@@ -146,9 +148,9 @@ func (m *model) takeFlow(msg tea.Msg) tea.Cmd {
 		return m.worked(msg)
 	case injectedMsg:
 		return m.afterInject(msg)
-	case createdMsg:
+	case form.CreatedMsg:
 		return m.afterCreate(msg)
-	case formWantsMsg:
+	case form.ActionMsg:
 		return m.formWants(msg)
 	case shareMsg:
 		return m.share(msg)
@@ -156,8 +158,6 @@ func (m *model) takeFlow(msg tea.Msg) tea.Cmd {
 		return m.afterShare(msg)
 	case vncMsg:
 		return m.afterVNC(msg)
-	case openMsg:
-		return m.open(msg.url, msg.label)
 	case openedMsg:
 		return m.afterOpen(msg)
 	case copiedMsg:
@@ -166,12 +166,12 @@ func (m *model) takeFlow(msg tea.Msg) tea.Cmd {
 		if msg.err != nil {
 			return m.failWith("start the demo", msg.err)
 		}
-		m.list.want(msg.link.Sandbox)
+		m.list.Select(msg.link.Sandbox)
 		return tea.Batch(m.arrange(), m.do.sandboxes(), m.do.links(), m.open(m.world.PageURL(msg.link), "demo"))
-	case sayMsg:
+	case pane.SayMsg:
 		return m.say(string(msg))
-	case failMsg:
-		return m.failWith(msg.action, msg.err)
+	case pane.FailMsg:
+		return m.failWith(msg.Action, msg.Err)
 	case shellEndedMsg:
 		var cmds []tea.Cmd
 		if m.mouse {
@@ -187,9 +187,11 @@ func (m *model) takeFlow(msg tea.Msg) tea.Cmd {
 
 // toPanes passes a message on to all that may want it.
 func (m *model) toPanes(msg tea.Msg) tea.Cmd {
-	cmds := []tea.Cmd{m.list.HandleMsg(msg)}
+	var cmds []tea.Cmd
 	for _, p := range m.panes {
-		cmds = append(cmds, p.HandleMsg(msg))
+		if p, ok := p.(pane.Listener); ok {
+			cmds = append(cmds, p.HandleMsg(msg))
+		}
 	}
 	for _, o := range m.overlays {
 		cmds = append(cmds, o.HandleMsg(msg))
@@ -198,7 +200,7 @@ func (m *model) toPanes(msg tea.Msg) tea.Cmd {
 }
 
 func (m *model) lostStream(err error) tea.Cmd {
-	if m.do.ctx.Err() != nil {
+	if m.do.Ctx.Err() != nil {
 		return nil
 	}
 	m.log.Warn("no events from the core", "error", err)
@@ -213,17 +215,17 @@ func (m *model) takeSandboxes(msg sandboxesMsg) tea.Cmd {
 		return m.failWith("list the sandboxes", msg.err)
 	}
 	m.world.ApplyList(msg.list, msg.after)
-	m.list.refresh()
+	m.list.Refresh()
 	return tea.Batch(m.arrange(), m.countLost(), m.toPanes(msg))
 }
 
-func (m *model) takeEvents(batch eventsMsg) tea.Cmd {
+func (m *model) takeEvents(batch pane.EventsMsg) tea.Cmd {
 	m.do.taken++
 	c := m.world.Apply(batch, m.do.taken)
 	cmds := []tea.Cmd{m.do.next(m.events)}
 	if c.Visible {
 		m.changed()
-		m.list.refresh()
+		m.list.Refresh()
 		cmds = append(cmds, m.arrange(), m.askPorts())
 	}
 	if c.Exchanges {
@@ -271,27 +273,27 @@ func (m *model) askPorts() tea.Cmd {
 		return nil
 	}
 	m.askingPorts = true
-	return m.do.ports(m.list.chosen, m.portsRound)
+	return m.do.ports(m.list.Selected, m.portsRound)
 }
 
-func (m *model) takePorts(msg portsMsg) tea.Cmd {
-	before, known := m.world.Ports[msg.ref]
+func (m *model) takePorts(msg pane.PortsMsg) tea.Cmd {
+	before, known := m.world.Ports[msg.Ref]
 	var again tea.Cmd
-	if round := msg.round; round == m.portsRound {
+	if round := msg.Round; round == m.portsRound {
 		again = tea.Tick(portsEvery, func(time.Time) tea.Msg { return portsDueMsg(round) })
 	}
 	if samePorts(before, msg) {
 		return again
 	}
-	m.world.Ports[msg.ref] = world.PortList{Cards: msg.cards, Err: msg.err}
+	m.world.Ports[msg.Ref] = world.PortList{Cards: msg.Cards, Err: msg.Err}
 	m.world.Pages = nil // what answers on a port is part of a link's words
 	m.changed()
 	cmds := []tea.Cmd{again, m.toPanes(msg)}
 	if known && before.Err == nil {
 		var came []api.PortCard
-		for _, card := range msg.cards {
+		for _, card := range msg.Cards {
 			if !card.Daemon && !slices.ContainsFunc(before.Cards, func(o api.PortCard) bool { return o.Port.Port == card.Port.Port }) {
-				card.Sandbox = msg.ref
+				card.Sandbox = msg.Ref
 				came = append(came, card)
 			}
 		}
@@ -302,11 +304,11 @@ func (m *model) takePorts(msg portsMsg) tea.Cmd {
 	return tea.Batch(cmds...)
 }
 
-func samePorts(before world.PortList, now portsMsg) bool {
-	if (before.Err == nil) != (now.err == nil) {
+func samePorts(before world.PortList, now pane.PortsMsg) bool {
+	if (before.Err == nil) != (now.Err == nil) {
 		return false
 	}
-	return before.Cards != nil && slices.EqualFunc(before.Cards, now.cards, func(a, b api.PortCard) bool {
+	return before.Cards != nil && slices.EqualFunc(before.Cards, now.Cards, func(a, b api.PortCard) bool {
 		return a.Port == b.Port && a.Service == b.Service && a.Name == b.Name && a.Warning == b.Warning && a.Label == b.Label && slices.Equal(a.Remarks, b.Remarks)
 	})
 }

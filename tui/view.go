@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/dialog"
 	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/text"
 )
 
@@ -23,17 +25,17 @@ func (m *model) View() string {
 func (m *model) draw() []string {
 	l := m.look
 	if m.layout.small && m.asksToQuit() {
-		return m.finish([]string{"y quit  n stay", m.quitting.lines[0]})
+		return m.finish([]string{"y quit  n stay", m.quitting.Lines[0]})
 	}
 	if m.layout.small && m.leaving {
-		return m.finish([]string{undoingWords + l.Glyph.Ellipsis})
+		return m.finish([]string{dialog.UndoingWords + l.Glyph.Ellipsis})
 	}
 	if m.layout.small {
 		return m.finish([]string{fmt.Sprintf("needs %d×%d, is %d×%d", leastWidth, leastHeight, m.width, m.height)})
 	}
 	lines := []string{m.header()}
 	if m.place() == inInspector {
-		lines = append(lines, m.requests().inspector.View(m.width, m.height-3)...)
+		lines = append(lines, m.requests().Inspector.View(m.width, m.height-3)...)
 	} else {
 		lines = append(lines, m.body()...)
 	}
@@ -89,11 +91,15 @@ func (m *model) finish(lines []string) []string {
 	return m.look.Fill(lines, m.width, m.height)
 }
 
-func (m *model) box(p pane, title string, r rect, focused bool) []string {
+func (m *model) box(p pane.Pane, title string, r rect, focused bool) []string {
 	if r.w == 0 {
 		return nil
 	}
-	return m.look.Box(title, p.Foot(), p.View(focused), r.w, r.h, focused)
+	foot := ""
+	if p, ok := p.(pane.Footed); ok {
+		foot = p.Foot()
+	}
+	return m.look.Box(title, foot, p.View(focused), r.w, r.h, focused)
 }
 
 func (m *model) listTitle() string {
@@ -116,12 +122,12 @@ func (m *model) detailTitle() string {
 
 func (m *model) chosenName() string {
 	switch {
-	case m.list.chosen.IsHost():
+	case m.list.Selected.IsHost():
 		return "this machine"
-	case m.list.chosen == (api.Ref{}):
+	case m.list.Selected == (api.Ref{}):
 		return "no sandbox"
 	}
-	return text.Clean(m.list.chosen.String())
+	return text.Clean(m.list.Selected.String())
 }
 
 // tabNamesFrom are the names of the tabs, the one in front marked.
@@ -282,7 +288,7 @@ func (m *model) footer() string {
 	switch {
 	case len(m.overlays) > 0: // it names its own
 		return ""
-	case m.inFocus().Typing():
+	case pane.IsTyping(m.inFocus()):
 		return " " + l.Ink.Key.Paint("enter") + " keep  " + l.Ink.Key.Paint("esc") + " clear"
 	}
 	out := ""

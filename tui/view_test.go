@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/pane"
+	"daemon-proxy/tui/system"
 	"daemon-proxy/tui/text"
 )
 
@@ -32,7 +34,7 @@ func still(t testing.TB, width, height int, f *fake, with func(*Options)) *model
 		m.Update(msg)
 	}
 	for ref, cards := range f.ports {
-		m.Update(portsMsg{ref: ref, cards: cards})
+		m.Update(pane.PortsMsg{Ref: ref, Cards: cards})
 	}
 	return m
 }
@@ -57,10 +59,10 @@ func FuzzView(f *testing.F) {
 			m := still(t, int(width), int(height), back, with)
 			check(t, m)
 			m.Update(logMsg{opened: m.logs().opened, lines: []logLine{newLogLine(a), newLogLine(b)}, ended: problem})
-			m.Update(eventsMsg{{Kind: api.EventInjection, Time: clock, Injection: &api.Injection{Sandbox: ref, Step: api.StepCopy, State: "running", Detail: a, Bytes: 3, Total: 2}}})
+			m.Update(pane.EventsMsg{{Kind: api.EventInjection, Time: clock, Injection: &api.Injection{Sandbox: ref, Step: api.StepCopy, State: "running", Detail: a, Bytes: 3, Total: 2}}})
 			check(t, m)
 			m.Update(injectedMsg{ref: ref, at: clock, err: problem})
-			m.Update(openedMsg{url: a, label: b, err: errNoBrowser})
+			m.Update(openedMsg{url: a, label: b, err: system.ErrNoBrowser})
 			check(t, m)
 			m.Update(tea.KeyMsg{Type: tea.KeyEsc})
 			for _, r := range keys {
@@ -126,7 +128,7 @@ func TestNothingIsDrawnWhileNothingChanges(t *testing.T) {
 	first := m.View()
 	m.frame = "drawn already"
 	m.Update(ratesMsg{rates: m.world.Rates})
-	m.Update(eventsMsg{})
+	m.Update(pane.EventsMsg{})
 	require.Equal(t, "drawn already", m.View())
 	m.changed()
 	require.Equal(t, first, m.View())
@@ -148,7 +150,7 @@ func BenchmarkBatch(b *testing.B) {
 	m.events = newFake()
 	id := uint64(100_000)
 	for b.Loop() {
-		batch := make(eventsMsg, 500)
+		batch := make(pane.EventsMsg, 500)
 		for i := range batch {
 			id++
 			batch[i] = api.Event{Kind: api.EventExchange, Exchange: &api.Exchange{ID: id, Sandbox: "my-sandbox", Method: "GET", Path: "/", Status: 200, Start: clock}}
@@ -208,7 +210,7 @@ func TestEveryWordOfAPortThatChangesIsRedrawn(t *testing.T) {
 		require.NotContains(t, ansi.Strip(m.View()), what)
 		cards := slices.Clone(f.ports[boxRef])
 		change(&cards[3])
-		m.Update(portsMsg{ref: boxRef, cards: cards})
+		m.Update(pane.PortsMsg{Ref: boxRef, Cards: cards})
 		require.Contains(t, ansi.Strip(m.View()), what)
 	}
 }
@@ -219,7 +221,7 @@ func TestALongNameLeavesTheTabsWhole(t *testing.T) {
 	f.sandboxes[1].Name = strings.Repeat("very-", 20) + "long"
 	for _, width := range []int{60, 75, 76, 109, 110, 120, 200} {
 		m := still(t, width, 40, f, nil)
-		m.list.want(f.sandboxes[1].Ref)
+		m.list.Select(f.sandboxes[1].Ref)
 		m.listFocused = false
 		m.arrange()
 		m.changed()

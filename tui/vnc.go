@@ -8,7 +8,9 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/dialog"
 	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/world"
 )
 
@@ -40,7 +42,7 @@ func (m *model) vnc() tea.Cmd {
 // desktop finds or makes the link for 6080 if something listens there.
 func (m *model) desktop(ref api.Ref) tea.Cmd {
 	backend, links := m.do.backend, m.world.LinksOf(ref, m.options.Now())
-	return m.do.do(2*quickly, func(ctx context.Context) tea.Msg {
+	return m.do.Do(2*pane.Quick, func(ctx context.Context) tea.Msg {
 		cards, err := backend.Ports(ctx, ref)
 		if err != nil {
 			return vncMsg{ref: ref, err: err}
@@ -85,11 +87,11 @@ func (m *model) offerDesktop(ref api.Ref) tea.Cmd {
 			fmt.Sprintf("start a VNC server with a page (noVNC) on %d in it, use an image that has one, or a daytona as the daemon", world.VNCPort))
 	}
 	backend, links := m.do.backend, m.world.LinksOf(ref, m.options.Now())
-	m.push(&confirm{
-		look: m.look, title: "No desktop in " + ref.String(),
-		lines: []string{"Nothing listens on port 6080, where a VNC page is expected.", "The daemon can start one if the image has it (Xvfb, a VNC server, noVNC)."},
-		yes:   "start the desktop", no: "no",
-		run: working("starting the desktop in "+ref.String(), m.do.do(8*quickly, func(ctx context.Context) tea.Msg {
+	m.push(&dialog.Confirm{
+		Look: m.look, Title: "No desktop in " + ref.String(),
+		Lines: []string{"Nothing listens on port 6080, where a VNC page is expected.", "The daemon can start one if the image has it (Xvfb, a VNC server, noVNC)."},
+		Yes:   "start the desktop", No: "no",
+		Run: working("starting the desktop in "+ref.String(), m.do.Do(8*pane.Quick, func(ctx context.Context) tea.Msg {
 			if err := backend.StartDesktop(ctx, ref); err != nil {
 				return vncMsg{ref: ref, err: err}
 			}
@@ -112,11 +114,11 @@ func (m *model) offerPage(ref api.Ref, card api.PortCard) tea.Cmd {
 		return m.fail(what+", but "+format.Card(card), fmt.Sprintf("let noVNC listen on %d in it", world.VNCPort))
 	}
 	backend, links := m.do.backend, m.world.LinksOf(ref, m.options.Now())
-	m.push(&confirm{
-		look: m.look, title: "No desktop in " + ref.String(),
-		lines: []string{fmt.Sprintf("Port %d has no noVNC page. What answers there: %s.", world.VNCPort, format.Card(card))},
-		yes:   "open it as a page", no: "no",
-		run: m.do.do(2*quickly, func(ctx context.Context) tea.Msg {
+	m.push(&dialog.Confirm{
+		Look: m.look, Title: "No desktop in " + ref.String(),
+		Lines: []string{fmt.Sprintf("Port %d has no noVNC page. What answers there: %s.", world.VNCPort, format.Card(card))},
+		Yes:   "open it as a page", No: "no",
+		Run: m.do.Do(2*pane.Quick, func(ctx context.Context) tea.Msg {
 			plain := func(l api.Link) bool { return l.Port == world.VNCPort && l.Label != world.VNCLabel }
 			if i := slices.IndexFunc(links, plain); i >= 0 {
 				return vncMsg{ref: ref, link: links[i], page: true}

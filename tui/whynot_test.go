@@ -32,7 +32,7 @@ func TestAKeyThatDoesNothingSaysWhy(t *testing.T) {
 	} {
 		for _, readOnly := range []bool{false, true} {
 			s := loaded(t, f, 120, 40, func(o *Options) { o.ReadOnly = readOnly })
-			s.m.list.want(c.at)
+			s.m.list.Select(c.at)
 			s.press(strings.Split(c.keys, "")...)
 			s.shows("! " + c.why)
 			s.nothingOver()

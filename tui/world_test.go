@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/pane"
 )
 
 func TestWhatIsKnownOfASandboxGoesWithIt(t *testing.T) {
@@ -73,7 +74,7 @@ func TestASnapshotThatIsOlderThanAnEventDoesNotUndoIt(t *testing.T) {
 	m := still(t, 120, 40, f, nil)
 	sandboxes, engine := m.do.sandboxes()(), m.do.engine()()
 	old, later := api.Ref{Engine: "default", Name: "old"}, api.Ref{Engine: "default", Name: "later"}
-	m.Update(eventsMsg{
+	m.Update(pane.EventsMsg{
 		{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: webRef, Container: api.ContainerRunning, Daemon: api.Daemon{State: api.DaemonHealthy}}},
 		{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: later}}, {Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: old}},
 		{Kind: api.EventEngine, Engine: &api.EngineStatus{State: "lost"}},

@@ -15,7 +15,7 @@ type FilterLine struct {
 }
 
 // NewFilterLine returns an empty line.
-func NewFilterLine() FilterLine { return FilterLine{Model: NewInput()} }
+func NewFilterLine() FilterLine { return FilterLine{Model: NewInput(200)} }
 
 // Start begins the typing.
 func (f *FilterLine) Start() {
@@ -36,11 +36,11 @@ func (f *FilterLine) Handle(key tea.KeyMsg) {
 	}
 }
 
-// NewInput is a line that is typed into. It is drawn by InputLine.
-func NewInput() textinput.Model {
+// NewInput is a line of at most limit characters to type into. It is drawn by InputLine.
+func NewInput(limit int) textinput.Model {
 	input := textinput.New()
 	input.Prompt = ""
-	input.CharLimit = 200
+	input.CharLimit = limit
 	input.Focus()
 	return input
 }

@@ -1,0 +1,54 @@
+package dialog
+
+import (
+	"slices"
+	"strings"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
+
+	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/text"
+)
+
+// Text is a text that is shown whole until it is closed, a URL above all. It
+// may be the only place where that can be read, so that no key closes it by
+// chance, and the mouse can be turned off to select it.
+type Text struct {
+	Look         *draw.Look
+	Title, Intro string
+	Body         string
+	Mouse        []string // the keys that turn the mouse on and off
+	ToggleMouse  tea.Cmd
+}
+
+func (s *Text) HandleMsg(tea.Msg) tea.Cmd { return nil }
+
+func (s *Text) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
+	switch name := format.KeyName(key); {
+	case name == "esc" || name == "enter" || name == "q":
+		return nil, true
+	case slices.Contains(s.Mouse, name):
+		return s.ToggleMouse, false
+	}
+	return nil, false
+}
+
+func (s *Text) View(width, height int) []string {
+	l := s.Look
+	lines := []string{""}
+	for _, part := range text.Wrap(s.Intro, width-4) {
+		lines = append(lines, " "+part)
+	}
+	lines = append(lines, "")
+	// A terminal joins what is selected over lines that are full.
+	for _, part := range strings.Split(ansi.Hardwrap(s.Body, width-4, true), "\n") {
+		lines = append(lines, " "+l.Ink.Accent.Paint(part))
+	}
+	foot := "esc closes"
+	if len(s.Mouse) > 0 {
+		foot += "   " + format.Keys(s.Mouse[:1]) + " mouse on or off"
+	}
+	return l.Box(l.Ink.Title.Paint(s.Title), l.Ink.Dim.Paint(foot), append(lines, ""), width, min(height, len(lines)+3), true)
+}

@@ -1,0 +1,22 @@
+package dialog
+
+import (
+	tea "github.com/charmbracelet/bubbletea"
+
+	"daemon-proxy/tui/draw"
+)
+
+// Undoing lies there while the injections are undone, before the UI ends.
+type Undoing struct{ Look *draw.Look }
+
+const UndoingWords = "undoing the injection"
+
+func (u *Undoing) HandleMsg(tea.Msg) tea.Cmd { return nil }
+
+func (u *Undoing) HandleKey(tea.KeyMsg) (tea.Cmd, bool) { return nil, false }
+
+func (u *Undoing) View(width, height int) []string {
+	l := u.Look
+	lines := []string{"", " " + UndoingWords + l.Glyph.Ellipsis, ""}
+	return l.Box(l.Ink.Title.Paint("Quit"), l.Ink.Dim.Paint("ctrl+c quits at once"), lines, min(width, 74), min(height, len(lines)+2), true)
+}

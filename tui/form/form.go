@@ -1,0 +1,270 @@
+// Package form is the form that makes a link: a port, a label, and how long the
+// link lives.
+package form
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/bubbles/textinput"
+	tea "github.com/charmbracelet/bubbletea"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/pane"
+	"daemon-proxy/tui/text"
+	"daemon-proxy/tui/world"
+)
+
+// Form is the form that makes a link: a port from the list of those that
+// listen or one that is typed, a label, and how long the link lives.
+type Form struct {
+	look    *draw.Look
+	world   *world.World
+	do      pane.Calls
+	backend Backend
+	now     func() time.Time
+	key     func(action string) string
+
+	ref     api.Ref
+	cards   []api.PortCard // without the daemon's
+	daemons []int          // the daemon's ports
+	cursor  draw.Cursor    // over cards and the line for another port
+	wanted  int            // the port to stand at when the list comes; 0: whichever
+	asked   int            // which answer is waited for: others are dropped
+	loading bool
+	err     error // why the ports are not known
+
+	focus    formField
+	other    textinput.Model
+	label    textinput.Model
+	touched  bool // the label is the person's own
+	lives    ttlChoice
+	problem  string // why the last enter did nothing; stays until a key
+	creating bool
+}
+
+// Backend is what the form needs of a core.
+type Backend interface {
+	Ports(ctx context.Context, ref api.Ref) ([]api.PortCard, error)
+	CreateLink(ctx context.Context, request api.LinkRequest) (api.Link, error)
+}
+
+// formField is where keys go.
+type formField int
+
+const (
+	fieldPort formField = iota
+	fieldLabel
+	fieldLives
+	fields
+)
+
+// portsMsg answers one question of one form.
+type portsMsg struct {
+	form  *Form
+	asked int
+	cards []api.PortCard
+	err   error
+}
+
+// CreatedMsg is the link that a form asked for.
+type CreatedMsg struct {
+	Form *Form // nil: none, a key asked for it at once
+	Link api.Link
+	Open bool
+	Err  error
+}
+
+// ActionMsg is an action that a form asks for, on its sandbox only.
+type ActionMsg struct {
+	Form   *Form
+	Ref    api.Ref
+	Action string
+	Closes bool
+}
+
+// New returns the form of a sandbox.
+func New(
+	l *draw.Look, w *world.World, do pane.Calls, backend Backend,
+	now func() time.Time, key func(action string) string, ref api.Ref,
+) *Form {
+	return &Form{
+		look: l, world: w, do: do, backend: backend, now: now, key: key, ref: ref,
+		other: draw.NewInput(5), label: draw.NewInput(60),
+		lives: newTTLChoice(time.Duration(w.Status.LinkTTLSeconds) * time.Second),
+	}
+}
+
+// StartAt begins at a port, once the list has it.
+func (f *Form) StartAt(port int) { f.wanted = port }
+
+// StartWith begins with the port and the label of a link.
+func (f *Form) StartWith(l api.Link) {
+	f.wanted, f.touched = l.Port, l.Label != ""
+	f.label.SetValue(text.Clean(l.Label))
+	f.other.SetValue(strconv.Itoa(l.Port))
+}
+
+// Load shows the ports that are known and asks for them.
+func (f *Form) Load() tea.Cmd {
+	if known := f.world.Ports[f.ref]; known.Cards != nil && known.Err == nil {
+		f.take(known.Cards)
+	}
+	return f.ask()
+}
+
+// Created is how a creation ended that the form is still open for.
+func (f *Form) Created(err error) {
+	f.creating = false
+	if err != nil {
+		what, try := format.Explain(err)
+		f.problem = strings.TrimSpace(what + "   " + try)
+	}
+}
+
+// ask asks what listens, if there is a daemon that can tell.
+func (f *Form) ask() tea.Cmd {
+	s, ok := f.world.Sandbox(f.ref)
+	if !ok || s.Daemon.State != api.DaemonHealthy {
+		return nil // the view says so; events tell when there is one
+	}
+	f.loading, f.err = true, nil
+	f.asked++
+	asked, ref, backend := f.asked, f.ref, f.backend
+	return f.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
+		cards, err := backend.Ports(ctx, ref)
+		return portsMsg{f, asked, cards, err}
+	})
+}
+
+// HandleMsg implements overlay.
+func (f *Form) HandleMsg(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case portsMsg:
+		if msg.form != f || msg.asked != f.asked {
+			return nil
+		}
+		f.loading, f.err = false, msg.err
+		if msg.err == nil {
+			f.take(msg.cards)
+		}
+	default:
+		// A daemon may have come up in the meantime.
+		if s, ok := f.world.Sandbox(f.ref); ok && s.Daemon.State == api.DaemonHealthy && f.cards == nil && !f.loading && f.err == nil {
+			return f.ask()
+		}
+	case pane.PortsMsg:
+		if msg.Ref == f.ref && msg.Err == nil && !f.loading {
+			f.take(msg.Cards)
+		}
+	}
+	return nil
+}
+
+// take shows a new list, the same port chosen.
+func (f *Form) take(cards []api.PortCard) {
+	first := f.cards == nil
+	at := f.wanted
+	if card, ok := f.card(); ok && !first {
+		at = card.Port.Port
+	} else if !first {
+		at = 0
+	}
+	onOther := !first && f.onOther()
+	f.cards, f.daemons = []api.PortCard{}, nil
+	for _, c := range cards {
+		if c.Daemon {
+			f.daemons = append(f.daemons, c.Port.Port)
+			continue
+		}
+		f.cards = append(f.cards, c)
+	}
+	f.cursor.Resize(len(f.cards)+1, f.cursor.Height)
+	i := slices.IndexFunc(f.cards, func(c api.PortCard) bool { return c.Port.Port == at })
+	switch {
+	case i >= 0 && first:
+		f.other.SetValue("") // it is in the list
+	case i < 0 && !first && !onOther: // it has closed; enter still means it
+		f.other.SetValue(strconv.Itoa(at))
+		f.cursor.Put(len(f.cards)) // the label stays too
+		return
+	case onOther, i < 0 && f.other.Value() != "":
+		i = len(f.cards)
+	case i < 0 && first:
+		// What a browser can show, if there is any.
+		i = slices.IndexFunc(f.cards, world.ForBrowser)
+	}
+	f.cursor.Put(max(0, i))
+	f.suggest()
+}
+
+// card is the listening port at the cursor.
+func (f *Form) card() (api.PortCard, bool) {
+	if f.cursor.At >= len(f.cards) {
+		return api.PortCard{}, false
+	}
+	return f.cards[f.cursor.At], true
+}
+
+func (f *Form) onOther() bool { return f.cursor.At >= len(f.cards) }
+
+// suggest fills in the label that goes with the port, unless the person wrote one.
+func (f *Form) suggest() {
+	if f.touched {
+		return
+	}
+	card, _ := f.card()
+	f.label.SetValue(SuggestedLabel(card))
+	f.label.CursorEnd()
+}
+
+// port is the chosen one, or why it cannot be taken.
+func (f *Form) port() (int, error) {
+	if card, ok := f.card(); ok {
+		return card.Port.Port, nil
+	}
+	s := f.other.Value()
+	switch n, err := strconv.Atoi(s); {
+	case s == "" && f.loading && f.cards == nil:
+		return 0, errors.New("still looking for what listens; a port can be typed")
+	case s == "":
+		return 0, errors.New("type a port, 1 to 65535")
+	case err != nil || n < 1 || n > 65535:
+		return 0, fmt.Errorf("%s is not a port: 1 to 65535", s)
+	case slices.Contains(f.daemons, n):
+		return 0, fmt.Errorf("%d is the daemon's own: whoever had a link to it could do anything in the sandbox", n)
+	default:
+		return n, nil
+	}
+}
+
+// create asks for the link.
+func (f *Form) create(open bool) tea.Cmd {
+	if f.creating {
+		return nil
+	}
+	port, err := f.port()
+	if err != nil {
+		f.problem, f.focus = err.Error(), fieldPort
+		return nil
+	}
+	ttl, err := f.lives.seconds()
+	if err != nil {
+		f.problem, f.focus = err.Error(), fieldLives
+		return nil
+	}
+	f.creating = true
+	backend := f.backend
+	request := api.LinkRequest{Port: port, Sandbox: f.ref.String(), Label: strings.TrimSpace(f.label.Value()), TTLSeconds: &ttl}
+	return f.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
+		link, err := backend.CreateLink(ctx, request)
+		return CreatedMsg{f, link, open, err}
+	})
+}

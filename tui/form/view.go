@@ -1,0 +1,205 @@
+package form
+
+import (
+	"fmt"
+	"strings"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/text"
+)
+
+// View implements overlay.
+func (f *Form) View(width, height int) []string {
+	l := f.look
+	width = min(width, 84)
+	inner := width - 3
+	below := f.below(inner)
+	state := f.state(inner)
+	f.cursor.Resize(len(f.cards)+1, max(1, min(len(f.cards)+1, height-2-len(below)-len(state))))
+	var lines []string
+	from, to := f.cursor.Visible()
+	for i := from; i < to; i++ {
+		row := f.otherRow()
+		if i < len(f.cards) {
+			row = f.row(f.cards[i], width-4)
+		}
+		lines = append(lines, l.Row(row, width-2, i == f.cursor.At, f.focus == fieldPort && i < len(f.cards)))
+	}
+	lines = append(append(state, lines...), below...)
+	name := "this machine"
+	if !f.ref.IsHost() {
+		name = text.Clean(f.ref.String())
+	}
+	foot := ""
+	if f.cursor.Count > f.cursor.Height {
+		foot = fmt.Sprintf("%d of %d   ", f.cursor.At+1, f.cursor.Count)
+	}
+	arrows := func(a, b string) string { return format.Keys([]string{a}) + format.Keys([]string{b}) }
+	foot += arrows("up", "down") + " port   " + arrows("left", "right") + " lives   tab next field"
+	return l.Box(l.Ink.Title.Paint("Preview a port of "+name), l.Ink.Dim.Paint(foot), lines, width, min(height, len(lines)+2), true)
+}
+
+// row is a card: the port, what answers, and a remark or a warning.
+func (f *Form) row(card api.PortCard, width int) string {
+	l := f.look
+	remark, ink := f.remarks(card), l.Ink.Dim
+	if card.Warning != "" {
+		remark, ink = l.Glyph.Warn+" "+text.Clean(card.Warning), l.Ink.Busy
+	}
+	name := max(10, min(28, width/2-8))
+	return l.Fit(fmt.Sprint(card.Port.Port), 5) + "  " + l.Fit(format.Card(card), name) + "  " + ink.Paint(l.Fit(remark, max(0, width-name-9)))
+}
+
+func (f *Form) remarks(card api.PortCard) string {
+	var words []string
+	switch card.Service {
+	case "https":
+		words = append(words, "http over TLS")
+	case "vnc":
+		words = append(words, "VNC desktop", f.key("vnc")+" opens it")
+	case "rfb":
+		words = append(words, "a VNC server")
+	case "unknown":
+		words = append(words, "silent")
+	case "other":
+	default:
+		if service := text.Clean(card.Service); service != format.Card(card) {
+			words = append(words, service)
+		}
+	}
+	if card.Label != "" && card.Name != "" {
+		words = append(words, text.Clean(card.Name))
+	}
+	for _, r := range card.Remarks {
+		words = append(words, text.Clean(r))
+	}
+	n := 0
+	links := f.world.LinksOf(f.ref, f.now())
+	for i := range links {
+		if links[i].Port == card.Port.Port {
+			n++
+		}
+	}
+	if n > 0 {
+		words = append(words, format.Count(n, "link"))
+	}
+	return strings.Join(words, " "+f.look.Glyph.Dot+" ")
+}
+
+// otherRow is the line for a port that is typed.
+func (f *Form) otherRow() string {
+	value := f.other.Value()
+	field := f.look.Fit(value+strings.Repeat("_", max(0, 5-len(value))), 5)
+	if !f.onOther() || f.focus != fieldPort {
+		return field + "  " + f.look.Ink.Dim.Paint("other port")
+	}
+	cursor := f.look.InputLine(f.other, len(value)+1)
+	return cursor + f.look.Fit(strings.Repeat("_", max(0, 4-len(value))), 6-len(value)) + "other port"
+}
+
+// state says why the list is not there, and what to do about it.
+func (f *Form) state(width int) []string {
+	l := f.look
+	s, ok := f.world.Sandbox(f.ref)
+	var what, try string
+	switch {
+	case !ok:
+		what = "It is not listed any more."
+	case f.err != nil:
+		what, try = format.Explain(f.err)
+		what = "What listens is not known: " + what
+		try = strings.TrimSpace(try + "   " + f.key("refresh") + " asks again")
+	case s.Container != api.ContainerRunning:
+		what, try = "The container is "+s.Container+".", format.StartHint(s, f.key)+"; a link works as soon as a daemon is in it"
+	case s.Daemon.State == api.DaemonInjecting, f.world.Injections[f.ref] != nil && !f.world.Injections[f.ref].Finished:
+		what = "The daemon is being injected" + l.Glyph.Ellipsis
+	case f.world.Injections[f.ref] != nil && f.world.Injections[f.ref].Problem != nil:
+		what, try = format.Explain(f.world.Injections[f.ref].Problem)
+		try = strings.TrimSpace(try + "   " + f.key("inject") + " tries again")
+	case s.Daemon.State == api.DaemonUnknown:
+		what = "Asking for the daemon" + l.Glyph.Ellipsis
+	case s.Daemon.State != api.DaemonHealthy:
+		what, try = "No daemon answers in it, so what listens is not known.", f.key("inject")+" injects one; a port can be typed without"
+	case f.cards == nil:
+		what = "Looking for what listens" + l.Glyph.Ellipsis
+	case len(f.cards) == 0:
+		what, try = "Nothing listens yet.", "a link to a port works as soon as something does"
+	default:
+		return nil
+	}
+	var out []string
+	for _, part := range text.Wrap(text.Clean(what), width-1) {
+		out = append(out, " "+part)
+	}
+	if try != "" {
+		for _, part := range text.Wrap(text.Clean(try), width-1) {
+			out = append(out, " "+l.Ink.Key.Paint(part))
+		}
+	}
+	return append(out, "")
+}
+
+// below are the fields under the list, what is wrong with them, and the keys.
+func (f *Form) below(width int) []string {
+	l := f.look
+	lines := []string{""}
+	if card, ok := f.card(); ok && card.Warning != "" && text.Width(card.Warning) > width/2-8 {
+		lines = nil
+		for _, part := range text.Wrap(text.Clean(card.Warning), width-1) {
+			lines = append(lines, " "+l.Ink.Busy.Paint(part))
+		}
+	}
+	name := func(s string, field formField) string {
+		if f.focus == field {
+			return l.Ink.Key.Paint(l.Glyph.Cursor + " " + l.Fit(s, 6))
+		}
+		return "  " + l.Ink.Dim.Paint(l.Fit(s, 6))
+	}
+	lines = append(lines, name("Label", fieldLabel)+" "+l.Field(f.label, 30, f.focus == fieldLabel), name("Lives", fieldLives)+" "+f.livesLine(), "")
+	switch {
+	case f.problem != "":
+		for _, part := range text.Wrap(text.Clean(f.problem), width-3) {
+			lines = append(lines, " "+l.Ink.Bad.Paint(l.Glyph.Bad+" "+part))
+		}
+	case f.creating:
+		lines = append(lines, " "+l.Ink.Busy.Paint(l.Glyph.Busy+" creating"+l.Glyph.Ellipsis))
+	default:
+		open := "o"
+		if f.focus == fieldLabel {
+			open = "ctrl+o"
+		}
+		lines = append(lines, " "+l.Ink.Key.Paint("enter")+" create and copy    "+l.Ink.Key.Paint(open)+" create and open    "+l.Ink.Key.Paint("esc"))
+	}
+	return lines
+}
+
+// livesLine is every choice, the one that is taken marked so that it shows without colours.
+func (f *Form) livesLine() string {
+	l := f.look
+	var parts []string
+	for i, d := range ttlChoices {
+		parts = append(parts, f.choice(format.TTL(d), i == f.lives.at))
+	}
+	own := f.choice("other", f.lives.at == len(ttlChoices))
+	if f.lives.at == len(ttlChoices) {
+		own = l.Ink.Accent.Paint(l.Glyph.Cursor)
+		if f.lives.typed.Value() == "" {
+			own += l.Ink.Dim.Paint("e.g. 45m")
+		} else {
+			own += l.Field(f.lives.typed, 8, f.focus == fieldLives)
+		}
+	}
+	return strings.Join(append(parts, own), " ")
+}
+
+func (f *Form) choice(s string, taken bool) string {
+	l := f.look
+	switch {
+	case !taken:
+		return " " + l.Ink.Dim.Paint(s)
+	case f.focus == fieldLives:
+		return l.Ink.Cursor.Paint(l.Glyph.Cursor + s)
+	}
+	return l.Ink.Accent.Paint(l.Glyph.Cursor + s)
+}

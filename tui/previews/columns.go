@@ -1,0 +1,161 @@
+package previews
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/text"
+	"daemon-proxy/tui/world"
+)
+
+// columns are the widths of the list.
+type columns struct {
+	look                                     *draw.Look
+	port, label, link, requests, last, lives int
+}
+
+func (p *Pane) columns(page *world.Page) columns {
+	w := p.measure(page)
+	c := columns{look: p.look, port: 5, label: max(5, w.label), requests: 8, last: 8, lives: w.lives}
+	for _, open := range p.world.Sockets {
+		c.last = max(c.last, text.Width(p.live(len(open))))
+	}
+	// Cursor 2, and 2 between columns. A masked link gives way to a label of usual length.
+	rest := p.width - 2 - c.port - c.requests - c.last - c.lives - 5*2
+	c.label = min(c.label, max(20, min(40, rest-w.link)))
+	least := leastLink
+	if w.over > 0 {
+		least = len("expired 3m ago") // stands there
+	}
+	if rest-least >= leastLabel {
+		c.label = min(c.label, rest-least)
+	}
+	if c.link = rest - c.label; c.link < least { // the chosen one is whole below
+		more := max(0, w.over-c.lives)
+		c.label, c.link, c.lives = max(0, rest+2-more), 0, c.lives+more
+	}
+	return c
+}
+
+// linkWidths are how wide the words of a page can be, whatever the time: a link
+// is without its scheme, over is for one that has ended.
+type linkWidths struct{ label, link, lives, over int }
+
+// measure looks at every link of a page, once.
+func (p *Pane) measure(page *world.Page) linkWidths {
+	if p.measured == page {
+		return p.widths
+	}
+	w := linkWidths{lives: len("364d23h")}
+	working := page.Own + page.Strayed
+	for i, l := range page.Links {
+		w.label = max(w.label, text.Width(p.label(l)))
+		if i >= working {
+			w.over = len("revoked 999d ago")
+			continue
+		}
+		w.link = max(w.link, text.Width(p.forms(l)[1]))
+		if l.ExpiresAt == nil {
+			w.lives = len("until revoked")
+		}
+	}
+	p.measured, p.widths = page, w
+	return w
+}
+
+// The widths under which a masked link and a label beside it say nothing.
+const (
+	leastLink  = 6
+	leastLabel = 12
+)
+
+func (c columns) line(port, label, link, requests, last, lives string) string {
+	l := c.look
+	parts := []string{l.Fit(port, c.port), l.Fit(label, c.label), l.Fit(link, c.link), l.Right(requests, c.requests), l.Fit(last, c.last), l.Fit(lives, c.lives)}
+	if c.link == 0 {
+		parts = slices.Delete(parts, 2, 3)
+	}
+	return strings.Join(parts, "  ")
+}
+
+func (p *Pane) row(c columns, l api.Link) string {
+	link, left := "", p.left(l)
+	switch {
+	case world.Works(l, p.now()):
+		link = p.masked(l, c.link)
+	case c.link > 0:
+		link = format.Lifetime(l, p.now())
+	default:
+		left = format.Lifetime(l, p.now())
+	}
+	return c.line(fmt.Sprint(l.Port), p.label(l), link, format.Thousands(int(l.Requests)), p.last(l), left)
+}
+
+// label is what a link is called, with its sandbox where that has no page.
+func (p *Pane) label(l api.Link) string {
+	label := format.OrDash(text.Clean(l.Label))
+	if p.world.LinkIsOf(l, p.ref) {
+		return label
+	}
+	return text.Clean(l.SandboxName) + ": " + label
+}
+
+// last is when a link was used last, or how many sockets are open on it now.
+func (p *Pane) last(l api.Link) string {
+	switch n := len(p.world.Sockets[l.ID]); {
+	case n > 0:
+		return p.live(n)
+	case l.LastUsedAt == nil:
+		return ""
+	}
+	return format.Ago(p.now().Sub(*l.LastUsedAt))
+}
+
+func (p *Pane) live(sockets int) string {
+	return fmt.Sprintf("live %s%d", p.look.Glyph.Sockets, sockets)
+}
+
+// left is how long a link still works; empty for one that has ended.
+func (p *Pane) left(l api.Link) string {
+	switch {
+	case !world.Works(l, p.now()):
+		return ""
+	case l.ExpiresAt == nil:
+		return "until revoked"
+	}
+	return format.Coarse(l.ExpiresAt.Sub(p.now()))
+}
+
+// masked is the URL of a link without the most of its token, in the fullest
+// form that has room.
+func (p *Pane) masked(l api.Link, width int) string {
+	forms := p.forms(l)
+	for _, form := range forms {
+		if text.Width(form) <= width {
+			return form
+		}
+	}
+	return forms[len(forms)-1]
+}
+
+// forms are masked URLs of a link from the fullest to the shortest: whole,
+// without the scheme, and the path alone where the token is in it.
+func (p *Pane) forms(l api.Link) [3]string {
+	whole := text.Clean(p.world.LinkURL(l))
+	if p.world.IsDesktop(l) {
+		whole += p.world.DesktopPage(l) + p.look.Glyph.Ellipsis
+	}
+	if token := text.Clean(l.Token); len(token) > 4 {
+		whole = strings.Replace(whole, token, token[:4]+p.look.Glyph.Ellipsis, 1)
+	}
+	_, bare, _ := strings.Cut(whole, "://")
+	path := bare
+	if _, after, found := strings.Cut(bare, "/preview/"); found {
+		path = "/preview/" + after
+	}
+	return [3]string{whole, bare, path}
+}

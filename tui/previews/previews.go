@@ -1,0 +1,215 @@
+// Package previews is the third tab: the links of a sandbox, working ones
+// first, and the selected one in full below the list.
+package previews
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/text"
+	"daemon-proxy/tui/world"
+)
+
+// Pane is the third tab: the links of a sandbox, those that work first,
+// and the chosen one whole below the list.
+type Pane struct {
+	look  *draw.Look
+	world *world.World
+	now   func() time.Time
+	key   func(action string) string
+
+	width, height int
+	ref           api.Ref
+	at            string // the id of the chosen link
+	cursor        draw.Cursor
+	above         int         // lines over the first row, as they were drawn last
+	measured      *world.Page // that widths are of
+	widths        linkWidths
+}
+
+func New(l *draw.Look, w *world.World, now func() time.Time, key func(string) string) *Pane {
+	return &Pane{look: l, world: w, now: now, key: key}
+}
+
+func (p *Pane) SetSize(width, height int) { p.width, p.height = width, height }
+
+func (p *Pane) Show(ref api.Ref, _ bool) tea.Cmd {
+	if ref != p.ref {
+		p.ref, p.at = ref, ""
+		p.cursor = draw.Cursor{}
+	}
+	return nil
+}
+
+// page is that of the sandbox, with the cursor on the chosen link; if that is
+// gone, the one in its place is chosen.
+func (p *Pane) page() *world.Page {
+	page := p.world.Page(p.ref, p.now())
+	links := page.Links
+	if at := p.cursor.At; at >= len(links) || links[at].ID != p.at {
+		if i := slices.IndexFunc(links, func(l api.Link) bool { return l.ID == p.at }); i >= 0 {
+			p.cursor.At = i
+		}
+	}
+	p.cursor.Resize(len(links), p.cursor.Height)
+	if len(links) > 0 {
+		p.at = links[p.cursor.At].ID
+	}
+	return page
+}
+
+// Selected is the link at the cursor, whether it works or not.
+func (p *Pane) Selected() (api.Link, bool) {
+	links := p.page().Links
+	if len(links) == 0 {
+		return api.Link{}, false
+	}
+	return links[p.cursor.At], true
+}
+
+// Select puts the cursor on a link of this sandbox.
+func (p *Pane) Select(l api.Link) {
+	if p.world.LinkIsOf(l, p.ref) {
+		p.at = l.ID
+	}
+}
+
+func (p *Pane) Move(to draw.Motion) tea.Cmd {
+	p.page()
+	p.cursor.Move(to)
+	p.at = ""
+	p.page()
+	return nil
+}
+
+func (p *Pane) Click(_, y int) tea.Cmd {
+	links := p.page().Links
+	if i := p.cursor.Top + y - p.above; y >= p.above && y < p.above+p.cursor.Height && i < len(links) {
+		p.at = links[i].ID
+	}
+	return nil
+}
+
+func (p *Pane) Foot() string {
+	if p.cursor.Count <= p.cursor.Height {
+		return ""
+	}
+	return p.look.Ink.Dim.Paint(fmt.Sprintf("%d of %d", p.cursor.At+1, p.cursor.Count))
+}
+
+// View is a line when the links cannot work now, the list, and the chosen link.
+func (p *Pane) View(focused bool) []string {
+	l := p.look
+	page := p.page()
+	links := page.Links
+	lines := p.obstacle(page)
+	if len(links) == 0 {
+		return append(lines, p.nothing()...)
+	}
+	whole := p.whole(links[p.cursor.At])
+	c := p.columns(page)
+	lines = append(lines, l.Ink.Dim.Paint(l.Fit("  "+c.line("PORT", "LABEL", "LINK", "REQUESTS", "LAST", "LIVES"), p.width)))
+	p.above = len(lines)
+	p.cursor.Resize(len(links), max(1, min(len(links), p.height-len(lines)-len(whole))))
+	from, to := p.cursor.Visible()
+	for i := from; i < to; i++ {
+		row := l.Row(p.row(c, links[i]), p.width, i == p.cursor.At, focused)
+		if i != p.cursor.At && !world.Works(links[i], p.now()) {
+			row = l.Ink.Dim.Paint(ansi.Strip(row))
+		}
+		lines = append(lines, row)
+	}
+	return append(lines, whole...)
+}
+
+// obstacle says why the links of the sandbox cannot work now, if that is so.
+func (p *Pane) obstacle(page *world.Page) []string {
+	l := p.look
+	s, ok := p.world.Sandbox(p.ref)
+	name := text.Clean(p.ref.String())
+	var why, try string
+	switch engine := text.Clean(p.world.Engine.Name); {
+	case p.ref.IsHost() && p.world.Engine.State == "lost":
+		n := p.world.ActiveLinks(p.now()) - page.Own
+		if n == 0 {
+			return nil
+		}
+		why, try = fmt.Sprintf("%s to containers may not work until engine %s is back", format.Count(n, "link"), engine), p.key("refresh")+" try now"
+	case p.ref.IsHost() && page.Strayed == 0, !p.ref.IsHost() && page.Own == 0:
+		return nil
+	case p.ref.IsHost():
+		why = format.Count(page.Strayed, "link") + " to containers that are not there now; they work again when one of that name runs"
+	case p.world.Engine.State == "lost":
+		why, try = fmt.Sprintf("Links to %s may not work until engine %s is back", name, engine), p.key("refresh")+" try now"
+	case !ok:
+		why = fmt.Sprintf("There is no %s now: its links work again when a container of that name runs", name)
+	case s.Container != api.ContainerRunning:
+		why = fmt.Sprintf("Links to %s cannot work while it is %s", name, text.Clean(s.Container))
+		if s.Container != api.ContainerMissing {
+			try = format.StartHint(s, p.key)
+		}
+	case s.Daemon.State == api.DaemonNone, s.Daemon.State == api.DaemonDown, s.Daemon.State == api.DaemonFailed:
+		why, try = fmt.Sprintf("Links to %s cannot work until a daemon answers in it", name), p.key("inject")+" inject"
+	default:
+		return nil
+	}
+	var out []string
+	for _, part := range text.Wrap(l.Glyph.Warn+" "+why+"   "+try, p.width-1) {
+		out = append(out, " "+l.Ink.Busy.Paint(part))
+	}
+	return out
+}
+
+// nothing stands where there is no link yet.
+func (p *Pane) nothing() []string {
+	l := p.look
+	name := "this machine"
+	if !p.ref.IsHost() {
+		name = text.Clean(p.ref.String())
+	}
+	lines := []string{"", " No preview of " + name + " yet.", "", "   " + l.Ink.Key.Paint(p.key("new-preview")) + "  a link to a port of it"}
+	if !p.ref.IsHost() {
+		lines = append(lines, "   "+l.Ink.Key.Paint(p.key("vnc"))+"  its VNC desktop in the browser")
+	}
+	return lines
+}
+
+// whole is the chosen link with all that the list has no room for.
+func (p *Pane) whole(l api.Link) []string {
+	now := p.now()
+	name := fmt.Sprintf(" port %d of %s", l.Port, text.Clean(l.SandboxName))
+	if l.Label != "" {
+		name += " " + p.look.Glyph.Dot + " " + text.Clean(l.Label)
+	}
+	lines := []string{"", p.look.Ink.Title.Paint(name)}
+	if world.Works(l, now) {
+		// A terminal joins what is selected over lines that are full.
+		for part := range strings.SplitSeq(ansi.Hardwrap(text.Clean(p.world.PageURL(l)), max(1, p.width-1), true), "\n") {
+			lines = append(lines, " "+p.look.Ink.Accent.Paint(part))
+		}
+	} else {
+		lines = append(lines, " This link has ended: "+format.Lifetime(l, now)+".   "+p.look.Ink.Key.Paint(p.key("new-preview"))+" makes a new one")
+	}
+	about := []string{"made " + format.Ago(now.Sub(l.CreatedAt))}
+	if l.ExpiresAt != nil && world.Works(l, now) {
+		about = append(about, "expires "+format.Clock(*l.ExpiresAt, now))
+	}
+	if l.BytesIn+l.BytesOut > 0 {
+		about = append(about, format.Size(l.BytesOut)+" to viewers, "+format.Size(l.BytesIn)+" from them")
+	}
+	if !l.Fence {
+		about = append(about, "no fence")
+	}
+	for _, part := range text.Wrap(strings.Join(about, " "+p.look.Glyph.Dot+" "), p.width-1) {
+		lines = append(lines, " "+p.look.Ink.Dim.Paint(part))
+	}
+	return lines
+}

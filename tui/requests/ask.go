@@ -1,0 +1,209 @@
+package requests
+
+import (
+	"context"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/pane"
+)
+
+const (
+	pageSize     = 200                    // how many of the newest a look at a filter's answer takes
+	pageInterval = 250 * time.Millisecond // between two such looks
+	pollInterval = time.Second            // between two looks at live exchanges
+)
+
+// What is asked for in exchangesMsg.
+const (
+	askedAll    = iota // the whole list of a sandbox
+	askedFilter        // all that a filter takes of it
+	askedPage          // the newest that it takes
+	askedLive          // those under way
+)
+
+type (
+	// exchangesMsg is a part of the request log. Its number says which list or
+	// filter it is the answer for.
+	exchangesMsg struct {
+		what, number int
+		list         []api.Exchange
+		err          error
+	}
+	// pageDueMsg says that the filter of that number is to be looked at again.
+	pageDueMsg int
+	// pollMsg says that live exchanges are to be looked at again.
+	pollMsg struct{}
+)
+
+// pageState is how far the newest page of a filter's answer is asked for.
+type pageState struct {
+	due  bool // a look is planned or under way
+	more bool // something happened since the last one began
+}
+
+// flow is how fast a live exchange moves.
+type flow struct {
+	bytes int64
+	at    time.Time
+	rate  float64 // bytes a second; negative: not known yet
+}
+
+// scoped is a filter within the list.
+func (p *Pane) scoped(words string) string {
+	if p.Everywhere {
+		return words
+	}
+	if words != "" {
+		words = " " + words
+	}
+	return "sandbox:" + p.ref.String() + words
+}
+
+func (p *Pane) ask(what, number int, words string, n int) tea.Cmd {
+	backend, query := p.backend, p.scoped(words)
+	return p.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
+		list, err := backend.Exchanges(ctx, query, n)
+		return exchangesMsg{what, number, list, err}
+	})
+}
+
+// load asks for the whole list and for what the filter takes of it.
+func (p *Pane) load() tea.Cmd {
+	if p.ref == (api.Ref{}) && !p.Everywhere {
+		return nil
+	}
+	p.loaded = true
+	return tea.Batch(p.ask(askedAll, p.scope, "", 0), p.askFilter())
+}
+
+func (p *Pane) askFilter() tea.Cmd {
+	if p.query == "" {
+		return nil
+	}
+	return p.ask(askedFilter, p.asked, p.query, 0)
+}
+
+// pageSoon looks at the newest page in a moment, at most once in pageEvery.
+func (p *Pane) pageSoon() tea.Cmd {
+	if p.query == "" || p.wrong != nil {
+		return nil
+	}
+	if p.pages.due {
+		p.pages.more = true
+		return nil
+	}
+	p.pages = pageState{due: true}
+	number := p.asked
+	return tea.Tick(pageInterval, func(time.Time) tea.Msg { return pageDueMsg(number) })
+}
+
+func (p *Pane) askPage() tea.Cmd {
+	p.pages.more = false
+	return p.ask(askedPage, p.asked, p.query, pageSize)
+}
+
+func (p *Pane) takeEvents(events []api.Event) tea.Cmd {
+	news := false
+	var cmd tea.Cmd
+	for _, e := range events {
+		if e.Exchange == nil || !p.covers(e.Exchange) {
+			continue
+		}
+		p.store.put(*e.Exchange)
+		news = true
+		if p.Inspector != nil && e.Exchange.ID == p.Inspector.Id && !e.Exchange.Live {
+			cmd = p.Inspector.Refresh() // live ones are looked at once a second
+		}
+	}
+	if !news {
+		return nil
+	}
+	return tea.Batch(cmd, p.pageSoon())
+}
+
+func (p *Pane) takeAnswer(msg exchangesMsg) tea.Cmd {
+	if msg.what == askedAll || msg.what == askedLive {
+		if msg.number != p.scope {
+			return nil
+		}
+	} else if msg.number != p.asked {
+		return nil
+	}
+	switch msg.what {
+	case askedAll:
+		p.known = true
+		if p.failed = msg.err; msg.err == nil {
+			p.store.load(msg.list)
+		}
+	case askedFilter:
+		if p.wrong = msg.err; msg.err == nil {
+			p.store.take(msg.list)
+		}
+		if p.pages.more && !p.pages.due {
+			return p.pageSoon()
+		}
+	case askedPage:
+		p.pages.due = false
+		if msg.err != nil {
+			return nil // the next news ask again
+		}
+		if p.store.takePage(msg.list, len(msg.list) < pageSize) {
+			return p.askFilter()
+		}
+		if p.pages.more {
+			return p.pageSoon()
+		}
+	case askedLive:
+		p.takeLive(msg.list)
+	}
+	return nil
+}
+
+func (p *Pane) askLive() tea.Cmd {
+	if !p.visible {
+		return nil
+	}
+	return p.ask(askedLive, p.scope, "live:true", 0)
+}
+
+// takeLive notes how far the live ones are and how fast that went.
+func (p *Pane) takeLive(list []api.Exchange) {
+	before, now := p.flows, p.now()
+	p.flows = make(map[uint64]flow, len(list))
+	for _, x := range list {
+		p.store.put(x)
+		f := flow{bytes: x.BytesIn + x.BytesOut, at: now, rate: -1}
+		if b, ok := before[x.ID]; ok {
+			f.rate = b.rate
+			if took := now.Sub(b.at).Seconds(); took > 0 {
+				f.rate = float64(f.bytes-b.bytes) / took
+			}
+		}
+		p.flows[x.ID] = f
+	}
+}
+
+// pollSoon looks at live exchanges again in a while, if one can be seen.
+func (p *Pane) pollSoon() tea.Cmd {
+	if p.polling || !p.visible || !p.seesLive() {
+		return nil
+	}
+	p.polling = true
+	return tea.Tick(pollInterval, func(time.Time) tea.Msg { return pollMsg{} })
+}
+
+func (p *Pane) seesLive() bool {
+	if p.Inspector != nil {
+		return p.Inspector.Exchange().Live
+	}
+	from, to := p.cursor.Visible()
+	for i := from; i < to; i++ {
+		if x, ok := p.store.row(i); ok && x.Live {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,421 @@
+// Package requests is the second tab: the exchanges that passed, newest first,
+// and the inspector of one of them.
+package requests
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/inspect"
+	"daemon-proxy/tui/pane"
+	"daemon-proxy/tui/save"
+	"daemon-proxy/tui/world"
+)
+
+// Pane is the second tab: the exchanges that went through, newest first,
+// and the inspector of one of them. It holds what it shows by number, so that
+// nothing moves under the cursor; events keep it up to date, and the core is
+// asked what a filter takes.
+type Pane struct {
+	look    *draw.Look
+	world   *world.World
+	do      pane.Calls
+	backend Backend
+	now     func() time.Time
+	key     func(action string) string
+	Dir     string // where files are saved; empty: the current directory
+
+	width, height int
+	ref           api.Ref
+	visible       bool
+	Everywhere    bool // all sandboxes instead of the chosen one
+
+	store   store
+	loaded  bool  // it was asked for
+	known   bool  // that was answered
+	failed  error // why the list is not known
+	cursor  draw.Cursor
+	Chosen  uint64 // the exchange at the cursor
+	paused  bool
+	seen    uint64 // the newest when it was paused
+	filter  draw.FilterLine
+	query   string // the filter that was asked for
+	wrong   error  // what is wrong with it
+	scope   int    // which list answers belong to; older ones are dropped
+	asked   int    // which filter answers belong to
+	pages   pageState
+	polling bool // a look at the live ones is due
+	flows   map[uint64]flow
+
+	Inspector *inspect.Inspector
+}
+
+// Backend is what the requests need of a core.
+type Backend interface {
+	Exchanges(ctx context.Context, filter string, n int) ([]api.Exchange, error)
+	HAR(ctx context.Context, filter string) ([]byte, error)
+	inspect.Backend
+}
+
+// State is what is as it was at the last quit.
+type State struct {
+	Filter     string `json:"filter,omitempty"`
+	Everywhere bool   `json:"everywhere,omitempty"`
+}
+
+func New(l *draw.Look, w *world.World, do pane.Calls, backend Backend, now func() time.Time, key func(string) string, saved State) *Pane {
+	p := &Pane{look: l, world: w, do: do, backend: backend, now: now, key: key, filter: draw.NewFilterLine(), Everywhere: saved.Everywhere, flows: map[uint64]flow{}}
+	p.filter.SetValue(saved.Filter)
+	p.query = strings.TrimSpace(saved.Filter)
+	return p
+}
+
+func (p *Pane) State() State {
+	return State{Filter: strings.TrimSpace(p.filter.Value()), Everywhere: p.Everywhere}
+}
+
+// Inspecting reports whether keys go to the inspector.
+func (p *Pane) Inspecting() bool { return p.Inspector != nil }
+
+// SetSize implements pane.
+func (p *Pane) SetSize(width, height int) {
+	p.width, p.height = width, height
+	p.settle()
+}
+
+// Show implements pane.
+func (p *Pane) Show(ref api.Ref, visible bool) tea.Cmd {
+	appeared := visible && !p.visible
+	p.visible = visible
+	if ref != p.ref {
+		p.ref = ref
+		if !p.Everywhere {
+			p.Inspector = nil
+			p.forget()
+		}
+	}
+	if !visible || p.loaded && !appeared {
+		return nil
+	}
+	return p.load()
+}
+
+// forget drops the list of another sandbox.
+func (p *Pane) forget() {
+	p.scope++
+	p.asked++
+	p.store = store{filtered: p.query != ""}
+	p.loaded, p.known, p.failed, p.wrong, p.paused, p.pages = false, false, nil, nil, false, pageState{}
+	p.cursor.Put(0)
+	p.settle()
+}
+
+func (p *Pane) ToggleEverywhere() tea.Cmd {
+	p.Everywhere = !p.Everywhere
+	p.forget()
+	return p.load()
+}
+
+// covers says whether an exchange belongs to the list.
+func (p *Pane) covers(x *api.Exchange) bool { return p.Everywhere || x.Sandbox == p.ref.String() }
+
+// HandleMsg implements pane.
+func (p *Pane) HandleMsg(msg tea.Msg) tea.Cmd {
+	var cmd tea.Cmd
+	switch msg := msg.(type) {
+	case pane.EventsMsg:
+		if !p.visible {
+			return nil
+		}
+		cmd = p.takeEvents(msg)
+	case pane.ReconnectedMsg: // something may have been missed since the last stream
+		if !p.visible || !p.loaded {
+			return nil
+		}
+		cmd = p.load()
+	case exchangesMsg:
+		cmd = p.takeAnswer(msg)
+	case pageDueMsg:
+		if int(msg) != p.asked {
+			return nil
+		}
+		cmd = p.askPage()
+	case pollMsg:
+		p.polling = false
+		cmd = p.askLive()
+		if p.Inspector != nil {
+			cmd = tea.Batch(cmd, p.Inspector.Refresh())
+		}
+	case ReplayedMsg:
+		cmd = p.afterReplay(msg)
+	case inspect.Msg:
+		if p.Inspector != nil {
+			cmd = p.Inspector.HandleMsg(msg)
+		}
+	default:
+		return nil
+	}
+	p.settle()
+	return tea.Batch(cmd, p.pollSoon())
+}
+
+// settle puts the cursor where it belongs after the list changed: on the newest
+// while it follows, else on the same exchange, which stays at its place on the screen.
+func (p *Pane) settle() {
+	onScreen := p.cursor.At - p.cursor.Top
+	p.cursor.Resize(p.store.count(), p.listHeight())
+	if !p.paused || p.Chosen == 0 {
+		p.paused = false
+		p.cursor.Put(0)
+	} else if at := max(0, p.store.place(p.Chosen)); at != p.cursor.At {
+		p.cursor.Top = max(0, at-onScreen)
+		p.cursor.Put(at)
+	}
+	p.remember()
+}
+
+// remember notes which exchange is at the cursor.
+func (p *Pane) remember() {
+	x, _ := p.store.row(p.cursor.At)
+	p.Chosen = x.ID
+}
+
+func (p *Pane) pause() {
+	if !p.paused {
+		p.paused = true
+		newest, _ := p.store.row(0)
+		p.seen = newest.ID
+	}
+}
+
+func (p *Pane) Follow() tea.Cmd {
+	if p.Inspector != nil {
+		p.Inspector.Follow()
+		return nil
+	}
+	if p.paused {
+		p.paused = false
+		p.settle()
+		return p.pollSoon()
+	}
+	p.pause()
+	return nil
+}
+
+// missed is how many came since the pause.
+func (p *Pane) missed() int {
+	if !p.paused {
+		return 0
+	}
+	return max(0, p.store.place(p.seen))
+}
+
+// Move implements pane.
+func (p *Pane) Move(to draw.Motion) tea.Cmd {
+	if p.Inspector != nil {
+		p.Inspector.Move(to)
+		return nil
+	}
+	p.goTo(func() { p.cursor.Move(to) })
+	return p.pollSoon()
+}
+
+// goTo moves the cursor; away from the newest it stays, at the newest it follows.
+func (p *Pane) goTo(move func()) {
+	p.pause()
+	move()
+	p.remember()
+	p.paused = p.cursor.At > 0
+}
+
+// Click implements pane: a click chooses, another one looks into it; in the
+// inspector, one on a title folds.
+func (p *Pane) Click(x, y int) tea.Cmd {
+	if p.Inspector != nil {
+		p.Inspector.Click(x, y)
+		return nil
+	}
+	y -= p.headHeight()
+	i := p.cursor.Top + y
+	switch {
+	case y < 0:
+		return p.StartFilter()
+	case i >= p.cursor.Count:
+		return nil
+	case i == p.cursor.At:
+		return p.Inspect(p.Chosen)
+	}
+	p.goTo(func() { p.cursor.Put(i) })
+	return nil
+}
+
+// Typing implements pane.
+func (p *Pane) Typing() bool {
+	if p.Inspector != nil {
+		return p.Inspector.Typing()
+	}
+	return p.filter.Typing
+}
+
+func (p *Pane) StartFilter() tea.Cmd {
+	p.filter.Start()
+	return nil
+}
+
+// HandleKey implements pane.
+func (p *Pane) HandleKey(key tea.KeyMsg) tea.Cmd {
+	if p.Inspector != nil {
+		p.Inspector.HandleKey(key)
+		return nil
+	}
+	switch key.String() {
+	case "up":
+		return p.Move(draw.Up)
+	case "down":
+		return p.Move(draw.Down)
+	}
+	p.filter.Handle(key)
+	return p.refilter()
+}
+
+// Filtered reports whether a filter hides requests.
+func (p *Pane) Filtered() bool { return p.query != "" }
+
+// Scope is the filter of the whole list.
+func (p *Pane) Scope() string { return p.scoped("") }
+
+// ClearFilter shows all requests.
+func (p *Pane) ClearFilter() tea.Cmd {
+	p.filter.SetValue("")
+	return p.refilter()
+}
+
+// refilter asks for what the words take; until that comes the list stays.
+func (p *Pane) refilter() tea.Cmd {
+	words := strings.TrimSpace(p.filter.Value())
+	if words == p.query {
+		return nil
+	}
+	p.query, p.wrong, p.pages = words, nil, pageState{}
+	p.asked++
+	if words == "" {
+		p.store.showAll()
+		p.settle()
+		return p.pollSoon()
+	}
+	return p.askFilter()
+}
+
+// Inspect opens an exchange, or the next one in the place of another.
+func (p *Pane) Inspect(id uint64) tea.Cmd {
+	i, ok := p.store.find(id) // the filter may not take it
+	if !ok {
+		return nil
+	}
+	if p.Inspector == nil {
+		p.Inspector = inspect.New(p.look, p.world, p.do, p.backend, p.now, p.key)
+	}
+	p.Inspector = p.Inspector.Next(p.store.all[i])
+	return tea.Batch(p.Inspector.Ask(), p.pollSoon())
+}
+
+// CloseInspector ends a search in the inspector first.
+func (p *Pane) CloseInspector() tea.Cmd {
+	if p.Inspector.EndFind() {
+		return nil
+	}
+	p.Inspector = nil
+	return p.pollSoon()
+}
+
+// Exchange is the one at the cursor, or the one that is looked into.
+func (p *Pane) Exchange() (api.Exchange, bool) {
+	if p.Inspector != nil {
+		return p.Inspector.Exchange(), true
+	}
+	return p.store.row(p.cursor.At)
+}
+
+// Beside looks into the exchange that began before or after.
+func (p *Pane) Beside(by int) tea.Cmd {
+	at := p.cursor.At
+	if p.Inspector != nil {
+		at = p.store.place(p.Inspector.Id)
+	}
+	if x, _ := p.store.row(at); p.Inspector != nil && x.ID != p.Inspector.Id && by > 0 {
+		by-- // the filter has dropped it: in its place is the next older one
+	}
+	x, ok := p.store.row(at + by)
+	if !ok {
+		return nil
+	}
+	p.goTo(func() { p.cursor.Put(at + by) })
+	return p.Inspect(x.ID)
+}
+
+// jump puts the cursor on an exchange that may not be in the list yet.
+func (p *Pane) jump(x api.Exchange) {
+	if p.covers(&x) {
+		p.store.put(x)
+		p.Select(x.ID)
+	}
+}
+
+// Select puts the cursor on an exchange, unless the filter does not take it.
+func (p *Pane) Select(id uint64) {
+	at := p.store.place(id)
+	if x, ok := p.store.row(at); ok && x.ID == id {
+		p.goTo(func() { p.cursor.Resize(p.store.count(), p.listHeight()); p.cursor.Put(at) })
+	}
+}
+
+// Unsafe says whether a request of that method may change something.
+func Unsafe(method string) bool {
+	return !slices.Contains([]string{"", "GET", "HEAD", "OPTIONS", "TRACE"}, strings.ToUpper(method))
+}
+
+// ReplayedMsg is the outcome of a replay.
+type ReplayedMsg struct {
+	Exchange api.Exchange
+	Err      error
+}
+
+// afterReplay goes to the new exchange.
+func (p *Pane) afterReplay(msg ReplayedMsg) tea.Cmd {
+	if msg.Err != nil {
+		return func() tea.Msg { return pane.FailMsg{Action: "replay", Err: msg.Err} }
+	}
+	x := msg.Exchange
+	p.jump(x)
+	say := func() tea.Msg {
+		return pane.SayMsg("replayed: " + format.Status(x) + " in " + format.Latency(x.Duration))
+	}
+	if p.Inspector != nil {
+		return tea.Batch(say, p.Inspect(x.ID))
+	}
+	return say
+}
+
+// SaveHAR writes what the filter takes to a new file.
+func (p *Pane) SaveHAR() tea.Cmd {
+	backend, query, dir := p.backend, p.scoped(p.query), p.Dir
+	name := "daemon-proxy-" + p.now().Format(save.TimeFormat) + ".har"
+	return p.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
+		har, err := backend.HAR(ctx, query)
+		if err != nil {
+			return pane.FailMsg{Action: "save the requests", Err: err}
+		}
+		file, err := save.New(dir, name, har)
+		if err != nil {
+			return pane.FailMsg{Action: "save the requests", Err: err}
+		}
+		return pane.SayMsg("saved " + format.Size(int64(len(har))) + " in " + file)
+	})
+}

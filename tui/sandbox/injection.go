@@ -1,0 +1,78 @@
+package sandbox
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/text"
+	"daemon-proxy/tui/world"
+)
+
+// injectionLines draws an injection under way, one line a step.
+func (p *Overview) injectionLines(in *world.Injection) []string {
+	l := p.look
+	lines := []string{"", l.Ink.Title.Paint("injecting the daemon"), ""}
+	for _, s := range world.InjectionSteps {
+		i := slices.IndexFunc(in.Steps, func(n api.Injection) bool { return n.Step == s.Step })
+		if i < 0 {
+			lines = append(lines, l.Ink.Dim.Paint(l.Glyph.None+" "+s.Ahead))
+			continue
+		}
+		lines = append(lines, p.stepLine(in, in.Steps[i], s.Ahead))
+	}
+	if p.readOnly {
+		return lines
+	}
+	return append(lines, "", l.Ink.Key.Paint(p.key("back"))+" cancel, nothing is kept")
+}
+
+func (p *Overview) stepLine(in *world.Injection, n api.Injection, ahead string) string {
+	l := p.look
+	words := ahead
+	if n.Detail != "" {
+		words = text.Clean(n.Detail)
+	}
+	switch n.State {
+	case "done", "skipped":
+		return l.Ink.Good.Paint(l.Glyph.Done) + " " + words
+	case "failed":
+		return l.Ink.Bad.Paint(l.Glyph.Bad) + " " + words
+	}
+	line := l.Ink.Busy.Paint(l.Glyph.Busy) + " " + words
+	if n.Step != api.StepCopy || n.Total <= 0 {
+		return line
+	}
+	figures := fmt.Sprintf(" %s / %s", format.Size(n.Bytes), format.Size(n.Total))
+	if took := in.News.Sub(in.Copying); took > 100*time.Millisecond {
+		figures += fmt.Sprintf("  %s/s", format.Size(int64(float64(n.Bytes)/took.Seconds())))
+	}
+	return line + "  " + l.Bar(float64(n.Bytes)/float64(n.Total), max(8, min(30, p.width-text.Width(line)-text.Width(figures)-4))) + figures
+}
+
+// failureLines draw how an injection ended that failed, and what can be done.
+func (p *Overview) failureLines(problem *api.Problem) []string {
+	l := p.look
+	lines := []string{""}
+	mark := l.Glyph.Bad + " "
+	for part := range strings.Lines(problem.Error()) { // its last words may be several lines
+		for _, s := range text.Wrap(text.Clean(strings.TrimRight(part, "\r\n")), p.width-4) {
+			lines = append(lines, l.Ink.Bad.Paint(mark+s))
+			mark = "  "
+		}
+	}
+	if problem.Hint != "" {
+		for i, s := range text.Wrap(text.Clean(problem.Hint), p.width-10) {
+			label := "       "
+			if i == 0 {
+				label = "  try: "
+			}
+			lines = append(lines, l.Ink.Dim.Paint(label)+s)
+		}
+	}
+	return append(lines, "", fmt.Sprintf("  %s try again   %s full log   %s dismiss",
+		l.Ink.Key.Paint(p.key("inject")), l.Ink.Key.Paint(p.key("logs")), l.Ink.Key.Paint(p.key("back"))), "")
+}

@@ -1,0 +1,402 @@
+// Package sandbox shows sandboxes: the list of all, and the overview of one.
+package sandbox
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/text"
+	"daemon-proxy/tui/theme"
+	"daemon-proxy/tui/world"
+)
+
+// List is the pane on the left. The chosen sandbox stays the same while
+// the list changes around it.
+type List struct {
+	look  *draw.Look
+	world *world.World
+	first firstSteps
+	Alone bool // on the screen, without the details beside it
+
+	width, height int
+	Selected      api.Ref // nothing where no sandbox is in the list
+	beforeFilter  api.Ref // was chosen when the filter hid every sandbox
+	byUser        bool    // chosen by the person, now or at the last quit
+	pending       api.Ref // chosen as soon as it is in the list
+	lost          api.Ref // was chosen when it went, and is again if it comes back before a key
+	rows          []listRow
+	hidden        int // how many sandboxes the filter keeps out of them
+	// What the widest of all rows need; the names get the rest.
+	detailWidth, latencyWidth int
+	// What the widest row so far needs to be shown whole: it does not shrink,
+	// so that the panes do not move to and fro.
+	RowWidth int
+	cursor   draw.Cursor
+	filter   draw.FilterLine
+}
+
+// listRow is a sandbox, by its place in the world, or the heading of a project;
+// an empty one ends the last project.
+type listRow struct {
+	sandbox int // -1 for a heading
+	heading string
+}
+
+// NewList chooses what was chosen at the last quit, once it is there.
+func NewList(l *draw.Look, w *world.World, key func(string) string, chosen api.Ref, filter string) *List {
+	line := draw.NewFilterLine()
+	line.SetValue(filter)
+	return &List{look: l, world: w, first: firstSteps{l, w, key}, pending: chosen, filter: line}
+}
+
+func (p *List) SetSize(width, height int) {
+	p.width, p.height = width, height
+	p.cursor.Resize(len(p.rows), p.listHeight())
+}
+
+func (p *List) listHeight() int { return p.height - 1 }
+
+func (p *List) Show(api.Ref, bool) tea.Cmd { return nil }
+
+func (p *List) Typing() bool { return p.filter.Typing }
+
+func (p *List) HandleKey(key tea.KeyMsg) tea.Cmd {
+	switch key.String() {
+	case "up":
+		return p.Move(draw.Up)
+	case "down":
+		return p.Move(draw.Down)
+	}
+	p.filter.Handle(key)
+	p.Refresh()
+	return nil
+}
+
+// Refresh makes the rows anew after the world or the filter changed.
+func (p *List) Refresh() {
+	p.applyPending()
+	p.rows = p.rows[:0]
+	p.detailWidth, p.latencyWidth, p.hidden = 0, 0, 0
+	project, nameWidth := "", 0
+	for i := range p.world.Sandboxes {
+		s := &p.world.Sandboxes[i]
+		if !p.matches(s) {
+			p.hidden++
+			continue
+		}
+		if s.Project != project { // the machine comes last and is in none: an empty line sets it apart
+			project = s.Project
+			p.rows = append(p.rows, listRow{-1, project})
+		}
+		p.rows = append(p.rows, listRow{sandbox: i})
+		_, _, state, more := p.state(*s)
+		if more == "" {
+			more = state[min(len(state), stateWidth):] // it reaches over
+		}
+		p.detailWidth = max(p.detailWidth, min(len(more), moreMost)+1)
+		p.latencyWidth = max(p.latencyWidth, len(shownLatency(*s))+1)
+		nameWidth = max(nameWidth, text.Width(shownName(*s)))
+	}
+	p.RowWidth = max(p.RowWidth, nameWidth+p.besideName())
+	p.cursor.Resize(len(p.rows), p.listHeight())
+	p.follow()
+}
+
+// matches says whether the filter lets s through.
+func (p *List) matches(s *api.Sandbox) bool {
+	want := strings.ToLower(strings.TrimSpace(p.filter.Value()))
+	return want == "" || strings.Contains(strings.ToLower(s.String()+" "+s.Project+" "+s.Image+" "+s.Container+" "+string(s.Daemon.State)), want)
+}
+
+// Select chooses ref, as soon as it is in the list if it is not yet, whatever
+// the filter; a move before that is a choice of its own.
+func (p *List) Select(ref api.Ref) {
+	p.pending = ref
+	p.Refresh()
+}
+
+func (p *List) applyPending() {
+	if _, back := p.world.Sandbox(p.lost); back {
+		p.Selected, p.lost = p.lost, api.Ref{}
+	}
+	s, there := p.world.Sandbox(p.pending)
+	if !there {
+		return
+	}
+	p.byUser, p.Selected, p.pending = true, p.pending, api.Ref{}
+	if !p.matches(&s) {
+		p.filter.SetValue("")
+	}
+}
+
+// follow puts the cursor on the chosen sandbox; if that is gone, the one that
+// stands in its place is chosen. Until the person chose, it is the default
+// sandbox, or a container before the machine itself: containers are found later.
+func (p *List) follow() {
+	p.Selected, p.beforeFilter = cmp.Or(p.Selected, p.beforeFilter), api.Ref{}
+	at := func(ok func(s *api.Sandbox) bool) int {
+		return slices.IndexFunc(p.rows, func(r listRow) bool { return r.sandbox >= 0 && ok(&p.world.Sandboxes[r.sandbox]) })
+	}
+	i := at(func(s *api.Sandbox) bool { return s.Ref == p.Selected })
+	if !p.byUser {
+		if byDefault := at(func(s *api.Sandbox) bool { return s.Default && !s.IsHost() }); byDefault >= 0 {
+			i = byDefault
+		} else if first := at(func(s *api.Sandbox) bool { return !s.IsHost() }); first >= 0 && (i < 0 || p.Selected.IsHost()) {
+			i = first
+		}
+	}
+	if i >= 0 {
+		p.cursor.Put(i)
+	} else if _, there := p.world.Sandbox(p.Selected); p.byUser && !there {
+		p.lost = p.Selected
+	}
+	if len(p.rows) == 0 {
+		p.Selected, p.beforeFilter = api.Ref{}, p.Selected
+	}
+	p.choose(1)
+}
+
+// choose takes the sandbox at the cursor, or the next one in a direction.
+func (p *List) choose(by int) {
+	for _, by := range []int{by, -by} {
+		for i := p.cursor.At; i >= 0 && i < len(p.rows); i += by {
+			if r := p.rows[i]; r.sandbox >= 0 {
+				p.cursor.Put(i)
+				p.Selected = p.world.Sandboxes[r.sandbox].Ref
+				return
+			}
+		}
+	}
+}
+
+// Confirm makes the sandbox that somebody began to work at a choice of the person's,
+// so that none that comes takes its place. While the engine is still asked for
+// containers, nobody has chosen the machine.
+func (p *List) Confirm() {
+	if p.Selected != (api.Ref{}) && p.world.Engine.State != "connecting" {
+		p.byUser, p.pending = true, api.Ref{}
+	}
+}
+
+// StartFilter begins the typing of a filter.
+func (p *List) StartFilter() tea.Cmd {
+	p.filter.Start()
+	return nil
+}
+
+// ClearFilter shows all sandboxes, if a filter hides some.
+func (p *List) ClearFilter() bool {
+	if p.filter.Value() == "" {
+		return false
+	}
+	p.filter.SetValue("")
+	p.Refresh()
+	return true
+}
+
+// ForgetLost lets a sandbox that went come back without being selected again.
+func (p *List) ForgetLost() { p.lost = api.Ref{} }
+
+// Saved is what the next run starts with.
+func (p *List) Saved() (ref api.Ref, filter string) {
+	return cmp.Or(p.pending, p.Selected, p.beforeFilter), p.filter.Value()
+}
+
+func (p *List) Move(to draw.Motion) tea.Cmd {
+	p.byUser, p.pending = true, api.Ref{}
+	p.cursor.Move(to)
+	if to == draw.Up || to == draw.PageUp || to == draw.ToBottom {
+		p.choose(-1)
+		return nil
+	}
+	p.choose(1)
+	return nil
+}
+
+func (p *List) Click(_, y int) tea.Cmd {
+	if y >= p.listHeight() {
+		return p.StartFilter()
+	}
+	if i := p.cursor.Top + y; i < len(p.rows) && p.rows[i].sandbox >= 0 {
+		p.byUser, p.pending = true, api.Ref{}
+		p.cursor.Put(i)
+		p.choose(1)
+	}
+	return nil
+}
+
+func (p *List) Foot() string {
+	if len(p.rows) <= p.listHeight() {
+		return ""
+	}
+	at, n := 0, 0 // headings are no sandboxes
+	for i, r := range p.rows {
+		if r.sandbox >= 0 {
+			n++
+			if i <= p.cursor.At {
+				at++
+			}
+		}
+	}
+	return p.look.Ink.Dim.Paint(fmt.Sprintf("%d of %d", at, n))
+}
+
+func (p *List) View(focused bool) []string {
+	out := make([]string, 0, p.height)
+	from, to := p.cursor.Visible()
+	for i := from; i < to; i++ {
+		r := p.rows[i]
+		if r.sandbox < 0 {
+			out = append(out, p.look.Ink.Dim.Paint(text.Clean(r.heading)))
+			continue
+		}
+		s := p.world.Sandboxes[r.sandbox]
+		row := p.look.Row(p.row(s), p.width, i == p.cursor.At, focused && !p.filter.Typing)
+		if p.world.Engine.State == "lost" && !s.IsHost() && i != p.cursor.At {
+			row = p.look.Ink.Dim.Paint(ansi.Strip(row))
+		}
+		out = append(out, row)
+	}
+	switch {
+	case !p.world.Listed:
+		out = append(out, p.look.Ink.Dim.Paint("  asking"+p.look.Glyph.Ellipsis))
+	case len(p.rows) == 0 && p.filter.Value() != "":
+		out = append(out, p.look.Ink.Dim.Paint("  nothing matches"))
+	}
+	if p.Alone {
+		out = append(out, p.below()...)
+	}
+	out = p.look.Fill(out, p.width, p.listHeight())
+	return append(out, p.filterLine())
+}
+
+// below are the first steps, under the rows.
+func (p *List) below() []string {
+	lines := p.first.why(p.width - 2)
+	if lines == nil {
+		return nil
+	}
+	if s, ok := p.world.Sandbox(p.Selected); ok && s.Daemon.State == api.DaemonHealthy {
+		lines = append(lines, p.first.machine(p.width-2)...)
+	}
+	for i := range lines {
+		lines[i] = " " + lines[i]
+	}
+	return append([]string{""}, lines...)
+}
+
+func (p *List) filterLine() string {
+	switch {
+	case p.filter.Typing:
+		return p.look.Ink.Key.Paint("/ ") + p.look.InputLine(p.filter.Model, p.width-2)
+	case p.filter.Value() != "":
+		return p.look.Ink.Key.Paint("/ ") + text.Clean(p.filter.Value()) + p.look.Ink.Dim.Paint(fmt.Sprintf("  %s hidden, esc shows all", format.Thousands(p.hidden)))
+	}
+	return p.look.Ink.Dim.Paint("/ filter")
+}
+
+// row is one sandbox: glyph, name, state in words, version or progress, latency.
+func (p *List) row(s api.Sandbox) string {
+	l := p.look
+	glyph, ink, state, more := p.state(s)
+	words := ink.Paint(l.Fit(state, stateWidth)) + l.Fit(more, p.detailWidth)
+	if more == "" {
+		words = ink.Paint(l.Fit(state, stateWidth+p.detailWidth))
+	}
+	return ink.Paint(glyph) + " " + l.Fit(shownName(s), max(6, p.width-p.besideName())) + " " + words + l.Right(shownLatency(s), p.latencyWidth)
+}
+
+// besideName is what a row needs besides the name.
+func (p *List) besideName() int {
+	return len("> * ") + len(" ") + stateWidth + p.detailWidth + p.latencyWidth
+}
+
+// shownName is a sandbox's name as a row begins with it; those of a project are indented.
+func shownName(s api.Sandbox) string {
+	switch name := text.Clean(s.String()); {
+	case s.IsHost():
+		return "this machine"
+	case s.Project != "":
+		return " " + name
+	default:
+		return name
+	}
+}
+
+// Widths of the list, in cells.
+const (
+	stateWidth = 9
+	moreMost   = 10 // of a version or a second word
+)
+
+// shownLatency is a sandbox's latency in whole milliseconds, or nothing.
+func shownLatency(s api.Sandbox) string {
+	if s.Daemon.State != api.DaemonHealthy || s.Daemon.LatencyMS <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.0fms", max(1, s.Daemon.LatencyMS))
+}
+
+// failedFor are causes of a failed injection in a word.
+var failedFor = map[string]string{
+	api.CodeReadOnlyRoot: "read-only", api.CodeArchMismatch: "wrong arch", api.CodeBinaryMissing: "no binary", api.CodeNotExecutable: "no binary",
+	api.CodeDynamicBinary: "no loader", api.CodeWorkDir: "no folder", api.CodePortTaken: "port taken", api.CodeForeignFile: "in the way",
+	api.CodeDaemonExited: "crashed", api.CodeStartTimeout: "too slow", api.CodeEngineUnreachable: "no engine", api.CodeUnreachable: "no address",
+}
+
+// state is a sandbox in a glyph, its ink and two words.
+func (p *List) state(s api.Sandbox) (glyph string, ink theme.Ink, state, more string) {
+	l := p.look
+	if in := p.world.Injections[s.Ref]; in != nil && !in.Finished {
+		word, percent := in.Progress()
+		return l.Glyph.Busy, l.Ink.Busy, word, percent
+	}
+	if s.Container != api.ContainerRunning {
+		state = text.Clean(s.Container)
+		if s.ExitCode != nil {
+			state += fmt.Sprintf(" (%d)", *s.ExitCode)
+		}
+		return l.Glyph.Bad, l.Ink.Dim, state, ""
+	}
+	switch s.Daemon.State {
+	case api.DaemonHealthy:
+		more = versionInList(s.Daemon.Version)
+		if s.IsHost() && s.Daemon.Kind == "built-in" {
+			more = s.Daemon.Kind
+		}
+		return l.Glyph.Healthy, l.Ink.Good, "running", more
+	case api.DaemonInjecting, api.DaemonEjecting:
+		return l.Glyph.Busy, l.Ink.Busy, string(s.Daemon.State), ""
+	case api.DaemonDown:
+		return l.Glyph.Bad, l.Ink.Bad, "down", "no answer"
+	case api.DaemonFailed:
+		if p := s.Daemon.LastError; p != nil {
+			more = failedFor[p.Code]
+		}
+		return l.Glyph.Bad, l.Ink.Bad, "failed", more
+	case api.DaemonNone:
+		return l.Glyph.None, theme.Ink{}, "running", "no daemon"
+	}
+	return l.Glyph.None, theme.Ink{}, "running", ""
+}
+
+// versionInList is a version that fits the list: what a build adds to it goes
+// first, then which commit a development version is of. The overview has it whole.
+func versionInList(s string) string {
+	v := format.Version(s)
+	if text.Width(v) > moreMost {
+		v, _, _ = strings.Cut(v, "+")
+	}
+	if word, _, commit := strings.Cut(v, "-"); commit && word == "devel" {
+		return word
+	}
+	return v
+}

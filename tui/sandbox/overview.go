@@ -1,0 +1,323 @@
+package sandbox
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/text"
+	"daemon-proxy/tui/theme"
+	"daemon-proxy/tui/world"
+)
+
+// roomy is from which width on a line also says what is less important.
+const roomy = 70
+
+// linksShown is how many links of a sandbox the overview shows.
+const linksShown = 20
+
+// Overview is the first tab: all of one sandbox at a glance, an injection
+// while it runs, and what to do where there is nothing yet.
+type Overview struct {
+	look  *draw.Look
+	world *world.World
+	now   func() time.Time
+	key   func(action string) string
+	first firstSteps
+
+	readOnly      bool
+	width, height int
+	ref           api.Ref
+	top           int
+	lines         int // of the last view, for scrolling
+}
+
+func NewOverview(l *draw.Look, w *world.World, now func() time.Time, key func(string) string, readOnly bool) *Overview {
+	return &Overview{look: l, world: w, now: now, key: key, first: firstSteps{l, w, key}, readOnly: readOnly}
+}
+
+func (p *Overview) SetSize(width, height int) { p.width, p.height = width, height }
+
+func (p *Overview) Show(ref api.Ref, _ bool) tea.Cmd {
+	if ref != p.ref {
+		p.ref, p.top = ref, 0
+	}
+	return nil
+}
+
+func (p *Overview) Move(to draw.Motion) tea.Cmd {
+	c := draw.Cursor{At: p.top, Count: max(1, p.lines-p.height+1), Height: p.height}
+	c.Move(to)
+	p.top = c.At
+	return nil
+}
+
+func (p *Overview) View(bool) []string {
+	lines := p.content()
+	for i := range lines {
+		lines[i] = " " + lines[i]
+	}
+	p.lines = len(lines)
+	return lines[min(p.top, max(0, len(lines)-p.height)):]
+}
+
+func (p *Overview) content() []string {
+	s, ok := p.world.Sandbox(p.ref)
+	in := p.world.Injections[p.ref]
+	switch {
+	case !ok && !p.world.Listed && p.world.Engine.State != "lost":
+		return []string{"", p.look.Ink.Dim.Paint("asking" + p.look.Glyph.Ellipsis)}
+	case !ok:
+		return p.unchosen()
+	case in != nil && !in.Finished:
+		return p.injectionLines(in)
+	}
+	var lines []string
+	if in != nil && in.Problem != nil {
+		lines = p.failureLines(in.Problem)
+	}
+	if s.IsHost() {
+		return slices.Concat(lines, p.first.why(p.width-2), p.host(s))
+	}
+	return append(lines, p.container(s)...)
+}
+
+// unchosen says why there is nothing to look at: the filter of the list, and
+// what there would be without it.
+func (p *Overview) unchosen() []string {
+	var lines []string
+	if len(p.world.Sandboxes) > 0 {
+		lines = append(text.Wrap("Nothing in the list matches its filter: no sandbox is chosen.", p.width-2), "")
+	}
+	if p.world.Engine.State == "lost" {
+		return append(lines, p.first.noEngine(p.width-2)...)
+	}
+	return append(lines, p.first.why(p.width-2)...)
+}
+
+// host is the machine itself: what listens on it.
+func (p *Overview) host(s api.Sandbox) []string {
+	if s.Daemon.State != api.DaemonHealthy {
+		lines := append(p.daemonLines(s), p.look.Ink.Dim.Paint("What listens on this machine is seen once a daemon runs here."), "")
+		return append(append(lines, p.previews(s.Ref)...), p.recent(s)...)
+	}
+	lines := append(p.first.machine(p.width-2), "")
+	lines = append(lines, p.previews(s.Ref)...)
+	return append(lines, p.recent(s)...)
+}
+
+func (p *Overview) container(s api.Sandbox) []string {
+	lines := append(p.daemonLines(s), p.flow("Image", p.image(s))...)
+	if e := s.Daemon.LastError; e != nil && s.Daemon.State != api.DaemonHealthy && p.world.Injections[s.Ref] == nil {
+		lines = append(lines, p.wrapped("Error", text.Clean(e.Error()), p.look.Ink.Bad)...)
+		if e.Hint != "" {
+			lines = append(lines, p.wrapped("Try", text.Clean(e.Hint), theme.Ink{})...)
+		}
+	}
+	if s.SharesNetworkOf != "" {
+		lines = append(lines, p.label("Network")+"shared with "+text.Clean(s.SharesNetworkOf)+", whose daemon is used")
+	}
+	lines = append(lines, p.portLines(s)...)
+	lines = append(lines, p.previews(s.Ref)...)
+	return append(lines, p.recent(s)...)
+}
+
+func (p *Overview) label(s string) string { return p.look.Ink.Dim.Paint(p.look.Fit(s, 10)) }
+
+// wrapped is a label and text over as many lines as it needs.
+func (p *Overview) wrapped(label, s string, in theme.Ink) []string {
+	var out []string
+	for i, part := range text.Wrap(s, max(10, p.width-12)) {
+		if i > 0 {
+			label = ""
+		}
+		out = append(out, p.label(label)+in.Paint(part))
+	}
+	return out
+}
+
+func (p *Overview) daemonLines(s api.Sandbox) []string {
+	l, d := p.look, s.Daemon
+	since := ""
+	if !d.Since.IsZero() {
+		since = format.Coarse(p.now().Sub(d.Since))
+	}
+	line := p.label("Daemon")
+	switch {
+	case s.Container != api.ContainerRunning:
+		return p.flow("Daemon", []string{l.Ink.Dim.Paint("the container " + format.Container(s)), format.StartHint(s, func(id string) string { return l.Ink.Key.Paint(p.key(id)) })})
+	case d.State == api.DaemonHealthy:
+		return p.flow("Daemon", p.healthy(d))
+	case d.State == api.DaemonDown:
+		line += l.Ink.Bad.Paint("does not answer") + " for " + since + nextTry(d) + p.offer("inject", "inject again")
+	case d.State == api.DaemonFailed:
+		line += l.Ink.Bad.Paint("failed") + nextTry(d) + p.offer("inject", "try again")
+	case d.State == api.DaemonInjecting:
+		line += l.Ink.Busy.Paint("injecting")
+	case d.State == api.DaemonEjecting:
+		line += l.Ink.Busy.Paint("ejecting: it is being taken out")
+	case d.State == api.DaemonUnknown:
+		line += l.Ink.Dim.Paint("asking" + l.Glyph.Ellipsis)
+	case s.IsHost():
+		line += "none" + p.offer("inject", "start the built-in one")
+	default:
+		line += "none" + p.offer("inject", "inject") + p.offer("vnc", "VNC")
+	}
+	return []string{line}
+}
+
+// nextTry says when a daemon is tried again by itself, if it is.
+func nextTry(d api.Daemon) string {
+	if d.RetryAt == nil {
+		return ""
+	}
+	return ", next try at " + d.RetryAt.Local().Format("15:04:05")
+}
+
+// healthy is what there is to say of a daemon that answers.
+func (p *Overview) healthy(d api.Daemon) []string {
+	l := p.look
+	parts := []string{l.Ink.Good.Paint("healthy"), strings.TrimSpace(text.Clean(d.Kind) + " " + format.Version(d.Version))}
+	switch {
+	case !d.StartedAt.IsZero():
+		parts = append(parts, "up "+format.Coarse(p.now().Sub(d.StartedAt)))
+	case !d.Since.IsZero(): // found, and it does not say since when it runs
+		parts = append(parts, "seen for "+format.Coarse(p.now().Sub(d.Since)))
+	}
+	if d.LatencyMS > 0 {
+		parts = append(parts, "latency "+format.Latency(format.Milliseconds(d.LatencyMS))+"  "+l.Ink.Accent.Paint(l.Spark(d.LatencyHistory, 8)))
+	}
+	return parts
+}
+
+// offer is a key and what it would do here.
+func (p *Overview) offer(action, words string) string {
+	return "   " + p.look.Ink.Key.Paint(p.key(action)) + " " + words
+}
+
+func (p *Overview) image(s api.Sandbox) []string {
+	parts := []string{text.Clean(s.Image)}
+	for _, part := range []string{s.Platform, s.Address} {
+		if part != "" {
+			parts = append(parts, text.Clean(part))
+		}
+	}
+	if s.Project != "" {
+		parts = append(parts, "project "+text.Clean(s.Project))
+	}
+	return parts
+}
+
+func (p *Overview) portLines(s api.Sandbox) []string {
+	if s.Daemon.State != api.DaemonHealthy {
+		return nil
+	}
+	l, ports := p.look, p.world.Ports[s.Ref]
+	if ports.Err != nil {
+		what, _ := format.Explain(ports.Err)
+		return p.wrapped("Ports", "not known: "+text.Clean(what), l.Ink.Dim)
+	}
+	if ports.Cards == nil {
+		return []string{p.label("Ports") + l.Ink.Dim.Paint("looking"+l.Glyph.Ellipsis)}
+	}
+	var parts, warnings []string
+	for _, card := range ports.Cards {
+		if card.Daemon {
+			continue
+		}
+		part := l.Ink.Accent.Paint(fmt.Sprint(card.Port.Port)) + " " + format.Card(card)
+		if card.Service == "https" {
+			part += " (TLS)"
+		}
+		if card.Warning != "" {
+			part += " " + l.Ink.Busy.Paint(l.Glyph.Warn)
+			mark := l.Ink.Busy.Paint(fmt.Sprintf("%s %d ", l.Glyph.Warn, card.Port.Port))
+			warnings = append(warnings, p.wrapped("", mark+text.Clean(card.Warning), theme.Ink{})...)
+		}
+		parts = append(parts, part)
+	}
+	if parts == nil {
+		parts = []string{l.Ink.Dim.Paint("nothing listens yet")}
+	}
+	parts = append(parts, l.Ink.Key.Paint(p.key("new-preview"))+" new preview", l.Ink.Key.Paint(p.key("vnc"))+" VNC")
+	return append(p.flow("Ports", parts), warnings...)
+}
+
+// flow sets parts one after the other on as many lines as they need.
+func (p *Overview) flow(label string, parts []string) []string {
+	var lines []string
+	for _, part := range parts {
+		last := len(lines) - 1
+		if last >= 0 && text.Width(lines[last])+3+text.Width(part) < p.width-1 {
+			lines[last] += "   " + part
+			continue
+		}
+		lines = append(lines, p.label(label)+part)
+		label = ""
+	}
+	return lines
+}
+
+func (p *Overview) previews(ref api.Ref) []string {
+	l, now := p.look, p.now()
+	var lines []string
+	links := p.world.LinksOf(ref, now)
+	few := links[:min(len(links), linksShown)]
+	requests := 0
+	for _, link := range few {
+		requests = max(requests, len(format.Count(int(link.Requests), "request")))
+	}
+	labels, rest := 7, p.width-requests-34 // cells for a label; more where there is room
+	if p.width >= roomy {
+		rest -= 14
+	}
+	for _, link := range few {
+		labels = max(labels, min(text.Width(text.Clean(link.Label)), rest))
+	}
+	for i, link := range few {
+		label := p.label("")
+		if i == 0 {
+			label = p.label("Previews")
+		}
+		last := "never used"
+		if link.LastUsedAt != nil {
+			last = "last " + format.Ago(now.Sub(*link.LastUsedAt))
+		}
+		line := label + l.Fit(fmt.Sprint(link.Port), 6) + l.Fit(format.OrDash(text.Clean(link.Label)), labels) + "  " + l.Right(format.Count(int(link.Requests), "request"), requests) + "  "
+		if p.width >= roomy {
+			line += l.Fit(last, 13) + " "
+		}
+		lines = append(lines, line+format.Lifetime(link, now))
+	}
+	if more := len(links) - linksShown; more > 0 {
+		lines = append(lines, p.label("")+l.Ink.Dim.Paint("and "+format.Thousands(more)+" more   ")+l.Ink.Key.Paint(p.key("previews"))+" all of them")
+	}
+	return lines
+}
+
+func (p *Overview) recent(s api.Sandbox) []string {
+	l := p.look
+	var lines []string
+	for i, x := range p.world.Recent[s.String()] {
+		if i == 8 {
+			break
+		}
+		label := p.label("")
+		if i == 0 {
+			label = p.label("Recent")
+		}
+		end := l.Right(format.Latency(x.Duration), 8)
+		if p.width >= roomy {
+			end += l.Right(format.Size(x.BytesOut), 10) + l.Right(fmt.Sprint(x.Port), 7)
+		}
+		line := label + x.Start.Local().Format("15:04:05") + "  " + l.StatusInk(x.Status).Paint(l.Fit(format.Status(x), 3)) + " " + l.Fit(text.Clean(x.Method), 7) + " "
+		lines = append(lines, l.Fit(line+text.Clean(x.Path), p.width-2-text.Width(end))+end)
+	}
+	return lines
+}
