@@ -119,6 +119,19 @@ func (s *Server) toPreview(v *visit, ref api.Ref, port int, rest string) error {
 	return nil
 }
 
+// Again forwards one request as the original was, on the whole way of a
+// request, so that it is counted and recorded; recorded is called at its end.
+// live is the original's link, nil if it had none.
+func (s *Server) Again(o traffic.Original, live *preview.Live, note string, recorded func(api.Exchange)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.enter(w, r, func(v *visit) error {
+			v.scheme = o.Scheme
+			return s.forward(&hop{visit: v, ref: o.Ref, port: o.Port, live: live, prefix: o.Prefix, rest: o.Target,
+				hostMode: o.HostMode, note: note, recorded: recorded})
+		})
+	})
+}
+
 // redirect sends a client to another address of this server.
 func (s *Server) redirect(v *visit, status int, location string, ref api.Ref, port int) {
 	proxy.Refused(v.w, v.r) // its body is for where it is sent to
