@@ -250,13 +250,13 @@ func TestP7FramesAreFollowedWhateverTheirSize(t *testing.T) {
 				all.WriteString(frame(p.first, masked, p.payload))
 			}
 			b := all.Bytes()
-			var whole, bytewise frames
-			whole.feed(b)
-			require.True(t, whole.between(), name)
+			var whole, bytewise flow
+			whole.seen(b)
+			require.True(t, whole.frame.Between(), name)
 			for i := range b {
-				bytewise.feed(b[i : i+1])
+				bytewise.seen(b[i : i+1])
 			}
-			require.True(t, bytewise.between(), name)
+			require.True(t, bytewise.frame.Between(), name)
 			require.Equal(t, strings.HasPrefix(name, "close"), whole.closed, name)
 		}
 	}

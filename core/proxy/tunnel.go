@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"daemon-proxy/core/wsframe"
 )
 
 const (
@@ -23,9 +25,8 @@ const (
 	// is under way, to send the close frames, and to let them arrive.
 	farewell = 400 * time.Millisecond
 
-	smallBuffer    = 4 << 10 // what an idle direction of a WebSocket holds
-	statusGoing    = 1001    // RFC 6455 §7.4.1
-	maxFrameHeader = 14      // RFC 6455 §5.2
+	smallBuffer = 4 << 10 // what an idle direction of a WebSocket holds
+	statusGoing = 1001    // RFC 6455 §7.4.1
 )
 
 // tunnel carries the bytes of a WebSocket between client and daemon. It ends
@@ -50,7 +51,8 @@ type flow struct {
 	head     []byte // the end of the handshake, which goes before all frames
 	early    []byte // what src sent along with the handshake
 	n        int64  // bytes passed on, without head
-	frames   frames
+	frame    wsframe.Frame
+	closed   bool // a close frame was passed on
 	watch    watch
 	tap      func([]byte) // shown what was passed on; nil: nobody
 }
@@ -221,7 +223,11 @@ func (f *flow) pass(p []byte) error {
 
 // seen takes note of bytes that were passed on.
 func (f *flow) seen(p []byte) {
-	f.frames.feed(p)
+	for rest := p; len(rest) > 0; {
+		var complete bool
+		_, rest, complete = f.frame.Next(rest)
+		f.closed = f.closed || complete && f.frame.Opcode() == wsframe.OpClose
+	}
 	if f.tap != nil && len(p) > 0 {
 		f.tap(p)
 	}
@@ -275,7 +281,7 @@ func (t *tunnel) goingAway() bool {
 // sent. It then reads on for a moment: to close a connection with unread bytes
 // would reset it, and the frame could be lost.
 func (f *flow) bidFarewell() {
-	if f.frames.between() && !f.frames.closed {
+	if f.frame.Between() && !f.closed {
 		_, _ = f.dst.Write(closeFrame(f.masked))
 	}
 	if c, ok := f.dst.(interface{ CloseWrite() error }); ok {
@@ -295,61 +301,3 @@ func closeFrame(masked bool) []byte {
 	_, _ = rand.Read(key[:]) // never fails
 	return append(append([]byte{0x88, 0x80 | 2}, key[:]...), code[0]^key[0], code[1]^key[1])
 }
-
-// frames follows the framing of a WebSocket (RFC 6455 §5.2) far enough to know
-// where frames end. On bytes that are no frames it ends up anywhere, and only
-// the place of a close frame depends on it.
-type frames struct {
-	head   [maxFrameHeader]byte
-	have   int    // bytes of head seen
-	left   uint64 // bytes of payload to come
-	closed bool   // a close frame was seen
-}
-
-func (f *frames) feed(p []byte) {
-	for len(p) > 0 {
-		if f.left > 0 {
-			n := min(f.left, uint64(len(p)))
-			f.left -= n
-			p = p[n:]
-			continue
-		}
-		f.head[f.have] = p[0]
-		f.have++
-		p = p[1:]
-		if f.have < f.headLen() {
-			continue
-		}
-		f.closed = f.closed || f.head[0]&0x0f == 8
-		switch f.head[1] & 0x7f {
-		case 126:
-			f.left = uint64(binary.BigEndian.Uint16(f.head[2:]))
-		case 127:
-			f.left = binary.BigEndian.Uint64(f.head[2:])
-		default:
-			f.left = uint64(f.head[1] & 0x7f)
-		}
-		f.have = 0
-	}
-}
-
-// headLen is the length of the header whose first bytes are in head.
-func (f *frames) headLen() int {
-	if f.have < 2 {
-		return 2
-	}
-	n := 2
-	switch f.head[1] & 0x7f {
-	case 126:
-		n += 2
-	case 127:
-		n += 8
-	}
-	if f.head[1]&0x80 != 0 {
-		n += 4
-	}
-	return n
-}
-
-// between says whether the last frame is complete.
-func (f *frames) between() bool { return f.have == 0 && f.left == 0 }

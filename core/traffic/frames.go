@@ -1,13 +1,13 @@
 package traffic
 
 import (
-	"encoding/binary"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/wsframe"
 )
 
 const (
@@ -153,71 +153,27 @@ func (l *frameRing) last() []api.Frame {
 	return append(slices.Clone(l.ring[l.next:]), l.ring[:l.next]...)
 }
 
-// frameParser cuts one direction of a WebSocket into frames (RFC 6455 §5.2). On
-// bytes that are no frames it says something, but never fails.
+// frameParser cuts one direction of a WebSocket into frames.
 type frameParser struct {
-	head [14]byte
-	have int    // bytes of head seen
-	left uint64 // bytes of payload to come
-	size uint64
-	data []byte // the beginning of the payload
+	wsframe.Frame
+	data []byte // the beginning of the payload, unmasked
 }
 
-// feed reads on, and tells of each frame when it is complete.
-func (f *frameParser) feed(p []byte, tell func(api.Frame)) {
+// feed reads p and calls done for each frame that is complete.
+func (f *frameParser) feed(p []byte, done func(api.Frame)) {
 	for len(p) > 0 {
-		if f.left == 0 {
-			n := copy(f.head[f.have:f.headLen()], p)
-			f.have += n
-			p = p[n:]
-			if f.have < 2 || f.have < f.headLen() {
-				continue
-			}
-			f.begin()
-		} else {
-			n := min(f.left, uint64(len(p)))
-			f.capture(p[:n])
-			f.left -= n
-			p = p[n:]
-		}
-		if f.left == 0 {
-			tell(f.finish())
+		payload, rest, complete := f.Next(p)
+		p = rest
+		f.capture(payload)
+		if complete {
+			done(api.Frame{
+				Opcode: f.Opcode(), Size: f.Size(), Data: f.data, Final: f.Final(), Compressed: f.Compressed(),
+			})
+			f.data = nil
 		}
 	}
 }
 
-// headLen is the length of the header whose first bytes are in head.
-func (f *frameParser) headLen() int {
-	if f.have < 2 {
-		return 2
-	}
-	n := 2
-	switch f.head[1] & 0x7f {
-	case 126:
-		n += 2
-	case 127:
-		n += 8
-	}
-	if f.head[1]&0x80 != 0 {
-		n += 4
-	}
-	return n
-}
-
-// begin reads the header, which is complete.
-func (f *frameParser) begin() {
-	switch f.head[1] & 0x7f {
-	case 126:
-		f.size = uint64(binary.BigEndian.Uint16(f.head[2:]))
-	case 127:
-		f.size = binary.BigEndian.Uint64(f.head[2:]) &^ (1 << 63)
-	default:
-		f.size = uint64(f.head[1] & 0x7f)
-	}
-	f.left = f.size
-}
-
-// capture keeps the beginning of a payload, unmasked.
 func (f *frameParser) capture(p []byte) {
 	n := min(len(p), FrameLimit-len(f.data))
 	if n <= 0 {
@@ -225,21 +181,9 @@ func (f *frameParser) capture(p []byte) {
 	}
 	from := len(f.data)
 	f.data = append(f.data, p[:n]...)
-	if f.head[1]&0x80 == 0 {
-		return
+	if key := f.Key(); key != nil {
+		for i := from; i < len(f.data); i++ {
+			f.data[i] ^= key[i%4]
+		}
 	}
-	key := f.head[f.have-4 : f.have]
-	for i := from; i < len(f.data); i++ {
-		f.data[i] ^= key[i%4]
-	}
-}
-
-// finish is the frame that ended, and makes room for the next.
-func (f *frameParser) finish() api.Frame {
-	done := api.Frame{
-		Opcode: int(f.head[0] & 0x0f), Size: int64(f.size), Data: f.data,
-		Final: f.head[0]&0x80 != 0, Compressed: f.head[0]&0x40 != 0,
-	}
-	f.have, f.size, f.data = 0, 0, nil
-	return done
 }
