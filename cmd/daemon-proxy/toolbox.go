@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/toolbox"
 )
 
@@ -19,14 +20,14 @@ func newToolbox() *cobra.Command {
 		Short: "Run the built-in daemon (daemon-proxy starts it inside containers)",
 		Long: "toolbox is the built-in daemon. daemon-proxy copies itself into a container and starts it\n" +
 			"there. Every caller must send the secret that is in the environment variable\n" +
-			toolbox.SecretEnv + ".",
+			daemon.SecretEnv + ".",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if stop {
 				return toolbox.StopOthers(cmd.Context())
 			}
-			options.Secret = os.Getenv(toolbox.SecretEnv)
-			if err := os.Unsetenv(toolbox.SecretEnv); err != nil {
+			options.Secret = os.Getenv(daemon.SecretEnv)
+			if err := os.Unsetenv(daemon.SecretEnv); err != nil {
 				return err
 			}
 			options.Logger = slog.Default()

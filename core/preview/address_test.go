@@ -134,16 +134,6 @@ func TestS5PortGrammar(t *testing.T) {
 	}
 }
 
-func TestS5DaemonPorts(t *testing.T) {
-	t.Parallel()
-	for _, port := range []int{2280, 22220, 22222, 33333} {
-		require.True(t, IsDaemonPort(port))
-	}
-	require.False(t, IsDaemonPort(2290))
-	require.True(t, IsDaemonPort(2290, 1, 2290))
-	require.False(t, IsDaemonPort(80, 0))
-}
-
 func TestH1H2SplitHost(t *testing.T) {
 	t.Parallel()
 	for _, host := range []string{

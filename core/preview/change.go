@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/daemon"
 )
 
 // Request asks for a link.
@@ -51,7 +52,7 @@ func (l *Links) admit(request Request, now time.Time) (record, error) {
 	if request.Port < 1 || request.Port > 65535 {
 		return record{}, badPort(fmt.Sprint(request.Port))
 	}
-	if !request.AllowDaemonPort && IsDaemonPort(request.Port, l.options.DaemonPort) {
+	if !request.AllowDaemonPort && daemon.IsPort(request.Port, l.options.DaemonPort) {
 		return record{}, api.NewProblem(api.CodeDaemonPort,
 			fmt.Sprintf("port %d belongs to the daemon: a link to it would give away control of the sandbox", request.Port),
 			`send "allow_daemon_port": true if that is what you want`).In("", request.Port)

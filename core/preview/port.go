@@ -2,7 +2,6 @@ package preview
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 
 	"daemon-proxy/core/api"
@@ -27,17 +26,6 @@ func ParsePort(s string) (int, error) {
 		return 0, badPort(s)
 	}
 	return port, nil
-}
-
-// IsDaemonPort says whether a port belongs to the daemon itself: its API
-// (2280), SSH (22220), web terminal (22222) and recordings (33333), or one of
-// the more that the caller knows of, such as the configured port.
-func IsDaemonPort(port int, more ...int) bool {
-	switch port {
-	case 2280, 22220, 22222, 33333:
-		return true
-	}
-	return slices.Contains(more, port)
 }
 
 // DaemonPort is the problem of a port that is the daemon's own.

@@ -33,6 +33,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/daemon"
 )
 
 // Remember is how long an ended link is told from one that never was.
@@ -67,7 +68,7 @@ type Options struct {
 	// MaxEnded bounds the ended links that are remembered; 0: 10,000.
 	MaxEnded int
 	// DaemonPort is the configured port of the daemon; it counts as one of the
-	// daemon's own. 0: none beside those that IsDaemonPort knows.
+	// daemon's own. 0: none beside those that daemon.IsPort knows.
 	DaemonPort int
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
@@ -180,7 +181,7 @@ func (l *Links) Close() error {
 func (l *Links) Resolve(token string) (*Live, error) {
 	if link, ok := (*l.live.Load())[token]; ok {
 		if link.ExpiresAt.IsZero() || l.options.Now().Before(link.ExpiresAt) {
-			if !link.AllowDaemonPort && IsDaemonPort(link.Port, l.options.DaemonPort) {
+			if !link.AllowDaemonPort && daemon.IsPort(link.Port, l.options.DaemonPort) {
 				return nil, DaemonPort(link.Port, "make a link with allow_daemon_port if that is what you want")
 			}
 			return link, nil

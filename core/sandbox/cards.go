@@ -110,11 +110,11 @@ func (s *Sandboxes) others(ref api.Ref, ports []api.Port) (shown, passing []api.
 		return ports, nil
 	}
 	s.host.mu.Lock()
-	_, daemon, _ := net.SplitHostPort(s.host.address)
+	_, own, _ := net.SplitHostPort(s.host.address)
 	s.host.mu.Unlock()
 	for _, p := range ports {
 		switch {
-		case p.Port == s.o.OwnPort || strconv.Itoa(p.Port) == daemon:
+		case p.Port == s.o.OwnPort || strconv.Itoa(p.Port) == own:
 		case !s.watching.meant(p.Port):
 			passing = append(passing, p)
 		default:

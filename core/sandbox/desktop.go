@@ -2,14 +2,14 @@ package sandbox
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/daemon"
 )
 
 const (
@@ -33,9 +33,9 @@ func mentionsVNC(p page) bool {
 // findDesktop makes a card one of a VNC desktop if a page of noVNC is on its
 // port. A page that answers on that path is not enough: servers of single page
 // applications have one on every path.
-func findDesktop(ctx context.Context, up Upstream, card *api.PortCard) (found bool) {
+func findDesktop(ctx context.Context, client daemon.Client, card *api.PortCard) (found bool) {
 	for _, path := range desktopPages {
-		p, err := fetchPage(ctx, up, card.Port.Port, path)
+		p, err := fetchPage(ctx, client, card.Port.Port, path)
 		if err != nil || p.status != http.StatusOK || !strings.Contains(strings.ToLower(p.body), "novnc") {
 			continue
 		}
@@ -57,26 +57,27 @@ func findDesktop(ctx context.Context, up Upstream, card *api.PortCard) (found bo
 // The problem is no_desktop where the daemon cannot, the desktop did not come
 // up, or something else listens on that port.
 func (s *Sandboxes) StartDesktop(ctx context.Context, ref api.Ref) error {
-	up, err := s.Upstream(ref)
+	client, err := s.client(ref)
 	if err != nil {
 		return err
 	}
-	if s.listens(ctx, up, vncPort) {
-		return s.isDesktop(ctx, ref, up)
+	if s.listens(ctx, client, vncPort) {
+		return s.isDesktop(ctx, ref, client)
 	}
 	defer s.forgetCard(ref, vncPort)
 	asking, cancel := context.WithTimeout(ctx, askDesktop)
 	defer cancel()
-	response, body, err := ask(asking, up, http.MethodPost, "/computeruse/start", maxAnswer) //nolint:bodyclose // ask has read and closed it
+	err = client.StartDesktop(asking)
+	refusal, refused := errors.AsType[*daemon.StatusError](err)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return asProblem(ref, ctx.Err())
-	case response == nil:
+	case err != nil && !refused:
 		return noDesktop(ref, fmt.Sprintf("the daemon in %s did not answer when it was asked for its desktop: %v", ref, err), "see the daemon's log")
-	case response.StatusCode == http.StatusNotFound:
+	case refused && refusal.Status == http.StatusNotFound:
 		return noDesktop(ref, "the daemon in "+ref.String()+" knows no desktop (404)", "start one in the container yourself, with noVNC on port 6080, or use a newer daytona")
-	case response.StatusCode >= 300:
-		return noDesktop(ref, fmt.Sprintf("the daemon in %s has no desktop to start: %s", ref, reason(response.StatusCode, body)),
+	case refused:
+		return noDesktop(ref, fmt.Sprintf("the daemon in %s has no desktop to start: %s", ref, reason(refusal)),
 			"use an image with a desktop, or start one in the container with noVNC on port 6080")
 	}
 	waiting, done := context.WithTimeout(ctx, desktopTimeout)
@@ -84,7 +85,7 @@ func (s *Sandboxes) StartDesktop(ctx context.Context, ref api.Ref) error {
 	tick := time.NewTicker(desktopEvery)
 	defer tick.Stop()
 	for {
-		if s.isDesktop(waiting, ref, up) == nil {
+		if s.isDesktop(waiting, ref, client) == nil {
 			return nil
 		}
 		select {
@@ -99,10 +100,10 @@ func (s *Sandboxes) StartDesktop(ctx context.Context, ref api.Ref) error {
 }
 
 // isDesktop is nil if noVNC's page is on port 6080, else the problem.
-func (s *Sandboxes) isDesktop(ctx context.Context, ref api.Ref, up Upstream) error {
+func (s *Sandboxes) isDesktop(ctx context.Context, ref api.Ref, client daemon.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, cardTimeout)
 	defer cancel()
-	if findDesktop(ctx, up, &api.PortCard{Port: api.Port{Port: vncPort}}) {
+	if findDesktop(ctx, client, &api.PortCard{Port: api.Port{Port: vncPort}}) {
 		return nil
 	}
 	return noDesktop(ref, fmt.Sprintf("what listens on port %d of %s has no noVNC page (/vnc.html)", vncPort, ref),
@@ -110,32 +111,19 @@ func (s *Sandboxes) isDesktop(ctx context.Context, ref api.Ref, up Upstream) err
 }
 
 // listens says whether something answers on a port.
-func (s *Sandboxes) listens(ctx context.Context, up Upstream, port int) bool {
+func (s *Sandboxes) listens(ctx context.Context, client daemon.Client, port int) bool {
 	ctx, cancel := context.WithTimeout(ctx, cardTimeout)
 	defer cancel()
-	response, body, err := ask(ctx, up, http.MethodGet, "/proxy/"+strconv.Itoa(port)+"/", 1) //nolint:bodyclose // ask has read and closed it
-	return err == nil && (response.StatusCode != http.StatusBadGateway || len(body) > 0)
+	answer, err := client.Get(ctx, port, "/", 1)
+	return err == nil && (answer.Status != http.StatusBadGateway || len(answer.Body) > 0)
 }
 
-// reason is what a daemon says in an answer that refuses.
-func reason(status int, body []byte) string {
-	var said struct {
-		Message string
-		Details any
-		Error   string
+// reason is why a daemon refused, in one line.
+func reason(refusal *daemon.StatusError) string {
+	if refusal.Reason == "" {
+		return refusal.Error()
 	}
-	_ = json.Unmarshal(body, &said) // what is no JSON says nothing
-	text := said.Message
-	if text == "" {
-		text = said.Error
-	}
-	if details, ok := said.Details.(string); ok && details != "" {
-		text += " (" + details + ")"
-	}
-	if text == "" {
-		return fmt.Sprintf("it answers %d", status)
-	}
-	return shortLine(text, 300)
+	return shortLine(refusal.Reason, 300)
 }
 
 func noDesktop(ref api.Ref, detail, hint string) *api.Problem {

@@ -1,13 +1,12 @@
 package sandbox
 
 import (
-	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/sandbox/source"
 )
 
@@ -148,7 +147,7 @@ func (s *Sandboxes) look(b *box) outcome {
 			f = s.claim(s.ctx, b, f)
 		}
 		if s.alive(b, f, stops) && before != api.DaemonHealthy {
-			s.log.Info("daemon healthy", "sandbox", b.String(), "version", f.version, "kind", f.kind, "adopted", true)
+			s.log.Info("daemon healthy", "sandbox", b.String(), "version", f.Version, "kind", f.Kind, "adopted", true)
 		}
 		return healthy
 	}
@@ -157,7 +156,7 @@ func (s *Sandboxes) look(b *box) outcome {
 	c := b.container
 	busy = b.injected != nil || b.stoppedSince(stops)
 	b.misses++
-	late := errors.Is(err, errSilent) && before == api.DaemonHealthy && b.misses < patience
+	late := errors.Is(err, daemon.ErrSilent) && before == api.DaemonHealthy && b.misses < patience
 	s.mu.Unlock()
 	switch {
 	case busy || s.ctx.Err() != nil:
@@ -165,7 +164,7 @@ func (s *Sandboxes) look(b *box) outcome {
 	case late:
 		s.update(b, func(b *box) { b.Daemon.LatencyHistory = sample(b.Daemon.LatencyHistory, 0) })
 		return broken
-	case errors.Is(err, errSecret) && before == api.DaemonHealthy:
+	case errors.Is(err, daemon.ErrSecret) && before == api.DaemonHealthy:
 		s.taken(b)
 		return nothing
 	case !wanted && s.distrust(b, c, err):
@@ -195,7 +194,7 @@ func (s *Sandboxes) look(b *box) outcome {
 // is not, or not provably, in the container; false if err is none of that.
 func (s *Sandboxes) distrust(b *box, c source.Container, err error) bool {
 	p := s.misplaced(b.Ref, c, err)
-	if p == nil && errors.Is(err, errNoChallenge) {
+	if p == nil && errors.Is(err, daemon.ErrNoChallenge) {
 		p = problem(b.Ref, api.CodePortTaken,
 			"the built-in daemon in "+b.String()+" is of an older version, which cannot prove that it is ours",
 			"POST /api/sandboxes/"+b.String()+"/inject replaces it")
@@ -224,7 +223,7 @@ func (s *Sandboxes) taken(b *box) {
 }
 
 // ask is one look at the daemon of b, its own or the one of its network's owner.
-func (s *Sandboxes) ask(b *box) (found, error) {
+func (s *Sandboxes) ask(b *box) (daemon.Info, error) {
 	if b.IsHost() {
 		return s.host.probe(s.ctx)
 	}
@@ -232,18 +231,18 @@ func (s *Sandboxes) ask(b *box) (found, error) {
 	owner, err := s.networkOf(b)
 	if err != nil {
 		s.mu.Unlock()
-		return found{}, err
+		return daemon.Info{}, err
 	}
 	c := owner.container
 	s.mu.Unlock()
 	if c.HostNetwork {
 		if err := s.onThisMachine(s.ctx, owner, c); err != nil {
-			return found{}, err
+			return daemon.Info{}, err
 		}
 		return s.host.probe(s.ctx)
 	}
 	if len(c.Addresses) == 0 {
-		return found{}, s.noAddress(b.Ref)
+		return daemon.Info{}, s.noAddress(b.Ref)
 	}
 	return s.meet(s.ctx, owner, c)
 }
@@ -265,7 +264,7 @@ func (b *box) stoppedSince(stops int) bool { return b.stopping || b.stops != sto
 
 // alive notes that the daemon answered after it had been stopped on request
 // stops times; false if what did is gone already.
-func (s *Sandboxes) alive(b *box, f found, stops int) (still bool) {
+func (s *Sandboxes) alive(b *box, f daemon.Info, stops int) (still bool) {
 	s.update(b, func(b *box) {
 		if b.Container != api.ContainerRunning || b.stoppedSince(stops) {
 			return // it has stopped since it answered
@@ -277,10 +276,10 @@ func (s *Sandboxes) alive(b *box, f found, stops int) (still bool) {
 		still = true
 		b.misses, b.ended = 0, ""
 		if b.Daemon.State != api.DaemonHealthy {
-			b.Daemon.StartedAt = f.began
+			b.Daemon.StartedAt = f.Started
 		}
-		b.Daemon.State, b.Daemon.Kind, b.Daemon.Version, b.Daemon.LastError = api.DaemonHealthy, f.kind, f.version, nil
-		b.Daemon.LatencyMS = float64(f.latency.Microseconds()) / 1000
+		b.Daemon.State, b.Daemon.Kind, b.Daemon.Version, b.Daemon.LastError = api.DaemonHealthy, f.Kind, f.Version, nil
+		b.Daemon.LatencyMS = float64(f.Latency.Microseconds()) / 1000
 		b.Daemon.LatencyHistory = sample(b.Daemon.LatencyHistory, b.Daemon.LatencyMS)
 		if url := s.urlOf(b); url != "" {
 			b.Daemon.URL = url
@@ -294,7 +293,7 @@ func (s *Sandboxes) alive(b *box, f found, stops int) (still bool) {
 func (s *Sandboxes) dead(b *box, err error, stops int) {
 	last := s.lastWords(b)
 	detail := "the daemon in " + b.String() + " does not answer any more"
-	if errors.Is(err, errRefused) {
+	if errors.Is(err, daemon.ErrRefused) {
 		detail = "the daemon in " + b.String() + " ended"
 	}
 	if last != "" {
@@ -319,15 +318,4 @@ func (s *Sandboxes) dead(b *box, err error, stops int) {
 func sample(samples []float64, ms float64) []float64 {
 	samples = append(slices.Clone(samples), ms)
 	return samples[max(0, len(samples)-history):]
-}
-
-// call asks something of the daemon of ref.
-func (s *Sandboxes) call(ctx context.Context, ref api.Ref, method, path string) (*http.Response, []byte, error) {
-	up, err := s.Upstream(ref)
-	if err != nil {
-		return nil, nil, err
-	}
-	h := http.Header{}
-	up.Header(h)
-	return call(ctx, up.Dial, method, path, h.Get(secretHeader))
 }

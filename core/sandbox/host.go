@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/proxy"
 )
 
@@ -32,12 +33,13 @@ type host struct {
 	ended   chan struct{} // closed when command has ended
 }
 
-// dial leaves it to its caller how long a connection may take to come about.
-func (h *host) dial(address string) func(context.Context) (net.Conn, error) {
-	return func(ctx context.Context) (net.Conn, error) {
+// client calls the daemon at an address of this machine. Its Dial leaves it to
+// the caller how long a connection may take to come about.
+func (h *host) client(address, secret string) daemon.Client {
+	return daemon.Client{Host: address, Secret: secret, Dial: func(ctx context.Context) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "tcp", address)
-	}
+	}}
 }
 
 // upstream reaches the host's daemon, which is started if there is none.
@@ -58,14 +60,9 @@ func (h *host) upstream() (Upstream, error) {
 		address, secret = h.address, h.secret
 		h.mu.Unlock()
 	}
+	client := h.client(address, secret)
 	return Upstream{
-		Dial: h.dial(address), Pool: "host " + address, Authority: address, Loopback: true,
-		Header: func(header http.Header) {
-			delete(header, secretHeader)
-			if secret != "" {
-				header[secretHeader] = []string{secret}
-			}
-		},
+		Dial: client.Dial, Pool: "host " + address, Authority: address, Header: client.Authorize, Loopback: true,
 	}, nil
 }
 
@@ -78,14 +75,14 @@ func (h *host) lastError() error {
 }
 
 // probe looks whether the host's daemon answers.
-func (h *host) probe(ctx context.Context) (found, error) {
+func (h *host) probe(ctx context.Context) (daemon.Info, error) {
 	h.mu.Lock()
 	address := h.address
 	h.mu.Unlock()
 	if address == "" {
-		return found{}, errRefused
+		return daemon.Info{}, daemon.ErrRefused
 	}
-	return probe(ctx, h.dial(address))
+	return h.client(address, "").Version(ctx)
 }
 
 // runHost starts the daemon of the host, or adopts the one that answers.
@@ -98,20 +95,20 @@ func (in *injection) runHost() error {
 	current := h.address
 	h.mu.Unlock()
 	if current != "" {
-		if f, err := probe(in.ctx, h.dial(current)); err == nil {
+		if f, err := h.client(current, "").Version(in.ctx); err == nil {
 			in.adopt = f
 			return nil
 		}
 	}
-	f, err := probe(in.ctx, h.dial(preferred))
-	if err == nil && f.kind == kindDaytona {
+	f, err := h.client(preferred, "").Version(in.ctx)
+	if err == nil && f.Kind == daemon.KindDaytona {
 		in.did(api.StepAdopt, "a daytona answers already: adopted")
 		in.s.log.Warn("a daytona runs on this machine: everybody on the network who reaches its port controls the machine", "port", port)
 		in.adopt = f
 		h.use(preferred, "")
 		return nil
 	}
-	free := errors.Is(err, errRefused)
+	free := errors.Is(err, daemon.ErrRefused)
 	if in.s.mode() == "host" {
 		path, err := in.s.hostBinary()
 		if err != nil {
@@ -156,7 +153,7 @@ func (in *injection) serveBuiltIn(address string) error {
 	current, running := h.address, h.server != nil
 	h.mu.Unlock()
 	if running { // under load it may answer late; to replace it would cut all that goes through it
-		f, err := probe(in.ctx, h.dial(current))
+		f, err := h.client(current, "").Version(in.ctx)
 		in.adopt = f
 		return err
 	}
@@ -191,7 +188,7 @@ func (in *injection) serveBuiltIn(address string) error {
 		}
 	})
 	h.use(listener.Addr().String(), secret)
-	f, err := probe(in.ctx, h.dial(listener.Addr().String()))
+	f, err := h.client(listener.Addr().String(), "").Version(in.ctx)
 	in.adopt = f
 	return err
 }
@@ -273,8 +270,8 @@ func (in *injection) awaitHost(log, address string, ended chan struct{}) error {
 				"the daemon on this machine did not listen on "+address+" in time; its last words: "+endOf(log),
 				"raise daemon.startup_timeout")
 		case <-poll.C:
-			if f, err := probe(ctx, h.dial(address)); err == nil {
-				f.began = time.Now()
+			if f, err := h.client(address, "").Version(ctx); err == nil {
+				f.Started = time.Now()
 				in.adopt = f
 				h.use(address, "")
 				in.s.update(in.box, func(b *box) { b.Daemon.Started = true })

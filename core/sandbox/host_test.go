@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/docker/enginetest"
 	"daemon-proxy/core/toolbox"
 	"daemon-proxy/core/wiretest"
@@ -47,13 +48,13 @@ func TestTheHostsDaytonaEndsWithTheProgramOnlyIfItIsTo(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), soon)
 			defer cancel()
 			require.NoError(t, d.Close(ctx))
-			_, err = probe(t.Context(), d.host.dial(net.JoinHostPort("127.0.0.1", strconv.Itoa(port))))
+			_, err = d.host.client(net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), "").Version(t.Context())
 			require.Equal(t, stop, err != nil, "it runs without the program: %v", err)
 			if !stop {
 				later := hostDaytona(t, port, false)
 				require.NoError(t, later.Inject(t.Context(), api.Host, nil))
 				box, _ := later.Get(api.Host)
-				require.Equal(t, kindDaytona, box.Daemon.Kind, "the next run finds it")
+				require.Equal(t, daemon.KindDaytona, box.Daemon.Kind, "the next run finds it")
 				require.False(t, box.Daemon.Started)
 			}
 		})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/sandbox/source"
 )
 
@@ -71,8 +72,8 @@ func (in *injection) runOwner() (shared bool, err error) {
 		return true, err
 	}
 	now, _ := in.s.Get(owner.Ref)
-	in.adopt = found{kind: now.Daemon.Kind, version: now.Daemon.Version, began: now.Daemon.StartedAt,
-		latency: time.Duration(now.Daemon.LatencyMS * float64(time.Millisecond))}
+	in.adopt = daemon.Info{Kind: now.Daemon.Kind, Version: now.Daemon.Version, Started: now.Daemon.StartedAt,
+		Latency: time.Duration(now.Daemon.LatencyMS * float64(time.Millisecond))}
 	return true, nil
 }
 
@@ -107,11 +108,11 @@ func (in *injection) tryAdopt() (adopted bool, err error) {
 		return false, in.ctx.Err()
 	case misplaced != nil:
 		return false, misplaced
-	case errors.Is(err, errSecret):
+	case errors.Is(err, daemon.ErrSecret):
 		return false, in.replaceStranger("the built-in daemon there had a secret that is lost")
-	case errors.Is(err, errNoChallenge):
+	case errors.Is(err, daemon.ErrNoChallenge):
 		return false, in.replaceStranger("the built-in daemon there is of a version that cannot prove itself")
-	case errors.Is(err, errNotDaemon), errors.Is(err, errSilent):
+	case errors.Is(err, daemon.ErrNotDaemon), errors.Is(err, daemon.ErrSilent):
 		return false, problem(in.ref, api.CodePortTaken,
 			fmt.Sprintf("port %d of %s is used by something that is not a daemon, or by one that hangs: %v", in.s.o.Config.Port, in.ref, err),
 			portHint)
@@ -119,7 +120,7 @@ func (in *injection) tryAdopt() (adopted bool, err error) {
 		return false, nil // refused or not reachable: the start will tell
 	}
 	in.adopt = in.s.claim(in.ctx, in.box, f)
-	in.did(api.StepAdopt, "a daemon answers already (%s %s): adopted", f.kind, f.version)
+	in.did(api.StepAdopt, "a daemon answers already (%s %s): adopted", f.Kind, f.Version)
 	return true, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/docker/enginetest"
 	"daemon-proxy/core/sandbox/source"
 	"daemon-proxy/core/toolbox"
@@ -26,7 +27,7 @@ func TestTheBuiltInDaemonIsInjectedWhereThereIsAShell(t *testing.T) {
 	var steps []api.Injection
 	require.NoError(t, d.Inject(t.Context(), d.ref(name), func(e api.Injection) { steps = append(steps, e) }))
 	box := d.get(name)
-	require.Equal(t, kindBuiltIn, box.Daemon.Kind)
+	require.Equal(t, daemon.KindBuiltIn, box.Daemon.Kind)
 	require.True(t, box.Daemon.Started)
 	require.NotZero(t, box.Daemon.LatencyMS)
 	require.Equal(t, "http://"+box.Address+":2280", box.Daemon.URL)
@@ -50,7 +51,7 @@ func TestTheBuiltInDaemonIsInjectedWhereThereIsNoShell(t *testing.T) {
 	t.Parallel()
 	name, _ := bareBox(t, enginetest.RunOptions{}, nil)
 	d := builtIn(t, name)
-	require.Equal(t, kindBuiltIn, d.inject(name).Daemon.Kind)
+	require.Equal(t, daemon.KindBuiltIn, d.inject(name).Daemon.Kind)
 	require.JSONEq(t, `{"dir":"/workspace"}`, d.asks(name, "/work-dir"))
 }
 
@@ -63,7 +64,7 @@ func TestADaemonThatAnswersIsAdoptedAndNoneStartedBesideIt(t *testing.T) {
 
 	second := builtIn(t, name)
 	box := second.inject(name)
-	require.Equal(t, kindDaytona, box.Daemon.Kind)
+	require.Equal(t, daemon.KindDaytona, box.Daemon.Kind)
 	require.Equal(t, "v0.190.0", box.Daemon.Version)
 	require.False(t, box.Daemon.Started, "it was found, not started")
 	require.Equal(t, before, processes(t, id, "daytona"))
@@ -115,9 +116,10 @@ func TestADaemonWhoseSecretIsLostIsReplaced(t *testing.T) {
 			require.True(t, second.inject(name).Daemon.Started)
 			second.asks(name, "/port")
 			box := second.get(name)
-			response, _, err := call(t.Context(), second.dialler(box.Address), "GET", "/port", first.secretOf(box.ID))
+			old := daemon.Client{Dial: second.dialler(box.Address), Secret: first.secretOf(box.ID)}
+			answer, err := old.Do(t.Context(), "GET", "/port", 100)
 			require.NoError(t, err)
-			require.Equal(t, 401, response.StatusCode, "the old secret opens it still")
+			require.Equal(t, 401, answer.Status, "the old secret opens it still")
 		})
 	}
 }

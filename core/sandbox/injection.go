@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/sandbox/source"
 )
 
@@ -36,9 +37,9 @@ type injection struct {
 	// What follows belongs to the injection's own goroutine.
 	c      source.Container
 	binary binary
-	target string // the daemon's path in the container
-	base   string // what is unpacked into to write it
-	adopt  found  // what answers, once it does
+	target string      // the daemon's path in the container
+	base   string      // what is unpacked into to write it
+	adopt  daemon.Info // what answers, once it does
 }
 
 // numbered is a report and its place among all.
@@ -225,7 +226,7 @@ func (in *injection) life() {
 	end := api.Injection{Step: in.lastStep(), State: "done", Finished: true}
 	if p == nil {
 		s.alive(in.box, in.adopt, in.stops)
-		s.log.Info("daemon healthy", "sandbox", in.ref.String(), "version", in.adopt.version, "kind", in.adopt.kind, "duration", time.Since(started))
+		s.log.Info("daemon healthy", "sandbox", in.ref.String(), "version", in.adopt.Version, "kind", in.adopt.Kind, "duration", time.Since(started))
 	} else if end.State, end.Error = "failed", p; p.Code == api.CodeCancelled {
 		s.log.Info("injection cancelled", "sandbox", in.ref.String())
 	} else {
@@ -248,7 +249,7 @@ func (in *injection) removed() bool {
 	if in.c.ID == "" {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(in.ctx, probeTimeout)
+	ctx, cancel := context.WithTimeout(in.ctx, callTimeout)
 	defer cancel()
 	c, err := in.s.o.Source.Inspect(ctx, in.c.ID)
 	return errors.Is(err, &api.Problem{Code: api.CodeSandboxMissing}) || err == nil && c.State == api.ContainerDead

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/sandbox/source"
 )
 
@@ -46,7 +47,7 @@ echo $((${up%.*} - ${20} / 100))`
 // earlier run too, and since when it runs. A built-in daemon that knows our
 // secret has said so itself; for another the container is asked, and if it
 // cannot tell (no shell), what was known before stays.
-func (s *Sandboxes) claim(ctx context.Context, b *box, f found) found {
+func (s *Sandboxes) claim(ctx context.Context, b *box, f daemon.Info) daemon.Info {
 	s.mu.Lock()
 	id, started := b.ID, b.Daemon.Started
 	own := b.own()
@@ -54,17 +55,17 @@ func (s *Sandboxes) claim(ctx context.Context, b *box, f found) found {
 	if !own {
 		return f
 	}
-	if f.kind == kindBuiltIn {
+	if f.Kind == daemon.KindBuiltIn {
 		started = true
 	} else {
-		ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
 		defer cancel()
 		out, code, err := s.o.Source.Run(ctx, id, source.ExecSpec{Cmd: []string{"/bin/sh", "-c", ageScript, s.installed(false), s.markOf(id)}})
 		switch {
 		case err == nil && code == 0:
 			started = true
 			if age, err := strconv.Atoi(strings.TrimSpace(string(out))); err == nil && age >= 0 {
-				f.began = time.Now().Add(-time.Duration(age) * time.Second)
+				f.Started = time.Now().Add(-time.Duration(age) * time.Second)
 			}
 		case err == nil && code == 3:
 			started = false

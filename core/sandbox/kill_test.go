@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/docker/enginetest"
 	"daemon-proxy/core/sandbox/source"
 )
@@ -67,7 +68,7 @@ func TestADaytonaThatSomebodyElseStartedFromTheSameFileIsNotOurs(t *testing.T) {
 	_, err := enginetest.Require(t).Start(t.Context(), id, source.ExecSpec{Cmd: []string{"/usr/local/bin/daytona"}, Env: []string{"DAYTONA_SANDBOX_ID=x", "HOME=/root"}})
 	require.NoError(t, err)
 	listens(t, net.JoinHostPort(d.get(name).Address, "2280")) // an injection that came first would start its own
-	require.Equal(t, kindDaytona, d.inject(name).Daemon.Kind)
+	require.Equal(t, daemon.KindDaytona, d.inject(name).Daemon.Kind)
 	require.False(t, d.get(name).Daemon.Started)
 	before := processes(t, id, "daytona")
 	require.ErrorContains(t, d.StopDaemon(t.Context(), d.ref(name)), "not started by this program")

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/logging/lineartest"
 )
 
@@ -26,7 +27,7 @@ func TestS43WhatServicesAndLabelsSayIsReadInLinearTime(t *testing.T) {
 		"redirect":    func(s string) { page{status: 302, path: "/" + s, header: http.Header{"Location": {s}}}.redirect(3000) },
 		"certificate": func(s string) { isTLS(port(), s) },
 		"banner":      func(s string) { readBanner(port(), s) },
-		"reason":      func(s string) { _ = reason(500, []byte(s)) },
+		"reason":      func(s string) { _ = reason(&daemon.StatusError{Reason: s}) },
 		"oneLine":     func(s string) { oneLine(s) },
 		"label":       func(s string) { readDevcontainer(s).complete(port()) },
 		"rule":        func(s string) { (&portRule{}).parse(s) },

@@ -1,12 +1,10 @@
 package sandbox
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
 	"html"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -17,6 +15,7 @@ import (
 	"unicode"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/daemon"
 )
 
 const (
@@ -46,11 +45,11 @@ func (s *Sandboxes) lookAt(ctx context.Context, ref api.Ref, p api.Port) api.Por
 	}
 	ctx, cancel := context.WithTimeout(ctx, cardTimeout)
 	defer cancel()
-	up, err := s.Upstream(ref)
+	client, err := s.client(ref)
 	if err != nil {
 		return card
 	}
-	answer, err := browse(ctx, up, p.Port)
+	answer, err := browse(ctx, client, p.Port)
 	switch {
 	case err != nil && ctx.Err() == nil:
 		return card // the daemon is gone
@@ -65,7 +64,7 @@ func (s *Sandboxes) lookAt(ctx context.Context, ref api.Ref, p api.Port) api.Por
 	default:
 		describe(&card, answer)
 		if p.Port == vncPort || mentionsVNC(answer) {
-			findDesktop(ctx, up, &card)
+			findDesktop(ctx, client, &card)
 		}
 	}
 	if p.Address == "::1" {
@@ -78,10 +77,10 @@ func (s *Sandboxes) lookAt(ctx context.Context, ref api.Ref, p api.Port) api.Por
 }
 
 // browse asks for the first page and follows redirects within the service.
-func browse(ctx context.Context, up Upstream, port int) (page, error) {
+func browse(ctx context.Context, client daemon.Client, port int) (page, error) {
 	path := "/"
 	for hops := 0; ; hops++ {
-		p, err := fetchPage(ctx, up, port, path)
+		p, err := fetchPage(ctx, client, port, path)
 		if err != nil || hops == 3 {
 			return p, err
 		}
@@ -94,45 +93,9 @@ func browse(ctx context.Context, up Upstream, port int) (page, error) {
 }
 
 // fetchPage is one request through the daemon, with the beginning of its answer.
-func fetchPage(ctx context.Context, up Upstream, port int, path string) (page, error) {
-	p := page{path: path}
-	response, body, err := ask(ctx, up, http.MethodGet, "/proxy/"+strconv.Itoa(port)+path, maxPage) //nolint:bodyclose // ask has read and closed it
-	if response == nil {
-		return p, err
-	}
-	p.status, p.header, p.body = response.StatusCode, response.Header, string(body)
-	return p, nil // a page that is cut has told enough
-}
-
-// ask sends a request to a daemon and reads at most limit bytes of its answer.
-// If only the body failed, both are given.
-func ask(ctx context.Context, up Upstream, method, target string, limit int64) (*http.Response, []byte, error) {
-	c, err := up.Dial(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer c.Close()
-	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
-	where, err := url.ParseRequestURI(target)
-	if err != nil {
-		return nil, nil, err
-	}
-	request := &http.Request{Method: method, URL: where, Host: up.Authority, Close: true, Header: http.Header{
-		"Accept": {"text/html,*/*;q=0.8"}, "User-Agent": {"daemon-proxy"},
-	}}
-	if up.Header != nil {
-		up.Header(request.Header)
-	}
-	if err := request.Write(c); err != nil {
-		return nil, nil, err
-	}
-	response, err := http.ReadResponse(bufio.NewReader(io.LimitReader(c, limit+maxAnswer)), request)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, limit))
-	return response, body, err
+func fetchPage(ctx context.Context, client daemon.Client, port int, path string) (page, error) {
+	answer, err := client.Get(ctx, port, path, maxPage)
+	return page{status: answer.Status, header: answer.Header, body: string(answer.Body), path: path}, err
 }
 
 // redirect is the path within the service that the page sends on to; empty if

@@ -173,10 +173,12 @@ func (d *desk) becomes(name string, state api.DaemonState) api.Sandbox {
 // asks calls the daemon as a request would; the answer must be 200.
 func (d *desk) asks(name, path string) string {
 	d.t.Helper()
-	response, body, err := d.call(d.t.Context(), d.ref(name), http.MethodGet, path)
+	client, err := d.client(d.ref(name))
 	require.NoError(d.t, err)
-	require.Equal(d.t, http.StatusOK, response.StatusCode, string(body))
-	return string(body)
+	answer, err := client.Do(d.t.Context(), http.MethodGet, path, 1<<20)
+	require.NoError(d.t, err)
+	require.Equal(d.t, http.StatusOK, answer.Status, string(answer.Body))
+	return string(answer.Body)
 }
 
 // shellBox runs a container that has a shell and the usual small programs.

@@ -6,12 +6,16 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/docker/enginetest"
 	"daemon-proxy/core/sandbox/source"
 )
@@ -291,7 +295,17 @@ func TestWhatADaemonSaysOfItsDesktop(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			require.Equal(t, test.want, reason(test.status, []byte(test.body)))
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(test.status)
+				_, _ = io.WriteString(w, test.body)
+			}))
+			t.Cleanup(server.Close)
+			client := daemon.Client{Dial: func(ctx context.Context) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, "tcp", server.Listener.Addr().String())
+			}}
+			refusal, ok := errors.AsType[*daemon.StatusError](client.StartDesktop(t.Context()))
+			require.True(t, ok)
+			require.Equal(t, test.want, reason(refusal))
 		})
 	}
 }

@@ -2,19 +2,13 @@ package sandbox
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
-	"net/netip"
 	"slices"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/sandbox/source"
 )
 
@@ -24,13 +18,9 @@ import (
 // Daytona daemon has none: there the other end of our connection must be a
 // socket in the container's network.
 
-// challengePath is core/toolbox's ChallengePath.
-const challengePath = "/challenge/v1/"
-
 var (
-	errNoChallenge = errors.New("the daemon cannot prove that it knows our secret: it is of an older version")
-	errElsewhere   = errors.New("what answers there is not in the container")
-	errUnproved    = errors.New("what answers there cannot be proved to be in the container")
+	errElsewhere = errors.New("what answers there is not in the container")
+	errUnproved  = errors.New("what answers there cannot be proved to be in the container")
 )
 
 // proof says where the daemon of a container is. The zero value: not proved.
@@ -44,8 +34,8 @@ type proof struct {
 
 // meet asks the daemon of the container c, which b is about, and has it prove
 // that it is there. What is found is kept in b. The errors are those of probe,
-// errSecret, errNoChallenge, errElsewhere and errUnproved, for several addresses joined.
-func (s *Sandboxes) meet(ctx context.Context, b *box, c source.Container) (found, error) {
+// daemon.ErrSecret, daemon.ErrNoChallenge, errElsewhere and errUnproved, for several addresses joined.
+func (s *Sandboxes) meet(ctx context.Context, b *box, c source.Container) (daemon.Info, error) {
 	s.mu.Lock()
 	known, starts := b.proof, b.starts
 	s.mu.Unlock()
@@ -69,13 +59,13 @@ func (s *Sandboxes) meet(ctx context.Context, b *box, c source.Container) (found
 		errs = slices.DeleteFunc(errs, func(err error) bool { return errors.Is(err, errElsewhere) })
 	}
 	err := errors.Join(errs...)
-	if errors.Is(err, errElsewhere) || errors.Is(err, errUnproved) || errors.Is(err, errSecret) {
+	if errors.Is(err, errElsewhere) || errors.Is(err, errUnproved) || errors.Is(err, daemon.ErrSecret) {
 		s.prove(b, c, starts, proof{})
 	}
-	return found{}, err
+	return daemon.Info{}, err
 }
 
-func isRefused(err error) bool { return errors.Is(err, errRefused) }
+func isRefused(err error) bool { return errors.Is(err, daemon.ErrRefused) }
 
 // prove keeps what was found of the container c in b, unless the container was
 // replaced, started again or moved to another address since it had started
@@ -89,52 +79,28 @@ func (s *Sandboxes) prove(b *box, c source.Container, starts int, p proof) {
 }
 
 // meetAt is meet at one address.
-func (s *Sandboxes) meetAt(ctx context.Context, c source.Container, address string, known proof) (found, proof, error) {
-	v, err := s.visit(ctx, address)
+func (s *Sandboxes) meetAt(ctx context.Context, c source.Container, address string, known proof) (daemon.Info, proof, error) {
+	v, err := daemon.Client{Dial: s.dialler(address)}.Open(ctx)
 	if err != nil {
-		return found{}, proof{}, err
+		return daemon.Info{}, proof{}, err
 	}
-	defer v.close()
-	f, err := v.version(ctx)
+	defer v.Close()
+	f, err := v.Version(ctx)
 	got := proof{id: c.ID, address: address}
 	switch {
-	case err == nil && f.kind == kindBuiltIn:
-		err = v.challenge(ctx, s.secretOf(c.ID))
+	case err == nil && f.Kind == daemon.KindBuiltIn:
+		err = v.Challenge(ctx, s.secretOf(c.ID))
 	case err == nil:
-		got, err = s.locate(ctx, c, v.conn, known)
+		got, err = s.locate(ctx, c, v, known)
 		return f, got, err
 	}
-	late := errors.Is(err, errSilent) && known.address != address
-	if late || errors.Is(err, errSecret) || errors.Is(err, errNoChallenge) || errors.Is(err, errNotDaemon) {
-		if _, where := s.locate(ctx, c, v.conn, proof{}); errors.Is(where, errElsewhere) {
+	late := errors.Is(err, daemon.ErrSilent) && known.address != address
+	if late || errors.Is(err, daemon.ErrSecret) || errors.Is(err, daemon.ErrNoChallenge) || errors.Is(err, daemon.ErrNotDaemon) {
+		if _, where := s.locate(ctx, c, v, proof{}); errors.Is(where, errElsewhere) {
 			err = where
 		}
 	}
 	return f, got, err
-}
-
-// challenge has the built-in daemon prove that it knows the secret. It answers
-// with a code over a nonce and the address at which it was reached.
-func (v *visit) challenge(ctx context.Context, secret string) error {
-	at, err := netip.ParseAddrPort(v.conn.RemoteAddr().String())
-	if err != nil {
-		return err
-	}
-	nonce := rand.Text()
-	response, body, err := v.ask(ctx, http.MethodGet, challengePath+nonce, "") //nolint:bodyclose // ask has read and closed it
-	if err != nil {
-		return err
-	}
-	var answer struct{ Proof string }
-	if response.StatusCode != http.StatusOK || json.Unmarshal(body, &answer) != nil {
-		return fmt.Errorf("%w: the challenge is answered with %d", errNoChallenge, response.StatusCode)
-	}
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write([]byte("daemon-proxy challenge v1\n" + nonce + "\n" + netip.AddrPortFrom(at.Addr().Unmap().WithZone(""), at.Port()).String()))
-	if !hmac.Equal([]byte(answer.Proof), []byte(hex.EncodeToString(mac.Sum(nil)))) {
-		return errSecret
-	}
-	return nil
 }
 
 // onThisMachine proves that a container which uses "the host's" network uses

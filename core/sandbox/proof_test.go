@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/sandbox/source"
 	"daemon-proxy/core/toolbox"
 )
@@ -50,11 +51,11 @@ func TestAnAnswerFromAContainerThatWasReplacedProvesNothing(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
 	var asked atomic.Int64
-	var daemon http.Handler // the built-in one of the old container
+	var builtIn http.Handler // the built-in one of the old container
 	first, second := make(chan struct{}), make(chan struct{})
 	t.Cleanup(func() { close(second) })
 	f.serve = func(w http.ResponseWriter, r *http.Request) bool {
-		if strings.HasPrefix(r.URL.Path, challengePath) {
+		if strings.HasPrefix(r.URL.Path, daemon.ChallengePath) {
 			wait := second
 			if asked.Add(1) == 1 {
 				wait = first
@@ -64,7 +65,7 @@ func TestAnAnswerFromAContainerThatWasReplacedProvesNothing(t *testing.T) {
 			case <-r.Context().Done():
 			}
 		}
-		daemon.ServeHTTP(w, r)
+		builtIn.ServeHTTP(w, r)
 		return true
 	}
 	old, next := f.container("box"), f.container("box")
@@ -72,7 +73,7 @@ func TestAnAnswerFromAContainerThatWasReplacedProvesNothing(t *testing.T) {
 	f.list = []source.Container{old}
 	d := f.desk(t, func(o *Options) { o.Config.ContainerName = "" })
 	var err error
-	daemon, err = toolbox.New(toolbox.Options{Secret: d.secretOf(old.ID), Version: "v1"})
+	builtIn, err = toolbox.New(toolbox.Options{Secret: d.secretOf(old.ID), Version: "v1"})
 	require.NoError(t, err)
 	d.run()
 	require.Eventually(t, func() bool { return asked.Load() == 1 }, soon, look)
@@ -134,7 +135,7 @@ func TestAStrangerAtOneAddressLeavesTheOther(t *testing.T) {
 		want      error
 	}{
 		{[]string{"127.0.0.1"}, errElsewhere},
-		{[]string{"127.0.0.1", stranger}, errRefused},
+		{[]string{"127.0.0.1", stranger}, daemon.ErrRefused},
 	} {
 		f := newFake(t)
 		f.sockets = noSockets

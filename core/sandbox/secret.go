@@ -12,9 +12,6 @@ import (
 	"path/filepath"
 )
 
-// secretEnv is core/toolbox's SecretEnv.
-const secretEnv = "DAEMON_PROXY_SECRET" //nolint:gosec // the name of a variable, not a secret
-
 // markEnv is the variable by which a daytona that this program started is known
 // again: a later run of it finds the value among the processes.
 const markEnv = "DAEMON_PROXY_MARK"

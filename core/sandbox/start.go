@@ -16,6 +16,7 @@ import (
 	"unicode"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/sandbox/source"
 )
 
@@ -131,7 +132,7 @@ func (in *injection) launch(dir string) (*process, error) {
 	p := &process{drained: make(chan struct{})}
 	if in.binary.builtIn {
 		spec.Cmd = append(spec.Cmd, "toolbox", "--addr", ":"+strconv.Itoa(in.s.o.Config.Port), "--log-file", logName)
-		spec.Env = append(spec.Env, secretEnv+"="+in.s.secretOf(in.c.ID))
+		spec.Env = append(spec.Env, daemon.SecretEnv+"="+in.s.secretOf(in.c.ID))
 		p.log = logName
 	} else {
 		spec.Env = append(spec.Env, "DAYTONA_SANDBOX_ID="+in.c.ID, "DAYTONA_PROJECT_DIR="+dir, markEnv+"="+in.s.markOf(in.c.ID))
@@ -206,10 +207,10 @@ func (in *injection) await(p *process) error {
 			if err != nil {
 				continue
 			}
-			f.began = time.Now()
+			f.Started = time.Now()
 			in.adopt = f
 			in.s.update(in.box, func(b *box) { b.Daemon.Started = true })
-			in.did(api.StepWait, "%s %s answers", f.kind, f.version)
+			in.did(api.StepWait, "%s %s answers", f.Kind, f.Version)
 			return nil
 		}
 	}
@@ -257,7 +258,7 @@ func (s *Sandboxes) lastWords(b *box) string {
 	if p == nil {
 		return ""
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, probeTimeout)
+	ctx, cancel := context.WithTimeout(s.ctx, callTimeout)
 	defer cancel()
 	return s.output(ctx, id, p)
 }

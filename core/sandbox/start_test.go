@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/docker/enginetest"
 )
 
@@ -34,7 +35,7 @@ func TestEachGenerationOfTheDaemonStartsInItsDirectoryAndLeavesNoJunk(t *testing
 				})
 				box := d.inject(name)
 				require.Equal(t, version, box.Daemon.Version)
-				require.Equal(t, kindDaytona, box.Daemon.Kind)
+				require.Equal(t, daemon.KindDaytona, box.Daemon.Kind)
 				require.JSONEq(t, `{"dir":"`+want+`"}`, d.asks(name, "/work-dir"))
 				require.Equal(t, "none", sh(t, id, "ls -d /root/.daytona/sessions/* /.daytona/sessions/* 2>/dev/null || echo none"))
 				require.Contains(t, content(t, id, logName), "Starting toolbox server")

@@ -2,15 +2,13 @@ package sandbox
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
-	"net/http"
-	"slices"
 	"strconv"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/preview"
+	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/sandbox/source"
 )
 
@@ -45,10 +43,10 @@ func (s *Sandboxes) stopDaemon(ctx context.Context, ref api.Ref, eject func() er
 		return conflict(ref, ref.String()+" uses the daemon of the host, which is served from within this program",
 			"end the program instead")
 	}
-	daemon, wanted, ownerWanted, c := owner.Daemon, b.wanted, owner.wanted, owner.container
+	running, wanted, ownerWanted, c := owner.Daemon, b.wanted, owner.wanted, owner.container
 	b.wanted, owner.wanted, owner.stopping = false, false, true
 	s.mu.Unlock()
-	err = s.stop(ctx, daemon, &injection{s: s, box: owner, ref: owner.Ref, ctx: ctx, c: c})
+	err = s.stop(ctx, running, &injection{s: s, box: owner, ref: owner.Ref, ctx: ctx, c: c})
 	if err != nil {
 		s.mu.Lock()
 		b.wanted, owner.wanted, owner.stopping = wanted, ownerWanted, false
@@ -86,21 +84,21 @@ func busy(b *box) *api.Problem {
 		"try again in a moment")
 }
 
-func (s *Sandboxes) stop(ctx context.Context, daemon api.Daemon, in *injection) error {
+func (s *Sandboxes) stop(ctx context.Context, running api.Daemon, in *injection) error {
 	ref := in.ref
 	switch {
-	case daemon.State != api.DaemonHealthy:
+	case running.State != api.DaemonHealthy:
 		return nil // it does not run; it is only not wanted any more
-	case daemon.Kind == kindBuiltIn:
-		response, _, err := s.call(ctx, ref, http.MethodPost, "/shutdown") //nolint:bodyclose // call has read and closed it
+	case running.Kind == daemon.KindBuiltIn:
+		client, err := s.client(ref)
+		if err == nil {
+			err = client.Shutdown(ctx)
+		}
 		if err != nil {
 			return fmt.Errorf("stop the daemon in %s: %w", ref, err)
 		}
-		if response.StatusCode != http.StatusOK {
-			return fmt.Errorf("stop the daemon in %s: it answers %d", ref, response.StatusCode)
-		}
 		return nil
-	case !daemon.Started:
+	case !running.Started:
 		return conflict(ref, "the daemon in "+ref.String()+" was not started by this program",
 			"stop it where it was started")
 	}
@@ -114,38 +112,23 @@ func (s *Sandboxes) stop(ctx context.Context, daemon api.Daemon, in *injection) 
 
 // Ports are the TCP ports that something listens on in ref, by number.
 func (s *Sandboxes) Ports(ctx context.Context, ref api.Ref) ([]api.Port, error) {
-	response, body, err := s.call(ctx, ref, http.MethodGet, "/port") //nolint:bodyclose // call has read and closed it
+	client, err := s.client(ref)
 	if err != nil {
 		return nil, asProblem(ref, err)
 	}
-	var answer struct {
-		Ports     []int
-		Listeners []struct {
-			Port    int
-			Address string
-		}
-	}
-	if response.StatusCode != http.StatusOK || json.Unmarshal(body, &answer) != nil {
+	listeners, err := client.Ports(ctx)
+	if refusal, ok := errors.AsType[*daemon.StatusError](err); ok {
 		return nil, problem(ref, api.CodeBadUpstream,
-			fmt.Sprintf("the daemon in %s answers GET /port with %d", ref, response.StatusCode), "see the daemon's log")
+			fmt.Sprintf("the daemon in %s answers GET /port with %d", ref, refusal.Status), "see the daemon's log")
 	}
-	ports := []api.Port{}
-	for _, port := range answer.Ports {
-		p := api.Port{Port: port, Daemon: preview.IsDaemonPort(port, s.o.Config.Port)}
-		for _, l := range answer.Listeners {
-			if l.Port == port && (p.Address == "" || isUnspecified(l.Address)) {
-				p.Address = l.Address
-			}
-		}
-		ports = append(ports, p)
+	if err != nil {
+		return nil, asProblem(ref, err)
 	}
-	slices.SortFunc(ports, func(a, b api.Port) int { return a.Port - b.Port })
+	ports := make([]api.Port, len(listeners))
+	for i, l := range listeners {
+		ports[i] = api.Port{Port: l.Port, Address: l.Address, Daemon: daemon.IsPort(l.Port, s.o.Config.Port)}
+	}
 	return ports, nil
-}
-
-func isUnspecified(address string) bool {
-	ip := net.ParseIP(address)
-	return ip != nil && ip.IsUnspecified()
 }
 
 // urlOf is where the daemon of b is, for showing; mu is held.

@@ -9,23 +9,12 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/sandbox/source"
 )
 
-// secretHeader is core/toolbox's SecretHeader; core's tests hold them together.
-const secretHeader = "X-Daemon-Proxy-Secret" //nolint:gosec // the name of a header, not a secret
-
-// serverName is core/toolbox's ServerName.
-const serverName = "daemon-proxy-toolbox"
-
-// dialTimeout bounds a connection to a daemon.
-const dialTimeout = time.Second
-
-// Kinds of daemon.
-const (
-	kindBuiltIn = "built-in"
-	kindDaytona = "daytona"
-)
+// callTimeout bounds a short question to an engine, dialTimeout a connection.
+const callTimeout, dialTimeout = time.Second, time.Second
 
 // Upstream is how to reach the daemon of ref. It does not connect to one in a
 // container: the error is an *api.Problem that says what is known to be in the
@@ -78,24 +67,30 @@ func (s *Sandboxes) Loopback(ref api.Ref) bool {
 // containerUpstream reaches the daemon of a container; mu is held.
 func (s *Sandboxes) containerUpstream(b *box) Upstream {
 	until, dial := b.place.ctx, s.dialler(b.proof.address)
-	up := Upstream{
+	client := daemon.Client{
+		Host: net.JoinHostPort(b.proof.address, strconv.Itoa(s.o.Config.Port)),
 		Dial: func(ctx context.Context) (net.Conn, error) {
 			if until.Err() != nil { // the address may be another container's by now
 				return nil, context.Cause(until)
 			}
 			return dial(ctx)
 		},
-		Pool:      b.place.key,
-		Authority: net.JoinHostPort(b.proof.address, strconv.Itoa(s.o.Config.Port)),
-		Until:     until,
 	}
-	if b.Daemon.Kind == kindBuiltIn {
-		secret := s.secretOf(b.ID)
-		up.Header = func(h http.Header) { h[secretHeader] = []string{secret} }
-	} else {
-		up.Header = func(h http.Header) { delete(h, secretHeader) }
+	if b.Daemon.Kind == daemon.KindBuiltIn {
+		client.Secret = s.secretOf(b.ID)
 	}
-	return up
+	return Upstream{Dial: client.Dial, Pool: b.place.key, Authority: client.Host, Header: client.Authorize, Until: until}
+}
+
+// client calls the daemon of ref.
+func (s *Sandboxes) client(ref api.Ref) (daemon.Client, error) {
+	up, err := s.Upstream(ref)
+	if err != nil {
+		return daemon.Client{}, err
+	}
+	h := http.Header{}
+	up.Header(h)
+	return daemon.Client{Dial: up.Dial, Host: up.Authority, Secret: h.Get(daemon.SecretHeader)}, nil
 }
 
 // dialler connects to the daemon's port at an address.

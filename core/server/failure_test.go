@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/preview"
 	"daemon-proxy/core/wiretest"
 )
@@ -79,7 +80,7 @@ func closedPort(t testing.TB) int {
 		c, err := net.Dial("tcp", l.Addr().String())
 		require.NoError(t, err)
 		t.Cleanup(func() { c.Close() })
-		if port := wiretest.Port(t, c.LocalAddr()); !preview.IsDaemonPort(port) {
+		if port := wiretest.Port(t, c.LocalAddr()); !daemon.IsPort(port) {
 			return port
 		}
 	}

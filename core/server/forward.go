@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/logging"
 	"daemon-proxy/core/preview"
 	"daemon-proxy/core/proxy"
@@ -92,7 +93,7 @@ func (s *Server) serveProxy(v *visit, route preview.Route) error {
 	if err != nil {
 		return err
 	}
-	if preview.IsDaemonPort(port, s.o.Config.Daemon.Port) && v.r.Header.Get("X-Allow-Daemon-Port") != "true" {
+	if daemon.IsPort(port, s.o.Config.Daemon.Port) && v.r.Header.Get("X-Allow-Daemon-Port") != "true" {
 		return preview.DaemonPort(port, "a program that means it sends X-Allow-Daemon-Port: true")
 	}
 	if typed(v.r) {

@@ -23,6 +23,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/proxy"
 )
 
@@ -117,7 +118,7 @@ func oursRole(target string) http.Handler {
 			Dial: func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", addr) },
 			Pool: addr, Authority: addr, RequestURI: "/" + prefix + r.RequestURI,
 			Header: func(h http.Header) {
-				h[SecretHeader] = []string{benchSecret}
+				h[daemon.SecretHeader] = []string{benchSecret}
 				h["X-Forwarded-Proto"] = []string{"http"}
 			},
 		})
@@ -140,7 +141,7 @@ func reverseProxyRole(target string) http.Handler {
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(u)
 			r.SetXForwarded()
-			r.Out.Header.Set(SecretHeader, benchSecret)
+			r.Out.Header.Set(daemon.SecretHeader, benchSecret)
 		},
 		Transport:  &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true, WriteBufferSize: 8 << 10, ReadBufferSize: 8 << 10},
 		BufferPool: &buffers{},
@@ -189,7 +190,7 @@ http {
 
 // startNginx starts nginx as it would be set up for this, and returns its
 // address and its workers; an error says why there is none.
-func startNginx(b *testing.B, daemon, prefix string) (addr string, workers func() []int, err error) {
+func startNginx(b *testing.B, upstream, prefix string) (addr string, workers func() []int, err error) {
 	b.Helper()
 	path, err := exec.LookPath("nginx")
 	if err != nil {
@@ -207,7 +208,7 @@ func startNginx(b *testing.B, daemon, prefix string) (addr string, workers func(
 		user = "user root;" // its workers could not read the folder otherwise
 	}
 	conf := filepath.Join(dir, "nginx.conf")
-	text := fmt.Sprintf(nginxConfig, dir, daemon, prefix, user, addr, SecretHeader, benchSecret)
+	text := fmt.Sprintf(nginxConfig, dir, upstream, prefix, user, addr, daemon.SecretHeader, benchSecret)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		return "", nil, err
 	}

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"daemon-proxy/core/daemon"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -225,7 +227,7 @@ func client(f front, w workload, deadline time.Time) ([]time.Duration, error) {
 	request := []byte("GET " + f.prefix + w.path + " HTTP/1.1\r\nHost: localhost\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n" +
 		"Accept: text/html,*/*;q=0.8\r\nAccept-Language: en\r\nAccept-Encoding: gzip, br\r\nCookie: session=0123456789abcdef\r\n")
 	if f.prefix != "" {
-		request = append(request, SecretHeader+": "+benchSecret+"\r\n"...)
+		request = append(request, daemon.SecretHeader+": "+benchSecret+"\r\n"...)
 	}
 	answered := func() error { return readAnswer(br, 200, w.body) }
 	if w.path == "/ws" {

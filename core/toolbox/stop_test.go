@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/docker/enginetest"
 )
 
@@ -22,7 +23,7 @@ func TestStopOthersEndsThoseOfItsOwnFileOnly(t *testing.T) {
 	enginetest.WriteExecutable(t, other, raw)
 	run := func(file string) (*exec.Cmd, chan error) {
 		cmd := exec.CommandContext(t.Context(), file, "toolbox", "--addr", "127.0.0.1:0", "--log-file", filepath.Join(t.TempDir(), "log"))
-		cmd.Env = append(os.Environ(), SecretEnv+"=s")
+		cmd.Env = append(os.Environ(), daemon.SecretEnv+"=s")
 		require.NoError(t, cmd.Start())
 		ended := make(chan error, 1)
 		go func() { ended <- cmd.Wait() }()

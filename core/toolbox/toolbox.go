@@ -9,7 +9,7 @@
 //	GET  /user-home-dir        {"dir":"…"}
 //	ANY  /proxy/{port}/{path}  http://localhost:{port}/{path}, WebSockets too
 //	POST /shutdown             ends it
-//	GET  /challenge/v1/{nonce} {"proof":"…"}, see Proof
+//	GET  /challenge/v1/{nonce} {"proof":"…"}, see daemon.Proof
 //
 // Unlike that one it is not open to everybody: all but /version and
 // /challenge requires a secret which the daemon got in its environment, so
@@ -36,17 +36,9 @@ import (
 
 	"gopkg.in/natefinch/lumberjack.v2"
 
+	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/proxy"
 )
-
-// SecretHeader carries the secret of a request; it is removed before forwarding.
-const SecretHeader = "X-Daemon-Proxy-Secret" //nolint:gosec // the name of a header, not a secret
-
-// SecretEnv is the environment variable in which the daemon gets the secret.
-const SecretEnv = "DAEMON_PROXY_SECRET" //nolint:gosec // the name of a variable, not a secret
-
-// ServerName is the Server header by which the built-in daemon is known.
-const ServerName = "daemon-proxy-toolbox"
 
 // serviceDial bounds a connection to a service here. One that does not listen
 // refuses it at once; it only takes long where very many connect at a time.
@@ -83,7 +75,7 @@ type Toolbox struct {
 // New makes the handler; Close ends it. The error says that there is no secret.
 func New(options Options) (*Toolbox, error) {
 	if options.Secret == "" {
-		return nil, fmt.Errorf("the built-in daemon needs a secret in %s: it is started by daemon-proxy, not by hand", SecretEnv)
+		return nil, fmt.Errorf("the built-in daemon needs a secret in %s: it is started by daemon-proxy, not by hand", daemon.SecretEnv)
 	}
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
@@ -108,13 +100,13 @@ func (t *Toolbox) Close() { t.proxy.Close() }
 // ServeHTTP answers one request. It routes on the bytes of the target, since
 // decoding them would lose what the service must get.
 func (t *Toolbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Server", ServerName)
+	w.Header().Set("Server", daemon.ServerName)
 	path, _, _ := strings.Cut(r.RequestURI, "?")
 	if path == "/version" && r.Method == http.MethodGet {
 		answer(w, http.StatusOK, map[string]any{"version": t.options.Version, "uptime_seconds": time.Since(t.started).Seconds()})
 		return
 	}
-	if nonce, ok := strings.CutPrefix(path, ChallengePath); ok && r.Method == http.MethodGet {
+	if nonce, ok := strings.CutPrefix(path, daemon.ChallengePath); ok && r.Method == http.MethodGet {
 		t.challenge(w, r, nonce)
 		return
 	}
@@ -160,7 +152,7 @@ func (t *Toolbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // knows says whether the request carries the secret, in constant time.
 func (t *Toolbox) knows(r *http.Request) bool {
-	given := r.Header[SecretHeader]
+	given := r.Header[daemon.SecretHeader]
 	if len(given) != 1 {
 		return false
 	}
@@ -199,7 +191,7 @@ func (t *Toolbox) forward(w http.ResponseWriter, r *http.Request, rest string) {
 		Authority:     "localhost:" + number,
 		RequestURI:    uri,
 		KeepForwarded: true,
-		Header:        func(h http.Header) { delete(h, SecretHeader) },
+		Header:        func(h http.Header) { delete(h, daemon.SecretHeader) },
 	})
 	switch {
 	case result.Tunnel != nil:
@@ -207,7 +199,7 @@ func (t *Toolbox) forward(w http.ResponseWriter, r *http.Request, rest string) {
 	case err != nil:
 		// An empty 502 is how this daemon says that nothing listens there.
 		t.options.Logger.Debug("not forwarded", "port", port, "error", err)
-		w.Header().Set("Server", ServerName)
+		w.Header().Set("Server", daemon.ServerName)
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(http.StatusBadGateway)
 	}

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"daemon-proxy/core/daemon"
+
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -43,7 +45,7 @@ func ask(t *testing.T, method, url, given string) (*http.Response, string) {
 	r, err := http.NewRequest(method, url, nil)
 	require.NoError(t, err)
 	if given != "" {
-		r.Header.Set(SecretHeader, given)
+		r.Header.Set(daemon.SecretHeader, given)
 	}
 	response, err := wiretest.Client(t).Do(r)
 	require.NoError(t, err)
@@ -71,7 +73,7 @@ func TestS16OnlyTheVersionIsOpen(t *testing.T) {
 	response, body := ask(t, "GET", url+"/version", "")
 	require.Equal(t, 200, response.StatusCode)
 	require.Regexp(t, `^\{"uptime_seconds":[0-9.e-]+,"version":"v1.2.3"\}$`, body)
-	require.Equal(t, ServerName, response.Header.Get("Server"))
+	require.Equal(t, daemon.ServerName, response.Header.Get("Server"))
 	for _, given := range []string{"", "wrong", secret + "x"} {
 		for _, target := range []string{"GET /port", "GET /work-dir", "GET /proxy/" + port + "/", "POST /shutdown", "POST /version", "GET /other"} {
 			method, path, _ := strings.Cut(target, " ")
@@ -81,7 +83,7 @@ func TestS16OnlyTheVersionIsOpen(t *testing.T) {
 	}
 	require.False(t, asked)
 	_, err := New(Options{})
-	require.ErrorContains(t, err, SecretEnv)
+	require.ErrorContains(t, err, daemon.SecretEnv)
 }
 
 func TestShapesOfTheRealDaemon(t *testing.T) {
@@ -137,12 +139,12 @@ func TestPathBytesAndHostReachTheService(t *testing.T) {
 	t.Parallel()
 	url := start(t)
 	port := service(t, "127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "%s %s %s|%s", r.Method, r.Host, r.RequestURI, strings.Join(r.Header[SecretHeader], ","))
+		fmt.Fprintf(w, "%s %s %s|%s", r.Method, r.Host, r.RequestURI, strings.Join(r.Header[daemon.SecretHeader], ","))
 	}))
 	for _, path := range []string{"/", "/a%2Fb", "/%5b%5D", "//a//b", "/a/../b", "/ä%2F", "/(x);@", "/a?b=%zz&&c;d", "/?"} {
 		c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 		require.NoError(t, err)
-		_, err = fmt.Fprintf(c, "GET /proxy/%s%s HTTP/1.1\r\nHost: x\r\n%s: %s\r\nConnection: close, %s\r\n\r\n", port, path, SecretHeader, secret, "X-Other")
+		_, err = fmt.Fprintf(c, "GET /proxy/%s%s HTTP/1.1\r\nHost: x\r\n%s: %s\r\nConnection: close, %s\r\n\r\n", port, path, daemon.SecretHeader, secret, "X-Other")
 		require.NoError(t, err)
 		response, err := http.ReadResponse(bufio.NewReader(c), nil)
 		require.NoError(t, err)
@@ -191,7 +193,7 @@ func TestWebSocketsPass(t *testing.T) {
 	}))
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	c, response, err := websocket.Dial(ctx, url+"/proxy/"+port+"/ws", &websocket.DialOptions{HTTPHeader: http.Header{SecretHeader: {secret}}})
+	c, response, err := websocket.Dial(ctx, url+"/proxy/"+port+"/ws", &websocket.DialOptions{HTTPHeader: http.Header{daemon.SecretHeader: {secret}}})
 	require.NoError(t, err)
 	if response.Body != nil {
 		defer response.Body.Close()
@@ -234,7 +236,7 @@ func TestTrailersAndInterimAnswersPass(t *testing.T) {
 	defer c.Close()
 	require.NoError(t, c.SetDeadline(time.Now().Add(10*time.Second)))
 	br := bufio.NewReader(c)
-	fmt.Fprintf(c, "POST /proxy/%s/ HTTP/1.1\r\nHost: x\r\n%s: %s\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n", port, SecretHeader, secret)
+	fmt.Fprintf(c, "POST /proxy/%s/ HTTP/1.1\r\nHost: x\r\n%s: %s\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n", port, daemon.SecretHeader, secret)
 	for _, want := range []int{103, 100} {
 		interim, err := http.ReadResponse(br, nil)
 		require.NoError(t, err)

@@ -1,0 +1,54 @@
+// Package daemon is the protocol between this program and the daemon in a
+// sandbox: the names that both sides use, and a client. Daytona's daemon and
+// the built-in one (core/toolbox) speak it; the built-in one also requires a
+// secret, and proves to callers that do not send it yet that it knows it.
+package daemon
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/netip"
+	"slices"
+)
+
+const (
+	// SecretHeader carries the secret of a request to the built-in daemon, which
+	// removes it before it forwards the request.
+	SecretHeader = "X-Daemon-Proxy-Secret" //nolint:gosec // the name of a header, not a secret
+	// SecretEnv is the environment variable in which the built-in daemon gets its secret.
+	SecretEnv = "DAEMON_PROXY_SECRET" //nolint:gosec // the name of a variable, not a secret
+	// ServerName is the Server header that identifies the built-in daemon.
+	ServerName = "daemon-proxy-toolbox"
+	// ChallengePath, followed by a nonce of 16 to 128 letters and digits, is where
+	// the built-in daemon proves that it knows the secret to a caller that must not
+	// send it yet. Another way to compute the proof gets another path.
+	ChallengePath = "/challenge/v1/"
+)
+
+// Kinds of daemon.
+const (
+	KindBuiltIn = "built-in"
+	KindDaytona = "daytona"
+)
+
+// Proof answers a challenge: an HMAC with the secret as its key, over the nonce
+// and the address at which the daemon was reached, so that the answer of a
+// daemon elsewhere cannot be passed on.
+func Proof(secret, nonce string, at netip.AddrPort) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	at = netip.AddrPortFrom(at.Addr().Unmap().WithZone(""), at.Port())
+	mac.Write([]byte("daemon-proxy challenge v1\n" + nonce + "\n" + at.String()))
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// IsPort reports whether a port belongs to the daemon itself: its API (2280),
+// SSH (22220), web terminal (22222) and recordings (33333), or one of more,
+// such as the configured port.
+func IsPort(port int, more ...int) bool {
+	switch port {
+	case 2280, 22220, 22222, 33333:
+		return true
+	}
+	return slices.Contains(more, port)
+}
