@@ -18,9 +18,7 @@ import (
 )
 
 // CopyIn unpacks a tar stream into the folder dir of a container, running or
-// not. Folders on the way to an entry are made; dir itself must exist, else
-// the error is fs.ErrNotExist. A file system that cannot be written is the
-// error syscall.EROFS. Owners are as the tar says.
+// not. Folders on the way to an entry are made. Owners are as the tar says.
 //
 // The stream is passed on in pieces. When ctx ends, CopyIn does: no further
 // Read of it begins, but one that is under way may return later; and a file

@@ -15,32 +15,18 @@ import (
 // and 5.2 send its headers together with the first event.
 const headersWithin = time.Second
 
-// actions are those of the events that are passed on.
+// actions of containers that are reported, and of their networks: an address
+// may have been given to another container.
 var actions = []events.Action{
 	events.ActionCreate, events.ActionStart, events.ActionRestart, events.ActionDie, events.ActionStop, events.ActionOOM,
 	events.ActionPause, events.ActionUnPause, events.ActionRename, events.ActionUpdate, events.ActionDestroy,
+	events.ActionConnect, events.ActionDisconnect,
 }
 
-// networkActions are those of the events of networks that are passed on.
-var networkActions = []events.Action{events.ActionConnect, events.ActionDisconnect}
-
-func passedOn(of events.Type, event source.Event) bool {
-	if of == events.NetworkEventType {
-		return slices.Contains(networkActions, events.Action(event.Action))
-	}
-	return slices.Contains(actions, events.Action(event.Action))
-}
-
-// Events follows what happens to containers from now on, without the events of
-// execs. It returns when the engine has answered: an event after that is not
-// missed. An engine that has not answered within a second is followed all the
-// same, and then the first event has source.ActionSubscribed. The stream ends with ctx
-// or with the connection: then the first channel is closed, and the second
-// gives the one error and is closed. To reconnect and to list again is the
-// caller's task.
-//
-// Read until the first channel is closed, or end ctx: events are not dropped,
-// so a reader that stops reading holds the stream up.
+// Events is of source.Source; execs cause no events. It returns when the engine
+// has answered: an event after that is not missed. An engine that has not
+// answered within a second is followed all the same, and then the first event
+// is the empty one. The caller reconnects and lists again.
 func (e *Engine) Events(ctx context.Context) (<-chan source.Event, <-chan error) {
 	out, errs := make(chan source.Event), make(chan error, 1)
 	if err := e.ready(ctx); err != nil {
@@ -76,13 +62,13 @@ func (e *Engine) followEvents(ctx context.Context, out chan<- source.Event, answ
 		for range failures { // closed once the client's own goroutine has ended
 		}
 	}()
-	if time.Since(began) >= headersWithin && !send(ctx, out, source.Event{Action: source.ActionSubscribed}) {
+	if time.Since(began) >= headersWithin && !send(ctx, out, source.Event{}) {
 		return ctx.Err()
 	}
 	for {
 		select {
 		case m := <-messages:
-			if event := eventOf(m); passedOn(m.Type, event) && !send(ctx, out, event) {
+			if event, ok := eventOf(m); ok && !send(ctx, out, event) {
 				return ctx.Err()
 			}
 		case err := <-failures:
@@ -99,8 +85,8 @@ func (e *Engine) followEvents(ctx context.Context, out chan<- source.Event, answ
 func (e *Engine) eventFilter() filters.Args {
 	filter := filters.NewArgs(filters.Arg("type", string(events.ContainerEventType)))
 	if !e.libpod.Load() {
-		filter.Add("type", string(events.NetworkEventType)) // an address may get to another container
-		for _, action := range slices.Concat(actions, networkActions) {
+		filter.Add("type", string(events.NetworkEventType))
+		for _, action := range actions {
 			filter.Add("event", string(action))
 		}
 	}
@@ -117,8 +103,9 @@ func send(ctx context.Context, out chan<- source.Event, event source.Event) bool
 	}
 }
 
-func eventOf(m events.Message) source.Event {
-	action := string(m.Action)
+// eventOf translates the engine's event; ok is false if it is not reported.
+func eventOf(m events.Message) (event source.Event, ok bool) {
+	action := m.Action
 	if known, ok := libpodActions[action]; ok {
 		action = known
 	}
@@ -126,5 +113,5 @@ func eventOf(m events.Message) source.Event {
 	if m.Type == events.NetworkEventType {
 		id = m.Actor.Attributes["container"]
 	}
-	return source.Event{Action: action, ID: id, Name: nameOf(id, []string{m.Actor.Attributes["name"]})}
+	return source.Event{ID: id, Died: action == events.ActionDie}, slices.Contains(actions, action)
 }

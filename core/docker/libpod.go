@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/events"
 
 	"daemon-proxy/core/api"
 )
@@ -131,4 +132,4 @@ var libpodStates = map[string]string{
 var infraName = regexp.MustCompile(`^[0-9a-f]{12}-infra$`)
 
 // libpodActions are Podman's words for what happens, where they differ.
-var libpodActions = map[string]string{"died": "die", "remove": "destroy"}
+var libpodActions = map[events.Action]events.Action{"died": "die", "remove": "destroy"}

@@ -2,11 +2,13 @@ package sandbox
 
 import (
 	"context"
+	"crypto/rand"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +20,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/sandbox/source"
+	"daemon-proxy/core/sandbox/source/sourcetest"
 )
 
 // fake is an engine whose containers are what a test says, with one daemon on
@@ -153,7 +156,7 @@ func (f *fake) Inspect(_ context.Context, name string) (source.Container, error)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, c := range f.list {
-		if (c.Name == name || c.ID == name) && f.broken == nil {
+		if (c.Name == name || len(name) >= 12 && strings.HasPrefix(c.ID, name)) && f.broken == nil {
 			return c, nil
 		}
 	}
@@ -163,12 +166,83 @@ func (f *fake) Inspect(_ context.Context, name string) (source.Container, error)
 	return source.Container{}, &api.Problem{Code: api.CodeSandboxMissing, Title: "gone", Hint: "none"}
 }
 
-func (f *fake) Events(context.Context) (<-chan source.Event, <-chan error) {
+func (f *fake) Events(ctx context.Context) (<-chan source.Event, <-chan error) {
+	f.mu.Lock()
+	stream := f.stream
+	f.mu.Unlock()
+	events, ended := make(chan source.Event), make(chan error, 1)
+	go func() {
+		defer close(ended)
+		defer close(events)
+		for {
+			select {
+			case e, open := <-stream:
+				if !open {
+					return
+				}
+				select {
+				case events <- e:
+				case <-ctx.Done():
+				}
+			case <-ctx.Done():
+				ended <- ctx.Err()
+				return
+			}
+		}
+	}()
+	return events, ended
+}
+
+// become puts the container of that ID into a state and reports it; "" removes it.
+func (f *fake) become(id, state string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	ended := make(chan error)
-	close(ended)
-	return f.stream, ended
+	c := f.container("")
+	f.list = slices.DeleteFunc(slices.Clone(f.list), func(old source.Container) bool {
+		if old.ID == id {
+			c.ID, c.Name, c.State = id, old.Name, state
+		}
+		return old.ID == id
+	})
+	died := state == api.ContainerExited
+	if died {
+		c.Addresses, c.ExitCode = nil, new(int)
+	}
+	if state != "" {
+		f.list = append(f.list, c)
+		slices.SortFunc(f.list, func(a, b source.Container) int { return strings.Compare(a.Name, b.Name) })
+	}
+	f.stream <- source.Event{ID: id, Died: died}
+}
+
+func (f *fake) StartContainer(_ context.Context, id string) error {
+	f.become(id, api.ContainerRunning)
+	return nil
+}
+
+func (f *fake) StopContainer(_ context.Context, id string, _ time.Duration) error {
+	f.become(id, api.ContainerExited)
+	return nil
+}
+
+func TestTheFakeKeepsTheContractOfASource(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	becomes := func(state string) func(testing.TB, string) {
+		return func(_ testing.TB, id string) { f.become(id, state) }
+	}
+	sourcetest.Facts(t, sourcetest.World{
+		Source: f,
+		Start: func(*testing.T, ...string) string {
+			c := f.container(strings.ToLower(rand.Text()))
+			f.mu.Lock()
+			f.list = append(slices.Clone(f.list), c)
+			f.mu.Unlock()
+			f.become(c.ID, api.ContainerRunning)
+			return c.ID
+		},
+		Pause: becomes(api.ContainerPaused), Unpause: becomes(api.ContainerRunning), Remove: becomes(""),
+	})
 }
 
 // sandboxEvents are those about one sandbox.

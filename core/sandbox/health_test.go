@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -16,9 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/config"
 	"daemon-proxy/core/docker"
-	"daemon-proxy/core/docker/enginetest"
 	"daemon-proxy/core/sandbox/source"
 )
 
@@ -304,27 +301,6 @@ func TestACancelledProbeIsNoTakenPort(t *testing.T) {
 	require.Eventually(t, func() bool { return f.asked.Load() > 0 }, soon, look)
 	cancel()
 	require.ErrorIs(t, <-result, &api.Problem{Code: api.CodeCancelled})
-}
-
-// The fake stands in for the real engine where time matters: both tell of a
-// container in the same way.
-func TestTheFakeEngineShowsAContainerAsTheRealOneDoes(t *testing.T) {
-	t.Parallel()
-	name, _ := shellBox(t, enginetest.RunOptions{})
-	real := opened(t, func(o *Options) { o.Config = config.Defaults().Daemon; o.Config.Mode = "docker" })
-	real.run()
-	require.Eventually(t, func() bool { box, ok := real.Get(real.ref(name)); return ok && box.Daemon.State == api.DaemonNone }, soon, look)
-	f := newFake(t)
-	f.list = []source.Container{f.container(name)}
-	d := f.desk(t, func(*Options) {})
-	d.run()
-	d.becomes(name, api.DaemonHealthy)
-	a, b := real.get(name), d.get(name)
-	require.Equal(t, a.Kind, b.Kind)
-	require.Equal(t, a.Container, b.Container)
-	require.Len(t, b.ID, len(a.ID))
-	require.NotNil(t, net.ParseIP(a.Address))
-	require.NotNil(t, net.ParseIP(b.Address))
 }
 
 func TestALatencyThatLooksDifferentIsTold(t *testing.T) {

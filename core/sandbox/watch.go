@@ -99,7 +99,7 @@ func (s *Sandboxes) follow(ctx context.Context) error {
 
 // deathIn adds the container of e to died if the event is its death.
 func deathIn(e source.Event, died []string) []string {
-	if e.Action == "die" {
+	if e.Died {
 		died = append(died, e.ID)
 	}
 	return died

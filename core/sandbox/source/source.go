@@ -37,13 +37,15 @@ type Source interface {
 	// digits of the ID.
 	Inspect(ctx context.Context, nameOrID string) (Container, error)
 	// Events follows what happens to containers from now on. When the stream
-	// ends, the first channel is closed and the second gives the one error.
+	// ends, the first channel is closed and the second gives the one error and is
+	// closed. Events are not dropped: read them, or end ctx.
 	Events(ctx context.Context) (<-chan Event, <-chan error)
 
 	// Stat describes a path; it does not follow a symbolic link.
 	Stat(ctx context.Context, id, path string) (PathStat, error)
-	// CopyIn unpacks a tar stream into the existing folder dir. A file system
-	// that cannot be written is syscall.EROFS.
+	// CopyIn unpacks a tar stream into the folder dir, which should exist: Podman
+	// creates it, else the error is fs.ErrNotExist. A file system that cannot be
+	// written is syscall.EROFS.
 	CopyIn(ctx context.Context, id, dir string, tar io.Reader) error
 	// CopyOut streams the content of a regular file. Close the reader.
 	CopyOut(ctx context.Context, id, path string) (io.ReadCloser, PathStat, error)
@@ -64,7 +66,8 @@ type Source interface {
 	// is negative after the container's own. It returns once it has stopped.
 	StopContainer(ctx context.Context, id string, timeout time.Duration) error
 	// Logs returns the last tail lines (all if negative) of the main process's
-	// output, and with follow what it writes from then on. Close the reader.
+	// output, and with follow what it writes from then on; then it may return with
+	// the first output only. Close the reader.
 	Logs(ctx context.Context, id string, tail int, follow bool) (io.ReadCloser, error)
 }
 
@@ -133,23 +136,15 @@ type Mount struct {
 	Writable    bool
 }
 
-// Event reports a change in the life of a container.
+// Event reports that something about a container has changed, its networks
+// included: List again.
 type Event struct {
-	// Action is "create", "start", "restart", "die", "stop", "oom", "pause",
-	// "unpause", "rename", "update" or "destroy"; "connect" or "disconnect", to or
-	// from a network, if the source reports that; or ActionSubscribed, which
-	// belongs to no container.
-	Action string
-	// ID is the container's.
+	// ID is the container's. Empty: the source could not follow for a moment, and
+	// anything may have changed.
 	ID string
-	// Name has no slash and is the new one after a rename; undefined where a
-	// network is concerned.
-	Name string
+	// Died is set if its processes ended, whether or not it runs again.
+	Died bool
 }
-
-// ActionSubscribed is the action of an event which reports that the source
-// answered late, so whatever happened before may have been missed.
-const ActionSubscribed = "subscribed"
 
 // PathStat describes a path in a container; of a symbolic link, the link itself.
 type PathStat struct {
