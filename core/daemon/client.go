@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"daemon-proxy/core/reach"
 )
 
 const (
@@ -58,6 +60,13 @@ type Client struct {
 	Host string
 	// Secret goes along with each call but Version; empty: none is sent.
 	Secret string
+}
+
+// NewClient calls the daemon on a port of a sandbox.
+func NewClient(r reach.Reach, port int, secret string) Client {
+	return Client{Host: r.Authority(port), Secret: secret, Dial: func(ctx context.Context) (net.Conn, error) {
+		return r.Dial(ctx, port)
+	}}
 }
 
 // Info describes a daemon that answered.

@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"context"
-	"net"
 	"os"
 	"slices"
 	"strconv"
@@ -110,11 +109,11 @@ func (s *Sandboxes) others(ref api.Ref, ports []api.Port) (shown, passing []api.
 		return ports, nil
 	}
 	s.host.mu.Lock()
-	_, own, _ := net.SplitHostPort(s.host.address)
+	own := s.host.port
 	s.host.mu.Unlock()
 	for _, p := range ports {
 		switch {
-		case p.Port == s.o.OwnPort || strconv.Itoa(p.Port) == own:
+		case p.Port == s.o.OwnPort || p.Port == own:
 		case !s.watching.meant(p.Port):
 			passing = append(passing, p)
 		default:

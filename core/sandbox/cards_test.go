@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -268,13 +267,12 @@ func TestOurOwnPortsAreNoServicesOfTheMachine(t *testing.T) {
 	own := servePage(t, func(http.ResponseWriter, *http.Request) { t.Error("the program looked at itself") })
 	d := onHost(t, func(o *Options) { o.OwnPort = own })
 	d.watching.meant = func(port int) bool { return port == own }
-	_, daemon, err := net.SplitHostPort(d.host.address)
-	require.NoError(t, err)
+	daemon, _ := d.host.current()
 	cards, err := d.Cards(t.Context(), api.Host)
 	require.NoError(t, err)
 	for _, card := range cards {
 		require.NotEqual(t, own, card.Port.Port)
-		require.NotEqual(t, daemon, strconv.Itoa(card.Port.Port))
+		require.NotEqual(t, daemon, card.Port.Port)
 	}
 }
 

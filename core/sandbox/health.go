@@ -281,8 +281,8 @@ func (s *Sandboxes) alive(b *box, f daemon.Info, stops int) (still bool) {
 		b.Daemon.State, b.Daemon.Kind, b.Daemon.Version, b.Daemon.LastError = api.DaemonHealthy, f.Kind, f.Version, nil
 		b.Daemon.LatencyMS = float64(f.Latency.Microseconds()) / 1000
 		b.Daemon.LatencyHistory = sample(b.Daemon.LatencyHistory, b.Daemon.LatencyMS)
-		if url := s.urlOf(b); url != "" {
-			b.Daemon.URL = url
+		if !b.IsHost() && b.Address != "" {
+			b.Daemon.URL = "http://" + s.shown(b.Address)
 		}
 	})
 	return still

@@ -11,13 +11,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"time"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/proxy"
+	"daemon-proxy/core/reach"
 )
 
 // host is the machine itself as a sandbox: served by the built-in daemon from
@@ -26,28 +26,33 @@ type host struct {
 	s *Sandboxes
 
 	mu      sync.Mutex
-	address string // 127.0.0.1:PORT; empty: no daemon yet
+	port    int    // of its daemon; 0: there is none yet
 	secret  string // of the built-in one; empty: a daytona
 	server  *http.Server
 	command *exec.Cmd
 	ended   chan struct{} // closed when command has ended
 }
 
-// client calls the daemon at an address of this machine. Its Dial leaves it to
-// the caller how long a connection may take to come about.
-func (h *host) client(address, secret string) daemon.Client {
-	return daemon.Client{Host: address, Secret: secret, Dial: func(ctx context.Context) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "tcp", address)
-	}}
+// loopback is the way to the daemon of this machine. It leaves it to the caller
+// how long a connection may take to come about.
+var loopback = reach.Direct(0, "127.0.0.1")
+
+// client calls the daemon on a port of this machine.
+func (h *host) client(port int, secret string) daemon.Client {
+	return daemon.NewClient(loopback, port, secret)
+}
+
+// current is the port of the host's daemon, 0 if there is none, and its secret.
+func (h *host) current() (port int, secret string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.port, h.secret
 }
 
 // upstream reaches the host's daemon, which is started if there is none.
 func (h *host) upstream() (Upstream, error) {
-	h.mu.Lock()
-	address, secret := h.address, h.secret
-	h.mu.Unlock()
-	if address == "" {
+	port, secret := h.current()
+	if port == 0 {
 		if h.s.mode() == "host" {
 			if p := h.lastError(); p != nil {
 				return Upstream{}, p
@@ -56,13 +61,11 @@ func (h *host) upstream() (Upstream, error) {
 		if err := h.s.Inject(h.s.ctx, api.Host, nil); err != nil {
 			return Upstream{}, err
 		}
-		h.mu.Lock()
-		address, secret = h.address, h.secret
-		h.mu.Unlock()
+		port, secret = h.current()
 	}
-	client := h.client(address, secret)
+	client := h.client(port, secret)
 	return Upstream{
-		Dial: client.Dial, Pool: "host " + address, Authority: address, Header: client.Authorize, Loopback: true,
+		Dial: client.Dial, Pool: "host " + client.Host, Authority: client.Host, Header: client.Authorize, Loopback: true,
 	}, nil
 }
 
@@ -76,36 +79,30 @@ func (h *host) lastError() error {
 
 // probe looks whether the host's daemon answers.
 func (h *host) probe(ctx context.Context) (daemon.Info, error) {
-	h.mu.Lock()
-	address := h.address
-	h.mu.Unlock()
-	if address == "" {
+	port, _ := h.current()
+	if port == 0 {
 		return daemon.Info{}, daemon.ErrRefused
 	}
-	return h.client(address, "").Version(ctx)
+	return h.client(port, "").Version(ctx)
 }
 
 // runHost starts the daemon of the host, or adopts the one that answers.
 func (in *injection) runHost() error {
 	h := in.s.host
 	port := in.s.o.Config.Port
-	preferred := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	in.doing(api.StepAdopt, "is a daemon answering on %s?", preferred)
-	h.mu.Lock()
-	current := h.address
-	h.mu.Unlock()
-	if current != "" {
+	in.doing(api.StepAdopt, "is a daemon answering on %s?", loopback.Authority(port))
+	if current, _ := h.current(); current != 0 {
 		if f, err := h.client(current, "").Version(in.ctx); err == nil {
 			in.adopt = f
 			return nil
 		}
 	}
-	f, err := h.client(preferred, "").Version(in.ctx)
+	f, err := h.client(port, "").Version(in.ctx)
 	if err == nil && f.Kind == daemon.KindDaytona {
 		in.did(api.StepAdopt, "a daytona answers already: adopted")
 		in.s.log.Warn("a daytona runs on this machine: everybody on the network who reaches its port controls the machine", "port", port)
 		in.adopt = f
-		h.use(preferred, "")
+		h.use(port, "")
 		return nil
 	}
 	free := errors.Is(err, daemon.ErrRefused)
@@ -115,13 +112,13 @@ func (in *injection) runHost() error {
 			return err
 		}
 		if path != "" {
-			return in.runDaytona(path, preferred, free)
+			return in.runDaytona(path, port, free)
 		}
 	}
 	if !free {
-		preferred = "127.0.0.1:0"
+		port = 0
 	}
-	return in.serveBuiltIn(preferred)
+	return in.serveBuiltIn(port)
 }
 
 // hostBinary is the daytona to run on the host; empty: the built-in daemon.
@@ -138,19 +135,19 @@ func (s *Sandboxes) hostBinary() (string, error) {
 	return "", nil
 }
 
-func (h *host) use(address, secret string) {
+func (h *host) use(port int, secret string) {
 	h.mu.Lock()
-	h.address, h.secret = address, secret
+	h.port, h.secret = port, secret
 	h.mu.Unlock()
-	h.s.update(h.s.box(api.Host), func(b *box) { b.Daemon.URL = "http://" + address })
+	h.s.update(h.s.box(api.Host), func(b *box) { b.Daemon.URL = "http://" + loopback.Authority(port) })
 }
 
 // serveBuiltIn serves the built-in daemon from within the program, reachable
-// from this machine only.
-func (in *injection) serveBuiltIn(address string) error {
+// from this machine only, on that port or, if that is taken, on any.
+func (in *injection) serveBuiltIn(port int) error {
 	h := in.s.host
 	h.mu.Lock()
-	current, running := h.address, h.server != nil
+	current, running := h.port, h.server != nil
 	h.mu.Unlock()
 	if running { // under load it may answer late; to replace it would cut all that goes through it
 		f, err := h.client(current, "").Version(in.ctx)
@@ -164,9 +161,9 @@ func (in *injection) serveBuiltIn(address string) error {
 		return err
 	}
 	var lc net.ListenConfig
-	listener, err := lc.Listen(in.ctx, "tcp", address)
+	listener, err := lc.Listen(in.ctx, "tcp", loopback.Authority(port))
 	if err != nil {
-		listener, err = lc.Listen(in.ctx, "tcp", "127.0.0.1:0")
+		listener, err = lc.Listen(in.ctx, "tcp", loopback.Authority(0))
 	}
 	if err != nil {
 		return fmt.Errorf("listen for the built-in daemon: %w", err)
@@ -187,19 +184,20 @@ func (in *injection) serveBuiltIn(address string) error {
 			h.server = nil
 		}
 	})
-	h.use(listener.Addr().String(), secret)
-	f, err := h.client(listener.Addr().String(), "").Version(in.ctx)
+	port = listener.Addr().(*net.TCPAddr).Port
+	h.use(port, secret)
+	f, err := h.client(port, "").Version(in.ctx)
 	in.adopt = f
 	return err
 }
 
 // runDaytona runs a real daytona on this machine.
-func (in *injection) runDaytona(path, address string, free bool) error {
+func (in *injection) runDaytona(path string, port int, free bool) error {
 	if !free {
 		return problem(api.Host, api.CodePortTaken,
-			"something that is not a daemon uses "+address, "stop it; the daytona daemon can use no other port")
+			"something that is not a daemon uses "+loopback.Authority(port), "stop it; the daytona daemon can use no other port")
 	}
-	in.s.log.Warn("a daytona is started on this machine: everybody on the network who reaches its port controls the machine", "path", path, "port", in.s.o.Config.Port)
+	in.s.log.Warn("a daytona is started on this machine: everybody on the network who reaches its port controls the machine", "path", path, "port", port)
 	in.doing(api.StepStart, "starting %s", path)
 	b, err := in.s.inspectBinary(api.Host, path, false)
 	if err != nil {
@@ -243,13 +241,13 @@ func (in *injection) runDaytona(path, address string, free bool) error {
 		defer close(ended)
 		_ = command.Wait() // its end is seen by the probes
 	}()
-	return in.awaitHost(log, address, ended)
+	return in.awaitHost(log, port, ended)
 }
 
 // hostLog is the log of a daytona on this machine, in the state folder.
 const hostLog = "host-daemon.log"
 
-func (in *injection) awaitHost(log, address string, ended chan struct{}) error {
+func (in *injection) awaitHost(log string, port int, ended chan struct{}) error {
 	ctx, cancel := context.WithTimeout(in.ctx, in.s.o.Config.StartupTimeout)
 	defer cancel()
 	poll := time.NewTicker(pollEvery)
@@ -267,13 +265,13 @@ func (in *injection) awaitHost(log, address string, ended chan struct{}) error {
 				return in.ctx.Err()
 			}
 			return problem(api.Host, api.CodeStartTimeout,
-				"the daemon on this machine did not listen on "+address+" in time; its last words: "+endOf(log),
+				"the daemon on this machine did not listen on "+loopback.Authority(port)+" in time; its last words: "+endOf(log),
 				"raise daemon.startup_timeout")
 		case <-poll.C:
-			if f, err := h.client(address, "").Version(ctx); err == nil {
+			if f, err := h.client(port, "").Version(ctx); err == nil {
 				f.Started = time.Now()
 				in.adopt = f
-				h.use(address, "")
+				h.use(port, "")
 				in.s.update(in.box, func(b *box) { b.Daemon.Started = true })
 				return nil
 			}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -48,7 +47,7 @@ func TestTheHostsDaytonaEndsWithTheProgramOnlyIfItIsTo(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), soon)
 			defer cancel()
 			require.NoError(t, d.Close(ctx))
-			_, err = d.host.client(net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), "").Version(t.Context())
+			_, err = d.host.client(port, "").Version(t.Context())
 			require.Equal(t, stop, err != nil, "it runs without the program: %v", err)
 			if !stop {
 				later := hostDaytona(t, port, false)

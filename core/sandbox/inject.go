@@ -39,11 +39,11 @@ func (in *injection) run() error {
 	}
 	in.did(api.StepInspect, "container runs, %s", c.Platform)
 
-	in.doing(api.StepAdopt, "is a daemon answering on %s:%d?", c.Addresses[0], in.s.o.Config.Port)
+	in.doing(api.StepAdopt, "is a daemon answering on %s?", in.s.shown(c.Addresses[0]))
 	if adopted, err := in.tryAdopt(); adopted || err != nil {
 		return err
 	}
-	in.did(api.StepAdopt, "no daemon answers on %s:%d", c.Addresses[0], in.s.o.Config.Port)
+	in.did(api.StepAdopt, "no daemon answers on %s", in.s.shown(c.Addresses[0]))
 
 	if in.s.o.Config.InjectionMode == "direct" {
 		err = in.useInside()

@@ -16,6 +16,7 @@ import (
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/docker/enginetest"
+	"daemon-proxy/core/reach"
 	"daemon-proxy/core/sandbox/source"
 	"daemon-proxy/core/toolbox"
 )
@@ -116,7 +117,7 @@ func TestADaemonWhoseSecretIsLostIsReplaced(t *testing.T) {
 			require.True(t, second.inject(name).Daemon.Started)
 			second.asks(name, "/port")
 			box := second.get(name)
-			old := daemon.Client{Dial: second.dialler(box.Address), Secret: first.secretOf(box.ID)}
+			old := daemon.NewClient(reach.Direct(0, box.Address), second.o.Config.Port, first.secretOf(box.ID))
 			answer, err := old.Do(t.Context(), "GET", "/port", 100)
 			require.NoError(t, err)
 			require.Equal(t, 401, answer.Status, "the old secret opens it still")

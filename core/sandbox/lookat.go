@@ -16,6 +16,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/daemon"
+	"daemon-proxy/core/reach"
 )
 
 const (
@@ -188,11 +189,7 @@ func shortLine(text string, most int) string {
 // lookDirectly looks without the daemon at what it could not forward: TLS, VNC
 // itself, or another protocol that speaks first.
 func (s *Sandboxes) lookDirectly(ctx context.Context, ref api.Ref, card *api.PortCard) {
-	dial := s.direct(ref, card.Port)
-	if dial == nil {
-		return
-	}
-	c, err := dial(ctx)
+	c, err := s.direct(ref).Dial(ctx, card.Port.Port)
 	if err != nil {
 		return // it listens on an address that only the sandbox has
 	}
@@ -254,36 +251,14 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// direct connects to a port of ref without the daemon, at the address at which
-// that was proved to be; nil if there is none.
-func (s *Sandboxes) direct(ref api.Ref, p api.Port) func(context.Context) (net.Conn, error) {
+// direct is the way to the ports of ref without the daemon.
+func (s *Sandboxes) direct(ref api.Ref) reach.Reach {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b := s.boxes[ref]
-	if b == nil {
-		return nil
-	}
-	owner, err := s.owner(b)
-	if err != nil {
-		return nil
-	}
-	addresses := []string{owner.proof.address}
-	if owner.IsHost() {
-		addresses = []string{"127.0.0.1", "::1"}
-	}
-	if addresses[0] == "" {
-		return nil
-	}
-	return func(ctx context.Context) (net.Conn, error) {
-		var d net.Dialer
-		var errs []error
-		for _, address := range addresses {
-			c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(address, strconv.Itoa(p.Port)))
-			if err == nil {
-				return c, nil
-			}
-			errs = append(errs, err)
+	if b := s.boxes[ref]; b != nil {
+		if owner, err := s.owner(b); err == nil {
+			return s.reach(owner)
 		}
-		return nil, errors.Join(errs...)
 	}
+	return reach.Reach{}
 }

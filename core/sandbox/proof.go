@@ -9,6 +9,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/daemon"
+	"daemon-proxy/core/reach"
 	"daemon-proxy/core/sandbox/source"
 )
 
@@ -80,7 +81,7 @@ func (s *Sandboxes) prove(b *box, c source.Container, starts int, p proof) {
 
 // meetAt is meet at one address.
 func (s *Sandboxes) meetAt(ctx context.Context, c source.Container, address string, known proof) (daemon.Info, proof, error) {
-	v, err := daemon.Client{Dial: s.dialler(address)}.Open(ctx)
+	v, err := daemon.NewClient(reach.Direct(dialTimeout, address), s.o.Config.Port, "").Open(ctx)
 	if err != nil {
 		return daemon.Info{}, proof{}, err
 	}
@@ -118,8 +119,7 @@ func (s *Sandboxes) onThisMachine(ctx context.Context, b *box, c source.Containe
 		return fmt.Errorf("%w: %w", errUnproved, err)
 	}
 	defer listener.Close()
-	d := net.Dialer{Timeout: dialTimeout}
-	conn, err := d.DialContext(ctx, "tcp", listener.Addr().String())
+	conn, err := loopback.Dial(ctx, listener.Addr().(*net.TCPAddr).Port)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUnproved, err)
 	}
@@ -136,7 +136,7 @@ func (s *Sandboxes) onThisMachine(ctx context.Context, b *box, c source.Containe
 func (s *Sandboxes) misplaced(ref api.Ref, c source.Container, err error) *api.Problem {
 	what := "another answers at its address"
 	if len(c.Addresses) > 0 {
-		what = fmt.Sprintf("what answers at %s is not in %s", net.JoinHostPort(c.Addresses[0], fmt.Sprint(s.o.Config.Port)), ref)
+		what = fmt.Sprintf("what answers at %s is not in %s", s.shown(c.Addresses[0]), ref)
 	}
 	switch {
 	case c.HostNetwork && (errors.Is(err, errElsewhere) || errors.Is(err, errUnproved)):

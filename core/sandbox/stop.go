@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"strconv"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/daemon"
@@ -129,12 +127,4 @@ func (s *Sandboxes) Ports(ctx context.Context, ref api.Ref) ([]api.Port, error) 
 		ports[i] = api.Port{Port: l.Port, Address: l.Address, Daemon: daemon.IsPort(l.Port, s.o.Config.Port)}
 	}
 	return ports, nil
-}
-
-// urlOf is where the daemon of b is, for showing; mu is held.
-func (s *Sandboxes) urlOf(b *box) string {
-	if b.IsHost() || b.Address == "" {
-		return ""
-	}
-	return "http://" + net.JoinHostPort(b.Address, strconv.Itoa(s.o.Config.Port))
 }

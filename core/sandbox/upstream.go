@@ -1,15 +1,13 @@
 package sandbox
 
 import (
-	"context"
 	"fmt"
-	"net"
 	"net/http"
-	"strconv"
 	"time"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/daemon"
+	"daemon-proxy/core/reach"
 	"daemon-proxy/core/sandbox/source"
 )
 
@@ -64,22 +62,31 @@ func (s *Sandboxes) Loopback(ref api.Ref) bool {
 	return err == nil && owner.IsHost()
 }
 
+// reach is the way to the ports of the sandbox of b, which has a daemon of its
+// own; it leads nowhere unless that daemon was found there. Nobody else makes
+// one; mu is held.
+func (s *Sandboxes) reach(b *box) reach.Reach {
+	switch {
+	case b.IsHost():
+		return reach.Direct(0, loopback.Host, "::1")
+	case b.proof.address == "":
+		return reach.Reach{}
+	case b.place.key == "":
+		return reach.Direct(dialTimeout, b.proof.address)
+	}
+	return reach.Direct(dialTimeout, b.proof.address).Until(b.place.ctx, b.place.key)
+}
+
 // containerUpstream reaches the daemon of a container; mu is held.
 func (s *Sandboxes) containerUpstream(b *box) Upstream {
-	until, dial := b.place.ctx, s.dialler(b.proof.address)
-	client := daemon.Client{
-		Host: net.JoinHostPort(b.proof.address, strconv.Itoa(s.o.Config.Port)),
-		Dial: func(ctx context.Context) (net.Conn, error) {
-			if until.Err() != nil { // the address may be another container's by now
-				return nil, context.Cause(until)
-			}
-			return dial(ctx)
-		},
-	}
+	way, secret := s.reach(b), ""
 	if b.Daemon.Kind == daemon.KindBuiltIn {
-		client.Secret = s.secretOf(b.ID)
+		secret = s.secretOf(b.ID)
 	}
-	return Upstream{Dial: client.Dial, Pool: b.place.key, Authority: client.Host, Header: client.Authorize, Until: until}
+	client := daemon.NewClient(way, s.o.Config.Port, secret)
+	return Upstream{
+		Dial: client.Dial, Pool: way.Key, Authority: client.Host, Header: client.Authorize, Until: b.place.ctx,
+	}
 }
 
 // client calls the daemon of ref.
@@ -93,13 +100,9 @@ func (s *Sandboxes) client(ref api.Ref) (daemon.Client, error) {
 	return daemon.Client{Dial: up.Dial, Host: up.Authority, Secret: h.Get(daemon.SecretHeader)}, nil
 }
 
-// dialler connects to the daemon's port at an address.
-func (s *Sandboxes) dialler(address string) func(context.Context) (net.Conn, error) {
-	where := net.JoinHostPort(address, strconv.Itoa(s.o.Config.Port))
-	return func(ctx context.Context) (net.Conn, error) {
-		d := net.Dialer{Timeout: dialTimeout}
-		return d.DialContext(ctx, "tcp", where)
-	}
+// shown is where the daemon at an address is, for people.
+func (s *Sandboxes) shown(address string) string {
+	return reach.Direct(0, address).Authority(s.o.Config.Port)
 }
 
 // owner is the box whose daemon b uses, b itself usually; mu is held.
