@@ -34,10 +34,10 @@ const (
 // Options configure Start.
 type Options struct {
 	Config config.Config
-	// Version is what /health and the built-in daemon say.
+	// Version is what /health and the built-in daemon report.
 	Version string
-	// Executable is this program's own file, which is what is injected where
-	// no daytona binary is.
+	// Executable is this program's own file, which is injected where there
+	// is no daytona binary.
 	Executable string
 	Logger     *slog.Logger
 	// Unlisted keeps the core out of core.json: other commands do not find it.
@@ -82,7 +82,7 @@ func Start(ctx context.Context, o Options) (_ *Core, err error) {
 	}()
 	c.logConfig()
 	if c.links, err = c.openLinks(ctx); err != nil {
-		return nil, sayWhoRuns(err, o.Config.StateDir)
+		return nil, withHolder(err, o.Config.StateDir)
 	}
 	undo = append(undo, c.links.Close)
 	certificate, err := c.certificate()
@@ -156,7 +156,7 @@ func (c *Core) logConfig() {
 		c.options.Logger.Warn("configuration", "note", note)
 	}
 	if c.options.Config.Exposed() {
-		c.options.Logger.Warn("everybody on the network may use the API and look into the sandboxes: set security.enabled and security.api_key, or server.host: 127.0.0.1", "host", c.options.Config.Server.Host)
+		c.options.Logger.Warn("anyone on the network can use the API and see into the sandboxes: set security.enabled and security.api_key, or server.host: 127.0.0.1", "host", c.options.Config.Server.Host)
 	}
 }
 
@@ -170,7 +170,7 @@ func (c *Core) certificate() (certs.Get, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.options.Logger.Info("certificates are signed by an authority of this program's own: tell your browser to trust it", "file", certs.AuthorityFile(c.options.Config.StateDir))
+		c.options.Logger.Info("certificates are signed by this program's own authority: add it to those that your browser trusts", "file", certs.AuthorityFile(c.options.Config.StateDir))
 		return authority.Get, nil
 	}
 	return nil, nil

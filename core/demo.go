@@ -77,8 +77,8 @@ func StartDemo(ctx context.Context, d config.Docker, executable string) error {
 	return errors.Join(startDemo(ctx, e, demoProgram(executable)), e.Close())
 }
 
-// RemoveDemo takes the demo sandbox's container and image away, and says whether
-// there was one of them.
+// RemoveDemo removes the demo sandbox's container and image, and reports whether
+// there was either.
 func RemoveDemo(ctx context.Context, d config.Docker) (bool, error) {
 	e, err := docker.Open(docker.Options{Host: d.Host, Context: d.Context})
 	if err != nil {
@@ -119,7 +119,7 @@ func demoOwned(c source.Container) error {
 	return nil
 }
 
-// startDemo sees to it that the demo's container of this build runs.
+// startDemo makes sure that the demo's container of this build runs.
 func startDemo(ctx context.Context, e *docker.Engine, executable string) error {
 	build, err := demoBuild(executable)
 	if err != nil {
@@ -152,7 +152,7 @@ func startDemo(ctx context.Context, e *docker.Engine, executable string) error {
 	}
 	if missing {
 		if c.ID, err = e.CreateContainer(ctx, DemoName, demoImage, map[string]string{demoLabel: build}); err != nil {
-			return demoProblem("the container cannot be made", err)
+			return demoProblem("the container cannot be created", err)
 		}
 	}
 	if err := e.StartContainer(ctx, c.ID); err != nil {
@@ -172,7 +172,7 @@ func demoProgram(executable string) string {
 func demoBuild(executable string) (string, error) {
 	f, err := os.Open(executable) //nolint:gosec // this program's own file
 	if err != nil {
-		return "", demoProblem("this program does not find its own file", err)
+		return "", demoProblem("this program cannot find its own file", err)
 	}
 	defer f.Close()
 	program, err := elf.NewFile(f)
@@ -199,12 +199,12 @@ func demoBuild(executable string) (string, error) {
 func importDemo(ctx context.Context, e *docker.Engine, executable, build string) error {
 	f, err := os.Open(executable) //nolint:gosec // this program's own file
 	if err != nil {
-		return demoProblem("this program does not find its own file", err)
+		return demoProblem("this program cannot find its own file", err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return demoProblem("this program does not find its own file", err)
+		return demoProblem("this program cannot find its own file", err)
 	}
 	reader, writer := io.Pipe()
 	packed := make(chan struct{})
@@ -225,7 +225,7 @@ func importDemo(ctx context.Context, e *docker.Engine, executable, build string)
 	reader.CloseWithError(io.ErrClosedPipe)
 	<-packed
 	if err != nil {
-		return demoProblem("its image cannot be made", err)
+		return demoProblem("its image cannot be built", err)
 	}
 	return nil
 }
@@ -239,5 +239,5 @@ func demoProblem(what string, err error) *api.Problem {
 		detail += ": " + err.Error()
 	}
 	return api.NewProblem(api.CodeInternal, detail,
-		"see docker logs "+DemoName+", or take it away: daemon-proxy demo --remove").In(DemoName, 0).WithStatus(http.StatusBadGateway).Because(err)
+		"see docker logs "+DemoName+", or remove it: daemon-proxy demo --remove").In(DemoName, 0).WithStatus(http.StatusBadGateway).Because(err)
 }

@@ -39,10 +39,10 @@ func (d *desk) programLog(ctx context.Context, tail int, follow bool) (io.ReadCl
 	}
 	log, err := logging.Tail(ctx, file, tail, follow)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, noLog("there is no log file "+file, "see whether its folder can be written, or set logging.file")
+		return nil, noLog("there is no log file "+file, "check that its folder is writable, or set logging.file")
 	}
 	if err != nil {
-		return nil, noLog("the log file cannot be read: "+err.Error(), "see its mode")
+		return nil, noLog("the log file cannot be read: "+err.Error(), "check its mode")
 	}
 	return log, nil
 }

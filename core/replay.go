@@ -27,7 +27,7 @@ const (
 	replayStream = time.Second
 )
 
-// notReplayed are headers that belong to one connection or that are made anew.
+// notReplayed are headers that belong to one connection or are made again.
 var notReplayed = map[string]bool{
 	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Transfer-Encoding": true, "Content-Length": true, "Te": true,
 	"Trailer": true, "Upgrade": true, "Expect": true, "Cdn-Loop": true, "Host": true,
@@ -47,7 +47,7 @@ func (c *Core) Replay(ctx context.Context, id uint64) (recorded api.Exchange, er
 		link, ok := c.links.Get(o.LinkID)
 		if !ok {
 			return recorded, api.NewProblem(api.CodeUnknownLink,
-				"the preview link of this request is not known any more", "make a new one")
+				"the preview link of this request no longer exists", "create a new one")
 		}
 		if live, err = c.links.Resolve(link.Token); err != nil {
 			return recorded, err

@@ -22,7 +22,7 @@ type Running struct {
 
 func runningFile(stateDir string) string { return filepath.Join(stateDir, "core.json") }
 
-// ReadRunning is the core that says it runs, and false if none does. A file
+// ReadRunning is the core that is named there, and false if none is. A file
 // that a crash left behind is still read: whether its process lives is for
 // the caller to find out by asking its URL.
 func ReadRunning(stateDir string) (Running, bool) {
@@ -60,7 +60,7 @@ func writeRunning(stateDir string, r Running) error {
 	return nil
 }
 
-// removeRunning takes the file away if it is still this process's.
+// removeRunning removes the file if it is still this process's.
 func removeRunning(stateDir string) error {
 	if r, ok := ReadRunning(stateDir); !ok || r.PID != os.Getpid() {
 		return nil
@@ -71,8 +71,8 @@ func removeRunning(stateDir string) error {
 	return nil
 }
 
-// sayWhoRuns adds to the problem of a links file in use who uses it and where.
-func sayWhoRuns(err error, stateDir string) error {
+// withHolder adds the process and URL that hold the links file to err.
+func withHolder(err error, stateDir string) error {
 	problem, ok := errors.AsType[*api.Problem](err)
 	if !ok || problem.Code != api.CodeStateLocked {
 		return err

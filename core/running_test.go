@@ -46,14 +46,14 @@ func TestTheSecondCoreIsToldWhoRuns(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	locked := &api.Problem{Code: api.CodeStateLocked, Detail: "links.db is in use"}
-	require.Same(t, locked, sayWhoRuns(locked, dir), "nobody says that it runs")
+	require.Same(t, locked, withHolder(locked, dir), "nobody says that it runs")
 
 	require.NoError(t, writeRunning(dir, Running{URL: "http://localhost:8080", PID: 4242}))
-	said := sayWhoRuns(locked, dir)
+	said := withHolder(locked, dir)
 	require.ErrorContains(t, said, "4242")
 	require.ErrorContains(t, said, "http://localhost:8080")
 	require.Contains(t, api.AsProblem(said).Hint, "--port")
 
 	other := errors.New("other")
-	require.Same(t, other, sayWhoRuns(other, dir))
+	require.Same(t, other, withHolder(other, dir))
 }

@@ -71,7 +71,7 @@ func listenLAN(ctx context.Context) (net.Listener, error) {
 	l, err := lc.Listen(ctx, "tcp", netip.AddrPortFrom(address, 0).String())
 	if err != nil {
 		return nil, api.NewProblem(api.CodeNoNetwork, "cannot listen on "+address.String()+": "+err.Error(),
-			"see whether a firewall or VPN is in the way")
+			"check whether a firewall or VPN blocks it")
 	}
 	return l, nil
 }

@@ -28,7 +28,7 @@ type Ref struct {
 // Host is the machine that the program runs on.
 var Host = Ref{Name: HostName}
 
-// IsHost says whether r is the machine itself and not a container.
+// IsHost reports whether r is the machine itself and not a container.
 func (r Ref) IsHost() bool { return r == Host }
 
 // String is the name under which people and URLs address the sandbox.
@@ -76,7 +76,7 @@ const (
 	ContainerMissing    = "missing"
 )
 
-// DaemonState says what is known of the daemon in a sandbox.
+// DaemonState is what is known of the daemon in a sandbox.
 type DaemonState string
 
 // The states of a daemon.

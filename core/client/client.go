@@ -390,11 +390,11 @@ func problemOf(response *http.Response) *api.Problem {
 		return problem
 	}
 	return api.NewProblem(api.CodeBadUpstream,
-		"the server answers "+response.Status+", which is nothing that daemon-proxy says",
+		"the server answers "+response.Status+", which daemon-proxy never does",
 		"check the URL").WithStatus(response.StatusCode)
 }
 
-// again says whether a call that failed may be made once more.
+// again reports whether a call that failed may be made once more.
 func again(method string, err error) bool {
 	if _, ok := errors.AsType[*api.Problem](err); ok {
 		return false // it was answered

@@ -20,7 +20,7 @@ const (
 	firstBack = 200 * time.Millisecond
 	lastBack  = 5 * time.Second
 	// longestSilence is three of the server's heartbeats: a stream that is
-	// silent for longer hangs on a connection that nobody serves any more.
+	// silent for longer hangs on a connection that is no longer served.
 	longestSilence = 45 * time.Second
 )
 
@@ -101,8 +101,8 @@ func (c *Client) Follow(ctx context.Context, event func(api.Event) error, began 
 // stopError is what the caller's function returned.
 type stopError struct{ error }
 
-// refused says whether the server said no, and would say it again. A 5xx may
-// come from something in front of a server that starts anew.
+// refused reports whether the server refused, and would again. A 5xx may come
+// from something in front of a server that restarts.
 func refused(err error) bool {
 	p, ok := errors.AsType[*api.Problem](err)
 	return ok && p.Status < http.StatusInternalServerError

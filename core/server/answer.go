@@ -12,7 +12,7 @@ import (
 	"daemon-proxy/core/proxy"
 )
 
-// slogLevel is ERROR for what went wrong here, INFO for what a service said.
+// slogLevel is ERROR for a failure of this program, INFO for a service's answer.
 func slogLevel(x api.Exchange) slog.Level {
 	if x.Code != "" && x.Status >= 500 {
 		return slog.LevelError
@@ -63,7 +63,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, p *api.Problem) 
 	writePage(w, r, status, p)
 }
 
-// navigation says whether a browser asks for a page that a person will see.
+// navigation reports whether a browser asks for a page that a person will see.
 func navigation(r *http.Request) bool {
 	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
 		return mode == "navigate"

@@ -12,7 +12,7 @@ import (
 // maxBody bounds the body of a request to the API, in bytes.
 const maxBody = 4 << 10
 
-// statusWriter remembers what an API handler answered.
+// statusWriter keeps the status and the size of an answer.
 type statusWriter struct {
 	http.ResponseWriter
 	status int
@@ -20,7 +20,7 @@ type statusWriter struct {
 }
 
 func (w *statusWriter) WriteHeader(status int) {
-	if status >= 200 { // an interim answer is none yet
+	if status >= 200 { // not an interim answer
 		w.status = status
 	}
 	w.ResponseWriter.WriteHeader(status)
@@ -58,11 +58,11 @@ func (s *Server) createLink(v *visit, _ values) error {
 		if errors.Is(err, io.EOF) {
 			return api.NewProblem(api.CodeBadRequest, "the body is empty", `send {"port": 6080}`)
 		}
-		return api.NewProblem(api.CodeBadRequest, "the body is not what it should be: "+err.Error(),
+		return api.NewProblem(api.CodeBadRequest, "the body is invalid: "+err.Error(),
 			`send {"port": 6080}`)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return api.NewProblem(api.CodeBadRequest, "something follows the JSON document", `send {"port": 6080}`)
+		return api.NewProblem(api.CodeBadRequest, "unexpected data after the JSON document", `send {"port": 6080}`)
 	}
 	if body.Port == 0 {
 		return api.NewProblem(api.CodeBadPort, "the body has no port, or port 0", `send {"port": 6080}`)
@@ -108,7 +108,7 @@ func (s *Server) withURLs(v *visit, links []api.Link) []api.Link {
 	return s.o.Publisher.WithURLs(s.base(v), links)
 }
 
-// health answers to everybody; without the API key, where one is needed, and
+// health answers everyone; without the API key, where one is needed, and
 // to pages, which may be a preview's, only with the status.
 func (s *Server) health(v *visit, _ values) error {
 	answer := api.Health{Status: "healthy"}
@@ -126,7 +126,7 @@ func (s *Server) health(v *visit, _ values) error {
 	}
 	answer.Version, answer.UptimeSeconds = s.o.Version, max(seconds(s.started), 0.001)
 	if s.o.Config.Exposed() {
-		answer.Warning = "everybody who reaches this address may use the API: security is off"
+		answer.Warning = "anyone who can reach this address can use the API: security is off"
 	}
 	if (s.o.Config.Security.Enabled || pageMade(v.r)) && !s.keyed(v.r) {
 		answer = api.Health{Status: answer.Status}

@@ -44,7 +44,7 @@ func newDescriptors(limit int) *descriptors {
 	return &descriptors{total: limit - reserve}
 }
 
-// crowded says whether over half of the descriptors are in use.
+// crowded reports whether over half of the descriptors are in use.
 func (d *descriptors) crowded() bool {
 	return d.total > 0 && d.clients()+int(d.hops.Load()) > d.total/2
 }
@@ -73,7 +73,7 @@ func (d *descriptors) take(ctx context.Context, from string, cost int, lasts boo
 			if p, ok := errors.AsType[*api.Problem](context.Cause(ctx)); ok {
 				return nil, p
 			}
-			return nil, api.NewProblem(api.CodeCancelled, "the request was given up while it waited", "send it again")
+			return nil, api.NewProblem(api.CodeCancelled, "the request was cancelled while it waited", "send it again")
 		case <-deadline.C:
 			return nil, api.NewProblem(api.CodeTooMany, "no descriptor is free for this request",
 				"try again, or raise the limit of open files (ulimit -n)").WithStatus(http.StatusServiceUnavailable)

@@ -341,7 +341,7 @@ func protocolOf(status int, h http.Header) string {
 }
 
 // otherPort finds what stands for another port of the same sandbox. A link to
-// the daemon's own port is told to nobody who has not got it.
+// the daemon's own port is given only to those who have it already.
 func (s *Server) otherPort(h *hop) func(int) (string, bool) {
 	return func(port int) (string, bool) {
 		link, ok := s.o.Links.Find(h.ref, port)

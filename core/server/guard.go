@@ -13,7 +13,7 @@ import (
 	"daemon-proxy/core/api"
 )
 
-// guarded says whether a request target is for programs, whether or not there
+// guarded reports whether a request target is for programs, whether or not there
 // is anything at it.
 func guarded(target string) bool {
 	for _, root := range [...]string{"/api", "/daemon", "/proxy", "/sandboxes"} {
@@ -24,8 +24,8 @@ func guarded(target string) bool {
 	return false
 }
 
-// guard says whether a request may use what is for programs: nil, or the
-// problem. It looks for the key first, so that a stranger learns nothing else.
+// guard is nil if a request may use what is for programs, else the problem. It
+// checks the key first, so that a stranger learns nothing else.
 func (s *Server) guard(r *http.Request) error {
 	keyed := s.keyed(r)
 	if s.o.Config.Security.Enabled && !keyed {
@@ -50,7 +50,7 @@ func unauthorized() *api.Problem {
 		"send it as X-API-Key or as Authorization: Bearer")
 }
 
-// keyed says whether the request carries the API key.
+// keyed reports whether the request carries the API key.
 func (s *Server) keyed(r *http.Request) bool {
 	if s.isKey(r.Header.Get("X-API-Key")) {
 		return true
@@ -59,7 +59,7 @@ func (s *Server) keyed(r *http.Request) bool {
 	return strings.EqualFold(scheme, "Bearer") && s.isKey(strings.TrimSpace(credential))
 }
 
-// pageMade says whether a page in a browser made the request. Browsers send
+// pageMade reports whether a page in a browser made the request. Browsers send
 // Sec-Fetch-Site only to loopback and over TLS, so that without it what else
 // betrays a browser counts. In Safari and Firefox a page may choose its
 // User-Agent, but no page gets rid of Accept-Language. (Node's fetch sends that
@@ -74,7 +74,7 @@ func pageMade(r *http.Request) bool {
 	return r.Header.Get("Origin") != "" || r.Header.Get("Referer") != "" || strings.HasPrefix(r.UserAgent(), "Mozilla/")
 }
 
-// typed says whether a person typed the address into a browser.
+// typed reports whether a person typed the address into a browser.
 func typed(r *http.Request) bool {
 	return r.Header.Get("Sec-Fetch-Site") == "none" && r.Header.Get("Sec-Fetch-Mode") == "navigate" &&
 		(r.Method == http.MethodGet || r.Method == http.MethodHead)
@@ -118,7 +118,7 @@ func (s *Server) takeBody(v *visit) error {
 		return err
 	}
 	if err != nil {
-		return api.NewProblem(api.CodeBadRequest, "the body did not come whole: "+err.Error(), "send all of it at once")
+		return api.NewProblem(api.CodeBadRequest, "the request body was incomplete: "+err.Error(), "send the complete body")
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	_ = http.NewResponseController(v.w).SetReadDeadline(time.Time{})

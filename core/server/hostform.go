@@ -7,7 +7,7 @@ import (
 	"daemon-proxy/core/preview"
 )
 
-// belongsOnHost says whether a browser that opens a path link should get the
+// belongsOnHost reports whether a browser that opens a path link should get the
 // host form: there the preview is isolated from all others.
 func (s *Server) belongsOnHost(v *visit) bool {
 	r := v.r
@@ -16,7 +16,7 @@ func (s *Server) belongsOnHost(v *visit) bool {
 		r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document" && !isSafari(r.UserAgent())
 }
 
-// isSafari says whether a browser is Safari or, on iOS, built on it: these do
+// isSafari reports whether a browser is Safari or, on iOS, built on it: these do
 // not resolve names under localhost.
 func isSafari(agent string) bool {
 	return strings.Contains(agent, "AppleWebKit/") && !strings.Contains(agent, "Chrome/") && !strings.Contains(agent, "Chromium/")

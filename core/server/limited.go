@@ -9,7 +9,7 @@ import (
 )
 
 // limited is a listener whose connections, with those of all listeners that
-// share its places, are at most as many as there are places; clients too many
+// share its places, are at most as many as there are places; further clients
 // wait until one leaves. (The method is that of x/net/netutil, whose
 // connections hide what a *net.TCPConn can do: half-close, on which the ends of
 // uploads and WebSockets rely, and splice.)
@@ -65,7 +65,7 @@ func newPlaces(n int) *places {
 	return &places{taken: make(chan struct{}, n), clients: map[netip.Prefix]*list.List{}}
 }
 
-// shareOf is who shares places: an address, of IPv6 the network of one client.
+// shareOf identifies a client that shares places: an address, of IPv6 the network of one client.
 func shareOf(remote string) netip.Prefix {
 	at, err := netip.ParseAddrPort(remote)
 	if err != nil {
@@ -104,7 +104,7 @@ func (p *places) add(from netip.Prefix, c *net.TCPConn) *placed {
 
 // yield ends the oldest connection of the client that has the most of them, if
 // that one would still have as many as the client that needs room now. So
-// nobody can keep others out, and a client that is alone may have everything.
+// no client can keep others out, and one that is alone may have every place.
 func (p *places) yield(to netip.Prefix) {
 	if c := p.excess(to); c != nil {
 		_ = c.Close() // its exchange ends as if the client had left

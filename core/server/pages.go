@@ -14,8 +14,8 @@ import (
 const pageStyle = `:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:38em;margin:16vh auto;padding:0 1.5em;overflow-wrap:anywhere}` +
 	`h1{font-size:1.4em;margin-bottom:.2em}.where{opacity:.7;font-family:ui-monospace,monospace;font-size:.9em}li{margin:.3em 0}`
 
-// The policies of our own answers. A page may have its one style sheet, known
-// by its hash, and nothing else; nobody may frame it.
+// The policies of our own answers. A page may have its one style sheet, identified
+// by its hash, and nothing else; no page may frame it.
 const (
 	documentPolicy = "default-src 'none'; frame-ancestors 'none'"
 	pagePolicyRest = "; base-uri 'none'; form-action 'none'"
@@ -43,7 +43,7 @@ var page = template.Must(template.New("page").Parse(`<!doctype html>
 {{if .Wait}}<meta http-equiv="refresh" content="2">{{end}}<title>{{.Title}}</title><style>` + pageStyle + `</style></head>
 <body><h1>{{.Title}}</h1><p class="where">{{if .Sandbox}}{{.Sandbox}}{{if .Port}}:{{.Port}}{{end}} · {{end}}{{.Code}}</p>
 <p>{{.Detail}}</p>{{if .Steps}}<ul>{{range .Steps}}<li>{{.}}</li>{{end}}</ul>{{end}}
-{{if .Wait}}<p>This page looks again by itself and shows the preview as soon as it is there.</p>{{end}}</body></html>
+{{if .Wait}}<p>This page retries automatically and shows the preview as soon as it is available.</p>{{end}}</body></html>
 `))
 
 // pageData is what a page shows. Whatever came from outside may hold
@@ -76,13 +76,13 @@ func furtherSteps(code string) []string {
 	case api.CodePortClosed:
 		return []string{"a service that was just started may need a moment", "it may listen on one address only: 127.0.0.1 and 0.0.0.0 both work"}
 	case api.CodeDaemonDown, api.CodeNoDaemon:
-		return []string{"daemon-proxy tries to bring the daemon back by itself", "its own log says why it is gone"}
+		return []string{"daemon-proxy tries to restart the daemon automatically", "the daemon's own log says why it ended"}
 	case api.CodeSandboxStopped, api.CodeSandboxPaused, api.CodeSandboxMissing, api.CodeSandboxBusy:
 		return []string{"the link stays valid and works again once the sandbox runs"}
 	case api.CodeLinkExpired, api.CodeLinkRevoked:
-		return []string{"whoever gave you this link can make another"}
+		return []string{"the person who gave you this link can make another"}
 	case api.CodeUnknownLink:
-		return []string{"see that the address is whole: the token in it has 32 letters and digits"}
+		return []string{"check that the address is complete: the token in it has 32 letters and digits"}
 	case api.CodeWrongHost:
 		return []string{"the preview of a link is at TOKEN.DOMAIN, with nothing before the token"}
 	}

@@ -14,13 +14,13 @@ import (
 const (
 	// heartbeat is the longest silence of an event stream.
 	heartbeat = 15 * time.Second
-	// newsApart is the least time between two batches of an event stream: what a
-	// follower takes costs the request log, however much of it is new.
+	// newsApart is the shortest time between two batches of an event stream: each
+	// batch costs the request log, however little of it is new.
 	newsApart = 100 * time.Millisecond
-	// longestWrite is what the reader of an event stream may take for what is
-	// sent to it; then it is cut, and may come again.
+	// longestWrite is how long the reader of an event stream may take to read
+	// what is sent; after that it is cut, and may connect again.
 	longestWrite = 30 * time.Second
-	// lastWrite is what it may take once the server ends.
+	// lastWrite is how long it may take once the server shuts down.
 	lastWrite = time.Second
 )
 
@@ -29,7 +29,7 @@ func (s *Server) listRequests(v *visit, _ values) error {
 	if text := query.Get("limit"); text != "" {
 		var err error
 		if limit, err = strconv.Atoi(text); err != nil || limit < 1 {
-			return api.NewProblem(api.CodeBadRequest, "limit must be an integer from 1 on",
+			return api.NewProblem(api.CodeBadRequest, "limit must be a positive integer",
 				"omit it to get all that are kept")
 		}
 	}
@@ -52,8 +52,8 @@ func (s *Server) oneRequest(v *visit, path values) error {
 }
 
 // events sends the event stream (HTML, "Server-sent events") until the client
-// goes or the server ends. Whoever reads too slowly skips states in between;
-// whoever does not read at all is cut.
+// goes or the server ends. A slow reader skips states in
+// between; one that does not read at all is cut.
 func (s *Server) events(v *visit, _ values) error {
 	ctx, cancel := context.WithCancelCause(v.r.Context())
 	defer cancel(nil)
@@ -85,7 +85,7 @@ func (s *Server) events(v *visit, _ values) error {
 		case err != nil && silent:
 			out.comment("still here")
 		case err != nil:
-			return nil // it comes again, and begins with snapshots
+			return nil // the client connects again, and begins with the lists
 		default:
 			out.events(batch)
 			select {

@@ -78,12 +78,12 @@ func ifGone(r *http.Request, err error) error {
 	return err
 }
 
-// isProxyRoute says whether a target is under a route that forwards.
+// isProxyRoute reports whether a target is under a route that forwards.
 func isProxyRoute(target string) bool {
 	return guarded(target) && (strings.HasPrefix(target, "/proxy") || strings.HasPrefix(target, "/sandboxes"))
 }
 
-// visited remembers that a person opens a preview in path mode. The result is
+// visited records that a person opens a preview in path mode. The result is
 // the Set-Cookie line that tells the browser its id, empty if it has one.
 func (s *Server) visited(v *visit, live *preview.Live) string {
 	r := v.r
@@ -132,8 +132,8 @@ func (n *newest) find(r *http.Request) (id, token string, ok bool) {
 	return "", "", false
 }
 
-// visit keeps that the browser of r opens a preview. made says that it got its
-// id just now.
+// visit keeps that the browser of r opens a preview. made: it got its id
+// just now.
 func (n *newest) visit(r *http.Request, token string) (id string, made bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -10,29 +10,29 @@ import (
 )
 
 // route is a row of the table of everything that the API answers. What
-// dispatches, what Allow says, the OpenAPI document and the manual come from it.
+// dispatches, the header Allow, the OpenAPI document and the manual come from it.
 type route struct {
 	method string // GET means HEAD too; empty: any
 	// path is matched byte by byte and segment by segment; {x} stands for one
 	// segment that is not empty, undecoded. Of two rows that fit the first counts.
 	path    string
 	summary string
-	// about says more, in one paragraph for people.
+	// about describes it in one paragraph for people.
 	about string
 	query []param
 	// body and answer are values of the types that cross JSON; nil: none.
 	body, answer any
-	// kind is the media type of an answer that is no JSON document; stream is
+	// kind is the media type of an answer that is not a JSON document; stream is
 	// a value of the type of its elements, or nil for text.
 	kind   string
 	stream any
-	// both says that the client chooses between answer and kind by Accept.
+	// both: the client chooses between answer and kind by Accept.
 	both bool
 	// codes are the problems that are this route's own.
 	codes []string
-	// open says that the route wants no API key and takes browsers too.
+	// open: the route needs no API key, and browsers may use it too.
 	open bool
-	// serve answers; nil: it is not the API that answers (forward.go).
+	// serve answers; nil: the request is forwarded (forward.go).
 	serve func(*Server, *visit, values) error
 }
 
@@ -76,7 +76,7 @@ func (r route) match(path string) (values, bool) {
 	}
 }
 
-// allow is what the header Allow says for the methods of a path.
+// allow is the header Allow of a path.
 func allow(rows []route) string {
 	var methods []string
 	for _, row := range rows {
@@ -121,7 +121,7 @@ func (s *Server) callAPI(v *visit) error {
 			"previews are at /preview/TOKEN/, ports at /proxy/PORT/")
 	}
 	v.w.Header().Set("Allow", allow(fits))
-	return api.NewProblem(api.CodeMethodNotAllowed, "this address knows only "+fits[0].method, "use "+fits[0].method)
+	return api.NewProblem(api.CodeMethodNotAllowed, "allowed here: "+allow(fits), "use "+fits[0].method)
 }
 
 // routes is the table.
@@ -154,11 +154,11 @@ func linkRoutes() []route {
 }
 
 // notInjected are the problems of an injection that failed, which a sandbox
-// without a daemon goes on to answer with.
+// without a daemon keeps answering with.
 var notInjected = []string{api.CodePortTaken, api.CodeForeignFile, api.CodeArchMismatch, api.CodeNotExecutable, api.CodeDynamicBinary, api.CodeBinaryMissing,
 	api.CodeReadOnlyRoot, api.CodeWorkDir, api.CodeDaemonExited, api.CodeStartTimeout, api.CodeCancelled}
 
-// unreachable are the problems of a sandbox that cannot be talked to.
+// unreachable are the problems of a sandbox whose daemon cannot be reached.
 var unreachable = []string{api.CodeUnknownSandbox, api.CodeBadPath, api.CodeSandboxStopped, api.CodeSandboxPaused, api.CodeSandboxMissing,
 	api.CodeSandboxBusy, api.CodeEngineUnreachable, api.CodeUnreachable, api.CodeDaemonDown, api.CodeNoDaemon}
 

@@ -16,7 +16,7 @@ import (
 func (s *Server) named(path values) (api.Ref, error) {
 	plain, err := url.PathUnescape(path["name"])
 	if err != nil {
-		return api.Ref{}, api.NewProblem(api.CodeBadPath, "the sandbox's name has a broken escape",
+		return api.Ref{}, api.NewProblem(api.CodeBadPath, "the sandbox's name has an invalid escape",
 			"see GET /api/sandboxes")
 	}
 	return s.o.Sandboxes.Resolve(api.ParseRef(plain))
@@ -93,8 +93,8 @@ func (s *Server) logs(v *visit, path values) error {
 	tail := -1
 	if text := query.Get("tail"); text != "" {
 		if tail, err = strconv.Atoi(text); err != nil || tail < 0 {
-			return api.NewProblem(api.CodeBadRequest, "tail is no whole number from 0 on",
-				"leave it away for the whole log")
+			return api.NewProblem(api.CodeBadRequest, "tail must be a non-negative integer",
+				"omit it to get the whole log")
 		}
 	}
 	ctx, cancel := context.WithCancelCause(v.r.Context())
@@ -155,5 +155,5 @@ func (s *Server) inject(v *visit, path values) error {
 	if err != nil && !finished {
 		writeJSON(v.w, api.Injection{Sandbox: ref, Step: step, State: "failed", Error: s.asProblem(err), Finished: true})
 	}
-	return nil // it is told in the stream
+	return nil // the stream reported it
 }

@@ -1,4 +1,4 @@
-// Package server is the HTTP surface: routes, the guard that says who may ask,
+// Package server is the HTTP surface: routes, the guard that decides who may ask,
 // the management API, and the hand-over of everything else to the daemons.
 //
 // It routes on the bytes of the request target. Previews need their token and
@@ -37,7 +37,7 @@ type Upstream struct {
 	Header    func(http.Header) // adds what the daemon wants to see
 	Loopback  bool              // the sandbox's localhost is this machine's
 	// Until ends when the daemon is known to be gone; its cause is the
-	// *api.Problem to answer with. nil: that shows on the connections themselves.
+	// *api.Problem to answer with. nil: only the connections themselves show it.
 	Until context.Context
 }
 
@@ -66,7 +66,7 @@ type Options struct {
 	// Certificate is tls.Config.GetCertificate; it is asked only for names that
 	// are served. nil: plain HTTP.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	// OpenFiles is how many files the process may have open; 0: what the system says.
+	// OpenFiles is how many files the process may have open; 0: the system's limit.
 	OpenFiles int
 }
 
@@ -148,7 +148,7 @@ func (s *Server) Serve(listeners []net.Listener) error {
 	return first
 }
 
-// Crowded says whether over half of the descriptors are in use.
+// Crowded reports whether over half of the descriptors are in use.
 func (s *Server) Crowded() bool { return s.descriptors.crowded() }
 
 // Shutdown ends event streams and WebSockets at once, waits for plain requests
@@ -244,7 +244,7 @@ func (s *Server) knownHost(name, port string) bool {
 	return err == nil
 }
 
-// looped says whether the request has been here before (RFC 8586).
+// looped reports whether the request has been here before (RFC 8586).
 func (s *Server) looped(r *http.Request) bool {
 	for _, line := range r.Header["Cdn-Loop"] {
 		if strings.Contains(line, s.loopID) {
@@ -254,7 +254,7 @@ func (s *Server) looped(r *http.Request) bool {
 	return false
 }
 
-// isKey says whether a credential is the API key, in constant time. With
+// isKey reports whether a credential is the API key, in constant time. With
 // security off none is: the key in the configuration may be the example's.
 func (s *Server) isKey(credential string) bool {
 	sum := sha256.Sum256([]byte(credential))

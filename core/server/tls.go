@@ -10,7 +10,7 @@ import (
 var errOtherName = errors.New("the client asks for a name that is not served")
 
 // certificate is the certificate for a handshake. Names that are not served
-// get none, so that nobody has our authority sign a certificate for a foreign
+// get none, so that our authority never signs a certificate for a foreign
 // name. Plain requests go over HTTP/2 where the client can; upgrades, which
 // HTTP/2 as served here does not have, make browsers open an HTTP/1.1
 // connection.
