@@ -10,7 +10,7 @@ import (
 
 func newConfig() *cobra.Command {
 	cmd := &cobra.Command{Use: "config", Short: "Show the configuration", Args: noArgs,
-		RunE: func(*cobra.Command, []string) error { return usageError{errors.New("which? show")} }}
+		RunE: func(*cobra.Command, []string) error { return usageError{errors.New("a subcommand is missing: show")} }}
 	var asJSON bool
 	show := &cobra.Command{
 		Use: "show", Short: "Print every effective value and where it comes from", Args: noArgs,

@@ -50,7 +50,7 @@ func newDemo(stderr io.Writer) *cobra.Command {
 				case asJSON:
 					return (&remote{out: cmd.OutOrStdout()}).document(map[string]bool{"removed": was})
 				case was:
-					fmt.Fprintln(cmd.OutOrStdout(), "The demo sandbox and its image are gone.")
+					fmt.Fprintln(cmd.OutOrStdout(), "The demo sandbox and its image were removed.")
 				default:
 					fmt.Fprintln(cmd.OutOrStdout(), "There was no demo sandbox.")
 				}
@@ -182,7 +182,7 @@ func appears(ctx context.Context, c *client.Client) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("the daemon-proxy that runs does not see the container %s: it may use another engine", core.DemoName)
+			return fmt.Errorf("the running daemon-proxy does not see the container %s: it may use another engine", core.DemoName)
 		}
 	}
 }

@@ -115,7 +115,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		if cmd.Name() == "completion" {
 			cmd.Args = noArgs
 			cmd.RunE = func(*cobra.Command, []string) error {
-				return usageError{errors.New("which? bash, zsh, fish or powershell")}
+				return usageError{errors.New("a shell is missing: bash, zsh, fish or powershell")}
 			}
 		}
 	}

@@ -22,7 +22,7 @@ import (
 func newPreview() *cobra.Command {
 	cmd := &cobra.Command{Use: "preview", Short: "Create, list, revoke and open preview links", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError{errors.New("which? create, list, revoke or open")}
+			return usageError{errors.New("a subcommand is missing: create, list, revoke or open")}
 		}}
 	cmd.AddCommand(newCreate(), newList(), newRevoke(), newOpen())
 	return cmd
@@ -52,10 +52,10 @@ func (f *linkFlags) check(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if port, err := strconv.Atoi(args[0]); err == nil && (port < 1 || port > 65535) {
-		return usageError{fmt.Errorf("%d is no port: want 1 to 65535", port)}
+		return usageError{fmt.Errorf("%d is not a port: want 1 to 65535", port)}
 	}
 	if f.ttl < 0 {
-		return usageError{fmt.Errorf("--ttl %s: a link cannot live less than no time", f.ttl)}
+		return usageError{fmt.Errorf("--ttl %s: want 0 or more", f.ttl)}
 	}
 	return nil
 }
@@ -99,7 +99,7 @@ func newCreate() *cobra.Command {
 			return err
 		}
 		if _, err := strconv.Atoi(args[0]); err != nil {
-			return usageError{fmt.Errorf("%q is no port", args[0])}
+			return usageError{fmt.Errorf("%q is not a port", args[0])}
 		}
 		return nil
 	}
@@ -189,7 +189,7 @@ func (r *remote) linkFor(ctx context.Context, what string, request func(int) api
 			}
 		}
 		return api.Link{}, api.NewProblem(api.CodeUnknownLink,
-			"there is no live link "+logging.Printable(what), "see daemon-proxy preview list")
+			"there is no active link "+logging.Printable(what), "list them with daemon-proxy preview list")
 	}
 	wanted := request(port)
 	if wanted.Label == "" && wanted.TTLSeconds == nil && wanted.Fence == nil && wanted.StripPrefix == nil {

@@ -65,7 +65,7 @@ type remote struct {
 type noCoreError struct{ what string }
 
 func (e noCoreError) Error() string {
-	return e.what + " needs a running daemon-proxy, and none runs here"
+	return e.what + " needs a running daemon-proxy, and none is running here"
 }
 
 // Hint is the next thing to try.
@@ -96,7 +96,7 @@ func atTheTerminal(err error) error {
 		return hintedError{err, "start daemon-proxy there, or correct --server or " + serverEnv, exitNoCore}
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return hintedError{err, "trust the authority that signed it, or name its file in SSL_CERT_FILE", exitFailed}
+		return hintedError{err, "trust the authority that signed it, or set SSL_CERT_FILE to its file", exitFailed}
 	}
 	if problem, ok := errors.AsType[*api.Problem](err); ok && hints[problem.Code] != "" {
 		return hintedError{err, hints[problem.Code], exitFailed}

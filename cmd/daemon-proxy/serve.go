@@ -66,7 +66,7 @@ func serve(ctx context.Context, flags *pflag.FlagSet, stdout, stderr io.Writer) 
 
 	self, err := os.Executable()
 	if err != nil {
-		logger.Warn("the program does not find its own file: the built-in daemon cannot be injected", "error", err)
+		logger.Warn("cannot find the program's own file: the built-in daemon cannot be injected", "error", err)
 	}
 	defer keepSmall(cfg.Traffic.Memory)()
 	running, stop := context.WithCancel(ctx)
