@@ -182,7 +182,8 @@ func appears(ctx context.Context, c *client.Client) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("the running daemon-proxy does not see the container %s: it may use another engine", core.DemoName)
+			return fmt.Errorf("the running daemon-proxy does not see the container %s: it may use another engine",
+				core.DemoName)
 		}
 	}
 }
@@ -197,6 +198,7 @@ func sayDemo(stdout io.Writer, link api.Link, own bool) {
 	}
 	fmt.Fprintf(stdout, "The demo sandbox runs: %s/\n", strings.TrimSuffix(where, "/"))
 	if own {
-		fmt.Fprintln(stdout, "It is served until you press ctrl+c; the sandbox stays: daemon-proxy demo --remove takes it away.")
+		fmt.Fprintln(stdout,
+			"It is served until you press ctrl+c; the sandbox stays: daemon-proxy demo --remove takes it away.")
 	}
 }

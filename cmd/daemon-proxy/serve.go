@@ -84,7 +84,8 @@ func serve(ctx context.Context, flags *pflag.FlagSet, stdout, stderr io.Writer) 
 		stop() // a core that ended by itself ends the UI
 	}()
 	err = tui.Run(running, c, tui.Options{
-		Out: terminal, Theme: cfg.TUI.Theme, ASCII: cfg.TUI.ASCII, NoMouse: !cfg.TUI.Mouse, ReadOnly: cfg.TUI.ReadOnly, Keys: cfg.TUI.Keys,
+		Out: terminal, Theme: cfg.TUI.Theme, ASCII: cfg.TUI.ASCII, NoMouse: !cfg.TUI.Mouse, ReadOnly: cfg.TUI.ReadOnly,
+		Keys:      cfg.TUI.Keys,
 		StateFile: filepath.Join(cfg.StateDir, "tui.json"), Logger: logger,
 	})
 	quit := err == nil && running.Err() == nil // a terminal that has gone is an error

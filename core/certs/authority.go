@@ -62,7 +62,8 @@ func OpenAuthority(stateDir string) (*Authority, error) {
 		err = errors.New("it is not an authority")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot use the authority %s: %w; to create a new one, remove it and %s", certFile, err, keyFile)
+		return nil,
+			fmt.Errorf("cannot use the authority %s: %w; to create a new one, remove it and %s", certFile, err, keyFile)
 	}
 	if err := os.Chmod(keyFile, 0o600); err != nil {
 		return nil, err
@@ -75,7 +76,8 @@ func OpenAuthority(stateDir string) (*Authority, error) {
 	if !ok {
 		return nil, fmt.Errorf("the key %s cannot sign", keyFile)
 	}
-	return &Authority{cert: pair.Leaf, key: signer, leaf: key, now: time.Now, leaves: map[string]*tls.Certificate{}}, nil
+	return &Authority{cert: pair.Leaf, key: signer, leaf: key, now: time.Now, leaves: map[string]*tls.Certificate{}},
+		nil
 }
 
 // makeAuthority puts a key and its certificate in place, unless they are there.
@@ -107,9 +109,12 @@ func makeAuthority(certFile, keyFile string) error {
 	}
 	now := time.Now()
 	template := &x509.Certificate{
-		SerialNumber: serial(), Subject: pkix.Name{CommonName: "daemon-proxy on " + host, Organization: []string{"daemon-proxy"}},
-		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(authorityLife), IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
-		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		SerialNumber: serial(),
+		Subject:      pkix.Name{CommonName: "daemon-proxy on " + host, Organization: []string{"daemon-proxy"}},
+		NotBefore:    now.Add(-time.Hour), NotAfter: now.Add(authorityLife), IsCA: true, BasicConstraintsValid: true,
+		MaxPathLenZero: true,
+		KeyUsage:       x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		ExtKeyUsage:    []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -219,7 +224,8 @@ func (a *Authority) sign(name string) (*tls.Certificate, error) {
 	now := a.now()
 	template := &x509.Certificate{
 		SerialNumber: serial(), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(leafLife),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		BasicConstraintsValid: true,
 	}
 	if template.NotAfter.After(a.cert.NotAfter) {
 		template.NotAfter = a.cert.NotAfter

@@ -65,7 +65,8 @@ func (f *files) load(now [2]stamp) error {
 	pair, err := tls.LoadX509KeyPair(f.cert, f.key)
 	f.seen = now
 	if err != nil {
-		return fmt.Errorf("cannot use the certificate %s with the key %s (server.tls.cert, server.tls.key): %w", f.cert, f.key, err)
+		return fmt.Errorf("cannot use the certificate %s with the key %s (server.tls.cert, server.tls.key): %w", f.cert,
+			f.key, err)
 	}
 	f.have = &pair
 	return nil

@@ -324,5 +324,6 @@ func unusable(path string, err error) *api.Problem {
 		return p
 	}
 	return api.NewProblem(api.CodeStateUnusable, fmt.Sprintf("cannot use the links file %s: %v", path, err),
-		"check that it is a links file that can be read and written; otherwise move it, or set preview.state_file to a different file").Because(err)
+		"check that it is a links file that can be read and written; otherwise move it, or set preview.state_file to "+
+			"a different file").Because(err)
 }

@@ -163,7 +163,8 @@ func (p *Publisher) FindHostLinks(ctx context.Context, lookup Lookup) {
 		return
 	}
 	if p.noWildcard() {
-		p.o.Logger.Warn("the host form of links is off: browsers do not accept a wildcard certificate for localhost; with server.tls.mode self-signed each name gets its own")
+		p.o.Logger.Warn("the host form of links is off: browsers do not accept a wildcard certificate for localhost; " +
+			"with server.tls.mode self-signed each name gets its own")
 		return
 	}
 	name := "probe." + p.o.Server.PreviewDomain
@@ -184,7 +185,8 @@ func (p *Publisher) FindHostLinks(ctx context.Context, lookup Lookup) {
 			return
 		}
 	}
-	p.o.Logger.Warn("the host form of links is off: names under server.preview_domain do not resolve to this machine", "looked_up", name, "error", err)
+	p.o.Logger.Warn("the host form of links is off: names under server.preview_domain do not resolve to this machine",
+		"looked_up", name, "error", err)
 }
 
 func ownAddresses() (own []netip.Addr) {
