@@ -19,9 +19,8 @@ import (
 // maxErrorBody bounds the error document of the engine.
 const maxErrorBody = 64 << 10
 
-// attach starts a created exec and takes over the connection. The client has
-// a function for it, but that one waits for the answer without an eye on ctx,
-// and drops the text of an error.
+// attach starts a created exec and takes over the connection. The client's own
+// function ignores ctx while it waits for the answer and drops an error's text.
 func (e *Engine) attach(ctx context.Context, execID string, tty bool) (net.Conn, io.Reader, error) {
 	conn, err := e.connect(ctx)
 	if err != nil {
@@ -61,14 +60,15 @@ func (e *Engine) connect(ctx context.Context) (net.Conn, error) {
 	return secure, nil
 }
 
-// startExec sends the request and reads the head of the answer; what follows
-// it is the process's output.
+// startExec sends the request and reads the head of the answer; the process's
+// output follows it.
 func (e *Engine) startExec(conn net.Conn, execID string, tty bool) (io.Reader, error) {
 	body, err := json.Marshal(map[string]bool{"Detach": false, "Tty": tty})
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, e.apiURL("/exec/"+execID+"/start"), bytes.NewReader(body))
+	url := e.apiURL("/exec/" + execID + "/start")
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ import (
 	"daemon-proxy/core/sandbox/source"
 )
 
-// List is all containers in any state, in one call, sorted by name.
+// List returns all containers in one call; on Podman it also inspects new ones.
 func (e *Engine) List(ctx context.Context) ([]source.Container, error) {
 	if err := e.ready(ctx); err != nil {
 		return nil, err
@@ -42,14 +42,15 @@ func (e *Engine) List(ctx context.Context) ([]source.Container, error) {
 		c.Infra = e.libpod.Load() && infraName.MatchString(c.Name)
 		list = append(list, c)
 	}
-	slices.SortFunc(list, func(a, b source.Container) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(list, func(a, b source.Container) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
 	return list, nil
 }
 
-// Inspect is one container, by its whole name, its id or at least 12 digits of
-// the id. A shorter piece of an id, which the engine itself would take, is a
-// name here: asking for "db" must never find some other container whose id
-// begins so. The error is an *api.Problem of code sandbox_missing if there is none.
+// Inspect returns one container. The engine would accept a short prefix of an id
+// too; here it is a name, so that "db" never finds another container whose id
+// begins with it.
 func (e *Engine) Inspect(ctx context.Context, nameOrID string) (source.Container, error) {
 	if err := e.begin(ctx, nameOrID); err != nil {
 		return source.Container{}, err
@@ -97,7 +98,8 @@ func fromInspect(info container.InspectResponse) source.Container {
 	if hc := info.HostConfig; hc != nil {
 		c.ReadOnlyRoot = hc.ReadonlyRootfs
 		for path, options := range hc.Tmpfs { // `--tmpfs` is not among the mounts
-			c.Mounts = append(c.Mounts, source.Mount{Type: "tmpfs", Destination: path, Writable: !slices.Contains(strings.Split(options, ","), "ro")})
+			writable := !slices.Contains(strings.Split(options, ","), "ro")
+			c.Mounts = append(c.Mounts, source.Mount{Type: "tmpfs", Destination: path, Writable: writable})
 		}
 		slices.SortFunc(c.Mounts, func(a, b source.Mount) int { return cmp.Compare(a.Destination, b.Destination) })
 		setNetwork(&c, string(hc.NetworkMode), networks)
@@ -105,20 +107,18 @@ func fromInspect(info container.InspectResponse) source.Container {
 	return c
 }
 
-// setNetwork reads whose network namespace the container uses, and its addresses.
+// setNetwork sets whose network namespace the container uses, and its addresses.
 func setNetwork(c *source.Container, mode string, networks map[string]*network.EndpointSettings) {
 	c.HostNetwork = mode == "host"
-	c.SharesNetworkOf, _ = strings.CutPrefix(mode, "container:")
-	if !strings.HasPrefix(mode, "container:") {
-		c.SharesNetworkOf = ""
-	}
-	c.Addresses = nil
-	if c.SharesNetworkOf == "" { // Podman reports the owner's addresses for it
+	if owner, shared := strings.CutPrefix(mode, "container:"); shared { // Podman reports the owner's addresses for it
+		c.SharesNetworkOf = owner
+	} else {
 		c.Addresses = addressesOf(networks)
 	}
 }
 
-// addressesOf sorts by what is most likely to be dialled: see Container.Addresses.
+// addressesOf returns IPv4 before IPv6, the network "bridge" before others, then
+// by the networks' names.
 func addressesOf(networks map[string]*network.EndpointSettings) []string {
 	type entry struct {
 		addr    netip.Addr
@@ -154,8 +154,8 @@ func addressesOf(networks map[string]*network.EndpointSettings) []string {
 	return addresses
 }
 
-// nameOf is the container's own name: one without a second slash, which marks
-// the alias of a link.
+// nameOf returns the container's own name: a second slash marks the alias of a
+// link.
 func nameOf(id string, names []string) string {
 	for _, name := range names {
 		if name = strings.TrimPrefix(name, "/"); name != "" && !strings.Contains(name, "/") {
@@ -165,8 +165,8 @@ func nameOf(id string, names []string) string {
 	return id[:min(12, len(id))]
 }
 
-// stateOf keeps the engine's word, but for the short "removing" and for those
-// that only Podman has.
+// stateOf returns the engine's state, except for the short-lived "removing" and
+// for those that only Podman has.
 func stateOf(status string) string {
 	if known, ok := libpodStates[status]; ok {
 		return known
@@ -177,7 +177,7 @@ func stateOf(status string) string {
 	return status
 }
 
-// exitCodeOf reads the words of a list: "Exited (137) 3 minutes ago".
+// exitCodeOf reads the status of a list: "Exited (137) 3 minutes ago".
 func exitCodeOf(status string) *int {
 	var code int
 	if _, err := fmt.Sscanf(status, "Exited (%d)", &code); err != nil {
@@ -194,7 +194,7 @@ func mountsOf(points []container.MountPoint) []source.Mount {
 	return mounts
 }
 
-// parseTime reads the engine's time; its "never" is the zero time.
+// parseTime reads the engine's time, which writes the zero time for "never".
 func parseTime(text string) time.Time {
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil || t.Year() <= 1 {

@@ -8,9 +8,9 @@ import (
 	"daemon-proxy/core/api"
 )
 
-// Contexts are the engines that the docker CLI knows on this machine: the
-// default one, its contexts by name, and DOCKER_HOST where it names another.
-// None is marked as current: that is for whoever uses one to know.
+// Contexts returns the engines that the docker CLI knows on this machine: the
+// default one, its contexts by name, and DOCKER_HOST if it is another. None is
+// marked as current: the caller knows which one it uses.
 func Contexts(opts Options) []api.EngineChoice {
 	opts = opts.withDefaults()
 	var choices []api.EngineChoice
@@ -33,7 +33,7 @@ func Contexts(opts Options) []api.EngineChoice {
 	return choices
 }
 
-// byName is the engine of a context, whatever DOCKER_HOST says.
+// byName returns the engine of a context, regardless of DOCKER_HOST.
 func byName(opts Options, name string) (endpoint, error) {
 	if name == defaultContext {
 		return fromHost(opts, client.DefaultDockerHost)
@@ -41,8 +41,8 @@ func byName(opts Options, name string) (endpoint, error) {
 	return fromContext(opts, name)
 }
 
-// OptionsFor are the options that open the engine of a name which Contexts or
-// Engine.Name gave. A name that is neither is the context that Open will miss.
+// OptionsFor returns the options that open the engine of a name from Contexts or
+// Engine.Name. Any other name is taken for a context, which Open will not find.
 func OptionsFor(opts Options, name string) Options {
 	chosen := Options{Env: opts.Env, Home: opts.Home, LookPath: opts.LookPath}
 	full := opts.withDefaults()

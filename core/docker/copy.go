@@ -17,18 +17,15 @@ import (
 	"daemon-proxy/core/sandbox/source"
 )
 
-// CopyIn unpacks a tar stream into the folder dir of a container, running or
-// not. Folders on the way to an entry are made. Owners are as the tar says.
-//
-// The stream is passed on in pieces. When ctx ends, CopyIn does: no further
-// Read of it begins, but one that is under way may return later; and a file
-// that was half sent stays half written in the container.
+// CopyIn works on stopped containers too, creates the folders on the way to an
+// entry and keeps the tar's owners. When ctx ends, a Read of tar that is in
+// progress may return later, and a file that was half sent stays half written.
 func (e *Engine) CopyIn(ctx context.Context, id, dir string, tar io.Reader) error {
 	if err := e.begin(ctx, id); err != nil {
 		return err
 	}
-	// The client waits for a Read that is under way, so it reads from a pipe that
-	// can be broken, not from tar.
+	// The client waits for a Read in progress, so it reads from a pipe that can be
+	// closed, not from tar.
 	body, pump := io.Pipe()
 	defer context.AfterFunc(ctx, func() { body.CloseWithError(ctx.Err()) })()
 	pumped := make(chan error, 1)
@@ -47,15 +44,15 @@ func (e *Engine) CopyIn(ctx context.Context, id, dir string, tar io.Reader) erro
 		if err != nil && broken != nil && !errors.Is(broken, errStopped) {
 			return fmt.Errorf("copy into %s: %w", id, broken) // not the engine's fault
 		}
-	default: // the engine gave up before tar ended
+	default: // the engine stopped before tar ended
 	}
 	return e.failPath(ctx, "copy into", id, dir, err)
 }
 
-// errStopped breaks the pipe of a copy that the engine ended.
+// errStopped closes the pipe of a copy that the engine has ended.
 var errStopped = errors.New("the engine stopped reading")
 
-// Stat describes one path. errors.Is(err, fs.ErrNotExist) if there is none.
+// Stat implements source.Source.
 func (e *Engine) Stat(ctx context.Context, id, path string) (source.PathStat, error) {
 	if err := e.begin(ctx, id); err != nil {
 		return source.PathStat{}, err
@@ -67,8 +64,8 @@ func (e *Engine) Stat(ctx context.Context, id, path string) (source.PathStat, er
 	return pathStat(path, stat), nil
 }
 
-// pathStat is the engine's stat of a path. Podman gives every path a target:
-// that of what is not a link is the path itself.
+// pathStat translates the engine's answer. Podman gives every path a target; that
+// of a path which is not a link is the path itself.
 func pathStat(name string, s container.PathStat) source.PathStat {
 	if s.LinkTarget == path.Clean(name) {
 		s.LinkTarget = ""
@@ -76,9 +73,7 @@ func pathStat(name string, s container.PathStat) source.PathStat {
 	return source.PathStat{Size: s.Size, Mode: s.Mode, LinkTarget: s.LinkTarget}
 }
 
-// CopyOut streams the content of one regular file. A path that is something
-// else is an error; a symbolic link is not followed. The reader ends with ctx;
-// close it in any case.
+// CopyOut implements source.Source; the reader ends with ctx.
 func (e *Engine) CopyOut(ctx context.Context, id, path string) (io.ReadCloser, source.PathStat, error) {
 	if err := e.begin(ctx, id); err != nil {
 		return nil, source.PathStat{}, err
@@ -102,8 +97,8 @@ func (e *Engine) CopyOut(ctx context.Context, id, path string) (io.ReadCloser, s
 	}{content, body}, stat, nil
 }
 
-// failPath is fail for calls on a path, where "not found" may mean the path
-// or the container: the engine says which only in words, so it is asked again.
+// failPath is fail for calls on a path: "not found" may mean the path or the
+// container, so the container is inspected.
 func (e *Engine) failPath(ctx context.Context, op, id, path string, err error) error {
 	if errdefs.IsNotFound(err) {
 		if _, gone := e.cli.ContainerInspect(ctx, id); gone == nil {
@@ -116,6 +111,6 @@ func (e *Engine) failPath(ctx context.Context, op, id, path string, err error) e
 	return e.fail(op, id, err)
 }
 
-// readOnly matches what engines say of a file system that cannot be written:
-// Podman in the kernel's words, Docker "container rootfs is marked read-only".
+// readOnly matches the engines' errors for a file system that cannot be written:
+// Podman's are the kernel's.
 var readOnly = regexp.MustCompile(`(?i)read-only file system|is marked read-only`)

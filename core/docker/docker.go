@@ -16,6 +16,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -36,13 +37,13 @@ import (
 	"daemon-proxy/core/sandbox/source"
 )
 
-// minAPIVersion is that of Docker 20.10, the oldest engine that is supported.
+// minAPIVersion is Docker 20.10, the oldest supported engine.
 const minAPIVersion = "1.41"
 
-// pingTimeout bounds Ping where its context does not.
+// pingTimeout bounds Ping.
 const pingTimeout = 10 * time.Second
 
-// Options chooses the engine. The zero value means what `docker ps` means.
+// Options choose the engine. The zero value chooses the one that `docker ps` uses.
 type Options struct {
 	// Host is an endpoint such as "unix:///var/run/docker.sock",
 	// "tcp://10.0.0.5:2376" or "ssh://user@host". Empty: by Context.
@@ -78,7 +79,7 @@ var _ source.Source = (*Engine)(nil)
 // Engine is one Docker engine. It is safe for concurrent use.
 type Engine struct {
 	opts Options
-	// defaultSocket is the path of the platform's default socket, which a hint may name.
+	// defaultSocket is the path of the platform's default socket; hints name it.
 	defaultSocket string
 
 	name     string
@@ -89,19 +90,19 @@ type Engine struct {
 	// dial opens a connection to the engine, below TLS. Its errors are *dialError.
 	dial func(context.Context) (net.Conn, error)
 
-	negotiated  atomic.Bool   // the API version is settled
-	negotiation chan struct{} // holds one token: whoever has it settles the version
-	libpod      atomic.Bool   // it is Podman
-	modes       networkModes  // of Podman only
+	negotiated  atomic.Bool   // the API version is negotiated
+	negotiation chan struct{} // a mutex that can be waited for with a context
+	libpod      atomic.Bool   // the engine is Podman
+	modes       networkModes  // only used for Podman
 
 	platformMu  sync.Mutex
 	platforms   map[string]string // image id → platform
-	ownPlatform string            // the engine's own, "" until asked
+	ownPlatform string            // the engine's own; "" until it is asked
 }
 
-// Open finds the engine that opts mean. It reads files but does not connect:
+// Open finds the engine that opts choose. It reads files but does not connect:
 // see Ping. The error is an *api.Problem: a context that does not exist, an
-// endpoint that is not understood, certificates that cannot be read.
+// invalid endpoint, certificates that cannot be read.
 func Open(opts Options) (*Engine, error) {
 	opts = opts.withDefaults()
 	end, err := resolve(opts)
@@ -132,7 +133,7 @@ func Open(opts Options) (*Engine, error) {
 	if err != nil {
 		return nil, badEndpoint(end.host, err)
 	}
-	// WithHost chose the dialler that fits the scheme; ours adds the error type.
+	// WithHost chose the dialer for the scheme; ours adds the error type.
 	dial := transport.DialContext
 	if end.scheme == "ssh" {
 		dial = end.dialSSH
@@ -149,20 +150,18 @@ func Open(opts Options) (*Engine, error) {
 	return e, nil
 }
 
-// Name is the docker context's name: "default" for the default socket, and
-// the endpoint itself where DOCKER_HOST or Options.Host named one. It is the
-// Engine of an api.Ref.
+// Name is the docker context's name: "default" for the default socket, and the
+// endpoint itself if DOCKER_HOST or Options.Host set one.
 func (e *Engine) Name() string { return e.name }
 
 // Endpoint is the address in the form of DOCKER_HOST.
 func (e *Engine) Endpoint() string { return e.host }
 
-// Close closes idle connections. Calls that are under way end with their contexts.
+// Close closes idle connections. Calls in progress end with their contexts.
 func (e *Engine) Close() error { return e.cli.Close() }
 
-// Ping asks for the engine's version, e.g. "20.10.24". Where ctx has no
-// deadline it takes 10 s at most. The error is an *api.Problem of code
-// engine_unreachable (or cancelled) that says why, with the next step.
+// Ping returns the engine's version, e.g. "20.10.24". It takes 10 s at most. The
+// error is an *api.Problem of code engine_unreachable or cancelled.
 func (e *Engine) Ping(ctx context.Context) (version string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
@@ -186,8 +185,8 @@ func (e *Engine) Ping(ctx context.Context) (version string, err error) {
 	return v.Version, nil
 }
 
-// ready settles the API version and the kind of engine once, before the first
-// call, so that no later call meets the client while it changes the version.
+// ready negotiates the API version and detects Podman once, before the first
+// call: the client must not change the version while another call uses it.
 func (e *Engine) ready(ctx context.Context) error {
 	if e.negotiated.Load() {
 		return nil
@@ -207,7 +206,8 @@ func (e *Engine) ready(ctx context.Context) error {
 	}
 	if ping.APIVersion == "" || versions.LessThan(ping.APIVersion, minAPIVersion) {
 		return api.NewProblem(api.CodeEngineUnreachable,
-			fmt.Sprintf("the Docker engine at %s is too old: its API version is %s, %s is needed", e.host, orUnknown(ping.APIVersion), minAPIVersion),
+			fmt.Sprintf("the Docker engine at %s is too old: its API version is %s, %s is needed",
+				e.host, cmp.Or(ping.APIVersion, "unknown"), minAPIVersion),
 			"upgrade the engine to Docker 20.10 or newer")
 	}
 	e.cli.NegotiateAPIVersionPing(ping)
@@ -220,14 +220,7 @@ func (e *Engine) ready(ctx context.Context) error {
 	return nil
 }
 
-func orUnknown(s string) string {
-	if s == "" {
-		return "unknown"
-	}
-	return s
-}
-
-// apiURL is the path and query of an API call that the client has no function for.
+// apiURL returns the path of an API call that the client has no function for.
 func (e *Engine) apiURL(path string) string {
 	full := strings.TrimSuffix(e.basePath, "/") + "/v" + e.cli.ClientVersion() + path
 	return (&url.URL{Path: full}).String()

@@ -21,7 +21,7 @@ import (
 	"daemon-proxy/core/api"
 )
 
-// defaultContext is the name that the docker CLI gives to "no context".
+// defaultContext is the docker CLI's name for "no context".
 const defaultContext = "default"
 
 // endpoint is where an engine is and how it is reached.
@@ -90,7 +90,7 @@ func fromHost(opts Options, host string) (endpoint, error) {
 	}
 	end.tls, err = tlsFrom(folder, !verify)
 	if err != nil {
-		return endpoint{}, badTLS(fmt.Sprintf("the TLS files in %s", folder), err, "check DOCKER_CERT_PATH and DOCKER_TLS_VERIFY")
+		return endpoint{}, badTLS("the TLS files in "+folder, err, "check DOCKER_CERT_PATH and DOCKER_TLS_VERIFY")
 	}
 	return end.withPort(), nil
 }
@@ -206,7 +206,7 @@ func parseHost(opts Options, host string) (endpoint, error) {
 			err = errors.New("it has no host name")
 		}
 		if err == nil && u.User != nil {
-			err = errors.New("user names have no meaning in it")
+			err = errors.New("it must not have a user name")
 		}
 		if err != nil {
 			return endpoint{}, badEndpoint(host, err)
@@ -259,7 +259,7 @@ func badEndpoint(host string, err error) *api.Problem {
 		"use unix:///path/to/docker.sock, tcp://host:2376 or ssh://user@host in docker.host or DOCKER_HOST").Because(err)
 }
 
-// withoutPassword hides what stands between "user:" and "@".
+// withoutPassword replaces the password of a URL.
 func withoutPassword(host string) string {
 	if u, err := url.Parse(host); err == nil && u.User != nil {
 		return u.Redacted()
@@ -275,13 +275,13 @@ func badTLS(what string, err error, hint string) *api.Problem {
 func badConfig(file string, err error) *api.Problem {
 	return api.NewProblem(api.CodeEngineUnreachable,
 		fmt.Sprintf("%s of the docker CLI cannot be used: %v", file, err),
-		"mend the file, or set docker.host to the engine's address").Because(err)
+		"repair the file, or set docker.host to the engine's address").Because(err)
 }
 
 func unknownContext(name string, names []string) *api.Problem {
 	p := api.NewProblem(api.CodeEngineUnreachable,
 		fmt.Sprintf("there is no docker context %q; there are: %s", name, strings.Join(names, ", ")),
-		"set docker.context or DOCKER_CONTEXT to one of them, or make it: docker context create "+name)
+		"set docker.context or DOCKER_CONTEXT to one of them, or create it: docker context create "+name)
 	p.Names = names
 	return p
 }

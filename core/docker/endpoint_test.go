@@ -119,14 +119,14 @@ func TestEndpointProblemsNameTheCauseAndTheNextStep(t *testing.T) {
 		"variable names no context":   {Options{Env: env("DOCKER_CONTEXT", "../lab")}, `there is no docker context "../lab"`, "DOCKER_CONTEXT"},
 		"context without an endpoint": {Options{Context: "empty"}, "no docker endpoint", "docker.host"},
 		"context with bad TLS files":  {Options{Context: "badcert"}, "ca.pem", "docker context update badcert"},
-		"damaged config.json":         {Options{Home: broken.home}, "config.json", "mend the file"},
+		"damaged config.json":         {Options{Home: broken.home}, "config.json", "repair the file"},
 		"no scheme":                   {Options{Host: "localhost:2375"}, "no scheme", "tcp://host:2376"},
 		"no host":                     {Options{Host: "tcp://:2375"}, "no host name", "tcp://"},
 		"unknown scheme":              {Options{Host: "fd://"}, "fd://", "unix://"},
 		"ftp":                         {Options{Host: "ftp://lab"}, `"ftp" is not supported`, "ssh://"},
 		"ssh option as a host":        {Options{Host: "ssh://-oProxyCommand=touch%20x"}, "", "ssh://"},
 		"ssh option as a user":        {Options{Host: "ssh://-oProxyCommand=x@lab"}, "option of ssh", "ssh://"},
-		"ssh password":                {Options{Host: "ssh://me:secret@lab"}, "a password may not stand in it", "ssh://"},
+		"ssh password":                {Options{Host: "ssh://me:secret@lab"}, "it must not have a password", "ssh://"},
 		"missing certificates":        {Options{Host: "tcp://lab", Env: env("DOCKER_CERT_PATH", filepath.Join(d.home, ".docker/contexts/tls", fmt.Sprintf("%x", sha256.Sum256([]byte("badcert"))), "docker"), "DOCKER_TLS_VERIFY", "1")}, "ca.pem", "DOCKER_CERT_PATH"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -23,10 +23,9 @@ var actions = []events.Action{
 	events.ActionConnect, events.ActionDisconnect,
 }
 
-// Events is of source.Source; execs cause no events. It returns when the engine
-// has answered: an event after that is not missed. An engine that has not
-// answered within a second is followed all the same, and then the first event
-// is the empty one. The caller reconnects and lists again.
+// Events implements source.Source; execs cause no events. It returns once the
+// engine has answered, so that no later event is missed, or after headersWithin;
+// then the first event is the empty one.
 func (e *Engine) Events(ctx context.Context) (<-chan source.Event, <-chan error) {
 	out, errs := make(chan source.Event), make(chan error, 1)
 	if err := e.ready(ctx); err != nil {
@@ -50,7 +49,7 @@ func (e *Engine) Events(ctx context.Context) (<-chan source.Event, <-chan error)
 	return out, errs
 }
 
-// followEvents passes events on until the stream ends. It closes answered when
+// followEvents sends events to out until the stream ends. It closes answered once
 // the engine has answered.
 func (e *Engine) followEvents(ctx context.Context, out chan<- source.Event, answered chan<- struct{}) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -80,8 +79,8 @@ func (e *Engine) followEvents(ctx context.Context, out chan<- source.Event, answ
 	}
 }
 
-// eventFilter is what the engine is asked for. Podman's own names and versions
-// differ in the actions, so it is asked for all that concern containers.
+// eventFilter selects the events. Podman's actions differ by version, so it is
+// asked for all events of containers.
 func (e *Engine) eventFilter() filters.Args {
 	filter := filters.NewArgs(filters.Arg("type", string(events.ContainerEventType)))
 	if !e.libpod.Load() {
@@ -93,7 +92,7 @@ func (e *Engine) eventFilter() filters.Args {
 	return filter
 }
 
-// send reports whether an event was taken before ctx ended.
+// send reports whether event was received before ctx ended.
 func send(ctx context.Context, out chan<- source.Event, event source.Event) bool {
 	select {
 	case out <- event:

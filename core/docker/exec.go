@@ -19,7 +19,7 @@ import (
 // maxRunOutput bounds what Run keeps of a process's output.
 const maxRunOutput = 1 << 20
 
-// How long Wait pauses between two questions: from the first to the last.
+// The pauses between two polls of Wait, from the first to the longest.
 const (
 	firstPause = 5 * time.Millisecond
 	lastPause  = 250 * time.Millisecond
@@ -32,17 +32,11 @@ type process struct {
 	container string
 	conn      net.Conn
 	output    io.Reader
-	started   atomic.Bool // it was seen running, or its output ended
+	started   atomic.Bool // it has been seen running, or its output has ended
 }
 
-// Start runs a process with its output attached, and returns as soon as the
-// engine accepted it. ctx bounds the start only. Close the Process in any
-// case, and read its Output until then: a process whose output nobody reads
-// stands still once the engine's buffers are full.
-//
-// A program or WorkDir that does not exist is no error here: the process ends
-// with exit code 126 or 127 and says so in its output. A container that does
-// not run is an *api.Problem (sandbox_stopped, sandbox_paused, sandbox_busy).
+// Start returns as soon as the engine has accepted the process. A process whose
+// output nobody reads blocks once the engine's buffers are full.
 func (e *Engine) Start(ctx context.Context, id string, spec source.ExecSpec) (source.Process, error) {
 	if err := e.begin(ctx, id); err != nil {
 		return nil, err
@@ -63,21 +57,20 @@ func (e *Engine) Start(ctx context.Context, id string, spec source.ExecSpec) (so
 	return p, nil
 }
 
-// Output is standard output and error together, each in its own order. It ends
-// with io.EOF when every process that holds it has ended, and fails after Close.
+// Output implements source.Process.
 func (p *process) Output() io.Reader { return p.output }
 
-// Close hangs up. The process goes on; its further output is lost.
+// Close implements source.Process.
 func (p *process) Close() error { return p.conn.Close() }
 
-// Running says whether the process runs, and with which code it ended if not.
+// Running implements source.Process.
 func (p *process) Running(ctx context.Context) (running bool, exitCode int, err error) {
 	info, err := p.engine.cli.ContainerExecInspect(ctx, p.id)
 	if err != nil {
-		return false, 0, p.engine.fail("ask for the process in", p.container, err)
+		return false, 0, p.engine.fail("inspect the process in", p.container, err)
 	}
 	// The engine accepts the attachment a moment before it starts the process.
-	// Until then there is neither a pid nor a code.
+	// Until then there is neither a pid nor an exit code.
 	if !info.Running && info.Pid == 0 && info.ExitCode == 0 && !p.started.Load() {
 		return true, 0, nil
 	}
@@ -87,7 +80,7 @@ func (p *process) Running(ctx context.Context) (running bool, exitCode int, err 
 	return info.Running, info.ExitCode, nil
 }
 
-// Wait waits for the end of the process, not of its output.
+// Wait implements source.Process: it polls, because the engine has no call that waits.
 func (p *process) Wait(ctx context.Context) (exitCode int, err error) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -105,9 +98,7 @@ func (p *process) Wait(ctx context.Context) (exitCode int, err error) {
 	}
 }
 
-// Run is Start and Wait: the first MiB of the output, and the exit code, which
-// is an error of its own only to the caller. When ctx ends, Run does; the process
-// goes on.
+// Run is Start and Wait. When ctx ends, Run does; the process continues.
 func (e *Engine) Run(ctx context.Context, id string, spec source.ExecSpec) (out []byte, exitCode int, err error) {
 	p, err := e.Start(ctx, id, spec)
 	if err != nil {
@@ -145,13 +136,13 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-// processOutput notes that the output ended, which a process's does not before its start.
+// processOutput sets started at the end of the output.
 type processOutput struct {
 	r       io.Reader
 	process *process
 }
 
-// Read is of io.Reader.
+// Read implements io.Reader.
 func (o *processOutput) Read(p []byte) (int, error) {
 	n, err := o.r.Read(p)
 	if errors.Is(err, io.EOF) {
@@ -160,9 +151,8 @@ func (o *processOutput) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// failExec is fail for an exec. The engine's "conflict" means that the
-// container does not run, and so may Podman's internal error; which way, only
-// its state tells.
+// failExec is fail for an exec. A "conflict", and on Podman an internal error,
+// may mean that the container does not run: its state says why.
 func (e *Engine) failExec(ctx context.Context, id string, err error) error {
 	if !errdefs.IsConflict(err) && (!e.libpod.Load() || !errdefs.IsInternal(err)) {
 		return e.fail("run in", id, err)
@@ -172,14 +162,14 @@ func (e *Engine) failExec(ctx context.Context, id string, err error) error {
 		return e.fail("run in", id, errors.Join(err, inspectErr))
 	}
 	name, state := nameOf(info.ID, []string{info.Name}), stateOf(info.State.Status)
-	code, hint := api.CodeSandboxStopped, "docker start "+name
+	code, hint := api.CodeSandboxStopped, e.Hint(source.HintStart, name)
 	switch state {
 	case api.ContainerPaused:
-		code, hint = api.CodeSandboxPaused, "docker unpause "+name
+		code, hint = api.CodeSandboxPaused, e.Hint(source.HintUnpause, name)
 	case api.ContainerRestarting:
-		code, hint = api.CodeSandboxBusy, "see why: docker logs "+name
+		code, hint = api.CodeSandboxBusy, "see why: "+e.Hint(source.HintLogs, name)
 	case api.ContainerRunning:
-		return e.fail("run in", id, err) // it came back, or it is about something else
+		return e.fail("run in", id, err) // it runs again, or the error has another cause
 	}
 	return api.NewProblem(code, fmt.Sprintf("the container %s is %s", name, state), hint).In(name, 0).Because(err)
 }

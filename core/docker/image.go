@@ -12,18 +12,19 @@ import (
 	"github.com/docker/docker/api/types/image"
 )
 
-// ImportImage makes an image of a tar stream, which is its root, and gives it
-// a name. Changes are lines of a Dockerfile: `CMD ["/app"]`, `LABEL a=b`.
+// ImportImage creates an image from a tar stream of its root file system.
+// Changes are lines of a Dockerfile: `CMD ["/app"]`, `LABEL a=b`.
 func (e *Engine) ImportImage(ctx context.Context, name string, tar io.Reader, changes ...string) error {
 	if err := e.ready(ctx); err != nil {
 		return err
 	}
-	answer, err := e.cli.ImageImport(ctx, image.ImportSource{Source: tar, SourceName: "-"}, name, image.ImportOptions{Changes: changes})
+	from := image.ImportSource{Source: tar, SourceName: "-"}
+	answer, err := e.cli.ImageImport(ctx, from, name, image.ImportOptions{Changes: changes})
 	if err != nil {
 		return e.fail("import", name, err)
 	}
 	defer answer.Close()
-	// What goes wrong after the head of the answer is told in it.
+	// An error after the head of the answer is in its body.
 	for decoder := json.NewDecoder(answer); ; {
 		var line struct{ Error string }
 		if err := decoder.Decode(&line); errors.Is(err, io.EOF) {
@@ -37,7 +38,7 @@ func (e *Engine) ImportImage(ctx context.Context, name string, tar io.Reader, ch
 	}
 }
 
-// ImageLabel is a label of an image, and false if there is no such image.
+// ImageLabel returns a label of an image; exists is false if there is no such image.
 func (e *Engine) ImageLabel(ctx context.Context, name, label string) (value string, exists bool, err error) {
 	if err := e.ready(ctx); err != nil {
 		return "", false, err
@@ -47,7 +48,7 @@ func (e *Engine) ImageLabel(ctx context.Context, name, label string) (value stri
 		return "", false, nil
 	}
 	if err != nil {
-		return "", false, e.fail("look at the image", name, err)
+		return "", false, e.fail("inspect the image", name, err)
 	}
 	if info.Config != nil {
 		value = info.Config.Labels[label]
@@ -55,7 +56,7 @@ func (e *Engine) ImageLabel(ctx context.Context, name, label string) (value stri
 	return value, true, nil
 }
 
-// RemoveImage removes an image; one that does not exist is no error.
+// RemoveImage removes an image; one that does not exist is not an error.
 func (e *Engine) RemoveImage(ctx context.Context, name string) error {
 	if err := e.ready(ctx); err != nil {
 		return err
@@ -67,12 +68,15 @@ func (e *Engine) RemoveImage(ctx context.Context, name string) error {
 	return e.fail("remove the image", name, err)
 }
 
-// CreateContainer makes a container of an image, without starting it.
-func (e *Engine) CreateContainer(ctx context.Context, name, imageName string, labels map[string]string) (id string, err error) {
+// CreateContainer creates a container from an image without starting it.
+func (e *Engine) CreateContainer(
+	ctx context.Context, name, imageName string, labels map[string]string,
+) (id string, err error) {
 	if err := e.begin(ctx, name); err != nil {
 		return "", err
 	}
-	created, err := e.cli.ContainerCreate(ctx, &container.Config{Image: imageName, Labels: labels}, &container.HostConfig{}, nil, nil, name)
+	config := container.Config{Image: imageName, Labels: labels}
+	created, err := e.cli.ContainerCreate(ctx, &config, &container.HostConfig{}, nil, nil, name)
 	if err != nil {
 		return "", e.fail("create", name, err)
 	}
@@ -80,7 +84,7 @@ func (e *Engine) CreateContainer(ctx context.Context, name, imageName string, la
 }
 
 // RemoveContainer removes a container, running or not; one that does not exist
-// is no error.
+// is not an error.
 func (e *Engine) RemoveContainer(ctx context.Context, nameOrID string) error {
 	if err := e.begin(ctx, nameOrID); err != nil {
 		return err

@@ -16,12 +16,12 @@ import (
 	"daemon-proxy/core/api"
 )
 
-// Podman serves Docker's API with differences of its own. Those that matter
-// to a caller are evened out here:
+// Podman serves Docker's API with differences. Those that matter to a caller are
+// hidden here:
 //
 //   - Its list reports every container's network mode as "host" (up to 4.3 as
-//     nothing at all), so the mode is read by an inspection, once a container.
-//   - It has states that Docker has not: see stateOf.
+//     nothing at all), so each container is inspected once for it.
+//   - It has states that Docker does not have: see stateOf.
 //   - Its events have other names, and before 4.4 a filter for "die" matches
 //     nothing: see libpodActions and Events.
 //   - It has a container for each pod that only holds the pod's network.
@@ -29,15 +29,15 @@ import (
 // See https://github.com/containers/podman/tree/main/pkg/api/handlers/compat.
 
 const (
-	// libpodHeader is in Podman's answer to a ping.
+	// libpodHeader holds the version in Podman's answer to a ping.
 	libpodHeader = "Libpod-Api-Version"
 	// modesAtOnce and modesWithin bound the inspections of one list.
 	modesAtOnce = 4
 	modesWithin = 5 * time.Second
 )
 
-// libpodVersion is Podman's version as its answer to a ping has it, and empty
-// if the engine is not Podman.
+// libpodVersion returns Podman's version from its answer to a ping; empty if the
+// engine is not Podman.
 func (e *Engine) libpodVersion(ctx context.Context) (string, error) {
 	at := url.URL{Scheme: "http", Host: "docker", Path: strings.TrimSuffix(e.basePath, "/") + "/_ping"}
 	if e.tls != nil {
@@ -57,8 +57,8 @@ func (e *Engine) libpodVersion(ctx context.Context) (string, error) {
 	return resp.Header.Get(libpodHeader), resp.Body.Close()
 }
 
-// networkModes are the network modes of Podman's containers by their ids; a
-// container keeps the one that it was created with.
+// networkModes caches the network modes of Podman's containers by id; a container
+// keeps the one that it was created with.
 type networkModes struct {
 	mu   sync.Mutex
 	byID map[string]string
@@ -80,7 +80,7 @@ func (m *networkModes) set(id, mode string) {
 	m.byID[id] = mode
 }
 
-// keep forgets all containers but those of a list.
+// keep removes all containers that are not in list.
 func (m *networkModes) keep(list []container.Summary) {
 	listed := map[string]bool{}
 	for _, s := range list {
@@ -91,9 +91,9 @@ func (m *networkModes) keep(list []container.Summary) {
 	maps.DeleteFunc(m.byID, func(id, _ string) bool { return !listed[id] })
 }
 
-// readModes replaces the network modes of Podman's list by those that an
-// inspection gives. One that cannot be read now is empty, which means a
-// network namespace of its own, and is read again for the next list.
+// readModes replaces the network modes of Podman's list with those of an
+// inspection. A mode that cannot be read is empty, which means a network namespace
+// of its own, and is retried at the next list.
 func (e *Engine) readModes(ctx context.Context, list []container.Summary) {
 	ctx, cancel := context.WithTimeout(ctx, modesWithin)
 	defer cancel()
@@ -120,7 +120,7 @@ func (e *Engine) readModes(ctx context.Context, list []container.Summary) {
 	e.modes.keep(list)
 }
 
-// libpodStates are the words that only Podman has.
+// libpodStates are the states that only Podman has.
 var libpodStates = map[string]string{
 	"configured":  api.ContainerCreated,
 	"initialized": api.ContainerCreated,
@@ -131,5 +131,5 @@ var libpodStates = map[string]string{
 // infraName is the name that Podman gives to the container that holds a pod's network.
 var infraName = regexp.MustCompile(`^[0-9a-f]{12}-infra$`)
 
-// libpodActions are Podman's words for what happens, where they differ.
+// libpodActions are Podman's names of actions where they differ from Docker's.
 var libpodActions = map[events.Action]events.Action{"died": "die", "remove": "destroy"}

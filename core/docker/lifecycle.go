@@ -8,7 +8,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 )
 
-// StartContainer starts a container; one that runs already is no error.
+// StartContainer implements source.Source.
 func (e *Engine) StartContainer(ctx context.Context, id string) error {
 	if err := e.begin(ctx, id); err != nil {
 		return err
@@ -16,10 +16,8 @@ func (e *Engine) StartContainer(ctx context.Context, id string) error {
 	return e.fail("start", id, e.cli.ContainerStart(ctx, id, container.StartOptions{}))
 }
 
-// StopContainer asks the main process to end (SIGTERM, or what the image says)
-// and kills it after timeout, counted in whole seconds; 0 kills at once,
-// a negative one leaves it to the container's own setting. It returns once
-// the container has stopped.
+// StopContainer sends SIGTERM, or the image's own signal, and SIGKILL after
+// timeout, rounded up to whole seconds.
 func (e *Engine) StopContainer(ctx context.Context, id string, timeout time.Duration) error {
 	if err := e.begin(ctx, id); err != nil {
 		return err

@@ -9,10 +9,8 @@ import (
 	"github.com/docker/docker/api/types/container"
 )
 
-// Logs is the output of a container's main process, standard output and error
-// together in the engine's order: the last tail lines (all if negative), and
-// with follow what comes from then on, until the container ends. The reader
-// ends with ctx; close it in any case.
+// Logs merges standard output and error in the engine's order. With follow the
+// reader ends when the container does, or ctx.
 func (e *Engine) Logs(ctx context.Context, id string, tail int, follow bool) (io.ReadCloser, error) {
 	if err := e.begin(ctx, id); err != nil {
 		return nil, err
@@ -28,7 +26,8 @@ func (e *Engine) Logs(ctx context.Context, id string, tail int, follow bool) (io
 	if tail >= 0 {
 		lines = strconv.Itoa(tail)
 	}
-	body, err := e.cli.ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: lines, Follow: follow})
+	options := container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: lines, Follow: follow}
+	body, err := e.cli.ContainerLogs(ctx, id, options)
 	if err != nil {
 		return nil, e.fail("read the logs of", id, err)
 	}

@@ -6,8 +6,8 @@ import (
 	"github.com/docker/docker/api/types/container"
 )
 
-// platform is what the container's image was built for. Where the image is
-// gone or does not say, it is the engine's own platform.
+// platform returns the platform of the container's image; if the image is gone or
+// has none, the engine's own.
 func (e *Engine) platform(ctx context.Context, info container.InspectResponse) string {
 	if d := info.ImageManifestDescriptor; d != nil && d.Platform != nil && d.Platform.Architecture != "" {
 		return platformString(d.Platform.OS, d.Platform.Architecture, d.Platform.Variant)
@@ -18,7 +18,7 @@ func (e *Engine) platform(ctx context.Context, info container.InspectResponse) s
 	if image, err := e.cli.ImageInspect(ctx, info.Image); err == nil && image.Architecture != "" {
 		platform := platformString(image.Os, image.Architecture, image.Variant)
 		e.platformMu.Lock()
-		e.platforms[info.Image] = platform // an id names its content: never stale
+		e.platforms[info.Image] = platform // an id never changes its content
 		e.platformMu.Unlock()
 		return platform
 	}
@@ -31,7 +31,7 @@ func (e *Engine) knownPlatform(imageID string) string {
 	return e.platforms[imageID]
 }
 
-// enginePlatform is the engine's own; "" if it does not say.
+// enginePlatform returns the engine's own platform; "" if it cannot be asked.
 func (e *Engine) enginePlatform(ctx context.Context) string {
 	e.platformMu.Lock()
 	own := e.ownPlatform

@@ -23,15 +23,15 @@ import (
 )
 
 // dialError marks a connection that could not be opened. Its text is constant
-// and it is no net.Error, because the Docker client replaces errors that look
+// and it is not a net.Error, because the Docker client replaces errors that look
 // like a refused connection or a timeout by one without a cause.
 type dialError struct{ cause error }
 
 func (*dialError) Error() string   { return "no connection to the engine" }
 func (e *dialError) Unwrap() error { return e.cause }
 
-// fail turns the error of an API call on a container into what callers see.
-// op is a verb: "inspect".
+// fail translates the error of an API call on a container for callers. op is a
+// verb: "inspect".
 func (e *Engine) fail(op, container string, err error) error {
 	switch {
 	case err == nil:
@@ -51,18 +51,18 @@ func isDialError(err error) bool {
 	return ok
 }
 
-// missing says that there is no such container.
+// missing is the problem of a container that does not exist.
 func missing(container string, cause error) *api.Problem {
 	return api.NewProblem(api.CodeSandboxMissing, fmt.Sprintf("there is no container %q", container),
-		"see which there are: docker ps -a").In(container, 0).WithStatus(http.StatusNotFound).Because(cause)
+		"list them: docker ps -a").In(container, 0).WithStatus(http.StatusNotFound).Because(cause)
 }
 
-// nameForm is what the engine accepts as a container's name or id. Anything
-// else in a URL could reach another part of its API.
+// nameForm matches the names and ids that the engine accepts. Anything else in a
+// URL could reach another part of its API.
 var nameForm = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
 
-// begin opens every call on a container: it refuses what cannot be a name and
-// settles the API version.
+// begin starts every call on a container: it rejects invalid names and negotiates
+// the API version.
 func (e *Engine) begin(ctx context.Context, nameOrID string) error {
 	if !nameForm.MatchString(nameOrID) {
 		return missing(nameOrID, nil)
@@ -76,15 +76,18 @@ func (e *Engine) unreachable(err error) *api.Problem {
 		return p
 	}
 	if errors.Is(err, context.Canceled) {
-		return api.NewProblem(api.CodeCancelled, "asking the Docker engine at "+e.host+" was cancelled",
-			"").Because(err)
+		what := "the request to the Docker engine at " + e.host + " was cancelled"
+		return api.NewProblem(api.CodeCancelled, what, "").Because(err)
 	}
 	why, hint := e.diagnose(err)
 	return api.NewProblem(api.CodeEngineUnreachable,
 		fmt.Sprintf("the Docker engine at %s does not answer: %s", e.host, why), hint).Because(err)
 }
 
-// diagnose names the cause of a failed connection and the next step.
+// settings are the places where the engine's address may be set.
+const settings = "docker.host, DOCKER_HOST or the docker context"
+
+// diagnose returns the cause of a failed connection and the next step.
 func (e *Engine) diagnose(err error) (why, hint string) {
 	if s, ok := errors.AsType[*sshError](err); ok {
 		return s.Error(), s.hint()
@@ -98,58 +101,63 @@ func (e *Engine) diagnose(err error) (why, hint string) {
 		}
 	}
 	if d, ok := errors.AsType[*dialError](err); ok {
-		err = d.cause // what stands around it is a net.Error too, but knows nothing
+		err = d.cause // the errors around it are net.Errors too, without a cause
 	}
 	dns, isDNS := errors.AsType[*net.DNSError](err)
 	timeout, isNet := errors.AsType[net.Error](err)
 	switch {
 	case isDNS:
-		return fmt.Sprintf("the name %s is not known", dns.Name), "check the host name in docker.host, DOCKER_HOST or the docker context"
+		return fmt.Sprintf("the name %s is not known", dns.Name), "check the host name in " + settings
 	case errors.Is(err, context.DeadlineExceeded), isNet && timeout.Timeout():
-		return "it took too long", "check that the machine is up, that a firewall lets you through and that the engine is not overloaded: docker version"
+		return "it took too long", "check that the machine is up, that a firewall lets you through " +
+			"and that the engine is not overloaded: docker version"
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return "connection refused", "start the engine there, or correct docker.host, DOCKER_HOST or the docker context"
+		return "connection refused", "start the engine there, or correct " + settings
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return "no route to it", "check the network (VPN?) and the address in docker.host, DOCKER_HOST or the docker context"
+		return "no route to it", "check the network (VPN?) and the address in " + settings
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		return "it hung up", "see the engine's log; if it wants TLS, set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH"
 	case e.tls == nil && errdefs.IsInvalidArgument(err):
 		// Go's TLS servers answer 400 to plain HTTP.
-		return "it refused a plain request", "if it wants TLS, set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH; check that the port is the engine's"
+		return "it refused a plain request",
+			"if it wants TLS, set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH; check that the port is the engine's"
 	}
 	return err.Error(), "check that the address is the engine's: docker version"
 }
 
-// diagnoseTLS names what the two sides of TLS disagree on; "" if it is not that.
+// diagnoseTLS is diagnose for TLS; "" for other errors.
 func (e *Engine) diagnoseTLS(err error) (why, hint string) {
 	if e.tls == nil {
 		return "", ""
 	}
 	if bad, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return fmt.Sprintf("its certificate is not trusted: %v", bad.Err), "check ca.pem in DOCKER_CERT_PATH (or in the docker context), and that the host name is the certificate's"
+		return fmt.Sprintf("its certificate is not trusted: %v", bad.Err),
+			"check ca.pem in DOCKER_CERT_PATH (or in the docker context), and that the host name is the certificate's"
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
 		return "it does not speak TLS", "unset DOCKER_TLS_VERIFY and DOCKER_CERT_PATH, or use the engine's TLS port (2376)"
 	}
-	// An alert that the other side sent: https://pkg.go.dev/crypto/tls#AlertError
+	// An alert of the other side: https://pkg.go.dev/crypto/tls#AlertError
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
-		return fmt.Sprintf("it refused our certificate: %v", op.Err), "check cert.pem and key.pem in DOCKER_CERT_PATH (or in the docker context)"
+		return fmt.Sprintf("it refused our certificate: %v", op.Err),
+			"check cert.pem and key.pem in DOCKER_CERT_PATH (or in the docker context)"
 	}
 	return "", ""
 }
 
-// diagnoseSocket tells the states of a Unix socket apart; "" for other errors.
+// diagnoseSocket is diagnose for a Unix socket; "" for other errors.
 func (e *Engine) diagnoseSocket(path string, err error) (why, hint string) {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Sprintf("you may not use the socket %s", path), "add yourself to the group docker: sudo usermod -aG docker $USER, then log in again (newgrp docker works at once)"
+		return fmt.Sprintf("you may not use the socket %s", path),
+			"add yourself to the group docker: sudo usermod -aG docker $USER, then log in again (newgrp docker works at once)"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nothing listens on its socket; the engine is not running", startHint()
 	case !errors.Is(err, fs.ErrNotExist):
 		return "", ""
 	}
 	if other := e.otherSockets(path); len(other) > 0 {
-		return fmt.Sprintf("there is no socket %s", path), "another engine's socket is there: set DOCKER_HOST=unix://" + other[0]
+		return "there is no socket " + path, "another engine's socket exists: set DOCKER_HOST=unix://" + other[0]
 	}
 	_, noCLI := e.opts.LookPath("docker")
 	_, noEngine := e.opts.LookPath("dockerd")
@@ -158,7 +166,7 @@ func (e *Engine) diagnoseSocket(path string, err error) (why, hint string) {
 			"install it: https://docs.docker.com/engine/install/ (or run in host mode, which needs no Docker)"
 	}
 	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
-		return fmt.Sprintf("the folder of the socket %s does not exist", path), "check the path in docker.host, DOCKER_HOST or the docker context"
+		return fmt.Sprintf("the folder of the socket %s does not exist", path), "check the path in " + settings
 	}
 	return fmt.Sprintf("there is no socket %s; the engine is not running", path), startHint()
 }
@@ -169,8 +177,10 @@ func (e *Engine) otherSockets(except string) []string {
 	if dir := e.opts.Env("XDG_RUNTIME_DIR"); dir != "" {
 		candidates = append(candidates, filepath.Join(dir, "docker.sock")) // rootless
 	}
-	for _, place := range []string{".docker/run/docker.sock", ".docker/desktop/docker.sock", ".colima/default/docker.sock", ".orbstack/run/docker.sock", ".rd/docker.sock"} {
-		candidates = append(candidates, filepath.Join(e.opts.Home, place))
+	for _, place := range []string{
+		".docker/run", ".docker/desktop", ".colima/default", ".orbstack/run", ".rd",
+	} {
+		candidates = append(candidates, filepath.Join(e.opts.Home, place, "docker.sock"))
 	}
 	var found []string
 	for _, file := range candidates {
@@ -185,5 +195,5 @@ func startHint() string {
 	if runtime.GOOS == "linux" {
 		return "start it: sudo systemctl start docker"
 	}
-	return "start Docker Desktop (or what runs your engine)"
+	return "start Docker Desktop (or the program that runs your engine)"
 }

@@ -139,12 +139,14 @@ func TestStatesBeforeTheFirstStartAndBetweenRestarts(t *testing.T) {
 	t.Parallel()
 	e := enginetest.Require(t)
 	image := enginetest.Busybox(t)
-	id := enginetest.Run(t, image, enginetest.RunOptions{CreateOnly: true, Cmd: []string{"/bin/false"}, RestartPolicy: "always"})
+	options := enginetest.RunOptions{CreateOnly: true, Cmd: []string{"/bin/false"}, RestartPolicy: "always"}
+	id := enginetest.Run(t, image, options)
 	require.Equal(t, api.ContainerCreated, find(t, e, id).State)
 	_, err := e.Start(t.Context(), id, source.ExecSpec{Cmd: []string{"true"}})
 	require.ErrorIs(t, err, &api.Problem{Code: api.CodeSandboxStopped})
 	require.NoError(t, e.StartContainer(t.Context(), id))
-	require.Eventually(t, func() bool { return find(t, e, id).State == api.ContainerRestarting }, soon, 20*time.Millisecond)
+	restarting := func() bool { return find(t, e, id).State == api.ContainerRestarting }
+	require.Eventually(t, restarting, soon, 20*time.Millisecond)
 }
 
 func TestTheExitCodeOfAKilledContainer(t *testing.T) {

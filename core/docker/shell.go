@@ -19,15 +19,14 @@ type terminal struct {
 	output    io.Reader
 }
 
-// detachKeys replaces the engine's own keys for hanging up, ctrl-p ctrl-q: a
-// program in the terminal gets those at once, as any other key. It is a
-// sequence that nobody types.
+// detachKeys replaces the engine's own detach keys, ctrl-p ctrl-q, by a sequence
+// that nobody types: a program in the terminal gets those two as any other key.
 const detachKeys = "ctrl-^,ctrl-_,ctrl-^,ctrl-_,ctrl-^,ctrl-_,ctrl-^,ctrl-_"
 
-// OpenTerminal runs a process on a terminal of that size, with its input and
-// output attached. ctx bounds the start only. Read ends with io.EOF when the
-// process does. The spec's Tty is implied.
-func (e *Engine) OpenTerminal(ctx context.Context, id string, spec source.ExecSpec, columns, rows int) (source.Terminal, error) {
+// OpenTerminal implements source.Source.
+func (e *Engine) OpenTerminal(
+	ctx context.Context, id string, spec source.ExecSpec, columns, rows int,
+) (source.Terminal, error) {
 	if err := e.begin(ctx, id); err != nil {
 		return nil, err
 	}
@@ -50,17 +49,18 @@ func (e *Engine) OpenTerminal(ctx context.Context, id string, spec source.ExecSp
 	return t, nil
 }
 
-// Read reads what the process shows.
+// Read implements io.Reader.
 func (t *terminal) Read(p []byte) (int, error) { return t.output.Read(p) }
 
-// Write types.
+// Write implements io.Writer.
 func (t *terminal) Write(p []byte) (int, error) { return t.conn.Write(p) }
 
-// Close hangs up.
+// Close implements io.Closer.
 func (t *terminal) Close() error { return ignoreClosed(t.conn.Close()) }
 
-// Resize tells the process that its terminal has another size.
+// Resize implements source.Terminal.
 func (t *terminal) Resize(ctx context.Context, columns, rows int) error {
-	err := t.engine.cli.ContainerExecResize(ctx, t.id, container.ResizeOptions{Width: uint(max(columns, 1)), Height: uint(max(rows, 1))})
+	size := container.ResizeOptions{Width: uint(max(columns, 1)), Height: uint(max(rows, 1))}
+	err := t.engine.cli.ContainerExecResize(ctx, t.id, size)
 	return t.engine.fail("resize the terminal in", t.container, err)
 }

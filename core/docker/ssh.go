@@ -19,20 +19,20 @@ import (
 // hangUpGrace is how long the ssh command may take to end after its streams were closed.
 const hangUpGrace = 2 * time.Second
 
-// maxComplaint bounds what is kept of the standard error of the ssh command.
+// maxComplaint bounds the kept standard error of the ssh command.
 const maxComplaint = 4 << 10
 
-// sshTarget is an engine behind the user's own ssh: its configuration, keys
-// and agent count. A connection is the command
+// sshTarget is an engine that is reached with the user's own ssh, its
+// configuration, keys and agent. A connection is the command
 //
 //	ssh … host docker system dial-stdio
 //
-// as the docker CLI has it. Questions for a password are switched off: they
-// would go to the terminal that the program draws on.
+// as in the docker CLI. Password prompts are disabled: they would appear on the
+// terminal that the program draws on.
 // See https://github.com/docker/cli/blob/master/cli/connhelper/connhelper.go
 type sshTarget struct {
 	user, host, port string
-	socket           string // on the other machine; "" for its default
+	socket           string // on the other machine; "": its default
 	lookPath         func(string) (string, error)
 }
 
@@ -49,7 +49,7 @@ func parseSSH(address string, lookPath func(string) (string, error)) (sshTarget,
 	if u.User != nil {
 		t.user = u.User.Username()
 		if _, ok := u.User.Password(); ok {
-			return sshTarget{}, errors.New("a password may not stand in it; use a key")
+			return sshTarget{}, errors.New("it must not have a password; use a key")
 		}
 	}
 	switch {
@@ -58,7 +58,7 @@ func parseSSH(address string, lookPath func(string) (string, error)) (sshTarget,
 	case strings.HasPrefix(t.host, "-"), strings.HasPrefix(t.user, "-"):
 		return sshTarget{}, errors.New("a name that begins with - would be an option of ssh")
 	case u.RawQuery != "" || u.Fragment != "":
-		return sshTarget{}, errors.New("a query has no meaning in it")
+		return sshTarget{}, errors.New("it must not have a query")
 	}
 	return t, nil
 }
@@ -79,7 +79,7 @@ func (t sshTarget) args() []string {
 	return append(args, "system", "dial-stdio")
 }
 
-// dial starts the command. That it cannot log in shows only in the first Read.
+// dial starts the command. A failed login shows only in the first Read.
 func (t sshTarget) dial(ctx context.Context) (net.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func (t sshTarget) dial(ctx context.Context) (net.Conn, error) {
 		return nil, &sshError{target: t, cause: err}
 	}
 	c := &sshConn{target: t, in: ours.in, out: ours.out, done: make(chan struct{})}
-	c.cmd = exec.Command(program, t.args()...) //nolint:gosec,noctx // ssh, to the configured host; it outlives the call that dialled
+	c.cmd = exec.Command(program, t.args()...) //nolint:gosec,noctx // the configured host; it outlives this call
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = theirIn, theirOut, &c.complaint
 	c.cmd.WaitDelay = hangUpGrace
 	detach(c.cmd)
@@ -103,7 +103,7 @@ func (t sshTarget) dial(ctx context.Context) (net.Conn, error) {
 		_, _ = ours.in.Close(), ours.out.Close()
 		return nil, &sshError{target: t, cause: err}
 	}
-	go func() { // ended and waited for by Close, through the end of the command
+	go func() { // Close ends the command and waits for done
 		defer close(c.done)
 		c.ended = c.cmd.Wait()
 	}()
@@ -133,13 +133,13 @@ type sshConn struct {
 	in, out   *os.File // we write to in and read from out
 	complaint tail     // standard error
 
-	done      chan struct{} // closed when the command was reaped
-	ended     error         // of Wait; read it after done only
+	done      chan struct{} // closed when the command has been reaped
+	ended     error         // of Wait; read it only after done
 	closeOnce sync.Once
 }
 
-// Read is of net.Conn. The end of a command that failed is an *sshError with
-// what the command said, in a *dialError that gets it past the Docker client.
+// Read implements net.Conn. If the command failed, the error is an *sshError with
+// the command's message, in a *dialError that the Docker client does not replace.
 func (c *sshConn) Read(p []byte) (int, error) {
 	n, err := c.out.Read(p)
 	if errors.Is(err, io.EOF) {
@@ -148,7 +148,7 @@ func (c *sshConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write is of net.Conn; for its errors see Read.
+// Write implements net.Conn; for its errors see Read.
 func (c *sshConn) Write(p []byte) (int, error) {
 	n, err := c.in.Write(p)
 	if errors.Is(err, syscall.EPIPE) {
@@ -157,7 +157,7 @@ func (c *sshConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// failure is why the command ended, or err where it ended well or lives on.
+// failure returns why the command ended; err if it succeeded or still runs.
 func (c *sshConn) failure(err error) error {
 	timer := time.NewTimer(hangUpGrace)
 	defer timer.Stop()
@@ -172,10 +172,11 @@ func (c *sshConn) failure(err error) error {
 	return &dialError{cause: &sshError{target: c.target, cause: c.ended, said: c.complaint.String()}}
 }
 
-// CloseWrite tells the other side that nothing more comes.
+// CloseWrite ends the command's standard input.
 func (c *sshConn) CloseWrite() error { return c.in.Close() }
 
-// Close hangs up and waits for the command's end; one that does not end is killed.
+// Close closes both streams and waits for the command's end; it kills one that does
+// not end.
 func (c *sshConn) Close() error {
 	c.closeOnce.Do(func() {
 		_, _ = c.in.Close(), c.out.Close() // CloseWrite may have been first
@@ -191,21 +192,21 @@ func (c *sshConn) Close() error {
 	return nil
 }
 
-// LocalAddr is of net.Conn.
+// LocalAddr implements net.Conn.
 func (c *sshConn) LocalAddr() net.Addr { return sshAddr("local") }
 
-// RemoteAddr is of net.Conn.
+// RemoteAddr implements net.Conn.
 func (c *sshConn) RemoteAddr() net.Addr { return sshAddr(c.target.host) }
 
-// SetDeadline is of net.Conn.
+// SetDeadline implements net.Conn.
 func (c *sshConn) SetDeadline(t time.Time) error {
 	return errors.Join(c.in.SetWriteDeadline(t), c.out.SetReadDeadline(t))
 }
 
-// SetReadDeadline is of net.Conn.
+// SetReadDeadline implements net.Conn.
 func (c *sshConn) SetReadDeadline(t time.Time) error { return c.out.SetReadDeadline(t) }
 
-// SetWriteDeadline is of net.Conn.
+// SetWriteDeadline implements net.Conn.
 func (c *sshConn) SetWriteDeadline(t time.Time) error { return c.in.SetWriteDeadline(t) }
 
 type sshAddr string
@@ -219,7 +220,7 @@ type tail struct {
 	kept []byte
 }
 
-// Write is of io.Writer.
+// Write implements io.Writer.
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -230,7 +231,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String is what was kept, in one line.
+// String returns the kept bytes in one line.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -244,7 +245,7 @@ type sshError struct {
 	said   string // on its standard error
 }
 
-// Error is of error.
+// Error implements error.
 func (e *sshError) Error() string {
 	if e.said != "" {
 		return fmt.Sprintf("ssh to %s failed: %s", e.target.host, e.said)
@@ -252,11 +253,11 @@ func (e *sshError) Error() string {
 	return fmt.Sprintf("ssh to %s failed: %v", e.target.host, e.cause)
 }
 
-// Unwrap is the cause.
+// Unwrap returns the cause.
 func (e *sshError) Unwrap() error { return e.cause }
 
-// hint tells the ways in which an ssh command fails apart by its exit code:
-// 255 is its own, 127 the other shell's "no such program".
+// hint depends on the exit code: 255 is an error of ssh itself, 127 the remote
+// shell's "command not found".
 func (e *sshError) hint() string {
 	if errors.Is(e.cause, exec.ErrNotFound) {
 		return "install an ssh client"
@@ -269,8 +270,8 @@ func (e *sshError) hint() string {
 		login = "-p " + e.target.port + " " + login
 	}
 	if ended, ok := errors.AsType[*exec.ExitError](e.cause); ok && ended.ExitCode() == 127 {
-		return "the docker CLI is needed on the other machine; without it: ssh -L /tmp/docker.sock:/var/run/docker.sock " + login +
-			" and DOCKER_HOST=unix:///tmp/docker.sock"
+		return "the docker CLI is needed on the other machine; without it: " +
+			"ssh -L /tmp/docker.sock:/var/run/docker.sock " + login + " and DOCKER_HOST=unix:///tmp/docker.sock"
 	}
-	return "this must work without a question for a password (use a key and ssh-add): ssh " + login + " docker version"
+	return "this must work without asking for a password (use a key and ssh-add): ssh " + login + " docker version"
 }

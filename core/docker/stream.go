@@ -10,20 +10,20 @@ import (
 // Kinds of frame in a multiplexed stream of the engine.
 const (
 	frameSystemError = 3
-	// maxSystemError bounds what is kept of an error that the engine sends in the stream.
+	// maxSystemError bounds an error that the engine sends in the stream.
 	maxSystemError = 4 << 10
 )
 
-// frames reads what stands in the frames of the engine's multiplexed stream:
+// frames reads the contents of the frames of the engine's multiplexed stream:
 // standard output and error in the order in which the engine sent them. It
 // buffers nothing.
 // See https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerAttach
 type frames struct {
 	r    io.Reader
-	left uint32 // bytes of the current frame that are still to be read
+	left uint32 // bytes of the current frame that are not read yet
 }
 
-// Read is of io.Reader.
+// Read implements io.Reader.
 func (f *frames) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil

@@ -20,6 +20,8 @@ func sh(script string) source.ExecSpec {
 
 func run(t *testing.T, w World) {
 	s, id := w.Source, w.Start(t)
+	env, user, tty := sh("echo $X-$PATH"), sh("pwd; id -un"), sh("test -t 1 && echo yes")
+	env.Env, user.WorkDir, user.User, tty.Tty = []string{"X=a b"}, "/tmp", "somebody", true
 	for name, c := range map[string]struct {
 		spec source.ExecSpec
 		out  string
@@ -28,9 +30,9 @@ func run(t *testing.T, w World) {
 		"exit code":       {sh("echo out; exit 7"), "out\n", 7},
 		"standard error":  {sh("echo err >&2"), "err\n", 0},
 		"quick":           {source.ExecSpec{Cmd: []string{"/bin/true"}}, "", 0},
-		"environment":     {source.ExecSpec{Cmd: []string{"/bin/sh", "-c", "echo $X-$PATH"}, Env: []string{"X=a b"}}, "a b-/bin\n", 0},
-		"folder and user": {source.ExecSpec{Cmd: []string{"/bin/sh", "-c", "pwd; id -un"}, WorkDir: "/tmp", User: "somebody"}, "/tmp\nsomebody\n", 0},
-		"terminal":        {source.ExecSpec{Cmd: []string{"/bin/sh", "-c", "test -t 1 && echo yes"}, Tty: true}, "yes\r\n", 0},
+		"environment":     {env, "a b-/bin\n", 0},
+		"folder and user": {user, "/tmp\nsomebody\n", 0},
+		"terminal":        {tty, "yes\r\n", 0},
 	} {
 		out, code, err := s.Run(t.Context(), id, c.spec)
 		require.NoError(t, err, name)
@@ -60,7 +62,8 @@ func muchOutput(t *testing.T, w World) {
 func leftAlone(t *testing.T, w World) {
 	s, id := w.Source, w.Start(t)
 	// It writes much more than the engine's buffers hold, with nobody there to read.
-	p, err := s.Start(t.Context(), id, sh("echo ready; sleep 1; for i in $(seq 20); do yes | head -c 100000; done; echo done > /tmp/done; exit 9"))
+	p, err := s.Start(t.Context(), id,
+		sh("echo ready; sleep 1; for i in $(seq 20); do yes | head -c 100000; done; echo done > /tmp/done; exit 9"))
 	require.NoError(t, err)
 	line, err := bufio.NewReader(p.Output()).ReadString('\n')
 	require.NoError(t, err)
@@ -119,7 +122,8 @@ func contextsOfProcesses(t *testing.T, w World) {
 		_, _, err := s.Run(reading, id, sh("touch /tmp/reading; sleep 3600"))
 		ended <- err
 	}()
-	require.Eventually(t, func() bool { _, err := s.Stat(t.Context(), id, "/tmp/reading"); return err == nil }, soon, 20*time.Millisecond)
+	reads := func() bool { return second(s.Stat(t.Context(), id, "/tmp/reading")) == nil }
+	require.Eventually(t, reads, soon, 20*time.Millisecond)
 	stop()
 	require.ErrorIs(t, <-ended, context.Canceled)
 }
