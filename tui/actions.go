@@ -1,131 +1,93 @@
 package tui
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/requests"
 	"daemon-proxy/tui/world"
 )
 
-// place is where a key is pressed; a set of them says where an action is.
-type place uint
-
-// The places.
-const (
-	inList place = 1 << iota
-	inOverview
-	inRequests
-	inPreviews
-	inLogs
-	inInspector
-	everywhere = inList | inOverview | inRequests | inPreviews | inLogs | inInspector
-	onSandbox  = everywhere &^ inInspector
-)
-
-// String names the places of a set.
-func (p place) String() string {
-	switch p {
-	case everywhere:
-		return "everywhere"
-	case onSandbox:
-		return "outside the inspector"
-	}
-	var names []string
-	for i, name := range []string{"list", "overview", "requests", "previews", "logs", "inspector"} {
-		if p&(1<<i) != 0 {
-			names = append(names, name)
-		}
-	}
-	return strings.Join(names, ", ")
-}
-
-// action is one row of the table that feeds dispatch, footer, help, palette
-// and the documentation.
-type action struct {
-	id    string // the name by which its keys are configured
-	keys  []string
-	short string // the word in the footer; empty: not shown there
-	desc  string
-	group string // the heading in the help
-	in    place
-	// changes marks what --read-only takes away.
-	changes bool
-	// when says whether the action makes sense now; nil: always.
-	when func(*model) bool
-	// offered says whether the footer shows it; nil: wherever it makes sense.
-	offered func(*model) bool
-	run     func(*model) tea.Cmd
-	// about is what it would be about now, by which that is known again; nil:
-	// the chosen sandbox, in the groups of sandboxes and previews.
-	about func(*model) any
-}
-
-// The headings of the help.
-const (
-	groupSandbox  = "Sandbox"
-	groupPreviews = "Previews"
-	groupRequests = "Requests and logs"
-	groupMove     = "Moving"
-	groupProgram  = "Program"
-)
-
-// groups are the headings in their order.
-func groups() []string {
-	return []string{groupSandbox, groupPreviews, groupRequests, groupMove, groupProgram}
-}
-
 // actions is the table, in the order of help and footer. Of two actions on one
 // key the first that is here and makes sense now is run.
-func actions() []action {
-	return slices.Concat(requestActions(), sandboxActions(), previewActions(), logActions(), moveActions(), programActions())
+func actions(m *model) []action {
+	return slices.Concat(
+		requestRows(m), sandboxRows(m), previewRows(m), logRows(m), moveRows(m), programRows(m),
+	)
 }
 
-func sandboxActions() []action {
+func sandboxRows(m *model) []action {
 	return []action{
-		{id: "inject", keys: []string{"i"}, short: "inject", desc: "inject the daemon and start it", group: groupSandbox, in: onSandbox, changes: true,
-			when: func(m *model) bool {
-				s, ok := m.chosen()
+		{
+			id: "inject", keys: []string{"i"}, short: "inject", desc: "inject the daemon and start it",
+			group: groupSandbox, in: onSandbox, changes: true,
+			when: func() bool {
+				s, ok := m.selected()
 				return ok && world.Injectable(s) && !m.world.Injecting(s.Ref)
-			}, run: (*model).inject},
-		{id: "vnc", keys: []string{"v"}, short: "VNC", desc: "open the VNC desktop in the browser; injects the daemon and creates a link if needed", group: groupSandbox, in: onSandbox, changes: true,
-			when: func(m *model) bool {
-				s, ok := m.chosen()
+			},
+			run: m.sandboxes.inject,
+		},
+		{
+			id: "vnc", keys: []string{"v"}, short: "VNC",
+			desc:  "open the VNC desktop in the browser; injects the daemon and creates a link if needed",
+			group: groupSandbox, in: onSandbox, changes: true,
+			when: func() bool {
+				s, ok := m.selected()
 				return ok && s.Container == api.ContainerRunning && !s.IsHost()
-			}, run: (*model).vnc},
-		{id: "stop-daemon", keys: []string{"x"}, desc: "stop the daemon that this program started", group: groupSandbox, in: onSandbox, changes: true,
-			when: func(m *model) bool { s, ok := m.chosen(); return ok && s.Daemon.Started && world.HasDaemon(s) }, run: (*model).askStopDaemon},
-		{id: "container", keys: []string{"s"}, short: "start/stop", desc: "start or stop the container", group: groupSandbox, in: onSandbox, changes: true,
-			when: func(m *model) bool {
-				s, ok := m.chosen()
+			},
+			run: m.sandboxes.vnc,
+		},
+		{
+			id: "stop-daemon", keys: []string{"x"}, desc: "stop the daemon that this program started",
+			group: groupSandbox, in: onSandbox, changes: true,
+			when: func() bool { s, ok := m.selected(); return ok && s.Daemon.Started && world.HasDaemon(s) },
+			run:  m.sandboxes.askStopDaemon,
+		},
+		{
+			id: "container", keys: []string{"s"}, short: "start/stop", desc: "start or stop the container",
+			group: groupSandbox, in: onSandbox, changes: true,
+			when: func() bool {
+				s, ok := m.selected()
 				return ok && !s.IsHost() && s.Container != api.ContainerPaused
-			}, run: (*model).startOrStop},
-		{id: "shell", keys: []string{"e"}, short: "shell", desc: "open a shell in the container", group: groupSandbox, in: onSandbox, changes: true,
-			when: func(m *model) bool {
-				s, ok := m.chosen()
+			},
+			run: m.sandboxes.startOrStop,
+		},
+		{
+			id: "shell", keys: []string{"e"}, short: "shell", desc: "open a shell in the container",
+			group: groupSandbox, in: onSandbox, changes: true,
+			when: func() bool {
+				s, ok := m.selected()
 				return ok && s.Container == api.ContainerRunning && !s.IsHost()
-			}, run: (*model).shell},
-		{id: "eject", keys: []string{"U"}, desc: "remove the daemon's binary and log from the container", group: groupSandbox, in: onSandbox, changes: true,
-			when: func(m *model) bool {
-				s, ok := m.chosen()
+			},
+			run: m.sandboxes.shell,
+		},
+		{
+			id: "eject", keys: []string{"U"}, desc: "remove the daemon's binary and log from the container",
+			group: groupSandbox, in: onSandbox, changes: true,
+			when: func() bool {
+				s, ok := m.selected()
 				return ok && !s.IsHost() && s.Container == api.ContainerRunning
-			}, run: (*model).askEject},
-		{id: "demo", keys: []string{"D"}, short: "demo", desc: "start the demo sandbox and open it", group: groupSandbox, in: onSandbox, changes: true,
-			when: func(m *model) bool { return m.world.Engine.State == "connected" }, offered: func(m *model) bool { return m.world.Containers() == 0 }, run: (*model).demo,
-			about: func(*model) any { return nil }},
+			},
+			run: m.sandboxes.askEject,
+		},
+		{
+			id: "demo", keys: []string{"D"}, short: "demo", desc: "start the demo sandbox and open it",
+			group: groupSandbox, in: onSandbox, changes: true,
+			when:    func() bool { return m.world.Engine.State == "connected" },
+			offered: func() bool { return m.world.Containers() == 0 }, run: m.sandboxes.demo,
+			about: func() any { return nil },
+		},
 	}
 }
 
-func moveActions() []action {
+func moveRows(m *model) []action {
 	move := func(id, desc string, to draw.Motion, keys ...string) action {
-		return action{id: id, keys: keys, desc: desc, group: groupMove, in: everywhere, run: func(m *model) tea.Cmd { return m.inFocus().Move(to) }}
+		run := func() tea.Cmd { return m.inFocus().Move(to) }
+		return action{id: id, keys: keys, desc: desc, group: groupMove, in: everywhere, run: run}
 	}
 	return []action{
 		move("up", "move up", draw.Up, "up", "k"),
@@ -134,201 +96,247 @@ func moveActions() []action {
 		move("page-down", "page down", draw.PageDown, "pgdown", "ctrl+f"),
 		move("top", "go to the top", draw.ToTop, "g", "home"),
 		move("bottom", "go to the end", draw.ToBottom, "G", "end"),
-		{id: "details", keys: []string{"enter"}, short: "details", desc: "go from the list to the details", group: groupMove, in: inList, run: func(m *model) tea.Cmd { return m.goTo(m.tab) }},
-		{id: "pane", keys: []string{"tab", "shift+tab"}, short: "pane", desc: "switch to the other pane", group: groupMove, in: onSandbox, run: (*model).otherPane},
-		{id: "next-tab", keys: []string{"right", "l"}, desc: "next tab", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.sideways(1) }},
-		{id: "previous-tab", keys: []string{"left", "h"}, desc: "previous tab; from the first tab, the list", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.sideways(-1) }},
-		{id: "overview", keys: []string{"1"}, desc: "show the overview", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.goTo(tabOverview) }},
-		{id: "requests", keys: []string{"2"}, desc: "show the requests", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.goTo(tabRequests) }},
-		{id: "previews", keys: []string{"3"}, desc: "show the previews", group: groupMove, in: onSandbox, run: func(m *model) tea.Cmd { return m.goTo(tabPreviews) }},
-		{id: "logs", keys: []string{"4"}, desc: "show the logs", group: groupMove, in: onSandbox, run: (*model).toLogs},
-		{id: "filter", keys: []string{"/"}, short: "filter", desc: "filter the focused list", group: groupMove, in: inList, run: func(m *model) tea.Cmd { return m.list.StartFilter() }},
+		{
+			id: "details", keys: []string{"enter"}, short: "details", desc: "go from the list to the details",
+			group: groupMove, in: inList, run: func() tea.Cmd { return m.goTo(m.tab) },
+		},
+		{
+			id: "pane", keys: []string{"tab", "shift+tab"}, short: "pane", desc: "switch to the other pane",
+			group: groupMove, in: onSandbox, run: m.otherPane,
+		},
+		{
+			id: "next-tab", keys: []string{"right", "l"}, desc: "next tab", group: groupMove, in: onSandbox,
+			run: func() tea.Cmd { return m.sideways(1) },
+		},
+		{
+			id: "previous-tab", keys: []string{"left", "h"}, desc: "previous tab; from the first tab, the list",
+			group: groupMove, in: onSandbox, run: func() tea.Cmd { return m.sideways(-1) },
+		},
+		{
+			id: "overview", keys: []string{"1"}, desc: "show the overview", group: groupMove, in: onSandbox,
+			run: func() tea.Cmd { return m.goTo(tabOverview) },
+		},
+		{
+			id: "requests", keys: []string{"2"}, desc: "show the requests", group: groupMove, in: onSandbox,
+			run: func() tea.Cmd { return m.goTo(tabRequests) },
+		},
+		{
+			id: "previews", keys: []string{"3"}, desc: "show the previews", group: groupMove, in: onSandbox,
+			run: func() tea.Cmd { return m.goTo(tabPreviews) },
+		},
+		{id: "logs", keys: []string{"4"}, desc: "show the logs", group: groupMove, in: onSandbox, run: m.toLogs},
+		{
+			id: "filter", keys: []string{"/"}, short: "filter", desc: "filter the focused list", group: groupMove,
+			in: inList, run: func() tea.Cmd { return m.list.StartFilter() },
+		},
 	}
 }
 
-func programActions() []action {
+func programRows(m *model) []action {
 	return []action{
-		{id: "palette", keys: []string{":"}, desc: "run any action that applies here, by name", group: groupProgram, in: everywhere, run: (*model).openPalette},
-		{id: "engine", keys: []string{"E"}, desc: "switch to another engine (docker context)", group: groupProgram, in: onSandbox, changes: true, run: (*model).openEngines},
-		{id: "refresh", keys: []string{"R"}, desc: "refresh now and retry the engine", group: groupProgram, in: everywhere, run: (*model).refresh},
-		{id: "mouse", keys: []string{"m"}, desc: "turn the mouse on or off (off: the terminal selects text)", group: groupProgram, in: everywhere, run: (*model).toggleMouse},
-		{id: "help", keys: []string{"?"}, short: "help", desc: "show every key", group: groupProgram, in: everywhere, run: (*model).openHelp},
-		{id: "back", keys: []string{"esc"}, desc: "go back; cancels the injection on screen", group: groupProgram, in: everywhere, run: (*model).back},
-		{id: "quit", keys: []string{"q"}, short: "quit", desc: "quit (asks while an injection runs or a preview has open sockets)", group: groupProgram, in: everywhere, run: (*model).quit},
+		{
+			id: "palette", keys: []string{":"}, desc: "run any action that applies here, by name",
+			group: groupProgram, in: everywhere, run: m.dispatch.openPalette,
+		},
+		{
+			id: "engine", keys: []string{"E"}, desc: "switch to another engine (docker context)",
+			group: groupProgram, in: onSandbox, changes: true, run: m.openEngines,
+		},
+		{
+			id: "refresh", keys: []string{"R"}, desc: "refresh now and retry the engine", group: groupProgram,
+			in: everywhere, run: m.follow.refresh,
+		},
+		{
+			id: "mouse", keys: []string{"m"}, desc: "turn the mouse on or off (off: the terminal selects text)",
+			group: groupProgram, in: everywhere, run: m.toggleMouse,
+		},
+		{
+			id: "help", keys: []string{"?"}, short: "help", desc: "show every key", group: groupProgram,
+			in: everywhere, run: m.dispatch.openHelp,
+		},
+		{
+			id: "back", keys: []string{"esc"}, desc: "go back; cancels the injection on screen",
+			group: groupProgram, in: everywhere, run: m.back,
+		},
+		{
+			id: "quit", keys: []string{"q"}, short: "quit",
+			desc: "quit (asks while an injection runs or a preview has open sockets)", group: groupProgram,
+			in: everywhere, run: m.quitter.quit,
+		},
 	}
 }
 
-// keymap is the table with the keys as they are configured.
-type keymap struct {
-	actions  []action
-	readOnly bool
+func previewRows(m *model) []action {
+	this := func() any { l, _ := m.links.current(); return l.ID }
+	return []action{
+		{
+			id: "new-preview", keys: []string{"n"}, short: "preview",
+			desc: "create a preview: a link to a port of the sandbox", group: groupPreviews, in: onSandbox,
+			changes: true, when: func() bool { _, ok := m.selected(); return ok }, run: m.links.newPreview,
+		},
+		{
+			id: "open-new-port", keys: []string{"o"},
+			desc: "open the port that just came up (while its note is shown)", group: groupPreviews, in: onSandbox,
+			changes: true, when: func() bool { return m.news.shown() && !m.options.ReadOnly }, run: m.news.openNew,
+			about: func() any { return fmt.Sprint(m.news.newPort.card.Sandbox, m.news.newPort.card.Port.Port) },
+		},
+		{
+			id: "open", keys: []string{"o"}, short: "open", desc: "open the preview in the browser",
+			group: groupPreviews, in: onSandbox, when: m.links.hasLink, about: this, run: m.links.openLink,
+		},
+		{
+			id: "open-preview", keys: []string{"enter"}, desc: "open the preview in the browser",
+			group: groupPreviews, in: inPreviews, when: m.links.hasLink, about: this, run: m.links.openLink,
+		},
+		{
+			id: "copy", keys: []string{"y"}, short: "copy", desc: "copy the preview's URL", group: groupPreviews,
+			in: onSandbox, when: m.links.hasLink, about: this, run: m.links.copyLink,
+		},
+		{
+			id: "revoke", keys: []string{"d"}, short: "revoke", desc: "revoke the preview (asks first)",
+			group: groupPreviews, in: onSandbox, changes: true, when: m.links.hasLink, about: this,
+			run: m.links.askRevoke,
+		},
+		{
+			id: "share", keys: []string{"Q"}, short: "phone",
+			desc:  "show the preview on a phone: a QR code, and a network listener while it is shown",
+			group: groupPreviews, in: onSandbox, changes: true, when: m.links.hasLink, about: this,
+			run: m.links.askShare,
+		},
+	}
 }
 
-// newKeymap gives actions the keys that rebind names for them ("i, ctrl+n",
-// "none" for no key). The error names every action that does not exist, every
-// key that no terminal sends, and every key that two actions would share in one
-// place.
-func newKeymap(rebind map[string]string, readOnly bool) (keymap, error) {
-	k := keymap{actions: actions(), readOnly: readOnly}
-	var wrong []string
-	for id, keys := range rebind {
-		i := slices.IndexFunc(k.actions, func(a action) bool { return a.id == id })
-		if i < 0 {
-			wrong = append(wrong, fmt.Sprintf("there is no action %q", id))
-			continue
-		}
-		k.actions[i].keys = splitKeys(keys)
-		for _, key := range k.actions[i].keys {
-			if why := wrongKey(key); why != "" {
-				wrong = append(wrong, id+": "+why)
-			}
-		}
+func requestRows(m *model) []action {
+	in := func(run func(*requests.Pane) tea.Cmd) func() tea.Cmd {
+		return func() tea.Cmd { return run(m.requests()) }
 	}
-	for i, a := range k.actions {
-		for _, b := range k.actions[:i] {
-			_, aSet := rebind[a.id]
-			_, bSet := rebind[b.id]
-			// What shares a key by default is told apart by when it makes sense.
-			if a.in&b.in == 0 || !aSet && !bSet {
-				continue
-			}
-			for _, key := range a.keys {
-				if slices.Contains(b.keys, key) {
-					wrong = append(wrong, fmt.Sprintf("%q is the key of both %q and %q", key, b.id, a.id))
-				}
-			}
-		}
+	one := func() bool { _, ok := m.requests().Exchange(); return ok }
+	this := func() any { x, _ := m.requests().Exchange(); return x.ID }
+	const both = inRequests | inInspector
+	return []action{
+		{
+			id: "inspect", keys: []string{"enter"}, short: "inspect",
+			desc: "inspect a request: headers, bodies, frames", group: groupRequests, in: inRequests, when: one,
+			about: this, run: in(func(p *requests.Pane) tea.Cmd { return p.Inspect(p.Chosen) }),
+		},
+		{
+			id: "filter-requests", keys: []string{"/"}, short: "filter",
+			desc:  "filter: status:5xx method:post port:3000 path:/api live:true, or any text; ! negates a term",
+			group: groupRequests, in: inRequests, run: in((*requests.Pane).StartFilter),
+		},
+		{
+			id: "follow", keys: []string{"f"}, short: "follow",
+			desc:  "follow new requests (moving down the list pauses); in the inspector, new frames",
+			group: groupRequests, in: both,
+			when: func() bool { p := m.requests(); return p.Inspector == nil || p.Inspector.HasFrames() },
+			run:  in((*requests.Pane).Follow),
+		},
+		{
+			id: "previous-request", keys: []string{"left", "h"}, short: "older",
+			desc: "older request (down the list)", group: groupRequests, in: inInspector,
+			run: in(func(p *requests.Pane) tea.Cmd { return p.Beside(1) }),
+		},
+		{
+			id: "next-request", keys: []string{"right", "l"}, short: "newer", desc: "newer request (up the list)",
+			group: groupRequests, in: inInspector, run: in(func(p *requests.Pane) tea.Cmd { return p.Beside(-1) }),
+		},
+		{
+			id: "find", keys: []string{"/"}, short: "find", desc: "find text in headers and bodies",
+			group: groupRequests, in: inInspector,
+			run: in(func(p *requests.Pane) tea.Cmd { p.Inspector.StartFind(); return nil }),
+		},
+		{
+			id: "copy-curl", keys: []string{"c"}, short: "curl",
+			desc: "copy the request as a curl command, with secrets as variables", group: groupRequests, in: both,
+			when: one, about: this, run: m.requested.copyCurl,
+		},
+		{
+			id: "replay", keys: []string{"r"}, short: "replay",
+			desc: "send the request again (asks first if its method may change something)", group: groupRequests,
+			in: both, changes: true, when: one, about: this, run: m.requested.replay,
+		},
+		{
+			id: "find-next", keys: []string{"n"}, desc: "next match", group: groupRequests, in: inInspector,
+			run: in(func(p *requests.Pane) tea.Cmd { p.Inspector.FindNext(1); return nil }),
+		},
+		{
+			id: "find-previous", keys: []string{"N"}, desc: "previous match", group: groupRequests, in: inInspector,
+			run: in(func(p *requests.Pane) tea.Cmd { p.Inspector.FindNext(-1); return nil }),
+		},
+		{
+			id: "to-response", keys: []string{"tab"},
+			desc: "jump to the response, the frames, then back to the request", group: groupRequests,
+			in: inInspector, run: in(func(p *requests.Pane) tea.Cmd { p.Inspector.NextSection(); return nil }),
+		},
+		{
+			id: "fold", keys: []string{"space"}, short: "fold",
+			desc:  "fold or unfold the request, the response or the frames (so does a click on the title)",
+			group: groupRequests, in: inInspector,
+			run: in(func(p *requests.Pane) tea.Cmd { p.Inspector.Fold(p.Inspector.At); return nil }),
+		},
+		{
+			id: "wrap", keys: []string{"w"}, short: "wrap", desc: "wrap long headers, or cut them to one line",
+			group: groupRequests, in: inInspector,
+			run: in(func(p *requests.Pane) tea.Cmd { p.Inspector.ToggleWrap(); return nil }),
+		},
+		{
+			id: "save-bodies", keys: []string{"x"}, short: "save",
+			desc: "save the captured bodies as files in the current directory", group: groupRequests,
+			in: inInspector, about: this,
+			run: in(func(p *requests.Pane) tea.Cmd { return p.Inspector.SaveBodies(p.Dir) }),
+		},
+		{
+			id: "close-inspector", keys: []string{"esc"}, short: "back", desc: "back to the list of requests",
+			group: groupRequests, in: inInspector, when: one, run: in((*requests.Pane).CloseInspector),
+		},
+		{
+			id: "clear-filter", keys: []string{"esc"}, desc: "clear the filter", group: groupRequests,
+			in: inRequests, when: func() bool { return m.requests().Filtered() },
+			run: in((*requests.Pane).ClearFilter),
+		},
+		{
+			id: "all-requests", keys: []string{"a"}, short: "all sandboxes",
+			desc: "switch between the requests of all sandboxes and of the selected one", group: groupRequests,
+			in: inRequests, run: in((*requests.Pane).ToggleEverywhere),
+		},
+		{
+			id: "save-har", keys: []string{"S"}, short: "save",
+			desc:  "save the filtered requests as an HTTP archive (HAR) in the current directory, secrets masked",
+			group: groupRequests, in: inRequests, run: in((*requests.Pane).SaveHAR),
+			about: func() any { return m.requests().Scope() },
+		},
 	}
-	if wrong != nil {
-		slices.Sort(wrong)
-		return k, fmt.Errorf("keys: %s", strings.Join(wrong, "; "))
+}
+
+func logRows(m *model) []action {
+	in := func(run func(*logs) tea.Cmd) func() tea.Cmd {
+		return func() tea.Cmd { return run(m.logs()) }
 	}
-	return k, nil
+	return []action{
+		{
+			id: "log-source", keys: []string{"t"}, short: "source",
+			desc: "switch between the logs of the container, the daemon and this program", group: groupRequests,
+			in: inLogs, run: in((*logs).nextSource),
+		},
+		{
+			id: "log-follow", keys: []string{"f"}, short: "follow", desc: "follow the log (scrolling up pauses)",
+			group: groupRequests, in: inLogs, run: in((*logs).follow),
+		},
+		{
+			id: "log-wrap", keys: []string{"w"}, short: "wrap", desc: "wrap long lines, or cut them at the edge",
+			group: groupRequests, in: inLogs, run: in((*logs).toggleWrap),
+		},
+		{
+			id: "log-filter", keys: []string{"/"}, short: "search", desc: "show only lines that contain a text",
+			group: groupRequests, in: inLogs, run: in(func(p *logs) tea.Cmd { p.filter.Start(); return nil }),
+		},
+	}
 }
 
 // CheckKeys says what is wrong with other keys for actions: names that no
 // action has, keys that no terminal sends, and keys that two actions would
 // share in one place.
 func CheckKeys(rebind map[string]string) error {
-	_, err := newKeymap(rebind, false)
+	_, err := newKeymap(actions(emptyModel()), rebind, false)
 	return err
-}
-
-func splitKeys(s string) []string {
-	if s == "" || s == "none" {
-		return nil
-	}
-	keys := strings.Split(s, ",")
-	for i := range keys {
-		keys[i] = strings.TrimSpace(keys[i])
-	}
-	return keys
-}
-
-// meantKeys are names of keys for which terminals send those of others.
-var meantKeys = map[string]string{"ctrl+i": "tab", "ctrl+m": "enter", "ctrl+[": "esc", "ctrl+?": "backspace"}
-
-// wrongKey says why a key can never be pressed; empty if it can.
-func wrongKey(key string) string {
-	switch meant, lower := meantKeys[strings.ToLower(key)], strings.ToLower(key); {
-	case key == "ctrl+c":
-		return `"ctrl+c" always quits`
-	case isKey(key):
-		return ""
-	case meant != "":
-		return fmt.Sprintf("%q is no key here: terminals send %q for it", key, meant)
-	case isKey(lower):
-		return fmt.Sprintf("%q is no key, %q is", key, lower)
-	}
-	return fmt.Sprintf("%q is no key: it takes one character or a name such as enter, space, pgup, f5, ctrl+n, alt+n", key)
-}
-
-// isKey says whether Bubble Tea has a message for a key of that name.
-func isKey(key string) bool {
-	if key == "space" {
-		return true
-	}
-	key = strings.TrimPrefix(key, "alt+")
-	if r, n := utf8.DecodeRuneInString(key); n == len(key) {
-		return unicode.IsPrint(r) && r != utf8.RuneError
-	}
-	for t := tea.KeyF20; t <= tea.KeyBackspace; t++ {
-		if t != tea.KeyRunes && t.String() == key {
-			return true
-		}
-	}
-	return false
-}
-
-// find is the action of a key at a place.
-func (k keymap) find(m *model, key string, at place) *action {
-	for i := range k.actions {
-		a := &k.actions[i]
-		if a.in&at != 0 && slices.Contains(a.keys, key) && (a.when == nil || a.when(m)) {
-			return a
-		}
-	}
-	return nil
-}
-
-func (k keymap) byID(id string) *action {
-	for i := range k.actions {
-		if k.actions[i].id == id {
-			return &k.actions[i]
-		}
-	}
-	return nil
-}
-
-// forFooter is the table with what the pane in focus is about in front.
-func (k keymap) forFooter(at place) []*action {
-	first := map[place]string{inPreviews: groupPreviews, inRequests: groupRequests, inInspector: groupRequests, inLogs: groupRequests}[at]
-	var out, rest []*action
-	for i := range k.actions {
-		if a := &k.actions[i]; a.group == first {
-			out = append(out, a)
-		} else {
-			rest = append(rest, a)
-		}
-	}
-	return append(out, rest...)
-}
-
-// key is the first key of an action, for texts.
-func (k keymap) key(id string) string {
-	if a := k.byID(id); a != nil && len(a.keys) > 0 {
-		return a.keys[0]
-	}
-	return ":" + id
-}
-
-// usable says whether an action can be run at a place now.
-func (k keymap) usable(m *model, a *action, at place) bool {
-	return a.in&at != 0 && (!k.readOnly || !a.changes) && (a.when == nil || a.when(m))
-}
-
-// about is what an action would be about now; nil: no one thing.
-func (m *model) about(a *action) any {
-	switch {
-	case a.about != nil:
-		return a.about(m)
-	case a.group == groupSandbox, a.group == groupPreviews:
-		return m.list.Selected
-	}
-	return nil
-}
-
-// run runs an action, unless --read-only took it away, or it has become
-// pointless since it was offered.
-func (k keymap) run(m *model, a *action) tea.Cmd {
-	if k.readOnly && a.changes {
-		return m.fail("not in read-only mode: "+a.desc, "start without --read-only")
-	}
-	if !k.usable(m, a, m.place()) {
-		return m.tell(cmp.Or(m.whyNot(a), a.id+" does not apply here now"))
-	}
-	if a.group == groupSandbox || a.group == groupPreviews {
-		m.list.Confirm()
-	}
-	return a.run(m)
 }

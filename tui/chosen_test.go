@@ -44,7 +44,7 @@ func TestARecreatedContainerStaysChosen(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 120, 40, nil)
 	s.press("down", "down")
-	web, _ := s.m.chosen()
+	web, _ := s.m.selected()
 	recreate := func(meanwhile func()) {
 		s.f.push(api.Event{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: webRef}})
 		s.hides("○ web ")

@@ -59,12 +59,6 @@ type (
 		what string // "stop web"
 		err  error
 	}
-	// runMsg asks for an action by its name; the palette sends it, with what the
-	// action was about when it was offered.
-	runMsg struct {
-		action string
-		about  any
-	}
 	// minuteMsg comes once a minute, for the words that tell of time.
 	minuteMsg time.Time
 )

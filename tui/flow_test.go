@@ -79,7 +79,7 @@ func TestTheChosenSandboxStaysChosen(t *testing.T) {
 	s.f.push(api.Event{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: webRef}})
 	s.hides("○ web ")
 	require.NotEqual(t, webRef, s.m.list.Selected)
-	_, ok := s.m.chosen()
+	_, ok := s.m.selected()
 	require.True(t, ok)
 }
 
@@ -190,7 +190,7 @@ func TestTheBuiltInDaemonIsNotAskedForADesktop(t *testing.T) {
 	s.shows("no desktop in my-sandbox", "the built-in daemon brings none", "start a VNC server")
 	s.nothingOver()
 	f.push(api.Event{Kind: api.EventPort, Port: &api.PortCard{Sandbox: boxRef, Port: api.Port{Port: 6080}, Service: "vnc", Name: "noVNC"}})
-	s.until("the port is known", func() bool { return s.m.newPort.waits != nil })
+	s.until("the port is known", func() bool { return s.m.news.newPort.waits != nil })
 	s.shows("the built-in daemon brings none")
 	s.press("o") // what o opens is not on the screen yet
 	s.shows("my-sandbox: 6080 noVNC is up")
@@ -239,11 +239,11 @@ func TestWhatIsConfirmedIsDone(t *testing.T) {
 func TestReadOnlyTakesEveryChangeAwayInDispatch(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 120, 40, func(o *Options) { o.ReadOnly = true })
-	for _, a := range s.m.keys.actions {
+	for _, a := range s.m.dispatch.actions {
 		if !a.changes {
 			continue
 		}
-		s.send(runMsg{a.id, s.m.about(&a)})
+		s.send(runMsg{a.id, s.m.dispatch.about(&a)})
 		s.nothingOver()
 		s.shows("not in read-only mode")
 		for _, key := range a.keys {
@@ -333,10 +333,10 @@ func TestAFailedActionStaysUntilAKey(t *testing.T) {
 	s := loaded(t, f, 120, 40, nil)
 	s.press("down", "s") // old does not run
 	s.shows("start old: no such container", "full log")
-	s.m.fail("a long story "+strings.Repeat("of something ", 20), "the next thing to try")
+	s.m.notes.fail("a long story "+strings.Repeat("of something ", 20), "the next thing to try")
 	s.shows("a long story", "try: the next thing to try")
-	s.m.failWith("start old", errors.New("no such container"))
-	s.send(noteOverMsg(s.m.noteAge))
+	s.m.notes.failWith("start old", errors.New("no such container"))
+	s.send(noteOverMsg(s.m.notes.age))
 	s.shows("start old: no such container")
 	s.press("j")
 	require.NotContains(t, s.text(), "no such container")
@@ -346,10 +346,10 @@ func TestTheHelpSaysAllOfEveryAction(t *testing.T) {
 	t.Parallel()
 	for _, width := range []int{60, 120} {
 		m := still(t, width, 200, newFake(), nil)
-		m.openHelp()
+		m.dispatch.openHelp()
 		check(t, m)
 		words := strings.Join(strings.Fields(strings.ReplaceAll(ansi.Strip(strings.Join(m.overlays[0].View(width-4, 196), " ")), "│", " ")), " ")
-		for _, a := range actions() {
+		for _, a := range actions(emptyModel()) {
 			require.Contains(t, words, a.desc)
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"daemon-proxy/core/api"
 )
 
-// header is the first line of a desk in a window of that width.
-func header(t *testing.T, f *fake, width int) string {
+// headerOf is the first line of a desk in a window of that width.
+func headerOf(t *testing.T, f *fake, width int) string {
 	t.Helper()
 	line, _, _ := strings.Cut(loaded(t, f, width, 30, nil).text(), "\n")
 	return line
@@ -24,7 +24,7 @@ func TestAWideHeaderHasTheWholeTraffic(t *testing.T) {
 		f := newFake()
 		f.rates.PerSecond, f.rates.P99 = 1200, 42*time.Millisecond
 		f.status.URL = "http://127.0.0.1:8080"
-		got := header(t, f, width)
+		got := headerOf(t, f, width)
 		require.Contains(t, got, "▇█ ▁▂▃▄▅ 1200 req/s  p50 1.2ms  p99 42ms", "%d", width)
 		require.Contains(t, got, engine, "%d", width)
 	}
@@ -58,6 +58,6 @@ func TestAHeaderSaysThatTheEngineIsLostBeforeItSaysMore(t *testing.T) {
 		f := newFake()
 		retry := clock.Add(2500 * time.Millisecond)
 		f.engine = api.EngineStatus{Name: "default", State: "lost", Since: clock.Add(-12 * time.Second), RetryAt: &retry}
-		require.Contains(t, header(t, f, width), words, "%d", width)
+		require.Contains(t, headerOf(t, f, width), words, "%d", width)
 	}
 }

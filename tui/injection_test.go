@@ -122,6 +122,6 @@ func TestASandboxThatIsEjectedSaysSo(t *testing.T) {
 	require.Empty(t, s.f.calls("Inject"))
 
 	late := &api.Problem{Code: api.CodeCancelled, Detail: "the engine has not finished in time", Cause: context.DeadlineExceeded}
-	s.m.failWith("eject from my-sandbox", late)
+	s.m.notes.failWith("eject from my-sandbox", late)
 	s.shows("eject from my-sandbox: the engine has not finished in time")
 }

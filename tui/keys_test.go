@@ -37,7 +37,7 @@ Some keys have several actions. The first one that applies where you are and to 
 `)
 	for _, group := range groups() {
 		b.WriteString("\n## " + group + "\n\n| key | action | does | where |\n|---|---|---|---|\n")
-		for _, a := range actions() {
+		for _, a := range actions(emptyModel()) {
 			if a.group != group {
 				continue
 			}
@@ -57,12 +57,12 @@ Some keys have several actions. The first one that applies where you are and to 
 
 func TestKeysAreReboundByName(t *testing.T) {
 	t.Parallel()
-	k, err := newKeymap(map[string]string{"inject": "I, ctrl+n", "eject": "none"}, false)
+	k, err := newKeymap(actions(emptyModel()), map[string]string{"inject": "I, ctrl+n", "eject": "none"}, false)
 	require.NoError(t, err)
 	require.Equal(t, []string{"I", "ctrl+n"}, k.byID("inject").keys)
 	require.Empty(t, k.byID("eject").keys)
 
-	_, err = newKeymap(map[string]string{"injekt": "I", "help": "q"}, false)
+	_, err = newKeymap(actions(emptyModel()), map[string]string{"injekt": "I", "help": "q"}, false)
 	require.ErrorContains(t, err, `no action "injekt"`)
 	require.ErrorContains(t, err, `"q" is the key of both "help" and "quit"`)
 }
@@ -80,7 +80,7 @@ func TestAKeyThatNoTerminalSendsIsRefused(t *testing.T) {
 	for _, key := range []string{"I", "é", "日", "+", "space", "alt+I", "alt+enter", "ctrl+n", "ctrl+@", "backspace", "f20", "ctrl+shift+up", "ctrl+\\", "none"} {
 		require.NoError(t, CheckKeys(map[string]string{"eject": key}), key)
 	}
-	for _, a := range actions() {
+	for _, a := range actions(emptyModel()) {
 		for _, key := range a.keys {
 			require.Empty(t, wrongKey(key), a.id)
 		}
@@ -90,7 +90,7 @@ func TestAKeyThatNoTerminalSendsIsRefused(t *testing.T) {
 func TestEveryActionHasANameAndAPlaceOfItsOwn(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
-	table := actions()
+	table := actions(emptyModel())
 	for i, a := range table {
 		require.False(t, seen[a.id], a.id)
 		seen[a.id] = true

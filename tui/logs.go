@@ -67,21 +67,6 @@ func newLogs(l *draw.Look, w *world.World, do pane.Calls, backend logBackend, ke
 	return &logs{look: l, world: w, do: do, backend: backend, key: key, filter: draw.NewFilterLine(), wrapped: true, stop: func() {}}
 }
 
-func (m *model) logs() *logs { return m.panes[tabLogs].(*logs) }
-
-func logActions() []action {
-	in := func(run func(*logs) tea.Cmd) func(*model) tea.Cmd {
-		return func(m *model) tea.Cmd { return run(m.logs()) }
-	}
-	return []action{
-		{id: "log-source", keys: []string{"t"}, short: "source", desc: "switch between the logs of the container, the daemon and this program", group: groupRequests, in: inLogs, run: in((*logs).nextSource)},
-		{id: "log-follow", keys: []string{"f"}, short: "follow", desc: "follow the log (scrolling up pauses)", group: groupRequests, in: inLogs, run: in((*logs).follow)},
-		{id: "log-wrap", keys: []string{"w"}, short: "wrap", desc: "wrap long lines, or cut them at the edge", group: groupRequests, in: inLogs, run: in((*logs).toggleWrap)},
-		{id: "log-filter", keys: []string{"/"}, short: "search", desc: "show only lines that contain a text", group: groupRequests, in: inLogs,
-			run: in(func(p *logs) tea.Cmd { p.filter.Start(); return nil })},
-	}
-}
-
 func (p *logs) SetSize(width, height int) {
 	p.width, p.height = width, height
 	p.scroll(0)
@@ -141,33 +126,6 @@ func (p *logs) nextSource() tea.Cmd {
 
 // noWordsMsg says that the daemon whose log was opened for its last words has left none.
 type noWordsMsg int
-
-// toLogs goes to the logs; from an injection that failed, to the one that says
-// why: the daemon's if it ran and wrote something, else this program's.
-func (m *model) toLogs() tea.Cmd {
-	in, p := m.world.Injections[m.list.Selected], m.logs()
-	if in == nil || in.Problem == nil || !m.atOverview() {
-		return m.goTo(tabLogs)
-	}
-	ran := slices.ContainsFunc(in.Steps, func(n api.Injection) bool { return n.Step == api.StepWait })
-	p.source = slices.Index(logSources, map[bool]string{true: api.LogDaemon, false: api.LogProgram}[ran])
-	show := m.goTo(tabLogs)
-	if !ran {
-		return show
-	}
-	ref, opened, backend := p.ref, p.opened, m.do.backend
-	return tea.Batch(show, m.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
-		r, err := backend.Logs(ctx, ref, api.LogDaemon, 1, false)
-		if err != nil {
-			return noWordsMsg(opened)
-		}
-		defer r.Close()
-		if n, _ := io.ReadFull(r, make([]byte, 1)); n == 0 {
-			return noWordsMsg(opened)
-		}
-		return nil
-	}))
-}
 
 func (p *logs) follow() tea.Cmd {
 	p.paused = !p.paused

@@ -39,7 +39,7 @@ func TestTwoKeysFromTheListToAURLInTheClipboard(t *testing.T) {
 	s.nothingOver()
 	s.shows("Preview copied: http://newtoken.localhost:8080/")
 	s.press("3")
-	link, _ := s.m.chosenLink()
+	link, _ := s.m.links.current()
 	require.Equal(t, "new", link.ID, "the new link is the chosen one")
 }
 

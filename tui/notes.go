@@ -1,13 +1,18 @@
 package tui
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
 	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/text"
 )
@@ -18,7 +23,18 @@ type note struct {
 	text    string
 	try     string
 	failed  bool
-	neutral bool // it is no news of something that was done
+	neutral bool // neither done nor failed
+}
+
+// notes keeps the note, and the work that is shown where there is none.
+type notes struct {
+	look    *draw.Look
+	log     *slog.Logger
+	changed func()
+
+	note  note
+	age   int      // which note a timer is about
+	works []string // running work, the latest last
 }
 
 // noteStays is how long good news stays.
@@ -26,25 +42,6 @@ const noteStays = 5 * time.Second
 
 // noteOverMsg says that the time of a note is over; it is the note's age.
 type noteOverMsg int
-
-// say shows good news, unless an error is there that nobody has seen yet.
-func (m *model) say(s string) tea.Cmd {
-	if s == "" || m.note.failed {
-		return nil
-	}
-	m.changed()
-	m.note = note{text: text.Clean(s)}
-	m.noteAge++
-	age := m.noteAge
-	return tea.Tick(noteStays, func(time.Time) tea.Msg { return noteOverMsg(age) })
-}
-
-// tell is say for what is neither done nor failed.
-func (m *model) tell(s string) tea.Cmd {
-	cmd := m.say(s)
-	m.note.neutral = cmd != nil
-	return cmd
-}
 
 type (
 	// workMsg begins work that may take longer than good news stays, workedMsg
@@ -65,75 +62,113 @@ func working(words string, cmd tea.Cmd) tea.Cmd {
 	return func() tea.Msg { return workMsg{text.Clean(words), cmd} }
 }
 
-func (m *model) work(msg workMsg) tea.Cmd {
-	m.works = append(m.works, msg.words)
-	return func() tea.Msg { return workedMsg{msg.words, msg.cmd()} }
-}
-
-func (m *model) worked(msg workedMsg) tea.Cmd {
-	if i := slices.Index(m.works, msg.words); i >= 0 {
-		m.works = slices.Delete(m.works, i, i+1)
+// expire ends a note of good news when its time is over.
+func (n *notes) expire(age noteOverMsg) {
+	if int(age) == n.age && !n.note.failed {
+		n.note = note{}
 	}
-	return m.takeAnswer(msg.msg)
 }
 
-// fail shows an error and the next thing to try.
-func (m *model) fail(what, try string) tea.Cmd {
-	m.changed()
-	what = strings.ReplaceAll(strings.TrimSpace(what), "\n", " "+m.look.Glyph.Dot+" ")
-	m.note = note{text: text.Clean(what), try: text.Clean(try), failed: true}
-	return nil
-}
-
-// failWith shows the error of an action and keeps its full text in the log.
-func (m *model) failWith(action string, err error) tea.Cmd {
-	if isCancelled(err) {
-		return m.say(action + ": cancelled, nothing is kept")
+// dismiss ends an error, if one is shown.
+func (n *notes) dismiss() bool {
+	if !n.note.failed {
+		return false
 	}
-	m.log.Error("an action failed", "action", action, "error", err)
-	what, try := format.Explain(err)
-	return m.fail(action+": "+what, try)
+	n.note = note{}
+	return true
+}
+
+// end is the end of work.
+func (n *notes) end(words string) {
+	if i := slices.Index(n.works, words); i >= 0 {
+		n.works = slices.Delete(n.works, i, i+1)
+	}
 }
 
 // mostNoteLines is how much of the panes an error may cover.
 const mostNoteLines = 4
 
-// noteLines are the note on as many lines as an error needs; the last one has
+// say shows good news, unless an error is there that nobody has seen yet.
+func (n *notes) say(s string) tea.Cmd {
+	if s == "" || n.note.failed {
+		return nil
+	}
+	n.changed()
+	n.note = note{text: text.Clean(s)}
+	n.age++
+	age := n.age
+	return tea.Tick(noteStays, func(time.Time) tea.Msg { return noteOverMsg(age) })
+}
+
+// tell is say for what is neither done nor failed.
+func (n *notes) tell(s string) tea.Cmd {
+	cmd := n.say(s)
+	n.note.neutral = cmd != nil
+	return cmd
+}
+
+// fail shows an error and the next thing to try.
+func (n *notes) fail(what, try string) tea.Cmd {
+	n.changed()
+	what = strings.ReplaceAll(strings.TrimSpace(what), "\n", " "+n.look.Glyph.Dot+" ")
+	n.note = note{text: text.Clean(what), try: text.Clean(try), failed: true}
+	return nil
+}
+
+// failWith shows the error of an action and keeps its full text in the log.
+func (n *notes) failWith(action string, err error) tea.Cmd {
+	if isCancelled(err) {
+		return n.say(action + ": cancelled, nothing is kept")
+	}
+	n.log.Error("an action failed", "action", action, "error", err)
+	what, try := format.Explain(err)
+	return n.fail(action+": "+what, try)
+}
+
+// begin shows work until it ends.
+func (n *notes) begin(msg workMsg) tea.Cmd {
+	n.works = append(n.works, msg.words)
+	return func() tea.Msg { return workedMsg{msg.words, msg.cmd()} }
+}
+
+// lines are the note on as many lines as an error needs; the last one has
 // its place above the footer, the others cover the panes.
-func (m *model) noteLines() []string {
-	l, n := m.look, m.note
+func (n *notes) lines(width int, offer string, key func(string) string) []string {
+	l, note := n.look, n.note
 	switch {
-	case n.text == "" && len(m.works) > 0:
-		return []string{" " + l.Ink.Busy.Paint(l.Glyph.Busy) + " " + m.works[len(m.works)-1]}
-	case n.text == "":
+	case note.text == "" && len(n.works) > 0:
+		return []string{" " + l.Ink.Busy.Paint(l.Glyph.Busy) + " " + n.works[len(n.works)-1]}
+	case note.text == "":
 		return []string{""}
-	case n.neutral:
-		return []string{" " + l.Ink.Busy.Paint(l.Glyph.Warn) + " " + n.text}
-	case !n.failed:
-		line := " " + l.Ink.Good.Paint(l.Glyph.Done) + " " + n.text
-		if m.portNewsShown() && !m.keys.readOnly {
-			line += fmt.Sprintf("   %s preview   %s open", m.keys.key("new-preview"), m.keys.key("open-new-port"))
-		}
-		return []string{line}
+	case note.neutral:
+		return []string{" " + l.Ink.Busy.Paint(l.Glyph.Warn) + " " + note.text}
+	case !note.failed:
+		return []string{" " + l.Ink.Good.Paint(l.Glyph.Done) + " " + note.text + offer}
 	}
-	lines := text.Wrap(n.text, m.width-4)
-	try := fmt.Sprintf("(%s: full log)", m.keys.key("logs"))
-	if n.try != "" {
-		try = "try: " + n.try
+	lines := text.Wrap(note.text, width-4)
+	try := fmt.Sprintf("(%s: full log)", key("logs"))
+	if note.try != "" {
+		try = "try: " + note.try
 	}
-	if last := len(lines) - 1; text.Width(lines[last])+text.Width(try)+7 < m.width {
+	if last := len(lines) - 1; text.Width(lines[last])+text.Width(try)+7 < width {
 		lines[last] += "   " + try
-		lines = l.Shorten(lines, mostNoteLines, m.width-4)
+		lines = l.Shorten(lines, mostNoteLines, width-4)
 	} else {
-		tries := l.Shorten(text.Wrap(try, m.width-4), max(mostNoteLines/2, mostNoteLines-len(lines)), m.width-4)
-		lines = append(l.Shorten(lines, mostNoteLines-len(tries), m.width-4), tries...)
+		tries := l.Shorten(text.Wrap(try, width-4), max(mostNoteLines/2, mostNoteLines-len(lines)), width-4)
+		lines = append(l.Shorten(lines, mostNoteLines-len(tries), width-4), tries...)
 	}
 	for i := range lines {
 		mark := "  "
 		if i == 0 {
 			mark = l.Glyph.Bad + " "
 		}
-		lines[i] = l.Fit(" "+l.Ink.Bad.Paint(mark+lines[i]), m.width)
+		lines[i] = l.Fit(" "+l.Ink.Bad.Paint(mark+lines[i]), width)
 	}
 	return lines
+}
+
+// isCancelled says whether err is only the end that somebody asked for, and not
+// that of a deadline.
+func isCancelled(err error) bool {
+	return !errors.Is(err, context.DeadlineExceeded) && (errors.Is(err, context.Canceled) || errors.Is(err, &api.Problem{Code: api.CodeCancelled}))
 }

@@ -51,9 +51,9 @@ func TestWorkUnderWayIsSaidUntilItsEnd(t *testing.T) {
 			}
 			s.press(c.keys...)
 			s.shows("◐ " + c.doing)
-			s.run(s.m.say("something else"))
+			s.run(s.m.notes.say("something else"))
 			s.until("other news", func() bool { return strings.Contains(s.text(), "✓ something else") })
-			s.send(noteOverMsg(s.m.noteAge))
+			s.send(noteOverMsg(s.m.notes.age))
 			s.shows("◐ " + c.doing)
 			close(ends)
 			s.shows(c.outcome)
@@ -78,7 +78,7 @@ func TestALongErrorSaysWhatFailedWhyAndWhatToTry(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := still(t, 80, 24, newFake(), nil)
-			m.failWith("inject web", &api.Problem{Detail: c.detail, Hint: c.hint})
+			m.notes.failWith("inject web", &api.Problem{Detail: c.detail, Hint: c.hint})
 			check(t, m)
 			lines := strings.Split(ansi.Strip(m.View()), "\n")
 			note := lines[len(lines)-1-mostNoteLines : len(lines)-1]

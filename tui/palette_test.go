@@ -35,7 +35,7 @@ func found(s *screen, typed string) (names []string) {
 		_, row, _ := strings.Cut(line, "│")
 		for _, part := range strings.Split(row, "│") {
 			words := strings.Fields(strings.TrimPrefix(strings.TrimSpace(part), "▸"))
-			if len(words) > 0 && s.m.keys.byID(words[0]) != nil {
+			if len(words) > 0 && s.m.dispatch.byID(words[0]) != nil {
 				names = append(names, words[0])
 			}
 		}
@@ -74,16 +74,16 @@ func TestThePaletteOffersWhatWorksHere(t *testing.T) {
 			m.list.Select(ref)
 			for tab := range tabNames {
 				m.goTo(tab)
-				m.openPalette()
+				m.dispatch.openPalette()
 				offered := map[string]bool{}
 				for _, c := range m.overlays[0].(*dialog.Picker).All {
 					name, _, _ := strings.Cut(c.Words, " ")
 					offered[name] = true
 				}
 				m.overlays = nil
-				for i := range m.keys.actions {
-					if a := &m.keys.actions[i]; a.group != groupMove {
-						require.Equal(t, m.keys.usable(m, a, m.place()), offered[a.id], "%s in %s of %s", a.id, tabNames[tab], ref)
+				for i := range m.dispatch.actions {
+					if a := &m.dispatch.actions[i]; a.group != groupMove {
+						require.Equal(t, m.dispatch.usable(a, m.place()), offered[a.id], "%s in %s of %s", a.id, tabNames[tab], ref)
 					}
 				}
 			}
@@ -115,19 +115,19 @@ func TestThePaletteActsOnTheSandboxThatItWasOpenedOn(t *testing.T) {
 	t.Parallel()
 	m := still(t, 120, 40, newFake(), nil)
 	m.list.Select(webRef)
-	m.openPalette()
+	m.dispatch.openPalette()
 	inject := offered(t, m, "inject")
 	m.Update(pane.EventsMsg{{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: webRef}}})
-	s, _ := m.chosen()
+	s, _ := m.selected()
 	require.True(t, world.Injectable(s), "another one is chosen that could be injected")
 	m.Update(inject)
 	require.False(t, m.world.Injecting(s.Ref))
-	require.Empty(t, m.asked)
+	require.Empty(t, m.sandboxes.waiting)
 	require.Contains(t, ansi.Strip(m.View()), "inject: what it was offered for is not chosen any more")
 
-	m.openPalette()
+	m.dispatch.openPalette()
 	m.Update(offered(t, m, "inject"))
-	require.True(t, m.asked[s.Ref])
+	require.True(t, m.sandboxes.waiting[s.Ref])
 }
 
 func TestThePaletteActsOnTheRequestThatItWasOpenedOn(t *testing.T) {
@@ -139,7 +139,7 @@ func TestThePaletteActsOnTheRequestThatItWasOpenedOn(t *testing.T) {
 	newer := func(id uint64) {
 		m.Update(pane.EventsMsg{{Kind: api.EventExchange, Exchange: &api.Exchange{ID: id, Start: clock, Method: "PUT", Path: "/newer", Sandbox: "my-sandbox"}}})
 	}
-	m.openPalette()
+	m.dispatch.openPalette()
 	replay := offered(t, m, "replay")
 	newer(300)
 	m.Update(replay)
@@ -148,7 +148,7 @@ func TestThePaletteActsOnTheRequestThatItWasOpenedOn(t *testing.T) {
 	require.EqualValues(t, 207, x.ID, "the cursor is at what the question is about")
 
 	m.overlays = nil
-	m.openPalette()
+	m.dispatch.openPalette()
 	har := offered(t, m, "save-har")
 	newer(301)
 	_, cmd := m.Update(har)
@@ -165,12 +165,12 @@ func TestThePaletteActsOnTheRequestThatItWasOpenedOn(t *testing.T) {
 func TestThePaletteActsOnThePreviewThatItWasOpenedOn(t *testing.T) {
 	t.Parallel()
 	m := still(t, 120, 40, newFake(), nil)
-	m.openPalette()
+	m.dispatch.openPalette()
 	revoke := offered(t, m, "revoke")
 	m.world.ApplyLink(api.Link{ID: "new", Token: "newtoken", URL: "http://localhost:8080/preview/newtoken", Port: 3000, Sandbox: boxRef, SandboxName: "my-sandbox", State: "active", CreatedAt: clock})
 	m.Update(revoke)
 	requireNothingOver(t, m)
-	m.openPalette()
+	m.dispatch.openPalette()
 	m.Update(offered(t, m, "revoke"))
 	require.Contains(t, ansi.Strip(m.View()), "Revoke the preview of port 3000")
 }

@@ -12,15 +12,15 @@ import (
 // Before that it is logged here.
 
 // logPanic is deferred; the panic goes on.
-func (m *model) logPanic(where string) {
+func (p painted) logPanic(where string) {
 	if value := recover(); value != nil {
-		m.panicked(where, value)
+		p.panicked(where, value)
 		panic(value)
 	}
 }
 
-func (m *model) panicked(where string, value any) {
-	m.log.Error(where+" panicked", "panic", fmt.Sprint(value), "stack", string(debug.Stack()))
+func (p painted) panicked(where string, value any) {
+	p.log.Error(where+" panicked", "panic", fmt.Sprint(value), "stack", string(debug.Stack()))
 }
 
 // panickedMsg brings the panic of a command to Update. What Bubble Tea prints of
@@ -29,21 +29,21 @@ type panickedMsg struct{ value any }
 
 // guarded is cmd, and all that it may be a batch or a sequence of, with panics
 // logged and brought to Update.
-func (m *model) guarded(cmd tea.Cmd) tea.Cmd {
+func (p painted) guarded(cmd tea.Cmd) tea.Cmd {
 	if cmd == nil {
 		return nil
 	}
 	return func() (msg tea.Msg) {
 		defer func() {
 			if value := recover(); value != nil {
-				m.panicked("a command", value)
+				p.panicked("a command", value)
 				msg = panickedMsg{value}
 			}
 		}()
 		msg = cmd()
 		if many := reflect.ValueOf(msg); many.Kind() == reflect.Slice && many.Type().Elem() == reflect.TypeFor[tea.Cmd]() {
 			for i := range many.Len() {
-				many.Index(i).Set(reflect.ValueOf(m.guarded(many.Index(i).Interface().(tea.Cmd))))
+				many.Index(i).Set(reflect.ValueOf(p.guarded(many.Index(i).Interface().(tea.Cmd))))
 			}
 		}
 		return msg

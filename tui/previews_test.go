@@ -109,13 +109,13 @@ func TestTheChosenLinkStaysChosen(t *testing.T) {
 	f := withPreviews()
 	s := loaded(t, f, 120, 40, nil)
 	s.press("3", "down")
-	link, _ := s.m.chosenLink()
+	link, _ := s.m.links.current()
 	require.Equal(t, "9qf", link.ID)
 	newer := link
 	newer.ID, newer.Token, newer.Label, newer.CreatedAt = "newer", "newertoken", "a newer one", clock
 	f.push(api.Event{Kind: api.EventLink, Link: &newer})
 	s.shows("a newer one")
-	link, _ = s.m.chosenLink()
+	link, _ = s.m.links.current()
 	require.Equal(t, "9qf", link.ID)
 }
 
@@ -282,10 +282,10 @@ func TestAClickChoosesALink(t *testing.T) {
 	s.press("3")
 	p := s.m.previews()
 	p.Click(4, 2)
-	link, _ := s.m.chosenLink()
+	link, _ := s.m.links.current()
 	require.Equal(t, "9qf", link.ID)
 	p.Click(4, 20)
-	link, _ = s.m.chosenLink()
+	link, _ = s.m.links.current()
 	require.Equal(t, "9qf", link.ID, "below the list nothing is chosen")
 }
 

@@ -54,18 +54,18 @@ func TestANewPortIsToldAndItsKeysActOnIt(t *testing.T) {
 		s := start(t)
 		s.press("esc")
 		s.hides("is up")
-		s.send(pane.PortsMsg{Ref: boxRef, Round: s.m.portsRound, Cards: s.f.ports[boxRef]})
+		s.send(pane.PortsMsg{Ref: boxRef, Round: s.m.follow.portsRound, Cards: s.f.ports[boxRef]})
 		card := s.f.ports[boxRef][len(s.f.ports[boxRef])-1]
 		s.m.takeEvents(pane.EventsMsg{{Kind: api.EventPort, Port: &card}})
 		require.NotContains(t, s.text(), "is up")
 		card.Port.Port = 4000
-		s.send(pane.PortsMsg{Ref: boxRef, Round: s.m.portsRound, Cards: append(s.f.ports[boxRef], card)})
+		s.send(pane.PortsMsg{Ref: boxRef, Round: s.m.follow.portsRound, Cards: append(s.f.ports[boxRef], card)})
 		s.shows("my-sandbox: 4000 Vite is up")
 	})
 	t.Run("later o is the newest preview again", func(t *testing.T) {
 		t.Parallel()
 		s := start(t)
-		s.send(noteOverMsg(s.m.noteAge))
+		s.send(noteOverMsg(s.m.notes.age))
 		s.press("o")
 		s.until("the browser opens", func() bool { return len(s.opened.get()) == 1 })
 		require.Contains(t, s.opened.get()[0], "k3v9aaaabbbb")
@@ -110,7 +110,7 @@ func TestOfSeveralNewPortsTheOneForABrowserIsNamed(t *testing.T) {
 	require.Contains(t, ansi.Strip(m.View()), "my-sandbox: 5173 Vite is up and 1 more")
 
 	m = still(t, 120, 40, newFake(), nil)
-	m.fail("it broke", "")
+	m.notes.fail("it broke", "")
 	comesUp(m, vite, there)
 	comesUp(m, other)
 	comesUp(m, there)

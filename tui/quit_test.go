@@ -88,8 +88,8 @@ func TestQuittingNamesWhatRuns(t *testing.T) {
 			}
 		}
 		m.world.ApplySockets(sockets)
-		require.Nil(t, m.quit(), test.want) // it asks
-		require.Equal(t, test.want, strings.Join(m.quitting.Lines[:2], " "))
+		require.Nil(t, m.quitter.quit(), test.want) // it asks
+		require.Equal(t, test.want, strings.Join(m.quitter.question.Lines[:2], " "))
 		require.Contains(t, ansi.Strip(m.View()), "▸ n stay")
 	}
 }

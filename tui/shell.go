@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 
-	tea "github.com/charmbracelet/bubbletea"
 	"github.com/muesli/cancelreader"
 	"golang.org/x/term"
 
@@ -19,12 +18,6 @@ import (
 
 // shellEndedMsg is the end of a shell.
 type shellEndedMsg struct{ err error }
-
-// shell suspends the UI for a shell in the chosen container.
-func (m *model) shell() tea.Cmd {
-	ref := m.list.Selected
-	return tea.Exec(&shellRun{ctx: m.do.Ctx, backend: m.do.backend, ref: ref}, func(err error) tea.Msg { return shellEndedMsg{err} })
-}
 
 // shellRun is a tea.ExecCommand: while it runs the terminal is the shell's.
 type shellRun struct {

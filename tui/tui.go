@@ -5,17 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
-	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 	"golang.org/x/term"
 
 	_ "daemon-proxy/tui/background"
 	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/pane"
+	"daemon-proxy/tui/previews"
+	"daemon-proxy/tui/requests"
+	"daemon-proxy/tui/sandbox"
 	"daemon-proxy/tui/system"
 	"daemon-proxy/tui/theme"
+	"daemon-proxy/tui/world"
 )
 
 // The window's title is put on the terminal's stack meanwhile (xterm, XTWINOPS).
@@ -24,41 +27,33 @@ const (
 	restoreTitle = "\x1b[23;2t"
 )
 
-// Options configure Run. The zero value is a UI on standard input and output
-// that saves nothing.
-type Options struct {
-	In, Out *os.File // nil: standard input and output
-	// Theme is one of theme.Names; ASCII draws without Unicode.
-	Theme string
-	ASCII bool
-	// ReadOnly takes every action away that changes something.
-	ReadOnly bool
-	NoMouse  bool
-	// Keys are other keys for actions by name: "i, ctrl+n", or "none".
-	Keys map[string]string
-	// StateFile keeps filter, sandbox and tab between runs; empty: nothing is kept.
-	StateFile string
-	Logger    *slog.Logger // nil: nothing is logged
-	Now       func() time.Time
-	// Browse opens a URL, Copy fills the clipboards; nil: the machine's own ways.
-	Browse func(url string) error
-	Copy   func(s string) error
-}
-
-func (o Options) withDefaults() Options {
-	if o.In == nil {
-		o.In = os.Stdin
+// newModel returns the model of a core, as the last run left it.
+func newModel(ctx context.Context, backend Backend, o Options) (*model, error) {
+	o = o.withDefaults()
+	m := emptyModel()
+	d := m.desk
+	d.options, d.log, d.look, d.world = o, o.Logger, draw.New(o.Theme, o.ASCII), world.New()
+	d.do = commands{Calls: pane.Calls{Ctx: ctx}, backend: backend}
+	d.notes = &notes{look: d.look, log: d.log, changed: d.changed}
+	keys, err := newKeymap(actions(m), o.Keys, o.ReadOnly)
+	if err != nil {
+		return nil, err
 	}
-	if o.Out == nil {
-		o.Out = os.Stdout
+	m.dispatch.keymap, d.key, m.mouse = keys, keys.key, !o.NoMouse
+	saved := loadUIState(o.StateFile)
+	d.listFocused = true
+	d.list = sandbox.NewList(d.look, &d.world, d.key, saved.Sandbox, saved.Filter)
+	d.overview = sandbox.NewOverview(d.look, &d.world, o.Now, d.key, o.ReadOnly)
+	d.panes = [4]pane.Pane{
+		d.overview,
+		requests.New(d.look, &d.world, d.do.Calls, backend, o.Now, d.key, saved.Requests),
+		previews.New(d.look, &d.world, o.Now, d.key),
+		newLogs(d.look, &d.world, d.do.Calls, backend, d.key),
 	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
+	if saved.Tab > 0 && saved.Tab < len(d.panes) {
+		d.tab = saved.Tab
 	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	return o
+	return m, nil
 }
 
 // Run shows the UI until the person quits or ctx ends, neither of which is an

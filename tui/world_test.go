@@ -17,7 +17,7 @@ func TestWhatIsKnownOfASandboxGoesWithIt(t *testing.T) {
 	link := w.LinksOf(boxRef, clock)[0]
 	step := api.Injection{Sandbox: boxRef, Step: api.StepCopy, State: "running"}
 	socket := api.Exchange{ID: 500, Sandbox: "my-sandbox", LinkID: link.ID, Protocol: "websocket", Live: true}
-	m.afterInject(injectedMsg{ref: boxRef, at: clock})
+	m.sandboxes.afterInject(injectedMsg{ref: boxRef, at: clock})
 	w.Apply([]api.Event{
 		{Kind: api.EventInjection, Time: clock.Add(time.Second), Injection: &step}, {Kind: api.EventExchange, Exchange: &socket},
 	}, 1)
@@ -26,7 +26,7 @@ func TestWhatIsKnownOfASandboxGoesWithIt(t *testing.T) {
 	}
 	removed := api.Event{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: boxRef}}
 	w.Apply([]api.Event{removed, {Kind: api.EventInjection, Time: clock.Add(time.Minute), Injection: &step}}, 2) // the last word comes late
-	m.afterInject(injectedMsg{ref: boxRef, at: clock})
+	m.sandboxes.afterInject(injectedMsg{ref: boxRef, at: clock})
 	require.Empty(t, w.Recent)
 	require.Empty(t, w.InjectionEnded)
 	require.Empty(t, w.Injections)
@@ -104,12 +104,12 @@ func TestOnlyACountThatIsShownIsRedrawn(t *testing.T) {
 	f := newFake()
 	f.engine.State = "lost"
 	m := still(t, 120, 40, f, nil)
-	require.True(t, m.lostTimer)
+	require.True(t, m.follow.lostTimer)
 	m.Update(lostMsg{})
-	require.True(t, m.lostTimer, "it goes on")
+	require.True(t, m.follow.lostTimer, "it goes on")
 
 	f.sandboxes = f.sandboxes[:1] // the machine, no containers: the header has no count
 	m = still(t, 120, 40, f, nil)
 	require.Equal(t, "lost", m.world.Engine.State)
-	require.False(t, m.lostTimer)
+	require.False(t, m.follow.lostTimer)
 }

@@ -71,8 +71,7 @@ func (t tailing) Close() error {
 // them NAME-TIME.EXT.
 func backups(file string) []string {
 	ext := filepath.Ext(file)
-	// the pattern is well-formed
-	found, _ := filepath.Glob(globEscape(strings.TrimSuffix(file, ext)) + "-[0-9]*" + globEscape(ext))
+	found, _ := filepath.Glob(globEscape(strings.TrimSuffix(file, ext)) + "-[0-9]*" + globEscape(ext)) // the pattern is well-formed
 	slices.Sort(found)
 	slices.Reverse(found)
 	return found

@@ -24,8 +24,10 @@ type Confirm struct {
 	top           int // the first line that is seen, where there is not room for all
 }
 
+// HandleMsg implements an overlay.
 func (c *Confirm) HandleMsg(tea.Msg) tea.Cmd { return nil }
 
+// HandleKey implements an overlay.
 func (c *Confirm) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 	name := key.String()
 	switch name {
@@ -51,6 +53,7 @@ func (c *Confirm) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 	return nil, false
 }
 
+// View implements an overlay.
 func (c *Confirm) View(width, height int) []string {
 	l := c.Look
 	button := func(s, key string, focused bool) string {

@@ -93,7 +93,7 @@ func placeOf(s, want string) int {
 	return -1
 }
 
-// HandleMsg implements overlay.
+// HandleMsg implements an overlay.
 func (p *Picker) HandleMsg(msg tea.Msg) tea.Cmd {
 	if p.Take == nil {
 		return nil
@@ -109,7 +109,7 @@ func (p *Picker) HandleMsg(msg tea.Msg) tea.Cmd {
 	return nil
 }
 
-// HandleKey implements overlay.
+// HandleKey implements an overlay.
 func (p *Picker) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 	switch key.String() {
 	case "esc":
@@ -135,7 +135,7 @@ func (p *Picker) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 	return nil, false
 }
 
-// View implements overlay.
+// View implements an overlay.
 func (p *Picker) View(width, height int) []string {
 	l := p.look
 	width = min(width, 84)

@@ -23,8 +23,10 @@ type Text struct {
 	ToggleMouse  tea.Cmd
 }
 
+// HandleMsg implements an overlay.
 func (s *Text) HandleMsg(tea.Msg) tea.Cmd { return nil }
 
+// HandleKey implements an overlay.
 func (s *Text) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 	switch name := format.KeyName(key); {
 	case name == "esc" || name == "enter" || name == "q":
@@ -35,6 +37,7 @@ func (s *Text) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 	return nil, false
 }
 
+// View implements an overlay.
 func (s *Text) View(width, height int) []string {
 	l := s.Look
 	lines := []string{""}

@@ -11,10 +11,13 @@ type Undoing struct{ Look *draw.Look }
 
 const UndoingWords = "undoing the injection"
 
+// HandleMsg implements an overlay.
 func (u *Undoing) HandleMsg(tea.Msg) tea.Cmd { return nil }
 
+// HandleKey implements an overlay.
 func (u *Undoing) HandleKey(tea.KeyMsg) (tea.Cmd, bool) { return nil, false }
 
+// View implements an overlay.
 func (u *Undoing) View(width, height int) []string {
 	l := u.Look
 	lines := []string{"", " " + UndoingWords + l.Glyph.Ellipsis, ""}

@@ -144,7 +144,7 @@ func (f *Form) ask() tea.Cmd {
 	})
 }
 
-// HandleMsg implements overlay.
+// HandleMsg implements an overlay.
 func (f *Form) HandleMsg(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case portsMsg:

@@ -21,7 +21,7 @@ import (
 	"daemon-proxy/tui/world"
 )
 
-// HandleKey implements overlay.
+// HandleKey implements an overlay.
 func (f *Form) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 	f.problem = ""
 	switch key.String() {

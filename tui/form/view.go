@@ -9,7 +9,7 @@ import (
 	"daemon-proxy/tui/text"
 )
 
-// View implements overlay.
+// View implements an overlay.
 func (f *Form) View(width, height int) []string {
 	l := f.look
 	width = min(width, 84)

@@ -39,8 +39,10 @@ func New(l *draw.Look, w *world.World, now func() time.Time, key func(string) st
 	return &Pane{look: l, world: w, now: now, key: key}
 }
 
+// SetSize implements pane.Pane.
 func (p *Pane) SetSize(width, height int) { p.width, p.height = width, height }
 
+// Show implements pane.Pane.
 func (p *Pane) Show(ref api.Ref, _ bool) tea.Cmd {
 	if ref != p.ref {
 		p.ref, p.at = ref, ""
@@ -82,6 +84,7 @@ func (p *Pane) Select(l api.Link) {
 	}
 }
 
+// Move implements pane.Pane.
 func (p *Pane) Move(to draw.Motion) tea.Cmd {
 	p.page()
 	p.cursor.Move(to)
@@ -90,6 +93,7 @@ func (p *Pane) Move(to draw.Motion) tea.Cmd {
 	return nil
 }
 
+// Click implements pane.Clickable.
 func (p *Pane) Click(_, y int) tea.Cmd {
 	links := p.page().Links
 	if i := p.cursor.Top + y - p.above; y >= p.above && y < p.above+p.cursor.Height && i < len(links) {
@@ -98,6 +102,7 @@ func (p *Pane) Click(_, y int) tea.Cmd {
 	return nil
 }
 
+// Foot implements pane.Footed.
 func (p *Pane) Foot() string {
 	if p.cursor.Count <= p.cursor.Height {
 		return ""

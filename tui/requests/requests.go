@@ -84,13 +84,13 @@ func (p *Pane) State() State {
 // Inspecting reports whether keys go to the inspector.
 func (p *Pane) Inspecting() bool { return p.Inspector != nil }
 
-// SetSize implements pane.
+// SetSize implements pane.Pane.
 func (p *Pane) SetSize(width, height int) {
 	p.width, p.height = width, height
 	p.settle()
 }
 
-// Show implements pane.
+// Show implements pane.Pane.
 func (p *Pane) Show(ref api.Ref, visible bool) tea.Cmd {
 	appeared := visible && !p.visible
 	p.visible = visible
@@ -126,7 +126,7 @@ func (p *Pane) ToggleEverywhere() tea.Cmd {
 // covers says whether an exchange belongs to the list.
 func (p *Pane) covers(x *api.Exchange) bool { return p.Everywhere || x.Sandbox == p.ref.String() }
 
-// HandleMsg implements pane.
+// HandleMsg implements pane.Pane.
 func (p *Pane) HandleMsg(msg tea.Msg) tea.Cmd {
 	var cmd tea.Cmd
 	switch msg := msg.(type) {
@@ -217,7 +217,7 @@ func (p *Pane) missed() int {
 	return max(0, p.store.place(p.seen))
 }
 
-// Move implements pane.
+// Move implements pane.Pane.
 func (p *Pane) Move(to draw.Motion) tea.Cmd {
 	if p.Inspector != nil {
 		p.Inspector.Move(to)
@@ -235,7 +235,7 @@ func (p *Pane) goTo(move func()) {
 	p.paused = p.cursor.At > 0
 }
 
-// Click implements pane: a click chooses, another one looks into it; in the
+// Click implements pane.Clickable: a click chooses, another one looks into it; in the
 // inspector, one on a title folds.
 func (p *Pane) Click(x, y int) tea.Cmd {
 	if p.Inspector != nil {
@@ -256,7 +256,7 @@ func (p *Pane) Click(x, y int) tea.Cmd {
 	return nil
 }
 
-// Typing implements pane.
+// Typing implements pane.Pane.
 func (p *Pane) Typing() bool {
 	if p.Inspector != nil {
 		return p.Inspector.Typing()
@@ -269,7 +269,7 @@ func (p *Pane) StartFilter() tea.Cmd {
 	return nil
 }
 
-// HandleKey implements pane.
+// HandleKey implements pane.Pane.
 func (p *Pane) HandleKey(key tea.KeyMsg) tea.Cmd {
 	if p.Inspector != nil {
 		p.Inspector.HandleKey(key)

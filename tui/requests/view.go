@@ -20,7 +20,7 @@ func (p *Pane) headHeight() int { return 1 + len(p.wrongLines()) }
 
 func (p *Pane) listHeight() int { return max(1, p.height-p.headHeight()) }
 
-// Foot implements pane.
+// Foot implements pane.Pane.
 func (p *Pane) Foot() string {
 	if p.cursor.Count <= p.listHeight() {
 		return ""
@@ -28,7 +28,7 @@ func (p *Pane) Foot() string {
 	return p.look.Ink.Dim.Paint(fmt.Sprintf("%s of %s", format.Thousands(p.cursor.At+1), format.Thousands(p.cursor.Count)))
 }
 
-// View implements pane; it draws the rows that can be seen, no others.
+// View implements pane.Pane; it draws the rows that can be seen, no others.
 func (p *Pane) View(focused bool) []string {
 	l := p.look
 	out := append(make([]string, 0, p.height), p.head())

@@ -57,6 +57,7 @@ func NewList(l *draw.Look, w *world.World, key func(string) string, chosen api.R
 	return &List{look: l, world: w, first: firstSteps{l, w, key}, pending: chosen, filter: line}
 }
 
+// SetSize implements pane.Pane.
 func (p *List) SetSize(width, height int) {
 	p.width, p.height = width, height
 	p.cursor.Resize(len(p.rows), p.listHeight())
@@ -64,10 +65,13 @@ func (p *List) SetSize(width, height int) {
 
 func (p *List) listHeight() int { return p.height - 1 }
 
+// Show implements pane.Pane.
 func (p *List) Show(api.Ref, bool) tea.Cmd { return nil }
 
+// Typing implements pane.Typist.
 func (p *List) Typing() bool { return p.filter.Typing }
 
+// HandleKey implements pane.Typist.
 func (p *List) HandleKey(key tea.KeyMsg) tea.Cmd {
 	switch key.String() {
 	case "up":
@@ -210,6 +214,7 @@ func (p *List) Saved() (ref api.Ref, filter string) {
 	return cmp.Or(p.pending, p.Selected, p.beforeFilter), p.filter.Value()
 }
 
+// Move implements pane.Pane.
 func (p *List) Move(to draw.Motion) tea.Cmd {
 	p.byUser, p.pending = true, api.Ref{}
 	p.cursor.Move(to)
@@ -221,6 +226,7 @@ func (p *List) Move(to draw.Motion) tea.Cmd {
 	return nil
 }
 
+// Click implements pane.Clickable.
 func (p *List) Click(_, y int) tea.Cmd {
 	if y >= p.listHeight() {
 		return p.StartFilter()
@@ -233,6 +239,7 @@ func (p *List) Click(_, y int) tea.Cmd {
 	return nil
 }
 
+// Foot implements pane.Footed.
 func (p *List) Foot() string {
 	if len(p.rows) <= p.listHeight() {
 		return ""
@@ -249,6 +256,7 @@ func (p *List) Foot() string {
 	return p.look.Ink.Dim.Paint(fmt.Sprintf("%d of %d", at, n))
 }
 
+// View implements pane.Pane.
 func (p *List) View(focused bool) []string {
 	out := make([]string, 0, p.height)
 	from, to := p.cursor.Visible()

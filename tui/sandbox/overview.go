@@ -42,8 +42,10 @@ func NewOverview(l *draw.Look, w *world.World, now func() time.Time, key func(st
 	return &Overview{look: l, world: w, now: now, key: key, first: firstSteps{l, w, key}, readOnly: readOnly}
 }
 
+// SetSize implements pane.Pane.
 func (p *Overview) SetSize(width, height int) { p.width, p.height = width, height }
 
+// Show implements pane.Pane.
 func (p *Overview) Show(ref api.Ref, _ bool) tea.Cmd {
 	if ref != p.ref {
 		p.ref, p.top = ref, 0
@@ -51,6 +53,7 @@ func (p *Overview) Show(ref api.Ref, _ bool) tea.Cmd {
 	return nil
 }
 
+// Move implements pane.Pane.
 func (p *Overview) Move(to draw.Motion) tea.Cmd {
 	c := draw.Cursor{At: p.top, Count: max(1, p.lines-p.height+1), Height: p.height}
 	c.Move(to)
@@ -58,6 +61,7 @@ func (p *Overview) Move(to draw.Motion) tea.Cmd {
 	return nil
 }
 
+// View implements pane.Pane.
 func (p *Overview) View(bool) []string {
 	lines := p.content()
 	for i := range lines {

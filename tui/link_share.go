@@ -38,82 +38,6 @@ type (
 	}
 )
 
-// askShare explains what is opened and asks.
-func (m *model) askShare() tea.Cmd {
-	l, ok := m.chosenLink()
-	if !ok {
-		return nil
-	}
-	now := m.options.Now()
-	opens := "This opens a second listener on this machine's address in the network. Whoever is on that network and has the link can look at this port, and at nothing else, until you close the screen with the code"
-	path := "The link is served by its path there: a page that insists on absolute paths may look different than here."
-	c := &dialog.Confirm{Look: m.look, Title: fmt.Sprintf("Show port %d of %s on a phone?", l.Port, l.SandboxName), No: "no", Yes: "show the code"}
-	msg := shareMsg{link: l}
-	if l.ExpiresAt == nil {
-		msg.anew = true
-		c.Yes = "make a link for " + format.TTL(sharedFor) + " and show it"
-		c.Lines = []string{
-			opens + " or the link expires.", "", "Only a link that expires is shown to a network, and this one lives until it is revoked. A second one that lives " + format.TTL(sharedFor) + " can be made.", "", path,
-		}
-	} else {
-		c.Lines = []string{opens + " or the link expires (" + format.Lifetime(l, now) + ").", "", path}
-	}
-	c.Run = func() tea.Msg { return msg }
-	m.push(c)
-	return nil
-}
-
-// share opens the listener and the screen that keeps it open.
-func (m *model) share(msg shareMsg) tea.Cmd {
-	ctx, cancel := context.WithCancel(m.do.Ctx)
-	p := &phone{look: m.look, world: &m.world, now: m.options.Now, copy: m.copy, cancel: cancel, link: msg.link, title: m.linkName(msg.link)}
-	m.push(p)
-	if !m.note.failed {
-		m.note = note{}
-	}
-	backend := m.do.backend
-	return func() tea.Msg {
-		// The listener lives as long as ctx, so the deadline is only for the answer.
-		deadline := time.AfterFunc(pane.Quick, cancel)
-		link, err := msg.link, error(nil)
-		if msg.anew {
-			ttl := int64(sharedFor / time.Second)
-			link, err = backend.CreateLink(ctx, api.LinkRequest{Port: link.Port, Sandbox: link.SandboxName, Label: link.Label, TTLSeconds: &ttl, Fence: &link.Fence, StripPrefix: &link.StripPrefix})
-		}
-		var share api.Share
-		if err == nil {
-			share, err = backend.Share(ctx, link.ID)
-		}
-		if !deadline.Stop() && err == nil {
-			err = errors.New("it took too long to open the listener")
-		}
-		if err != nil {
-			cancel()
-		}
-		return sharedMsg{p, link, share, err}
-	}
-}
-
-// afterShare shows the code, unless the screen was closed meanwhile.
-func (m *model) afterShare(msg sharedMsg) tea.Cmd {
-	open := slices.Contains(m.overlays, overlay(msg.screen))
-	if msg.err != nil {
-		msg.screen.cancel()
-		m.close(msg.screen)
-		if !open {
-			return m.do.links()
-		}
-		return tea.Batch(m.do.links(), m.failWith("show it on a phone", msg.err))
-	}
-	if !open {
-		msg.screen.cancel()
-		return m.do.links()
-	}
-	m.world.ApplyLink(msg.link)
-	msg.screen.show(msg.link, msg.share)
-	return m.do.links()
-}
-
 // phone is the screen with the code. The listener behind it ends with it.
 type phone struct {
 	look   *draw.Look
@@ -242,4 +166,80 @@ func (p *phone) middle(lines []string, width, height int) []string {
 		lines[i] = p.look.Cut(lines[i], width)
 	}
 	return append(slices.Repeat([]string{""}, max(0, (height-len(lines))/2)), lines...)
+}
+
+// askShare explains what is opened and asks.
+func (a *linkActions) askShare() tea.Cmd {
+	l, ok := a.current()
+	if !ok {
+		return nil
+	}
+	now := a.options.Now()
+	opens := "This opens a second listener on this machine's address in the network. Whoever is on that network and has the link can look at this port, and at nothing else, until you close the screen with the code"
+	path := "The link is served by its path there: a page that insists on absolute paths may look different than here."
+	c := &dialog.Confirm{Look: a.look, Title: fmt.Sprintf("Show port %d of %s on a phone?", l.Port, l.SandboxName), No: "no", Yes: "show the code"}
+	msg := shareMsg{link: l}
+	if l.ExpiresAt == nil {
+		msg.anew = true
+		c.Yes = "make a link for " + format.TTL(sharedFor) + " and show it"
+		c.Lines = []string{
+			opens + " or the link expires.", "", "Only a link that expires is shown to a network, and this one lives until it is revoked. A second one that lives " + format.TTL(sharedFor) + " can be made.", "", path,
+		}
+	} else {
+		c.Lines = []string{opens + " or the link expires (" + format.Lifetime(l, now) + ").", "", path}
+	}
+	c.Run = func() tea.Msg { return msg }
+	a.overlays.push(c)
+	return nil
+}
+
+// share opens the listener and the screen that keeps it open.
+func (a *linkActions) share(msg shareMsg) tea.Cmd {
+	ctx, cancel := context.WithCancel(a.do.Ctx)
+	p := &phone{look: a.look, world: &a.world, now: a.options.Now, copy: a.copy, cancel: cancel, link: msg.link, title: a.linkName(msg.link)}
+	a.overlays.push(p)
+	if !a.notes.note.failed {
+		a.notes.note = note{}
+	}
+	backend := a.do.backend
+	return func() tea.Msg {
+		// The listener lives as long as ctx, so the deadline is only for the answer.
+		deadline := time.AfterFunc(pane.Quick, cancel)
+		link, err := msg.link, error(nil)
+		if msg.anew {
+			ttl := int64(sharedFor / time.Second)
+			link, err = backend.CreateLink(ctx, api.LinkRequest{Port: link.Port, Sandbox: link.SandboxName, Label: link.Label, TTLSeconds: &ttl, Fence: &link.Fence, StripPrefix: &link.StripPrefix})
+		}
+		var share api.Share
+		if err == nil {
+			share, err = backend.Share(ctx, link.ID)
+		}
+		if !deadline.Stop() && err == nil {
+			err = errors.New("it took too long to open the listener")
+		}
+		if err != nil {
+			cancel()
+		}
+		return sharedMsg{p, link, share, err}
+	}
+}
+
+// afterShare shows the code, unless the screen was closed meanwhile.
+func (a *linkActions) afterShare(msg sharedMsg) tea.Cmd {
+	open := slices.Contains(a.overlays, overlay(msg.screen))
+	if msg.err != nil {
+		msg.screen.cancel()
+		a.overlays.close(msg.screen)
+		if !open {
+			return a.do.links()
+		}
+		return tea.Batch(a.do.links(), a.notes.failWith("show it on a phone", msg.err))
+	}
+	if !open {
+		msg.screen.cancel()
+		return a.do.links()
+	}
+	a.world.ApplyLink(msg.link)
+	msg.screen.show(msg.link, msg.share)
+	return a.do.links()
 }

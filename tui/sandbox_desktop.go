@@ -25,24 +25,32 @@ type vncMsg struct {
 	err    error
 }
 
+func desktopLink(ctx context.Context, backend Backend, ref api.Ref, links []api.Link) vncMsg {
+	if i := slices.IndexFunc(links, func(l api.Link) bool { return l.Port == world.VNCPort && l.ExpiresAt == nil }); i >= 0 {
+		return vncMsg{ref: ref, link: links[i]}
+	}
+	link, err := backend.CreateLink(ctx, api.LinkRequest{Port: world.VNCPort, Sandbox: ref.String(), Label: world.VNCLabel})
+	return vncMsg{ref: ref, link: link, err: err}
+}
+
 // vnc opens the desktop of the chosen sandbox; without a daemon there it
 // injects first and goes on by itself.
-func (m *model) vnc() tea.Cmd {
-	s, ok := m.chosen()
+func (a *sandboxActions) vnc() tea.Cmd {
+	s, ok := a.selected()
 	if !ok {
 		return nil
 	}
 	if s.Daemon.State == api.DaemonHealthy {
-		return working("looking for the desktop of "+s.String(), m.desktop(s.Ref))
+		return working("looking for the desktop of "+s.String(), a.desktop(s.Ref))
 	}
-	m.vncAfter[s.Ref] = true
-	return m.injectInto(s.Ref)
+	a.thenDesktop[s.Ref] = true
+	return a.injectInto(s.Ref)
 }
 
 // desktop finds or makes the link for 6080 if something listens there.
-func (m *model) desktop(ref api.Ref) tea.Cmd {
-	backend, links := m.do.backend, m.world.LinksOf(ref, m.options.Now())
-	return m.do.Do(2*pane.Quick, func(ctx context.Context) tea.Msg {
+func (a *sandboxActions) desktop(ref api.Ref) tea.Cmd {
+	backend, links := a.do.backend, a.world.LinksOf(ref, a.options.Now())
+	return a.do.Do(2*pane.Quick, func(ctx context.Context) tea.Msg {
 		cards, err := backend.Ports(ctx, ref)
 		if err != nil {
 			return vncMsg{ref: ref, err: err}
@@ -58,40 +66,32 @@ func (m *model) desktop(ref api.Ref) tea.Cmd {
 	})
 }
 
-func desktopLink(ctx context.Context, backend Backend, ref api.Ref, links []api.Link) vncMsg {
-	if i := slices.IndexFunc(links, func(l api.Link) bool { return l.Port == world.VNCPort && l.ExpiresAt == nil }); i >= 0 {
-		return vncMsg{ref: ref, link: links[i]}
-	}
-	link, err := backend.CreateLink(ctx, api.LinkRequest{Port: world.VNCPort, Sandbox: ref.String(), Label: world.VNCLabel})
-	return vncMsg{ref: ref, link: link, err: err}
-}
-
-func (m *model) afterVNC(msg vncMsg) tea.Cmd {
+func (a *sandboxActions) afterVNC(msg vncMsg) tea.Cmd {
 	switch {
 	case msg.err != nil:
-		return m.failWith("open the desktop of "+msg.ref.String(), msg.err)
+		return a.notes.failWith("open the desktop of "+msg.ref.String(), msg.err)
 	case msg.silent:
-		return m.offerDesktop(msg.ref)
+		return a.offerDesktop(msg.ref)
 	case msg.other.Port.Port != 0:
-		return m.offerPage(msg.ref, msg.other)
+		return a.offerPage(msg.ref, msg.other)
 	case msg.page:
-		return tea.Batch(m.do.links(), m.open(m.world.LinkURL(msg.link), fmt.Sprintf("port %d of %s", world.VNCPort, msg.ref)))
+		return tea.Batch(a.do.links(), a.open(a.world.LinkURL(msg.link), fmt.Sprintf("port %d of %s", world.VNCPort, msg.ref)))
 	}
-	return tea.Batch(m.do.links(), m.open(m.world.DesktopURL(msg.link), "the desktop of "+msg.ref.String()))
+	return tea.Batch(a.do.links(), a.open(a.world.DesktopURL(msg.link), "the desktop of "+msg.ref.String()))
 }
 
 // offerDesktop explains the silence and offers to end it, where the daemon can.
-func (m *model) offerDesktop(ref api.Ref) tea.Cmd {
-	if s, _ := m.world.Sandbox(ref); s.Daemon.Kind == "built-in" {
-		return m.fail(fmt.Sprintf("no desktop in %s: nothing listens on port %d, and the built-in daemon brings none", ref, world.VNCPort),
+func (a *sandboxActions) offerDesktop(ref api.Ref) tea.Cmd {
+	if s, _ := a.world.Sandbox(ref); s.Daemon.Kind == "built-in" {
+		return a.notes.fail(fmt.Sprintf("no desktop in %s: nothing listens on port %d, and the built-in daemon brings none", ref, world.VNCPort),
 			fmt.Sprintf("start a VNC server with a page (noVNC) on %d in it, use an image that has one, or a daytona as the daemon", world.VNCPort))
 	}
-	backend, links := m.do.backend, m.world.LinksOf(ref, m.options.Now())
-	m.push(&dialog.Confirm{
-		Look: m.look, Title: "No desktop in " + ref.String(),
+	backend, links := a.do.backend, a.world.LinksOf(ref, a.options.Now())
+	a.overlays.push(&dialog.Confirm{
+		Look: a.look, Title: "No desktop in " + ref.String(),
 		Lines: []string{"Nothing listens on port 6080, where a VNC page is expected.", "The daemon can start one if the image has it (Xvfb, a VNC server, noVNC)."},
 		Yes:   "start the desktop", No: "no",
-		Run: working("starting the desktop in "+ref.String(), m.do.Do(8*pane.Quick, func(ctx context.Context) tea.Msg {
+		Run: working("starting the desktop in "+ref.String(), a.do.Do(8*pane.Quick, func(ctx context.Context) tea.Msg {
 			if err := backend.StartDesktop(ctx, ref); err != nil {
 				return vncMsg{ref: ref, err: err}
 			}
@@ -103,22 +103,22 @@ func (m *model) offerDesktop(ref api.Ref) tea.Cmd {
 
 // offerPage says what answers in place of a desktop, and offers to open it as
 // it is if it is a page.
-func (m *model) offerPage(ref api.Ref, card api.PortCard) tea.Cmd {
+func (a *sandboxActions) offerPage(ref api.Ref, card api.PortCard) tea.Cmd {
 	what := fmt.Sprintf("no desktop in %s: port %d has no noVNC page", ref, world.VNCPort)
 	switch card.Service {
 	case "http":
 	case "unknown":
-		return m.fail(fmt.Sprintf("no desktop in %s: what listens on port %d did not answer in time", ref, world.VNCPort),
-			m.keys.key("vnc")+" tries again")
+		return a.notes.fail(fmt.Sprintf("no desktop in %s: what listens on port %d did not answer in time", ref, world.VNCPort),
+			a.key("vnc")+" tries again")
 	default:
-		return m.fail(what+", but "+format.Card(card), fmt.Sprintf("let noVNC listen on %d in it", world.VNCPort))
+		return a.notes.fail(what+", but "+format.Card(card), fmt.Sprintf("let noVNC listen on %d in it", world.VNCPort))
 	}
-	backend, links := m.do.backend, m.world.LinksOf(ref, m.options.Now())
-	m.push(&dialog.Confirm{
-		Look: m.look, Title: "No desktop in " + ref.String(),
+	backend, links := a.do.backend, a.world.LinksOf(ref, a.options.Now())
+	a.overlays.push(&dialog.Confirm{
+		Look: a.look, Title: "No desktop in " + ref.String(),
 		Lines: []string{fmt.Sprintf("Port %d has no noVNC page. What answers there: %s.", world.VNCPort, format.Card(card))},
 		Yes:   "open it as a page", No: "no",
-		Run: m.do.Do(2*pane.Quick, func(ctx context.Context) tea.Msg {
+		Run: a.do.Do(2*pane.Quick, func(ctx context.Context) tea.Msg {
 			plain := func(l api.Link) bool { return l.Port == world.VNCPort && l.Label != world.VNCLabel }
 			if i := slices.IndexFunc(links, plain); i >= 0 {
 				return vncMsg{ref: ref, link: links[i], page: true}

@@ -1,0 +1,96 @@
+package tui
+
+import (
+	"fmt"
+	"log/slog"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/dialog"
+	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/pane"
+	"daemon-proxy/tui/system"
+	"daemon-proxy/tui/world"
+)
+
+type (
+	// openedMsg and copiedMsg are how opening and copying went.
+	openedMsg struct {
+		url, label string
+		err        error
+	}
+	copiedMsg struct {
+		what string
+		err  error
+	}
+)
+
+// desk is what actions and views work with: the core, its picture, what is on
+// the screen, and what lies over it.
+type desk struct {
+	*stage
+	options  Options
+	do       commands
+	look     *draw.Look
+	key      func(action string) string // the key of an action
+	log      *slog.Logger
+	world    world.World
+	notes    *notes
+	overlays overlays
+	frame    string // the screen as it was drawn last; empty after a change
+}
+
+// selected is the sandbox that actions are about.
+func (d *desk) selected() (api.Sandbox, bool) { return d.world.Sandbox(d.list.Selected) }
+
+// changed makes the next View draw anew.
+func (d *desk) changed() { d.frame = "" }
+
+// engineLost says whether the containers in the list are those of an engine that is gone.
+func (d *desk) engineLost() bool {
+	return d.world.Engine.State == "lost" && d.world.Containers() > 0
+}
+
+// toPanes passes a message on to all that may want it.
+func (d *desk) toPanes(msg tea.Msg) tea.Cmd {
+	var cmds []tea.Cmd
+	for _, p := range d.panes {
+		if p, ok := p.(pane.Listener); ok {
+			cmds = append(cmds, p.HandleMsg(msg))
+		}
+	}
+	for _, o := range d.overlays {
+		cmds = append(cmds, o.HandleMsg(msg))
+	}
+	return tea.Batch(cmds...)
+}
+
+// confirmThen asks before cmd is run.
+func (d *desk) confirmThen(title, effect, yes string, cmd tea.Cmd) tea.Cmd {
+	d.overlays.push(&dialog.Confirm{Look: d.look, Title: title, Lines: []string{effect}, Yes: yes, No: "no", Run: cmd})
+	return nil
+}
+
+// linkName names a link for people.
+func (d *desk) linkName(l api.Link) string {
+	if d.world.IsDesktop(l) {
+		return "the desktop of " + l.SandboxName
+	}
+	return fmt.Sprintf("port %d of %s", l.Port, l.SandboxName)
+}
+
+// open opens url in a browser; where there is none it is copied and shown whole.
+func (d *desk) open(url, label string) tea.Cmd {
+	browse := d.options.Browse
+	return func() tea.Msg {
+		// One that runs on has opened it; how it ends is nobody's concern.
+		return openedMsg{url, label, system.Briefly(system.BrowserTimeout, nil, func() error { return browse(url) })}
+	}
+}
+
+// copy puts s into the clipboards; what names it for the note.
+func (d *desk) copy(s, what string) tea.Cmd {
+	clip := d.options.Copy
+	return func() tea.Msg { return copiedMsg{what, clip(s)} }
+}

@@ -1,0 +1,156 @@
+package tui
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/dialog"
+	"daemon-proxy/tui/form"
+	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/text"
+	"daemon-proxy/tui/world"
+)
+
+// runMsg asks for an action by its name; the palette sends it, with what the
+// action was about when it was offered.
+type runMsg struct {
+	action string
+	about  any
+}
+
+// dispatcher runs the actions of the table.
+type dispatcher struct {
+	*desk
+	keymap
+}
+
+// mouseKeys are the keys that turn the mouse on and off.
+func (d *dispatcher) mouseKeys() []string { return d.byID("mouse").keys }
+
+// about is what an action would be about now; nil: no one thing.
+func (d *dispatcher) about(a *action) any {
+	switch {
+	case a.about != nil:
+		return a.about()
+	case a.group == groupSandbox, a.group == groupPreviews:
+		return d.list.Selected
+	}
+	return nil
+}
+
+// runOffered runs an action of the palette on what it was offered for. The
+// request is gone back to if newer ones came; whatever else has changed
+// meanwhile is nothing that somebody meant.
+func (d *dispatcher) runOffered(msg runMsg) tea.Cmd {
+	a := d.byID(msg.action)
+	if a == nil {
+		return nil
+	}
+	if id, isRequest := msg.about.(uint64); isRequest {
+		d.requests().Select(id)
+	}
+	if d.about(a) != msg.about {
+		return d.notes.tell(a.id + ": what it was offered for is not chosen any more")
+	}
+	return d.run(a)
+}
+
+func (d *dispatcher) openHelp() tea.Cmd {
+	d.overlays.push(&help{look: d.look, keys: d.keymap})
+	return nil
+}
+
+// openPalette lists every action that can be run here now; the help has all.
+func (d *dispatcher) openPalette() tea.Cmd {
+	at := d.place()
+	var choices []dialog.Choice
+	for i := range d.actions {
+		a := &d.actions[i]
+		if a.group != groupMove && d.usable(a, at) {
+			offer := runMsg{a.id, d.about(a)}
+			choices = append(choices, dialog.Choice{Words: a.id, About: a.desc, Right: format.Keys(a.keys), Run: func() tea.Msg { return offer }})
+		}
+	}
+	d.overlays.push(dialog.NewPicker(d.look, "Actions", choices))
+	return nil
+}
+
+// inVain answers a key that has an action here which makes no sense now.
+func (d *dispatcher) inVain(key string) tea.Cmd {
+	at := d.place()
+	for i := range d.actions {
+		a := &d.actions[i]
+		if a.in&at == 0 || !slices.Contains(a.keys, key) {
+			continue
+		}
+		if why := d.whyNot(a); why != "" {
+			return d.notes.tell(why)
+		}
+	}
+	return nil
+}
+
+// whyNot is why an action makes no sense now, as far as there are words for it.
+func (d *dispatcher) whyNot(a *action) string {
+	s, ok := d.selected()
+	name := text.Clean(s.String())
+	if s.IsHost() {
+		name = "this machine"
+	}
+	switch {
+	case a.id == "demo":
+		return "no engine answers that could run the demo"
+	case a.id == "inspect", a.id == "copy-curl", a.id == "replay":
+		return "there is no request here"
+	case a.group != groupSandbox && a.group != groupPreviews:
+		return ""
+	case !ok:
+		return "no sandbox is chosen"
+	case a.group == groupPreviews && a.id != "open-new-port":
+		return fmt.Sprintf("no preview of %s is there: %s makes one", name, d.keymap.key("new-preview"))
+	case a.id == "inject" && (s.Daemon.State == api.DaemonHealthy || s.IsHost()):
+		return "a daemon answers already: " + name
+	case a.id == "inject" && (s.Daemon.State == api.DaemonInjecting || d.world.Injecting(s.Ref)):
+		return "an injection runs already: " + name
+	case a.id == "stop-daemon" && !world.HasDaemon(s):
+		return "no daemon runs: " + name
+	case a.id == "stop-daemon":
+		return "this program did not start the daemon, so it does not stop it: " + name
+	case a.group == groupSandbox && s.IsHost():
+		return "this machine is not a container"
+	case a.group == groupSandbox && s.Container != api.ContainerRunning:
+		return fmt.Sprintf("the container %s: %s", format.Container(s), format.StartHint(s, d.keymap.key))
+	}
+	return ""
+}
+
+// formWants runs an action for a form if its sandbox is still the selected one.
+func (d *dispatcher) formWants(msg form.ActionMsg) tea.Cmd {
+	if msg.Closes {
+		d.overlays.close(msg.Form)
+	}
+	a := d.byID(msg.Action)
+	if a == nil || msg.Ref != d.list.Selected || a.when != nil && !a.when() {
+		return nil
+	}
+	return d.run(a)
+}
+
+// run runs an action, unless --read-only took it away, or it has become
+// pointless since it was offered.
+func (d *dispatcher) run(a *action) tea.Cmd {
+	if d.readOnly && a.changes {
+		return d.notes.fail("not in read-only mode: "+a.desc, "start without --read-only")
+	}
+	if !d.usable(a, d.place()) {
+		return d.notes.tell(cmp.Or(d.whyNot(a), a.id+" does not apply here now"))
+	}
+	if a.group == groupSandbox || a.group == groupPreviews {
+		d.list.Confirm()
+	}
+	return a.run()
+}

@@ -1,0 +1,116 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/text"
+)
+
+// header is the first line of the screen.
+type header struct{ *desk }
+
+// line is the first line: the program, the engine, the traffic. Where there is
+// not room for all, the engine's part gives way first, unless the engine is lost;
+// a narrow window has one of the two.
+func (h *header) line() string {
+	l := h.look
+	left := " " + l.Ink.Title.Paint("daemon-proxy") + "  " + h.url()
+	engines, traffic := h.engine(), h.traffic()
+	var pairs [][2]string
+	switch {
+	case h.engineLost():
+		for _, e := range engines {
+			for _, t := range traffic {
+				pairs = append(pairs, [2]string{e, t})
+			}
+		}
+	case h.layout.wide:
+		for _, t := range traffic {
+			for _, e := range engines {
+				pairs = append(pairs, [2]string{e, t})
+			}
+		}
+	default:
+		for _, t := range traffic {
+			pairs = append(pairs, [2]string{engines[0], t})
+		}
+	}
+	free := h.width - text.Width(left) - 1
+	for _, p := range pairs {
+		if gap := free - text.Width(p[0]) - text.Width(p[1]); gap >= 4 {
+			return l.Ends(left+strings.Repeat(" ", gap/2)+p[0], p[1]+" ", h.width)
+		}
+	}
+	alone := traffic[1:]
+	if h.world.Engine.State != "connected" {
+		alone = engines
+	}
+	for _, right := range alone {
+		if free >= text.Width(right)+2 {
+			return l.Ends(left, right+" ", h.width)
+		}
+	}
+	return l.Ends(left, traffic[2]+" ", h.width)
+}
+
+func (h *header) url() string {
+	l := h.look
+	s := h.world.Status
+	if s.URL == "" {
+		return l.Ink.Dim.Paint(l.Glyph.None + " starting")
+	}
+	part := l.Ink.Good.Paint(l.Glyph.Healthy) + " " + text.Clean(s.URL)
+	if s.Exposed {
+		part += " " + l.Ink.Bad.Paint(l.Glyph.Warn+" open to the network")
+	}
+	if h.options.ReadOnly {
+		part += " " + l.Ink.Busy.Paint("read-only")
+	}
+	return part
+}
+
+// engine say how the engine is, from the fullest to the shortest.
+func (h *header) engine() []string {
+	l, e := h.look, h.world.Engine
+	name, dot := text.Clean(e.Name), " "+l.Glyph.Dot+" "
+	switch {
+	case e.State == "connected":
+		version, _, _ := strings.Cut(e.Version, "+")
+		containers := format.Count(h.world.Containers(), "container")
+		counts := containers + dot + format.Count(h.world.ActiveLinks(h.options.Now()), "preview")
+		return []string{"engine " + name + " " + text.Clean(version) + dot + counts, "engine " + name + dot + counts, name + dot + counts, counts, containers, ""}
+	case h.engineLost():
+		since := "lost " + format.Span(h.options.Now().Sub(e.Since).Truncate(time.Second)) + " ago"
+		retry := "retrying"
+		if e.RetryAt != nil && e.RetryAt.After(h.options.Now()) {
+			retry = "retry in " + format.Span(e.RetryAt.Sub(h.options.Now())+time.Second-1)
+		}
+		bad := func(s string) string { return l.Ink.Bad.Paint(l.Glyph.Bad + " " + s) }
+		return []string{
+			"engine " + name + " " + bad(since) + l.Ink.Dim.Paint(fmt.Sprintf("%s%s (%s now)", dot, retry, h.key("refresh"))),
+			name + " " + bad(since) + l.Ink.Dim.Paint(dot+retry), bad("engine " + since), bad("engine lost"),
+		}
+	case e.State == "lost", e.Name == "" && h.world.Status.Mode == "host":
+		return []string{l.Ink.Dim.Paint("no container engine" + dot + "this machine"), l.Ink.Dim.Paint("no container engine")}
+	}
+	return []string{l.Ink.Busy.Paint(l.Glyph.Busy+" looking for the engine") + l.Ink.Dim.Paint(l.Glyph.Ellipsis)}
+}
+
+// traffic say how much goes through, from the fullest to the shortest.
+func (h *header) traffic() [3]string {
+	r := h.world.Rates
+	values := make([]float64, len(r.Spark))
+	for i, n := range r.Spark {
+		values[i] = float64(n)
+	}
+	rate := fmt.Sprintf("%.0f req/s", r.PerSecond)
+	if r.Spark == ([60]int{}) {
+		rate = h.look.Ink.Dim.Paint(rate)
+		return [3]string{rate, rate, rate}
+	}
+	more := fmt.Sprintf("%s  p50 %s  p99 %s", rate, format.Latency(r.P50), format.Latency(r.P99))
+	return [3]string{h.look.Ink.Accent.Paint(h.look.Spark(values, 8)) + " " + more, more, rate}
+}

@@ -1,0 +1,81 @@
+package tui
+
+import (
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
+
+	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/text"
+)
+
+// help is every key, by group.
+type help struct {
+	look *draw.Look
+	keys keymap
+	top  int
+}
+
+func (h *help) HandleMsg(tea.Msg) tea.Cmd { return nil }
+
+func (h *help) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
+	switch key.String() {
+	case "up", "k":
+		h.top--
+	case "down", "j":
+		h.top++
+	case "pgup":
+		h.top -= 10
+	case "pgdown", " ":
+		h.top += 10
+	case "home", "g":
+		h.top = 0
+	case "end", "G":
+		h.top = 1 << 20
+	default:
+		return nil, true
+	}
+	return nil, false
+}
+
+// entry is one action; what it does takes as many lines as it needs.
+func (h *help) entry(a *action, width int) []string {
+	l, key, desc := h.look, format.Keys(a.keys), a.desc
+	away := h.keys.readOnly && a.changes
+	if away {
+		desc += " (not in read-only mode)"
+	}
+	lines := text.Wrap(desc, max(10, width-20))
+	for i := range lines {
+		line := "  " + l.Ink.Key.Paint(l.Fit(key, 14)) + " " + lines[i]
+		if key = ""; away {
+			line = l.Ink.Dim.Paint(ansi.Strip(line))
+		}
+		lines[i] = line
+	}
+	return lines
+}
+
+func (h *help) View(width, height int) []string {
+	l := h.look
+	width = min(width, 84)
+	var lines []string
+	for _, group := range groups() {
+		lines = append(lines, l.Ink.Title.Paint(group))
+		for _, a := range h.keys.actions {
+			if a.group != group {
+				continue
+			}
+			lines = append(lines, h.entry(&a, width)...)
+		}
+		lines = append(lines, "")
+	}
+	lines = append(lines, l.Ink.Title.Paint("Mouse"), "  wheel scrolls, a click chooses; shift+drag selects text in most terminals")
+	rows := min(height, len(lines)+2) - 2
+	h.top = max(0, min(h.top, len(lines)-rows))
+	foot := "esc closes"
+	if rows < len(lines) {
+		foot = format.Keys([]string{"up"}) + format.Keys([]string{"down"}) + " more   " + foot
+	}
+	return l.Box(l.Ink.Title.Paint("Keys"), l.Ink.Dim.Paint(foot), lines[h.top:h.top+rows], width, rows+2, true)
+}

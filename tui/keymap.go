@@ -1,0 +1,219 @@
+package tui
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+// place is where a key is pressed; a set of them says where an action is.
+type place uint
+
+// The places.
+const (
+	inList place = 1 << iota
+	inOverview
+	inRequests
+	inPreviews
+	inLogs
+	inInspector
+	everywhere = inList | inOverview | inRequests | inPreviews | inLogs | inInspector
+	onSandbox  = everywhere &^ inInspector
+)
+
+// String names the places of a set.
+func (p place) String() string {
+	switch p {
+	case everywhere:
+		return "everywhere"
+	case onSandbox:
+		return "outside the inspector"
+	}
+	var names []string
+	for i, name := range []string{"list", "overview", "requests", "previews", "logs", "inspector"} {
+		if p&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// action is one row of the table that feeds dispatch, footer, help, palette
+// and the documentation.
+type action struct {
+	id    string // the name by which its keys are configured
+	keys  []string
+	short string // the word in the footer; empty: not shown there
+	desc  string
+	group string // the heading in the help
+	in    place
+	// changes marks what --read-only takes away.
+	changes bool
+	// when says whether the action makes sense now; nil: always.
+	when func() bool
+	// offered says whether the footer shows it; nil: wherever it makes sense.
+	offered func() bool
+	run     func() tea.Cmd
+	// about is what it would be about now, by which that is known again; nil:
+	// the chosen sandbox, in the groups of sandboxes and previews.
+	about func() any
+}
+
+// The headings of the help.
+const (
+	groupSandbox  = "Sandbox"
+	groupPreviews = "Previews"
+	groupRequests = "Requests and logs"
+	groupMove     = "Moving"
+	groupProgram  = "Program"
+)
+
+// groups are the headings in their order.
+func groups() []string {
+	return []string{groupSandbox, groupPreviews, groupRequests, groupMove, groupProgram}
+}
+
+// keymap is the table with the keys as they are configured.
+type keymap struct {
+	actions  []action
+	readOnly bool
+}
+
+// newKeymap gives actions the keys that rebind names for them ("i, ctrl+n",
+// "none" for no key). The error names every action that does not exist, every
+// key that no terminal sends, and every key that two actions would share in one
+// place.
+func newKeymap(table []action, rebind map[string]string, readOnly bool) (keymap, error) {
+	k := keymap{actions: table, readOnly: readOnly}
+	var wrong []string
+	for id, keys := range rebind {
+		i := slices.IndexFunc(k.actions, func(a action) bool { return a.id == id })
+		if i < 0 {
+			wrong = append(wrong, fmt.Sprintf("there is no action %q", id))
+			continue
+		}
+		k.actions[i].keys = splitKeys(keys)
+		for _, key := range k.actions[i].keys {
+			if why := wrongKey(key); why != "" {
+				wrong = append(wrong, id+": "+why)
+			}
+		}
+	}
+	for i, a := range k.actions {
+		for _, b := range k.actions[:i] {
+			_, aSet := rebind[a.id]
+			_, bSet := rebind[b.id]
+			// What shares a key by default is told apart by when it makes sense.
+			if a.in&b.in == 0 || !aSet && !bSet {
+				continue
+			}
+			for _, key := range a.keys {
+				if slices.Contains(b.keys, key) {
+					wrong = append(wrong, fmt.Sprintf("%q is the key of both %q and %q", key, b.id, a.id))
+				}
+			}
+		}
+	}
+	if wrong != nil {
+		slices.Sort(wrong)
+		return k, fmt.Errorf("keys: %s", strings.Join(wrong, "; "))
+	}
+	return k, nil
+}
+
+func splitKeys(s string) []string {
+	if s == "" || s == "none" {
+		return nil
+	}
+	keys := strings.Split(s, ",")
+	for i := range keys {
+		keys[i] = strings.TrimSpace(keys[i])
+	}
+	return keys
+}
+
+// meantKeys are names of keys for which terminals send those of others.
+var meantKeys = map[string]string{"ctrl+i": "tab", "ctrl+m": "enter", "ctrl+[": "esc", "ctrl+?": "backspace"}
+
+// wrongKey says why a key can never be pressed; empty if it can.
+func wrongKey(key string) string {
+	switch meant, lower := meantKeys[strings.ToLower(key)], strings.ToLower(key); {
+	case key == "ctrl+c":
+		return `"ctrl+c" always quits`
+	case isKey(key):
+		return ""
+	case meant != "":
+		return fmt.Sprintf("%q is no key here: terminals send %q for it", key, meant)
+	case isKey(lower):
+		return fmt.Sprintf("%q is no key, %q is", key, lower)
+	}
+	return fmt.Sprintf("%q is no key: it takes one character or a name such as enter, space, pgup, f5, ctrl+n, alt+n", key)
+}
+
+// isKey says whether Bubble Tea has a message for a key of that name.
+func isKey(key string) bool {
+	if key == "space" {
+		return true
+	}
+	key = strings.TrimPrefix(key, "alt+")
+	if r, n := utf8.DecodeRuneInString(key); n == len(key) {
+		return unicode.IsPrint(r) && r != utf8.RuneError
+	}
+	for t := tea.KeyF20; t <= tea.KeyBackspace; t++ {
+		if t != tea.KeyRunes && t.String() == key {
+			return true
+		}
+	}
+	return false
+}
+
+// find is the action of a key at a place.
+func (k keymap) find(key string, at place) *action {
+	for i := range k.actions {
+		a := &k.actions[i]
+		if a.in&at != 0 && slices.Contains(a.keys, key) && (a.when == nil || a.when()) {
+			return a
+		}
+	}
+	return nil
+}
+
+func (k keymap) byID(id string) *action {
+	for i := range k.actions {
+		if k.actions[i].id == id {
+			return &k.actions[i]
+		}
+	}
+	return nil
+}
+
+// forFooter is the table with what the pane in focus is about in front.
+func (k keymap) forFooter(at place) []*action {
+	first := map[place]string{inPreviews: groupPreviews, inRequests: groupRequests, inInspector: groupRequests, inLogs: groupRequests}[at]
+	var out, rest []*action
+	for i := range k.actions {
+		if a := &k.actions[i]; a.group == first {
+			out = append(out, a)
+		} else {
+			rest = append(rest, a)
+		}
+	}
+	return append(out, rest...)
+}
+
+// key is the first key of an action, for texts.
+func (k keymap) key(id string) string {
+	if a := k.byID(id); a != nil && len(a.keys) > 0 {
+		return a.keys[0]
+	}
+	return ":" + id
+}
+
+// usable says whether an action can be run at a place now.
+func (k keymap) usable(a *action, at place) bool {
+	return a.in&at != 0 && (!k.readOnly || !a.changes) && (a.when == nil || a.when())
+}

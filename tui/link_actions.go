@@ -1,0 +1,128 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/form"
+	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/pane"
+	"daemon-proxy/tui/world"
+)
+
+// linkActions are what is done with links.
+type linkActions struct {
+	*desk
+	news      *portNews
+	mouseKeys func() []string
+}
+
+// current is the link that o, y, d and Q are about: the one at the cursor
+// of the previews, else the newest of the sandbox. It works.
+func (a *linkActions) current() (api.Link, bool) {
+	now := a.options.Now()
+	if a.place() == inPreviews {
+		l, ok := a.previews().Selected()
+		return l, ok && world.Works(l, now)
+	}
+	links := a.world.LinksOf(a.list.Selected, now)
+	if len(links) == 0 {
+		return api.Link{}, false
+	}
+	return links[0], true
+}
+
+func (a *linkActions) hasLink() bool {
+	_, ok := a.current()
+	return ok
+}
+
+func (a *linkActions) openLink() tea.Cmd {
+	l, ok := a.current()
+	if !ok {
+		return nil
+	}
+	return a.open(a.world.PageURL(l), a.linkName(l))
+}
+
+func (a *linkActions) copyLink() tea.Cmd {
+	l, ok := a.current()
+	if !ok {
+		return nil
+	}
+	return a.copyURL(l)
+}
+
+func (a *linkActions) copyURL(l api.Link) tea.Cmd {
+	url := a.world.PageURL(l)
+	return a.copy(url, "Preview copied: "+url)
+}
+
+func (a *linkActions) askRevoke() tea.Cmd {
+	l, ok := a.current()
+	if !ok {
+		return nil
+	}
+	backend := a.do.backend
+	title := fmt.Sprintf("Revoke the preview of port %d of %s?", l.Port, l.SandboxName)
+	if l.Label != "" {
+		title = fmt.Sprintf("Revoke %q, the preview of port %d of %s?", l.Label, l.Port, l.SandboxName)
+	}
+	effect := "The link stops working for everyone who has it. A new preview gets another link."
+	switch n := len(a.world.Sockets[l.ID]); {
+	case n == 1:
+		effect = "1 socket is open on it and will be closed. " + effect
+	case n > 1:
+		effect = format.Count(n, "socket") + " are open on it and will be closed. " + effect
+	}
+	return a.confirmThen(title, effect, "revoke",
+		a.do.act(pane.Quick, fmt.Sprintf("revoke the preview of port %d", l.Port), fmt.Sprintf("revoked: port %d of %s", l.Port, l.SandboxName),
+			func(ctx context.Context) error { return backend.RevokeLink(ctx, l.ID) }))
+}
+
+// newPreview opens the form for the selected sandbox. It starts at the port that
+// just came up, or at that of the link in focus if that has ended.
+func (a *linkActions) newPreview() tea.Cmd {
+	f := form.New(a.look, &a.world, a.do.Calls, a.do.backend, a.options.Now, a.key, a.list.Selected)
+	if a.news.shown() {
+		f.StartAt(a.news.newPort.card.Port.Port)
+	} else if a.place() == inPreviews {
+		if l, found := a.previews().Selected(); found && !world.Works(l, a.options.Now()) {
+			f.StartWith(l)
+		}
+	}
+	a.overlays.push(f)
+	return f.Load()
+}
+
+// afterCreate copies or opens a new link and closes its form; if there is no
+// link, the form stays and says why.
+func (a *linkActions) afterCreate(msg form.CreatedMsg) tea.Cmd {
+	open := msg.Form != nil && slices.Contains(a.overlays, overlay(msg.Form))
+	if open {
+		msg.Form.Created(msg.Err)
+	}
+	switch {
+	case msg.Err != nil && !open:
+		return a.notes.failWith("make a preview", msg.Err)
+	case msg.Err != nil:
+		a.log.Error("an action failed", "action", "make a preview", "error", msg.Err)
+		return nil
+	}
+	a.world.ApplyLink(msg.Link)
+	switch {
+	case open:
+		a.overlays.close(msg.Form)
+	case msg.Form != nil: // it was closed: nobody waits for the link
+		return tea.Batch(a.do.links(), a.notes.say("preview made: "+a.linkName(msg.Link)))
+	}
+	a.previews().Select(msg.Link)
+	if msg.Open {
+		return tea.Batch(a.do.links(), a.open(a.world.PageURL(msg.Link), a.linkName(msg.Link)))
+	}
+	return tea.Batch(a.do.links(), a.copyURL(msg.Link))
+}

@@ -1,0 +1,44 @@
+package tui
+
+import (
+	"log/slog"
+	"os"
+	"time"
+)
+
+// Options configure Run. The zero value is a UI on standard input and output
+// that saves nothing.
+type Options struct {
+	In, Out *os.File // nil: standard input and output
+	// Theme is one of theme.Names; ASCII draws without Unicode.
+	Theme string
+	ASCII bool
+	// ReadOnly takes every action away that changes something.
+	ReadOnly bool
+	NoMouse  bool
+	// Keys are other keys for actions by name: "i, ctrl+n", or "none".
+	Keys map[string]string
+	// StateFile keeps filter, sandbox and tab between runs; empty: nothing is kept.
+	StateFile string
+	Logger    *slog.Logger // nil: nothing is logged
+	Now       func() time.Time
+	// Browse opens a URL, Copy fills the clipboards; nil: the machine's own ways.
+	Browse func(url string) error
+	Copy   func(s string) error
+}
+
+func (o Options) withDefaults() Options {
+	if o.In == nil {
+		o.In = os.Stdin
+	}
+	if o.Out == nil {
+		o.Out = os.Stdout
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}

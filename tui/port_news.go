@@ -1,0 +1,96 @@
+package tui
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/form"
+	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/pane"
+	"daemon-proxy/tui/world"
+)
+
+// newPort is a port that just came up, while the note about it is shown.
+type newPort struct {
+	card  api.PortCard
+	note  int            // the age of the note
+	waits []api.PortCard // they are told once the error is read that stands where the note will be
+}
+
+// portNews says which ports came up.
+type portNews struct {
+	*desk
+	newPort newPort
+}
+
+func portWords(card api.PortCard) string {
+	name := format.Card(card)
+	if card.Service == "unknown" {
+		name = "" // it did not say
+	}
+	if name != "" {
+		name += " "
+	}
+	return fmt.Sprintf("%s: %d %sis up", card.Sandbox, card.Port.Port, name)
+}
+
+// tell says that ports came up, with those that wait to be told: of one its
+// name, and how many others there are. Which keys look at it is for noteLines to
+// say: they act on the chosen sandbox.
+func (p *portNews) tell(cards []api.PortCard) tea.Cmd {
+	for _, old := range p.newPort.waits {
+		if !slices.ContainsFunc(cards, func(c api.PortCard) bool { return c.Sandbox == old.Sandbox && c.Port.Port == old.Port.Port }) {
+			cards = append(cards, old)
+		}
+	}
+	if p.notes.note.failed {
+		p.newPort = newPort{waits: cards}
+		return nil
+	}
+	now := newPort{card: slices.MaxFunc(cards, func(a, b api.PortCard) int { return cmp.Compare(p.worth(a), p.worth(b)) })}
+	words := portWords(now.card)
+	if more := len(cards) - 1; more > 0 {
+		words += fmt.Sprintf(" and %s more", format.Thousands(more))
+	}
+	cmd := p.notes.say(words)
+	now.note = p.notes.age
+	p.newPort = now
+	return cmd
+}
+
+// worth is higher for what a browser can show, and for the chosen sandbox.
+func (p *portNews) worth(card api.PortCard) int {
+	n := 0
+	if world.ForBrowser(card) {
+		n += 2
+	}
+	if card.Sandbox == p.list.Selected {
+		n++
+	}
+	return n
+}
+
+// shown says whether the note about a new port of the chosen sandbox can be read now.
+func (p *portNews) shown() bool {
+	return p.newPort.note == p.notes.age && p.newPort.card.Sandbox == p.list.Selected && p.newPort.card.Port.Port != 0 && p.notes.note.text != "" && !p.notes.note.failed
+}
+
+// openNew opens the port that just came up, by a link that it has or a new one.
+func (p *portNews) openNew() tea.Cmd {
+	card := p.newPort.card
+	ref := card.Sandbox
+	links := p.world.LinksOf(ref, p.options.Now())
+	if i := slices.IndexFunc(links, func(l api.Link) bool { return l.Port == card.Port.Port }); i >= 0 {
+		return p.open(p.world.PageURL(links[i]), p.linkName(links[i]))
+	}
+	backend, request := p.do.backend, api.LinkRequest{Port: card.Port.Port, Sandbox: ref.String(), Label: form.SuggestedLabel(card)}
+	return p.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
+		link, err := backend.CreateLink(ctx, request)
+		return form.CreatedMsg{Link: link, Open: true, Err: err}
+	})
+}

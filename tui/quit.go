@@ -1,0 +1,103 @@
+package tui
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"daemon-proxy/tui/dialog"
+	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/pane"
+)
+
+// twice is how soon a second ctrl+c ends the program whatever it asks.
+const twice = 2 * time.Second
+
+// leaveMsg says that the person wants to quit whatever runs.
+type leaveMsg struct{}
+
+// quitter ends the program, after a question if something runs.
+type quitter struct {
+	*desk
+	interrupted time.Time       // the last ctrl+c
+	question    *dialog.Confirm // nil until it was asked
+	leaving     bool            // the answer was yes; injections are being undone
+}
+
+// interrupt is ctrl+c: like quit, and the second one within a moment asks nothing.
+func (q *quitter) interrupt() tea.Cmd {
+	now := q.options.Now()
+	if q.leaving || now.Sub(q.interrupted) < twice {
+		return tea.Quit
+	}
+	q.interrupted = now
+	return q.quit()
+}
+
+func (q *quitter) quit() tea.Cmd {
+	work, loss := q.underWay()
+	if work == "" {
+		return tea.Quit
+	}
+	if q.asking() || q.leaving {
+		return nil
+	}
+	after := "Daemons that run go on and are found again next time."
+	if q.world.Status.StopOnExit {
+		after = "The daemons that this program started end too (daemon.stop_on_exit)."
+	}
+	q.question = &dialog.Confirm{
+		Look: q.look, Title: "Quit?", Lines: []string{work, loss, after},
+		Yes: "quit", No: "stay", Run: func() tea.Msg { return leaveMsg{} }, YesKey: "y", NoKey: "n",
+	}
+	q.overlays.push(q.question)
+	return nil
+}
+
+// asking says whether the question is on top.
+func (q *quitter) asking() bool {
+	return q.question != nil && q.overlays.top() == q.question
+}
+
+// leave quits when the injections are undone, as the question has promised.
+func (q *quitter) leave() tea.Cmd {
+	if q.leaving || q.world.InjectionCount() == 0 {
+		return tea.Quit
+	}
+	q.leaving = true
+	q.overlays.push(&dialog.Undoing{Look: q.look})
+	backend := q.do.backend
+	return q.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
+		_ = backend.UndoInjections(ctx) // the core logs what it could not undo
+		return tea.Quit()
+	})
+}
+
+// underWay is what runs and what quitting does to it; empty if nothing does.
+func (q *quitter) underWay() (work, loss string) {
+	injections, previews, sockets := q.world.InjectionCount(), len(q.world.Sockets), 0
+	for _, open := range q.world.Sockets {
+		sockets += len(open)
+	}
+	form := func(n int, one, more string) string {
+		if n == 1 {
+			return one
+		}
+		return more
+	}
+	var works, losses []string
+	if injections > 0 {
+		works = append(works, format.Count(injections, "injection")+form(injections, " runs", " run"))
+		losses = append(losses, "undoes "+form(injections, "the injection", "the injections"))
+	}
+	if sockets > 0 {
+		works = append(works, format.Count(previews, "preview")+form(previews, " is", " are")+" being watched by "+format.Count(sockets, "open socket"))
+		losses = append(losses, "closes "+form(sockets, "the socket", "the sockets"))
+	}
+	if works == nil {
+		return "", ""
+	}
+	return strings.Join(works, " and ") + ".", "Quitting " + strings.Join(losses, " and ") + "."
+}

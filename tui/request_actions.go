@@ -1,0 +1,56 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"daemon-proxy/tui/dialog"
+	"daemon-proxy/tui/pane"
+	"daemon-proxy/tui/requests"
+	"daemon-proxy/tui/text"
+)
+
+// replayTime bounds the wait for a replay's answer.
+const replayTime = 45 * time.Second
+
+// requestActions are what is done with requests.
+type requestActions struct{ *desk }
+
+func (r *requestActions) copyCurl() tea.Cmd {
+	x, ok := r.requests().Exchange()
+	if !ok {
+		return nil
+	}
+	backend, clip := r.do.backend, r.options.Copy
+	return r.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
+		command, err := backend.Curl(ctx, x.ID)
+		if err != nil {
+			return pane.FailMsg{Action: "copy as curl", Err: err}
+		}
+		return copiedMsg{"copied as curl: " + x.Method + " " + x.Path, clip(command)}
+	})
+}
+
+func (r *requestActions) replay() tea.Cmd {
+	x, ok := r.requests().Exchange()
+	if !ok {
+		return nil
+	}
+	backend := r.do.backend
+	method := text.Clean(x.Method)
+	run := working("sending "+method+" again", r.do.Do(replayTime, func(ctx context.Context) tea.Msg {
+		again, err := backend.Replay(ctx, x.ID)
+		return requests.ReplayedMsg{Exchange: again, Err: err}
+	}))
+	if !requests.Unsafe(x.Method) {
+		return run
+	}
+	r.overlays.push(&dialog.Confirm{
+		Look: r.look, Title: "Replay " + method + "?", Yes: "send again", No: "no", Run: run,
+		Lines: []string{fmt.Sprintf("%s %s goes to port %d of %s again.", method, text.Clean(x.Path), x.Port, text.Clean(x.Sandbox)), "What it changes there, it changes once more."},
+	})
+	return nil
+}

@@ -1,0 +1,102 @@
+package tui
+
+import (
+	"cmp"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/pane"
+	"daemon-proxy/tui/previews"
+	"daemon-proxy/tui/requests"
+	"daemon-proxy/tui/sandbox"
+)
+
+// The tabs of the detail pane.
+const (
+	tabOverview = iota
+	tabRequests
+	tabPreviews
+	tabLogs
+)
+
+var tabNames = [...]string{"Overview", "Requests", "Previews", "Logs"}
+
+// stage is the list, the tabs of the details, and how the window is divided.
+type stage struct {
+	width, height int
+	layout        layout
+	listFocused   bool
+	tab           int
+	list          *sandbox.List
+	overview      *sandbox.Overview
+	panes         [4]pane.Pane // by tab; the first is overview
+}
+
+// fit fits the panes to the window and shows them the selected sandbox.
+func (g *stage) fit() tea.Cmd {
+	g.layout = arrange(g.width, g.height, g.list.RowWidth, g.listFocused)
+	g.list.Alone = !g.layout.wide
+	g.list.SetSize(g.layout.list.w-2, g.layout.list.h-2)
+	cmds := []tea.Cmd{g.list.Show(g.list.Selected, g.layout.list.w > 0)}
+	for i, p := range g.panes {
+		p.SetSize(g.layout.detail.w-2, g.layout.detail.h-2)
+		cmds = append(cmds, p.Show(g.list.Selected, i == g.tab && g.layout.detail.w > 0))
+	}
+	return tea.Batch(cmds...)
+}
+
+// inFocus is the pane that keys go to.
+func (g *stage) inFocus() pane.Pane {
+	if g.listFocused {
+		return g.list
+	}
+	return g.front()
+}
+
+// front is the detail pane that is shown. Where nothing is chosen the overview
+// says why, in place of all but the requests of all sandboxes.
+func (g *stage) front() pane.Pane {
+	if g.list.Selected == (api.Ref{}) && (g.tab != tabRequests || !g.requests().Everywhere) {
+		return g.overview
+	}
+	return g.panes[g.tab]
+}
+
+// place is where keys are pressed now.
+func (g *stage) place() place {
+	if g.listFocused {
+		return inList
+	}
+	switch p := g.front().(type) {
+	case *sandbox.Overview:
+		return inOverview
+	case *requests.Pane:
+		if p.Inspecting() {
+			return inInspector
+		}
+	}
+	return [...]place{inOverview, inRequests, inPreviews, inLogs}[g.tab]
+}
+
+// focus goes to the list or to the details; who goes there works at the chosen sandbox.
+func (g *stage) focus(list bool) {
+	g.listFocused = list
+	if !list {
+		g.list.Confirm()
+	}
+}
+
+// resize takes the window's size; a terminal that does not know its own says 0.
+func (g *stage) resize(width, height int) {
+	g.width, g.height = cmp.Or(width, 80), cmp.Or(height, 24)
+}
+
+func (g *stage) logs() *logs { return g.panes[tabLogs].(*logs) }
+
+func (g *stage) requests() *requests.Pane { return g.panes[tabRequests].(*requests.Pane) }
+
+func (g *stage) previews() *previews.Pane { return g.panes[tabPreviews].(*previews.Pane) }
+
+// atOverview says whether the overview can be seen.
+func (g *stage) atOverview() bool { return g.tab == tabOverview && (g.layout.wide || !g.listFocused) }

@@ -1,0 +1,84 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/text"
+)
+
+// titles are what stands in the upper edges of the list and the details.
+type titles struct{ *desk }
+
+func (t *titles) listTitle() string {
+	l := t.look
+	title := l.Ink.Title.Paint("Sandboxes")
+	if t.engineLost() {
+		title += l.Ink.Dim.Paint(" as last seen")
+	}
+	if !t.layout.wide {
+		title += l.Ink.Dim.Paint(" " + l.Glyph.Dash + " " + t.names(-1))
+	}
+	return title
+}
+
+// detailTitle is the name of what is shown and the tabs.
+func (t *titles) detailTitle() string {
+	l := t.look
+	return l.Ink.Title.Paint(l.Cut(t.selectedName(), t.nameWidth())) + l.Ink.Frame.Paint(" "+l.Glyph.Dash+" ") + t.names(t.tab)
+}
+
+func (t *titles) selectedName() string {
+	switch {
+	case t.list.Selected.IsHost():
+		return "this machine"
+	case t.list.Selected == (api.Ref{}):
+		return "no sandbox"
+	}
+	return text.Clean(t.list.Selected.String())
+}
+
+// names are the names of the tabs, the one in front marked.
+func (t *titles) names(front int) string {
+	l := t.look
+	parts := make([]string, len(tabNames))
+	for i, name := range tabNames {
+		parts[i] = fmt.Sprintf("%d %s", i+1, name)
+		if i == front {
+			parts[i] = l.Ink.Cursor.Paint(parts[i])
+		}
+	}
+	return strings.Join(parts, t.gap())
+}
+
+// gap stands between the names of tabs; there is less of it in a narrow window.
+func (t *titles) gap() string {
+	if t.width < 76 {
+		return " "
+	}
+	return t.look.Ink.Frame.Paint(" " + t.look.Glyph.Across + " ")
+}
+
+// nameWidth is what the name of the chosen sandbox may take of the detail pane's edge.
+func (t *titles) nameWidth() int {
+	return max(10, t.layout.detail.w-text.Width(t.names(-1))-len("+  --  -+"))
+}
+
+// tabAt is the tab whose name stands at column x of the upper edge of the
+// details, or of the list where it is alone; -1 without one.
+func (t *titles) tabAt(x int) int {
+	at, title := t.layout.detail.x, t.detailTitle()
+	if t.layout.detail.w == 0 {
+		at, title = t.layout.list.x, t.listTitle()
+	}
+	at += 2 + text.Width(title) - text.Width(t.names(-1))
+	for i, name := range tabNames {
+		w := len(name) + 2
+		if x >= at && x < at+w {
+			return i
+		}
+		at += w + text.Width(t.gap())
+	}
+	return -1
+}
