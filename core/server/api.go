@@ -38,19 +38,24 @@ func (w *statusWriter) Write(p []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// serveAPI answers everything that is not forwarded.
-func (s *Server) serveAPI(v *visit) error {
+// management answers everything that is not forwarded: the routes of the table.
+type management struct {
+	*Server
+	table []route
+}
+
+func (m management) serve(v *visit) error {
 	answer := &statusWriter{ResponseWriter: v.w}
 	v.w = answer
 	setOwn(answer.Header())
-	if err := s.callAPI(v); err != nil {
+	if err := m.callAPI(v); err != nil {
 		return err
 	}
-	s.logVisit(v, api.Exchange{Status: answer.status, BytesOut: answer.bytes})
+	m.logVisit(v, api.Exchange{Status: answer.status, BytesOut: answer.bytes})
 	return nil
 }
 
-func (s *Server) createLink(v *visit, _ values) error {
+func (m management) createLink(v *visit, _ values) error {
 	var body api.LinkRequest
 	decoder := json.NewDecoder(v.r.Body)
 	decoder.DisallowUnknownFields()
@@ -67,36 +72,36 @@ func (s *Server) createLink(v *visit, _ values) error {
 	if body.Port == 0 {
 		return api.NewProblem(api.CodeBadPort, "the body has no port, or port 0", `send {"port": 6080}`)
 	}
-	link, err := s.o.Service.CreateLink(v.r.Context(), body)
+	link, err := m.o.Service.CreateLink(v.r.Context(), body)
 	if err != nil {
 		return err
 	}
-	reply(v.w, s.withURLs(v, []api.Link{link})[0])
+	reply(v.w, m.withURLs(v, []api.Link{link})[0])
 	return nil
 }
 
-func (s *Server) listLinks(v *visit, _ values) error {
-	links, err := s.o.Service.Links(v.r.Context())
+func (m management) listLinks(v *visit, _ values) error {
+	links, err := m.o.Service.Links(v.r.Context())
 	if err != nil {
 		return err
 	}
-	reply(v.w, api.Links{Links: s.withURLs(v, links)})
+	reply(v.w, api.Links{Links: m.withURLs(v, links)})
 	return nil
 }
 
-func (s *Server) linkStats(v *visit, _ values) error {
-	stats, err := s.o.Service.LinkStats(v.r.Context())
+func (m management) linkStats(v *visit, _ values) error {
+	stats, err := m.o.Service.LinkStats(v.r.Context())
 	if err != nil {
 		return err
 	}
-	stats.Links = s.withURLs(v, stats.Links)
+	stats.Links = m.withURLs(v, stats.Links)
 	reply(v.w, stats)
 	return nil
 }
 
-func (s *Server) revokeLink(v *visit, path values) error {
-	link, _ := s.o.Links.Get(path["token"]) // that there is none RevokeLink says
-	if err := s.o.Service.RevokeLink(v.r.Context(), path["token"]); err != nil {
+func (m management) revokeLink(v *visit, path values) error {
+	link, _ := m.o.Links.Get(path["token"]) // that there is none RevokeLink says
+	if err := m.o.Service.RevokeLink(v.r.Context(), path["token"]); err != nil {
 		return err
 	}
 	reply(v.w, api.Revoked{Token: link.Token, Revoked: true})
@@ -104,15 +109,15 @@ func (s *Server) revokeLink(v *visit, path values) error {
 }
 
 // withURLs sets where the client finds the links.
-func (s *Server) withURLs(v *visit, links []api.Link) []api.Link {
-	return s.o.Publisher.WithURLs(s.base(v), links)
+func (m management) withURLs(v *visit, links []api.Link) []api.Link {
+	return m.o.Publisher.WithURLs(m.base(v), links)
 }
 
 // health answers everyone; without the API key, where one is needed, and
 // to pages, which may be a preview's, only with the status.
-func (s *Server) health(v *visit, _ values) error {
+func (m management) health(v *visit, _ values) error {
 	answer := api.Health{Status: "healthy"}
-	if daemon, err := s.o.Service.DaemonStatus(v.r.Context(), api.Ref{}); err == nil {
+	if daemon, err := m.o.Service.DaemonStatus(v.r.Context(), api.Ref{}); err == nil {
 		answer.Sandbox, answer.Daemon = daemon.Sandbox, daemon.State
 		if !daemon.Running {
 			answer.Status, answer.Reason = "degraded", daemon.LastError
@@ -121,14 +126,14 @@ func (s *Server) health(v *visit, _ values) error {
 					"POST /api/sandboxes/"+daemon.Sandbox+"/inject").In(daemon.Sandbox, 0)
 			}
 		}
-	} else if engine, err := s.o.Service.Engine(v.r.Context()); err == nil && engine.State == "lost" {
+	} else if engine, err := m.o.Service.Engine(v.r.Context()); err == nil && engine.State == "lost" {
 		answer.Status, answer.Reason = "degraded", engine.Error
 	}
-	answer.Version, answer.UptimeSeconds = s.o.Version, max(seconds(s.started), 0.001)
-	if s.o.Config.Exposed() {
+	answer.Version, answer.UptimeSeconds = m.o.Version, max(seconds(m.started), 0.001)
+	if m.o.Config.Exposed() {
 		answer.Warning = "anyone who can reach this address can use the API: security is off"
 	}
-	if (s.o.Config.Security.Enabled || pageMade(v.r)) && !s.keyed(v.r) {
+	if (m.o.Config.Security.Enabled || pageMade(v.r)) && !m.keyed(v.r) {
 		answer = api.Health{Status: answer.Status}
 	}
 	reply(v.w, answer)
@@ -136,12 +141,12 @@ func (s *Server) health(v *visit, _ values) error {
 }
 
 // daemonStatus answers for the default sandbox, or the one of ?sandbox=.
-func (s *Server) daemonStatus(v *visit, _ values) error {
-	ref, err := s.o.Sandboxes.Resolve(api.ParseRef(v.r.URL.Query().Get("sandbox")))
+func (m management) daemonStatus(v *visit, _ values) error {
+	ref, err := m.o.Sandboxes.Resolve(api.ParseRef(v.r.URL.Query().Get("sandbox")))
 	if err != nil {
 		return err
 	}
-	status, err := s.o.Service.DaemonStatus(v.r.Context(), ref)
+	status, err := m.o.Service.DaemonStatus(v.r.Context(), ref)
 	if err != nil {
 		return err
 	}

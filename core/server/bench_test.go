@@ -108,7 +108,7 @@ func BenchmarkSteps(b *testing.B) {
 	b.Run("guard", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			_ = s.guard(r)
+			_ = s.check(r)
 		}
 	})
 	b.Run("lookup", func(b *testing.B) {

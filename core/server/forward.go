@@ -234,7 +234,7 @@ func (s *Server) roundTrip(h *hop) (result proxy.Result, err error) {
 	r, gone, link := h.r, h.upstream.Until, h.live
 	ctx, cancel, release := lifetime(r.Context(), gone, link)
 	defer release()
-	defer s.streamEnded(&cancel)
+	defer s.streams.remove(&cancel)
 	cost := hopCost
 	if h.upstream.Loopback {
 		cost = hostHopCost
@@ -251,7 +251,7 @@ func (s *Server) roundTrip(h *hop) (result proxy.Result, err error) {
 	target := s.target(h)
 	target.Response = func(status int, header http.Header) {
 		if protocol := h.answered(status, header); protocol != "http" {
-			s.stream(&cancel)
+			s.streams.add(&cancel)
 		}
 	}
 	result, err = s.o.Proxy.Forward(h.w, proxy.WithContext(ctx, r), target)
@@ -260,8 +260,8 @@ func (s *Server) roundTrip(h *hop) (result proxy.Result, err error) {
 			defer give()
 			ctx, cancel, release := lifetime(ctx, gone, link)
 			defer release()
-			s.stream(&cancel)
-			defer s.streamEnded(&cancel)
+			s.streams.add(&cancel)
+			defer s.streams.remove(&cancel)
 			return tunnel(ctx)
 		}
 	}

@@ -3,14 +3,20 @@ package server
 import (
 	"bufio"
 	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
 	"errors"
 	"io"
 	"mime"
+	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/config"
 )
 
 // guarded reports whether a request target is for programs, whether or not there
@@ -24,17 +30,49 @@ func guarded(target string) bool {
 	return false
 }
 
-// guard is nil if a request may use what is for programs, else the problem. It
+// guard decides who may ask, and whom to believe.
+type guard struct {
+	security config.Security
+	hosts    map[string]bool // names that a Host may have
+	trusted  []netip.Prefix  // reverse proxies
+	key      [sha256.Size]byte
+	loopID   string // in CDN-Loop of all that goes to a daemon
+	cross    http.CrossOriginProtection
+}
+
+func newGuard(c config.Config, hostname string) *guard {
+	g := &guard{
+		security: c.Security, hosts: map[string]bool{"localhost": true}, key: sha256.Sum256([]byte(c.Security.APIKey)),
+		loopID: "daemon-proxy-" + strings.ToLower(rand.Text()[:10]),
+	}
+	_, public, _ := strings.Cut(c.Server.PublicURL, "://")
+	public, _ = splitHost(public)
+	for _, name := range append([]string{hostname, public}, c.Server.AllowedHosts...) {
+		if name != "" {
+			g.hosts[strings.ToLower(name)] = true
+		}
+	}
+	for _, text := range c.Server.TrustedProxies {
+		if prefix, err := netip.ParsePrefix(text); err == nil {
+			g.trusted = append(g.trusted, prefix)
+		} else if addr, err := netip.ParseAddr(text); err == nil {
+			g.trusted = append(g.trusted, netip.PrefixFrom(addr, addr.BitLen()))
+		}
+	}
+	return g
+}
+
+// check is nil if a request may use what is for programs, else the problem. It
 // checks the key first, so that a stranger learns nothing else.
-func (s *Server) guard(r *http.Request) error {
-	keyed := s.keyed(r)
-	if s.o.Config.Security.Enabled && !keyed {
+func (g *guard) check(r *http.Request) error {
+	keyed := g.keyed(r)
+	if g.security.Enabled && !keyed {
 		return unauthorized()
 	}
 	if keyed {
 		return nil
 	}
-	if err := s.cross.Check(r); err != nil {
+	if err := g.cross.Check(r); err != nil {
 		return api.NewProblem(api.CodeCrossOrigin, "a page of another origin may not change anything here",
 			"call the API from a program")
 	}
@@ -51,12 +89,72 @@ func unauthorized() *api.Problem {
 }
 
 // keyed reports whether the request carries the API key.
-func (s *Server) keyed(r *http.Request) bool {
-	if s.isKey(r.Header.Get("X-API-Key")) {
+func (g *guard) keyed(r *http.Request) bool {
+	if g.isKey(r.Header.Get("X-API-Key")) {
 		return true
 	}
 	scheme, credential, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	return strings.EqualFold(scheme, "Bearer") && s.isKey(strings.TrimSpace(credential))
+	return strings.EqualFold(scheme, "Bearer") && g.isKey(strings.TrimSpace(credential))
+}
+
+// knownHost reports whether a Host names this server: an address, or a name that
+// cannot be made to point here by a stranger's DNS.
+func (g *guard) knownHost(name, port string) bool {
+	if strings.Trim(port, ":0123456789") != "" {
+		return false
+	}
+	if g.hosts[name] {
+		return true
+	}
+	_, err := netip.ParseAddr(name)
+	return err == nil
+}
+
+// looped reports whether the request has been here before (RFC 8586).
+func (g *guard) looped(r *http.Request) bool {
+	for _, line := range r.Header["Cdn-Loop"] {
+		if strings.Contains(line, g.loopID) {
+			return true
+		}
+	}
+	return false
+}
+
+// isKey reports whether a credential is the API key, in constant time. With
+// security off none is: the key in the configuration may be the example's.
+func (g *guard) isKey(credential string) bool {
+	sum := sha256.Sum256([]byte(credential))
+	return g.security.Enabled && g.security.APIKey != "" && subtle.ConstantTimeCompare(sum[:], g.key[:]) == 1
+}
+
+// remote is the client's address; a reverse proxy is believed only if it is a
+// trusted one.
+func (g *guard) remote(r *http.Request, trusted bool) string {
+	peer, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil || !trusted {
+		return peer
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0; i-- {
+		addr, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		peer = addr.String()
+		if !g.trusts(addr) {
+			break
+		}
+	}
+	return peer
+}
+
+func (g *guard) trusts(addr netip.Addr) bool {
+	for _, prefix := range g.trusted {
+		if prefix.Contains(addr.Unmap()) {
+			return true
+		}
+	}
+	return false
 }
 
 // pageMade reports whether a page in a browser made the request. Browsers send
@@ -82,12 +180,12 @@ func typed(r *http.Request) bool {
 
 // onlyJSON refuses a body that is not JSON; having none is allowed. What it has
 // to see of the body must come as soon as a head must.
-func (s *Server) onlyJSON(v *visit) error {
+func (m management) onlyJSON(v *visit) error {
 	r := v.r
 	if r.ContentLength == 0 {
 		return nil
 	}
-	_ = http.NewResponseController(v.w).SetReadDeadline(time.Now().Add(s.http.ReadHeaderTimeout)) // takeBody and answer end it
+	_ = http.NewResponseController(v.w).SetReadDeadline(time.Now().Add(m.http.ReadHeaderTimeout)) // takeBody and answer end it
 	if r.ContentLength < 0 {
 		body := bufio.NewReaderSize(r.Body, 16)
 		if _, err := body.Peek(1); errors.Is(err, io.EOF) {
@@ -108,9 +206,9 @@ func (s *Server) onlyJSON(v *visit) error {
 
 // takeBody reads the body of a request to the API, which is JSON and short, so
 // that no handler waits for it, nor net/http before it lets an answer out.
-func (s *Server) takeBody(v *visit) error {
+func (m management) takeBody(v *visit) error {
 	r := v.r
-	if err := s.onlyJSON(v); err != nil || r.ContentLength == 0 {
+	if err := m.onlyJSON(v); err != nil || r.ContentLength == 0 {
 		return err
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(v.w, r.Body, maxBody))

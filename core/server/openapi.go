@@ -13,7 +13,7 @@ var openAPI []byte
 // OpenAPI is the OpenAPI 3.1 document of the API.
 func OpenAPI() []byte { return openAPI }
 
-func (s *Server) serveOpenAPI(v *visit, _ values) error {
+func (m management) serveOpenAPI(v *visit, _ values) error {
 	h := v.w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")

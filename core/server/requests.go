@@ -24,7 +24,7 @@ const (
 	lastWrite = time.Second
 )
 
-func (s *Server) listRequests(v *visit, _ values) error {
+func (m management) listRequests(v *visit, _ values) error {
 	query, limit := v.r.URL.Query(), 0
 	if text := query.Get("limit"); text != "" {
 		var err error
@@ -33,7 +33,7 @@ func (s *Server) listRequests(v *visit, _ values) error {
 				"omit it to get all that are kept")
 		}
 	}
-	list, err := s.o.Service.Exchanges(v.r.Context(), query.Get("filter"), limit)
+	list, err := m.o.Service.Exchanges(v.r.Context(), query.Get("filter"), limit)
 	if err != nil {
 		return err
 	}
@@ -41,9 +41,9 @@ func (s *Server) listRequests(v *visit, _ values) error {
 	return nil
 }
 
-func (s *Server) oneRequest(v *visit, path values) error {
+func (m management) oneRequest(v *visit, path values) error {
 	id, _ := strconv.ParseUint(path["id"], 10, 64) // 0 is never one
-	detail, err := s.o.Service.Exchange(v.r.Context(), id)
+	detail, err := m.o.Service.Exchange(v.r.Context(), id)
 	if err != nil {
 		return err
 	}
@@ -54,12 +54,12 @@ func (s *Server) oneRequest(v *visit, path values) error {
 // events sends the event stream (HTML, "Server-sent events") until the client
 // goes or the server ends. A slow reader skips states in
 // between; one that does not read at all is cut.
-func (s *Server) events(v *visit, _ values) error {
+func (m management) events(v *visit, _ values) error {
 	ctx, cancel := context.WithCancelCause(v.r.Context())
 	defer cancel(nil)
-	s.stream(&cancel)
-	defer s.streamEnded(&cancel)
-	news, err := s.o.Service.Events(ctx)
+	m.streams.add(&cancel)
+	defer m.streams.remove(&cancel)
+	news, err := m.o.Service.Events(ctx)
 	if err != nil {
 		return err
 	}

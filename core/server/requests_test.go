@@ -174,9 +174,9 @@ func TestTheEventStreamIsNeverSilentForLongAndCutsWhoDoesNotRead(t *testing.T) {
 		require.Equal(t, heartbeat, time.Since(start), "the second comment is the first heartbeat")
 		time.Sleep(heartbeat + longestWrite + time.Second) // of the bubble's time
 		synctest.Wait()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		require.Empty(t, s.streams, "a reader that does not read is still served")
+		s.streams.mu.Lock()
+		defer s.streams.mu.Unlock()
+		require.Empty(t, s.streams.open, "a reader that does not read is still served")
 	})
 }
 
@@ -209,8 +209,10 @@ func TestTheEventStreamTakesNewsAtOnceAndThenAtItsPace(t *testing.T) {
 func streamIn(t *testing.T, from news) (*Server, *bufio.Scanner) {
 	t.Helper()
 	near, far := net.Pipe()
-	s := &Server{o: Options{Service: service{boxes: &boxes{events: func(context.Context) api.Events { return from }}}}, streams: map[*context.CancelCauseFunc]struct{}{}}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _ = s.events(&visit{w: w, r: r}, nil) }), ReadHeaderTimeout: time.Minute}
+	s := &Server{o: Options{Service: service{boxes: &boxes{events: func(context.Context) api.Events { return from }}}}}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = management{Server: s}.events(&visit{w: w, r: r}, nil)
+	}), ReadHeaderTimeout: time.Minute}
 	listener := &onePipe{conn: far, closed: make(chan struct{})}
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(func() {

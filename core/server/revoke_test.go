@@ -51,8 +51,8 @@ func lasting(ended chan<- string) http.HandlerFunc {
 	}
 }
 
-// streams opens one of each kind and says how to see its end from the client.
-func streams(f *front, m way) (waits map[string]func() error) {
+// openStreams opens one of each kind and says how to see its end from the client.
+func openStreams(f *front, m way) (waits map[string]func() error) {
 	waits = map[string]func() error{}
 	for _, name := range []string{"ws", "events", "download", "upload"} {
 		c := f.dial()
@@ -104,7 +104,7 @@ func TestB4RevokedMeansNow(t *testing.T) {
 			f, s := newStack(t, lasting(ended))
 			link := f.link(s.port)
 			m := f.modes(link)[i]
-			waits := streams(f, m)
+			waits := openStreams(f, m)
 			require.Eventually(t, func() bool { return len(s.seenNow()) == 4 }, wiretest.Patience, time.Millisecond, "all are open")
 
 			clients := make(chan error, len(waits))

@@ -33,7 +33,7 @@ type route struct {
 	// open: the route needs no API key, and browsers may use it too.
 	open bool
 	// serve answers; nil: the request is forwarded (forward.go).
-	serve func(*Server, *visit, values) error
+	serve func(management, *visit, values) error
 }
 
 // param is a parameter of a path or of a query.
@@ -89,11 +89,11 @@ func allow(rows []route) string {
 }
 
 // callAPI dispatches over the table.
-func (s *Server) callAPI(v *visit) error {
+func (m management) callAPI(v *visit) error {
 	r := v.r
 	path, _, _ := strings.Cut(r.RequestURI, "?")
 	var fits []route // all rows of one path
-	for _, row := range s.routes {
+	for _, row := range m.table {
 		if row.serve == nil || len(fits) > 0 && row.path != fits[0].path {
 			continue
 		}
@@ -104,15 +104,15 @@ func (s *Server) callAPI(v *visit) error {
 		if r.Method == row.method || r.Method == http.MethodHead && row.method == http.MethodGet {
 			if row.open {
 				proxy.Refused(v.w, r)
-			} else if err := s.takeBody(v); err != nil {
+			} else if err := m.takeBody(v); err != nil {
 				return err
 			}
-			return row.serve(s, v, segments)
+			return row.serve(m, v, segments)
 		}
 		fits = append(fits, row)
 	}
 	if strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/daemon/") {
-		if err := s.onlyJSON(v); err != nil {
+		if err := m.onlyJSON(v); err != nil {
 			return err
 		}
 	}
@@ -137,19 +137,19 @@ func linkRoutes() []route {
 	return []route{{
 		method: "POST", path: "/api/preview/create", summary: "Create a preview link",
 		about: "Anyone who has the token of a link may view one port of one sandbox. The body is limited to 4 KiB.",
-		body:  api.LinkRequest{}, answer: api.Link{}, serve: (*Server).createLink,
+		body:  api.LinkRequest{}, answer: api.Link{}, serve: management.createLink,
 		codes: []string{api.CodeBadPort, api.CodeDaemonPort, api.CodeUnknownSandbox, api.CodeSandboxRequired, api.CodeLoop, api.CodeTooMany, api.CodeStateUnusable},
 	}, {
 		method: "GET", path: "/api/preview", summary: "List the preview links",
 		about:  "All current links and those that ended in the last thirty days (at most 10,000), newest first. Tokens and URLs are complete: this list is for those who may create links.",
-		answer: api.Links{}, serve: (*Server).listLinks,
+		answer: api.Links{}, serve: management.listLinks,
 	}, {
 		method: "GET", path: "/api/preview/stats", summary: "Get the counters of the preview links",
-		answer: api.LinkStats{}, serve: (*Server).linkStats,
+		answer: api.LinkStats{}, serve: management.linkStats,
 	}, {
 		method: "DELETE", path: "/api/preview/{token}", summary: "Revoke a preview link",
 		about:  "The token may be the link's public id. Everything open through the link ends at once. Revoking a link again changes nothing.",
-		answer: api.Revoked{}, serve: (*Server).revokeLink, codes: []string{api.CodeUnknownLink, api.CodeStateUnusable},
+		answer: api.Revoked{}, serve: management.revokeLink, codes: []string{api.CodeUnknownLink, api.CodeStateUnusable},
 	}}
 }
 
@@ -166,16 +166,16 @@ func sandboxRoutes() []route {
 	return []route{{
 		method: "GET", path: "/api/sandboxes", summary: "List the sandboxes",
 		about:  "The containers of the engine, and the machine itself under the name host.",
-		answer: api.SandboxList{}, serve: (*Server).listSandboxes,
+		answer: api.SandboxList{}, serve: management.listSandboxes,
 	}, {
 		method: "GET", path: "/api/sandboxes/{name}/ports", summary: "List the listening ports of a sandbox",
 		about:  "With identify=true, each port gets one request to find out what it serves, which takes up to 1.5 seconds; the results are cached briefly. Ports of daemon-proxy itself are then omitted.",
 		query:  []param{{"identify", "true: add service, name, remarks, warning, label and path.", true}},
-		answer: api.PortList{}, serve: (*Server).listPorts, codes: slices.Concat(unreachable, notInjected),
+		answer: api.PortList{}, serve: management.listPorts, codes: slices.Concat(unreachable, notInjected),
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/inject", summary: "Put a daemon into a sandbox",
 		about:  "Answers when the daemon is healthy. With Accept: application/x-ndjson it answers at once and sends one line for each step; the last line has finished set, and error if the injection failed. If the client disconnects, the injection is undone.",
-		answer: api.Sandbox{}, kind: "application/x-ndjson", stream: api.Injection{}, both: true, serve: (*Server).inject,
+		answer: api.Sandbox{}, kind: "application/x-ndjson", stream: api.Injection{}, both: true, serve: management.inject,
 		codes: slices.Concat(notInjected, unreachable),
 	}, {
 		method: "DELETE", path: "/api/sandboxes/{name}/inject", summary: "Cancel the injection into a sandbox",
@@ -203,7 +203,7 @@ func sandboxRoutes() []route {
 			{"tail", "Number of lines from the end; all lines by default.", 1},
 			{"follow", "true: keep sending new lines.", true},
 		},
-		kind: "text/plain", serve: (*Server).logs, codes: slices.Concat([]string{api.CodeNoLog}, unreachable),
+		kind: "text/plain", serve: management.logs, codes: slices.Concat([]string{api.CodeNoLog}, unreachable),
 	}}
 }
 
@@ -215,16 +215,16 @@ func requestRoutes() []route {
 			{"filter", "Terms that must all match: status:5xx, status:404, method:post, port:3000, path:/api, sandbox:web, kind:preview, protocol:websocket, link:ID, live:true, or text to find in method, path, sandbox and note. A ! before a term negates it; quotes keep words together.", ""},
 			{"limit", "Maximum number of requests, at least 1; all in the log by default.", 1},
 		},
-		answer: api.ExchangeList{}, serve: (*Server).listRequests,
+		answer: api.ExchangeList{}, serve: management.listRequests,
 	}, {
 		method: "GET", path: "/api/requests/{id}", summary: "Get one request with its headers and bodies",
 		about:  "Bodies are base64, decompressed, and hold what was captured of each: at most 64 KiB. Long headers are cut, and the headers and bodies of old requests are discarded; the answer marks both. Secrets are masked, in JSON and forms by their names.",
-		answer: api.ExchangeDetail{}, serve: (*Server).oneRequest, codes: []string{api.CodeUnknownExchange},
+		answer: api.ExchangeDetail{}, serve: management.oneRequest, codes: []string{api.CodeUnknownExchange},
 	}, {
 		method: "GET", path: "/api/events", summary: "Follow the events",
 		about: "Server-sent events: event is the kind, data is the event in JSON. The lists above have everything from before the request. A comment is sent at least every 15 seconds. " +
 			"A slow reader misses intermediate states, but always gets the latest state of each item.",
-		kind: "text/event-stream", stream: api.Event{}, serve: (*Server).events,
+		kind: "text/event-stream", stream: api.Event{}, serve: management.events,
 	}}
 }
 
@@ -232,14 +232,14 @@ func stateRoutes() []route {
 	return []route{{
 		method: "GET", path: "/health", summary: "Get the state of the server",
 		about:  "Answers everybody. If the API key is required and missing, the answer has only the status.",
-		answer: api.Health{}, serve: (*Server).health, open: true,
+		answer: api.Health{}, serve: management.health, open: true,
 	}, {
 		method: "GET", path: "/daemon/status", summary: "Get the state of a sandbox's daemon",
 		query:  []param{{"sandbox", "Name of the sandbox; the default sandbox if omitted.", ""}},
-		answer: api.DaemonStatus{}, serve: (*Server).daemonStatus, codes: []string{api.CodeUnknownSandbox, api.CodeSandboxRequired},
+		answer: api.DaemonStatus{}, serve: management.daemonStatus, codes: []string{api.CodeUnknownSandbox, api.CodeSandboxRequired},
 	}, {
 		method: "GET", path: "/openapi.json", summary: "Get this document",
-		answer: map[string]any{}, serve: (*Server).serveOpenAPI, open: true,
+		answer: map[string]any{}, serve: management.serveOpenAPI, open: true,
 	}}
 }
 

@@ -13,22 +13,22 @@ import (
 )
 
 // named is the sandbox that {name} in a path means.
-func (s *Server) named(path values) (api.Ref, error) {
+func (m management) named(path values) (api.Ref, error) {
 	plain, err := url.PathUnescape(path["name"])
 	if err != nil {
 		return api.Ref{}, api.NewProblem(api.CodeBadPath, "the sandbox's name has an invalid escape",
 			"see GET /api/sandboxes")
 	}
-	return s.o.Sandboxes.Resolve(api.ParseRef(plain))
+	return m.o.Sandboxes.Resolve(api.ParseRef(plain))
 }
 
-func (s *Server) listSandboxes(v *visit, _ values) error {
-	s.o.Sandboxes.Settle()
-	engine, err := s.o.Service.Engine(v.r.Context())
+func (m management) listSandboxes(v *visit, _ values) error {
+	m.o.Sandboxes.Settle()
+	engine, err := m.o.Service.Engine(v.r.Context())
 	if err != nil {
 		return err
 	}
-	boxes, err := s.o.Service.Sandboxes(v.r.Context())
+	boxes, err := m.o.Service.Sandboxes(v.r.Context())
 	if err != nil {
 		return err
 	}
@@ -36,18 +36,18 @@ func (s *Server) listSandboxes(v *visit, _ values) error {
 	return nil
 }
 
-func (s *Server) listPorts(v *visit, path values) error {
-	ref, err := s.named(path)
+func (m management) listPorts(v *visit, path values) error {
+	ref, err := m.named(path)
 	if err != nil {
 		return err
 	}
 	cards := []api.PortCard{}
 	if v.r.URL.Query().Get("identify") == "true" {
-		if cards, err = s.o.Service.Ports(v.r.Context(), ref); err != nil {
+		if cards, err = m.o.Service.Ports(v.r.Context(), ref); err != nil {
 			return err
 		}
 	} else {
-		ports, err := s.o.Service.Listeners(v.r.Context(), ref)
+		ports, err := m.o.Service.Listeners(v.r.Context(), ref)
 		if err != nil {
 			return err
 		}
@@ -60,21 +60,21 @@ func (s *Server) listPorts(v *visit, path values) error {
 }
 
 // changes does something to a sandbox and answers with its state afterwards.
-func changes(change func(api.Service, context.Context, api.Ref) error) func(*Server, *visit, values) error {
-	return func(s *Server, v *visit, path values) error {
-		ref, err := s.named(path)
+func changes(change func(api.Service, context.Context, api.Ref) error) func(management, *visit, values) error {
+	return func(m management, v *visit, path values) error {
+		ref, err := m.named(path)
 		if err != nil {
 			return err
 		}
-		if err := change(s.o.Service, v.r.Context(), ref); err != nil {
+		if err := change(m.o.Service, v.r.Context(), ref); err != nil {
 			return err
 		}
-		return s.replySandbox(v, ref)
+		return m.replySandbox(v, ref)
 	}
 }
 
-func (s *Server) replySandbox(v *visit, ref api.Ref) error {
-	box, err := s.o.Service.Sandbox(v.r.Context(), ref)
+func (m management) replySandbox(v *visit, ref api.Ref) error {
+	box, err := m.o.Service.Sandbox(v.r.Context(), ref)
 	if err != nil {
 		return err
 	}
@@ -84,8 +84,8 @@ func (s *Server) replySandbox(v *visit, ref api.Ref) error {
 
 // logs sends a log as it was written. With follow it ends with the server, as
 // other streams do, and with a client that does not read.
-func (s *Server) logs(v *visit, path values) error {
-	ref, err := s.named(path)
+func (m management) logs(v *visit, path values) error {
+	ref, err := m.named(path)
 	if err != nil {
 		return err
 	}
@@ -99,9 +99,9 @@ func (s *Server) logs(v *visit, path values) error {
 	}
 	ctx, cancel := context.WithCancelCause(v.r.Context())
 	defer cancel(nil)
-	s.stream(&cancel)
-	defer s.streamEnded(&cancel)
-	log, err := s.o.Service.Logs(ctx, ref, cmp.Or(query.Get("source"), api.LogDaemon), tail, query.Get("follow") == "true")
+	m.streams.add(&cancel)
+	defer m.streams.remove(&cancel)
+	log, err := m.o.Service.Logs(ctx, ref, cmp.Or(query.Get("source"), api.LogDaemon), tail, query.Get("follow") == "true")
 	if err != nil {
 		return err
 	}
@@ -132,28 +132,28 @@ func (s *Server) logs(v *visit, path values) error {
 
 // inject answers with the sandbox once its daemon is healthy, or, for a client
 // that accepts application/x-ndjson, with each step as it happens.
-func (s *Server) inject(v *visit, path values) error {
-	ref, err := s.named(path)
+func (m management) inject(v *visit, path values) error {
+	ref, err := m.named(path)
 	if err != nil {
 		return err
 	}
 	if !strings.Contains(v.r.Header.Get("Accept"), "application/x-ndjson") {
-		if err := s.o.Service.Inject(v.r.Context(), ref, nil); err != nil {
+		if err := m.o.Service.Inject(v.r.Context(), ref, nil); err != nil {
 			return err
 		}
-		return s.replySandbox(v, ref)
+		return m.replySandbox(v, ref)
 	}
 	v.w.Header().Set("Content-Type", "application/x-ndjson")
 	v.w.Header().Set("Cache-Control", "no-store")
 	control := http.NewResponseController(v.w)
 	finished, step := false, api.StepInspect
-	err = s.o.Service.Inject(v.r.Context(), ref, func(taken api.Injection) {
+	err = m.o.Service.Inject(v.r.Context(), ref, func(taken api.Injection) {
 		finished, step = finished || taken.Finished, taken.Step
 		writeJSON(v.w, taken)
 		_ = control.Flush()
 	})
 	if err != nil && !finished {
-		writeJSON(v.w, api.Injection{Sandbox: ref, Step: step, State: "failed", Error: s.asProblem(err), Finished: true})
+		writeJSON(v.w, api.Injection{Sandbox: ref, Step: step, State: "failed", Error: m.asProblem(err), Finished: true})
 	}
 	return nil // the stream reported it
 }

@@ -8,16 +8,11 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
 	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -72,13 +67,9 @@ type Options struct {
 
 // Server answers all requests. Use New.
 type Server struct {
+	*guard
 	o       Options
 	log     *slog.Logger
-	hosts   map[string]bool // names that a Host may have
-	trusted []netip.Prefix
-	key     [sha256.Size]byte
-	loopID  string // in CDN-Loop of all that goes to a daemon
-	cross   http.CrossOriginProtection
 	started time.Time
 	http    *http.Server
 	routes  []route
@@ -88,31 +79,14 @@ type Server struct {
 	newest newest
 	fences atomic.Pointer[portFence]
 
-	mu      sync.Mutex
-	closing bool
-	streams map[*context.CancelCauseFunc]struct{} // WebSockets and event streams under way
+	streams streams
 }
 
 // New makes the server; Serve runs it.
 func New(o Options) *Server {
 	s := &Server{
-		o: o, log: o.Logger, hosts: map[string]bool{"localhost": true}, started: time.Now(),
-		key: sha256.Sum256([]byte(o.Config.Security.APIKey)), loopID: "daemon-proxy-" + strings.ToLower(rand.Text()[:10]),
-		streams: map[*context.CancelCauseFunc]struct{}{}, routes: routes(), descriptors: newDescriptors(orDefault(o.OpenFiles, openFiles())),
-	}
-	_, public, _ := strings.Cut(o.Config.Server.PublicURL, "://")
-	public, _ = splitHost(public)
-	for _, name := range append([]string{o.Hostname, public}, o.Config.Server.AllowedHosts...) {
-		if name != "" {
-			s.hosts[strings.ToLower(name)] = true
-		}
-	}
-	for _, text := range o.Config.Server.TrustedProxies {
-		if prefix, err := netip.ParsePrefix(text); err == nil {
-			s.trusted = append(s.trusted, prefix)
-		} else if addr, err := netip.ParseAddr(text); err == nil {
-			s.trusted = append(s.trusted, netip.PrefixFrom(addr, addr.BitLen()))
-		}
+		guard: newGuard(o.Config, o.Hostname), o: o, log: o.Logger, started: time.Now(), routes: routes(),
+		descriptors: newDescriptors(orDefault(o.OpenFiles, openFiles())),
 	}
 	s.http = proxy.NewServer(s, o.Logger)
 	if o.Certificate != nil {
@@ -154,32 +128,11 @@ func (s *Server) Crowded() bool { return s.descriptors.crowded() }
 // Shutdown ends event streams and WebSockets at once, waits for plain requests
 // until ctx ends, and then cuts what is left.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
-	s.closing = true
-	for cancel := range s.streams {
-		(*cancel)(proxy.ErrGoingAway)
-	}
-	s.mu.Unlock()
+	s.streams.end()
 	if err := s.http.Shutdown(ctx); err != nil {
 		return s.http.Close()
 	}
 	return nil
-}
-
-// stream registers a long-lived exchange; the result takes it out again.
-func (s *Server) stream(cancel *context.CancelCauseFunc) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closing {
-		(*cancel)(proxy.ErrGoingAway)
-	}
-	s.streams[cancel] = struct{}{}
-}
-
-func (s *Server) streamEnded(cancel *context.CancelCauseFunc) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.streams, cancel)
 }
 
 // ServeHTTP answers one request.
@@ -214,7 +167,7 @@ func (s *Server) serve(v *visit) error {
 		}
 	}
 	if guarded(target) {
-		if err := s.guard(r); err != nil {
+		if err := s.check(r); err != nil {
 			return err
 		}
 	}
@@ -228,37 +181,7 @@ func (s *Server) serve(v *visit) error {
 	case preview.KindProxy, preview.KindSandboxProxy:
 		return s.serveProxy(v, route)
 	}
-	return s.serveAPI(v)
-}
-
-// knownHost reports whether a Host names this server: an address, or a name that
-// cannot be made to point here by a stranger's DNS.
-func (s *Server) knownHost(name, port string) bool {
-	if strings.Trim(port, ":0123456789") != "" {
-		return false
-	}
-	if s.hosts[name] {
-		return true
-	}
-	_, err := netip.ParseAddr(name)
-	return err == nil
-}
-
-// looped reports whether the request has been here before (RFC 8586).
-func (s *Server) looped(r *http.Request) bool {
-	for _, line := range r.Header["Cdn-Loop"] {
-		if strings.Contains(line, s.loopID) {
-			return true
-		}
-	}
-	return false
-}
-
-// isKey reports whether a credential is the API key, in constant time. With
-// security off none is: the key in the configuration may be the example's.
-func (s *Server) isKey(credential string) bool {
-	sum := sha256.Sum256([]byte(credential))
-	return s.o.Config.Security.Enabled && s.o.Config.Security.APIKey != "" && subtle.ConstantTimeCompare(sum[:], s.key[:]) == 1
+	return management{s, s.routes}.serve(v)
 }
 
 func loopProblem() *api.Problem {

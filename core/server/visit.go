@@ -102,33 +102,3 @@ func (v *visit) target() string {
 func endInDispute(r *http.Request) bool {
 	return r.ProtoMajor == 1 && (r.ContentLength < 0 || r.ProtoMinor == 0)
 }
-
-// remote is the client's address; a reverse proxy is believed only if it is a
-// trusted one.
-func (s *Server) remote(r *http.Request, trusted bool) string {
-	peer, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil || !trusted {
-		return peer
-	}
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(hops) - 1; i >= 0; i-- {
-		addr, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
-		if err != nil {
-			break
-		}
-		peer = addr.String()
-		if !s.trusts(addr) {
-			break
-		}
-	}
-	return peer
-}
-
-func (s *Server) trusts(addr netip.Addr) bool {
-	for _, prefix := range s.trusted {
-		if prefix.Contains(addr.Unmap()) {
-			return true
-		}
-	}
-	return false
-}
