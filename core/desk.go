@@ -76,6 +76,9 @@ func (d *desk) Upstream(ref api.Ref) (server.Upstream, error) {
 	if err != nil {
 		return server.Upstream{}, err
 	}
+	if err := s.EnsureHost(ref); err != nil {
+		return server.Upstream{}, err
+	}
 	up, err := s.Upstream(ref)
 	return server.Upstream(up), err
 }

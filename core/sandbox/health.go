@@ -113,7 +113,7 @@ func (s *Sandboxes) lookAfter(b *box, wait time.Duration) {
 func (s *Sandboxes) interval(b *box) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if b.Default || s.isWatched(b.Ref) || time.Since(b.used) < inUse || s.status.State == "lost" {
+	if b.Default || s.ports.Watched(b.Ref) || time.Since(b.used) < inUse || s.status.State == "lost" {
 		return s.pace.often
 	}
 	return s.pace.seldom

@@ -49,19 +49,21 @@ func (h *host) current() (port int, secret string) {
 	return h.port, h.secret
 }
 
-// upstream reaches the host's daemon, which is started if there is none.
+// ensure starts the host's daemon if there is none.
+func (h *host) ensure() error {
+	if h.s.mode() == "host" {
+		if p := h.lastError(); p != nil {
+			return p
+		}
+	}
+	return h.s.Inject(h.s.ctx, api.Host, nil)
+}
+
+// upstream reaches the host's daemon.
 func (h *host) upstream() (Upstream, error) {
 	port, secret := h.current()
 	if port == 0 {
-		if h.s.mode() == "host" {
-			if p := h.lastError(); p != nil {
-				return Upstream{}, p
-			}
-		}
-		if err := h.s.Inject(h.s.ctx, api.Host, nil); err != nil {
-			return Upstream{}, err
-		}
-		port, secret = h.current()
+		return Upstream{}, unknown(api.Host)
 	}
 	client := h.client(port, secret)
 	return Upstream{

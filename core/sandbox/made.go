@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"daemon-proxy/core/logging"
 	"daemon-proxy/core/sandbox/source"
 )
 
@@ -96,7 +97,7 @@ func (s *Sandboxes) removeMade(ctx context.Context, c source.Container, dirs []s
 			return fmt.Errorf("remove %s: %w", dir, err)
 		}
 		if code != 0 {
-			s.log.Info("a working directory stays", "sandbox", c.Name, "path", dir, "reason", shortLine(string(out), 200))
+			s.log.Info("a working directory stays", "sandbox", c.Name, "path", dir, "reason", logging.Line(string(out), 200))
 		}
 	}
 	return nil

@@ -58,7 +58,7 @@ func (s *Sandboxes) RetryEngine(ctx context.Context) error {
 // ctx has ended the result waits for all of it.
 func (s *Sandboxes) beginDecision(ctx context.Context) (end func()) {
 	var ports sync.WaitGroup
-	ports.Go(func() { s.followPorts(ctx) })
+	ports.Go(func() { s.ports.Follow(ctx, s.pace.often) })
 	if s.o.Source == nil || s.o.Config.Mode == "host" {
 		s.decide("host")
 		s.want(api.Host)

@@ -4,6 +4,7 @@ package sandbox
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -19,6 +20,7 @@ import (
 	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/sandbox/source"
 	"daemon-proxy/core/toolbox"
+	"daemon-proxy/core/wiretest"
 )
 
 // noSockets is the table of a network in which nothing is connected.
@@ -107,23 +109,39 @@ func TestNothingIsSentToAPlaceThatHasEnded(t *testing.T) {
 func TestAPortIsLookedAtOnlyWhereTheDaemonWasProved(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
-	f.serve = func(w http.ResponseWriter, r *http.Request) bool {
-		if strings.HasPrefix(r.URL.Path, "/proxy/") {
-			w.WriteHeader(http.StatusBadGateway)
-			return true
-		}
-		return false
-	}
 	var met atomic.Bool
-	port := talk(t, stranger+":0", func(c net.Conn) { met.Store(true); _, _ = io.WriteString(c, "RFB 003.008\n") })
+	l, err := net.Listen("tcp", stranger+":0")
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for c, err := l.Accept(); err == nil; c, err = l.Accept() {
+			met.Store(true)
+			_, _ = io.WriteString(c, "RFB 003.008\n")
+			c.Close()
+		}
+	}()
+	port := wiretest.Port(t, l.Addr())
+	f.serve = func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case r.URL.Path == "/port":
+			fmt.Fprintf(w, `{"ports":[%d]}`, port)
+		case strings.HasPrefix(r.URL.Path, "/proxy/"):
+			w.WriteHeader(http.StatusBadGateway)
+		default:
+			return false
+		}
+		return true
+	}
 	box := f.container("box")
 	box.Addresses = []string{stranger, "127.0.0.1"}
 	f.list = []source.Container{box}
 	d := f.desk(t, func(*Options) {})
 	d.run()
 	d.becomes("box", api.DaemonHealthy)
-	card := d.lookAt(t.Context(), d.ref("box"), api.Port{Port: port})
-	require.NotEqual(t, "rfb", card.Service)
+	cards, err := d.Cards(t.Context(), d.ref("box"))
+	require.NoError(t, err)
+	require.Len(t, cards, 1)
+	require.NotEqual(t, "rfb", cards[0].Service)
 	require.False(t, met.Load())
 }
 

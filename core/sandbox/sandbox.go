@@ -24,6 +24,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/config"
+	"daemon-proxy/core/sandbox/ports"
 	"daemon-proxy/core/sandbox/source"
 )
 
@@ -72,7 +73,7 @@ type Sandboxes struct {
 	status  api.EngineStatus
 
 	decision decision // what mode "auto" means
-	watching watching // what a front looks at
+	ports    *ports.Ports
 }
 
 // box is what is known of one sandbox; Sandboxes.mu guards it.
@@ -118,9 +119,7 @@ func New(o Options) (*Sandboxes, error) {
 	}
 	s := &Sandboxes{o: o, key: key, log: o.Logger, boxes: map[api.Ref]*box{}, pace: usual}
 	s.decision.settled, s.decision.retry = make(chan struct{}), make(chan struct{}, 1)
-	random := firstRandom()
-	s.watching.meant = func(port int) bool { return port < random }
-	s.watching.kick, s.watching.cards = make(chan struct{}, 1), map[api.Ref]*cardFile{}
+	s.ports = ports.New(s.portsOptions())
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.host = &host{s: s}
 	s.boxes[api.Host] = &box{kick: make(chan struct{}, 1), Sandbox: api.Sandbox{
@@ -297,7 +296,7 @@ func (s *Sandboxes) update(b *box, change func(*box)) {
 	if before.Daemon.State != b.Daemon.State {
 		b.Daemon.Since, b.Daemon.RetryAt = time.Now(), nil
 	}
-	changed := s.boxes[b.Ref] == b && !b.container.Infra && (!b.announced || !sameShown(before, b.Sandbox) || !sameLatency(before.Daemon.LatencyMS, b.Daemon.LatencyMS, s.isWatched(b.Ref)))
+	changed := s.boxes[b.Ref] == b && !b.container.Infra && (!b.announced || !sameShown(before, b.Sandbox) || !sameLatency(before.Daemon.LatencyMS, b.Daemon.LatencyMS, s.ports.Watched(b.Ref)))
 	b.announced = b.announced || changed
 	after := b.snapshot()
 	s.mu.Unlock()

@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"daemon-proxy/core/api"
@@ -106,25 +105,4 @@ func (s *Sandboxes) stop(ctx context.Context, running api.Daemon, in *injection)
 			s.o.Source.Hint(source.HintRestart, ref.Name)).Because(err)
 	}
 	return nil
-}
-
-// Ports are the TCP ports that something listens on in ref, by number.
-func (s *Sandboxes) Ports(ctx context.Context, ref api.Ref) ([]api.Port, error) {
-	client, err := s.client(ref)
-	if err != nil {
-		return nil, asProblem(ref, err)
-	}
-	listeners, err := client.Ports(ctx)
-	if refusal, ok := errors.AsType[*daemon.StatusError](err); ok {
-		return nil, problem(ref, api.CodeBadUpstream,
-			fmt.Sprintf("the daemon in %s answers GET /port with %d", ref, refusal.Status), "see the daemon's log")
-	}
-	if err != nil {
-		return nil, asProblem(ref, err)
-	}
-	ports := make([]api.Port, len(listeners))
-	for i, l := range listeners {
-		ports[i] = api.Port{Port: l.Port, Address: l.Address, Daemon: daemon.IsPort(l.Port, s.o.Config.Port)}
-	}
-	return ports, nil
 }

@@ -14,9 +14,24 @@ import (
 // callTimeout bounds a short question to an engine, dialTimeout a connection.
 const callTimeout, dialTimeout = time.Second, time.Second
 
-// Upstream is how to reach the daemon of ref. It does not connect to one in a
-// container: the error is an *api.Problem that says what is known to be in the
-// way. The daemon of the host is started if there is none.
+// EnsureHost starts the daemon of the host if ref uses it and there is none.
+// Daemons in containers are started only by Inject.
+func (s *Sandboxes) EnsureHost(ref api.Ref) error {
+	if port, _ := s.host.current(); port != 0 {
+		return nil
+	}
+	s.mu.Lock()
+	b := s.boxes[ref]
+	running := b != nil && b.Container == api.ContainerRunning
+	s.mu.Unlock()
+	if !running || !s.Loopback(ref) {
+		return nil
+	}
+	return s.host.ensure()
+}
+
+// Upstream is how to reach the daemon of ref. It neither connects nor starts
+// anything: the error is an *api.Problem that says what is known to be in the way.
 func (s *Sandboxes) Upstream(ref api.Ref) (Upstream, error) {
 	if ref.IsHost() {
 		return s.host.upstream()
@@ -45,7 +60,7 @@ func (s *Sandboxes) Upstream(ref api.Ref) (Upstream, error) {
 		return Upstream{}, err
 	}
 	if owner.place.key == "" {
-		return Upstream{}, unknown(owner)
+		return Upstream{}, unknown(owner.Ref)
 	}
 	return s.containerUpstream(owner), nil
 }
@@ -115,7 +130,7 @@ func (s *Sandboxes) owner(b *box) (*box, error) {
 		if p := b.Daemon.LastError; p != nil {
 			return nil, p
 		}
-		return nil, unknown(b)
+		return nil, unknown(b.Ref)
 	}
 	return s.boxes[api.Host], nil
 }
@@ -203,7 +218,7 @@ func (s *Sandboxes) unusable(b *box) error {
 }
 
 // unknown is the problem of a daemon that is about to be looked for.
-func unknown(b *box) *api.Problem {
-	return problem(b.Ref, api.CodeDaemonDown,
-		"it is being checked whether a daemon runs in "+b.String(), "try again in a moment")
+func unknown(ref api.Ref) *api.Problem {
+	return problem(ref, api.CodeDaemonDown,
+		"it is being checked whether a daemon runs in "+ref.String(), "try again in a moment")
 }

@@ -1,4 +1,4 @@
-package sandbox
+package ports
 
 import (
 	"context"
@@ -12,10 +12,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/daemon"
+	"daemon-proxy/core/logging"
 	"daemon-proxy/core/reach"
 )
 
@@ -36,9 +36,9 @@ type page struct {
 	path   string // what was asked for last
 }
 
-// lookAt finds out what answers on a port: through the daemon, as a preview
+// identify finds out what answers on a port: through the daemon, as a preview
 // would, and, where that says "not HTTP", directly where it can be reached.
-func (s *Sandboxes) lookAt(ctx context.Context, ref api.Ref, p api.Port) api.PortCard {
+func identify(ctx context.Context, t Target, p api.Port) api.PortCard {
 	card := api.PortCard{Port: p, Service: "unknown"}
 	if p.Daemon {
 		card.Service, card.Name = "daemon", "the daemon's own"
@@ -46,11 +46,7 @@ func (s *Sandboxes) lookAt(ctx context.Context, ref api.Ref, p api.Port) api.Por
 	}
 	ctx, cancel := context.WithTimeout(ctx, cardTimeout)
 	defer cancel()
-	client, err := s.client(ref)
-	if err != nil {
-		return card
-	}
-	answer, err := browse(ctx, client, p.Port)
+	answer, err := browse(ctx, t.Daemon, p.Port)
 	switch {
 	case err != nil && ctx.Err() == nil:
 		return card // the daemon is gone
@@ -58,14 +54,14 @@ func (s *Sandboxes) lookAt(ctx context.Context, ref api.Ref, p api.Port) api.Por
 		if err == nil {
 			card.Service = "other"
 		}
-		s.lookDirectly(ctx, ref, &card)
+		identifyDirectly(ctx, t.Reach, &card)
 	case answer.wantsTLS():
 		isTLS(&card, "")
-		s.lookDirectly(ctx, ref, &card)
+		identifyDirectly(ctx, t.Reach, &card)
 	default:
 		describe(&card, answer)
 		if p.Port == vncPort || mentionsVNC(answer) {
-			findDesktop(ctx, client, &card)
+			findDesktop(ctx, t.Daemon, &card)
 		}
 	}
 	if p.Address == "::1" {
@@ -161,35 +157,12 @@ func describe(card *api.PortCard, p page) {
 }
 
 // oneLine makes a text of a service fit for a list.
-func oneLine(text string) string { return shortLine(text, 80) }
+func oneLine(text string) string { return logging.Line(text, 80) }
 
-// shortLine makes one line of at most that many printable characters; control
-// characters become their pictures (ESC is ␛).
-func shortLine(text string, most int) string {
-	text = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case r < 0x20:
-			return '␀' + r
-		case r == 0x7f:
-			return '␡'
-		case !unicode.IsPrint(r):
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, "?"))
-	text = strings.Join(strings.Fields(text), " ")
-	if runes := []rune(text); len(runes) > most {
-		text = string(runes[:most-1]) + "…"
-	}
-	return text
-}
-
-// lookDirectly looks without the daemon at what it could not forward: TLS, VNC
+// identifyDirectly asks without the daemon what it could not forward: TLS, VNC
 // itself, or another protocol that speaks first.
-func (s *Sandboxes) lookDirectly(ctx context.Context, ref api.Ref, card *api.PortCard) {
-	c, err := s.direct(ref).Dial(ctx, card.Port.Port)
+func identifyDirectly(ctx context.Context, r reach.Reach, card *api.PortCard) {
+	c, err := r.Dial(ctx, card.Port.Port)
 	if err != nil {
 		return // it listens on an address that only the sandbox has
 	}
@@ -242,23 +215,4 @@ func readBanner(card *api.PortCard, banner string) {
 	case strings.HasPrefix(banner, "220 ") && strings.Contains(banner, "SMTP"):
 		card.Name = "SMTP"
 	}
-}
-
-func earlier(a, b time.Time) time.Time {
-	if !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
-}
-
-// direct is the way to the ports of ref without the daemon.
-func (s *Sandboxes) direct(ref api.Ref) reach.Reach {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if b := s.boxes[ref]; b != nil {
-		if owner, err := s.owner(b); err == nil {
-			return s.reach(owner)
-		}
-	}
-	return reach.Reach{}
 }

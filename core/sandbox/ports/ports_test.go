@@ -1,8 +1,7 @@
-package sandbox
+package ports
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -15,35 +14,84 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/docker/enginetest"
-	"daemon-proxy/core/sandbox/source"
+	"daemon-proxy/core/daemon"
+	"daemon-proxy/core/reach"
+	"daemon-proxy/core/toolbox"
 )
 
-// onHost are sandboxes that have only the host, in mode "host".
-func onHost(t *testing.T, changes ...func(*Options)) *desk {
+const (
+	soon = time.Minute // whatever must come, on a busy machine
+	look = 10 * time.Millisecond
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// onHost are the ports of this machine, asked through a built-in daemon. Of
+// those only the chosen ones are asked; nil: none, as nobody else's services
+// are to be disturbed.
+func onHost(t *testing.T, chosen func(port int) bool) (*Ports, *events) {
 	t.Helper()
-	d := opened(t, func(o *Options) {
-		o.Config.Mode = "host"
-		o.Source = noEngine{}
-		for _, change := range changes {
-			change(o)
-		}
-	})
-	d.watching.meant = func(int) bool { return false } // nobody else's services are to be disturbed
-	require.NoError(t, d.Inject(t.Context(), api.Host, nil))
-	return d
+	handler, err := toolbox.New(toolbox.Options{Secret: "s", Version: "test"})
+	require.NoError(t, err)
+	target := Target{
+		Ref: api.Host, OnHost: true, Reach: reach.Direct(0, "127.0.0.1", "::1"),
+		Daemon: daemon.NewClient(reach.Direct(0, "127.0.0.1"), servePage(t, handler.ServeHTTP), "s"),
+	}
+	if chosen == nil {
+		chosen = func(int) bool { return false }
+	}
+	told := &events{}
+	return New(Options{
+		Target:     func(api.Ref) (Target, error) { return target, nil },
+		OnEvent:    told.add,
+		DaemonPort: 2280,
+		Chosen:     chosen,
+	}), told
 }
 
-// noEngine stands where the harness wants an engine; nothing asks it.
-type noEngine struct{ source.Source }
+type events struct {
+	mu   sync.Mutex
+	list []api.Event
+}
 
-func (noEngine) Name() string               { return "none" }
-func (noEngine) Endpoint() string           { return "none" }
-func (noEngine) Hint(verb, _ string) string { return verb }
-func (noEngine) Ping(context.Context) (string, error) {
-	return "", errors.New("there is none")
+func (e *events) add(event api.Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.list = append(e.list, event)
+}
+
+// of are the events of a port.
+func (e *events) of(port int) (list []api.Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, event := range e.list {
+		if event.Port.Port.Port == port {
+			list = append(list, event)
+		}
+	}
+	return list
+}
+
+// card identifies one port of the host.
+func (p *Ports) card(t *testing.T, port int) api.PortCard {
+	t.Helper()
+	var ports []api.Port
+	require.Eventually(t, func() bool { // a daemon on a busy machine may take longer than a list waits for it
+		var err error
+		ports, err = p.List(t.Context(), api.Host)
+		return err == nil
+	}, soon, look)
+	at := slices.IndexFunc(ports, func(p api.Port) bool { return p.Port == port })
+	require.GreaterOrEqual(t, at, 0, "%d is not among %v", port, ports)
+	target, err := p.o.Target(api.Host)
+	require.NoError(t, err)
+	cards := identifyAll(t.Context(), target, ports[at:at+1], nil)
+	require.Len(t, cards, 1)
+	require.Equal(t, api.Host, cards[0].Sandbox)
+	return cards[0]
 }
 
 func portOf(t *testing.T, address net.Addr) int {
@@ -91,30 +139,13 @@ func talk(t *testing.T, address string, speak func(net.Conn)) int {
 	return portOf(t, l.Addr())
 }
 
-// card looks at one port of the host.
-func (d *desk) card(t *testing.T, port int) api.PortCard {
-	t.Helper()
-	var ports []api.Port
-	require.Eventually(t, func() bool { // a daemon on a busy machine may take longer than a list waits for it
-		var err error
-		ports, err = d.Ports(t.Context(), api.Host)
-		return err == nil
-	}, soon, look)
-	at := slices.IndexFunc(ports, func(p api.Port) bool { return p.Port == port })
-	require.GreaterOrEqual(t, at, 0, "%d is not among %v", port, ports)
-	cards := d.cardsOf(t.Context(), api.Host, ports[at:at+1], nil)
-	require.Len(t, cards, 1)
-	require.Equal(t, api.Host, cards[0].Sandbox)
-	return cards[0]
-}
-
 func text(s string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, s) }
 }
 
 func TestWhatAnswersOnAPortIsNamed(t *testing.T) {
 	t.Parallel()
-	d := onHost(t)
+	d, _ := onHost(t, nil)
 	secure := httptest.NewTLSServer(text("hello"))
 	t.Cleanup(secure.Close)
 	for name, test := range map[string]struct {
@@ -206,7 +237,7 @@ func endless(w http.ResponseWriter, r *http.Request) {
 
 func TestALoopbackOfSixAloneIsWarnedOf(t *testing.T) {
 	t.Parallel()
-	d := onHost(t)
+	d, _ := onHost(t, nil)
 	l, err := net.Listen("tcp", "[::1]:0")
 	if err != nil {
 		if os.Getenv("CI") == "true" {
@@ -225,10 +256,10 @@ func TestALoopbackOfSixAloneIsWarnedOf(t *testing.T) {
 
 func TestPortsAreLookedAtTogetherAndNotAgainAtOnce(t *testing.T) {
 	t.Parallel()
-	d := onHost(t)
 	var mu sync.Mutex
 	asked := map[int]int{}
 	var ports []int
+	d, _ := onHost(t, func(port int) bool { return slices.Contains(ports, port) })
 	for range 40 {
 		ports = append(ports, talk(t, "127.0.0.1:0", func(c net.Conn) {
 			mu.Lock()
@@ -236,7 +267,6 @@ func TestPortsAreLookedAtTogetherAndNotAgainAtOnce(t *testing.T) {
 			mu.Unlock()
 		}))
 	}
-	d.watching.meant = func(port int) bool { return slices.Contains(ports, port) }
 	began := time.Now()
 	cards, err := d.Cards(t.Context(), api.Host)
 	require.NoError(t, err)
@@ -262,54 +292,38 @@ func TestPortsAreLookedAtTogetherAndNotAgainAtOnce(t *testing.T) {
 	require.Equal(t, before, count(), "the second list asked again")
 }
 
-func TestOurOwnPortsAreNoServicesOfTheMachine(t *testing.T) {
-	t.Parallel()
-	own := servePage(t, func(http.ResponseWriter, *http.Request) { t.Error("the program looked at itself") })
-	d := onHost(t, func(o *Options) { o.OwnPort = own })
-	d.watching.meant = func(port int) bool { return port == own }
-	daemon, _ := d.host.current()
-	cards, err := d.Cards(t.Context(), api.Host)
-	require.NoError(t, err)
-	for _, card := range cards {
-		require.NotEqual(t, own, card.Port.Port)
-		require.NotEqual(t, daemon, card.Port.Port)
-	}
-}
-
 func TestAPortThatBeginsToListenIsTold(t *testing.T) {
 	t.Parallel()
-	d := onHost(t, func(o *Options) { o.Config.Mode = "host" })
-	d.mu.Lock() // the host's daemon is looked after already
-	d.pace.often = 20 * time.Millisecond
-	d.mu.Unlock()
 	var mine sync.Map
-	d.watching.meant = func(port int) bool { _, ok := mine.Load(port); return ok }
+	d, told := onHost(t, func(port int) bool { _, ok := mine.Load(port); return ok })
 	old := servePage(t, text("<title>old</title>"))
 	mine.Store(old, true)
-	d.run()
-	d.Watch(api.Host)
+	ctx, cancel := context.WithCancel(t.Context())
+	var following sync.WaitGroup
+	following.Go(func() { d.Follow(ctx, 20*time.Millisecond) })
+	t.Cleanup(following.Wait)
+	t.Cleanup(cancel)
+	require.True(t, d.Watch(api.Host))
+	require.False(t, d.Watch(api.Host))
 	port := 0
-	told := func(port int) []api.Event {
-		return d.told(func(e api.Event) bool { return e.Kind == api.EventPort && e.Port.Port.Port == port })
-	}
 	// What listens before the first look is no news; so a port is opened until
 	// one of them is told.
 	require.Eventually(t, func() bool {
 		port = servePage(t, text("<title>Vite</title>"))
 		mine.Store(port, true)
 		deadline := time.Now().Add(2 * time.Second)
-		for time.Now().Before(deadline) && len(told(port)) == 0 {
+		for time.Now().Before(deadline) && len(told.of(port)) == 0 {
 			select {
 			case <-time.After(look):
 			case <-t.Context().Done():
 			}
 		}
-		return len(told(port)) > 0
+		return len(told.of(port)) > 0
 	}, soon, look)
-	news := told(port)[0]
+	news := told.of(port)[0]
 	require.Equal(t, "Vite", news.Port.Name)
 	require.Equal(t, api.Host, news.Port.Sandbox)
-	require.Empty(t, told(old))
+	require.Empty(t, told.of(old))
 }
 
 func TestDevcontainerMetadataNamesPorts(t *testing.T) {
@@ -341,33 +355,9 @@ func TestDevcontainerMetadataNamesPorts(t *testing.T) {
 	}(), "an object instead of a list")
 }
 
-func TestPortsOfAContainer(t *testing.T) {
-	t.Parallel()
-	name, id := shellBox(t, enginetest.RunOptions{Labels: map[string]string{devcontainerLabel: `[{"portsAttributes":{"8000":{"label":"site"}}}]`}})
-	d := builtIn(t, name)
-	d.run()
-	d.becomes(name, api.DaemonHealthy)
-	sh(t, id, `mkdir -p /www && echo '<title>In here</title>' >/www/index.html && httpd -p 127.0.0.1:8000 -h /www
-		nc -ll -p 5901 -e echo 'RFB 003.008' >/dev/null 2>&1 &`)
-	var cards []api.PortCard
-	require.Eventually(t, func() bool {
-		var err error
-		cards, err = d.Cards(t.Context(), d.ref(name))
-		require.NoError(t, err)
-		return len(cards) == 3
-	}, soon, look)
-	require.Equal(t, []int{2280, 5901, 8000}, []int{cards[0].Port.Port, cards[1].Port.Port, cards[2].Port.Port})
-	require.Equal(t, "daemon", cards[0].Service)
-	require.Equal(t, "rfb", cards[1].Service, "the container's own address is dialled")
-	require.Equal(t, "http", cards[2].Service, "its loopback is reached through the daemon")
-	require.Equal(t, "In here", cards[2].Name)
-	require.Equal(t, "site", cards[2].Label)
-	require.Equal(t, "127.0.0.1", cards[2].Address)
-}
-
 func TestPortsAtRandomOfTheMachineAreNotDisturbed(t *testing.T) {
 	t.Parallel()
-	d := onHost(t)
+	d, _ := onHost(t, nil)
 	port := servePage(t, func(http.ResponseWriter, *http.Request) { t.Error("it was disturbed") })
 	cards, err := d.Cards(t.Context(), api.Host)
 	require.NoError(t, err)

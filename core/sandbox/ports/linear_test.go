@@ -1,4 +1,4 @@
-package sandbox
+package ports
 
 import (
 	"fmt"
@@ -31,7 +31,6 @@ func TestS43WhatServicesAndLabelsSayIsReadInLinearTime(t *testing.T) {
 		"oneLine":     func(s string) { oneLine(s) },
 		"label":       func(s string) { readDevcontainer(s).complete(port()) },
 		"rule":        func(s string) { (&portRule{}).parse(s) },
-		"since":       func(s string) { since([]byte(s+"x"), []byte("y"+s)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,4 +1,4 @@
-package sandbox
+package ports
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/daemon"
+	"daemon-proxy/core/logging"
 )
 
 const (
@@ -56,22 +57,23 @@ func findDesktop(ctx context.Context, client daemon.Client, card *api.PortCard) 
 // noVNC's page is on port 6080; a desktop that is there already is left alone.
 // The problem is no_desktop where the daemon cannot, the desktop did not come
 // up, or something else listens on that port.
-func (s *Sandboxes) StartDesktop(ctx context.Context, ref api.Ref) error {
-	client, err := s.client(ref)
+func (p *Ports) StartDesktop(ctx context.Context, ref api.Ref) error {
+	t, err := p.o.Target(ref)
 	if err != nil {
 		return err
 	}
-	if s.listens(ctx, client, vncPort) {
-		return s.isDesktop(ctx, ref, client)
+	client := t.Daemon
+	if listens(ctx, client, vncPort) {
+		return isDesktop(ctx, ref, client)
 	}
-	defer s.forgetCard(ref, vncPort)
+	defer p.forget(ref, vncPort)
 	asking, cancel := context.WithTimeout(ctx, askDesktop)
 	defer cancel()
 	err = client.StartDesktop(asking)
 	refusal, refused := errors.AsType[*daemon.StatusError](err)
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return asProblem(ref, ctx.Err())
+		return ctx.Err()
 	case err != nil && !refused:
 		return noDesktop(ref, fmt.Sprintf("the daemon in %s did not answer when it was asked for its desktop: %v", ref, err), "see the daemon's log")
 	case refused && refusal.Status == http.StatusNotFound:
@@ -85,14 +87,14 @@ func (s *Sandboxes) StartDesktop(ctx context.Context, ref api.Ref) error {
 	tick := time.NewTicker(desktopEvery)
 	defer tick.Stop()
 	for {
-		if s.isDesktop(waiting, ref, client) == nil {
+		if isDesktop(waiting, ref, client) == nil {
 			return nil
 		}
 		select {
 		case <-tick.C:
 		case <-waiting.Done():
 			if ctx.Err() != nil {
-				return asProblem(ref, ctx.Err())
+				return ctx.Err()
 			}
 			return noDesktop(ref, fmt.Sprintf("the daemon in %s started its desktop, but noVNC's page is not on port %d after %v", ref, vncPort, desktopTimeout), "see the daemon's log")
 		}
@@ -100,7 +102,7 @@ func (s *Sandboxes) StartDesktop(ctx context.Context, ref api.Ref) error {
 }
 
 // isDesktop is nil if noVNC's page is on port 6080, else the problem.
-func (s *Sandboxes) isDesktop(ctx context.Context, ref api.Ref, client daemon.Client) error {
+func isDesktop(ctx context.Context, ref api.Ref, client daemon.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, cardTimeout)
 	defer cancel()
 	if findDesktop(ctx, client, &api.PortCard{Port: api.Port{Port: vncPort}}) {
@@ -110,8 +112,8 @@ func (s *Sandboxes) isDesktop(ctx context.Context, ref api.Ref, client daemon.Cl
 		"open that port as a page, or let noVNC listen there")
 }
 
-// listens says whether something answers on a port.
-func (s *Sandboxes) listens(ctx context.Context, client daemon.Client, port int) bool {
+// listens reports whether something answers on a port.
+func listens(ctx context.Context, client daemon.Client, port int) bool {
 	ctx, cancel := context.WithTimeout(ctx, cardTimeout)
 	defer cancel()
 	answer, err := client.Get(ctx, port, "/", 1)
@@ -123,11 +125,9 @@ func reason(refusal *daemon.StatusError) string {
 	if refusal.Reason == "" {
 		return refusal.Error()
 	}
-	return shortLine(refusal.Reason, 300)
+	return logging.Line(refusal.Reason, 300)
 }
 
 func noDesktop(ref api.Ref, detail, hint string) *api.Problem {
-	p := problem(ref, api.CodeNoDesktop, detail, hint)
-	p.Port = vncPort
-	return p
+	return api.NewProblem(api.CodeNoDesktop, detail, hint).In(ref.String(), vncPort)
 }

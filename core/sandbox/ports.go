@@ -1,0 +1,75 @@
+package sandbox
+
+import (
+	"context"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/sandbox/ports"
+)
+
+func (s *Sandboxes) portsOptions() ports.Options {
+	return ports.Options{Target: s.target, OnEvent: s.emit, DaemonPort: s.o.Config.Port}
+}
+
+// target is ref for package ports: its daemon, which must be known to be there,
+// and the way to its ports.
+func (s *Sandboxes) target(ref api.Ref) (ports.Target, error) {
+	client, err := s.client(ref)
+	if err != nil {
+		return ports.Target{}, err
+	}
+	t := ports.Target{Ref: ref, Daemon: client, OnHost: s.Loopback(ref)}
+	daemonPort, _ := s.host.current()
+	t.Own = []int{s.o.OwnPort, daemonPort}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b := s.boxes[ref]; b != nil {
+		t.Labels = b.Labels
+		if owner, err := s.owner(b); err == nil {
+			t.Reach = s.reach(owner)
+		}
+	}
+	return t, nil
+}
+
+// Ports returns the TCP ports that something listens on in ref, sorted by number.
+func (s *Sandboxes) Ports(ctx context.Context, ref api.Ref) ([]api.Port, error) {
+	if err := s.EnsureHost(ref); err != nil {
+		return nil, err
+	}
+	list, err := s.ports.List(ctx, ref)
+	return list, wrap(ref, err)
+}
+
+// Cards returns the ports of ref with what answers there: see ports.Cards.
+func (s *Sandboxes) Cards(ctx context.Context, ref api.Ref) ([]api.PortCard, error) {
+	if err := s.EnsureHost(ref); err != nil {
+		return nil, err
+	}
+	cards, err := s.ports.Cards(ctx, ref)
+	return cards, wrap(ref, err)
+}
+
+// StartDesktop starts the VNC desktop of ref: see ports.StartDesktop.
+func (s *Sandboxes) StartDesktop(ctx context.Context, ref api.Ref) error {
+	if err := s.EnsureHost(ref); err != nil {
+		return err
+	}
+	return wrap(ref, s.ports.StartDesktop(ctx, ref))
+}
+
+// Watch sets the sandbox that is watched: its daemon is asked every 2 s, and a
+// port that begins to listen there is reported as an event. The zero Ref ends it.
+func (s *Sandboxes) Watch(ref api.Ref) {
+	if s.ports.Watch(ref) && ref != (api.Ref{}) {
+		s.keep(ref)
+	}
+}
+
+// wrap is asProblem for an error that may be nil.
+func wrap(ref api.Ref, err error) error {
+	if err == nil {
+		return nil
+	}
+	return asProblem(ref, err)
+}
