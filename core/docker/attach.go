@@ -45,12 +45,12 @@ func (e *Engine) attach(ctx context.Context, execID string, tty bool) (net.Conn,
 // connect opens a connection of its own to the engine, TLS included.
 func (e *Engine) connect(ctx context.Context) (net.Conn, error) {
 	conn, err := e.dial(ctx)
-	if err != nil || e.tls == nil {
+	if err != nil || e.at.tls == nil {
 		return conn, err
 	}
-	config := e.tls.Clone()
+	config := e.at.tls.Clone()
 	if config.ServerName == "" {
-		config.ServerName, _, _ = net.SplitHostPort(strings.TrimPrefix(e.host, "tcp://"))
+		config.ServerName, _, _ = net.SplitHostPort(strings.TrimPrefix(e.at.host, "tcp://"))
 	}
 	secure := tls.Client(conn, config)
 	if err := secure.HandshakeContext(ctx); err != nil {

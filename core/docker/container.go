@@ -32,7 +32,7 @@ func (e *Engine) List(ctx context.Context) ([]source.Container, error) {
 	for _, s := range summaries {
 		c := source.Container{
 			ID: s.ID, Name: nameOf(s.ID, s.Names), Image: s.Image, State: stateOf(s.State), ExitCode: exitCodeOf(s.Status),
-			Platform: e.knownPlatform(s.ImageID), Labels: s.Labels, Mounts: mountsOf(s.Mounts),
+			Platform: e.platforms.known(s.ImageID), Labels: s.Labels, Mounts: mountsOf(s.Mounts),
 		}
 		var networks map[string]*network.EndpointSettings
 		if s.NetworkSettings != nil {
@@ -73,7 +73,7 @@ func (e *Engine) Inspect(ctx context.Context, nameOrID string) (source.Container
 		}
 		c.Infra = infraName.MatchString(c.Name)
 	}
-	c.Platform = e.platform(ctx, info)
+	c.Platform = e.platforms.of(ctx, info)
 	return c, nil
 }
 

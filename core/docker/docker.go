@@ -18,7 +18,6 @@ package docker
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -26,7 +25,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -59,6 +57,9 @@ type Options struct {
 	Home string
 	// LookPath finds an executable. Nil: exec.LookPath.
 	LookPath func(string) (string, error)
+
+	// defaultSocket is the path of the platform's default socket; hints name it.
+	defaultSocket string
 }
 
 func (o Options) withDefaults() Options {
@@ -71,6 +72,9 @@ func (o Options) withDefaults() Options {
 	if o.LookPath == nil {
 		o.LookPath = exec.LookPath
 	}
+	if o.defaultSocket == "" {
+		o.defaultSocket = strings.TrimPrefix(client.DefaultDockerHost, "unix://")
+	}
 	return o
 }
 
@@ -79,14 +83,8 @@ var _ source.Source = (*Engine)(nil)
 // Engine is one Docker engine. It is safe for concurrent use.
 type Engine struct {
 	opts Options
-	// defaultSocket is the path of the platform's default socket; hints name it.
-	defaultSocket string
-
-	name     string
-	host     string
-	basePath string
-	tls      *tls.Config // nil: plain
-	cli      *client.Client
+	at   endpoint
+	cli  *client.Client
 	// dial opens a connection to the engine, below TLS. Its errors are *dialError.
 	dial func(context.Context) (net.Conn, error)
 
@@ -94,10 +92,7 @@ type Engine struct {
 	negotiation chan struct{} // a mutex that can be waited for with a context
 	libpod      atomic.Bool   // the engine is Podman
 	modes       networkModes  // only used for Podman
-
-	platformMu  sync.Mutex
-	platforms   map[string]string // image id → platform
-	ownPlatform string            // the engine's own; "" until it is asked
+	platforms   platforms
 }
 
 // Open finds the engine that opts choose. It reads files but does not connect:
@@ -109,11 +104,7 @@ func Open(opts Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{
-		opts: opts, defaultSocket: strings.TrimPrefix(client.DefaultDockerHost, "unix://"),
-		name: end.name, host: end.host, basePath: end.basePath, tls: end.tls,
-		negotiation: make(chan struct{}, 1), platforms: map[string]string{},
-	}
+	e := &Engine{opts: opts, at: end, negotiation: make(chan struct{}, 1)}
 
 	transport := &http.Transport{
 		TLSClientConfig: end.tls,
@@ -133,6 +124,7 @@ func Open(opts Options) (*Engine, error) {
 	if err != nil {
 		return nil, badEndpoint(end.host, err)
 	}
+	e.platforms.cli = e.cli
 	// WithHost chose the dialer for the scheme; ours adds the error type.
 	dial := transport.DialContext
 	if end.scheme == "ssh" {
@@ -152,10 +144,10 @@ func Open(opts Options) (*Engine, error) {
 
 // Name is the docker context's name: "default" for the default socket, and the
 // endpoint itself if DOCKER_HOST or Options.Host set one.
-func (e *Engine) Name() string { return e.name }
+func (e *Engine) Name() string { return e.at.name }
 
 // Endpoint is the address in the form of DOCKER_HOST.
-func (e *Engine) Endpoint() string { return e.host }
+func (e *Engine) Endpoint() string { return e.at.host }
 
 // Close closes idle connections. Calls in progress end with their contexts.
 func (e *Engine) Close() error { return e.cli.Close() }
@@ -179,9 +171,7 @@ func (e *Engine) Ping(ctx context.Context) (version string, err error) {
 	if err != nil {
 		return "", e.unreachable(err)
 	}
-	e.platformMu.Lock()
-	e.ownPlatform = platformString(v.Os, v.Arch, "")
-	e.platformMu.Unlock()
+	e.platforms.setOwn(v)
 	return v.Version, nil
 }
 
@@ -207,7 +197,7 @@ func (e *Engine) ready(ctx context.Context) error {
 	if ping.APIVersion == "" || versions.LessThan(ping.APIVersion, minAPIVersion) {
 		return api.NewProblem(api.CodeEngineUnreachable,
 			fmt.Sprintf("the Docker engine at %s is too old: its API version is %s, %s is needed",
-				e.host, cmp.Or(ping.APIVersion, "unknown"), minAPIVersion),
+				e.at.host, cmp.Or(ping.APIVersion, "unknown"), minAPIVersion),
 			"upgrade the engine to Docker 20.10 or newer")
 	}
 	e.cli.NegotiateAPIVersionPing(ping)
@@ -222,6 +212,6 @@ func (e *Engine) ready(ctx context.Context) error {
 
 // apiURL returns the path of an API call that the client has no function for.
 func (e *Engine) apiURL(path string) string {
-	full := strings.TrimSuffix(e.basePath, "/") + "/v" + e.cli.ClientVersion() + path
+	full := strings.TrimSuffix(e.at.basePath, "/") + "/v" + e.cli.ClientVersion() + path
 	return (&url.URL{Path: full}).String()
 }

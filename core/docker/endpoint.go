@@ -31,7 +31,7 @@ type endpoint struct {
 	scheme   string // "unix", "npipe", "tcp" or "ssh"
 	address  string // what is dialled: a path or host:port
 	basePath string
-	tls      *tls.Config
+	tls      *tls.Config // nil: plain
 	ssh      sshTarget
 }
 

@@ -72,9 +72,9 @@ func open(t *testing.T, opts Options) *Engine {
 	if opts.Home == "" {
 		opts.Home = t.TempDir()
 	}
+	opts.defaultSocket = filepath.Join(opts.Home, "no.sock")
 	e, err := Open(opts)
 	require.NoError(t, err)
-	e.defaultSocket = filepath.Join(opts.Home, "no.sock")
 	t.Cleanup(func() { require.NoError(t, e.Close()) })
 	return e
 }

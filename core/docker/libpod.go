@@ -39,14 +39,14 @@ const (
 // libpodVersion returns Podman's version from its answer to a ping; empty if the
 // engine is not Podman.
 func (e *Engine) libpodVersion(ctx context.Context) (string, error) {
-	at := url.URL{Scheme: "http", Host: "docker", Path: strings.TrimSuffix(e.basePath, "/") + "/_ping"}
-	if e.tls != nil {
-		at.Scheme = "https"
+	ping := url.URL{Scheme: "http", Host: "docker", Path: strings.TrimSuffix(e.at.basePath, "/") + "/_ping"}
+	if e.at.tls != nil {
+		ping.Scheme = "https"
 	}
-	if host, ok := strings.CutPrefix(e.host, "tcp://"); ok {
-		at.Host, _, _ = strings.Cut(host, "/")
+	if host, ok := strings.CutPrefix(e.at.host, "tcp://"); ok {
+		ping.Host, _, _ = strings.Cut(host, "/")
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, ping.String(), http.NoBody)
 	if err != nil {
 		return "", err
 	}

@@ -2,49 +2,73 @@ package docker
 
 import (
 	"context"
+	"sync"
 
+	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/client"
 )
 
-// platform returns the platform of the container's image; if the image is gone or
-// has none, the engine's own.
-func (e *Engine) platform(ctx context.Context, info container.InspectResponse) string {
+// platforms caches the platforms of images and of the engine itself.
+type platforms struct {
+	cli *client.Client
+
+	mu      sync.Mutex
+	byImage map[string]string // image id → platform
+	own     string            // "" until the engine is asked
+}
+
+// of returns the platform of the container's image; if the image is gone or has
+// none, the engine's own.
+func (p *platforms) of(ctx context.Context, info container.InspectResponse) string {
 	if d := info.ImageManifestDescriptor; d != nil && d.Platform != nil && d.Platform.Architecture != "" {
 		return platformString(d.Platform.OS, d.Platform.Architecture, d.Platform.Variant)
 	}
-	if known := e.knownPlatform(info.Image); known != "" {
+	if known := p.known(info.Image); known != "" {
 		return known
 	}
-	if image, err := e.cli.ImageInspect(ctx, info.Image); err == nil && image.Architecture != "" {
-		platform := platformString(image.Os, image.Architecture, image.Variant)
-		e.platformMu.Lock()
-		e.platforms[info.Image] = platform // an id never changes its content
-		e.platformMu.Unlock()
-		return platform
+	image, err := p.cli.ImageInspect(ctx, info.Image)
+	if err != nil || image.Architecture == "" {
+		return p.engine(ctx)
 	}
-	return e.enginePlatform(ctx)
+	platform := platformString(image.Os, image.Architecture, image.Variant)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.byImage == nil {
+		p.byImage = map[string]string{}
+	}
+	p.byImage[info.Image] = platform // an id never changes its content
+	return platform
 }
 
-func (e *Engine) knownPlatform(imageID string) string {
-	e.platformMu.Lock()
-	defer e.platformMu.Unlock()
-	return e.platforms[imageID]
+// known returns the platform of an image if it is cached, else "".
+func (p *platforms) known(imageID string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.byImage[imageID]
 }
 
-// enginePlatform returns the engine's own platform; "" if it cannot be asked.
-func (e *Engine) enginePlatform(ctx context.Context) string {
-	e.platformMu.Lock()
-	own := e.ownPlatform
-	e.platformMu.Unlock()
-	if own == "" {
-		if v, err := e.cli.ServerVersion(ctx); err == nil {
-			own = platformString(v.Os, v.Arch, "")
-			e.platformMu.Lock()
-			e.ownPlatform = own
-			e.platformMu.Unlock()
-		}
+// engine returns the engine's own platform; "" if it cannot be asked.
+func (p *platforms) engine(ctx context.Context) string {
+	p.mu.Lock()
+	own := p.own
+	p.mu.Unlock()
+	if own != "" {
+		return own
 	}
-	return own
+	v, err := p.cli.ServerVersion(ctx)
+	if err != nil {
+		return ""
+	}
+	return p.setOwn(v)
+}
+
+// setOwn sets the engine's own platform and returns it.
+func (p *platforms) setOwn(v types.Version) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.own = platformString(v.Os, v.Arch, "")
+	return p.own
 }
 
 // platformString is os/arch[/variant] in the usual form, where arm64 has no variant.

@@ -11,92 +11,26 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strings"
 	"syscall"
 
 	"github.com/containerd/errdefs"
-	"github.com/docker/docker/client"
-
-	"daemon-proxy/core/api"
 )
-
-// dialError marks a connection that could not be opened. Its text is constant
-// and it is not a net.Error, because the Docker client replaces errors that look
-// like a refused connection or a timeout by one without a cause.
-type dialError struct{ cause error }
-
-func (*dialError) Error() string   { return "no connection to the engine" }
-func (e *dialError) Unwrap() error { return e.cause }
-
-// fail translates the error of an API call on a container for callers. op is a
-// verb: "inspect".
-func (e *Engine) fail(op, container string, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, context.Canceled):
-		return fmt.Errorf("%s %s: %w", op, container, err)
-	case errdefs.IsNotFound(err):
-		return missing(container, err)
-	case client.IsErrConnectionFailed(err), isDialError(err), errors.Is(err, context.DeadlineExceeded):
-		return e.unreachable(err)
-	}
-	return fmt.Errorf("%s %s: %w", op, container, err)
-}
-
-func isDialError(err error) bool {
-	_, ok := errors.AsType[*dialError](err)
-	return ok
-}
-
-// missing is the problem of a container that does not exist.
-func missing(container string, cause error) *api.Problem {
-	return api.NewProblem(api.CodeSandboxMissing, fmt.Sprintf("there is no container %q", container),
-		"list them: docker ps -a").In(container, 0).WithStatus(http.StatusNotFound).Because(cause)
-}
-
-// nameForm matches the names and ids that the engine accepts. Anything else in a
-// URL could reach another part of its API.
-var nameForm = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
-
-// begin starts every call on a container: it rejects invalid names and negotiates
-// the API version.
-func (e *Engine) begin(ctx context.Context, nameOrID string) error {
-	if !nameForm.MatchString(nameOrID) {
-		return missing(nameOrID, nil)
-	}
-	return e.ready(ctx)
-}
-
-// unreachable is the problem behind an error of the connection.
-func (e *Engine) unreachable(err error) *api.Problem {
-	if p, ok := errors.AsType[*api.Problem](err); ok {
-		return p
-	}
-	if errors.Is(err, context.Canceled) {
-		what := "the request to the Docker engine at " + e.host + " was cancelled"
-		return api.NewProblem(api.CodeCancelled, what, "").Because(err)
-	}
-	why, hint := e.diagnose(err)
-	return api.NewProblem(api.CodeEngineUnreachable,
-		fmt.Sprintf("the Docker engine at %s does not answer: %s", e.host, why), hint).Because(err)
-}
 
 // settings are the places where the engine's address may be set.
 const settings = "docker.host, DOCKER_HOST or the docker context"
 
 // diagnose returns the cause of a failed connection and the next step.
-func (e *Engine) diagnose(err error) (why, hint string) {
+func (end endpoint) diagnose(opts Options, err error) (why, hint string) {
 	if s, ok := errors.AsType[*sshError](err); ok {
 		return s.Error(), s.hint()
 	}
-	if why, hint := e.diagnoseTLS(err); why != "" {
+	if why, hint := end.diagnoseTLS(err); why != "" {
 		return why, hint
 	}
-	if path, ok := strings.CutPrefix(e.host, "unix://"); ok {
-		if why, hint := e.diagnoseSocket(path, err); why != "" {
+	if path, ok := strings.CutPrefix(end.host, "unix://"); ok {
+		if why, hint := diagnoseSocket(opts, path, err); why != "" {
 			return why, hint
 		}
 	}
@@ -117,7 +51,7 @@ func (e *Engine) diagnose(err error) (why, hint string) {
 		return "no route to it", "check the network (VPN?) and the address in " + settings
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		return "it hung up", "see the engine's log; if it wants TLS, set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH"
-	case e.tls == nil && errdefs.IsInvalidArgument(err):
+	case end.tls == nil && errdefs.IsInvalidArgument(err):
 		// Go's TLS servers answer 400 to plain HTTP.
 		return "it refused a plain request",
 			"if it wants TLS, set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH; check that the port is the engine's"
@@ -126,8 +60,8 @@ func (e *Engine) diagnose(err error) (why, hint string) {
 }
 
 // diagnoseTLS is diagnose for TLS; "" for other errors.
-func (e *Engine) diagnoseTLS(err error) (why, hint string) {
-	if e.tls == nil {
+func (end endpoint) diagnoseTLS(err error) (why, hint string) {
+	if end.tls == nil {
 		return "", ""
 	}
 	if bad, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
@@ -146,7 +80,7 @@ func (e *Engine) diagnoseTLS(err error) (why, hint string) {
 }
 
 // diagnoseSocket is diagnose for a Unix socket; "" for other errors.
-func (e *Engine) diagnoseSocket(path string, err error) (why, hint string) {
+func diagnoseSocket(opts Options, path string, err error) (why, hint string) {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Sprintf("you may not use the socket %s", path),
@@ -156,11 +90,11 @@ func (e *Engine) diagnoseSocket(path string, err error) (why, hint string) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return "", ""
 	}
-	if other := e.otherSockets(path); len(other) > 0 {
+	if other := otherSockets(opts, path); len(other) > 0 {
 		return "there is no socket " + path, "another engine's socket exists: set DOCKER_HOST=unix://" + other[0]
 	}
-	_, noCLI := e.opts.LookPath("docker")
-	_, noEngine := e.opts.LookPath("dockerd")
+	_, noCLI := opts.LookPath("docker")
+	_, noEngine := opts.LookPath("dockerd")
 	if noCLI != nil && noEngine != nil {
 		return fmt.Sprintf("there is no socket %s and no docker program; Docker is not installed", path),
 			"install it: https://docs.docker.com/engine/install/ (or run in host mode, which needs no Docker)"
@@ -172,15 +106,15 @@ func (e *Engine) diagnoseSocket(path string, err error) (why, hint string) {
 }
 
 // otherSockets are the sockets of rootless and desktop engines that exist.
-func (e *Engine) otherSockets(except string) []string {
-	candidates := []string{e.defaultSocket}
-	if dir := e.opts.Env("XDG_RUNTIME_DIR"); dir != "" {
+func otherSockets(opts Options, except string) []string {
+	candidates := []string{opts.defaultSocket}
+	if dir := opts.Env("XDG_RUNTIME_DIR"); dir != "" {
 		candidates = append(candidates, filepath.Join(dir, "docker.sock")) // rootless
 	}
 	for _, place := range []string{
 		".docker/run", ".docker/desktop", ".colima/default", ".orbstack/run", ".rd",
 	} {
-		candidates = append(candidates, filepath.Join(e.opts.Home, place, "docker.sock"))
+		candidates = append(candidates, filepath.Join(opts.Home, place, "docker.sock"))
 	}
 	var found []string
 	for _, file := range candidates {
