@@ -49,7 +49,8 @@ func offeredSandboxes(ctx context.Context, r *remote) []cobra.Completion {
 	list, _ := r.SandboxList(ctx) // without it there is nothing to offer
 	var names []cobra.Completion
 	for _, s := range list.Sandboxes {
-		names = append(names, cobra.CompletionWithDesc(logging.Printable(s.String()), s.Container+", daemon "+string(s.Daemon.State)))
+		names = append(names,
+			cobra.CompletionWithDesc(logging.Printable(s.String()), s.Container+", daemon "+string(s.Daemon.State)))
 	}
 	return names
 }
@@ -59,7 +60,8 @@ func offeredLinks(ctx context.Context, r *remote) []cobra.Completion {
 	var ids []cobra.Completion
 	for _, l := range links {
 		if l.State == "active" {
-			ids = append(ids, cobra.CompletionWithDesc(l.ID, logging.Printable(l.SandboxName+":"+strconv.Itoa(l.Port)+" "+l.Label)))
+			ids = append(ids,
+				cobra.CompletionWithDesc(l.ID, logging.Printable(l.SandboxName+":"+strconv.Itoa(l.Port)+" "+l.Label)))
 		}
 	}
 	return ids

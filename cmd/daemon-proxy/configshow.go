@@ -10,12 +10,13 @@ import (
 
 func newConfig() *cobra.Command {
 	cmd := &cobra.Command{Use: "config", Short: "Show the configuration", Args: noArgs,
-		RunE: func(*cobra.Command, []string) error { return usageError{errors.New("which? show")} }}
+		RunE: func(*cobra.Command, []string) error { return usageError{errors.New("a subcommand is missing: show")} }}
 	var asJSON bool
 	show := &cobra.Command{
 		Use: "show", Short: "Print every effective value and where it comes from", Args: noArgs,
 		Long: "show prints the effective configuration in the form of a configuration file, with the\n" +
-			"source of each value. The API key is masked.\n\nExit codes: 0 success; 2 invalid flags, variables or configuration.",
+			"source of each value. The API key is masked.\n\n" +
+			"Exit codes: 0 success; 2 invalid flags, variables or configuration.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			effective, err := config.Explain(config.Options{Flags: cmd.Flags()})
 			if err != nil {

@@ -50,7 +50,7 @@ func newDemo(stderr io.Writer) *cobra.Command {
 				case asJSON:
 					return (&remote{out: cmd.OutOrStdout()}).document(map[string]bool{"removed": was})
 				case was:
-					fmt.Fprintln(cmd.OutOrStdout(), "The demo sandbox and its image are gone.")
+					fmt.Fprintln(cmd.OutOrStdout(), "The demo sandbox and its image were removed.")
 				default:
 					fmt.Fprintln(cmd.OutOrStdout(), "There was no demo sandbox.")
 				}
@@ -182,7 +182,8 @@ func appears(ctx context.Context, c *client.Client) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("the daemon-proxy that runs does not see the container %s: it may use another engine", core.DemoName)
+			return fmt.Errorf("the running daemon-proxy does not see the container %s: it may use another engine",
+				core.DemoName)
 		}
 	}
 }
@@ -197,6 +198,7 @@ func sayDemo(stdout io.Writer, link api.Link, own bool) {
 	}
 	fmt.Fprintf(stdout, "The demo sandbox runs: %s/\n", strings.TrimSuffix(where, "/"))
 	if own {
-		fmt.Fprintln(stdout, "It is served until you press ctrl+c; the sandbox stays: daemon-proxy demo --remove takes it away.")
+		fmt.Fprintln(stdout,
+			"It is served until you press ctrl+c; the sandbox stays: daemon-proxy demo --remove takes it away.")
 	}
 }

@@ -19,35 +19,36 @@ func newLogs() *cobra.Command {
 	var source string
 	var tail int
 	var follow bool
-	cmd := clientCommand("logs [SANDBOX]", "Print the log of a daemon, of a container, or of daemon-proxy", ownContainers, func(ctx context.Context, r *remote, args []string) error {
-		ref, err := r.sandbox(ctx, args)
-		if source == api.LogProgram && err != nil {
-			ref, err = api.Host, nil // it belongs to no sandbox
-		}
-		if err != nil {
-			return err
-		}
-		log, err := r.Logs(ctx, ref, source, tail, follow)
-		if err != nil {
-			return err
-		}
-		defer log.Close()
-		lines := bufio.NewReaderSize(log, longestLine)
-		for {
-			line, err := readLine(lines)
-			if line != "" || err == nil {
-				if err := r.logLine(line); err != nil {
-					return err
-				}
-			}
-			if errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) {
-				return nil
+	cmd := clientCommand("logs [SANDBOX]", "Print the log of a daemon, of a container, or of daemon-proxy",
+		ownContainers, func(ctx context.Context, r *remote, args []string) error {
+			ref, err := r.sandbox(ctx, args)
+			if source == api.LogProgram && err != nil {
+				ref, err = api.Host, nil // it belongs to no sandbox
 			}
 			if err != nil {
 				return err
 			}
-		}
-	})
+			log, err := r.Logs(ctx, ref, source, tail, follow)
+			if err != nil {
+				return err
+			}
+			defer log.Close()
+			lines := bufio.NewReaderSize(log, longestLine)
+			for {
+				line, err := readLine(lines)
+				if line != "" || err == nil {
+					if err := r.logLine(line); err != nil {
+						return err
+					}
+				}
+				if errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) {
+					return nil
+				}
+				if err != nil {
+					return err
+				}
+			}
+		})
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if !slices.Contains([]string{api.LogDaemon, api.LogContainer, api.LogProgram}, source) {
 			return usageError{fmt.Errorf("--source %q: want daemon, container or program", source)}
@@ -56,7 +57,8 @@ func newLogs() *cobra.Command {
 	}
 	cmd.ValidArgsFunction = first(offers(offeredSandboxes))
 	cmd.Flags().StringVar(&source, "source", api.LogDaemon, "daemon, container or program")
-	_ = cmd.RegisterFlagCompletionFunc("source", cobra.FixedCompletions([]cobra.Completion{api.LogDaemon, api.LogContainer, api.LogProgram}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("source", cobra.FixedCompletions([]cobra.Completion{api.LogDaemon,
+		api.LogContainer, api.LogProgram}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.Flags().IntVar(&tail, "tail", 100, "number of lines to print from the end; -1: all")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "keep printing new lines")
 	return cmd

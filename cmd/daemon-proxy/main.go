@@ -107,7 +107,8 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.SetVersionTemplate("daemon-proxy {{.Version}}\n")
 	root.AddCommand(newToolbox(), newDemo(stderr), newDemoPage(), newVersion(), newConfig())
-	root.AddCommand(newSandboxes(), newInject(), newStop(), newEject(), newPorts(), newPreview(), newRequests(), newStatus(), newLogs())
+	root.AddCommand(newSandboxes(), newInject(), newStop(), newEject(), newPorts(), newPreview(), newRequests(),
+		newStatus(), newLogs())
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.InitDefaultCompletionCmd() // it keeps what it writes to
@@ -115,7 +116,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		if cmd.Name() == "completion" {
 			cmd.Args = noArgs
 			cmd.RunE = func(*cobra.Command, []string) error {
-				return usageError{errors.New("which? bash, zsh, fish or powershell")}
+				return usageError{errors.New("a shell is missing: bash, zsh, fish or powershell")}
 			}
 		}
 	}
@@ -137,7 +138,8 @@ func newVersion() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if asJSON {
 				r := remote{out: cmd.OutOrStdout()}
-				return r.document(map[string]string{"version": version(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
+				return r.document(map[string]string{"version": version(), "go": runtime.Version(),
+					"platform": runtime.GOOS + "/" + runtime.GOARCH})
 			}
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), version())
 			return err

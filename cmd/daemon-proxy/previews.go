@@ -22,7 +22,7 @@ import (
 func newPreview() *cobra.Command {
 	cmd := &cobra.Command{Use: "preview", Short: "Create, list, revoke and open preview links", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError{errors.New("which? create, list, revoke or open")}
+			return usageError{errors.New("a subcommand is missing: create, list, revoke or open")}
 		}}
 	cmd.AddCommand(newCreate(), newList(), newRevoke(), newOpen())
 	return cmd
@@ -52,10 +52,10 @@ func (f *linkFlags) check(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if port, err := strconv.Atoi(args[0]); err == nil && (port < 1 || port > 65535) {
-		return usageError{fmt.Errorf("%d is no port: want 1 to 65535", port)}
+		return usageError{fmt.Errorf("%d is not a port: want 1 to 65535", port)}
 	}
 	if f.ttl < 0 {
-		return usageError{fmt.Errorf("--ttl %s: a link cannot live less than no time", f.ttl)}
+		return usageError{fmt.Errorf("--ttl %s: want 0 or more", f.ttl)}
 	}
 	return nil
 }
@@ -79,27 +79,28 @@ func (f *linkFlags) request(cmd *cobra.Command, port int) api.LinkRequest {
 func newCreate() *cobra.Command {
 	var flags linkFlags
 	var cmd *cobra.Command
-	cmd = clientCommand("create PORT", "Create a preview link", ownNone, func(ctx context.Context, r *remote, args []string) error {
-		port, _ := strconv.Atoi(args[0]) // it was looked at
-		link, err := r.CreateLink(ctx, flags.request(cmd, port))
-		if err != nil {
+	cmd = clientCommand("create PORT", "Create a preview link", ownNone,
+		func(ctx context.Context, r *remote, args []string) error {
+			port, _ := strconv.Atoi(args[0]) // it was looked at
+			link, err := r.CreateLink(ctx, flags.request(cmd, port))
+			if err != nil {
+				return err
+			}
+			if r.json {
+				return r.document(link)
+			}
+			if link.HostURL != "" {
+				fmt.Fprintln(r.out, link.HostURL)
+			}
+			_, err = fmt.Fprintln(r.out, link.URL)
 			return err
-		}
-		if r.json {
-			return r.document(link)
-		}
-		if link.HostURL != "" {
-			fmt.Fprintln(r.out, link.HostURL)
-		}
-		_, err = fmt.Fprintln(r.out, link.URL)
-		return err
-	})
+		})
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if err := flags.check(cmd, args); err != nil {
 			return err
 		}
 		if _, err := strconv.Atoi(args[0]); err != nil {
-			return usageError{fmt.Errorf("%q is no port", args[0])}
+			return usageError{fmt.Errorf("%q is not a port", args[0])}
 		}
 		return nil
 	}
@@ -109,46 +110,49 @@ func newCreate() *cobra.Command {
 
 func newList() *cobra.Command {
 	var urls bool
-	cmd := clientCommand("list", "List the preview links", ownLinks, func(ctx context.Context, r *remote, _ []string) error {
-		links, err := r.Links(ctx)
-		if err != nil {
-			return err
-		}
-		if r.json {
-			return r.document(api.Links{Links: links})
-		}
-		rows := [][]string{{"ID", "SANDBOX", "PORT", "STATE", "REQUESTS", "EXPIRES", "LABEL"}}
-		if urls {
-			rows[0] = append(rows[0], "URL")
-		}
-		for _, l := range links {
-			expires := "-"
-			if l.ExpiresAt != nil {
-				expires = l.ExpiresAt.Local().Format(time.DateTime)
+	cmd := clientCommand("list", "List the preview links", ownLinks,
+		func(ctx context.Context, r *remote, _ []string) error {
+			links, err := r.Links(ctx)
+			if err != nil {
+				return err
 			}
-			row := []string{l.ID, l.SandboxName, strconv.Itoa(l.Port), l.State, strconv.FormatInt(l.Requests, 10), expires, l.Label}
+			if r.json {
+				return r.document(api.Links{Links: links})
+			}
+			rows := [][]string{{"ID", "SANDBOX", "PORT", "STATE", "REQUESTS", "EXPIRES", "LABEL"}}
 			if urls {
-				row = append(row, cmp.Or(l.HostURL, l.URL))
+				rows[0] = append(rows[0], "URL")
 			}
-			rows = append(rows, row)
-		}
-		return r.table(rows...)
-	})
+			for _, l := range links {
+				expires := "-"
+				if l.ExpiresAt != nil {
+					expires = l.ExpiresAt.Local().Format(time.DateTime)
+				}
+				row := []string{l.ID, l.SandboxName, strconv.Itoa(l.Port), l.State, strconv.FormatInt(l.Requests, 10),
+					expires, l.Label}
+				if urls {
+					row = append(row, cmp.Or(l.HostURL, l.URL))
+				}
+				rows = append(rows, row)
+			}
+			return r.table(rows...)
+		})
 	cmd.Flags().BoolVar(&urls, "urls", false, "also show the URLs; anyone who has one can view the preview")
 	return cmd
 }
 
 func newRevoke() *cobra.Command {
-	cmd := clientCommand("revoke ID", "Revoke a preview link", ownLinks, func(ctx context.Context, r *remote, args []string) error {
-		if err := r.RevokeLink(ctx, args[0]); err != nil {
+	cmd := clientCommand("revoke ID", "Revoke a preview link", ownLinks,
+		func(ctx context.Context, r *remote, args []string) error {
+			if err := r.RevokeLink(ctx, args[0]); err != nil {
+				return err
+			}
+			if r.json {
+				return r.document(api.Revoked{Token: args[0], Revoked: true})
+			}
+			_, err := fmt.Fprintln(r.out, "revoked")
 			return err
-		}
-		if r.json {
-			return r.document(api.Revoked{Token: args[0], Revoked: true})
-		}
-		_, err := fmt.Fprintln(r.out, "revoked")
-		return err
-	})
+		})
 	cmd.Args, cmd.ValidArgsFunction = exactlyOne, first(offers(offeredLinks))
 	return cmd
 }
@@ -156,20 +160,22 @@ func newRevoke() *cobra.Command {
 func newOpen() *cobra.Command {
 	var flags linkFlags
 	var cmd *cobra.Command
-	cmd = clientCommand("open PORT|ID", "Open a preview in the browser", ownNone, func(ctx context.Context, r *remote, args []string) error {
-		link, err := r.linkFor(ctx, args[0], func(port int) api.LinkRequest { return flags.request(cmd, port) })
-		if err != nil {
-			return err
-		}
-		url := cmp.Or(link.HostURL, link.URL)
-		if r.json {
-			return errors.Join(r.document(link), browse(ctx, r.config.StateDir, url))
-		}
-		fmt.Fprintln(r.out, url)
-		return browse(ctx, r.config.StateDir, url)
-	})
+	cmd = clientCommand("open PORT|ID", "Open a preview in the browser", ownNone,
+		func(ctx context.Context, r *remote, args []string) error {
+			link, err := r.linkFor(ctx, args[0], func(port int) api.LinkRequest { return flags.request(cmd, port) })
+			if err != nil {
+				return err
+			}
+			url := cmp.Or(link.HostURL, link.URL)
+			if r.json {
+				return errors.Join(r.document(link), browse(ctx, r.config.StateDir, url))
+			}
+			fmt.Fprintln(r.out, url)
+			return browse(ctx, r.config.StateDir, url)
+		})
 	cmd.Args, cmd.ValidArgsFunction = flags.check, first(offers(offeredLinks))
-	cmd.Long = "open opens a preview in the browser ($BROWSER, or the desktop's). ID opens that link. PORT\nopens the newest active link to the port, and creates one if there is none.\n\n" + exitCodes
+	cmd.Long = "open opens a preview in the browser ($BROWSER, or the desktop's). ID opens that link. PORT\nopens " +
+		"the newest active link to the port, and creates one if there is none.\n\n" + exitCodes
 	flags.bind(cmd)
 	return cmd
 }
@@ -189,7 +195,7 @@ func (r *remote) linkFor(ctx context.Context, what string, request func(int) api
 			}
 		}
 		return api.Link{}, api.NewProblem(api.CodeUnknownLink,
-			"there is no live link "+logging.Printable(what), "see daemon-proxy preview list")
+			"there is no active link "+logging.Printable(what), "list them with daemon-proxy preview list")
 	}
 	wanted := request(port)
 	if wanted.Label == "" && wanted.TTLSeconds == nil && wanted.Fence == nil && wanted.StripPrefix == nil {
@@ -214,8 +220,9 @@ func compact(s string) []string {
 	return []string{s}
 }
 
-var redirect = template.Must(template.New("redirect").Parse(`<!doctype html><meta charset="utf-8"><meta name="referrer" content="no-referrer">` +
-	`<meta http-equiv="refresh" content="0;url={{.}}"><title>preview</title><a href="{{.}}">preview</a>` + "\n"))
+var redirect = template.Must(template.New("redirect").Parse(
+	`<!doctype html><meta charset="utf-8"><meta name="referrer" content="no-referrer">` +
+		`<meta http-equiv="refresh" content="0;url={{.}}"><title>preview</title><a href="{{.}}">preview</a>` + "\n"))
 
 // browse opens a URL in the browser. The browser gets a file that leads there:
 // the arguments of a process can be read by every user of the machine, and the
@@ -241,7 +248,8 @@ func browse(ctx context.Context, folder, url string) error {
 	case runtime.GOOS == "windows":
 		command = []string{"rundll32", "url.dll,FileProtocolHandler", path}
 	}
-	if err := exec.CommandContext(ctx, command[0], command[1:]...).Run(); err != nil { //nolint:gosec // the person's own browser
+	if err := exec.CommandContext(ctx, command[0],
+		command[1:]...).Run(); err != nil { //nolint:gosec // the person's own browser
 		return api.NewProblem(api.CodeInternal,
 			fmt.Sprintf("no browser opened: %v", err), "open the URL above yourself, or set BROWSER").Because(err)
 	}

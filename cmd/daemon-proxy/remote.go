@@ -65,7 +65,7 @@ type remote struct {
 type noCoreError struct{ what string }
 
 func (e noCoreError) Error() string {
-	return e.what + " needs a running daemon-proxy, and none runs here"
+	return e.what + " needs a running daemon-proxy, and none is running here"
 }
 
 // Hint is the next thing to try.
@@ -96,7 +96,7 @@ func atTheTerminal(err error) error {
 		return hintedError{err, "start daemon-proxy there, or correct --server or " + serverEnv, exitNoCore}
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return hintedError{err, "trust the authority that signed it, or name its file in SSL_CERT_FILE", exitFailed}
+		return hintedError{err, "trust the authority that signed it, or set SSL_CERT_FILE to its file", exitFailed}
 	}
 	if problem, ok := errors.AsType[*api.Problem](err); ok && hints[problem.Code] != "" {
 		return hintedError{err, hints[problem.Code], exitFailed}
@@ -106,14 +106,16 @@ func atTheTerminal(err error) error {
 
 // clientCommand makes a command that talks to a core: the one of --server or
 // DAEMON_PROXY_URL, else the one that runs on this desk, else its own.
-func clientCommand(use, short string, needs own, run func(ctx context.Context, r *remote, args []string) error) *cobra.Command {
+func clientCommand(use, short string, needs own,
+	run func(ctx context.Context, r *remote, args []string) error) *cobra.Command {
 	var server string
 	var asJSON bool
 	cmd := &cobra.Command{Use: use, Short: short, Long: short + ".\n\n" + exitCodes, Args: noArgs}
 	config.BindFlags(cmd.Flags())
 	shown := map[string]bool{"config": true, "docker-host": true, "docker-context": true}
 	cmd.Flags().VisitAll(hideUnless(shown))
-	cmd.Flags().StringVar(&server, "server", "", "URL of the daemon-proxy to talk to (environment: "+serverEnv+"; default: the one running here)")
+	cmd.Flags().StringVar(&server, "server", "",
+		"URL of the daemon-proxy to talk to (environment: "+serverEnv+"; default: the one running here)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, in the form of the HTTP API")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		cfg, err := config.Load(config.Options{Flags: cmd.Flags()})
@@ -199,7 +201,8 @@ func (r *remote) startOwn(ctx context.Context, needs own, options []client.Optio
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	c, err := core.Start(running, core.Options{Config: cfg, Version: version(), Executable: self, Unlisted: true, Logger: slog.New(slog.DiscardHandler)})
+	c, err := core.Start(running, core.Options{Config: cfg, Version: version(), Executable: self, Unlisted: true,
+		Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		cancel()
 		return nil, errors.Join(err, os.RemoveAll(folder))

@@ -21,22 +21,23 @@ func newRequests() *cobra.Command {
 	var filter string
 	var limit int
 	var parsed traffic.Filter
-	cmd := clientCommand("requests", "Show the latest proxied requests", ownNone, func(ctx context.Context, r *remote, _ []string) error {
-		if follow {
-			return r.followRequests(ctx, parsed, filter, limit)
-		}
-		list, err := r.Exchanges(ctx, filter, limit)
-		if err != nil {
-			return err
-		}
-		if r.json {
-			return r.document(api.ExchangeList{Requests: list})
-		}
-		for _, x := range slices.Backward(list) {
-			r.exchange(x)
-		}
-		return nil
-	})
+	cmd := clientCommand("requests", "Show the latest proxied requests", ownNone,
+		func(ctx context.Context, r *remote, _ []string) error {
+			if follow {
+				return r.followRequests(ctx, parsed, filter, limit)
+			}
+			list, err := r.Exchanges(ctx, filter, limit)
+			if err != nil {
+				return err
+			}
+			if r.json {
+				return r.document(api.ExchangeList{Requests: list})
+			}
+			for _, x := range slices.Backward(list) {
+				r.exchange(x)
+			}
+			return nil
+		})
 	cmd.Args = func(cmd *cobra.Command, args []string) (err error) {
 		if parsed, err = traffic.ParseFilter(filter); err != nil {
 			return usageError{fmt.Errorf("--filter: %w", err)}
@@ -47,7 +48,8 @@ func newRequests() *cobra.Command {
 		return noArgs(cmd, args)
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "keep printing new requests; with --json, one object per line")
-	cmd.Flags().StringVar(&filter, "filter", "", `terms that must all match, such as "status:5xx port:3000 !method:get text"`)
+	cmd.Flags().StringVar(&filter, "filter", "",
+		`terms that must all match, such as "status:5xx port:3000 !method:get text"`)
 	cmd.Flags().IntVar(&limit, "limit", 50, "maximum number of requests; 0: all in the log")
 	return cmd
 }
@@ -102,6 +104,8 @@ func (r *remote) exchange(x api.Exchange) {
 	if x.Live {
 		status = "…"
 	}
-	fmt.Fprintf(r.out, "%s  %-3s  %-7s %8s  %s  %s\n", x.Start.Local().Format(time.TimeOnly), status, logging.Printable(x.Method),
-		x.Duration.Round(time.Millisecond), logging.Printable(x.Sandbox)+":"+strconv.Itoa(x.Port), logging.Printable(x.Path))
+	fmt.Fprintf(r.out, "%s  %-3s  %-7s %8s  %s  %s\n", x.Start.Local().Format(time.TimeOnly), status,
+		logging.Printable(x.Method),
+		x.Duration.Round(time.Millisecond), logging.Printable(x.Sandbox)+":"+strconv.Itoa(x.Port),
+		logging.Printable(x.Path))
 }

@@ -14,41 +14,45 @@ import (
 )
 
 func newSandboxes() *cobra.Command {
-	return clientCommand("sandboxes", "List the containers and their daemons", ownContainers, func(ctx context.Context, r *remote, _ []string) error {
-		list, err := r.SandboxList(ctx)
-		if err != nil {
-			return err
-		}
-		if r.json {
-			return r.document(list)
-		}
-		rows := [][]string{{"NAME", "CONTAINER", "DAEMON", "VERSION", "PLATFORM", "IMAGE"}}
-		for _, s := range list.Sandboxes {
-			rows = append(rows, []string{s.String(), s.Container, string(s.Daemon.State), s.Daemon.Version, s.Platform, s.Image})
-		}
-		return r.table(rows...)
-	})
+	return clientCommand("sandboxes", "List the containers and their daemons", ownContainers,
+		func(ctx context.Context, r *remote, _ []string) error {
+			list, err := r.SandboxList(ctx)
+			if err != nil {
+				return err
+			}
+			if r.json {
+				return r.document(list)
+			}
+			rows := [][]string{{"NAME", "CONTAINER", "DAEMON", "VERSION", "PLATFORM", "IMAGE"}}
+			for _, s := range list.Sandboxes {
+				rows = append(rows,
+					[]string{s.String(), s.Container, string(s.Daemon.State), s.Daemon.Version, s.Platform, s.Image})
+			}
+			return r.table(rows...)
+		})
 }
 
 func newInject() *cobra.Command {
 	var cancel bool
-	cmd := clientCommand("inject [SANDBOX]", "Put a daemon into a container and wait until it is healthy", ownContainers, func(ctx context.Context, r *remote, args []string) error {
-		ref, err := r.sandbox(ctx, args)
-		if err != nil {
-			return err
-		}
-		if cancel {
-			return r.CancelInjection(ctx, ref)
-		}
-		return r.Inject(ctx, ref, func(step api.Injection) {
-			if r.json {
-				_ = r.line(step)
-			} else if line := stepLine(ref.String(), step); line != "" {
-				fmt.Fprintln(r.out, logging.Printable(line))
+	cmd := clientCommand("inject [SANDBOX]", "Put a daemon into a container and wait until it is healthy",
+		ownContainers, func(ctx context.Context, r *remote, args []string) error {
+			ref, err := r.sandbox(ctx, args)
+			if err != nil {
+				return err
 			}
+			if cancel {
+				return r.CancelInjection(ctx, ref)
+			}
+			return r.Inject(ctx, ref, func(step api.Injection) {
+				if r.json {
+					_ = r.line(step)
+				} else if line := stepLine(ref.String(), step); line != "" {
+					fmt.Fprintln(r.out, logging.Printable(line))
+				}
+			})
 		})
-	})
-	cmd.Flags().BoolVar(&cancel, "cancel", false, "cancel the running injection, whoever started it, and the retries of a failed one")
+	cmd.Flags().BoolVar(&cancel, "cancel", false,
+		"cancel the running injection, whoever started it, and the retries of a failed one")
 	cmd.Args, cmd.ValidArgsFunction = atMostOne, first(offers(offeredSandboxes))
 	return cmd
 }
@@ -68,33 +72,37 @@ func stepLine(sandbox string, step api.Injection) string {
 }
 
 func newStop() *cobra.Command {
-	cmd := clientCommand("stop [SANDBOX]", "Stop the daemon in a container", ownContainers, func(ctx context.Context, r *remote, args []string) error {
-		ref, err := r.sandbox(ctx, args)
-		if err != nil {
-			return err
-		}
-		if err := r.StopDaemon(ctx, ref); err != nil {
-			return err
-		}
-		return r.changed(ctx, ref, "the daemon of %s is stopped\n")
-	})
+	cmd := clientCommand("stop [SANDBOX]", "Stop the daemon in a container", ownContainers,
+		func(ctx context.Context, r *remote, args []string) error {
+			ref, err := r.sandbox(ctx, args)
+			if err != nil {
+				return err
+			}
+			if err := r.StopDaemon(ctx, ref); err != nil {
+				return err
+			}
+			return r.changed(ctx, ref, "the daemon of %s is stopped\n")
+		})
 	cmd.Args, cmd.ValidArgsFunction = atMostOne, first(offers(offeredSandboxes))
 	return cmd
 }
 
 func newEject() *cobra.Command {
-	cmd := clientCommand("eject [SANDBOX]", "Stop the daemon in a container and remove its files", ownContainers, func(ctx context.Context, r *remote, args []string) error {
-		ref, err := r.sandbox(ctx, args)
-		if err != nil {
-			return err
-		}
-		if err := r.Eject(ctx, ref); err != nil {
-			return err
-		}
-		return r.changed(ctx, ref, "the daemon is removed from %s\n")
-	})
+	cmd := clientCommand("eject [SANDBOX]", "Stop the daemon in a container and remove its files", ownContainers,
+		func(ctx context.Context, r *remote, args []string) error {
+			ref, err := r.sandbox(ctx, args)
+			if err != nil {
+				return err
+			}
+			if err := r.Eject(ctx, ref); err != nil {
+				return err
+			}
+			return r.changed(ctx, ref, "the daemon is removed from %s\n")
+		})
 	cmd.Args, cmd.ValidArgsFunction = atMostOne, first(offers(offeredSandboxes))
-	cmd.Long = "eject stops the daemon in a container and removes its binary and its logs. It removes\nthe working directory if daemon-proxy created it and it is empty. It keeps a daytona\nthat is part of the image.\n\n" + exitCodes
+	cmd.Long = "eject stops the daemon in a container and removes its binary and its logs. It removes\nthe working " +
+		"directory if daemon-proxy created it and it is empty. It keeps a daytona\nthat is part of the image.\n\n" +
+		exitCodes
 	return cmd
 }
 
@@ -112,29 +120,32 @@ func (r *remote) changed(ctx context.Context, ref api.Ref, sentence string) erro
 }
 
 func newPorts() *cobra.Command {
-	cmd := clientCommand("ports [SANDBOX]", "List the listening ports of a container", ownContainers, func(ctx context.Context, r *remote, args []string) error {
-		ref, err := r.sandbox(ctx, args)
-		if err != nil {
-			return err
-		}
-		ports, err := r.Ports(ctx, ref)
-		if err != nil {
-			return err
-		}
-		if r.json {
-			return r.document(api.NewPortList(ref, ports))
-		}
-		rows := [][]string{{"PORT", "SERVICE", "NAME", "ADDRESS", "REMARKS"}}
-		for _, p := range ports {
-			rows = append(rows, []string{
-				strconv.Itoa(p.Port.Port), orDash(p.Service), orDash(cmp.Or(p.Label, p.Name)), orDash(p.Address),
-				strings.Join(append(p.Remarks, compact(p.Warning)...), ", "),
-			})
-		}
-		return r.table(rows...)
-	})
+	cmd := clientCommand("ports [SANDBOX]", "List the listening ports of a container", ownContainers,
+		func(ctx context.Context, r *remote, args []string) error {
+			ref, err := r.sandbox(ctx, args)
+			if err != nil {
+				return err
+			}
+			ports, err := r.Ports(ctx, ref)
+			if err != nil {
+				return err
+			}
+			if r.json {
+				return r.document(api.NewPortList(ref, ports))
+			}
+			rows := [][]string{{"PORT", "SERVICE", "NAME", "ADDRESS", "REMARKS"}}
+			for _, p := range ports {
+				rows = append(rows, []string{
+					strconv.Itoa(p.Port.Port), orDash(p.Service), orDash(cmp.Or(p.Label, p.Name)), orDash(p.Address),
+					strings.Join(append(p.Remarks, compact(p.Warning)...), ", "),
+				})
+			}
+			return r.table(rows...)
+		})
 	cmd.Args, cmd.ValidArgsFunction = atMostOne, first(offers(offeredSandboxes))
-	cmd.Long = "ports lists the listening ports of a container and what answers there. It sends each port\none request, as a preview would. unknown means that there was no answer in time, other\nthat the service does not speak HTTP.\n\n" + exitCodes
+	cmd.Long = "ports lists the listening ports of a container and what answers there. It sends each port\none " +
+		"request, as a preview would. unknown means that there was no answer in time, other\nthat the service does " +
+		"not speak HTTP.\n\n" + exitCodes
 	return cmd
 }
 
@@ -142,36 +153,39 @@ func newPorts() *cobra.Command {
 func orDash(s string) string { return cmp.Or(s, "-") }
 
 func newStatus() *cobra.Command {
-	cmd := clientCommand("status [SANDBOX]", "Show the state of daemon-proxy and of the daemon", ownNone, func(ctx context.Context, r *remote, args []string) error {
-		health, err := r.Health(ctx)
-		if err != nil {
-			return err
-		}
-		if r.json && len(args) == 0 {
-			return r.document(health)
-		}
-		rows := [][]string{{"daemon-proxy", health.Version, health.Status, r.URL()}}
-		var ref api.Ref
-		if len(args) > 0 {
-			ref = api.ParseRef(args[0])
-		}
-		daemon, err := r.DaemonStatus(ctx, ref)
-		if err != nil && ref.Name != "" {
-			return err
-		}
-		if r.json {
-			return r.document(daemon)
-		}
-		if err == nil {
-			rows = append(rows, []string{daemon.Sandbox, cmp.Or(daemon.Version, "-"), string(daemon.State), daemon.Kind})
-			if p := daemon.LastError; p != nil {
-				rows = append(rows, []string{"", "", p.Code, p.Error()})
+	cmd := clientCommand("status [SANDBOX]", "Show the state of daemon-proxy and of the daemon", ownNone,
+		func(ctx context.Context, r *remote, args []string) error {
+			health, err := r.Health(ctx)
+			if err != nil {
+				return err
 			}
-		}
-		return r.table(rows...)
-	})
+			if r.json && len(args) == 0 {
+				return r.document(health)
+			}
+			rows := [][]string{{"daemon-proxy", health.Version, health.Status, r.URL()}}
+			var ref api.Ref
+			if len(args) > 0 {
+				ref = api.ParseRef(args[0])
+			}
+			daemon, err := r.DaemonStatus(ctx, ref)
+			if err != nil && ref.Name != "" {
+				return err
+			}
+			if r.json {
+				return r.document(daemon)
+			}
+			if err == nil {
+				rows = append(rows,
+					[]string{daemon.Sandbox, cmp.Or(daemon.Version, "-"), string(daemon.State), daemon.Kind})
+				if p := daemon.LastError; p != nil {
+					rows = append(rows, []string{"", "", p.Code, p.Error()})
+				}
+			}
+			return r.table(rows...)
+		})
 	cmd.Args, cmd.ValidArgsFunction = atMostOne, first(offers(offeredSandboxes))
-	cmd.Long = "status asks the running daemon-proxy for its state; the health check of a container can\nuse it. If the daemon is down, the state is \"degraded\" but the exit code is still 0.\n\n" + exitCodes
+	cmd.Long = "status asks the running daemon-proxy for its state; the health check of a container can\nuse it. If " +
+		"the daemon is down, the state is \"degraded\" but the exit code is still 0.\n\n" + exitCodes
 	return cmd
 }
 

@@ -66,7 +66,7 @@ func serve(ctx context.Context, flags *pflag.FlagSet, stdout, stderr io.Writer) 
 
 	self, err := os.Executable()
 	if err != nil {
-		logger.Warn("the program does not find its own file: the built-in daemon cannot be injected", "error", err)
+		logger.Warn("cannot find the program's own file: the built-in daemon cannot be injected", "error", err)
 	}
 	defer keepSmall(cfg.Traffic.Memory)()
 	running, stop := context.WithCancel(ctx)
@@ -84,7 +84,8 @@ func serve(ctx context.Context, flags *pflag.FlagSet, stdout, stderr io.Writer) 
 		stop() // a core that ended by itself ends the UI
 	}()
 	err = tui.Run(running, c, tui.Options{
-		Out: terminal, Theme: cfg.TUI.Theme, ASCII: cfg.TUI.ASCII, NoMouse: !cfg.TUI.Mouse, ReadOnly: cfg.TUI.ReadOnly, Keys: cfg.TUI.Keys,
+		Out: terminal, Theme: cfg.TUI.Theme, ASCII: cfg.TUI.ASCII, NoMouse: !cfg.TUI.Mouse, ReadOnly: cfg.TUI.ReadOnly,
+		Keys:      cfg.TUI.Keys,
 		StateFile: filepath.Join(cfg.StateDir, "tui.json"), Logger: logger,
 	})
 	quit := err == nil && running.Err() == nil // a terminal that has gone is an error

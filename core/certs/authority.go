@@ -51,18 +51,19 @@ func OpenAuthority(stateDir string) (*Authority, error) {
 	keyFile := strings.TrimSuffix(certFile, ".pem") + ".key"
 	if _, err := os.Stat(certFile); errors.Is(err, fs.ErrNotExist) {
 		if err := makeAuthority(certFile, keyFile); err != nil {
-			return nil, fmt.Errorf("make an authority for server.tls.mode self-signed: %w", err)
+			return nil, fmt.Errorf("create an authority for server.tls.mode self-signed: %w", err)
 		}
 	}
 	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err == nil && time.Now().After(pair.Leaf.NotAfter) {
-		err = fmt.Errorf("it has expired at %s", pair.Leaf.NotAfter.Format(time.DateOnly))
+		err = fmt.Errorf("it expired on %s", pair.Leaf.NotAfter.Format(time.DateOnly))
 	}
 	if err == nil && !pair.Leaf.IsCA {
 		err = errors.New("it is not an authority")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("use the authority %s: %w; to have a new one made, remove it and %s", certFile, err, keyFile)
+		return nil,
+			fmt.Errorf("cannot use the authority %s: %w; to create a new one, remove it and %s", certFile, err, keyFile)
 	}
 	if err := os.Chmod(keyFile, 0o600); err != nil {
 		return nil, err
@@ -75,7 +76,8 @@ func OpenAuthority(stateDir string) (*Authority, error) {
 	if !ok {
 		return nil, fmt.Errorf("the key %s cannot sign", keyFile)
 	}
-	return &Authority{cert: pair.Leaf, key: signer, leaf: key, now: time.Now, leaves: map[string]*tls.Certificate{}}, nil
+	return &Authority{cert: pair.Leaf, key: signer, leaf: key, now: time.Now, leaves: map[string]*tls.Certificate{}},
+		nil
 }
 
 // makeAuthority puts a key and its certificate in place, unless they are there.
@@ -99,7 +101,7 @@ func makeAuthority(certFile, keyFile string) error {
 	}
 	key, err := readKey(keyFile)
 	if err != nil {
-		return fmt.Errorf("%w; remove the file to have a new key made", err)
+		return fmt.Errorf("%w; to create a new key, remove the file", err)
 	}
 	host, err := os.Hostname()
 	if err != nil {
@@ -107,9 +109,12 @@ func makeAuthority(certFile, keyFile string) error {
 	}
 	now := time.Now()
 	template := &x509.Certificate{
-		SerialNumber: serial(), Subject: pkix.Name{CommonName: "daemon-proxy on " + host, Organization: []string{"daemon-proxy"}},
-		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(authorityLife), IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
-		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		SerialNumber: serial(),
+		Subject:      pkix.Name{CommonName: "daemon-proxy on " + host, Organization: []string{"daemon-proxy"}},
+		NotBefore:    now.Add(-time.Hour), NotAfter: now.Add(authorityLife), IsCA: true, BasicConstraintsValid: true,
+		MaxPathLenZero: true,
+		KeyUsage:       x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		ExtKeyUsage:    []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -126,7 +131,7 @@ func readKey(path string) (crypto.Signer, error) {
 	}
 	block, _ := pem.Decode(content)
 	if block == nil {
-		return nil, fmt.Errorf("%s is not a private key in PEM", path)
+		return nil, fmt.Errorf("%s is not a PEM private key", path)
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
@@ -194,7 +199,7 @@ func (a *Authority) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if _, err := netip.ParseAddr(name); name == "" || err == nil {
 		addr, ok := hello.Conn.LocalAddr().(*net.TCPAddr)
 		if !ok {
-			return nil, errors.New("the client names no host")
+			return nil, errors.New("the client sent no host name")
 		}
 		name = addr.IP.String()
 	}
@@ -219,7 +224,8 @@ func (a *Authority) sign(name string) (*tls.Certificate, error) {
 	now := a.now()
 	template := &x509.Certificate{
 		SerialNumber: serial(), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(leafLife),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		BasicConstraintsValid: true,
 	}
 	if template.NotAfter.After(a.cert.NotAfter) {
 		template.NotAfter = a.cert.NotAfter

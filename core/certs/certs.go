@@ -65,7 +65,8 @@ func (f *files) load(now [2]stamp) error {
 	pair, err := tls.LoadX509KeyPair(f.cert, f.key)
 	f.seen = now
 	if err != nil {
-		return fmt.Errorf("use the certificate %s with the key %s (server.tls.cert, server.tls.key): %w", f.cert, f.key, err)
+		return fmt.Errorf("cannot use the certificate %s with the key %s (server.tls.cert, server.tls.key): %w", f.cert,
+			f.key, err)
 	}
 	f.have = &pair
 	return nil
@@ -76,9 +77,9 @@ func (f *files) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	defer f.mu.Unlock()
 	if now := f.stamp(); now != f.seen {
 		if err := f.load(now); err != nil {
-			f.log.Warn("the certificate has changed and cannot be read: the one before is used", "error", err)
+			f.log.Warn("the certificate has changed and cannot be read: the previous one stays in use", "error", err)
 		} else {
-			f.log.Info("the certificate was read again", "file", f.cert)
+			f.log.Info("reloaded the certificate", "file", f.cert)
 		}
 	}
 	return f.have, nil
@@ -103,7 +104,7 @@ func Pool(stateDir string) (*x509.CertPool, error) {
 		return nil, err
 	}
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s is no certificate", AuthorityFile(stateDir))
+		return nil, fmt.Errorf("%s is not a certificate", AuthorityFile(stateDir))
 	}
 	return pool, nil
 }

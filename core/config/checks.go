@@ -179,11 +179,13 @@ func (c Config) conflicts() []conflict {
 	var found []conflict
 	if key := c.Security.APIKey; c.Security.Enabled && (key == "" || key == exampleAPIKey || key == mask) {
 		found = append(found, conflict{
-			Problem{Key: "security.api_key", Value: quote(key), Text: "want a key of your own while security.enabled is true"},
+			Problem{Key: "security.api_key", Value: quote(key),
+				Text: "want a key of your own while security.enabled is true"},
 			[]string{"security.api_key", "security.enabled"},
 		})
 	}
-	for _, file := range [...]struct{ path, name string }{{"server.tls.cert", c.Server.TLS.Cert}, {"server.tls.key", c.Server.TLS.Key}} {
+	for _, file := range [...]struct{ path, name string }{{"server.tls.cert", c.Server.TLS.Cert},
+		{"server.tls.key", c.Server.TLS.Key}} {
 		if c.Server.TLS.Mode == "files" && file.name == "" {
 			found = append(found, conflict{
 				Problem{Key: file.path, Value: quote(""), Text: "want a file while server.tls.mode is files"},
@@ -193,7 +195,8 @@ func (c Config) conflicts() []conflict {
 	}
 	if c.Docker.Host != "" && c.Docker.Context != "" {
 		found = append(found, conflict{
-			Problem{Key: "docker.context", Value: quote(c.Docker.Context), Text: "want only one of docker.host and docker.context"},
+			Problem{Key: "docker.context", Value: quote(c.Docker.Context),
+				Text: "want only one of docker.host and docker.context"},
 			[]string{"docker.context", "docker.host"},
 		})
 	}

@@ -90,9 +90,10 @@ type TLS struct {
 
 // Daemon configures which daemon runs where.
 type Daemon struct {
-	Mode             string            // "auto", "docker" or "host"
-	Port             int               // default 2280
-	Path             string            // host mode: binary, absolute; empty: /usr/local/bin/daytona if there, else built-in
+	Mode string // "auto", "docker" or "host"
+	Port int    // default 2280
+	// host mode: binary, absolute; empty: /usr/local/bin/daytona if there, else built-in
+	Path             string
 	ContainerName    string            // the default sandbox
 	StartupTimeout   time.Duration     // default 30s (a bare number in the file is seconds)
 	InjectionMode    string            // "volume" or "direct"
@@ -119,12 +120,13 @@ type Security struct {
 
 // Preview configures how links are stored and what previews may do.
 type Preview struct {
-	DefaultTTL     time.Duration // 0: until revoked
-	StateFile      string        // absolute; default StateDir/links.db
-	MaxLinks       int           // live links; default 1000
-	Fence          bool          // keep pages of previews away from other services of the viewer's machine; default true
-	Rescue         bool          // send requests that lost their prefix back to their preview; default true
-	RedirectToHost bool          // send browsers from the path form of a link to its host form; default true
+	DefaultTTL time.Duration // 0: until revoked
+	StateFile  string        // absolute; default StateDir/links.db
+	MaxLinks   int           // live links; default 1000
+	// keep pages of previews away from other services of the viewer's machine; default true
+	Fence          bool
+	Rescue         bool // send requests that lost their prefix back to their preview; default true
+	RedirectToHost bool // send browsers from the path form of a link to its host form; default true
 }
 
 // Traffic configures what the request log keeps.

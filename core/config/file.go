@@ -28,7 +28,7 @@ func parseYAML(data []byte) (*yaml.Node, error) {
 	}
 	switch err := dec.Decode(&second); {
 	case err == nil:
-		return nil, fmt.Errorf("line %d: a second document begins; want one", second.Line)
+		return nil, fmt.Errorf("line %d: a second document begins; want only one", second.Line)
 	case !errors.Is(err, io.EOF):
 		return nil, syntaxError(err)
 	}
@@ -112,7 +112,7 @@ func (f *fileDecoder) pairs(mapping *yaml.Node, under string, each func(full str
 	for i := 0; i+1 < len(mapping.Content); i += 2 {
 		k, v := follow(mapping.Content[i]), follow(mapping.Content[i+1])
 		if k.Kind != yaml.ScalarNode {
-			f.problem(mapping.Content[i], under, describe(k), "want a name as key")
+			f.problem(mapping.Content[i], under, describe(k), "want a string as key")
 			continue
 		}
 		full := k.Value
@@ -120,7 +120,7 @@ func (f *fileDecoder) pairs(mapping *yaml.Node, under string, each func(full str
 			full = under + "." + k.Value
 		}
 		if line, twice := first[k.Value]; twice {
-			f.problem(mapping.Content[i], showName(full), "", fmt.Sprintf("is given twice, first in line %d", line))
+			f.problem(mapping.Content[i], showName(full), "", fmt.Sprintf("is set twice, first in line %d", line))
 			continue
 		}
 		first[k.Value] = k.Line

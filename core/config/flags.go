@@ -21,7 +21,8 @@ func BindFlags(fs *pflag.FlagSet) {
 		if strings.ToUpper(usage[:2]) != usage[:2] { // not an abbreviation such as TCP
 			usage = strings.ToLower(usage[:1]) + usage[1:]
 		}
-		f := fs.VarPF(&flagValue{form: k.form, texts: []string{k.Default}}, k.Flag, "", usage+" (environment: "+k.Env+")")
+		f := fs.VarPF(&flagValue{form: k.form, texts: []string{k.Default}}, k.Flag, "",
+			usage+" (environment: "+k.Env+")")
 		if k.form == formBool {
 			f.NoOptDefVal = "true"
 		}

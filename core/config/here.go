@@ -30,7 +30,8 @@ func (l *loader) here(name string) (data []byte, counts bool) {
 		return data, true
 	case protects:
 		l.errs.add(Problem{Where: quotePath(name), Text: fmt.Sprintf(
-			"%s, and it may protect the API, so it is not ignored; %s, name the file to use with --config, or start in another directory",
+			"%s, and it may protect the API, so it is not ignored; %s, name the file to use with --config, or start "+
+				"in another directory",
 			reason.why, reason.next)})
 	default:
 		l.note("%s is ignored: %s; use --config to read it anyway", quotePath(name), reason.why)
@@ -79,7 +80,8 @@ func openHere(name string) (file *os.File, ours bool, reason *unused) {
 	case err != nil:
 		return nil, false, unreadable(err)
 	case info.IsDir():
-		return nil, false, &unused{"it is a directory (Docker creates one if the file to be mounted is missing)", "put the file there"}
+		return nil, false,
+			&unused{"it is a directory (Docker creates one if the file to be mounted is missing)", "put the file there"}
 	case !info.Mode().IsRegular():
 		return nil, false, &unused{"it is not a regular file", "put a file there"}
 	}
@@ -104,7 +106,8 @@ func unreadable(err error) *unused {
 
 // protectionLine is a line that begins one of the sections whose loss would
 // leave the API or a sandbox less protected.
-var protectionLine = regexp.MustCompile(`(?:^|[\r\n])(?:\x{feff})?(?:\{[ \t]*)?["']?(?:security(?:\.\w+)?|daemon)["']?[ \t]*:`)
+var protectionLine = regexp.MustCompile(
+	`(?:^|[\r\n])(?:\x{feff})?(?:\{[ \t]*)?["']?(?:security(?:\.\w+)?|daemon)["']?[ \t]*:`)
 
 // mentionsProtection reports whether a file that cannot be parsed has such a
 // line. It reads all of it, however large; what cannot be read counts as one.
@@ -167,7 +170,8 @@ func anySection(keys []key, root *yaml.Node, section string, holds func(*yaml.No
 		}
 		inner := content[i+1]
 		if dotted {
-			inner = &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{{Kind: yaml.ScalarNode, Value: key}, inner}}
+			inner = &yaml.Node{Kind: yaml.MappingNode,
+				Content: []*yaml.Node{{Kind: yaml.ScalarNode, Value: key}, inner}}
 		}
 		if slices.ContainsFunc(mappings(inner), holds) {
 			return true
@@ -218,7 +222,8 @@ func (l *loader) checkPassedOver() {
 		return
 	}
 	l.errs.add(Problem{Where: quotePath(l.cfg.File), Key: "security.enabled", Text: fmt.Sprintf(
-		"is not set here, and %s, which may set it, is not read because of this file; set it here, or name the file to use with --config",
+		"is not set here, and %s, which may set it, is not read because of this file; set it here, or name the file "+
+			"to use with --config",
 		quotePath(l.passedOver))})
 }
 

@@ -107,7 +107,8 @@ func serverKeys() []key {
 		Key: Key{Path: "server.host", Env: "DAEMON_PROXY_HOST", Flag: "host", Default: "127.0.0.1",
 			Doc: "Address to listen on. 127.0.0.1 and ::1 can be reached only from this machine. With 0.0.0.0 " +
 				"everybody on the network can reach the API, so turn security on first."},
-		value: text(func(c *Config) *string { return &c.Server.Host }, "an IP address or a host name, without port", checkHost),
+		value: text(func(c *Config) *string { return &c.Server.Host }, "an IP address or a host name, without port",
+			checkHost),
 	}, {
 		Key: Key{Path: "server.port", Env: "DAEMON_PROXY_PORT", Flag: "port", Default: "8080",
 			Doc: "TCP port to listen on."},
@@ -116,25 +117,31 @@ func serverKeys() []key {
 		Key: Key{Path: "server.allowed_hosts", Env: "DAEMON_PROXY_ALLOWED_HOSTS", Flag: "allowed-hosts",
 			Doc: "Additional host names that the server accepts. IP addresses, localhost, the preview domain and " +
 				"this machine's own name are always accepted; any other Host is refused to prevent DNS rebinding."},
-		value: list(func(c *Config) *[]string { return &c.Server.AllowedHosts }, "a list of host names, without scheme and port", checkHost),
+		value: list(func(c *Config) *[]string { return &c.Server.AllowedHosts },
+			"a list of host names, without scheme and port", checkHost),
 	}, {
 		Key: Key{Path: "server.public_url", Env: "DAEMON_PROXY_PUBLIC_URL", Flag: "public-url",
 			Doc: "Base URL of the links, for a server behind a reverse proxy. Empty: the host that the request was " +
 				"sent to."},
-		value: text(func(c *Config) *string { return &c.Server.PublicURL }, "empty, or http:// or https:// with a host and an optional port, without a path", optional(checkPublicURL)),
+		value: text(func(c *Config) *string { return &c.Server.PublicURL },
+			"empty, or http:// or https:// with a host and an optional port, without a path", optional(checkPublicURL)),
 	}, {
-		Key: Key{Path: "server.preview_domain", Env: "DAEMON_PROXY_PREVIEW_DOMAIN", Flag: "preview-domain", Default: "localhost",
+		Key: Key{Path: "server.preview_domain", Env: "DAEMON_PROXY_PREVIEW_DOMAIN", Flag: "preview-domain",
+			Default: "localhost",
 			Doc: "Domain of the host form of a link, http://TOKEN.DOMAIN:8080/. Browsers resolve every name under " +
 				"localhost to this machine; any other domain needs a wildcard DNS record."},
-		value: text(func(c *Config) *string { return &c.Server.PreviewDomain }, "a domain name such as localhost or preview.example.com, without scheme, port and wildcard", checkDomain),
+		value: text(func(c *Config) *string { return &c.Server.PreviewDomain },
+			"a domain name such as localhost or preview.example.com, without scheme, port and wildcard", checkDomain),
 	}, {
 		Key: Key{Path: "server.trusted_proxies", Env: "DAEMON_PROXY_TRUSTED_PROXIES", Flag: "trusted-proxies",
 			Doc: "Reverse proxies whose X-Forwarded-* headers are trusted. These headers are dropped from requests " +
 				"of all other clients."},
-		value: list(func(c *Config) *[]string { return &c.Server.TrustedProxies }, "a list of IP addresses and CIDR prefixes such as 10.0.0.0/8", checkPrefix),
+		value: list(func(c *Config) *[]string { return &c.Server.TrustedProxies },
+			"a list of IP addresses and CIDR prefixes such as 10.0.0.0/8", checkPrefix),
 	}, {
-		Key: Key{Path: "server.max_connections", Env: "DAEMON_PROXY_MAX_CONNECTIONS", Flag: "max-connections", Default: "10000",
-			Doc: "Maximum number of open client connections."},
+		Key: Key{Path: "server.max_connections", Env: "DAEMON_PROXY_MAX_CONNECTIONS", Flag: "max-connections",
+			Default: "10000",
+			Doc:     "Maximum number of open client connections."},
 		value: number(func(c *Config) *int { return &c.Server.MaxConnections }, 1, 1_000_000),
 	}, {
 		Key: Key{Path: "server.tls.mode", Env: "DAEMON_PROXY_TLS_MODE", Flag: "tls-mode", Default: "off",
@@ -142,7 +149,8 @@ func serverKeys() []key {
 				"authority signs a certificate for each name on demand; it is created once and kept as " +
 				"tls-authority.pem under $XDG_STATE_HOME/daemon-proxy, and browsers must be told to trust it. " +
 				"files: the certificate in cert and key, reloaded when it changes."},
-		value: choice(func(c *Config) *string { return &c.Server.TLS.Mode }, strings.ToLower, nil, "off", "self-signed", "files"),
+		value: choice(func(c *Config) *string { return &c.Server.TLS.Mode }, strings.ToLower, nil, "off", "self-signed",
+			"files"),
 	}, {
 		Key: Key{Path: "server.tls.cert", Env: "DAEMON_PROXY_TLS_CERT", Flag: "tls-cert",
 			Doc: "Certificate chain in PEM, for TLS mode files. For the host form of links it must also be valid " +
@@ -160,7 +168,8 @@ func daemonKeys() []key {
 		Key: Key{Path: "daemon.mode", Env: "DAEMON_MODE", Flag: "daemon-mode", Default: "auto",
 			Doc: "Where the daemon runs. docker: in a container. host: on this machine. auto: docker if a Docker " +
 				"engine answers, otherwise host."},
-		value: choice(func(c *Config) *string { return &c.Daemon.Mode }, strings.ToLower, nil, "auto", "docker", "host"),
+		value: choice(func(c *Config) *string { return &c.Daemon.Mode }, strings.ToLower, nil, "auto", "docker",
+			"host"),
 	}, {
 		Key: Key{Path: "daemon.port", Env: "DAEMON_PORT", Flag: "daemon-port", Default: "2280",
 			Doc: "TCP port of the daemon."},
@@ -175,16 +184,19 @@ func daemonKeys() []key {
 		Key: Key{Path: "daemon.container_name", Env: "DAEMON_CONTAINER_NAME", Flag: "container-name",
 			Doc: "Container to use for /proxy/… and for links that name no sandbox; it is injected at startup. " +
 				"Empty: the only running container."},
-		value: text(func(c *Config) *string { return &c.Daemon.ContainerName }, "empty, or a container's name: letters and digits, after the first also _ . -", optional(checkContainer)),
+		value: text(func(c *Config) *string { return &c.Daemon.ContainerName },
+			"empty, or a container's name: letters and digits, after the first also _ . -", optional(checkContainer)),
 	}, {
 		Key: Key{Path: "daemon.startup_timeout", Env: "DAEMON_STARTUP_TIMEOUT", Flag: "startup-timeout", Default: "30s",
 			Doc: "Maximum time until a started daemon answers."},
-		value: duration(func(c *Config) *time.Duration { return &c.Daemon.StartupTimeout }, minStartup, maxStartup, "from 100ms to 24h"),
+		value: duration(func(c *Config) *time.Duration { return &c.Daemon.StartupTimeout }, minStartup, maxStartup,
+			"from 100ms to 24h"),
 	}, {
 		Key: Key{Path: "daemon.injection_mode", Env: "DAEMON_INJECTION_MODE", Flag: "injection-mode", Default: "volume",
 			Doc: "How the daemon gets into a container. volume: copy the binary from this machine and start it. " +
 				"direct: start the daytona binary that the container already has."},
-		value: choice(func(c *Config) *string { return &c.Daemon.InjectionMode }, strings.ToLower, nil, "volume", "direct"),
+		value: choice(func(c *Config) *string { return &c.Daemon.InjectionMode }, strings.ToLower, nil, "volume",
+			"direct"),
 	}, {
 		Key: Key{Path: "daemon.binary_source_path", Env: "DAEMON_BINARY_SOURCE_PATH", Flag: "binary-source-path",
 			Doc: "Daemon binary on this machine that mode volume copies into the container. Empty: " +
@@ -194,12 +206,15 @@ func daemonKeys() []key {
 		Key: Key{Path: "daemon.work_dir", Env: "DAEMON_WORK_DIR", Flag: "daemon-work-dir",
 			Doc: "Working directory of the daemon in the sandbox. Empty: the container's own working directory, or " +
 				"/workspace if it has none."},
-		value: text(func(c *Config) *string { return &c.Daemon.WorkDir }, "empty, or an absolute path in the sandbox", optional(checkSandboxPath)),
+		value: text(func(c *Config) *string { return &c.Daemon.WorkDir }, "empty, or an absolute path in the sandbox",
+			optional(checkSandboxPath)),
 	}, {
-		Key: Key{Path: "daemon.install_dir", Env: "DAEMON_INSTALL_DIR", Flag: "daemon-install-dir", Default: "/usr/local/bin",
+		Key: Key{Path: "daemon.install_dir", Env: "DAEMON_INSTALL_DIR", Flag: "daemon-install-dir",
+			Default: "/usr/local/bin",
 			Doc: "Directory in the container that the binary is copied to. Change it for containers with a " +
 				"read-only root filesystem."},
-		value: text(func(c *Config) *string { return &c.Daemon.InstallDir }, "an absolute path in the container", checkSandboxPath),
+		value: text(func(c *Config) *string { return &c.Daemon.InstallDir }, "an absolute path in the container",
+			checkSandboxPath),
 	}, {
 		Key: Key{Path: "daemon.env", Env: "DAEMON_ENV", Flag: "daemon-env",
 			Doc: "Variables to add to the daemon's environment: a mapping of NAME: \"value\". As variable or flag: " +
@@ -220,11 +235,14 @@ func dockerAndSecurityKeys() []key {
 				"DOCKER_CERT_PATH work as they do there. Set either host or context, not both; flags override the " +
 				"environment, which overrides the file, and of the two variables DOCKER_HOST wins. Both empty: " +
 				"the docker CLI's current context."},
-		value: text(func(c *Config) *string { return &c.Docker.Host }, "empty, or an address such as unix:///var/run/docker.sock or tcp://10.0.0.5:2376", optional(checkDockerHost)),
+		value: text(func(c *Config) *string { return &c.Docker.Host },
+			"empty, or an address such as unix:///var/run/docker.sock or tcp://10.0.0.5:2376",
+			optional(checkDockerHost)),
 	}, {
 		Key: Key{Path: "docker.context", Env: "DOCKER_CONTEXT", Flag: "docker-context",
 			Doc: "Context of the docker CLI whose engine to use (docker context ls)."},
-		value: text(func(c *Config) *string { return &c.Docker.Context }, "empty, or a context's name: letters and digits, after the first also _ . + -", optional(checkContext)),
+		value: text(func(c *Config) *string { return &c.Docker.Context },
+			"empty, or a context's name: letters and digits, after the first also _ . + -", optional(checkContext)),
 	}, {
 		Key: Key{Path: "security.enabled", Env: "SECURITY_ENABLED", Flag: "security-enabled", Default: "false",
 			Doc: "Require the API key for the API and /proxy. Preview links need only their token."},
@@ -234,7 +252,8 @@ func dockerAndSecurityKeys() []key {
 			Doc: "The API key, sent as X-API-Key or as Authorization: Bearer. It must be set if security is on, " +
 				"and must not be your-secret-key. It has no flag, because every user of the machine can read the " +
 				"arguments of a process. Keep the file that contains it at mode 0600."},
-		value:  text(func(c *Config) *string { return &c.Security.APIKey }, "empty, or visible ASCII characters without spaces", optional(checkAPIKey)),
+		value: text(func(c *Config) *string { return &c.Security.APIKey },
+			"empty, or visible ASCII characters without spaces", optional(checkAPIKey)),
 		secret: true,
 	}}
 }
@@ -264,7 +283,8 @@ func previewAndTrafficKeys() []key {
 			Doc: "Send a request that lost its /preview/TOKEN prefix back to the preview whose page made it."},
 		value: boolean(func(c *Config) *bool { return &c.Preview.Rescue }),
 	}, {
-		Key: Key{Path: "preview.redirect_to_host", Env: "PREVIEW_REDIRECT_TO_HOST", Flag: "redirect-to-host", Default: "true",
+		Key: Key{Path: "preview.redirect_to_host", Env: "PREVIEW_REDIRECT_TO_HOST", Flag: "redirect-to-host",
+			Default: "true",
 			Doc: "Redirect a browser that opens the path form of a link on localhost to its host form, where the " +
 				"preview has its own origin. Safari is not redirected, because it does not resolve names under " +
 				"localhost."},
@@ -288,14 +308,16 @@ func loggingKeys() []key {
 		Key: Key{Path: "logging.level", Env: "LOG_LEVEL", Flag: "log-level", Default: "INFO",
 			Doc: "Lowest level that is logged."},
 		value: choice(func(c *Config) *string { return &c.Logging.Level }, strings.ToUpper,
-			map[string]string{"WARN": "WARNING", "FATAL": "CRITICAL", "NOTSET": "DEBUG"}, // the other names of Python's logging module
+			// the other names of Python's logging module
+			map[string]string{"WARN": "WARNING", "FATAL": "CRITICAL", "NOTSET": "DEBUG"},
 			"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
 	}, {
 		Key: Key{Path: "logging.format", Env: "LOGGING_FORMAT", Flag: "log-format", Default: "text",
 			Doc: "Format of a log line. text: time, level, message, key=value. json: one object per line. Or a " +
 				"format of Python's logging module such as \"%(asctime)s - %(name)s - %(levelname)s - " +
 				"%(message)s\"."},
-		value: text(func(c *Config) *string { return &c.Logging.Format }, "text, json or a Python format with %(message)s and other fields of a LogRecord", checkLogFormat),
+		value: text(func(c *Config) *string { return &c.Logging.Format },
+			"text, json or a Python format with %(message)s and other fields of a LogRecord", checkLogFormat),
 	}, {
 		Key: Key{Path: "logging.file", Env: "LOGGING_FILE", Flag: "log-file",
 			Doc: "Log file. Empty: logs/daemon-proxy.log beside the configuration file; without one, " +
@@ -317,7 +339,8 @@ func tuiKeys() []key {
 		Key: Key{Path: "tui.theme", Env: "TUI_THEME", Flag: "theme", Default: "auto",
 			Doc: "Colours of the terminal UI. auto: follow the background of the terminal. NO_COLOR in the " +
 				"environment means mono."},
-		value: choice(func(c *Config) *string { return &c.TUI.Theme }, strings.ToLower, nil, "auto", "dark", "light", "mono"),
+		value: choice(func(c *Config) *string { return &c.TUI.Theme }, strings.ToLower, nil, "auto", "dark", "light",
+			"mono"),
 	}, {
 		Key: Key{Path: "tui.ascii", Env: "TUI_ASCII", Flag: "ascii", Default: "false",
 			Doc: "Draw the terminal UI in ASCII. This is always on if the locale is not UTF-8."},

@@ -119,7 +119,8 @@ func (l *loader) setText(k key, texts []string, from origin) {
 	for _, t := range texts {
 		split, err := k.split(t)
 		if err != nil {
-			l.errs.add(Problem{Where: from.where, Key: k.Path, Value: k.show(t), Text: "its quotes do not match; want " + k.allowed})
+			l.errs.add(Problem{Where: from.where, Key: k.Path, Value: k.show(t),
+				Text: "its quotes do not match; want " + k.allowed})
 			return
 		}
 		entries = append(entries, split...)
@@ -184,7 +185,8 @@ func (l *loader) folders(found foundFile) {
 	cfg := &l.cfg
 	state, cache := l.xdg("XDG_STATE_HOME", ".local/state"), l.xdg("XDG_CACHE_HOME", ".cache")
 	if state == "" || cache == "" {
-		l.errs.add(Problem{Text: "the home directory is not known; set HOME, or XDG_STATE_HOME and XDG_CACHE_HOME, to absolute paths"})
+		l.errs.add(Problem{Text: "the home directory is not known; set HOME, or XDG_STATE_HOME and XDG_CACHE_HOME, " +
+			"to absolute paths"})
 		return
 	}
 	cfg.StateDir, cfg.CacheDir = state, cache
@@ -208,7 +210,8 @@ func (l *loader) remarkOnSecret() {
 		return
 	}
 	if info, err := os.Stat(l.cfg.File); err == nil && strangersMayRead(info) {
-		l.note("%s holds security.api_key and others may read it: chmod 600 it, or 640 with the group of daemon-proxy if it is root's",
+		l.note("%s holds security.api_key and others may read it: chmod 600 it, or 640 with the group of "+
+			"daemon-proxy if it is root's",
 			quotePath(l.cfg.File))
 	}
 }

@@ -93,9 +93,11 @@ func (v value) schema() schema {
 	case formNumber:
 		return schema{Type: []string{"integer", "null"}, Minimum: &v.least, Maximum: &v.most}
 	case formBool:
-		return schema{AnyOf: []schema{{Type: "boolean"}, matching(anyCase("true", "yes", "on", "false", "no", "off")), null}}
+		return schema{AnyOf: []schema{{Type: "boolean"}, matching(anyCase("true", "yes", "on", "false", "no", "off")),
+			null}}
 	case formTime: // seconds, or text whose limits only code can check
-		return schema{AnyOf: []schema{{Type: "number", Minimum: &v.least, Maximum: &v.most}, matching(timePattern), null}}
+		return schema{AnyOf: []schema{{Type: "number", Minimum: &v.least, Maximum: &v.most}, matching(timePattern),
+			null}}
 	case formSize:
 		return schema{AnyOf: []schema{matching("[0-9]+ *" + anyCase("KiB", "MiB", "GiB")), null}}
 	case formList:

@@ -63,7 +63,8 @@ func (r refusal) text(k key) string {
 }
 
 // scalar is a value of one entry.
-func scalar[T any](f form, allowed string, field func(*Config) *T, parse func(string) (T, string, bool), format func(T) string) value {
+func scalar[T any](f form, allowed string, field func(*Config) *T, parse func(string) (T, string, bool),
+	format func(T) string) value {
 	return value{
 		form:    f,
 		allowed: allowed,
@@ -295,7 +296,8 @@ func environment(field func(*Config) *map[string]string) value {
 				case !found || name == "" || strings.ContainsFunc(name, badName):
 					refused = append(refused, refusal{index: i, entry: entry, why: "its name is missing or invalid"})
 				case !utf8.ValidString(v) || strings.ContainsRune(v, 0):
-					refused = append(refused, refusal{index: i, entry: entry, why: "its value contains a NUL or is not UTF-8"})
+					refused = append(refused,
+						refusal{index: i, entry: entry, why: "its value contains a NUL or is not UTF-8"})
 				default:
 					if all == nil {
 						all = map[string]string{}

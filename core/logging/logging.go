@@ -54,7 +54,7 @@ func New(o Options) (*slog.Logger, io.Closer, error) {
 	}
 	logger := slog.New(handler)
 	if unusable != nil {
-		logger.Warn("the log file cannot be written: logging goes on without it", "file", o.File, "error", unusable)
+		logger.Warn("cannot write the log file: logging continues without it", "file", o.File, "error", unusable)
 	}
 	return logger, out, nil
 }
@@ -72,7 +72,7 @@ func parseLevel(name string) (slog.Level, error) {
 	case "CRITICAL", "FATAL":
 		return LevelCritical, nil
 	}
-	return 0, fmt.Errorf("log level %q: allowed are DEBUG, INFO, WARNING, ERROR and CRITICAL", name)
+	return 0, fmt.Errorf("log level %q is invalid: use DEBUG, INFO, WARNING, ERROR or CRITICAL", name)
 }
 
 // levelName is Python's name of a level.
@@ -125,7 +125,7 @@ func newHandler(format string, out io.Writer, level slog.Level) (slog.Handler, e
 	case strings.Contains(format, "%("):
 		return newPython(format, out, level)
 	}
-	return nil, fmt.Errorf("log format %q: allowed are text, json and a Python format with %%(message)s", format)
+	return nil, fmt.Errorf("log format %q is invalid: use text, json or a Python format with %%(message)s", format)
 }
 
 // longestText bounds each text of a record, in bytes.

@@ -16,7 +16,8 @@ const hidden = "***"
 // the plural too. secretKeys are held by the whole name, and secretNames are
 // whole names; both without what separates words.
 var (
-	secretWords = []string{"token", "secret", "password", "passwd", "passphrase", "pwd", "signature", "authorization", "credential", "cookie", "session", "sessionid", "sessid", "jwt"}
+	secretWords = []string{"token", "secret", "password", "passwd", "passphrase", "pwd", "signature", "authorization",
+		"credential", "cookie", "session", "sessionid", "sessid", "jwt"}
 	secretKeys  = []string{"apikey", "accesskey", "privatekey", "secretkey"}
 	secretNames = []string{"auth", "sig", "sid", "pass", "pw", "pin", "otp", "cvv", "cvc", "bearer"}
 	// In queries, which are copied and sent on, more is hidden: whatever holds
@@ -29,7 +30,8 @@ var (
 func SecretName(name string) bool {
 	words := wordsOf(name)
 	whole := strings.Join(words, "")
-	if slices.Contains(secretNames, whole) || slices.ContainsFunc(secretKeys, func(k string) bool { return strings.Contains(whole, k) }) {
+	if slices.Contains(secretNames, whole) ||
+		slices.ContainsFunc(secretKeys, func(k string) bool { return strings.Contains(whole, k) }) {
 		return true
 	}
 	return slices.ContainsFunc(words, func(word string) bool {
@@ -50,7 +52,8 @@ func wordsOf(name string) (words []string) {
 				words = append(words, strings.ToLower(name[start:i]))
 			}
 			start = i + 1
-		case i > start && c >= 'A' && c <= 'Z' && (name[i-1] >= 'a' && name[i-1] <= 'z' || name[i-1] >= '0' && name[i-1] <= '9'):
+		case i > start && c >= 'A' && c <= 'Z' &&
+			(name[i-1] >= 'a' && name[i-1] <= 'z' || name[i-1] >= '0' && name[i-1] <= '9'):
 			words = append(words, strings.ToLower(name[start:i]))
 			start = i
 		}

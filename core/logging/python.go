@@ -78,7 +78,7 @@ func newPython(format string, out io.Writer, level slog.Level) (slog.Handler, er
 	rest := format
 	literal := func(text string) error {
 		if i := strings.IndexByte(text, '%'); i >= 0 {
-			return fmt.Errorf("log format: %q is no Python directive such as %%(message)s", text[i:])
+			return fmt.Errorf("log format: %q is not a Python directive such as %%(message)s", text[i:])
 		}
 		if text != "" {
 			p.pieces = append(p.pieces, piece{text: Printable(text)})
@@ -99,7 +99,7 @@ func newPython(format string, out io.Writer, level slog.Level) (slog.Handler, er
 			name, conversion := rest[m[2]:m[3]], rest[m[10]:m[11]]
 			field, ok := fields[name]
 			if !ok {
-				return nil, fmt.Errorf("log format: %q is no attribute of a Python log record", name)
+				return nil, fmt.Errorf("log format: %q is not an attribute of a Python log record", name)
 			}
 			p.pieces = append(p.pieces, piece{field: field, verb: "%" + rest[m[4]:m[9]] + goVerb(conversion)})
 		}

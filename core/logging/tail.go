@@ -71,7 +71,8 @@ func (t tailing) Close() error {
 // them NAME-TIME.EXT.
 func backups(file string) []string {
 	ext := filepath.Ext(file)
-	found, _ := filepath.Glob(globEscape(strings.TrimSuffix(file, ext)) + "-[0-9]*" + globEscape(ext)) // the pattern is well-formed
+	// the pattern is well-formed
+	found, _ := filepath.Glob(globEscape(strings.TrimSuffix(file, ext)) + "-[0-9]*" + globEscape(ext))
 	slices.Sort(found)
 	slices.Reverse(found)
 	return found

@@ -186,9 +186,11 @@ func subjectOf(e api.Event) subject {
 	switch {
 	case e.Injection != nil:
 		// Each step counts; within a step only the latest progress does.
-		return subject{kind: "injection", engine: e.Injection.Sandbox.Engine, name: e.Injection.Sandbox.Name, more: string(e.Injection.Step), state: e.Injection.State}
+		return subject{kind: "injection", engine: e.Injection.Sandbox.Engine, name: e.Injection.Sandbox.Name,
+			more: string(e.Injection.Step), state: e.Injection.State}
 	case e.Port != nil:
-		return subject{kind: "port", engine: e.Port.Sandbox.Engine, name: e.Port.Sandbox.Name, number: uint64(e.Port.Port.Port)}
+		return subject{kind: "port", engine: e.Port.Sandbox.Engine, name: e.Port.Sandbox.Name,
+			number: uint64(e.Port.Port.Port)}
 	case e.Sandbox != nil:
 		return subject{kind: "sandbox", engine: e.Sandbox.Engine, name: e.Sandbox.Name}
 	case e.Link != nil:

@@ -31,7 +31,7 @@ const lockTimeout = time.Second
 
 // errBroken says that bbolt panicked before: its locks and pages are in no
 // known state, so it is not called again.
-var errBroken = errors.New("the links file was found damaged while it was in use")
+var errBroken = errors.New("the links file is damaged; this was noticed while it was in use")
 
 // boltStore is a store in one bbolt file.
 type boltStore struct {
@@ -97,7 +97,7 @@ func openLocked(ctx context.Context, path string) (*os.File, error) {
 		case <-deadline.C:
 			return nil, api.NewProblem(api.CodeStateLocked,
 				fmt.Sprintf("the links file %s is in use by another program, probably another daemon-proxy", path),
-				"end the other one, or give this one a file of its own with preview.state_file")
+				"stop the other one, or set preview.state_file to a different file")
 		}
 	}
 }
@@ -130,7 +130,7 @@ func soundOrReplaced(file *os.File, path string, now func() time.Time, log *slog
 		return false, unusable(path, err)
 	}
 	if foreign(head[:n]) && filepath.Base(path) != linksName {
-		return false, unusable(path, errors.New("it is not a file of links; it was left as it is"))
+		return false, unusable(path, errors.New("it is not a links file; it was not changed"))
 	}
 	content, err := io.ReadAll(io.NewSectionReader(file, 0, info.Size()))
 	if err != nil {
@@ -142,12 +142,12 @@ func soundOrReplaced(file *os.File, path string, now func() time.Time, log *slog
 	}
 	aside := fmt.Sprintf("%s.damaged-%s", path, now().UTC().Format("20060102T150405.000000000Z"))
 	if err := writeAside(aside, content); err != nil {
-		return false, unusable(path, fmt.Errorf("it is damaged (%w) and cannot be set aside: %w", damage, err))
+		return false, unusable(path, fmt.Errorf("it is damaged (%w) and cannot be renamed: %w", damage, err))
 	}
 	if err := replaceBy(file, path, records); err != nil {
 		return false, unusable(path, fmt.Errorf("it is damaged (%w) and cannot be replaced: %w", damage, err))
 	}
-	log.Warn("the links file is damaged: it was set aside and what is readable of it put into a new one",
+	log.Warn("the links file is damaged: it was renamed, and the links that could be read were copied to a new one",
 		"file", path, "aside", aside, "damage", damage, "links", len(records))
 	return false, nil
 }
@@ -324,5 +324,6 @@ func unusable(path string, err error) *api.Problem {
 		return p
 	}
 	return api.NewProblem(api.CodeStateUnusable, fmt.Sprintf("cannot use the links file %s: %v", path, err),
-		"see that it is a links file that can be read and written; else move it away, or name another one with preview.state_file").Because(err)
+		"check that it is a links file that can be read and written; otherwise move it, or set preview.state_file to "+
+			"a different file").Because(err)
 }

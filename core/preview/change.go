@@ -54,7 +54,8 @@ func (l *Links) admit(request Request, now time.Time) (record, error) {
 	}
 	if !request.AllowDaemonPort && daemon.IsPort(request.Port, l.options.DaemonPort) {
 		return record{}, api.NewProblem(api.CodeDaemonPort,
-			fmt.Sprintf("port %d belongs to the daemon: a link to it would give away control of the sandbox", request.Port),
+			fmt.Sprintf("port %d is the daemon's own: a link to it would give away control of the sandbox",
+				request.Port),
 			`send "allow_daemon_port": true if that is what you want`).In("", request.Port)
 	}
 	ttl := l.options.DefaultTTL
@@ -63,7 +64,8 @@ func (l *Links) admit(request Request, now time.Time) (record, error) {
 	}
 	if ttl < 0 {
 		return record{}, api.NewProblem(api.CodeBadRequest,
-			fmt.Sprintf("a link cannot live for %s", ttl), "give a time to live of 0 (until revoked) or more")
+			fmt.Sprintf("a link cannot have a time to live of %s", ttl),
+			"use a time to live of 0 (until revoked) or more")
 	}
 	r := record{
 		Token: newToken(), Engine: request.Sandbox.Engine, Sandbox: request.Sandbox.Name, Port: request.Port,
@@ -84,7 +86,7 @@ func (l *Links) add(r record) (*Live, error) {
 	_, taken := l.byID[link.ID]
 	l.mu.Unlock()
 	if count >= l.options.MaxLinks {
-		return nil, api.NewProblem(api.CodeTooMany, fmt.Sprintf("there are %d live preview links already", count),
+		return nil, api.NewProblem(api.CodeTooMany, fmt.Sprintf("there are already %d live preview links", count),
 			"revoke some, give them a time to live, or raise preview.max_links")
 	}
 	if taken { // two of 2^50 ids; ids must tell links apart
@@ -163,5 +165,6 @@ func (l *Links) notify(link *Live) {
 // unstored is the problem of a change that did not reach the links file.
 func unstored(doing string, err error) *api.Problem {
 	return api.NewProblem(api.CodeStateUnusable, fmt.Sprintf("cannot %s: %v", doing, err),
-		"see that the disk is not full and the links file (preview.state_file) can be written, then restart").Because(err)
+		"check that the disk is not full and the links file (preview.state_file) is writable, then restart").
+		Because(err)
 }

@@ -40,7 +40,8 @@ func (v View) filterCookies(h http.Header) (notes []string) {
 	}
 	const shown = 3
 	names := f.held[:min(len(f.held), shown)]
-	return []string{fmt.Sprintf("%d cookies held back that this link has not set (%s): one that a script made needs host mode",
+	return []string{fmt.Sprintf("%d cookies held back that this link has not set (%s): one that a script made needs "+
+		"host mode",
 		len(f.held), strings.Join(names, ", "))}
 }
 

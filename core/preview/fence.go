@@ -34,7 +34,8 @@ func NewFence(host, domain string) *Fence {
 	list := "'self' 'unsafe-inline' 'unsafe-eval' https: wss: data: blob: http://*." + domain + " ws://*." + domain
 	return &Fence{
 		policy: "default-src " + list + "; form-action " + list + "; webrtc 'block'",
-		connections: `(response-origin "https://*:*" "wss://*:*" "ws://*:*" "http://*.` + domain + `" "http://` + domain +
+		connections: `(response-origin "https://*:*" "wss://*:*" "ws://*:*" "http://*.` + domain + `" "http://` +
+			domain +
 			`/preview/*");redirects=allow`,
 	}
 }

@@ -56,7 +56,8 @@ func (all *Links) newLive(r record) *Live {
 	l := &Live{
 		Token: r.Token, ID: PublicID(r.Token), Sandbox: api.Ref{Engine: r.Engine, Name: r.Sandbox}, Port: r.Port,
 		Label: r.Label, CreatedAt: r.Created, ExpiresAt: r.Expires, AllowDaemonPort: r.AllowDaemonPort,
-		NoFence: r.NoFence, KeepPrefix: r.KeepPrefix, cookies: readJar(r.Cookies), store: all.soon, now: all.options.Now,
+		NoFence: r.NoFence, KeepPrefix: r.KeepPrefix, cookies: readJar(r.Cookies), store: all.soon,
+		now: all.options.Now,
 	}
 	l.requests.Store(r.Requests)
 	l.bytesIn.Store(r.BytesIn)

@@ -73,7 +73,8 @@ func (v View) mapRefresh(value string) string {
 func (v View) mapLink(value string) string {
 	var out strings.Builder
 	atStart, quoted := true, false
-	lastEnd := strings.LastIndexByte(value, '>') // so that a target without an end is not searched for to the end each time
+	// so that a target without an end is not searched for to the end each time
+	lastEnd := strings.LastIndexByte(value, '>')
 	for i := 0; i < len(value); i++ {
 		c := value[i]
 		switch {

@@ -99,7 +99,7 @@ func newestHeader(content []byte) (*fileHeader, error) {
 func readHeader(content []byte, at int) (*fileHeader, error) {
 	const size, summed = 64, 56
 	if len(content) < at+pageHeaderSize+size {
-		return nil, errors.New("the file is cut within its headers")
+		return nil, errors.New("the file is truncated within its headers")
 	}
 	page, meta := content[at:], content[at+pageHeaderSize:][:size]
 	sum := fnv.New64a()
@@ -118,7 +118,7 @@ func readHeader(content []byte, at int) (*fileHeader, error) {
 		binary.NativeEndian.Uint16(page[8:]) != metaPage:
 		return nil, fmt.Errorf("the header at %d is damaged", at)
 	case h.pages < 4 || h.pages > uint64(len(content)/h.pageSize):
-		return nil, fmt.Errorf("the file is cut: %d bytes of %d pages", len(content), h.pages)
+		return nil, fmt.Errorf("the file is truncated: %d bytes of %d pages", len(content), h.pages)
 	}
 	return h, nil
 }

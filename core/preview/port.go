@@ -38,5 +38,5 @@ func badPort(s string) *api.Problem {
 		s = s[:32] + "…"
 	}
 	return api.NewProblem(api.CodeBadPort,
-		fmt.Sprintf("%+q is not a port", s), "give a number from 1 to 65535 without leading zeros")
+		fmt.Sprintf("%+q is not a port", s), "use a number from 1 to 65535 without leading zeros")
 }

@@ -81,7 +81,7 @@ func (p *Publisher) CreateLink(_ context.Context, request api.LinkRequest) (api.
 	if request.Port == p.o.Server.Port && p.o.Sandboxes.Loopback(ref) {
 		return api.Link{}, api.NewProblem(api.CodeLoop,
 			"port "+strconv.Itoa(request.Port)+" of "+ref.String()+" is daemon-proxy itself",
-			"name the port of the service").In(ref.String(), request.Port).WithStatus(409)
+			"use the port of the service").In(ref.String(), request.Port).WithStatus(409)
 	}
 	wanted := Request{
 		Sandbox: ref, Port: request.Port, Label: request.Label, AllowDaemonPort: request.AllowDaemonPort,
@@ -163,7 +163,8 @@ func (p *Publisher) FindHostLinks(ctx context.Context, lookup Lookup) {
 		return
 	}
 	if p.noWildcard() {
-		p.o.Logger.Warn("the host form of links is not handed out: browsers accept no certificate for all names under localhost; server.tls.mode self-signed makes one for each")
+		p.o.Logger.Warn("the host form of links is off: browsers do not accept a wildcard certificate for localhost; " +
+			"with server.tls.mode self-signed each name gets its own")
 		return
 	}
 	name := "probe." + p.o.Server.PreviewDomain
@@ -184,7 +185,8 @@ func (p *Publisher) FindHostLinks(ctx context.Context, lookup Lookup) {
 			return
 		}
 	}
-	p.o.Logger.Warn("the host form of links does not work and is not handed out: names under server.preview_domain do not lead to this machine", "looked_up", name, "error", err)
+	p.o.Logger.Warn("the host form of links is off: names under server.preview_domain do not resolve to this machine",
+		"looked_up", name, "error", err)
 }
 
 func ownAddresses() (own []netip.Addr) {

@@ -126,7 +126,7 @@ func (l *Links) forget(slack int64) {
 		}
 	}
 	if err := l.store.Compact(slack); err != nil {
-		l.options.Logger.Warn("cannot make the links file smaller", "error", err)
+		l.options.Logger.Warn("cannot compact the links file", "error", err)
 	}
 }
 

@@ -84,7 +84,7 @@ func (x *exchange) prepare() error {
 		return badPath(err)
 	}
 	if !httpguts.ValidHeaderFieldName(r.Method) || !httpguts.ValidHostHeader(t.Authority) {
-		return badRequest(fmt.Errorf("method %q to %q", r.Method, t.Authority))
+		return badRequest(fmt.Errorf("invalid method %q or host %q", r.Method, t.Authority))
 	}
 	if r.Method == http.MethodConnect {
 		return badRequest(errNoTransfer)
@@ -217,7 +217,7 @@ func (x *exchange) try(up *upstream) (*http.Response, error) {
 }
 
 var (
-	errNotAsked       = errors.New("it switches protocols although nobody asked for it")
+	errNotAsked       = errors.New("it switches protocols without being asked to")
 	errTooManyInterim = errors.New("too many interim answers")
 )
 

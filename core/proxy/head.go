@@ -117,7 +117,7 @@ func contentLength(h http.Header) (int64, error) {
 	first := textproto.TrimString(lines[0])
 	for _, other := range lines[1:] {
 		if textproto.TrimString(other) != first {
-			return 0, fmt.Errorf("several lengths %q", lines)
+			return 0, fmt.Errorf("conflicting lengths %q", lines)
 		}
 	}
 	n, err := strconv.ParseUint(first, 10, 63)
@@ -140,7 +140,7 @@ func announcedTrailers(resp *http.Response) error {
 			}
 			name = http.CanonicalHeaderKey(name)
 			if hopByHop(name) || name == "Content-Length" {
-				return fmt.Errorf("a trailer may not be called %s", name)
+				return fmt.Errorf("%s is not allowed as a trailer", name)
 			}
 			if resp.Trailer == nil {
 				resp.Trailer = http.Header{}

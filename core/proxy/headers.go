@@ -103,12 +103,12 @@ func appendHeader(b []byte, h http.Header) ([]byte, error) {
 			continue
 		}
 		if !httpguts.ValidHeaderFieldName(name) {
-			return nil, fmt.Errorf("header name %q", name)
+			return nil, fmt.Errorf("invalid header name %q", name)
 		}
 		name = wireName(name)
 		for _, v := range values {
 			if !httpguts.ValidHeaderFieldValue(v) {
-				return nil, fmt.Errorf("value of header %s", name)
+				return nil, fmt.Errorf("invalid value of header %s", name)
 			}
 			b = appendLine(b, name, v)
 		}
@@ -140,7 +140,7 @@ func checkURI(uri string) error {
 	}
 	for i := range len(uri) {
 		if c := uri[i]; c <= ' ' || c == 0x7f {
-			return fmt.Errorf("the request target holds the byte %#02x", c)
+			return fmt.Errorf("the request target contains the byte %#02x", c)
 		}
 	}
 	return nil

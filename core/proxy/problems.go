@@ -35,12 +35,12 @@ func (x *exchange) failureProblem() *api.Problem {
 		return badRequest(e)
 	}
 	return api.NewProblem(api.CodeCancelled,
-		"the request was given up before it was answered: "+cause.Error(), "send it again").Because(cause)
+		"the request was cancelled before it was answered: "+cause.Error(), "send it again").Because(cause)
 }
 
 func bodyTimeout(after time.Duration) *api.Problem {
 	return api.NewProblem(api.CodeBodyTimeout,
-		"nothing came of the request body for "+after.String(), "send it again, without a pause")
+		"no bytes of the request body arrived for "+after.String(), "send it again, without a pause")
 }
 
 // connectionEnded says whether err is of the connection rather than of what
@@ -57,7 +57,7 @@ func dialProblem(err error) *api.Problem {
 		return p
 	}
 	return api.NewProblem(api.CodeDaemonDown, "the daemon of the sandbox cannot be reached: "+err.Error(),
-		"see whether the container runs; inject the daemon again if it does").Because(err)
+		"check that the container is running; if it is, inject the daemon again").Because(err)
 }
 
 // answerProblem is why no final head could be read, as a problem.
@@ -65,18 +65,18 @@ func answerProblem(err error) *api.Problem {
 	if !connectionEnded(err) {
 		return badUpstream(err)
 	}
-	return api.NewProblem(api.CodeUpstreamCut, "the daemon hung up before it answered: "+err.Error(),
-		"look at the service's own log; it may have crashed on this request").Because(err)
+	return api.NewProblem(api.CodeUpstreamCut, "the daemon closed the connection before it answered: "+err.Error(),
+		"check the service's own log; it may have crashed on this request").Because(err)
 }
 
 func badUpstream(err error) *api.Problem {
 	return api.NewProblem(api.CodeBadUpstream, "the answer from the sandbox cannot be used: "+err.Error(),
-		"see whether an HTTP/1.1 server listens on that port").Because(err)
+		"check that an HTTP/1.1 server listens on that port").Because(err)
 }
 
 func portClosed() *api.Problem {
 	return api.NewProblem(api.CodePortClosed, "the daemon answers, but nothing listens on the port",
-		"start the service in the sandbox, or ask for the port that it listens on")
+		"start the service in the sandbox, or use the port that it listens on")
 }
 
 func badPath(err error) *api.Problem {

@@ -29,7 +29,8 @@ func (x *exchange) upgrade(resp *http.Response) error {
 	if x.t.Response != nil {
 		x.t.Response(resp.StatusCode, h)
 	}
-	head, err := appendHeader([]byte("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"), h)
+	head, err := appendHeader([]byte("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+
+		"websocket\r\n"), h)
 	if err != nil {
 		up.Close()
 		return badUpstream(err)

@@ -88,7 +88,7 @@ func (x *exchange) sendBody(up *upstream, u *upload) {
 			}
 			u.n += int64(n)
 			if x.r.ContentLength >= 0 && u.n > x.r.ContentLength {
-				x.fail(&clientError{fmt.Errorf("longer than its Content-Length of %d", x.r.ContentLength)})
+				x.fail(&clientError{fmt.Errorf("it is longer than its Content-Length of %d", x.r.ContentLength)})
 				return
 			}
 			if _, err := up.Write(x.frame(*buf, n)); err != nil {

@@ -23,10 +23,10 @@ const (
 
 // errLeft is why an exchange ends whose client has sent its FIN while the
 // daemon takes nothing.
-var errLeft = fmt.Errorf("the client has left: %w", io.ErrUnexpectedEOF)
+var errLeft = fmt.Errorf("the client disconnected: %w", io.ErrUnexpectedEOF)
 
 // errTakesNothing is why a direction ends whose receiver does not read.
-var errTakesNothing = fmt.Errorf("nothing was taken for %s: %w", takesNothing, io.ErrClosedPipe)
+var errTakesNothing = fmt.Errorf("the peer read nothing for %s: %w", takesNothing, io.ErrClosedPipe)
 
 // What the goroutine of a direction is doing: the low bits of watch.step.
 const (

@@ -27,7 +27,8 @@ type listener struct {
 func (t *Toolbox) ports(w http.ResponseWriter) {
 	listeners, err := listening()
 	if err != nil {
-		answer(w, http.StatusNotImplemented, map[string]string{"error": "the listening ports of this system cannot be read: " + err.Error()})
+		answer(w, http.StatusNotImplemented,
+			map[string]string{"error": "cannot read the listening ports of this system: " + err.Error()})
 		return
 	}
 	ports := []int{}

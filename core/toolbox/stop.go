@@ -26,7 +26,7 @@ func StopOthers(ctx context.Context) error {
 		return err
 	}
 	if len(found) == 0 {
-		return errors.New("no other process runs this program")
+		return errors.New("no other process is running this program")
 	}
 	grace := time.After(stopGrace)
 	look := time.NewTicker(20 * time.Millisecond)
@@ -40,7 +40,7 @@ func StopOthers(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("it does not end: %w", ctx.Err())
+			return fmt.Errorf("it did not exit: %w", ctx.Err())
 		case <-grace:
 			if err := signalAll(found, os.Kill); err != nil {
 				return err

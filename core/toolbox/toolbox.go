@@ -75,7 +75,8 @@ type Toolbox struct {
 // New makes the handler; Close ends it. The error says that there is no secret.
 func New(options Options) (*Toolbox, error) {
 	if options.Secret == "" {
-		return nil, fmt.Errorf("the built-in daemon needs a secret in %s: it is started by daemon-proxy, not by hand", daemon.SecretEnv)
+		return nil, fmt.Errorf("the built-in daemon needs a secret in %s; daemon-proxy starts it, it is not meant to "+
+			"be started by hand", daemon.SecretEnv)
 	}
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
@@ -103,7 +104,8 @@ func (t *Toolbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Server", daemon.ServerName)
 	path, _, _ := strings.Cut(r.RequestURI, "?")
 	if path == "/version" && r.Method == http.MethodGet {
-		answer(w, http.StatusOK, map[string]any{"version": t.options.Version, "uptime_seconds": time.Since(t.started).Seconds()})
+		answer(w, http.StatusOK,
+			map[string]any{"version": t.options.Version, "uptime_seconds": time.Since(t.started).Seconds()})
 		return
 	}
 	if nonce, ok := strings.CutPrefix(path, daemon.ChallengePath); ok && r.Method == http.MethodGet {
@@ -111,7 +113,8 @@ func (t *Toolbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !t.knows(r) {
-		answer(w, http.StatusUnauthorized, map[string]string{"error": "this daemon serves only the daemon-proxy that started it"})
+		answer(w, http.StatusUnauthorized,
+			map[string]string{"error": "this daemon serves only the daemon-proxy that started it"})
 		return
 	}
 	w.Header().Set("X-Request-Id", rand.Text())
@@ -134,7 +137,7 @@ func (t *Toolbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "POST /computeruse/start", "GET /computeruse/status", "GET /computeruse/process-status":
 		answer(w, http.StatusServiceUnavailable, map[string]string{
 			"message": "Computer-use functionality is not available",
-			"details": "the built-in daemon brings no desktop; start one in the container, with VNC on port 6080",
+			"details": "the built-in daemon has no desktop; start one in the container, with VNC on port 6080",
 		})
 	case "POST /shutdown":
 		answer(w, http.StatusOK, map[string]bool{"stopping": true})

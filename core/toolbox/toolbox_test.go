@@ -102,8 +102,8 @@ func TestShapesOfTheRealDaemon(t *testing.T) {
 		"GET /proxy/0/":           `400 {"error":"the port must be a number from 1 to 65535"}`,
 		"GET /proxy/65536/":       `400 {"error":"the port must be a number from 1 to 65535"}`,
 		"GET /proxy/":             `400 {"error":"the port must be a number from 1 to 65535"}`,
-		"POST /computeruse/start": `503 {"details":"the built-in daemon brings no desktop; start one in the container, with VNC on port 6080","message":"Computer-use functionality is not available"}`,
-		"GET /computeruse/status": `503 {"details":"the built-in daemon brings no desktop; start one in the container, with VNC on port 6080","message":"Computer-use functionality is not available"}`,
+		"POST /computeruse/start": `503 {"details":"the built-in daemon has no desktop; start one in the container, with VNC on port 6080","message":"Computer-use functionality is not available"}`,
+		"GET /computeruse/status": `503 {"details":"the built-in daemon has no desktop; start one in the container, with VNC on port 6080","message":"Computer-use functionality is not available"}`,
 	} {
 		method, path, _ := strings.Cut(target, " ")
 		response, body := ask(t, method, url+path, secret)

@@ -19,15 +19,18 @@ func itoa(n int) string { return strconv.Itoa(n) }
 
 // notInCurl are headers that curl sets itself, or that are of one connection.
 var notInCurl = []string{
-	"Host", "Content-Length", "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Te", "Trailer", "Upgrade", "Expect",
-	"Accept-Encoding", "X-Api-Key", "X-Daemon-Proxy-Secret", "Cdn-Loop", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "X-Real-Ip",
+	"Host", "Content-Length", "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Te", "Trailer",
+	"Upgrade", "Expect",
+	"Accept-Encoding", "X-Api-Key", "X-Daemon-Proxy-Secret", "Cdn-Loop", "X-Forwarded-For", "X-Forwarded-Host",
+	"X-Forwarded-Proto", "Forwarded", "X-Real-Ip",
 }
 
 // Curl is the request as a command for a POSIX shell, sent to base, which ends
 // where the service's path begins. Secrets are not in it: $COOKIE and $AUTH
 // stand for the headers Cookie and Authorization, $SECRET for those of other
 // headers, of the query and of a body that is JSON or a form: never a name that
-// the request could choose, which the shell may have a value for. Extra are headers to add, as words for a shell ("-H …").
+// the request could choose, which the shell may have a value for. Extra are
+// headers to add, as words for a shell ("-H …").
 func (o Original) Curl(base string, extra ...string) string {
 	var c strings.Builder
 	body := ""

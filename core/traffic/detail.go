@@ -37,7 +37,8 @@ const sentTexts = 4
 // address gives back what Request was called with.
 func (d *detail) address() (Sent, http.Header) {
 	texts, header := d.sent.unpack(sentTexts)
-	return Sent{Scheme: texts[0], Host: texts[1], Prefix: texts[2], Target: texts[3], HostMode: d.hostMode, Length: d.length}, header
+	return Sent{Scheme: texts[0], Host: texts[1], Prefix: texts[2], Target: texts[3], HostMode: d.hostMode,
+		Length: d.length}, header
 }
 
 // bodies are copies of what is captured of both.

@@ -95,7 +95,8 @@ func parseTerm(word string) (func(api.Exchange) bool, error) {
 	case "path":
 		return func(x api.Exchange) bool { return strings.Contains(x.Path, value) }, nil
 	}
-	return nil, fmt.Errorf("there is no %q; known are status, method, port, path, sandbox, kind, protocol, link and live; quote a text with a colon", key)
+	return nil, fmt.Errorf("unknown key %q; the keys are status, method, port, path, sandbox, kind, protocol, link "+
+		"and live; quote text that contains a colon", key)
 }
 
 func parseStatus(word, value string) (func(api.Exchange) bool, error) {

@@ -108,7 +108,8 @@ func (l *Log) HAR(filter Filter, version string) ([]byte, error) {
 	}
 	slices.Reverse(entries)
 	return slices.Concat(
-		[]byte(`{"log": {"version": "1.2", "creator": `), creator, []byte(", \"entries\": [\n"), bytes.Join(entries, []byte(",\n")), []byte("\n]}}\n"),
+		[]byte(`{"log": {"version": "1.2", "creator": `), creator, []byte(", \"entries\": [\n"),
+		bytes.Join(entries, []byte(",\n")), []byte("\n]}}\n"),
 	), nil
 }
 
@@ -159,15 +160,19 @@ func entryOf(d api.ExchangeDetail) harEntry {
 	e := harEntry{
 		Started: d.Start.Format(time.RFC3339Nano), Time: milliseconds(d.Duration), Comment: remarks(d),
 		Request: harRequest{
-			Method: d.Method, URL: where, HTTPVersion: "HTTP/1.1", Cookies: []harPair{}, Headers: pairs(d.RequestHeader),
+			Method: d.Method, URL: where, HTTPVersion: "HTTP/1.1", Cookies: []harPair{},
+			Headers:     pairs(d.RequestHeader),
 			QueryString: query(where), HeadersSize: -1, BodySize: d.BytesIn,
 		},
 		Response: harResponse{
-			Status: d.Status, StatusText: http.StatusText(d.Status), HTTPVersion: "HTTP/1.1", Cookies: []harPair{}, Headers: pairs(d.ResponseHeader),
-			Content: bodyOf(d.ResponseHeader, d.ResponseBody, d.ResponseCaptured, d.BytesOut), RedirectURL: d.ResponseHeader.Get("Location"), HeadersSize: -1, BodySize: d.BytesOut,
+			Status: d.Status, StatusText: http.StatusText(d.Status), HTTPVersion: "HTTP/1.1", Cookies: []harPair{},
+			Headers:     pairs(d.ResponseHeader),
+			Content:     bodyOf(d.ResponseHeader, d.ResponseBody, d.ResponseCaptured, d.BytesOut),
+			RedirectURL: d.ResponseHeader.Get("Location"), HeadersSize: -1, BodySize: d.BytesOut,
 		},
 		Timings: harTimings{
-			Send: milliseconds(d.Wait), Wait: max(0, milliseconds(d.FirstByte-d.Wait)), Receive: max(0, milliseconds(d.Duration-d.FirstByte)),
+			Send: milliseconds(d.Wait), Wait: max(0, milliseconds(d.FirstByte-d.Wait)),
+			Receive: max(0, milliseconds(d.Duration-d.FirstByte)),
 		},
 	}
 	if d.BytesIn > 0 && d.Protocol != "websocket" {
@@ -178,7 +183,8 @@ func entryOf(d api.ExchangeDetail) harEntry {
 	for _, f := range d.Frames {
 		kind := map[bool]string{true: "send", false: "receive"}[f.FromClient]
 		text, _ := asText(f.Data)
-		e.Frames = append(e.Frames, harFrame{Type: kind, Time: float64(f.Time.UnixMicro()) / 1e6, Opcode: f.Opcode, Data: text})
+		e.Frames = append(e.Frames,
+			harFrame{Type: kind, Time: float64(f.Time.UnixMicro()) / 1e6, Opcode: f.Opcode, Data: text})
 	}
 	return e
 }

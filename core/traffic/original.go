@@ -89,5 +89,5 @@ func replayable(o Original) error {
 		return nil
 	}
 	return api.NewProblem(api.CodeNotReplayable,
-		"the request cannot be sent again: "+why, "copy it as curl instead").In(o.Sandbox, o.Port)
+		"the request cannot be replayed: "+why, "copy it as curl instead").In(o.Sandbox, o.Port)
 }

@@ -17,7 +17,7 @@ type Requests struct {
 // UnknownExchange is the problem of an exchange that the log does not hold.
 func UnknownExchange(id uint64) *api.Problem {
 	return api.NewProblem(api.CodeUnknownExchange,
-		fmt.Sprintf("the request log does not hold request %d (any more)", id), "see the latest ones")
+		fmt.Sprintf("request %d is not, or no longer, in the request log", id), "list the latest requests")
 }
 
 // parse reads a filter that a person wrote.

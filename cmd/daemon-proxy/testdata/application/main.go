@@ -27,12 +27,14 @@ func main() {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /static/", http.StripPrefix("/static/", http.FileServerFS(static)))
-	mux.HandleFunc("GET /sw.js", func(w http.ResponseWriter, r *http.Request) { http.ServeFileFS(w, r, files, "pages/sw.js") })
+	mux.HandleFunc("GET /sw.js",
+		func(w http.ResponseWriter, r *http.Request) { http.ServeFileFS(w, r, files, "pages/sw.js") })
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "http://"+r.Host+"/login", http.StatusFound)
 	})
 	mux.HandleFunc("GET /login", func(w http.ResponseWriter, r *http.Request) {
-		http.SetCookie(w, &http.Cookie{Name: "session", Value: "logged-in", Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+		http.SetCookie(w, &http.Cookie{Name: "session", Value: "logged-in", Path: "/", HttpOnly: true,
+			SameSite: http.SameSiteLaxMode})
 		http.Redirect(w, r, "/app/", http.StatusSeeOther)
 	})
 	mux.HandleFunc("GET /app/{$}", loggedIn(func(w http.ResponseWriter, r *http.Request) {
@@ -57,7 +59,8 @@ func main() {
 	mux.HandleFunc("GET /done", loggedIn(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "got %q", r.FormValue("word"))
 	}))
-	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	mux.HandleFunc("GET /favicon.ico",
+		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("GET /events", events)
 	mux.HandleFunc("GET /socket", socket)
 	data := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
@@ -103,7 +106,8 @@ func events(w http.ResponseWriter, r *http.Request) {
 
 // socket echoes. Accept compares Origin with Host.
 func socket(w http.ResponseWriter, r *http.Request) {
-	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"echo.v1"}, CompressionMode: websocket.CompressionContextTakeover})
+	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"echo.v1"},
+		CompressionMode: websocket.CompressionContextTakeover})
 	if err != nil {
 		return
 	}

@@ -48,7 +48,10 @@ func main() {
 				p.Out.URL.Path = strings.TrimPrefix(p.In.URL.Path, "/proxy/"+port)
 				p.Out.URL.RawPath = strings.TrimPrefix(p.In.URL.RawPath, "/proxy/"+port)
 			},
-			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+			ErrorHandler: func(w http.ResponseWriter, _ *http.Request,
+				_ error) {
+				w.WriteHeader(http.StatusBadGateway)
+			},
 		}
 		proxy.ServeHTTP(w, r)
 	})
