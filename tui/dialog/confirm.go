@@ -10,18 +10,18 @@ import (
 	"daemon-proxy/tui/text"
 )
 
-// Confirm asks before something is done. No is in focus; letters do not
-// confirm unless they are given.
+// Confirm is a question before something is done. "No" is in focus, and no
+// letter answers unless one is set.
 type Confirm struct {
 	Look    *draw.Look
 	Title   string
 	Lines   []string
 	Yes, No string
 	Run     tea.Cmd
-	// YesKey and noKey are letters that answer at once; empty: there are none.
+	// YesKey and NoKey are letters that answer at once; empty for none.
 	YesKey, NoKey string
 	onYes         bool
-	top           int // the first line that is seen, where there is not room for all
+	top           int // the first visible line, if there is not room for all
 }
 
 // HandleMsg implements an overlay.

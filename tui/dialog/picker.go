@@ -39,6 +39,7 @@ type Choice struct {
 	Run   tea.Cmd
 }
 
+// NewPicker returns a picker of one of all.
 func NewPicker(l *draw.Look, title string, all []Choice) *Picker {
 	p := &Picker{look: l, title: title, All: all, input: draw.NewInput(200)}
 	p.search()

@@ -6,9 +6,10 @@ import (
 	"daemon-proxy/tui/draw"
 )
 
-// Undoing lies there while the injections are undone, before the UI ends.
+// Undoing is shown while the injections are undone, before the UI ends.
 type Undoing struct{ Look *draw.Look }
 
+// UndoingWords is what Undoing says.
 const UndoingWords = "undoing the injection"
 
 // HandleMsg implements an overlay.

@@ -36,17 +36,17 @@ type Form struct {
 	cards   []api.PortCard // without the daemon's
 	daemons []int          // the daemon's ports
 	cursor  draw.Cursor    // over cards and the line for another port
-	wanted  int            // the port to stand at when the list comes; 0: whichever
-	asked   int            // which answer is waited for: others are dropped
+	wanted  int            // the port to select when the list arrives; 0: any
+	asked   int            // number of the awaited answer; others are dropped
 	loading bool
-	err     error // why the ports are not known
+	err     error // why the ports are unknown
 
 	focus    formField
 	other    textinput.Model
 	label    textinput.Model
-	touched  bool // the label is the person's own
+	touched  bool // the label was edited
 	lives    ttlChoice
-	problem  string // why the last enter did nothing; stays until a key
+	problem  string // why the last enter did nothing; shown until the next key
 	creating bool
 }
 

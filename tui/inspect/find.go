@@ -24,6 +24,7 @@ func (in *Inspector) StartFind() {
 // Typing reports whether a text to find is being typed.
 func (in *Inspector) Typing() bool { return in.find.Typing }
 
+// HandleKey takes a key of the text to find.
 func (in *Inspector) HandleKey(key tea.KeyMsg) {
 	switch key.String() {
 	case "up":

@@ -20,38 +20,28 @@ import (
 	"daemon-proxy/tui/world"
 )
 
-// Inspector shows one exchange whole: times, headers, the captured beginning
-// of the bodies, frames. It fills the screen between header and footer, and is
-// laid out anew only when what it shows or its width changes.
+// Inspector shows one exchange in full. It fills the screen between header and
+// footer, and is laid out again only when its contents or its width change.
 type Inspector struct {
-	look    *draw.Look
+	sheet
 	world   *world.World
 	do      pane.Calls
 	backend Backend
 	now     func() time.Time
 	key     func(action string) string
 
-	Id      uint64
+	ID      uint64
 	first   api.Exchange // as the list knew it, until the details come
-	seen    *details
 	failed  error
 	asking  bool // for the details
-	again   bool // something happened since
-	width   int  // what lines are laid out for
+	again   bool // ask again after the answer
 	height  int
-	lines   []inspectorLine
 	top     int
-	other   int     // the top of the side that is not in focus
-	At      section // what folds, and scrolls if two stand side by side
-	columns [2]int  // how many lines request and response have then
-	folded  [sections]bool
-	titles  [sections]int // the lines of the titles; -1: there is none
-	wrapped bool          // long headers are shown whole
-	frames  []int         // the line at which each frame begins
-	paused  bool          // frames that come are not followed
-	before  int64         // how many had come when that began
+	other   int   // the top of the side that is not in focus
+	paused  bool  // frames that come are not followed
+	before  int64 // how many had come when that began
 	find    draw.FilterLine
-	found   []foundLine // what holds the text that is looked for
+	found   []foundLine // the lines with the text to find
 	atFound int
 }
 
@@ -90,14 +80,14 @@ type Backend interface {
 func New(
 	l *draw.Look, w *world.World, do pane.Calls, backend Backend, now func() time.Time, key func(string) string,
 ) *Inspector {
-	return &Inspector{look: l, world: w, do: do, backend: backend, now: now, key: key, find: draw.NewFilterLine()}
+	return &Inspector{sheet: sheet{look: l}, world: w, do: do, backend: backend, now: now, key: key, find: draw.NewFilterLine()}
 }
 
 // Next returns the inspector of another exchange, with the same search and the
 // same sections folded.
 func (in *Inspector) Next(x api.Exchange) *Inspector {
 	next := New(in.look, in.world, in.do, in.backend, in.now, in.key)
-	next.Id, next.first, next.find = x.ID, x, in.find
+	next.ID, next.first, next.find = x.ID, x, in.find
 	next.At, next.folded, next.wrapped = in.At, in.folded, in.wrapped
 	return next
 }
@@ -115,7 +105,7 @@ func (in *Inspector) EndFind() bool {
 // Ask asks for the details; the bodies are made readable outside of the UI's loop.
 func (in *Inspector) Ask() tea.Cmd {
 	in.asking, in.again = true, false
-	id, backend := in.Id, in.backend
+	id, backend := in.ID, in.backend
 	return in.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 		d, err := backend.Exchange(ctx, id)
 		if err != nil {
@@ -152,7 +142,7 @@ func (in *Inspector) Refresh() tea.Cmd {
 
 // HandleMsg takes the details, unless they are those of another exchange.
 func (in *Inspector) HandleMsg(msg Msg) tea.Cmd {
-	if in.Id != msg.id {
+	if in.ID != msg.id {
 		return nil
 	}
 	in.asking, in.failed = false, msg.err
@@ -172,6 +162,7 @@ func (in *Inspector) HandleMsg(msg Msg) tea.Cmd {
 	return nil
 }
 
+// Exchange is the inspected exchange, as far as it is known.
 func (in *Inspector) Exchange() api.Exchange {
 	if in.seen != nil {
 		return in.seen.detail.Exchange
@@ -248,12 +239,6 @@ func (in *Inspector) length() int {
 		return in.columns[in.At]
 	}
 	return len(in.lines)
-}
-
-// split says whether request and response stand side by side, nothing below
-// them: each scrolls for itself then.
-func (in *Inspector) split() bool {
-	return in.seen != nil && in.beside() && in.titles[sectionFrames] < 0
 }
 
 // tops are the first lines that are seen on the left and on the right.
@@ -374,4 +359,10 @@ func (in *Inspector) SaveBodies(dir string) tea.Cmd {
 		}
 		return pane.SayMsg("saved in " + strings.Join(saved, " and "))
 	})
+}
+
+// layOut lays out the sheet and searches it again.
+func (in *Inspector) layOut() {
+	in.sheet.layOut()
+	in.search()
 }

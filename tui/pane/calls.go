@@ -33,6 +33,7 @@ func (c Calls) Do(deadline time.Duration, f func(ctx context.Context) tea.Msg) t
 // happens, they make the UI paint seven times a second, and rates and links twice.
 const EventsApart = 150 * time.Millisecond
 
+// Pause waits for d or the end of ctx.
 func Pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

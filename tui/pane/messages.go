@@ -1,8 +1,6 @@
 package pane
 
-import (
-	"daemon-proxy/core/api"
-)
+import "daemon-proxy/core/api"
 
 // EventsMsg is a batch of events; the next one is requested when it is applied.
 type EventsMsg []api.Event

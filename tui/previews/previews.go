@@ -35,6 +35,7 @@ type Pane struct {
 	widths        linkWidths
 }
 
+// New returns the pane.
 func New(l *draw.Look, w *world.World, now func() time.Time, key func(string) string) *Pane {
 	return &Pane{look: l, world: w, now: now, key: key}
 }

@@ -44,30 +44,24 @@ type pageState struct {
 	more bool // something happened since the last one began
 }
 
+// asker asks for exchanges of the list and of what its filter takes.
+type asker struct {
+	do         pane.Calls
+	backend    Backend
+	ref        api.Ref
+	Everywhere bool   // all sandboxes instead of ref
+	query      string // the filter that was asked for
+	wrong      error  // what is wrong with it
+	scope      int    // which list answers belong to; older ones are dropped
+	asked      int    // which filter answers belong to
+	pages      pageState
+}
+
 // flow is how fast a live exchange moves.
 type flow struct {
 	bytes int64
 	at    time.Time
 	rate  float64 // bytes a second; negative: not known yet
-}
-
-// scoped is a filter within the list.
-func (p *Pane) scoped(words string) string {
-	if p.Everywhere {
-		return words
-	}
-	if words != "" {
-		words = " " + words
-	}
-	return "sandbox:" + p.ref.String() + words
-}
-
-func (p *Pane) ask(what, number int, words string, n int) tea.Cmd {
-	backend, query := p.backend, p.scoped(words)
-	return p.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
-		list, err := backend.Exchanges(ctx, query, n)
-		return exchangesMsg{what, number, list, err}
-	})
 }
 
 // load asks for the whole list and for what the filter takes of it.
@@ -79,32 +73,6 @@ func (p *Pane) load() tea.Cmd {
 	return tea.Batch(p.ask(askedAll, p.scope, "", 0), p.askFilter())
 }
 
-func (p *Pane) askFilter() tea.Cmd {
-	if p.query == "" {
-		return nil
-	}
-	return p.ask(askedFilter, p.asked, p.query, 0)
-}
-
-// pageSoon looks at the newest page in a moment, at most once in pageEvery.
-func (p *Pane) pageSoon() tea.Cmd {
-	if p.query == "" || p.wrong != nil {
-		return nil
-	}
-	if p.pages.due {
-		p.pages.more = true
-		return nil
-	}
-	p.pages = pageState{due: true}
-	number := p.asked
-	return tea.Tick(pageInterval, func(time.Time) tea.Msg { return pageDueMsg(number) })
-}
-
-func (p *Pane) askPage() tea.Cmd {
-	p.pages.more = false
-	return p.ask(askedPage, p.asked, p.query, pageSize)
-}
-
 func (p *Pane) takeEvents(events []api.Event) tea.Cmd {
 	news := false
 	var cmd tea.Cmd
@@ -114,7 +82,7 @@ func (p *Pane) takeEvents(events []api.Event) tea.Cmd {
 		}
 		p.store.put(*e.Exchange)
 		news = true
-		if p.Inspector != nil && e.Exchange.ID == p.Inspector.Id && !e.Exchange.Live {
+		if p.Inspector != nil && e.Exchange.ID == p.Inspector.ID && !e.Exchange.Live {
 			cmd = p.Inspector.Refresh() // live ones are looked at once a second
 		}
 	}
@@ -157,7 +125,10 @@ func (p *Pane) takeAnswer(msg exchangesMsg) tea.Cmd {
 			return p.pageSoon()
 		}
 	case askedLive:
-		p.takeLive(msg.list)
+		for _, x := range msg.list {
+			p.store.put(x)
+		}
+		p.flows = p.flows.next(msg.list, p.now())
 	}
 	return nil
 }
@@ -167,23 +138,6 @@ func (p *Pane) askLive() tea.Cmd {
 		return nil
 	}
 	return p.ask(askedLive, p.scope, "live:true", 0)
-}
-
-// takeLive notes how far the live ones are and how fast that went.
-func (p *Pane) takeLive(list []api.Exchange) {
-	before, now := p.flows, p.now()
-	p.flows = make(map[uint64]flow, len(list))
-	for _, x := range list {
-		p.store.put(x)
-		f := flow{bytes: x.BytesIn + x.BytesOut, at: now, rate: -1}
-		if b, ok := before[x.ID]; ok {
-			f.rate = b.rate
-			if took := now.Sub(b.at).Seconds(); took > 0 {
-				f.rate = float64(f.bytes-b.bytes) / took
-			}
-		}
-		p.flows[x.ID] = f
-	}
 }
 
 // pollSoon looks at live exchanges again in a while, if one can be seen.
@@ -206,4 +160,68 @@ func (p *Pane) seesLive() bool {
 		}
 	}
 	return false
+}
+
+// scoped is a filter within the list.
+func (a *asker) scoped(words string) string {
+	if a.Everywhere {
+		return words
+	}
+	if words != "" {
+		words = " " + words
+	}
+	return "sandbox:" + a.ref.String() + words
+}
+
+func (a *asker) ask(what, number int, words string, n int) tea.Cmd {
+	backend, query := a.backend, a.scoped(words)
+	return a.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
+		list, err := backend.Exchanges(ctx, query, n)
+		return exchangesMsg{what, number, list, err}
+	})
+}
+
+func (a *asker) askFilter() tea.Cmd {
+	if a.query == "" {
+		return nil
+	}
+	return a.ask(askedFilter, a.asked, a.query, 0)
+}
+
+// pageSoon looks at the newest page in a moment, at most once in pageEvery.
+func (a *asker) pageSoon() tea.Cmd {
+	if a.query == "" || a.wrong != nil {
+		return nil
+	}
+	if a.pages.due {
+		a.pages.more = true
+		return nil
+	}
+	a.pages = pageState{due: true}
+	number := a.asked
+	return tea.Tick(pageInterval, func(time.Time) tea.Msg { return pageDueMsg(number) })
+}
+
+func (a *asker) askPage() tea.Cmd {
+	a.pages.more = false
+	return a.ask(askedPage, a.asked, a.query, pageSize)
+}
+
+// flows are those of live exchanges by their number.
+type flows map[uint64]flow
+
+// next returns the flows of live exchanges now.
+func (f flows) next(live []api.Exchange, now time.Time) flows {
+	next := make(flows, len(live))
+	for _, x := range live {
+		n := flow{bytes: x.BytesIn + x.BytesOut, at: now, rate: -1}
+		if before, ok := f[x.ID]; ok {
+			n.rate = before.rate
+			if took := now.Sub(before.at).Seconds(); took > 0 {
+				n.rate = float64(n.bytes-before.bytes) / took
+			}
+		}
+		next[x.ID] = n
+	}
+	return next
 }

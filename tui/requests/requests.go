@@ -24,35 +24,23 @@ import (
 // nothing moves under the cursor; events keep it up to date, and the core is
 // asked what a filter takes.
 type Pane struct {
-	look    *draw.Look
-	world   *world.World
-	do      pane.Calls
-	backend Backend
-	now     func() time.Time
-	key     func(action string) string
-	Dir     string // where files are saved; empty: the current directory
+	asker
+	place
+	look  *draw.Look
+	world *world.World
+	now   func() time.Time
+	key   func(action string) string
+	Dir   string // where files are saved; empty: the current directory
 
 	width, height int
-	ref           api.Ref
 	visible       bool
-	Everywhere    bool // all sandboxes instead of the chosen one
 
-	store   store
-	loaded  bool  // it was asked for
-	known   bool  // that was answered
-	failed  error // why the list is not known
-	cursor  draw.Cursor
-	Chosen  uint64 // the exchange at the cursor
-	paused  bool
-	seen    uint64 // the newest when it was paused
+	loaded  bool  // the list was asked for
+	known   bool  // the answer has arrived
+	failed  error // why the list is unknown
 	filter  draw.FilterLine
-	query   string // the filter that was asked for
-	wrong   error  // what is wrong with it
-	scope   int    // which list answers belong to; older ones are dropped
-	asked   int    // which filter answers belong to
-	pages   pageState
-	polling bool // a look at the live ones is due
-	flows   map[uint64]flow
+	polling bool // live exchanges are due
+	flows   flows
 
 	Inspector *inspect.Inspector
 }
@@ -64,19 +52,26 @@ type Backend interface {
 	inspect.Backend
 }
 
-// State is what is as it was at the last quit.
+// State is what the next run starts with.
 type State struct {
 	Filter     string `json:"filter,omitempty"`
 	Everywhere bool   `json:"everywhere,omitempty"`
 }
 
-func New(l *draw.Look, w *world.World, do pane.Calls, backend Backend, now func() time.Time, key func(string) string, saved State) *Pane {
-	p := &Pane{look: l, world: w, do: do, backend: backend, now: now, key: key, filter: draw.NewFilterLine(), Everywhere: saved.Everywhere, flows: map[uint64]flow{}}
+// New returns the pane, as the last run left it.
+func New(
+	l *draw.Look, w *world.World, do pane.Calls, backend Backend,
+	now func() time.Time, key func(string) string, saved State,
+) *Pane {
+	p := &Pane{look: l, world: w, now: now, key: key, filter: draw.NewFilterLine(), flows: flows{}}
 	p.filter.SetValue(saved.Filter)
-	p.query = strings.TrimSpace(saved.Filter)
+	p.asker = asker{
+		do: do, backend: backend, Everywhere: saved.Everywhere, query: strings.TrimSpace(saved.Filter),
+	}
 	return p
 }
 
+// State is what the next run starts with.
 func (p *Pane) State() State {
 	return State{Filter: strings.TrimSpace(p.filter.Value()), Everywhere: p.Everywhere}
 }
@@ -87,7 +82,7 @@ func (p *Pane) Inspecting() bool { return p.Inspector != nil }
 // SetSize implements pane.Pane.
 func (p *Pane) SetSize(width, height int) {
 	p.width, p.height = width, height
-	p.settle()
+	p.settle(p.listHeight())
 }
 
 // Show implements pane.Pane.
@@ -114,9 +109,10 @@ func (p *Pane) forget() {
 	p.store = store{filtered: p.query != ""}
 	p.loaded, p.known, p.failed, p.wrong, p.paused, p.pages = false, false, nil, nil, false, pageState{}
 	p.cursor.Put(0)
-	p.settle()
+	p.settle(p.listHeight())
 }
 
+// ToggleEverywhere switches between one sandbox and all.
 func (p *Pane) ToggleEverywhere() tea.Cmd {
 	p.Everywhere = !p.Everywhere
 	p.forget()
@@ -162,39 +158,11 @@ func (p *Pane) HandleMsg(msg tea.Msg) tea.Cmd {
 	default:
 		return nil
 	}
-	p.settle()
+	p.settle(p.listHeight())
 	return tea.Batch(cmd, p.pollSoon())
 }
 
-// settle puts the cursor where it belongs after the list changed: on the newest
-// while it follows, else on the same exchange, which stays at its place on the screen.
-func (p *Pane) settle() {
-	onScreen := p.cursor.At - p.cursor.Top
-	p.cursor.Resize(p.store.count(), p.listHeight())
-	if !p.paused || p.Chosen == 0 {
-		p.paused = false
-		p.cursor.Put(0)
-	} else if at := max(0, p.store.place(p.Chosen)); at != p.cursor.At {
-		p.cursor.Top = max(0, at-onScreen)
-		p.cursor.Put(at)
-	}
-	p.remember()
-}
-
-// remember notes which exchange is at the cursor.
-func (p *Pane) remember() {
-	x, _ := p.store.row(p.cursor.At)
-	p.Chosen = x.ID
-}
-
-func (p *Pane) pause() {
-	if !p.paused {
-		p.paused = true
-		newest, _ := p.store.row(0)
-		p.seen = newest.ID
-	}
-}
-
+// Follow follows new exchanges or frames, or pauses.
 func (p *Pane) Follow() tea.Cmd {
 	if p.Inspector != nil {
 		p.Inspector.Follow()
@@ -202,19 +170,11 @@ func (p *Pane) Follow() tea.Cmd {
 	}
 	if p.paused {
 		p.paused = false
-		p.settle()
+		p.settle(p.listHeight())
 		return p.pollSoon()
 	}
 	p.pause()
 	return nil
-}
-
-// missed is how many came since the pause.
-func (p *Pane) missed() int {
-	if !p.paused {
-		return 0
-	}
-	return max(0, p.store.place(p.seen))
 }
 
 // Move implements pane.Pane.
@@ -225,14 +185,6 @@ func (p *Pane) Move(to draw.Motion) tea.Cmd {
 	}
 	p.goTo(func() { p.cursor.Move(to) })
 	return p.pollSoon()
-}
-
-// goTo moves the cursor; away from the newest it stays, at the newest it follows.
-func (p *Pane) goTo(move func()) {
-	p.pause()
-	move()
-	p.remember()
-	p.paused = p.cursor.At > 0
 }
 
 // Click implements pane.Clickable: a click chooses, another one looks into it; in the
@@ -264,6 +216,7 @@ func (p *Pane) Typing() bool {
 	return p.filter.Typing
 }
 
+// StartFilter begins the typing of a filter.
 func (p *Pane) StartFilter() tea.Cmd {
 	p.filter.Start()
 	return nil
@@ -307,7 +260,7 @@ func (p *Pane) refilter() tea.Cmd {
 	p.asked++
 	if words == "" {
 		p.store.showAll()
-		p.settle()
+		p.settle(p.listHeight())
 		return p.pollSoon()
 	}
 	return p.askFilter()
@@ -347,9 +300,9 @@ func (p *Pane) Exchange() (api.Exchange, bool) {
 func (p *Pane) Beside(by int) tea.Cmd {
 	at := p.cursor.At
 	if p.Inspector != nil {
-		at = p.store.place(p.Inspector.Id)
+		at = p.store.rowOf(p.Inspector.ID)
 	}
-	if x, _ := p.store.row(at); p.Inspector != nil && x.ID != p.Inspector.Id && by > 0 {
+	if x, _ := p.store.row(at); p.Inspector != nil && x.ID != p.Inspector.ID && by > 0 {
 		by-- // the filter has dropped it: in its place is the next older one
 	}
 	x, ok := p.store.row(at + by)
@@ -370,7 +323,7 @@ func (p *Pane) jump(x api.Exchange) {
 
 // Select puts the cursor on an exchange, unless the filter does not take it.
 func (p *Pane) Select(id uint64) {
-	at := p.store.place(id)
+	at := p.store.rowOf(id)
 	if x, ok := p.store.row(at); ok && x.ID == id {
 		p.goTo(func() { p.cursor.Resize(p.store.count(), p.listHeight()); p.cursor.Put(at) })
 	}

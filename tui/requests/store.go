@@ -137,8 +137,8 @@ func (s *store) row(i int) (api.Exchange, bool) {
 	return s.all[at], true
 }
 
-// place is the row of an exchange, or of the next older one.
-func (s *store) place(id uint64) int {
+// rowOf is the row of an exchange, or of the next older one.
+func (s *store) rowOf(id uint64) int {
 	i, ok := s.find(id)
 	if s.filtered {
 		i, ok = slices.BinarySearch(s.taken, id)

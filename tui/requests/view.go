@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
 	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/text"
 )
@@ -33,10 +34,11 @@ func (p *Pane) View(focused bool) []string {
 	l := p.look
 	out := append(make([]string, 0, p.height), p.head())
 	out = append(out, p.wrongLines()...)
+	rows := rows{l, p.width, p.Everywhere, p.now(), p.flows}
 	from, to := p.cursor.Visible()
 	for i := from; i < to; i++ {
 		if x, ok := p.store.row(i); ok {
-			out = append(out, l.Row(p.row(x), p.width, i == p.cursor.At, focused && !p.filter.Typing))
+			out = append(out, l.Row(rows.row(x), p.width, i == p.cursor.At, focused && !p.filter.Typing))
 		}
 	}
 	if to > from {
@@ -113,16 +115,25 @@ func (p *Pane) wrongLines() []string {
 	return lines
 }
 
+// rows draws exchanges, each on a line.
+type rows struct {
+	look       *draw.Look
+	width      int
+	everywhere bool
+	now        time.Time
+	flows      flows
+}
+
 // row is one exchange; path and note share what the columns leave.
-func (p *Pane) row(x api.Exchange) string {
-	l := p.look
+func (r *rows) row(x api.Exchange) string {
+	l := r.look
 	clock := "15:04:05"
-	if p.width >= wholeTimeFrom {
+	if r.width >= wholeTimeFrom {
 		clock += ".000"
 	}
 	method := text.Clean(x.Method)
 	left := x.Start.Local().Format(clock) + "  " + l.StatusInk(x.Status).Paint(l.Right(format.Status(x), 3)) + " " + l.Fit(method, max(4, min(7, text.Width(method)))) + " "
-	if pad := 7 - text.Width(method); pad > 0 && p.width >= bytesFrom {
+	if pad := 7 - text.Width(method); pad > 0 && r.width >= bytesFrom {
 		left += strings.Repeat(" ", min(pad, 3))
 	}
 	port := "-"
@@ -130,20 +141,20 @@ func (p *Pane) row(x api.Exchange) string {
 		port = fmt.Sprint(x.Port)
 	}
 	left += l.Fit(port, 5) + " "
-	if p.Everywhere && p.width >= bytesFrom {
-		left += l.Fit(text.Clean(x.Sandbox), max(8, min(20, p.width/8))) + " "
+	if r.everywhere && r.width >= bytesFrom {
+		left += l.Fit(text.Clean(x.Sandbox), max(8, min(20, r.width/8))) + " "
 	}
-	right := l.Right(p.took(x), 7)
-	if p.width >= bytesFrom {
+	right := l.Right(r.took(x), 7)
+	if r.width >= bytesFrom {
 		right += l.Right(format.Size(x.BytesOut), 10)
 	}
 	right += " "
-	return left + p.pathAndNote(x, p.width-2-text.Width(left)-text.Width(right)) + right
+	return left + r.pathAndNote(x, r.width-2-text.Width(left)-text.Width(right)) + right
 }
 
-func (p *Pane) pathAndNote(x api.Exchange, width int) string {
-	l := p.look
-	path, note := text.Clean(x.Path), p.note(x)
+func (r *rows) pathAndNote(x api.Exchange, width int) string {
+	l := r.look
+	path, note := text.Clean(x.Path), r.note(x)
 	if note == "" {
 		return l.Fit(path, width)
 	}
@@ -158,16 +169,16 @@ func (p *Pane) pathAndNote(x api.Exchange, width int) string {
 }
 
 // took is how long an exchange took, or has been under way.
-func (p *Pane) took(x api.Exchange) string {
+func (r *rows) took(x api.Exchange) string {
 	if x.Live {
-		return format.Span(max(x.Duration, p.now().Sub(x.Start)).Truncate(100 * time.Millisecond))
+		return format.Span(max(x.Duration, r.now.Sub(x.Start)).Truncate(100 * time.Millisecond))
 	}
 	return format.Latency(x.Duration)
 }
 
 // note says in words what is special about an exchange.
-func (p *Pane) note(x api.Exchange) string {
-	l := p.look
+func (r *rows) note(x api.Exchange) string {
+	l := r.look
 	var parts []string
 	switch x.Protocol {
 	case "websocket":
@@ -178,7 +189,7 @@ func (p *Pane) note(x api.Exchange) string {
 	case "event-stream":
 		parts = append(parts, "event stream")
 	}
-	if f, ok := p.flows[x.ID]; ok && x.Live && f.rate >= 0 {
+	if f, ok := r.flows[x.ID]; ok && x.Live && f.rate >= 0 {
 		parts = append(parts, format.Size(int64(f.rate))+"/s")
 	}
 	if words := format.Code(x); words != "" {

@@ -18,26 +18,26 @@ import (
 	"daemon-proxy/tui/world"
 )
 
-// List is the pane on the left. The chosen sandbox stays the same while
-// the list changes around it.
+// List is the pane on the left. The same sandbox stays selected while the list
+// changes around it.
 type List struct {
 	look  *draw.Look
 	world *world.World
 	first firstSteps
-	Alone bool // on the screen, without the details beside it
+	Alone bool // shown without the details beside it
 
 	width, height int
-	Selected      api.Ref // nothing where no sandbox is in the list
-	beforeFilter  api.Ref // was chosen when the filter hid every sandbox
-	byUser        bool    // chosen by the person, now or at the last quit
-	pending       api.Ref // chosen as soon as it is in the list
-	lost          api.Ref // was chosen when it went, and is again if it comes back before a key
+	Selected      api.Ref // zero while the list is empty
+	beforeFilter  api.Ref // was selected when the filter hid every sandbox
+	byUser        bool    // selected by the user, in this run or the last one
+	pending       api.Ref // to be selected as soon as it is in the list
+	lost          api.Ref // disappeared while selected; reselected if it returns before the next key
 	rows          []listRow
-	hidden        int // how many sandboxes the filter keeps out of them
-	// What the widest of all rows need; the names get the rest.
+	hidden        int // number of sandboxes that the filter hides
+	// The widths of the widest row; names get the rest.
 	detailWidth, latencyWidth int
-	// What the widest row so far needs to be shown whole: it does not shrink,
-	// so that the panes do not move to and fro.
+	// RowWidth is what the widest row so far needs. It never shrinks, so that the
+	// panes do not move back and forth.
 	RowWidth int
 	cursor   draw.Cursor
 	filter   draw.FilterLine
@@ -50,11 +50,11 @@ type listRow struct {
 	heading string
 }
 
-// NewList chooses what was chosen at the last quit, once it is there.
-func NewList(l *draw.Look, w *world.World, key func(string) string, chosen api.Ref, filter string) *List {
+// NewList returns the list; selected is selected once it is there.
+func NewList(l *draw.Look, w *world.World, key func(string) string, selected api.Ref, filter string) *List {
 	line := draw.NewFilterLine()
 	line.SetValue(filter)
-	return &List{look: l, world: w, first: firstSteps{l, w, key}, pending: chosen, filter: line}
+	return &List{look: l, world: w, first: firstSteps{l, w, key}, pending: selected, filter: line}
 }
 
 // SetSize implements pane.Pane.

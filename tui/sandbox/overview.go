@@ -38,6 +38,7 @@ type Overview struct {
 	lines         int // of the last view, for scrolling
 }
 
+// NewOverview returns the overview.
 func NewOverview(l *draw.Look, w *world.World, now func() time.Time, key func(string) string, readOnly bool) *Overview {
 	return &Overview{look: l, world: w, now: now, key: key, first: firstSteps{l, w, key}, readOnly: readOnly}
 }

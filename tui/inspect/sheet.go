@@ -1,0 +1,252 @@
+package inspect
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/text"
+	"daemon-proxy/tui/theme"
+)
+
+// besideFrom is the inner width from which request and response stand side by side.
+const besideFrom = 96
+
+// inspectorLine is a line over the whole width, or two side by side.
+type inspectorLine struct {
+	left, right cell
+	beside      bool
+}
+
+// cell is plain text with the name it begins with, painted apart.
+type cell struct {
+	text   string
+	name   int // how many bytes of text are the name
+	ink    theme.Ink
+	chosen bool // the title of the section that folds
+}
+
+func (c cell) holds(want string) bool { return strings.Contains(strings.ToLower(c.text), want) }
+
+// sheet is an exchange laid out on lines for a width.
+type sheet struct {
+	look    *draw.Look
+	seen    *details // nil until they come
+	width   int      // what lines are laid out for
+	At      section  // what folds, and scrolls if two stand side by side
+	folded  [sections]bool
+	wrapped bool // long headers are shown whole
+
+	lines   []inspectorLine
+	columns [2]int        // how many lines request and response have side by side
+	titles  [sections]int // the lines of the titles; -1: there is none
+	frames  []int         // the line at which each frame begins
+}
+
+// split says whether request and response stand side by side, nothing below
+// them: each scrolls for itself then.
+func (s *sheet) split() bool {
+	return s.seen != nil && s.beside() && s.titles[sectionFrames] < 0
+}
+
+func (s *sheet) columnWidth() int { return (s.width - 5) / 2 }
+
+// beside says whether request and response stand side by side: a folded one
+// leaves all the room to the other.
+func (s *sheet) beside() bool {
+	return s.width >= besideFrom && !s.folded[sectionRequest] && !s.folded[sectionResponse]
+}
+
+// layOut makes the lines for the width.
+func (s *sheet) layOut() {
+	s.lines, s.frames, s.titles = nil, nil, [sections]int{-1, -1, -1}
+	if s.seen == nil || s.width < 1 {
+		return
+	}
+	d := &s.seen.detail
+	if s.At == sectionFrames && len(d.Frames) == 0 {
+		s.At = sectionRequest
+	}
+	beside := s.beside()
+	w := s.width - 2
+	if beside {
+		w = s.columnWidth()
+	}
+	left := s.section(sectionRequest, "Request", d.RequestHeader, &s.seen.request, w)
+	right := s.section(sectionResponse, "Response", d.ResponseHeader, &s.seen.response, w)
+	s.columns = [2]int{len(left), len(right)}
+	s.titles[sectionRequest] = 0
+	if !beside {
+		for _, c := range left {
+			s.lines = append(s.lines, inspectorLine{left: c})
+		}
+		if !s.folded[sectionRequest] {
+			s.lines = append(s.lines, inspectorLine{})
+		}
+		left, right = right, nil
+	}
+	s.titles[sectionResponse] = len(s.lines)
+	for i := range max(len(left), len(right)) {
+		line := inspectorLine{beside: beside}
+		if i < len(left) {
+			line.left = left[i]
+		}
+		if i < len(right) {
+			line.right = right[i]
+		}
+		s.lines = append(s.lines, line)
+	}
+	s.layOutFrames(d.Frames)
+}
+
+// sectionTitle is that of a section, cut to width; only name is painted.
+func (s *sheet) sectionTitle(at section, name, rest string, width int) cell {
+	l := s.look
+	mark := l.Glyph.Open
+	if s.folded[at] {
+		mark = l.Glyph.Folded
+	}
+	name = mark + " " + name
+	return cell{text: l.Cut(name+rest, width), name: len(name), ink: l.Ink.Dim, chosen: at == s.At}
+}
+
+func (s *sheet) section(at section, name string, h http.Header, body *shownBody, width int) []cell {
+	l := s.look
+	out := []cell{s.sectionTitle(at, name, "  "+strings.Join(body.title(), "  "), width)}
+	if s.folded[at] {
+		return out
+	}
+	for _, key := range slices.Sorted(maps.Keys(h)) {
+		for _, value := range h[key] {
+			shown := strings.ToLower(text.Clean(key)) + ":"
+			for i, row := range s.headerLines(shown+" "+s.masks(cleanWhole(value)), width-2) {
+				c := cell{text: "  " + row, name: 2 + min(len(shown), len(row))}
+				if i > 0 {
+					c.name = 0
+				}
+				out = append(out, c)
+			}
+		}
+	}
+	for _, missing := range s.missing(at) {
+		out = append(out, cell{text: l.Cut("  "+missing, width), ink: l.Ink.Dim})
+	}
+	if h == nil && name == "Response" && body.note == "" {
+		out = append(out, cell{text: "  no answer came", ink: l.Ink.Dim})
+	}
+	if len(body.lines) > 0 || len(body.binary) > 0 {
+		out = append(out, cell{})
+	}
+	for _, line := range body.lines {
+		for _, row := range wrap(s.masks(line), width-2) {
+			out = append(out, cell{text: "  " + row})
+		}
+	}
+	for _, row := range hexDump(body.binary, width-2) {
+		out = append(out, cell{text: "  " + row})
+	}
+	if body.note != "" {
+		out = append(out, cell{text: l.Cut("  "+body.note, width), ink: l.Ink.Dim})
+	}
+	return out
+}
+
+// missing says what the request log has not kept of a head.
+func (s *sheet) missing(at section) (said []string) {
+	d := &s.seen.detail
+	cut, header := d.RequestHeaderSize, "the header is cut: with the path it has "
+	if at == sectionResponse {
+		cut, header = d.ResponseHeaderSize, "the header is cut: it has "
+	} else if d.PathSize > 0 {
+		said = append(said, "the path is cut: it has "+format.Size(d.PathSize))
+	}
+	if cut > 0 {
+		said = append(said, header+format.Size(cut))
+	}
+	if d.Discarded {
+		said = append(said, "headers discarded for later requests (traffic.memory)")
+	}
+	return said
+}
+
+// layOutFrames lists the frames of a WebSocket over the whole width.
+func (s *sheet) layOutFrames(frames []api.Frame) {
+	if len(frames) == 0 {
+		return
+	}
+	l := s.look
+	title := format.Count(len(frames), "frame")
+	if all := s.seen.detail.Exchange.Frames; all > int64(len(frames)) {
+		title = "The last " + format.Thousands(len(frames)) + " of " + format.Count(int(all), "frame")
+	}
+	if !s.folded[sectionResponse] {
+		s.lines = append(s.lines, inspectorLine{})
+	}
+	s.titles[sectionFrames] = len(s.lines)
+	s.lines = append(s.lines, inspectorLine{left: s.sectionTitle(sectionFrames, title, "", s.width-2)})
+	if s.folded[sectionFrames] {
+		return
+	}
+	for i := range frames {
+		f := &frames[i]
+		direction, from := l.Glyph.In, "service"
+		if f.FromClient {
+			direction, from = l.Glyph.Out, "client"
+		}
+		head := fmt.Sprintf("  %s %s %-7s %-12s %9s  ", f.Time.Local().Format("15:04:05.000"), direction, from, frameWords(f), format.Size(f.Size))
+		data := s.masks(frameData(f))
+		s.frames = append(s.frames, len(s.lines))
+		for j, row := range wrap(data, max(2, s.width-2-text.Width(head))) {
+			if j > 0 {
+				head = strings.Repeat(" ", text.Width(head))
+			}
+			c := cell{text: head + row}
+			if j == 0 {
+				c.name = len(head) - len(strings.TrimLeft(head, " ")) + len("15:04:05.000")
+			}
+			s.lines = append(s.lines, inspectorLine{left: c})
+		}
+	}
+}
+
+// headerLines are those of a header: one if it is long and not to be wrapped.
+func (s *sheet) headerLines(line string, width int) []string {
+	if s.wrapped || text.Width(line) <= 2*width {
+		return text.Wrap(line, width)
+	}
+	head := ansi.Truncate(line, max(1, width-16), "")
+	return []string{fmt.Sprintf("%s%s %s more", head, s.look.Glyph.Ellipsis, format.Thousands(utf8.RuneCountInString(line[len(head):])))}
+}
+
+// masks makes the core's mask readable without Unicode.
+func (s *sheet) masks(line string) string {
+	return strings.ReplaceAll(line, "••••", s.look.Glyph.Mask)
+}
+
+// wrap breaks a line that was cleaned at exactly width cells.
+func wrap(s string, width int) []string {
+	if text.Width(s) <= width || width < 2 {
+		return []string{s}
+	}
+	return strings.Split(ansi.Hardwrap(s, width, true), "\n")
+}
+
+// frameWords is the opcode of a frame in words.
+func frameWords(f *api.Frame) string {
+	word := map[int]string{0: "continued", 1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}[f.Opcode]
+	if word == "" {
+		word = fmt.Sprintf("opcode %d", f.Opcode)
+	}
+	if f.Compressed {
+		word += ", packed"
+	}
+	return word
+}
