@@ -181,7 +181,7 @@ func (b *browser) until(what, expression string) {
 	}
 }
 
-// within says whether an expression becomes true in the page in that time.
+// within reports whether an expression becomes true in the page in that time.
 func (b *browser) within(limit time.Duration, expression string) bool {
 	ok := func() bool {
 		b.reload()

@@ -61,7 +61,7 @@ type remote struct {
 	container string
 }
 
-// noCoreError says that nothing runs that could be asked.
+// noCoreError reports that nothing runs that could be asked.
 type noCoreError struct{ what string }
 
 func (e noCoreError) Error() string {
@@ -250,7 +250,7 @@ func (r *remote) awaitEngine(ctx context.Context) error {
 	}
 }
 
-// unasked says whether a running container was not asked for its daemon yet.
+// unasked reports whether a running container was not asked for its daemon yet.
 func unasked(boxes []api.Sandbox) bool {
 	return slices.ContainsFunc(boxes, func(s api.Sandbox) bool {
 		return s.Container == api.ContainerRunning && s.Daemon.State == api.DaemonUnknown

@@ -201,7 +201,7 @@ func (f *fileDecoder) entries(k key, v *yaml.Node) (entries []string, nodes []*y
 	return entries, nodes, bad
 }
 
-// isText says whether n is a scalar that text can be taken from as it is written.
+// isText reports whether n is a scalar that text can be taken from as it is written.
 func isText(n *yaml.Node) bool {
 	if n.Kind != yaml.ScalarNode {
 		return false
@@ -213,7 +213,7 @@ func isText(n *yaml.Node) bool {
 	return false
 }
 
-// isBool says whether n is a boolean of YAML 1.1: true, yes, on and their opposites, not quoted.
+// isBool reports whether n is a boolean of YAML 1.1: true, yes, on and their opposites, not quoted.
 func isBool(n *yaml.Node) bool {
 	const quoted = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
 	return n.ShortTag() == "!!bool" || n.ShortTag() == "!!str" && n.Style&quoted == 0

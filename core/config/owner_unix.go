@@ -28,5 +28,5 @@ func strangersMayRead(info fs.FileInfo) bool {
 	return info.Mode().Perm()&wide != 0
 }
 
-// canWrite says whether this process may make files in the folder.
+// canWrite reports whether this process may make files in the folder.
 func canWrite(dir string) bool { return unix.Access(dir, unix.W_OK|unix.X_OK) == nil }

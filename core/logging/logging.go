@@ -153,5 +153,5 @@ func replace(groups []string, a slog.Attr) slog.Attr {
 
 var _ slog.Handler = (*python)(nil)
 
-// Enabled says whether records of that level are written.
+// Enabled reports whether records of that level are written.
 func (p *python) Enabled(_ context.Context, level slog.Level) bool { return level >= p.level }

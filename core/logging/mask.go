@@ -25,7 +25,7 @@ var (
 	queryWords = []string{"key", "code", "auth"}
 )
 
-// SecretName says whether what has that name is a secret: a header, a member of
+// SecretName reports whether what has that name is a secret: a header, a member of
 // JSON, a field of a form. "max_tokens" is how many, with those who count words.
 func SecretName(name string) bool {
 	words := wordsOf(name)
@@ -105,7 +105,7 @@ func maskValues(query, mask string, secret func(name, value string) bool) (maske
 	return b.String(), true
 }
 
-// secretParameter says whether a parameter of that name holds a secret.
+// secretParameter reports whether a parameter of that name holds a secret.
 func secretParameter(name, value string) bool {
 	name = unescaped(name)
 	if holdsWord(name) || strings.EqualFold(name, "state") {
@@ -139,7 +139,7 @@ func holdsWord(s string) bool {
 	return false
 }
 
-// holdsSecret says whether a value is itself a target with a secret parameter:
+// holdsSecret reports whether a value is itself a target with a secret parameter:
 // next=%2Ftree%3Ftoken%3Dabc.
 func holdsSecret(value string) bool {
 	if !containsFold(value, "%3d") && strings.IndexByte(value, '=') < 0 {

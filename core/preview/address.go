@@ -31,7 +31,7 @@ type Route struct {
 	Rest string
 }
 
-// Bare says that the target ends where the service's path should begin.
+// Bare reports that the target ends where the service's path should begin.
 func (r Route) Bare() bool { return r.Rest == "" || r.Rest[0] == '?' }
 
 // SplitPath finds the route of a request target, the raw bytes of the request
@@ -104,12 +104,12 @@ func cutSegment(s string) (segment, rest string) {
 	return s, ""
 }
 
-// isSandboxName says whether s names a sandbox, as api.Ref.String does.
+// isSandboxName reports whether s names a sandbox, as api.Ref.String does.
 func isSandboxName(s string) bool {
 	return isName(s, true) || s == api.ContainerPrefix+api.HostName
 }
 
-// isName says whether s is [a-zA-Z0-9]+, or, with marks, what Docker takes as
+// isName reports whether s is [a-zA-Z0-9]+, or, with marks, what Docker takes as
 // a container's name: [a-zA-Z0-9][a-zA-Z0-9_.-]*.
 func isName(s string, marks bool) bool {
 	for i := range len(s) {
@@ -123,7 +123,7 @@ func isName(s string, marks bool) bool {
 	return s != ""
 }
 
-// climbs says whether the dot segments of a path lead above it, whichever way
+// climbs reports whether the dot segments of a path lead above it, whichever way
 // the next server reads it: with only "/" between segments, or also with what
 // some take for one ("\", "%2f", "%5c"). A raw "#", which has no place in a
 // request, may end the path. Empty segments do not count as depth, since some

@@ -29,7 +29,7 @@ const linksName = "links.db"
 // so that a restart needs no luck.
 const lockTimeout = time.Second
 
-// errBroken says that bbolt panicked before: its locks and pages are in no
+// errBroken reports that bbolt panicked before: its locks and pages are in no
 // known state, so it is not called again.
 var errBroken = errors.New("the links file is damaged; this was noticed while it was in use")
 
@@ -102,7 +102,7 @@ func openLocked(ctx context.Context, path string) (*os.File, error) {
 	}
 }
 
-// isAt says whether path still names the open file: who waited for its lock
+// isAt reports whether path still names the open file: who waited for its lock
 // may have waited for one that was replaced meanwhile.
 func isAt(file *os.File, path string) bool {
 	ours, err := file.Stat()
@@ -113,7 +113,7 @@ func isAt(file *os.File, path string) bool {
 	return err == nil && os.SameFile(ours, there)
 }
 
-// soundOrReplaced says whether bbolt can have the file. If the file is damaged
+// soundOrReplaced reports whether bbolt can have the file. If the file is damaged
 // it copies it aside and puts a new one with the readable records in its place
 // in one step, so that no moment has fewer links than the damaged file.
 func soundOrReplaced(file *os.File, path string, now func() time.Time, log *slog.Logger) (bool, error) {

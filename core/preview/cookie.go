@@ -164,7 +164,7 @@ func cookieName(line string) string {
 	return strings.Trim(name, " \t")
 }
 
-// needsSecure says whether every browser refuses the cookie without Secure:
+// needsSecure reports whether every browser refuses the cookie without Secure:
 // by its name (RFC 6265bis §4.1.3), SameSite=None or Partitioned.
 func needsSecure(name string, attributes []string) bool {
 	if hasPrefixFold(name, "__Secure-") || hasPrefixFold(name, "__Host-") {

@@ -70,7 +70,7 @@ func fenceReports(policies []string) {
 	}
 }
 
-// reportsOutside says whether a directive is a report-uri with such a place.
+// reportsOutside reports whether a directive is a report-uri with such a place.
 func reportsOutside(directive string) bool {
 	words := strings.Fields(directive)
 	if len(words) == 0 || !strings.EqualFold(words[0], "report-uri") {

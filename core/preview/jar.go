@@ -12,7 +12,7 @@ import (
 // host go to all its ports and, in path mode, to all its previews, so that a
 // cookie passes to a service only if that very service has set it.
 type Jar interface {
-	// Knows says whether the service has set this cookie: "name=value".
+	// Knows reports whether the service has set this cookie: "name=value".
 	Knows(pair string) bool
 	// Learn keeps that it has.
 	Learn(pair string)
@@ -68,7 +68,7 @@ func (j *jar) has(hash uint64) bool {
 	return true
 }
 
-// add says whether the cookie is new.
+// add reports whether the cookie is new.
 func (j *jar) add(hash uint64) bool {
 	if j.has(hash) {
 		return false

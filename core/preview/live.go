@@ -27,7 +27,7 @@ type Live struct {
 	CreatedAt time.Time
 	// ExpiresAt is zero for a link that lives until it is revoked.
 	ExpiresAt time.Time
-	// AllowDaemonPort says that Port may be one of the daemon's own.
+	// AllowDaemonPort reports that Port may be one of the daemon's own.
 	AllowDaemonPort bool
 	// NoFence and KeepPrefix are those of the Request.
 	NoFence, KeepPrefix bool
@@ -138,13 +138,13 @@ func (l *Live) Link(now time.Time) api.Link {
 	return link
 }
 
-// due says whether the link's time is over.
+// due reports whether the link's time is over.
 func (l *Live) due(now time.Time) bool { return !l.ExpiresAt.IsZero() && !now.Before(l.ExpiresAt) }
 
-// hasEnded says whether the link was revoked or has expired.
+// hasEnded reports whether the link was revoked or has expired.
 func (l *Live) hasEnded() bool { return l.end.Load() != nil }
 
-// forgotten says whether the link ended so long ago that it is as unknown.
+// forgotten reports whether the link ended so long ago that it is as unknown.
 func (l *Live) forgotten(now time.Time) bool {
 	end := l.end.Load()
 	return end != nil && now.Sub(end.at) >= Remember

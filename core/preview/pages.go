@@ -31,7 +31,7 @@ const (
 	metaVersion = 2
 )
 
-// foreign says whether a file that begins so was never a links file, so that
+// foreign reports whether a file that begins so was never a links file, so that
 // a wrong preview.state_file moves nobody's file aside. A links file begins
 // with a 4 among fifteen zero bytes, then the magic number.
 func foreign(head []byte) bool {

@@ -45,7 +45,7 @@ type record struct {
 	LastUsed        time.Time `json:"last_used,omitzero"`
 }
 
-// errDamagedRecord says that the bytes of a record are not those that were written.
+// errDamagedRecord reports that the bytes of a record are not those that were written.
 var errDamagedRecord = errors.New("record is damaged")
 
 // checksumSize is the size in bytes of the checksum before each record's JSON.

@@ -25,7 +25,7 @@ func newToken() string {
 	return lowerBase32(b[:])
 }
 
-// isToken says whether s looks like a token, in either case.
+// isToken reports whether s looks like a token, in either case.
 func isToken(s string) bool {
 	if len(s) != tokenBytes*8/5 {
 		return false

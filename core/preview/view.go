@@ -17,7 +17,7 @@ type View struct {
 	Scheme, Host string
 	// Prefix is the route's prefix without a slash at its end; empty in host mode.
 	Prefix string
-	// HostMode says that the preview has a host name of its own.
+	// HostMode reports that the preview has a host name of its own.
 	HostMode bool
 	// Port is the service's port in the sandbox.
 	Port int
@@ -25,7 +25,7 @@ type View struct {
 	// the same sandbox: a prefix or an origin, without a slash at its end. nil:
 	// nothing does.
 	OtherPort func(port int) (base string, ok bool)
-	// IsKey says whether a credential is the front's API key; it compares in
+	// IsKey reports whether a credential is the front's API key; it compares in
 	// constant time. nil: the front has none.
 	IsKey func(credential string) bool
 	// Cookies knows which cookies are the service's; in path mode others do not
@@ -33,7 +33,7 @@ type View struct {
 	Cookies Jar
 	// Fence is put around every answer; nil: none.
 	Fence *Fence
-	// KeepPrefix says that the service gets the whole path, prefix included.
+	// KeepPrefix reports that the service gets the whole path, prefix included.
 	KeepPrefix bool
 }
 
@@ -94,7 +94,7 @@ func (v View) dropKeys(h http.Header) {
 	}
 }
 
-// carriesKey says whether an Authorization value has the key in it: bare,
+// carriesKey reports whether an Authorization value has the key in it: bare,
 // after any scheme, or as user or password of Basic (RFC 7617).
 func (v View) carriesKey(value string) bool {
 	value = strings.TrimSpace(value)
@@ -133,7 +133,7 @@ func (v View) mapReferer(h http.Header, own, local string) {
 	}
 }
 
-// hasToken says whether a URL seems to be of a preview, by host or by path.
+// hasToken reports whether a URL seems to be of a preview, by host or by path.
 func hasToken(origin, rest string) bool {
 	_, host, _ := strings.Cut(origin, "//")
 	label, _, _ := strings.Cut(host, ".")
@@ -172,7 +172,7 @@ func (v View) mapValues(values []string, mapped func(string) string) {
 	}
 }
 
-// plainLoopback says whether the browser reaches the front over plain HTTP on
+// plainLoopback reports whether the browser reaches the front over plain HTTP on
 // its own machine, where not all browsers keep cookies marked Secure.
 func (v View) plainLoopback() bool {
 	if v.Scheme != "http" {

@@ -49,14 +49,14 @@ func (x *exchange) answer(resp *http.Response) error {
 	return nil
 }
 
-// inspect looks for what makes an answer none before any of it goes out.
+// inspect checks, before anything is sent, that the answer can be used.
 func (x *exchange) inspect(resp *http.Response, body *answerBody) error {
 	if resp.StatusCode == http.StatusBadGateway {
 		empty, err := body.empty()
 		if err != nil {
 			return answerProblem(err)
 		}
-		if empty && resp.ContentLength <= 0 { // to HEAD, a length tells of a body
+		if empty && resp.ContentLength <= 0 { // an answer to HEAD may have a length and no body
 			return portClosed()
 		}
 		return nil
@@ -80,7 +80,7 @@ func (x *exchange) writeHead(resp *http.Response) {
 		h["Content-Type"] = nil // or net/http guesses one
 	}
 	if resp.Close && x.upload != nil && !waitFor(x.upload.done, 0) {
-		h["Connection"] = []string{"close"} // the daemon takes no more of the body: tell the client
+		h["Connection"] = []string{"close"} // the daemon reads no more of the body: tell the client
 	}
 	if x.t.Response != nil {
 		x.t.Response(resp.StatusCode, h)
@@ -92,8 +92,8 @@ func (x *exchange) writeHead(resp *http.Response) {
 	x.client.WriteHeader(resp.StatusCode)
 }
 
-// copyBody copies the body as it comes. What was written is flushed whenever
-// the daemon has nothing more to read for the moment, and at no other time.
+// copyBody copies the body as it arrives. It flushes when it has to wait for
+// the daemon, and at no other time.
 func (x *exchange) copyBody(body *answerBody) error {
 	if body.done {
 		return nil
@@ -117,7 +117,7 @@ func (x *exchange) copyBody(body *answerBody) error {
 	for {
 		splice := x.spliceable(body)
 		if w == nil && (splice || x.result.BytesOut >= TapBytes || x.result.Protocol == "event-stream") {
-			w = x.watchAnswer() // less fits into the socket
+			w = x.watchAnswer() // a smaller answer fits into the socket
 			x.proxy.watcher.add(w)
 		}
 		if splice {
@@ -147,8 +147,8 @@ func (x *exchange) copyBody(body *answerBody) error {
 	}
 }
 
-// watchAnswer sees a daemon that breaks off, and a client that takes nothing,
-// while a write to the client waits.
+// watchAnswer detects a daemon that breaks off and a client that reads nothing
+// while a write to the client is blocked.
 func (x *exchange) watchAnswer() *watch {
 	return &watch{src: socketOf(x.up.Conn), finIsEnd: true, dst: x.client.socket(), left: func(err error) {
 		if errors.Is(err, syscall.ECONNRESET) {
@@ -159,9 +159,9 @@ func (x *exchange) watchAnswer() *watch {
 	}}
 }
 
-// spliceable says whether the rest of the body can go without passing through
-// this program's memory: its length is known, it is long, nobody looks at it,
-// and none of it waits in the buffer.
+// spliceable reports whether the rest of the body can go without passing through
+// this program's memory: its length is known, it is long, no tap needs it,
+// and none of it is in the buffer.
 func (x *exchange) spliceable(body *answerBody) bool {
 	return !body.chunked && body.left >= spliceMin && x.up.br.Buffered() == 0 &&
 		(x.t.ResponseBody == nil || x.result.BytesOut >= TapBytes)
@@ -190,9 +190,9 @@ func (x *exchange) writeTrailer(resp *http.Response, body *answerBody) {
 	x.client.WriteTrailer(resp.Trailer, body.trailer)
 }
 
-// keepOrClose ends the upload and keeps the connection if nothing is left of
-// this exchange on it: both bodies are through, and neither side means to
-// close. When in doubt it is closed.
+// keepOrClose ends the upload and keeps the connection if nothing of this
+// exchange is left on it: both bodies are complete and neither side wants to
+// close it. When in doubt, it closes the connection.
 func (x *exchange) keepOrClose(resp *http.Response, body *answerBody, err error) {
 	up := x.up
 	grace := uploadGrace

@@ -102,7 +102,7 @@ func (b *answerBody) peek(wait bool) error {
 	return b.chunkLine()
 }
 
-// empty says whether there is no body at all; it may have to wait to know.
+// empty reports whether there is no body at all; it may have to wait for the first byte.
 func (b *answerBody) empty() (bool, error) {
 	if b.done {
 		return true, nil

@@ -22,11 +22,11 @@ type exchange struct {
 	t      *Target
 	start  time.Time
 	result Result
-	stop   func() bool // x.fail is not called any more when the context ends
+	stop   func() bool // stops x.fail from being called when the context ends
 
 	head      *[]byte // the request head, from headBuffers
 	hasBody   bool
-	expects   bool // the daemon was asked for a 100 (Continue)
+	expects   bool // the request has Expect: 100-continue
 	websocket bool
 	upload    *upload // nil until the body is on its way
 
@@ -34,14 +34,14 @@ type exchange struct {
 
 	mu        sync.Mutex
 	up        *upstream
-	failure   error // why the exchange was given up: the first reason
+	failure   error // why the exchange was cancelled: the first reason
 	interim   bool  // an interim head is going out
 	committed bool  // the final head is going out
 	continued bool  // the client was told to send its body
-	over      bool  // Forward returns: fail has nothing left to break
+	over      bool  // Forward is returning: there is nothing left for fail to end
 }
 
-// past is a deadline that ends what waits.
+// past is a deadline that ends blocked reads and writes.
 var past = time.Unix(1, 0)
 
 var (
@@ -145,7 +145,7 @@ func (x *exchange) appendFraming(b []byte) []byte {
 	return b
 }
 
-// repeatable says whether a request may be sent a second time when it is not
+// repeatable reports whether a request may be sent a second time when it is not
 // known whether the first had an effect (RFC 9110 §9.2.2).
 func repeatable(method string) bool {
 	switch method {
@@ -244,7 +244,7 @@ func (x *exchange) relayInterim(resp *http.Response) {
 }
 
 // sendInterim sends an interim answer with h as its header, unless the exchange
-// was given up or has its final answer. The caller holds x.heads, because the
+// has failed or has its final answer. The caller holds x.heads, because the
 // upload's goroutine may want to send a 100 at the same time, but not x.mu:
 // where the client does not read, fail must be able to end the write.
 func (x *exchange) sendInterim(status int, h http.Header) {
@@ -277,7 +277,7 @@ func (x *exchange) sendContinue() {
 	close(x.upload.proceed)
 }
 
-// attach makes up the connection that fail breaks; false if it is too late.
+// attach sets the connection that fail closes; false if the exchange has failed already.
 func (x *exchange) attach(up *upstream) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -289,8 +289,8 @@ func (x *exchange) attach(up *upstream) bool {
 	return true
 }
 
-// commit is called before the final head goes out; false if the exchange was
-// given up before, and nothing may be written.
+// commit is called before the final head is sent; false if the exchange has
+// failed, and nothing may be written.
 func (x *exchange) commit() bool {
 	x.heads.Lock()
 	defer x.heads.Unlock()
@@ -302,7 +302,7 @@ func (x *exchange) commit() bool {
 	return x.committed
 }
 
-// fail gives the exchange up: it ends every read and write that is waiting.
+// fail cancels the exchange: it ends every blocked read and write.
 // It may be called from any goroutine; only the first cause counts.
 func (x *exchange) fail(cause error) {
 	x.mu.Lock()
@@ -328,7 +328,8 @@ func (x *exchange) failed() bool {
 	return x.failure != nil
 }
 
-// finish ends what fail may do, and sees to what it did to the client's connection.
+// finish disables fail. If the exchange has failed, the client's connection is
+// not used again.
 func (x *exchange) finish() {
 	x.mu.Lock()
 	defer x.mu.Unlock()

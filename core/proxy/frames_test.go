@@ -240,7 +240,7 @@ func sendFragments(w io.Writer, masked bool, fragments int, part []byte) [sha256
 }
 
 // The proxy knows where frames end, however long they are and however they
-// come: its own farewell fits between two only.
+// come: its own close frame fits between two only.
 func TestP7FramesAreFollowedWhateverTheirSize(t *testing.T) {
 	t.Parallel()
 	for name, pieces := range framings() {

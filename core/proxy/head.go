@@ -94,7 +94,7 @@ func frameAnswer(resp *http.Response, method string) error {
 	return nil
 }
 
-// isChunked says whether the body is in chunks, the only coding that there is.
+// isChunked reports whether the body is in chunks, the only coding that there is.
 // To HTTP/1.0 the header means nothing.
 func isChunked(resp *http.Response) (bool, error) {
 	codings, present := resp.Header["Transfer-Encoding"]
@@ -107,7 +107,7 @@ func isChunked(resp *http.Response) (bool, error) {
 	return true, nil
 }
 
-// contentLength is the length that a header tells; negative: none. Equal
+// contentLength is the length in a header; negative: none. Equal
 // repetitions are one.
 func contentLength(h http.Header) (int64, error) {
 	lines := h["Content-Length"]

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// hopByHop says whether a header is for one hop only (RFC 9110 §7.6.1), in its
+// hopByHop reports whether a header belongs to one hop only (RFC 9110 §7.6.1), in its
 // canonical form. Proxy-Authenticate and Proxy-Authorization are from RFC 2616
 // §13.5.1, HTTP2-Settings from RFC 7540 §3.2.1.
 func hopByHop(name string) bool {
@@ -21,7 +21,7 @@ func hopByHop(name string) bool {
 	return false
 }
 
-// forwarding says whether a header tells who forwarded the request: what a
+// forwarding reports whether a header tells who forwarded the request: what a
 // client sends of these is not believed.
 func forwarding(name string) bool {
 	return name == "Forwarded" || name == "X-Real-Ip" || strings.HasPrefix(name, "X-Forwarded-")
@@ -82,7 +82,7 @@ func incoming(dst, h http.Header) {
 	}
 }
 
-// framing says whether this package writes a request header itself.
+// framing reports whether this package writes a request header itself.
 func framing(name string) bool {
 	return name == "Host" || name == "Content-Length" || (hopByHop(name) && name != "Te")
 }
@@ -123,7 +123,7 @@ func appendLine(b []byte, name, value string) []byte {
 	return append(b, "\r\n"...)
 }
 
-// wantsWebSocket says whether r asks for an upgrade to a WebSocket (RFC 6455
+// wantsWebSocket reports whether r asks for an upgrade to a WebSocket (RFC 6455
 // §4.1). Any other upgrade, h2c above all, would hand the client a connection
 // on which nothing is checked any more (golang/go#80416).
 func wantsWebSocket(r *http.Request) bool {
@@ -132,7 +132,7 @@ func wantsWebSocket(r *http.Request) bool {
 		httpguts.HeaderValuesContainsToken(r.Header["Upgrade"], "websocket")
 }
 
-// checkURI says what is wrong with a request target: it must be a path (RFC
+// checkURI returns what is wrong with a request target: it must be a path (RFC
 // 9112 §3.2.1) that cannot end the request line.
 func checkURI(uri string) error {
 	if !strings.HasPrefix(uri, "/") {

@@ -40,7 +40,7 @@ func (p *pool) get(key string) *upstream {
 	}
 }
 
-// put keeps u for later, or closes it where there is no room.
+// put keeps u for another request, or closes it if the pool is full.
 func (p *pool) put(u *upstream) {
 	if u.key == "" || u.br.Buffered() > 0 {
 		u.Close()

@@ -17,7 +17,7 @@ type clientError struct{ err error }
 func (e *clientError) Error() string { return "read the request body: " + e.err.Error() }
 func (e *clientError) Unwrap() error { return e.err }
 
-// failureProblem is why the exchange was given up, as a problem.
+// failureProblem is the reason for which the exchange was cancelled, as a problem.
 func (x *exchange) failureProblem() *api.Problem {
 	x.mu.Lock()
 	cause := x.failure
@@ -43,7 +43,7 @@ func bodyTimeout(after time.Duration) *api.Problem {
 		"no bytes of the request body arrived for "+after.String(), "send it again, without a pause")
 }
 
-// connectionEnded says whether err is of the connection rather than of what
+// connectionEnded reports whether err is of the connection rather than of what
 // was sent on it.
 func connectionEnded(err error) bool {
 	_, isNet := errors.AsType[net.Error](err)

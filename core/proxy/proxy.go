@@ -45,7 +45,7 @@ type Options struct {
 	// Logger gets debug lines on repeats and on WebSockets that ended; nil discards them.
 	Logger *slog.Logger
 	// DialTimeout bounds one call of Target.Dial; default 900 ms, so that a
-	// daemon that is down is told within a second.
+	// daemon that is down is reported within a second.
 	DialTimeout time.Duration
 	// IdleTimeout is how long an unused connection is kept; default 90 s.
 	IdleTimeout time.Duration
@@ -56,8 +56,8 @@ type Options struct {
 	// BodySilence is how long a request body may pause before its request ends
 	// with 408, unless it has its answer already; default 60 s, negative: for ever.
 	BodySilence time.Duration
-	// Crowded says whether descriptors are short. A peer that takes nothing for
-	// 5 minutes is cut then. Nil: they never are.
+	// Crowded reports whether descriptors are short. A peer that reads nothing for
+	// 5 minutes is then disconnected. Nil: they never are.
 	Crowded func() bool
 	// MaxInterim is how many interim (1xx) answers may precede the final one; default 16.
 	MaxInterim int
@@ -91,8 +91,8 @@ type Target struct {
 	// ForwardedPrefix is sent as X-Forwarded-Prefix if not empty.
 	ForwardedPrefix string
 	// KeepForwarded is for a second hop, whose client is the first: Forwarded,
-	// X-Forwarded-* and X-Real-IP pass as they came. Otherwise nothing that the
-	// client says of these is believed, and X-Forwarded-For is its address.
+	// X-Forwarded-* and X-Real-IP pass as they came. Otherwise the client's own
+	// are dropped, and X-Forwarded-For is its address.
 	KeepForwarded bool
 	// RequestBody and ResponseBody are shown the first TapBytes of each body,
 	// chunk by chunk; they must not keep the slice. RequestBody is called from
@@ -120,7 +120,7 @@ type Result struct {
 	Protocol string
 	// Err is what went wrong after the head went out; nil if nothing did.
 	Err error
-	// Cut says that the client did not get the whole answer and that its
+	// Cut reports that the client did not get the whole answer and that its
 	// connection was ended in a way that shows it.
 	Cut bool
 	// Tunnel is not nil if a WebSocket is to be served now. It does that until
@@ -229,13 +229,13 @@ func (p *Proxy) beginTunnel() bool {
 //
 //   - bad_path, bad_request: the request cannot be sent as it is
 //   - daemon_down, or the problem that Target.Dial returned: no connection
-//   - port_closed: the daemon answered 502 with an empty body, which is its way
-//     to say that nothing listens on the port
+//   - port_closed: the daemon answered 502 with an empty body, which
+//     means that nothing listens on the port
 //   - bad_upstream: the answer is not HTTP/1.1 or exceeds a limit
 //   - upstream_cut: the daemon hung up before it answered
 //   - body_timeout: the request body has stopped for Options.BodySilence
 //   - too_large: r.Body is an http.MaxBytesReader whose limit was reached
-//   - cancelled, or the problem that is the cause of r.Context(): the request was given up
+//   - cancelled, or the problem that is the cause of r.Context(): the request was cancelled
 //
 // With a nil error the answer went out, at least its head; see Result.Cut.
 //

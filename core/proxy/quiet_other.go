@@ -4,7 +4,7 @@ package proxy
 
 import "net"
 
-// probe cannot look at an idle connection here.
+// probe cannot check an idle connection on this platform.
 type probe struct{}
 
 func newProbe(net.Conn) *probe { return nil }

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// probe looks at the socket of an idle connection. It is made once for a
+// probe checks the socket of an idle connection. It is made once for a
 // connection, because it is used before every request on it.
 type probe struct {
 	raw   syscall.RawConn // nil if the socket cannot be reached, such as through TLS
@@ -35,7 +35,7 @@ func (p *probe) look(fd uintptr) bool {
 	return true
 }
 
-// quietNow says that the connection is open and that nothing has arrived on
+// quietNow reports that the connection is open and that nothing has arrived on
 // it: a read that does not wait must find nothing, not even the end. (The
 // method is that of go-sql-driver/mysql's connCheck.) known is false where the
 // socket cannot be reached.

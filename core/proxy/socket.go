@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// socket is what the kernel knows of a connection. A nil one knows nothing.
+// socket asks the kernel about a connection. On a nil socket nothing is known.
 type socket struct{ raw syscall.RawConn }
 
-// socketOf is nil where there is no socket, or no way to it.
+// socketOf is nil if there is no socket or it cannot be reached.
 func socketOf(c net.Conn) *socket {
 	if inner, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
 		c = inner.NetConn()
@@ -25,8 +25,8 @@ func socketOf(c net.Conn) *socket {
 	return &socket{raw}
 }
 
-// stalled says whether the peer has stopped to take what was written to it. It
-// looks for as long as leftPatience.
+// stalled reports whether the peer has stopped reading what was written to it.
+// It watches for up to leftPatience.
 func (s *socket) stalled() bool {
 	const step = leftPatience / 20
 	queued, still := s.queued(), time.Duration(0)
@@ -43,8 +43,8 @@ func (s *socket) stalled() bool {
 	return still >= leftPatience/2
 }
 
-// resetOnClose makes Close send a RST: a FIN would be behind the bytes that
-// the peer does not take. The peer may be the next hop, which has to tell its own.
+// resetOnClose makes Close send a RST: a FIN would be queued behind the bytes
+// that the peer does not read. The peer may be the next hop, which then ends its own client.
 // The result is c without TLS, whose Close would first wait to send an alert.
 func resetOnClose(c net.Conn) net.Conn {
 	if secure, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS

@@ -43,7 +43,7 @@ func (s *socket) read(take func() []byte, give func()) (n int, err error) {
 	return n, nil
 }
 
-// over says whether the peer's FIN or RST has arrived, also where unread bytes
+// over reports whether the peer's FIN or RST has arrived, also where unread bytes
 // are before it.
 func (s *socket) over() (fin, reset bool) {
 	if s == nil {
@@ -59,7 +59,7 @@ func (s *socket) over() (fin, reset bool) {
 	return fin && err == nil, reset && err == nil
 }
 
-// queued is how many bytes the peer's kernel has not taken yet.
+// queued is how many bytes the peer's kernel has not acknowledged yet.
 func (s *socket) queued() (n int) {
 	if s == nil {
 		return 0

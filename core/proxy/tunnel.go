@@ -17,15 +17,15 @@ import (
 
 const (
 	// halfOpen is how long a WebSocket of which one side has ended may be
-	// silent. A FIN does not tell "I have sent everything" from "the process is
+	// silent. A FIN may mean "I have sent everything" or "the process is
 	// gone": so what the other side still sends is delivered, and when it
 	// pauses for this long, both are ended.
 	halfOpen = 800 * time.Millisecond
-	// farewell bounds what is done after ErrGoingAway: to finish a write that
+	// closeGrace bounds what is done after ErrGoingAway: to finish a write that
 	// is under way, to send the close frames, and to let them arrive.
-	farewell = 400 * time.Millisecond
+	closeGrace = 400 * time.Millisecond
 
-	smallBuffer = 4 << 10 // what an idle direction of a WebSocket holds
+	smallBuffer = 4 << 10 // the buffer of an idle direction of a WebSocket
 	statusGoing = 1001    // RFC 6455 §7.4.1
 )
 
@@ -39,9 +39,9 @@ type tunnel struct {
 
 	mu       sync.Mutex
 	oneEnded bool  // one side has sent its FIN
-	ended    bool  // deadlines are set for good
-	cause    error // what ended it; nil for an ordinary end
-	going    bool  // it ends with close frames
+	ended    bool  // the final deadlines are set
+	cause    error // why it ended; nil for an ordinary end
+	going    bool  // close frames are sent at the end
 }
 
 // flow is one direction of a tunnel.
@@ -54,7 +54,7 @@ type flow struct {
 	frame    wsframe.Frame
 	closed   bool // a close frame was passed on
 	watch    watch
-	tap      func([]byte) // shown what was passed on; nil: nobody
+	tap      func([]byte) // gets what was passed on; may be nil
 }
 
 // run carries bytes until the tunnel has ended, and closes both connections.
@@ -118,7 +118,7 @@ func (t *tunnel) carry(f *flow) {
 	}
 	t.end(err)
 	if t.goingAway() {
-		f.bidFarewell()
+		f.sendClose()
 	}
 }
 
@@ -221,7 +221,7 @@ func (f *flow) pass(p []byte) error {
 	return err
 }
 
-// seen takes note of bytes that were passed on.
+// seen tracks the frames in bytes that were passed on, and passes them to the tap.
 func (f *flow) seen(p []byte) {
 	for rest := p; len(rest) > 0; {
 		var complete bool
@@ -233,7 +233,7 @@ func (f *flow) seen(p []byte) {
 	}
 }
 
-// halfClose begins to count the silence of c, the side that has not ended.
+// halfClose begins to limit the silence of c, the side that has not ended.
 func (t *tunnel) halfClose(c net.Conn) {
 	t.mu.Lock()
 	t.oneEnded = true
@@ -241,7 +241,7 @@ func (t *tunnel) halfClose(c net.Conn) {
 	t.extend(c)
 }
 
-// extend gives c another halfOpen to say something, if silence counts.
+// extend gives c another halfOpen to send something, once the other side has ended.
 func (t *tunnel) extend(c net.Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -262,7 +262,7 @@ func (t *tunnel) end(cause error) {
 	t.going = errors.Is(cause, ErrGoingAway)
 	writing := past
 	if t.going {
-		writing = time.Now().Add(farewell)
+		writing = time.Now().Add(closeGrace)
 	}
 	for _, c := range []net.Conn{t.in.src, t.in.dst} {
 		_ = c.SetReadDeadline(past)
@@ -276,18 +276,18 @@ func (t *tunnel) goingAway() bool {
 	return t.going
 }
 
-// bidFarewell sends a close frame with 1001 (going away) if the direction is
+// sendClose sends a close frame with 1001 (going away) if the direction is
 // between two frames (within one it would be taken for payload) and none was
 // sent. It then reads on for a moment: to close a connection with unread bytes
 // would reset it, and the frame could be lost.
-func (f *flow) bidFarewell() {
+func (f *flow) sendClose() {
 	if f.frame.Between() && !f.closed {
 		_, _ = f.dst.Write(closeFrame(f.masked))
 	}
 	if c, ok := f.dst.(interface{ CloseWrite() error }); ok {
 		_ = c.CloseWrite()
 	}
-	_ = f.src.SetReadDeadline(time.Now().Add(farewell))
+	_ = f.src.SetReadDeadline(time.Now().Add(closeGrace))
 	_, _ = io.Copy(io.Discard, f.src)
 }
 

@@ -14,7 +14,7 @@ import (
 
 const (
 	// continueWait is how long a daemon that was asked for a 100 (Continue) may
-	// say nothing before the body is sent all the same (RFC 9110 §10.1.1).
+	// be silent before the body is sent anyway (RFC 9110 §10.1.1).
 	continueWait = time.Second
 	// uploadGrace is how long the rest of a request body may take once the
 	// answer is complete.
@@ -35,11 +35,11 @@ var bodyBuffers = sync.Pool{New: func() any { b := make([]byte, bodyBuffer+2*chu
 // upload is a request body on its way to the daemon. Its goroutine is ended
 // and awaited by exchange.endUpload; n and complete are read after done.
 type upload struct {
-	proceed  chan struct{} // closed: the client was told to send
-	quit     chan struct{} // closed: the answer is complete, do not begin any more
+	proceed  chan struct{} // closed: the client may send
+	quit     chan struct{} // closed: the answer is complete, so do not start
 	done     chan struct{} // closed by the goroutine
 	n        int64
-	complete bool // all of it was written, so the connection may be used again
+	complete bool // all of it was sent, so the connection can be reused
 	watch    watch
 }
 
@@ -53,8 +53,8 @@ func (x *exchange) startUpload(up *upstream) {
 	go x.sendBody(up, u)
 }
 
-// bodySilent gives up a request whose body has stopped, but no exchange that
-// has its answer: what goes both ways at once may pause.
+// bodySilent cancels a request whose body has stalled, unless it has its answer:
+// an exchange that goes both ways at once may pause.
 func (x *exchange) bodySilent() {
 	x.mu.Lock()
 	committed := x.committed
@@ -64,9 +64,9 @@ func (x *exchange) bodySilent() {
 	}
 }
 
-// sendBody copies the client's body to the daemon. What the client does wrong
-// fails the exchange. That the daemon takes no more does not: it may have
-// answered (413), so it is the answer that counts.
+// sendBody copies the client's body to the daemon. An error of the client
+// fails the exchange. A daemon that stops reading does not: it may have
+// answered (413), so the answer decides.
 func (x *exchange) sendBody(up *upstream, u *upload) {
 	defer close(u.done)
 	defer x.proxy.recovered(x.fail)
@@ -118,8 +118,8 @@ func (x *exchange) sendBody(up *upstream, u *upload) {
 	u.complete = true
 }
 
-// awaitContinue waits until the daemon wants the body, or has said nothing for
-// so long that it is sent unasked; false if it has answered instead.
+// awaitContinue waits until the daemon wants the body, or has been silent for
+// so long that it is sent anyway; false if it has answered instead.
 func (x *exchange) awaitContinue(u *upload) bool {
 	timer := time.NewTimer(continueWait)
 	defer timer.Stop()
@@ -171,7 +171,7 @@ func appendTrailer(b []byte, trailer http.Header) []byte {
 	return append(b, "\r\n"...)
 }
 
-// usableTrailer says whether a field may stand in a trailer section (RFC 9110
+// usableTrailer reports whether a field is allowed in a trailer section (RFC 9110
 // §6.5.1) and may be forwarded.
 func usableTrailer(name string) bool {
 	return httpguts.ValidTrailerHeader(name) && httpguts.ValidHeaderFieldName(name) &&
@@ -179,7 +179,7 @@ func usableTrailer(name string) bool {
 }
 
 // endUpload ends the upload, with up to grace for the rest of it, and waits
-// for its goroutine. It says whether the whole body was sent. If not, the
+// for its goroutine. It reports whether the whole body was sent. If not, the
 // client's connection cannot be used for another request: what follows on it
 // is the rest of this one.
 func (x *exchange) endUpload(grace time.Duration) bool {

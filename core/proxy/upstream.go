@@ -22,7 +22,7 @@ const maxTrailerBytes = 64 << 10
 // in memory: otherwise 1 MiB of short lines would take 30.
 const lineCost = 256
 
-// descriptorRetry is how long a connection for which there is no descriptor waits.
+// descriptorRetry is how long to wait before dialling again if there was no descriptor.
 const descriptorRetry = 50 * time.Millisecond
 
 var errHeadTooLarge = errors.New("the head of the answer is too large")
@@ -35,13 +35,13 @@ type upstream struct {
 	src source
 
 	used      bool // has carried an exchange before
-	checked   bool // quiet was able to look at the socket
+	checked   bool // quiet was able to check the socket
 	probe     *probe
 	idleSince time.Time
 }
 
-// quiet says whether an idle connection is still good for a request. Where
-// that cannot be seen, it is taken to be; see checked.
+// quiet reports whether an idle connection can still be used. It also returns
+// true if that is unknown; see checked.
 func (u *upstream) quiet() bool {
 	quiet, known := u.probe.quietNow()
 	u.checked = known
@@ -56,10 +56,10 @@ type source struct {
 	limit int64
 	// answered is set by the first byte that arrives in an exchange.
 	answered bool
-	// failed is why nothing more can be read; nil as long as something may.
+	// failed is why nothing more can be read; nil while reading is possible.
 	failed error
 	// pause is called before each read that may have to wait, if not nil: the
-	// moment to send on what has been held back.
+	// moment to flush what has been written.
 	pause func()
 }
 

@@ -10,25 +10,25 @@ import (
 )
 
 const (
-	// watchEvery is how often the directions under way are looked at. A direction
-	// that moves costs an atomic load each time, and no system call.
+	// watchEvery is how often the active directions are checked. One that makes
+	// progress costs an atomic load each time, and no system call.
 	watchEvery = 200 * time.Millisecond
-	// leftPatience is how long a write may go without progress once the side
-	// that its bytes come from has sent its FIN. It is what is left of a second.
+	// leftPatience is how long a write may be blocked once the side that its
+	// bytes come from has sent its FIN. With the checks it adds up to a second.
 	leftPatience = 500 * time.Millisecond
-	// takesNothing is after how long a peer that takes nothing is cut, where
-	// descriptors are short.
+	// takesNothing is how long a peer may read nothing before it is disconnected
+	// if descriptors are short.
 	takesNothing = 5 * time.Minute
 )
 
-// errLeft is why an exchange ends whose client has sent its FIN while the
-// daemon takes nothing.
+// errLeft ends an exchange whose client has sent its FIN while the daemon reads
+// nothing.
 var errLeft = fmt.Errorf("the client disconnected: %w", io.ErrUnexpectedEOF)
 
-// errTakesNothing is why a direction ends whose receiver does not read.
+// errTakesNothing ends a direction whose receiver does not read.
 var errTakesNothing = fmt.Errorf("the peer read nothing for %s: %w", takesNothing, io.ErrClosedPipe)
 
-// What the goroutine of a direction is doing: the low bits of watch.step.
+// What the goroutine of a direction is doing; stored in the low bits of watch.step.
 const (
 	resting = iota
 	reading
@@ -36,14 +36,14 @@ const (
 	stepBits = 2
 )
 
-// watch is one direction of an exchange. While its goroutine waits in a write,
-// nothing reads from the other side, so its end would stay unseen: the FIN or
-// RST is behind bytes that nobody takes. The kernel knows of it all the same.
+// watch monitors one direction of an exchange. While its goroutine is blocked in
+// a write, nothing reads from the source, so its end would go unnoticed: the FIN
+// or RST is behind unread bytes. The kernel can report it all the same.
 type watch struct {
-	src, dst *socket // nil: cannot be seen
+	src, dst *socket // nil: unknown
 	finIsEnd bool    // the FIN of src is the ordinary end of its bytes: only a RST counts
 	back     *watch  // the other direction, whose progress is a sign of life; nil: none
-	// silence is for how long a read may wait before silent is called; 0: for ever.
+	// silence is how long a read may block before silent is called; 0: no limit.
 	silence time.Duration
 	silent  func()
 	// left is called when the side that the bytes come from has ended, with
@@ -70,8 +70,8 @@ func (w *watch) now(doing uint64) {
 	w.step.Store(w.count<<stepBits | doing)
 }
 
-// look is called every watchEvery.
-func (w *watch) look(now time.Time, crowded func() bool) {
+// check is called every watchEvery.
+func (w *watch) check(now time.Time, crowded func() bool) {
 	step := w.step.Load()
 	doing := step & (1<<stepBits - 1)
 	if step != w.seen {
@@ -83,14 +83,14 @@ func (w *watch) look(now time.Time, crowded func() bool) {
 	case doing == reading && w.silence > 0 && waited >= w.silence:
 		w.silent()
 	case doing == writing:
-		w.lookAtWrite(now, crowded)
+		w.checkWrite(now, crowded)
 	}
 }
 
-// lookAtWrite looks at a write that has waited since the last look at least.
-func (w *watch) lookAtWrite(now time.Time, crowded func() bool) {
+// checkWrite checks a write that has been blocked since the last check at least.
+func (w *watch) checkWrite(now time.Time, crowded func() bool) {
 	if queued := w.dst.queued(); queued == 0 || queued != w.queued {
-		w.queued, w.moved = queued, now // the peer takes some of it
+		w.queued, w.moved = queued, now // the peer has read some of it
 	}
 	fin, reset := w.src.over()
 	fin = fin && !w.finIsEnd
@@ -114,7 +114,7 @@ func (w *watch) lookAtWrite(now time.Time, crowded func() bool) {
 	}
 }
 
-// watcher looks at directions as long as there are any.
+// watcher monitors directions as long as there are any.
 type watcher struct {
 	crowded func() bool
 
@@ -154,7 +154,7 @@ func (r *watcher) run() {
 	for {
 		select {
 		case now := <-tick.C:
-			if !r.lookAtAll(now) {
+			if !r.checkAll(now) {
 				return
 			}
 		case <-r.stop:
@@ -163,18 +163,18 @@ func (r *watcher) run() {
 	}
 }
 
-// lookAtAll is false once there is nothing to look at.
-func (r *watcher) lookAtAll(now time.Time) bool {
+// checkAll returns false once there is nothing to monitor.
+func (r *watcher) checkAll(now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for w := range r.set {
-		w.look(now, r.crowded)
+		w.check(now, r.crowded)
 	}
 	r.running = len(r.set) > 0
 	return r.running
 }
 
-// close ends the watching; what is added later is not watched.
+// close stops monitoring; directions added later are not monitored.
 func (r *watcher) close() {
 	r.mu.Lock()
 	if !r.closed {

@@ -290,8 +290,8 @@ func TestP7P13AHalfCloseWhoseBytesAreTakenGoesThrough(t *testing.T) {
 					back.now(writing)
 					back.now(resting)
 				}
-				back.look(now, never)
-				w.look(now, never)
+				back.check(now, never)
+				w.check(now, never)
 			}
 			require.Equal(t, alive, len(left) == 0)
 			if !alive {
@@ -305,7 +305,7 @@ func TestS8P14APeerThatTakesNothingIsCutOnlyWhereDescriptorsAreShort(t *testing.
 	t.Parallel()
 	for _, crowded := range []bool{false, true} {
 		w, _, destination, left := blocked(t)
-		look := func(now time.Time) { w.look(now, func() bool { return crowded }) }
+		look := func(now time.Time) { w.check(now, func() bool { return crowded }) }
 		now := time.Now()
 		look(now)
 		look(now.Add(watchEvery))

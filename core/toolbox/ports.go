@@ -52,7 +52,7 @@ func (t *Toolbox) inUse(ctx context.Context, w http.ResponseWriter, text string)
 	for _, host := range []string{"127.0.0.1", "::1"} {
 		c, err := (&net.Dialer{Timeout: 50 * time.Millisecond}).DialContext(ctx, "tcp", net.JoinHostPort(host, text))
 		if err == nil {
-			_ = c.Close() // it was only asked whether it opens
+			_ = c.Close() // only to find out whether it opens
 			inUse = true
 		}
 	}

@@ -1,5 +1,5 @@
 // Package toolbox is the built-in daemon: an HTTP server inside a sandbox that
-// forwards to the ports there, for people who have no daytona binary. Its
+// forwards to the ports there, for people without a daytona binary. Its
 // answers have the shapes of the Daytona daemon's:
 //
 //	GET  /version              {"version":"…","uptime_seconds":…}
@@ -11,9 +11,10 @@
 //	POST /shutdown             ends it
 //	GET  /challenge/v1/{nonce} {"proof":"…"}, see daemon.Proof
 //
-// Unlike that one it is not open to everybody: all but /version and
-// /challenge requires a secret which the daemon got in its environment, so
-// that neither a neighbour on the network nor a web page can use it.
+// Unlike that one, it is not open to everybody: except for /version and
+// /challenge, a request must carry the secret that the daemon got in its
+// environment, so that neither a neighbour on the network nor a web page can
+// use it.
 package toolbox
 
 import (
@@ -40,8 +41,8 @@ import (
 	"daemon-proxy/core/proxy"
 )
 
-// serviceDial bounds a connection to a service here. One that does not listen
-// refuses it at once; it only takes long where very many connect at a time.
+// serviceDial bounds a connection to a service here. If nothing listens,
+// it is refused at once; it takes long only if very many connect at a time.
 const serviceDial = 30 * time.Second
 
 // Options configure New and Serve.
@@ -72,7 +73,8 @@ type Toolbox struct {
 	stopped  chan struct{} // closed by POST /shutdown
 }
 
-// New makes the handler; Close ends it. The error says that there is no secret.
+// New returns the handler; call Close when it is no longer used. It fails if
+// there is no secret.
 func New(options Options) (*Toolbox, error) {
 	if options.Secret == "" {
 		return nil, fmt.Errorf("the built-in daemon needs a secret in %s; daemon-proxy starts it, it is not meant to "+
@@ -112,7 +114,7 @@ func (t *Toolbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		t.challenge(w, r, nonce)
 		return
 	}
-	if !t.knows(r) {
+	if !t.authorized(r) {
 		answer(w, http.StatusUnauthorized,
 			map[string]string{"error": "this daemon serves only the daemon-proxy that started it"})
 		return
@@ -153,8 +155,8 @@ func (t *Toolbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// knows says whether the request carries the secret, in constant time.
-func (t *Toolbox) knows(r *http.Request) bool {
+// authorized reports whether the request carries the secret, in constant time.
+func (t *Toolbox) authorized(r *http.Request) bool {
 	given := r.Header[daemon.SecretHeader]
 	if len(given) != 1 {
 		return false
@@ -166,7 +168,7 @@ func (t *Toolbox) knows(r *http.Request) bool {
 func answer(w http.ResponseWriter, status int, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(value) // a client that is gone needs no answer
+	_ = json.NewEncoder(w).Encode(value) // the client may have disconnected
 }
 
 // forward serves /proxy/{port}/{path}; rest is what follows "/proxy/".
@@ -187,7 +189,7 @@ func (t *Toolbox) forward(w http.ResponseWriter, r *http.Request, rest string) {
 		return
 	}
 	number := strconv.FormatUint(port, 10)
-	w.Header().Del("Server") // the service's own counts, if it says one
+	w.Header().Del("Server") // the service may set its own
 	result, err := t.proxy.Forward(w, r, proxy.Target{
 		Dial:          func(ctx context.Context) (net.Conn, error) { return dialLocal(ctx, number) },
 		Pool:          number,
@@ -200,7 +202,7 @@ func (t *Toolbox) forward(w http.ResponseWriter, r *http.Request, rest string) {
 	case result.Tunnel != nil:
 		t.proxy.Go(func() { result.Tunnel(context.Background()) }) // Close ends it
 	case err != nil:
-		// An empty 502 is how this daemon says that nothing listens there.
+		// To the caller, an empty 502 means that nothing listens there.
 		t.options.Logger.Debug("not forwarded", "port", port, "error", err)
 		w.Header().Set("Server", daemon.ServerName)
 		w.Header().Set("Content-Length", "0")
@@ -208,8 +210,8 @@ func (t *Toolbox) forward(w http.ResponseWriter, r *http.Request, rest string) {
 	}
 }
 
-// dialLocal connects to a port of this sandbox. A service may listen on one of
-// the two addresses of localhost only.
+// dialLocal connects to a port of this sandbox. A service may listen on only one
+// of the two addresses of localhost.
 func dialLocal(ctx context.Context, port string) (net.Conn, error) {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "tcp4", "127.0.0.1:"+port)
@@ -257,8 +259,8 @@ func portOf(listener net.Listener) string {
 	return port
 }
 
-// serve answers on listener until ctx ends or it is told to stop; what is
-// under way then gets 5 s.
+// serve answers on listener until ctx ends or POST /shutdown arrives; open
+// requests then have 5 s to end.
 func (t *Toolbox) serve(ctx context.Context, listener net.Listener) error {
 	server := proxy.NewServer(t, t.options.Logger)
 	ctx, cancel := context.WithCancel(ctx)

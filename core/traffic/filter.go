@@ -48,7 +48,7 @@ func ParseFilter(text string) (Filter, error) {
 	return f, nil
 }
 
-// Match says whether the filter takes x.
+// Match reports whether the filter takes x.
 func (f Filter) Match(x api.Exchange) bool {
 	for _, t := range f.terms {
 		if t.match(x) == t.not {

@@ -94,7 +94,7 @@ func (r *Recording) parse(s *socket, parser *frameParser, p []byte, fromClient b
 	})
 }
 
-// due says whether the counters are to be told again.
+// due reports whether the counters are to be told again.
 func (s *socket) due(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -25,7 +25,7 @@ type Original struct {
 	api.Exchange
 	Sent
 	Header http.Header
-	// HeadWhole says that Sent and Header are all that was sent. Otherwise they
+	// HeadWhole reports that Sent and Header are all that was sent. Otherwise they
 	// are a part, or nothing but the path as it is shown.
 	HeadWhole bool
 	// Body is what was captured of it; Whole says that this is all.

@@ -219,7 +219,7 @@ func masked(h http.Header) http.Header {
 	return shown
 }
 
-// secretHeader says whether a header that has no form of its own carries a
+// secretHeader reports whether a header that has no form of its own carries a
 // secret. Those of CORS speak of credentials and hold none.
 func secretHeader(name string) bool {
 	return logging.SecretName(name) && !strings.HasPrefix(name, "Access-Control-")
@@ -239,7 +239,7 @@ func maskProtocols(header string) string {
 	return strings.Join(protocols, ", ")
 }
 
-// random says whether s is no word that a person has chosen.
+// random reports whether s is no word that a person has chosen.
 func random(s string) bool {
 	digits, lower, upper := 0, 0, 0
 	for _, c := range s {
