@@ -31,7 +31,8 @@ func execAPI(inspect http.HandlerFunc, attached func(io.ReadWriter)) fakeAPI {
 				return
 			}
 			defer func() { _ = conn.Close() }()
-			_, _ = fmt.Fprint(conn, "HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+			_, _ = fmt.Fprint(conn, "HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\n"+
+				"Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
 			attached(struct {
 				io.Reader
 				io.Writer

@@ -37,7 +37,8 @@ func TestFiveHundredContainersAreListedInOneCall(t *testing.T) {
 	t.Parallel()
 	var summaries []container.Summary
 	for i := range 500 {
-		s := container.Summary{ID: fmt.Sprintf("%064d", i), Names: []string{fmt.Sprintf("/web/alias%d", i), fmt.Sprintf("/box-%03d", 499-i)}, State: "running", Created: 1700000000}
+		names := []string{fmt.Sprintf("/web/alias%d", i), fmt.Sprintf("/box-%03d", 499-i)}
+		s := container.Summary{ID: fmt.Sprintf("%064d", i), Names: names, State: "running"}
 		s.HostConfig.NetworkMode = "bridge"
 		summaries = append(summaries, s)
 	}
@@ -71,7 +72,8 @@ func TestTheExitCodeInAList(t *testing.T) {
 func TestShortPiecesOfIDsAreNamesNotIDs(t *testing.T) {
 	t.Parallel()
 	id := "db00000000004bcd000000000000000000000000000000000000000000000000"
-	info := container.InspectResponse{ContainerJSONBase: &container.ContainerJSONBase{ID: id, Name: "/other", State: &container.State{Status: "running"}}}
+	base := container.ContainerJSONBase{ID: id, Name: "/other", State: &container.State{Status: "running"}}
+	info := container.InspectResponse{ContainerJSONBase: &base}
 	routes := map[string]http.HandlerFunc{}
 	for _, asked := range []string{"db", id[:11], id[:12], id, "other"} { // the engine finds it by any of these
 		routes["GET /containers/"+asked+"/json"] = answer(info)
@@ -108,11 +110,15 @@ func TestPlatformIsTheImagesElseTheEngines(t *testing.T) {
 	add("arm", "sha256:arm", nil)
 	add("gone", "sha256:gone", nil)
 	add("mute", "sha256:says-nothing", nil)
-	add("multi", "sha256:arm", &ocispec.Descriptor{Platform: &ocispec.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}})
+	arm64 := ocispec.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}
+	add("multi", "sha256:arm", &ocispec.Descriptor{Platform: &arm64})
 	e := fakeAPI{routes: routes}.serve(t)
 	for _, c := range []struct {
 		name, platform string
-	}{{"arm", "linux/arm/v7"}, {"arm", "linux/arm/v7"}, {"gone", "linux/riscv64"}, {"mute", "linux/riscv64"}, {"multi", "linux/arm64"}} {
+	}{
+		{"arm", "linux/arm/v7"}, {"arm", "linux/arm/v7"}, {"gone", "linux/riscv64"}, {"mute", "linux/riscv64"},
+		{"multi", "linux/arm64"},
+	} {
 		got, err := e.Inspect(t.Context(), c.name)
 		require.NoError(t, err)
 		require.Equal(t, c.platform, got.Platform, c.name)

@@ -181,5 +181,6 @@ func Disconnect(t testing.TB, networkName, id string) {
 	t.Helper()
 	ctx, cancel := call(t)
 	defer cancel()
-	require.NoError(t, dockerClient(t).NetworkDisconnect(ctx, networkName, id, true), "disconnect %s from %s", id, networkName)
+	err := dockerClient(t).NetworkDisconnect(ctx, networkName, id, true)
+	require.NoError(t, err, "disconnect %s from %s", id, networkName)
 }

@@ -60,7 +60,8 @@ func dockerClient(t testing.TB) *client.Client {
 		unavailable(t, err.Error())
 	}
 	t.Cleanup(func() { _ = e.Close() }) // has nothing to report
-	cli, err := client.NewClientWithOpts(client.WithTLSClientConfigFromEnv(), client.WithHost(e.Endpoint()), client.WithAPIVersionNegotiation())
+	cli, err := client.NewClientWithOpts(
+		client.WithTLSClientConfigFromEnv(), client.WithHost(e.Endpoint()), client.WithAPIVersionNegotiation())
 	if err != nil {
 		unavailable(t, err.Error())
 	}

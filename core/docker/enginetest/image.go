@@ -179,7 +179,8 @@ const busybox = "/bin/busybox"
 // or fails where CI=true.
 func Busybox(t testing.TB) string {
 	t.Helper()
-	return Import(t, BusyboxFiles(t), []string{`CMD ["/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"]`, "ENV PATH=/bin"})
+	const command = `CMD ["/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"]`
+	return Import(t, BusyboxFiles(t), []string{command, "ENV PATH=/bin"})
 }
 
 // BusyboxFiles are the files of the image Busybox, for images that add to it.
@@ -189,10 +190,11 @@ func BusyboxFiles(t testing.TB) map[string]File {
 	if err != nil {
 		unavailable(t, fmt.Sprintf("a static busybox is needed (Debian: busybox-static): %v", err))
 	}
+	const passwd = "root:x:0:0:root:/root:/bin/sh\nsomebody:x:1000:1000::/home/somebody:/bin/sh\n"
 	files := map[string]File{
 		"/bin/busybox": {Path: busybox},
 		"/tmp":         {Mode: fs.ModeDir | fs.ModeSticky | 0o777},
-		"/etc/passwd":  {Data: []byte("root:x:0:0:root:/root:/bin/sh\nsomebody:x:1000:1000::/home/somebody:/bin/sh\n"), Mode: 0o644},
+		"/etc/passwd":  {Data: []byte(passwd), Mode: 0o644},
 		"/etc/group":   {Data: []byte("root:x:0:\nsomebody:x:1000:\n"), Mode: 0o644},
 	}
 	for applet := range strings.FieldsSeq(string(list)) {

@@ -131,10 +131,14 @@ func (s *Second) Run(t testing.TB, name, address string) (id string) {
 	require.NoError(t, err)
 	around, err := at.Prefix(16)
 	require.NoError(t, err)
-	_, err = s.cli.NetworkCreate(ctx, name, network.CreateOptions{Driver: "bridge", IPAM: &network.IPAM{Config: []network.IPAMConfig{{Subnet: around.String()}}}})
+	ipam := &network.IPAM{Config: []network.IPAMConfig{{Subnet: around.String()}}}
+	_, err = s.cli.NetworkCreate(ctx, name, network.CreateOptions{Driver: "bridge", IPAM: ipam})
 	require.NoError(t, err)
-	created, err := s.cli.ContainerCreate(ctx, &container.Config{Image: s.image, Cmd: []string{"/idle"}}, &container.HostConfig{NetworkMode: container.NetworkMode(name)},
-		&network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{name: {IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: address}}}}, nil, name)
+	endpoint := &network.EndpointSettings{IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: address}}
+	created, err := s.cli.ContainerCreate(ctx,
+		&container.Config{Image: s.image, Cmd: []string{"/idle"}},
+		&container.HostConfig{NetworkMode: container.NetworkMode(name)},
+		&network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{name: endpoint}}, nil, name)
 	require.NoError(t, err)
 	require.NoError(t, s.cli.ContainerStart(ctx, created.ID, container.StartOptions{}))
 	t.Cleanup(func() {
