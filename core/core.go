@@ -156,7 +156,8 @@ func (c *Core) logConfig() {
 		c.options.Logger.Warn("configuration", "note", note)
 	}
 	if c.options.Config.Exposed() {
-		c.options.Logger.Warn("anyone on the network can use the API and see into the sandboxes: set security.enabled and security.api_key, or server.host: 127.0.0.1", "host", c.options.Config.Server.Host)
+		c.options.Logger.Warn("anyone on the network can use the API and see into the sandboxes: "+
+			"set security.enabled and security.api_key, or server.host: 127.0.0.1", "host", c.options.Config.Server.Host)
 	}
 }
 
@@ -170,7 +171,8 @@ func (c *Core) certificate() (certs.Get, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.options.Logger.Info("certificates are signed by this program's own authority: add it to those that your browser trusts", "file", certs.AuthorityFile(c.options.Config.StateDir))
+		c.options.Logger.Info("certificates are signed by this program's own authority: "+
+			"add it to those that your browser trusts", "file", certs.AuthorityFile(c.options.Config.StateDir))
 		return authority.Get, nil
 	}
 	return nil, nil

@@ -29,8 +29,8 @@ const (
 
 // notReplayed are headers that belong to one connection or are made again.
 var notReplayed = map[string]bool{
-	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Transfer-Encoding": true, "Content-Length": true, "Te": true,
-	"Trailer": true, "Upgrade": true, "Expect": true, "Cdn-Loop": true, "Host": true,
+	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Transfer-Encoding": true,
+	"Content-Length": true, "Te": true, "Trailer": true, "Upgrade": true, "Expect": true, "Cdn-Loop": true, "Host": true,
 }
 
 // Replay sends the request of an exchange again, to the sandbox and port that

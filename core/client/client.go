@@ -386,8 +386,11 @@ func (c *Client) send(ctx context.Context, method, path, accept string, raw []by
 func problemOf(response *http.Response) *api.Problem {
 	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	problem := &api.Problem{}
-	if kind == "application/problem+json" && json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(problem) == nil && problem.Code != "" {
-		return problem
+	if kind == "application/problem+json" {
+		body := json.NewDecoder(io.LimitReader(response.Body, maxAnswer))
+		if body.Decode(problem) == nil && problem.Code != "" {
+			return problem
+		}
 	}
 	return api.NewProblem(api.CodeBadUpstream,
 		"the server answers "+response.Status+", which daemon-proxy never does",

@@ -385,6 +385,7 @@ func (s *Server) logTarget(target string, x api.Exchange) {
 	if !s.log.Enabled(ctx, level) {
 		return
 	}
-	s.log.Log(ctx, level, "Request: "+logging.ShownMethod(x.Method)+" "+logging.ShownTarget(target)+" "+strconv.Itoa(x.Status),
+	line := "Request: " + logging.ShownMethod(x.Method) + " " + logging.ShownTarget(target) + " " + strconv.Itoa(x.Status)
+	s.log.Log(ctx, level, line,
 		"duration", x.Duration.Round(time.Microsecond), "bytes", x.BytesOut, "sandbox", x.Sandbox, "port", x.Port)
 }

@@ -124,7 +124,8 @@ func (g *guard) looped(r *http.Request) bool {
 // security off none is: the key in the configuration may be the example's.
 func (g *guard) isKey(credential string) bool {
 	sum := sha256.Sum256([]byte(credential))
-	return g.security.Enabled && g.security.APIKey != "" && subtle.ConstantTimeCompare(sum[:], g.key[:]) == 1
+	return g.security.Enabled && g.security.APIKey != "" &&
+		subtle.ConstantTimeCompare(sum[:], g.key[:]) == 1
 }
 
 // remote is the client's address; a reverse proxy is believed only if it is a

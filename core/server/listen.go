@@ -43,7 +43,8 @@ func Listen(ctx context.Context, c config.Server) ([]net.Listener, error) {
 		}
 	}
 	if len(taken) > 0 {
-		return nil, errors.Join(fmt.Errorf("%s: choose another port with --port, DAEMON_PROXY_PORT or server.port", strings.Join(taken, ", ")), closeAll(open))
+		err := fmt.Errorf("%s: choose another port with --port, DAEMON_PROXY_PORT or server.port", strings.Join(taken, ", "))
+		return nil, errors.Join(err, closeAll(open))
 	}
 	return open, nil
 }

@@ -56,7 +56,10 @@ type pageData struct {
 }
 
 func writePage(w http.ResponseWriter, r *http.Request, status int, p *api.Problem) {
-	data := pageData{Title: logging.Printable(p.Title), Code: p.Code, Detail: logging.Printable(p.Detail), Sandbox: logging.Printable(p.Sandbox), Port: p.Port}
+	data := pageData{
+		Title: logging.Printable(p.Title), Code: p.Code, Detail: logging.Printable(p.Detail),
+		Sandbox: logging.Printable(p.Sandbox), Port: p.Port,
+	}
 	if p.Hint != "" {
 		data.Steps = append(data.Steps, logging.Printable(p.Hint))
 	}

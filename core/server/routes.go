@@ -138,28 +138,33 @@ func linkRoutes() []route {
 		method: "POST", path: "/api/preview/create", summary: "Create a preview link",
 		about: "Anyone who has the token of a link may view one port of one sandbox. The body is limited to 4 KiB.",
 		body:  api.LinkRequest{}, answer: api.Link{}, serve: management.createLink,
-		codes: []string{api.CodeBadPort, api.CodeDaemonPort, api.CodeUnknownSandbox, api.CodeSandboxRequired, api.CodeLoop, api.CodeTooMany, api.CodeStateUnusable},
+		codes: []string{api.CodeBadPort, api.CodeDaemonPort, api.CodeUnknownSandbox, api.CodeSandboxRequired,
+			api.CodeLoop, api.CodeTooMany, api.CodeStateUnusable},
 	}, {
 		method: "GET", path: "/api/preview", summary: "List the preview links",
-		about:  "All current links and those that ended in the last thirty days (at most 10,000), newest first. Tokens and URLs are complete: this list is for those who may create links.",
+		about: "All current links and those that ended in the last thirty days (at most 10,000), newest first. Tokens " +
+			"and URLs are complete: this list is for those who may create links.",
 		answer: api.Links{}, serve: management.listLinks,
 	}, {
 		method: "GET", path: "/api/preview/stats", summary: "Get the counters of the preview links",
 		answer: api.LinkStats{}, serve: management.linkStats,
 	}, {
 		method: "DELETE", path: "/api/preview/{token}", summary: "Revoke a preview link",
-		about:  "The token may be the link's public id. Everything open through the link ends at once. Revoking a link again changes nothing.",
+		about: "The token may be the link's public id. Everything open through the link ends at once. Revoking a link " +
+			"again changes nothing.",
 		answer: api.Revoked{}, serve: management.revokeLink, codes: []string{api.CodeUnknownLink, api.CodeStateUnusable},
 	}}
 }
 
 // notInjected are the problems of an injection that failed, which a sandbox
 // without a daemon keeps answering with.
-var notInjected = []string{api.CodePortTaken, api.CodeForeignFile, api.CodeArchMismatch, api.CodeNotExecutable, api.CodeDynamicBinary, api.CodeBinaryMissing,
+var notInjected = []string{api.CodePortTaken, api.CodeForeignFile, api.CodeArchMismatch, api.CodeNotExecutable,
+	api.CodeDynamicBinary, api.CodeBinaryMissing,
 	api.CodeReadOnlyRoot, api.CodeWorkDir, api.CodeDaemonExited, api.CodeStartTimeout, api.CodeCancelled}
 
 // unreachable are the problems of a sandbox whose daemon cannot be reached.
-var unreachable = []string{api.CodeUnknownSandbox, api.CodeBadPath, api.CodeSandboxStopped, api.CodeSandboxPaused, api.CodeSandboxMissing,
+var unreachable = []string{api.CodeUnknownSandbox, api.CodeBadPath, api.CodeSandboxStopped,
+	api.CodeSandboxPaused, api.CodeSandboxMissing,
 	api.CodeSandboxBusy, api.CodeEngineUnreachable, api.CodeUnreachable, api.CodeDaemonDown, api.CodeNoDaemon}
 
 func sandboxRoutes() []route {
@@ -169,26 +174,35 @@ func sandboxRoutes() []route {
 		answer: api.SandboxList{}, serve: management.listSandboxes,
 	}, {
 		method: "GET", path: "/api/sandboxes/{name}/ports", summary: "List the listening ports of a sandbox",
-		about:  "With identify=true, each port gets one request to find out what it serves, which takes up to 1.5 seconds; the results are cached briefly. Ports of daemon-proxy itself are then omitted.",
+		about: "With identify=true, each port gets one request to find out what it serves, which takes up to 1.5 " +
+			"seconds; the results are cached briefly. Ports of daemon-proxy itself are then omitted.",
 		query:  []param{{"identify", "true: add service, name, remarks, warning, label and path.", true}},
 		answer: api.PortList{}, serve: management.listPorts, codes: slices.Concat(unreachable, notInjected),
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/inject", summary: "Put a daemon into a sandbox",
-		about:  "Answers when the daemon is healthy. With Accept: application/x-ndjson it answers at once and sends one line for each step; the last line has finished set, and error if the injection failed. If the client disconnects, the injection is undone.",
+		about: "Answers when the daemon is healthy. With Accept: application/x-ndjson it answers at once and sends " +
+			"one line for each step; the last line has finished set, and error if the injection failed. If the client " +
+			"disconnects, the injection is undone.",
 		answer: api.Sandbox{}, kind: "application/x-ndjson", stream: api.Injection{}, both: true, serve: management.inject,
 		codes: slices.Concat(notInjected, unreachable),
 	}, {
 		method: "DELETE", path: "/api/sandboxes/{name}/inject", summary: "Cancel the injection into a sandbox",
-		about:  "The client that started it gets the problem cancelled. Everything is undone, and there is no retry until a client asks for one. If no injection is running, this cancels the retries of a failed one. A daemon that is already running is not stopped: 409.",
-		answer: api.Sandbox{}, serve: changes(api.Service.CancelInjection), codes: slices.Concat([]string{api.CodeCancelled}, unreachable),
+		about: "The client that started it gets the problem cancelled. Everything is undone, and there is no retry " +
+			"until a client asks for one. If no injection is running, this cancels the retries of a failed one. A " +
+			"daemon that is already running is not stopped: 409.",
+		answer: api.Sandbox{}, serve: changes(api.Service.CancelInjection),
+		codes: slices.Concat([]string{api.CodeCancelled}, unreachable),
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/stop", summary: "Stop the daemon of a sandbox",
-		about:  "The container keeps running. A daemon that this program did not start, in this run or an earlier one, is not stopped: 409.",
+		about: "The container keeps running. A daemon that this program did not start, in this run or an earlier one, " +
+			"is not stopped: 409.",
 		answer: api.Sandbox{}, serve: changes(api.Service.StopDaemon), codes: unreachable,
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/eject", summary: "Stop the daemon of a sandbox and remove its files",
-		about:  "Removes the daemon's binary and logs, and its working directory if daemon-proxy created it and it is empty. If the image has no rm, the files are emptied instead: 409.",
-		answer: api.Sandbox{}, serve: changes(api.Service.Eject), codes: slices.Concat([]string{api.CodeEmptied}, unreachable),
+		about: "Removes the daemon's binary and logs, and its working directory if daemon-proxy created it and it is " +
+			"empty. If the image has no rm, the files are emptied instead: 409.",
+		answer: api.Sandbox{}, serve: changes(api.Service.Eject), codes: slices.Concat([]string{api.CodeEmptied},
+			unreachable),
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/container/start", summary: "Start the container of a sandbox",
 		answer: api.Sandbox{}, serve: changes(api.Service.StartContainer), codes: unreachable,
@@ -210,19 +224,25 @@ func sandboxRoutes() []route {
 func requestRoutes() []route {
 	return []route{{
 		method: "GET", path: "/api/requests", summary: "List the latest requests",
-		about: "The forwarded requests in the request log, newest first (10,000 requests, or fewer if traffic.memory cannot hold them). Secrets are masked.",
+		about: "The forwarded requests in the request log, newest first (10,000 requests, or fewer if traffic.memory " +
+			"cannot hold them). Secrets are masked.",
 		query: []param{
-			{"filter", "Terms that must all match: status:5xx, status:404, method:post, port:3000, path:/api, sandbox:web, kind:preview, protocol:websocket, link:ID, live:true, or text to find in method, path, sandbox and note. A ! before a term negates it; quotes keep words together.", ""},
+			{"filter", "Terms that must all match: status:5xx, status:404, method:post, port:3000, path:/api, " +
+				"sandbox:web, kind:preview, protocol:websocket, link:ID, live:true, or text to find in method, path, " +
+				"sandbox and note. A ! before a term negates it; quotes keep words together.", ""},
 			{"limit", "Maximum number of requests, at least 1; all in the log by default.", 1},
 		},
 		answer: api.ExchangeList{}, serve: management.listRequests,
 	}, {
 		method: "GET", path: "/api/requests/{id}", summary: "Get one request with its headers and bodies",
-		about:  "Bodies are base64, decompressed, and hold what was captured of each: at most 64 KiB. Long headers are cut, and the headers and bodies of old requests are discarded; the answer marks both. Secrets are masked, in JSON and forms by their names.",
+		about: "Bodies are base64, decompressed, and hold what was captured of each: at most 64 KiB. Long headers are " +
+			"cut, and the headers and bodies of old requests are discarded; the answer marks both. Secrets are masked, " +
+			"in JSON and forms by their names.",
 		answer: api.ExchangeDetail{}, serve: management.oneRequest, codes: []string{api.CodeUnknownExchange},
 	}, {
 		method: "GET", path: "/api/events", summary: "Follow the events",
-		about: "Server-sent events: event is the kind, data is the event in JSON. The lists above have everything from before the request. A comment is sent at least every 15 seconds. " +
+		about: "Server-sent events: event is the kind, data is the event in JSON. The lists above have everything from " +
+			"before the request. A comment is sent at least every 15 seconds. " +
 			"A slow reader misses intermediate states, but always gets the latest state of each item.",
 		kind: "text/event-stream", stream: api.Event{}, serve: management.events,
 	}}
@@ -236,7 +256,8 @@ func stateRoutes() []route {
 	}, {
 		method: "GET", path: "/daemon/status", summary: "Get the state of a sandbox's daemon",
 		query:  []param{{"sandbox", "Name of the sandbox; the default sandbox if omitted.", ""}},
-		answer: api.DaemonStatus{}, serve: management.daemonStatus, codes: []string{api.CodeUnknownSandbox, api.CodeSandboxRequired},
+		answer: api.DaemonStatus{}, serve: management.daemonStatus, codes: []string{api.CodeUnknownSandbox,
+			api.CodeSandboxRequired},
 	}, {
 		method: "GET", path: "/openapi.json", summary: "Get this document",
 		answer: map[string]any{}, serve: management.serveOpenAPI, open: true,
@@ -246,14 +267,18 @@ func stateRoutes() []route {
 // forwardedRoutes are answered by what listens in the sandbox. They stand here
 // to be documented; preview.SplitPath finds them.
 func forwardedRoutes() []route {
-	failures := slices.Concat([]string{api.CodePortClosed, api.CodeBadUpstream, api.CodeUpstreamCut, api.CodeLoop, api.CodeDaemonPort}, unreachable, notInjected)
+	failures := slices.Concat([]string{api.CodePortClosed, api.CodeBadUpstream, api.CodeUpstreamCut, api.CodeLoop,
+		api.CodeDaemonPort}, unreachable, notInjected)
 	return []route{{
 		path: "/preview/{token}/{path}", summary: "Open a preview link",
-		about: "Every method, including WebSockets and event streams. The token is the permission. The same preview is at http://TOKEN.localhost:8080/{path}.",
-		codes: append([]string{api.CodeUnknownLink, api.CodeLinkRevoked, api.CodeLinkExpired, api.CodeCrossOrigin}, failures...), open: true,
+		about: "Every method, including WebSockets and event streams. The token is the permission. The same preview is " +
+			"at http://TOKEN.localhost:8080/{path}.",
+		codes: append([]string{api.CodeUnknownLink, api.CodeLinkRevoked, api.CodeLinkExpired, api.CodeCrossOrigin},
+			failures...), open: true,
 	}, {
 		path: "/proxy/{port}/{path}", summary: "Send a request to a port of the default sandbox",
-		about: "For programs: pages in a browser are refused, and a person who types the address is redirected to a preview link. The daemon's own ports need the header X-Allow-Daemon-Port: true.",
+		about: "For programs: pages in a browser are refused, and a person who types the address is redirected to a " +
+			"preview link. The daemon's own ports need the header X-Allow-Daemon-Port: true.",
 		codes: append([]string{api.CodeBadPort, api.CodeSandboxRequired}, failures...),
 	}, {
 		path: "/sandboxes/{name}/proxy/{port}/{path}", summary: "Send a request to a port of any sandbox",
