@@ -115,11 +115,14 @@ func TestATerminalThatDoesNotKnowItsSizeIsDrawnOn(t *testing.T) {
 func TestWhereTheFilterHidesAllNothingIsChosen(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "tui.json")
-	require.NoError(t, os.WriteFile(file, []byte(`{"sandbox":{"engine":"default","name":"web"},"filter":"web","tab":2}`), 0o600))
+	require.NoError(t, os.WriteFile(file,
+		[]byte(`{"sandbox":{"engine":"default","name":"web"},"filter":"web","tab":2}`), 0o600))
 	f := noDocker()
-	f.links = []api.Link{{ID: "m", Token: "mmmmaaaa", URL: "http://localhost:8080/preview/mmmmaaaa", Port: 5173, Sandbox: api.Host, SandboxName: "host", State: "active"}}
+	f.links = []api.Link{{ID: "m", Token: "mmmmaaaa", URL: "http://localhost:8080/preview/mmmmaaaa", Port: 5173,
+		Sandbox: api.Host, SandboxName: "host", State: "active"}}
 	s := loaded(t, f, 120, 40, func(o *Options) { o.StateFile = file })
-	s.shows("nothing matches", "1 hidden, esc shows all", "Nothing in the list matches its filter", "permission denied", "try: sudo usermod")
+	s.shows("nothing matches", "1 hidden, esc shows all", "Nothing in the list matches its filter",
+		"permission denied", "try: sudo usermod")
 	lines := strings.Split(s.text(), "\n")
 	footer := lines[len(lines)-1]
 	for _, key := range []string{"o open", "y copy", "d revoke", "n preview", "i inject"} {

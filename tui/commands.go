@@ -87,19 +87,20 @@ func (c commands) next(events Events) tea.Cmd {
 
 // snapshot asks for all that the world holds; each answer comes when it is there.
 func (c commands) snapshot() tea.Cmd {
-	return tea.Batch(c.status(), c.engine(), c.sandboxes(), c.links(), c.rates(), c.Do(pane.Quick, func(ctx context.Context) tea.Msg {
-		list, err := c.backend.Exchanges(ctx, "", 500)
-		if err != nil {
-			return nil // the list of requests says so when it is looked at
-		}
-		return recentMsg(list)
-	}), c.Do(pane.Quick, func(ctx context.Context) tea.Msg {
-		list, err := c.backend.Exchanges(ctx, "live:true", 0)
-		if err != nil {
-			return nil
-		}
-		return socketsMsg(list)
-	}))
+	return tea.Batch(c.status(), c.engine(), c.sandboxes(), c.links(), c.rates(),
+		c.Do(pane.Quick, func(ctx context.Context) tea.Msg {
+			list, err := c.backend.Exchanges(ctx, "", 500)
+			if err != nil {
+				return nil // the list of requests says so when it is looked at
+			}
+			return recentMsg(list)
+		}), c.Do(pane.Quick, func(ctx context.Context) tea.Msg {
+			list, err := c.backend.Exchanges(ctx, "live:true", 0)
+			if err != nil {
+				return nil
+			}
+			return socketsMsg(list)
+		}))
 }
 
 func (c commands) status() tea.Cmd {

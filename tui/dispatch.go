@@ -72,7 +72,8 @@ func (d *dispatcher) openPalette() tea.Cmd {
 		a := &d.actions[i]
 		if a.group != groupMove && d.usable(a, at) {
 			offer := runMsg{a.id, d.about(a)}
-			choices = append(choices, dialog.Choice{Words: a.id, About: a.desc, Right: format.Keys(a.keys), Run: func() tea.Msg { return offer }})
+			choices = append(choices, dialog.Choice{Words: a.id, About: a.desc, Right: format.Keys(a.keys),
+				Run: func() tea.Msg { return offer }})
 		}
 	}
 	d.overlays.push(dialog.NewPicker(d.look, "Actions", choices))

@@ -35,8 +35,10 @@ func (d *desk) openEngines() tea.Cmd {
 			if e.Current {
 				right += " " + l.Glyph.Healthy + " in use"
 			}
-			run := do.act(2*pane.Quick, "switch to engine "+e.Name, "engine "+e.Name, func(ctx context.Context) error { return backend.SwitchEngine(ctx, e.Name) })
-			out = append(out, dialog.Choice{Words: e.Name, Right: right, Run: working("switching to engine "+e.Name, run)})
+			run := do.act(2*pane.Quick, "switch to engine "+e.Name, "engine "+e.Name,
+				func(ctx context.Context) error { return backend.SwitchEngine(ctx, e.Name) })
+			out = append(out, dialog.Choice{Words: e.Name, Right: right,
+				Run: working("switching to engine "+e.Name, run)})
 		}
 		return out, true, answer.err
 	}

@@ -63,34 +63,56 @@ func newFake() *fake {
 	web, box := api.Ref{Engine: "default", Name: "web"}, api.Ref{Engine: "default", Name: "my-sandbox"}
 	history := []float64{1, 1.2, 1.1, 2, 1.3, 1, 1.1, 1.5, 1.1}
 	f := &fake{
-		ready: make(chan struct{}, 1), fail: map[string]error{}, shared: "http://192.168.1.7:8081/preview/k3v9aaaabbbbccccddddeeeeffffgggg/",
-		status:  api.Status{Version: "v0.1.0", URL: "http://localhost:8080", Mode: "docker", HostLinks: true},
-		engine:  api.EngineStatus{Name: "default", Endpoint: "unix:///var/run/docker.sock", State: "connected", Version: "28.5", Since: clock.Add(-time.Hour)},
-		engines: []api.EngineChoice{{Name: "default", Endpoint: "unix:///var/run/docker.sock", Current: true}, {Name: "lab", Endpoint: "ssh://lab"}},
+		ready: make(chan struct{}, 1), fail: map[string]error{},
+		shared: "http://192.168.1.7:8081/preview/k3v9aaaabbbbccccddddeeeeffffgggg/",
+		status: api.Status{Version: "v0.1.0", URL: "http://localhost:8080", Mode: "docker", HostLinks: true},
+		engine: api.EngineStatus{Name: "default", Endpoint: "unix:///var/run/docker.sock", State: "connected",
+			Version: "28.5", Since: clock.Add(-time.Hour)},
+		engines: []api.EngineChoice{{Name: "default", Endpoint: "unix:///var/run/docker.sock", Current: true},
+			{Name: "lab", Endpoint: "ssh://lab"}},
 		sandboxes: []api.Sandbox{
-			{Ref: api.Host, Kind: "host", Container: "running", Daemon: api.Daemon{State: api.DaemonHealthy, Kind: "built-in", LatencyMS: 0.2, Since: clock.Add(-time.Minute), StartedAt: clock.Add(-time.Minute)}},
-			{Ref: box, Kind: "container", Container: "running", Image: "kit/vnc:1", Platform: "linux/amd64", Address: "172.17.0.2", Default: true,
-				Daemon: api.Daemon{State: api.DaemonHealthy, Kind: "daytona", Version: "0.190.0", LatencyMS: 1.1, LatencyHistory: history, Since: clock.Add(-time.Minute), StartedAt: clock.Add(-192 * time.Second), Started: true}},
-			{Ref: web, Kind: "container", Container: "running", Image: "node:22", Platform: "linux/amd64", Address: "172.17.0.3", Daemon: api.Daemon{State: api.DaemonNone}},
-			{Ref: api.Ref{Engine: "default", Name: "shop-db"}, Kind: "container", Container: "running", Project: "shop", Image: "postgres", Daemon: api.Daemon{State: api.DaemonNone}},
-			{Ref: api.Ref{Engine: "default", Name: "shop-api"}, Kind: "container", Container: "running", Project: "shop", Image: "shop", Daemon: api.Daemon{State: api.DaemonDown, Since: clock.Add(-time.Minute),
-				LastError: &api.Problem{Detail: "the daemon does not answer on 172.17.0.5:2280", Hint: "i injects it again"}}},
-			{Ref: api.Ref{Engine: "default", Name: "old"}, Kind: "container", Container: "exited", ExitCode: new(137), Image: "alpine"},
+			{Ref: api.Host, Kind: "host", Container: "running",
+				Daemon: api.Daemon{State: api.DaemonHealthy, Kind: "built-in", LatencyMS: 0.2,
+					Since: clock.Add(-time.Minute), StartedAt: clock.Add(-time.Minute)}},
+			{Ref: box, Kind: "container", Container: "running", Image: "kit/vnc:1", Platform: "linux/amd64",
+				Address: "172.17.0.2", Default: true,
+				Daemon: api.Daemon{State: api.DaemonHealthy, Kind: "daytona", Version: "0.190.0", LatencyMS: 1.1,
+					LatencyHistory: history, Since: clock.Add(-time.Minute), StartedAt: clock.Add(-192 * time.Second),
+					Started: true}},
+			{Ref: web, Kind: "container", Container: "running", Image: "node:22", Platform: "linux/amd64",
+				Address: "172.17.0.3", Daemon: api.Daemon{State: api.DaemonNone}},
+			{Ref: api.Ref{Engine: "default", Name: "shop-db"}, Kind: "container", Container: "running",
+				Project: "shop", Image: "postgres", Daemon: api.Daemon{State: api.DaemonNone}},
+			{Ref: api.Ref{Engine: "default", Name: "shop-api"}, Kind: "container", Container: "running",
+				Project: "shop", Image: "shop",
+				Daemon: api.Daemon{State: api.DaemonDown, Since: clock.Add(-time.Minute),
+					LastError: &api.Problem{Detail: "the daemon does not answer on 172.17.0.5:2280",
+						Hint: "i injects it again"}}},
+			{Ref: api.Ref{Engine: "default", Name: "old"}, Kind: "container", Container: "exited", ExitCode: new(137),
+				Image: "alpine"},
 		},
 		ports: map[api.Ref][]api.PortCard{
 			box: {
 				{Port: api.Port{Port: 2280, Daemon: true}, Service: "daemon"},
-				{Port: api.Port{Port: 3000, Address: "0.0.0.0"}, Service: "http", Name: "Vite + React", Remarks: []string{"websocket"}},
+				{Port: api.Port{Port: 3000, Address: "0.0.0.0"}, Service: "http", Name: "Vite + React",
+					Remarks: []string{"websocket"}},
 				{Port: api.Port{Port: 6080, Address: "0.0.0.0"}, Service: "vnc", Name: "noVNC"},
-				{Port: api.Port{Port: 9090, Address: "::1"}, Service: "other", Warning: "bound to ::1 only, may not answer"},
+				{Port: api.Port{Port: 9090, Address: "::1"}, Service: "other",
+					Warning: "bound to ::1 only, may not answer"},
 			},
-			api.Host: {{Port: api.Port{Port: 5173, Address: "127.0.0.1"}, Service: "http", Name: "Vite + React"}, {Port: api.Port{Port: 8888, Address: "127.0.0.1"}, Service: "http", Name: "Jupyter Server"}},
+			api.Host: {{Port: api.Port{Port: 5173, Address: "127.0.0.1"}, Service: "http", Name: "Vite + React"},
+				{Port: api.Port{Port: 8888, Address: "127.0.0.1"}, Service: "http", Name: "Jupyter Server"}},
 		},
 		links: []api.Link{
-			{Token: "k3v9aaaabbbb", ID: "k3v", URL: "http://localhost:8080/preview/k3v9aaaabbbb", HostURL: "http://k3v9aaaabbbb.localhost:8080", Port: 6080, Sandbox: box, SandboxName: "my-sandbox",
-				Label: "desktop", State: "active", Requests: 42, LastUsedAt: ago0(2 * time.Second), CreatedAt: clock.Add(-time.Hour)},
-			{Token: "9qfdccccdddd", ID: "9qf", URL: "http://localhost:8080/preview/9qfdccccdddd", HostURL: "http://9qfdccccdddd.localhost:8080", Port: 3000, Sandbox: box, SandboxName: "my-sandbox",
-				State: "active", Requests: 7, LastUsedAt: ago0(time.Minute), ExpiresAt: func() *time.Time { t := clock.Add(59*time.Minute + 20*time.Second); return &t }(), CreatedAt: clock.Add(-2 * time.Hour)},
+			{Token: "k3v9aaaabbbb", ID: "k3v", URL: "http://localhost:8080/preview/k3v9aaaabbbb",
+				HostURL: "http://k3v9aaaabbbb.localhost:8080", Port: 6080, Sandbox: box, SandboxName: "my-sandbox",
+				Label: "desktop", State: "active", Requests: 42, LastUsedAt: ago0(2 * time.Second),
+				CreatedAt: clock.Add(-time.Hour)},
+			{Token: "9qfdccccdddd", ID: "9qf", URL: "http://localhost:8080/preview/9qfdccccdddd",
+				HostURL: "http://9qfdccccdddd.localhost:8080", Port: 3000, Sandbox: box, SandboxName: "my-sandbox",
+				State: "active", Requests: 7, LastUsedAt: ago0(time.Minute),
+				ExpiresAt: func() *time.Time { t := clock.Add(59*time.Minute + 20*time.Second); return &t }(),
+				CreatedAt: clock.Add(-2 * time.Hour)},
 		},
 		logs:  "listening on 3000\n\x1b[32mready\x1b[0m in 120 ms\n\x1b]0;owned\x07bell\n",
 		rates: api.Rates{PerSecond: 12.2, P50: 1200 * time.Microsecond, P99: 8 * time.Millisecond},
@@ -99,8 +121,12 @@ func newFake() *fake {
 		f.rates.Spark[i] = i % 9
 	}
 	for i := range 12 {
-		f.exchanges = append(f.exchanges, api.Exchange{ID: uint64(100 - i), Start: clock.Add(-time.Duration(i) * 3 * time.Second), Method: []string{"GET", "POST"}[i%2], Path: fmt.Sprintf("/app/%d.js", i),
-			Status: []int{200, 304, 404, 502}[i%4], Sandbox: "my-sandbox", Port: 3000, LinkID: "9qf", Kind: "preview", Protocol: "http", Duration: 3100 * time.Microsecond, BytesOut: 12_400})
+		f.exchanges = append(f.exchanges,
+			api.Exchange{ID: uint64(100 - i), Start: clock.Add(-time.Duration(i) * 3 * time.Second),
+				Method: []string{"GET", "POST"}[i%2], Path: fmt.Sprintf("/app/%d.js", i),
+				Status: []int{200, 304, 404, 502}[i%4], Sandbox: "my-sandbox", Port: 3000, LinkID: "9qf",
+				Kind:     "preview",
+				Protocol: "http", Duration: 3100 * time.Microsecond, BytesOut: 12_400})
 	}
 	return f
 }
@@ -214,7 +240,8 @@ func (f *fake) Sandbox(_ context.Context, ref api.Ref) (api.Sandbox, error) {
 			return s, nil
 		}
 	}
-	return api.Sandbox{}, api.NewProblem(api.CodeUnknownSandbox, "there is no container "+ref.String(), "choose another")
+	return api.Sandbox{}, api.NewProblem(api.CodeUnknownSandbox, "there is no container "+ref.String(),
+		"choose another")
 }
 
 func (f *fake) DaemonStatus(ctx context.Context, ref api.Ref) (api.DaemonStatus, error) {
@@ -361,8 +388,10 @@ func (f *fake) CreateLink(ctx context.Context, r api.LinkRequest) (api.Link, err
 	} else if r.Sandbox == "" {
 		r.Sandbox = box.String()
 	}
-	l := api.Link{Token: "newtoken", ID: "new", URL: "http://localhost:8080/preview/newtoken", HostURL: "http://newtoken.localhost:8080",
-		Port: r.Port, SandboxName: r.Sandbox, Label: r.Label, State: "active", CreatedAt: clock, Fence: true, StripPrefix: true}
+	l := api.Link{Token: "newtoken", ID: "new", URL: "http://localhost:8080/preview/newtoken",
+		HostURL: "http://newtoken.localhost:8080",
+		Port:    r.Port, SandboxName: r.Sandbox, Label: r.Label, State: "active", CreatedAt: clock, Fence: true,
+		StripPrefix: true}
 	if r.TTLSeconds != nil && *r.TTLSeconds > 0 {
 		at := clock.Add(time.Duration(*r.TTLSeconds) * time.Second)
 		l.ExpiresAt = &at
@@ -423,15 +452,17 @@ func fakeMatch(filter string, x api.Exchange) (bool, error) {
 	for _, word := range strings.Fields(filter) {
 		key, value, found := strings.Cut(word, ":")
 		has := map[string]bool{
-			"sandbox": x.Sandbox == value, "method": strings.EqualFold(x.Method, value), "status": strings.HasPrefix(fmt.Sprint(x.Status), strings.TrimSuffix(value, "xx")),
-			"path": strings.Contains(x.Path, value), "live": fmt.Sprint(x.Live) == value,
+			"sandbox": x.Sandbox == value, "method": strings.EqualFold(x.Method, value),
+			"status": strings.HasPrefix(fmt.Sprint(x.Status), strings.TrimSuffix(value, "xx")),
+			"path":   strings.Contains(x.Path, value), "live": fmt.Sprint(x.Live) == value,
 		}
 		ok, known := has[key]
 		switch {
 		case !found:
 			ok = strings.Contains(x.Path, word)
 		case !known || value == "":
-			return false, api.NewProblem(api.CodeBadRequest, fmt.Sprintf("%q: there is no %q", word, key), "for example: status:5xx")
+			return false, api.NewProblem(api.CodeBadRequest, fmt.Sprintf("%q: there is no %q", word, key),
+				"for example: status:5xx")
 		}
 		if !ok {
 			return false, nil
@@ -493,7 +524,8 @@ func (f *fake) Replay(ctx context.Context, id uint64) (api.Exchange, error) {
 	if err := f.ask("Replay", id); err != nil {
 		return api.Exchange{}, err
 	}
-	x := api.Exchange{ID: 999, Start: clock, Method: "POST", Path: "/again", Status: 201, Sandbox: "my-sandbox", Port: 3000, Kind: "preview", Protocol: "http", Duration: time.Millisecond}
+	x := api.Exchange{ID: 999, Start: clock, Method: "POST", Path: "/again", Status: 201, Sandbox: "my-sandbox",
+		Port: 3000, Kind: "preview", Protocol: "http", Duration: time.Millisecond}
 	f.add(x)
 	return x, nil
 }

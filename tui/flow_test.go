@@ -64,7 +64,8 @@ func TestHowAContainerEndedIsSaid(t *testing.T) {
 		s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &old})
 		s.shows(words)
 	}
-	s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: s.m.list.Selected, Container: api.ContainerCreated}})
+	s.f.push(api.Event{Kind: api.EventSandbox,
+		Sandbox: &api.Sandbox{Ref: s.m.list.Selected, Container: api.ContainerCreated}})
 	s.shows("the container is created")
 }
 
@@ -73,7 +74,8 @@ func TestTheChosenSandboxStaysChosen(t *testing.T) {
 	s := loaded(t, newFake(), 120, 40, nil)
 	s.press("down", "down")
 	require.Equal(t, webRef, s.m.list.Selected)
-	s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: api.Ref{Engine: "default", Name: "a-new-one"}, Container: "running"}})
+	s.f.push(api.Event{Kind: api.EventSandbox,
+		Sandbox: &api.Sandbox{Ref: api.Ref{Engine: "default", Name: "a-new-one"}, Container: "running"}})
 	s.shows("a-new-one")
 	require.Equal(t, webRef, s.m.list.Selected)
 	s.f.push(api.Event{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: webRef}})
@@ -145,7 +147,8 @@ func TestWhatIsNoDesktopIsNotOpenedAsOne(t *testing.T) {
 		service, title string
 		shows          []string
 	}{
-		"a page":  {"http", "Vite + React", []string{"Port 6080 has no noVNC page", "Vite + React", "open it as a page"}},
+		"a page": {"http", "Vite + React",
+			[]string{"Port 6080 has no noVNC page", "Vite + React", "open it as a page"}},
 		"raw VNC": {"rfb", "", []string{"no desktop in my-sandbox", "VNC without a page"}},
 		"TLS":     {"https", "localhost", []string{"no desktop in my-sandbox"}},
 		"mute":    {"unknown", "", []string{"did not answer in time", "v tries again"}},
@@ -177,7 +180,8 @@ func TestTheSmallerDesktopPageIsOpenedWhereThereIsNoOther(t *testing.T) {
 	s := loaded(t, f, 120, 40, nil)
 	s.press("v")
 	s.until("the browser opens", func() bool { return len(s.opened.get()) == 1 })
-	require.Equal(t, "http://k3v9aaaabbbb.localhost:8080/vnc_lite.html?autoconnect=true&resize=scale&scale=true", s.opened.get()[0])
+	require.Equal(t, "http://k3v9aaaabbbb.localhost:8080/vnc_lite.html?autoconnect=true&resize=scale&scale=true",
+		s.opened.get()[0])
 }
 
 func TestTheBuiltInDaemonIsNotAskedForADesktop(t *testing.T) {
@@ -189,7 +193,8 @@ func TestTheBuiltInDaemonIsNotAskedForADesktop(t *testing.T) {
 	s.press("v")
 	s.shows("no desktop in my-sandbox", "the built-in daemon brings none", "start a VNC server")
 	s.nothingOver()
-	f.push(api.Event{Kind: api.EventPort, Port: &api.PortCard{Sandbox: boxRef, Port: api.Port{Port: 6080}, Service: "vnc", Name: "noVNC"}})
+	f.push(api.Event{Kind: api.EventPort,
+		Port: &api.PortCard{Sandbox: boxRef, Port: api.Port{Port: 6080}, Service: "vnc", Name: "noVNC"}})
 	s.until("the port is known", func() bool { return s.m.news.newPort.waits != nil })
 	s.shows("the built-in daemon brings none")
 	s.press("o") // what o opens is not on the screen yet
@@ -221,7 +226,8 @@ func TestConfirmationsAreNoByDefaultAndTakeNoLetter(t *testing.T) {
 
 func TestWhatIsConfirmedIsDone(t *testing.T) {
 	t.Parallel()
-	for key, c := range map[string][2]string{"x": {"StopDaemon my-sandbox", "✓ my-sandbox: the daemon has ended"}, "U": {"Eject my-sandbox", "✓ my-sandbox: nothing of ours is left in it"}} {
+	for key, c := range map[string][2]string{"x": {"StopDaemon my-sandbox", "✓ my-sandbox: the daemon has ended"},
+		"U": {"Eject my-sandbox", "✓ my-sandbox: nothing of ours is left in it"}} {
 		want, said := c[0], c[1]
 		method, _, _ := strings.Cut(want, " ")
 		s := loaded(t, newFake(), 120, 40, nil)
@@ -252,7 +258,8 @@ func TestReadOnlyTakesEveryChangeAwayInDispatch(t *testing.T) {
 		}
 	}
 	s.settle()
-	for _, method := range []string{"Inject", "StopDaemon", "Eject", "StartContainer", "StopContainer", "CreateLink", "RevokeLink", "Share", "Shell", "Demo", "SwitchEngine", "Replay", "StartDesktop"} {
+	for _, method := range []string{"Inject", "StopDaemon", "Eject", "StartContainer", "StopContainer", "CreateLink",
+		"RevokeLink", "Share", "Shell", "Demo", "SwitchEngine", "Replay", "StartDesktop"} {
 		require.Empty(t, s.f.calls(method))
 	}
 }
@@ -309,8 +316,10 @@ func TestANarrowScreenSaysThatTheEngineIsLost(t *testing.T) {
 func TestTheDemoIsChosenOnceItIsThere(t *testing.T) {
 	t.Parallel()
 	f := newFake()
-	demo := api.Sandbox{Ref: api.Ref{Engine: "default", Name: "daemon-proxy-demo"}, Container: "running", Daemon: api.Daemon{State: api.DaemonHealthy}}
-	f.links = append([]api.Link{{ID: "demo", Token: "demo", Port: 8000, State: "active", Sandbox: demo.Ref, HostURL: "http://demo.localhost:8080"}}, f.links...)
+	demo := api.Sandbox{Ref: api.Ref{Engine: "default", Name: "daemon-proxy-demo"}, Container: "running",
+		Daemon: api.Daemon{State: api.DaemonHealthy}}
+	f.links = append([]api.Link{{ID: "demo", Token: "demo", Port: 8000, State: "active", Sandbox: demo.Ref,
+		HostURL: "http://demo.localhost:8080"}}, f.links...)
 	s := loaded(t, f, 120, 40, nil)
 	s.press("/", "w", "e", "b", "enter", "D")
 	s.shows("demo.localhost")
@@ -321,7 +330,8 @@ func TestTheDemoIsChosenOnceItIsThere(t *testing.T) {
 
 	s.m.list.Select(api.Ref{Engine: "default", Name: "later"})
 	s.press("esc", "G")
-	f.push(api.Event{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: api.Ref{Engine: "default", Name: "later"}, Container: "running"}})
+	f.push(api.Event{Kind: api.EventSandbox,
+		Sandbox: &api.Sandbox{Ref: api.Ref{Engine: "default", Name: "later"}, Container: "running"}})
 	s.shows(" later ")
 	require.Equal(t, api.Host, s.m.list.Selected, "the person chose another meanwhile")
 }
@@ -348,7 +358,8 @@ func TestTheHelpSaysAllOfEveryAction(t *testing.T) {
 		m := still(t, width, 200, newFake(), nil)
 		m.dispatch.openHelp()
 		check(t, m)
-		words := strings.Join(strings.Fields(strings.ReplaceAll(ansi.Strip(strings.Join(m.overlays[0].View(width-4, 196), " ")), "│", " ")), " ")
+		words := strings.Join(strings.Fields(strings.ReplaceAll(ansi.Strip(strings.Join(m.overlays[0].View(width-4,
+			196), " ")), "│", " ")), " ")
 		for _, a := range actions(emptyModel()) {
 			require.Contains(t, words, a.desc)
 		}

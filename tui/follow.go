@@ -111,7 +111,8 @@ func (f *follower) takePorts(msg pane.PortsMsg) tea.Cmd {
 	if known && before.Err == nil {
 		var came []api.PortCard
 		for _, card := range msg.Cards {
-			if !card.Daemon && !slices.ContainsFunc(before.Cards, func(o api.PortCard) bool { return o.Port.Port == card.Port.Port }) {
+			if !card.Daemon && !slices.ContainsFunc(before.Cards,
+				func(o api.PortCard) bool { return o.Port.Port == card.Port.Port }) {
 				card.Sandbox = msg.Ref
 				came = append(came, card)
 			}
@@ -168,7 +169,8 @@ func (f *follower) tried() tea.Cmd {
 // engineBack says that the engine is back, and what that means.
 func (f *follower) engineBack() string {
 	now := f.options.Now()
-	switch n := f.world.ActiveLinks(now) - len(f.world.LinksOf(api.Host, now)); n { // those to this machine went on working
+	// Links to this machine worked all the time.
+	switch n := f.world.ActiveLinks(now) - len(f.world.LinksOf(api.Host, now)); n {
 	case 0:
 		return "engine back"
 	case 1:
@@ -197,7 +199,8 @@ func (f *follower) refresh() tea.Cmd {
 	retry := f.do.act(pane.Quick, "try the engine", did, backend.RetryEngine)
 	f.portsRound++
 	f.askingPorts = false
-	return tea.Batch(tea.ClearScreen, f.notes.tell(trying+f.look.Glyph.Ellipsis), tea.Sequence(retry, f.do.snapshot()), f.askPorts(), f.logs().retry())
+	return tea.Batch(tea.ClearScreen, f.notes.tell(trying+f.look.Glyph.Ellipsis),
+		tea.Sequence(retry, f.do.snapshot()), f.askPorts(), f.logs().retry())
 }
 
 func samePorts(before world.PortList, now pane.PortsMsg) bool {
@@ -205,6 +208,7 @@ func samePorts(before world.PortList, now pane.PortsMsg) bool {
 		return false
 	}
 	return before.Cards != nil && slices.EqualFunc(before.Cards, now.Cards, func(a, b api.PortCard) bool {
-		return a.Port == b.Port && a.Service == b.Service && a.Name == b.Name && a.Warning == b.Warning && a.Label == b.Label && slices.Equal(a.Remarks, b.Remarks)
+		return a.Port == b.Port && a.Service == b.Service && a.Name == b.Name && a.Warning == b.Warning &&
+			a.Label == b.Label && slices.Equal(a.Remarks, b.Remarks)
 	})
 }

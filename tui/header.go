@@ -81,7 +81,10 @@ func (h *header) engine() []string {
 		version, _, _ := strings.Cut(e.Version, "+")
 		containers := format.Count(h.world.Containers(), "container")
 		counts := containers + dot + format.Count(h.world.ActiveLinks(h.options.Now()), "preview")
-		return []string{"engine " + name + " " + text.Clean(version) + dot + counts, "engine " + name + dot + counts, name + dot + counts, counts, containers, ""}
+		return []string{
+			"engine " + name + " " + text.Clean(version) + dot + counts,
+			"engine " + name + dot + counts, name + dot + counts, counts, containers, "",
+		}
 	case h.engineLost():
 		since := "lost " + format.Span(h.options.Now().Sub(e.Since).Truncate(time.Second)) + " ago"
 		retry := "retrying"
@@ -90,11 +93,13 @@ func (h *header) engine() []string {
 		}
 		bad := func(s string) string { return l.Ink.Bad.Paint(l.Glyph.Bad + " " + s) }
 		return []string{
-			"engine " + name + " " + bad(since) + l.Ink.Dim.Paint(fmt.Sprintf("%s%s (%s now)", dot, retry, h.key("refresh"))),
+			"engine " + name + " " + bad(since) +
+				l.Ink.Dim.Paint(fmt.Sprintf("%s%s (%s now)", dot, retry, h.key("refresh"))),
 			name + " " + bad(since) + l.Ink.Dim.Paint(dot+retry), bad("engine " + since), bad("engine lost"),
 		}
 	case e.State == "lost", e.Name == "" && h.world.Status.Mode == "host":
-		return []string{l.Ink.Dim.Paint("no container engine" + dot + "this machine"), l.Ink.Dim.Paint("no container engine")}
+		none := "no container engine"
+		return []string{l.Ink.Dim.Paint(none + dot + "this machine"), l.Ink.Dim.Paint(none)}
 	}
 	return []string{l.Ink.Busy.Paint(l.Glyph.Busy+" looking for the engine") + l.Ink.Dim.Paint(l.Glyph.Ellipsis)}
 }

@@ -20,7 +20,8 @@ func headerOf(t *testing.T, f *fake, width int) string {
 
 func TestAWideHeaderHasTheWholeTraffic(t *testing.T) {
 	t.Parallel()
-	for width, engine := range map[int]string{110: "5 containers · 2 previews", 120: " default · 5 containers · 2 previews", 132: "engine default 28.5 · 5 containers · 2 previews"} {
+	for width, engine := range map[int]string{110: "5 containers · 2 previews",
+		120: " default · 5 containers · 2 previews", 132: "engine default 28.5 · 5 containers · 2 previews"} {
 		f := newFake()
 		f.rates.PerSecond, f.rates.P99 = 1200, 42*time.Millisecond
 		f.status.URL = "http://127.0.0.1:8080"
@@ -54,10 +55,13 @@ func TestRatesAreAskedForOnlyWhileThereIsTraffic(t *testing.T) {
 
 func TestAHeaderSaysThatTheEngineIsLostBeforeItSaysMore(t *testing.T) {
 	t.Parallel()
-	for width, words := range map[int]string{60: "✕ engine lost ", 80: "✕ engine lost 12s ago ", 110: "engine default ✕ lost 12s ago · retry in 3s (R now)", 120: "engine default ✕ lost 12s ago · retry in 3s (R now)"} {
+	for width, words := range map[int]string{60: "✕ engine lost ", 80: "✕ engine lost 12s ago ",
+		110: "engine default ✕ lost 12s ago · retry in 3s (R now)",
+		120: "engine default ✕ lost 12s ago · retry in 3s (R now)"} {
 		f := newFake()
 		retry := clock.Add(2500 * time.Millisecond)
-		f.engine = api.EngineStatus{Name: "default", State: "lost", Since: clock.Add(-12 * time.Second), RetryAt: &retry}
+		f.engine = api.EngineStatus{Name: "default", State: "lost", Since: clock.Add(-12 * time.Second),
+			RetryAt: &retry}
 		require.Contains(t, headerOf(t, f, width), words, "%d", width)
 	}
 }

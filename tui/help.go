@@ -70,7 +70,8 @@ func (h *help) View(width, height int) []string {
 		}
 		lines = append(lines, "")
 	}
-	lines = append(lines, l.Ink.Title.Paint("Mouse"), "  wheel scrolls, a click chooses; shift+drag selects text in most terminals")
+	lines = append(lines, l.Ink.Title.Paint("Mouse"),
+		"  wheel scrolls, a click chooses; shift+drag selects text in most terminals")
 	rows := min(height, len(lines)+2) - 2
 	h.top = max(0, min(h.top, len(lines)-rows))
 	foot := "esc closes"

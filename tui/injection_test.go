@@ -23,11 +23,17 @@ func TestAnInjectionShowsItsStepsAndEscCancelsIt(t *testing.T) {
 	s := loaded(t, f, 120, 40, nil)
 	s.press("down", "down", "i")
 	f.push(
-		api.Event{Kind: api.EventInjection, Time: clock, Injection: &api.Injection{Sandbox: webRef, Step: api.StepInspect, State: "done", Detail: "linux/amd64, static binary fits"}},
-		api.Event{Kind: api.EventInjection, Time: clock, Injection: &api.Injection{Sandbox: webRef, Step: api.StepCopy, State: "running", Detail: "copying daytona", Bytes: 1, Total: 58_100_000}},
+		api.Event{Kind: api.EventInjection, Time: clock,
+			Injection: &api.Injection{Sandbox: webRef, Step: api.StepInspect, State: "done",
+				Detail: "linux/amd64, static binary fits"}},
+		api.Event{Kind: api.EventInjection, Time: clock,
+			Injection: &api.Injection{Sandbox: webRef, Step: api.StepCopy, State: "running",
+				Detail: "copying daytona", Bytes: 1, Total: 58_100_000}},
 	)
 	s.shows("static binary fits")
-	f.push(api.Event{Kind: api.EventInjection, Time: clock.Add(time.Second), Injection: &api.Injection{Sandbox: webRef, Step: api.StepCopy, State: "running", Detail: "copying daytona", Bytes: 36_200_000, Total: 58_100_000}})
+	f.push(api.Event{Kind: api.EventInjection, Time: clock.Add(time.Second),
+		Injection: &api.Injection{Sandbox: webRef, Step: api.StepCopy, State: "running", Detail: "copying daytona",
+			Bytes: 36_200_000, Total: 58_100_000}})
 	s.shows("36.2 MB / 58.1 MB", "36.2 MB/s", "copying  62 %")
 	s.press("q")
 	s.shows("Quit?", "1 injection runs")
@@ -39,24 +45,30 @@ func TestAnInjectionShowsItsStepsAndEscCancelsIt(t *testing.T) {
 	require.Equal(t, []string{"CancelInjection web"}, f.calls("CancelInjection"))
 	s.shows("web: cancelled, nothing was kept")
 	s.hides("copying")
-	f.push(api.Event{Kind: api.EventInjection, Time: clock, Injection: &api.Injection{Sandbox: webRef, Step: api.StepCopy, State: "running", Detail: "late"}},
-		api.Event{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: api.Ref{Engine: "default", Name: "another"}, Container: "running"}})
+	f.push(api.Event{Kind: api.EventInjection, Time: clock,
+		Injection: &api.Injection{Sandbox: webRef, Step: api.StepCopy, State: "running", Detail: "late"}},
+		api.Event{Kind: api.EventSandbox,
+			Sandbox: &api.Sandbox{Ref: api.Ref{Engine: "default", Name: "another"}, Container: "running"}})
 	s.shows("another")
 	require.NotContains(t, s.text(), "copying", "news from before the end comes too late")
 }
 
 func TestEscCancelsAnInjectionThatBeganElsewhere(t *testing.T) {
 	t.Parallel()
-	begun := api.Event{Kind: api.EventInjection, Time: clock, Injection: &api.Injection{Sandbox: boxRef, Step: api.StepCopy, State: "running", Detail: "copying daytona"}}
+	begun := api.Event{Kind: api.EventInjection, Time: clock,
+		Injection: &api.Injection{Sandbox: boxRef, Step: api.StepCopy, State: "running", Detail: "copying daytona"}}
 	s := loaded(t, newFake(), 120, 40, nil)
 	s.f.push(begun)
 	s.shows("copying daytona", "esc cancel, nothing is kept")
 	s.press("esc")
 	s.shows("my-sandbox: cancelled, nothing was kept")
 	require.Equal(t, []string{"CancelInjection my-sandbox"}, s.f.calls("CancelInjection"))
-	s.f.push(api.Event{Kind: api.EventInjection, Time: clock, Injection: &api.Injection{Sandbox: boxRef, Step: api.StepCopy, State: "failed", Finished: true,
-		Error: &api.Problem{Code: api.CodeCancelled, Detail: "the injection was cancelled"}}},
-		api.Event{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: boxRef, Kind: "container", Container: "running", Daemon: api.Daemon{State: api.DaemonNone}}})
+	s.f.push(api.Event{Kind: api.EventInjection, Time: clock,
+		Injection: &api.Injection{Sandbox: boxRef, Step: api.StepCopy, State: "failed", Finished: true,
+			Error: &api.Problem{Code: api.CodeCancelled, Detail: "the injection was cancelled"}}},
+		api.Event{Kind: api.EventSandbox,
+			Sandbox: &api.Sandbox{Ref: boxRef, Kind: "container", Container: "running",
+				Daemon: api.Daemon{State: api.DaemonNone}}})
 	s.shows("none   i inject")
 	require.NotContains(t, s.text(), "the injection was cancelled")
 
@@ -75,7 +87,8 @@ func TestEscClearsTheFilterBeforeItCancels(t *testing.T) {
 	s.press("/")
 	s.word("my-sand")
 	s.press("enter")
-	s.f.push(api.Event{Kind: api.EventInjection, Time: clock, Injection: &api.Injection{Sandbox: boxRef, Step: api.StepCopy, State: "running", Detail: "copying daytona"}})
+	s.f.push(api.Event{Kind: api.EventInjection, Time: clock,
+		Injection: &api.Injection{Sandbox: boxRef, Step: api.StepCopy, State: "running", Detail: "copying daytona"}})
 	s.shows("copying daytona", "esc shows all")
 	s.press("esc")
 	require.NotContains(t, s.text(), "hidden")
@@ -88,7 +101,8 @@ func TestEscClearsTheFilterBeforeItCancels(t *testing.T) {
 func TestAFailedInjectionSaysWhatToTry(t *testing.T) {
 	t.Parallel()
 	f := newFake()
-	f.fail["Inject"] = &api.Problem{Detail: "daemon ended at once with exit code 2", Hint: "set daemon.env.DAYTONA_SANDBOX_ID"}
+	f.fail["Inject"] = &api.Problem{Detail: "daemon ended at once with exit code 2",
+		Hint: "set daemon.env.DAYTONA_SANDBOX_ID"}
 	s := loaded(t, f, 120, 40, nil)
 	s.press("down", "down", "i")
 	s.shows("daemon ended at once with exit code 2", "try: set daemon.env.DAYTONA_SANDBOX_ID", "try again")
@@ -102,11 +116,14 @@ func TestADaemonThatIsTriedAgainSaysWhen(t *testing.T) {
 	s := loaded(t, newFake(), 120, 40, nil)
 	at := clock.Add(20 * time.Second)
 	failed := s.f.sandboxes[1]
-	failed.Daemon = api.Daemon{State: api.DaemonFailed, LastError: &api.Problem{Code: api.CodePortTaken, Detail: "port 2280 is taken"}, RetryAt: &at}
+	failed.Daemon = api.Daemon{State: api.DaemonFailed,
+		LastError: &api.Problem{Code: api.CodePortTaken, Detail: "port 2280 is taken"}, RetryAt: &at}
 	before := failed.Daemon // what the last event of the injection holds comes later, for the sandbox stands in the place of its first
 	before.RetryAt = nil
 	s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &failed},
-		api.Event{Kind: api.EventInjection, Time: clock, Injection: &api.Injection{Sandbox: boxRef, Step: api.StepAdopt, State: "failed", Finished: true, Error: failed.Daemon.LastError, Daemon: &before}})
+		api.Event{Kind: api.EventInjection, Time: clock,
+			Injection: &api.Injection{Sandbox: boxRef, Step: api.StepAdopt, State: "failed", Finished: true,
+				Error: failed.Daemon.LastError, Daemon: &before}})
 	s.shows("✕ my-sandbox", "failed   port taken", "failed, next try at "+at.Local().Format("15:04:05"))
 }
 
@@ -121,7 +138,8 @@ func TestASandboxThatIsEjectedSaysSo(t *testing.T) {
 	s.settle()
 	require.Empty(t, s.f.calls("Inject"))
 
-	late := &api.Problem{Code: api.CodeCancelled, Detail: "the engine has not finished in time", Cause: context.DeadlineExceeded}
+	late := &api.Problem{Code: api.CodeCancelled, Detail: "the engine has not finished in time",
+		Cause: context.DeadlineExceeded}
 	s.m.notes.failWith("eject from my-sandbox", late)
 	s.shows("eject from my-sandbox: the engine has not finished in time")
 }

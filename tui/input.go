@@ -92,10 +92,12 @@ func (m *model) takeMouse(mouse tea.MouseMsg) tea.Cmd {
 		return nil
 	}
 	m.list.ForgetLost()
-	wheel, isWheel := map[tea.MouseButton]draw.Motion{tea.MouseButtonWheelUp: draw.Up, tea.MouseButtonWheelDown: draw.Down}[mouse.Button]
+	wheel, isWheel := map[tea.MouseButton]draw.Motion{tea.MouseButtonWheelUp: draw.Up,
+		tea.MouseButtonWheelDown: draw.Down}[mouse.Button]
 	if len(m.overlays) > 0 {
 		if isWheel {
-			return m.overlays.handleKey(tea.KeyMsg{Type: map[draw.Motion]tea.KeyType{draw.Up: tea.KeyUp, draw.Down: tea.KeyDown}[wheel]})
+			return m.overlays.handleKey(tea.KeyMsg{Type: map[draw.Motion]tea.KeyType{draw.Up: tea.KeyUp,
+				draw.Down: tea.KeyDown}[wheel]})
 		}
 		return nil
 	}

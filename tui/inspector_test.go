@@ -21,12 +21,14 @@ func TestTheInspectorShowsAnExchangeWhole(t *testing.T) {
 	s := requestsScreen(t, busyFake(), 120, 40, nil)
 	s.press("down", "enter")
 	s.shows("POST /api/login ── 500 in 88ms ── my-sandbox:8000 via link 9qf ── 14:02:09.870",
-		"waited 1.1ms", "first byte 86ms", "body 1.1ms", `"user": "anna"`, `"password": "••••"`, `"database is locked"`, "set-cookie: sid=••••; Path=/", "the first 74 B of 1.4 kB")
+		"waited 1.1ms", "first byte 86ms", "body 1.1ms", `"user": "anna"`, `"password": "••••"`,
+		`"database is locked"`, "set-cookie: sid=••••; Path=/", "the first 74 B of 1.4 kB")
 	require.NotContains(t, s.text(), "hunter2")
 	require.NotContains(t, s.text(), "k1")
 
 	s.press("left")
-	s.shows("⇅"[:0], "GET / ── 101", "The last 3 of 214 frames", "→ client", `{"type":"hello"}`, "deadbeef", "1001 moving")
+	s.shows("⇅"[:0], "GET / ── 101", "The last 3 of 214 frames", "→ client", `{"type":"hello"}`, "deadbeef",
+		"1001 moving")
 	s.press("left")
 	s.shows("GET /logo.png", "image/png", "89 50 4e 47", ".PNG....")
 	s.press("right", "right", "right")
@@ -153,7 +155,9 @@ func TestFramesAreFollowedUntilOneScrollsUp(t *testing.T) {
 	come := func(n int64) { // the last 200 are kept
 		socket.Exchange.Frames, socket.Frames = n, nil
 		for i := max(0, n-200); i < n; i++ {
-			socket.Frames = append(socket.Frames, api.Frame{Time: clock.Add(time.Duration(i) * time.Millisecond), Opcode: 1, Data: fmt.Append(nil, "frame ", i, ".")})
+			socket.Frames = append(socket.Frames,
+				api.Frame{Time: clock.Add(time.Duration(i) * time.Millisecond), Opcode: 1,
+					Data: fmt.Append(nil, "frame ", i, ".")})
 		}
 		f.mu.Lock()
 		f.details[206] = socket
@@ -293,7 +297,8 @@ func TestBodiesAreSaved(t *testing.T) {
 	s.shows("its first 74 B")
 	request, err := os.ReadFile(filepath.Join(s.m.requests().Dir, "daemon-proxy-20260504-140230-207-request.json"))
 	require.NoError(t, err)
-	require.Equal(t, `{"user":"anna","password":"hunter2","nested":{"api_key":"hunter2","n":[1,2]}}`, string(request), "as it passed")
+	require.Equal(t, `{"user":"anna","password":"hunter2","nested":{"api_key":"hunter2","n":[1,2]}}`, string(request),
+		"as it passed")
 }
 
 func TestAnExchangeThatIsGoneIsSaid(t *testing.T) {
@@ -316,12 +321,16 @@ func TestHostileBodiesFitTheScreen(t *testing.T) {
 	for _, width := range []int{60, 100, 200} {
 		for _, ascii := range []bool{false, true} {
 			f := newFake()
-			x := api.Exchange{ID: 900, Method: evil, Path: evil, Status: 200, Sandbox: "my-sandbox", Protocol: "websocket", Note: evil, Code: evil, LinkID: evil, BytesIn: 1 << 40, BytesOut: 1 << 40, Live: true, Start: clock}
+			x := api.Exchange{ID: 900, Method: evil, Path: evil, Status: 200, Sandbox: "my-sandbox",
+				Protocol: "websocket", Note: evil, Code: evil, LinkID: evil, BytesIn: 1 << 40, BytesOut: 1 << 40,
+				Live: true, Start: clock}
 			f.exchanges = []api.Exchange{x}
 			h := http.Header{evil: {evil, ""}, "Content-Type": {"text/plain"}}
-			f.details = map[uint64]api.ExchangeDetail{900: {Exchange: x, RequestHeader: h, ResponseHeader: http.Header{"Content-Type": {"application/json"}},
-				RequestBody: []byte(evil), ResponseBody: []byte(`{"` + strings.Repeat("a", 5000) + `":"\u001b[2J日本"}`),
-				Frames: []api.Frame{{Opcode: 1, Data: []byte(evil), Size: 1 << 40}, {Opcode: 99, Data: []byte(evil)}}}}
+			f.details = map[uint64]api.ExchangeDetail{900: {Exchange: x, RequestHeader: h,
+				ResponseHeader: http.Header{"Content-Type": {"application/json"}},
+				RequestBody:    []byte(evil),
+				ResponseBody:   []byte(`{"` + strings.Repeat("a", 5000) + `":"\u001b[2J日本"}`),
+				Frames:         []api.Frame{{Opcode: 1, Data: []byte(evil), Size: 1 << 40}, {Opcode: 99, Data: []byte(evil)}}}}
 			s := requestsScreen(t, f, width, 30, func(o *Options) { o.ASCII = ascii })
 			s.press("enter")
 			s.shows("opcode 99")
@@ -345,13 +354,16 @@ func TestTheInspectorSaysWhatTheLogHasNotKept(t *testing.T) {
 	f.details[207] = d
 	s := requestsScreen(t, f, 160, 50, nil)
 	s.press("down", "enter")
-	s.shows("the path is cut: it has 921.6 kB", "the header is cut: with the path it has 972.8 kB", "the header is cut: it has 81.9 kB")
+	s.shows("the path is cut: it has 921.6 kB", "the header is cut: with the path it has 972.8 kB",
+		"the header is cut: it has 81.9 kB")
 
 	f = busyFake()
 	d = f.details[207]
-	d.RequestHeader, d.ResponseHeader, d.RequestBody, d.ResponseBody, d.Discarded = http.Header{}, http.Header{}, nil, nil, true
+	d.RequestHeader, d.ResponseHeader, d.RequestBody, d.ResponseBody, d.Discarded = http.Header{}, http.Header{}, nil,
+		nil, true
 	f.details[207] = d
 	s = requestsScreen(t, f, 160, 50, nil)
 	s.press("down", "enter")
-	s.shows("headers discarded for later requests (traffic.memory)", "not kept: not captured, or discarded for later requests")
+	s.shows("headers discarded for later requests (traffic.memory)",
+		"not kept: not captured, or discarded for later requests")
 }

@@ -151,7 +151,8 @@ func wrongKey(key string) string {
 	case isKey(lower):
 		return fmt.Sprintf("%q is no key, %q is", key, lower)
 	}
-	return fmt.Sprintf("%q is no key: it takes one character or a name such as enter, space, pgup, f5, ctrl+n, alt+n", key)
+	return fmt.Sprintf("%q is no key: it takes one character or a name such as enter, space, pgup, f5, ctrl+n, alt+n",
+		key)
 }
 
 // isKey says whether Bubble Tea has a message for a key of that name.
@@ -193,7 +194,8 @@ func (k keymap) byID(id string) *action {
 
 // forFooter is the table with what the pane in focus is about in front.
 func (k keymap) forFooter(at place) []*action {
-	first := map[place]string{inPreviews: groupPreviews, inRequests: groupRequests, inInspector: groupRequests, inLogs: groupRequests}[at]
+	first := map[place]string{inPreviews: groupPreviews, inRequests: groupRequests, inInspector: groupRequests,
+		inLogs: groupRequests}[at]
 	var out, rest []*action
 	for i := range k.actions {
 		if a := &k.actions[i]; a.group == first {

@@ -71,13 +71,17 @@ func TestAKeyThatNoTerminalSendsIsRefused(t *testing.T) {
 	t.Parallel()
 	for key, why := range map[string]string{
 		"ctrl+c": `inject: "ctrl+c" always quits`,
-		"ctrl+i": `terminals send "tab" for it`, "ctrl+m": `terminals send "enter" for it`, "Ctrl+M": `terminals send "enter" for it`,
-		"Enter": `"enter" is`, "PgUp": `"pgup" is`,
-		"ctl+i": `"ctl+i" is no key`, "hello": `"hello" is no key`, "runes": `"runes" is no key`, "alt+space": "is no key", "alt+": "is no key", "alt+alt": "is no key", "i,,j": `"" is no key`, "\x01": "is no key", "\xff": "is no key",
+		"ctrl+i": `terminals send "tab" for it`, "ctrl+m": `terminals send "enter" for it`,
+		"Ctrl+M": `terminals send "enter" for it`,
+		"Enter":  `"enter" is`, "PgUp": `"pgup" is`,
+		"ctl+i": `"ctl+i" is no key`, "hello": `"hello" is no key`, "runes": `"runes" is no key`,
+		"alt+space": "is no key", "alt+": "is no key", "alt+alt": "is no key", "i,,j": `"" is no key`,
+		"\x01": "is no key", "\xff": "is no key",
 	} {
 		require.ErrorContains(t, CheckKeys(map[string]string{"inject": key}), why, key)
 	}
-	for _, key := range []string{"I", "é", "日", "+", "space", "alt+I", "alt+enter", "ctrl+n", "ctrl+@", "backspace", "f20", "ctrl+shift+up", "ctrl+\\", "none"} {
+	for _, key := range []string{"I", "é", "日", "+", "space", "alt+I", "alt+enter", "ctrl+n", "ctrl+@", "backspace",
+		"f20", "ctrl+shift+up", "ctrl+\\", "none"} {
 		require.NoError(t, CheckKeys(map[string]string{"eject": key}), key)
 	}
 	for _, a := range actions(emptyModel()) {
@@ -119,7 +123,8 @@ func TestTextsNameKeysAsTheyAreNow(t *testing.T) {
 	f := newFake()
 	f.logs = strings.Repeat("a line\n", 100)
 	s := loaded(t, f, 120, 40, func(o *Options) {
-		o.Keys = map[string]string{"follow": "F", "log-follow": "W", "filter-requests": "f2", "find-next": "ctrl+n", "find-previous": "ctrl+p", "close-inspector": "Z"}
+		o.Keys = map[string]string{"follow": "F", "log-follow": "W", "filter-requests": "f2", "find-next": "ctrl+n",
+			"find-previous": "ctrl+p", "close-inspector": "Z"}
 	})
 	s.press("2")
 	s.shows("f2 filter", "/app/1.js")

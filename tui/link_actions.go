@@ -80,7 +80,8 @@ func (a *linkActions) askRevoke() tea.Cmd {
 		effect = format.Count(n, "socket") + " are open on it and will be closed. " + effect
 	}
 	return a.confirmThen(title, effect, "revoke",
-		a.do.act(pane.Quick, fmt.Sprintf("revoke the preview of port %d", l.Port), fmt.Sprintf("revoked: port %d of %s", l.Port, l.SandboxName),
+		a.do.act(pane.Quick, fmt.Sprintf("revoke the preview of port %d", l.Port),
+			fmt.Sprintf("revoked: port %d of %s", l.Port, l.SandboxName),
 			func(ctx context.Context) error { return backend.RevokeLink(ctx, l.ID) }))
 }
 

@@ -21,7 +21,8 @@ func (a *linkActions) afterOpen(msg openedMsg) tea.Cmd {
 		a.log.Warn("the browser was not opened", "error", msg.err)
 		why = "The browser did not open: " + strings.ReplaceAll(msg.err.Error(), "\n", "; ") + "."
 	}
-	s := &dialog.Text{Look: a.look, Title: text.Clean(msg.label), Intro: text.Clean(why) + " Copied, open it where there is one:", Body: text.Clean(msg.url)}
+	s := &dialog.Text{Look: a.look, Title: text.Clean(msg.label),
+		Intro: text.Clean(why) + " Copied, open it where there is one:", Body: text.Clean(msg.url)}
 	s.Mouse, s.ToggleMouse = a.mouseKeys(), func() tea.Msg { return runMsg{action: "mouse"} }
 	a.overlays.push(s)
 	return a.copy(msg.url, "")
@@ -29,7 +30,8 @@ func (a *linkActions) afterOpen(msg openedMsg) tea.Cmd {
 
 func (a *linkActions) afterCopy(msg copiedMsg) tea.Cmd {
 	if errors.Is(msg.err, system.ErrTooLong) {
-		msg.err = &api.Problem{Detail: msg.err.Error(), Hint: a.key("save-bodies") + " in the inspector saves the bodies of a request as files"}
+		msg.err = &api.Problem{Detail: msg.err.Error(),
+			Hint: a.key("save-bodies") + " in the inspector saves the bodies of a request as files"}
 	}
 	if msg.err != nil {
 		return a.notes.failWith("copy", msg.err)

@@ -74,7 +74,8 @@ func (p *phone) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 		if !p.ready {
 			return nil, true
 		}
-		return func() tea.Msg { return pane.SayMsg("closed: the network does not reach " + p.title + " any more") }, true
+		return func() tea.Msg { return pane.SayMsg("closed: the network does not reach " + p.title + " any more") },
+			true
 	case "y":
 		if p.ready {
 			return p.copy(p.share.URL, "copied: "+p.share.URL), false
@@ -100,7 +101,9 @@ func (p *phone) View(width, height int) []string {
 	title := " " + l.Ink.Title.Paint(text.Clean(p.title))
 	keys := " " + l.Ink.Key.Paint("esc") + " close, the listener too"
 	if !p.ready {
-		return p.middle([]string{title, l.Ink.Busy.Paint(" " + l.Glyph.Busy + " opening a listener on the network" + l.Glyph.Ellipsis), keys}, width, height)
+		return p.middle([]string{title,
+			l.Ink.Busy.Paint(" " + l.Glyph.Busy + " opening a listener on the network" + l.Glyph.Ellipsis), keys},
+			width, height)
 	}
 	keys += "   " + l.Ink.Key.Paint("y") + " copy the URL   " + l.Ink.Key.Paint("i") + " invert"
 	until := "scan it on this network " + l.Glyph.Dot + " " + format.Lifetime(p.ended(), p.now())
@@ -146,7 +149,8 @@ func (p *phone) body(width, height int) ([]string, bool) {
 	}
 	if h > height || w > width {
 		// Title, URL and keys stand over and under it.
-		say := fmt.Sprintf("The window is too small for the QR code, which needs about %d×%d. The URL works without it:", w, h+3)
+		say := fmt.Sprintf("The window is too small for the QR code, which needs about %d×%d. "+
+			"The URL works without it:", w, h+3)
 		lines := text.Wrap(say, width-2)
 		for i := range lines {
 			lines[i] = " " + lines[i]
@@ -175,15 +179,20 @@ func (a *linkActions) askShare() tea.Cmd {
 		return nil
 	}
 	now := a.options.Now()
-	opens := "This opens a second listener on this machine's address in the network. Whoever is on that network and has the link can look at this port, and at nothing else, until you close the screen with the code"
+	opens := "This opens a second listener on this machine's address in the network. " +
+		"Whoever is on that network and has the link can look at this port, and at nothing else, " +
+		"until you close the screen with the code"
 	path := "The link is served by its path there: a page that insists on absolute paths may look different than here."
-	c := &dialog.Confirm{Look: a.look, Title: fmt.Sprintf("Show port %d of %s on a phone?", l.Port, l.SandboxName), No: "no", Yes: "show the code"}
+	c := &dialog.Confirm{Look: a.look, Title: fmt.Sprintf("Show port %d of %s on a phone?", l.Port, l.SandboxName),
+		No: "no", Yes: "show the code"}
 	msg := shareMsg{link: l}
 	if l.ExpiresAt == nil {
 		msg.anew = true
 		c.Yes = "make a link for " + format.TTL(sharedFor) + " and show it"
 		c.Lines = []string{
-			opens + " or the link expires.", "", "Only a link that expires is shown to a network, and this one lives until it is revoked. A second one that lives " + format.TTL(sharedFor) + " can be made.", "", path,
+			opens + " or the link expires.", "",
+			"Only a link that expires is shown to a network, and this one lives until it is revoked. " +
+				"A second one that lives " + format.TTL(sharedFor) + " can be made.", "", path,
 		}
 	} else {
 		c.Lines = []string{opens + " or the link expires (" + format.Lifetime(l, now) + ").", "", path}
@@ -196,7 +205,8 @@ func (a *linkActions) askShare() tea.Cmd {
 // share opens the listener and the screen that keeps it open.
 func (a *linkActions) share(msg shareMsg) tea.Cmd {
 	ctx, cancel := context.WithCancel(a.do.Ctx)
-	p := &phone{look: a.look, world: &a.world, now: a.options.Now, copy: a.copy, cancel: cancel, link: msg.link, title: a.linkName(msg.link)}
+	p := &phone{look: a.look, world: &a.world, now: a.options.Now, copy: a.copy, cancel: cancel, link: msg.link,
+		title: a.linkName(msg.link)}
 	a.overlays.push(p)
 	if !a.notes.note.failed {
 		a.notes.note = note{}
@@ -208,7 +218,9 @@ func (a *linkActions) share(msg shareMsg) tea.Cmd {
 		link, err := msg.link, error(nil)
 		if msg.anew {
 			ttl := int64(sharedFor / time.Second)
-			link, err = backend.CreateLink(ctx, api.LinkRequest{Port: link.Port, Sandbox: link.SandboxName, Label: link.Label, TTLSeconds: &ttl, Fence: &link.Fence, StripPrefix: &link.StripPrefix})
+			link, err = backend.CreateLink(ctx,
+				api.LinkRequest{Port: link.Port, Sandbox: link.SandboxName, Label: link.Label, TTLSeconds: &ttl,
+					Fence: &link.Fence, StripPrefix: &link.StripPrefix})
 		}
 		var share api.Share
 		if err == nil {

@@ -23,7 +23,8 @@ func (p *logs) lifeNow() life {
 	switch {
 	case source == api.LogProgram:
 		return life{runs: true}
-	case !ok, p.world.Engine.State == "lost", s.Container != api.ContainerRunning, source == api.LogDaemon && s.Daemon.State != api.DaemonHealthy:
+	case !ok, p.world.Engine.State == "lost", s.Container != api.ContainerRunning, source == api.LogDaemon &&
+		s.Daemon.State != api.DaemonHealthy:
 		return life{}
 	}
 	return life{s.ID, s.Started, true}

@@ -37,18 +37,22 @@ func TestALogThatHasEndedIsOpenedWhenItGoesOn(t *testing.T) {
 		ended  []tea.Msg // and after
 		opened int       // how often more than at first
 	}{
-		"the container runs again":                             {ended: []tea.Msg{exited, as}, opened: 1},
-		"nothing else opens it":                                {ended: []tea.Msg{as, down, as, exited}},
-		"it was seen again before the end":                     {runs: []tea.Msg{exited, as}, opened: 1},
-		"it was restarted between two looks":                   {ended: []tea.Msg{restarted}, opened: 1},
-		"the engine is back":                                   {ended: []tea.Msg{engine("lost"), engine("connected")}, opened: 1},
-		"the engine is lost":                                   {ended: []tea.Msg{engine("lost"), as, key("R")}},
-		"the engine is lost after a restart":                   {runs: []tea.Msg{restarted, engine("lost")}},
-		"it exits after the daemon was down":                   {source: api.LogDaemon, runs: []tea.Msg{down, as, exited}},
-		"R":                                                    {ended: []tea.Msg{key("R")}, opened: 1},
-		"the daemon is healthy again":                          {source: api.LogDaemon, ended: []tea.Msg{down, as}, opened: 1},
+		"the container runs again":           {ended: []tea.Msg{exited, as}, opened: 1},
+		"nothing else opens it":              {ended: []tea.Msg{as, down, as, exited}},
+		"it was seen again before the end":   {runs: []tea.Msg{exited, as}, opened: 1},
+		"it was restarted between two looks": {ended: []tea.Msg{restarted}, opened: 1},
+		"the engine is back": {ended: []tea.Msg{engine("lost"),
+			engine("connected")}, opened: 1},
+		"the engine is lost":                 {ended: []tea.Msg{engine("lost"), as, key("R")}},
+		"the engine is lost after a restart": {runs: []tea.Msg{restarted, engine("lost")}},
+		"it exits after the daemon was down": {source: api.LogDaemon,
+			runs: []tea.Msg{down, as, exited}},
+		"R": {ended: []tea.Msg{key("R")}, opened: 1},
+		"the daemon is healthy again": {source: api.LogDaemon, ended: []tea.Msg{down, as},
+			opened: 1},
 		"the daemon's container runs, the daemon does not yet": {source: api.LogDaemon, ended: []tea.Msg{exited, down}},
-		"this program's goes on whatever they do":              {source: api.LogProgram, ended: []tea.Msg{exited, as, engine("lost"), engine("connected")}},
+		"this program's goes on whatever they do": {source: api.LogProgram,
+			ended: []tea.Msg{exited, as, engine("lost"), engine("connected")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

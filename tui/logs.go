@@ -64,7 +64,8 @@ type logs struct {
 }
 
 func newLogs(l *draw.Look, w *world.World, do pane.Calls, backend logBackend, key func(string) string) *logs {
-	return &logs{look: l, world: w, do: do, backend: backend, key: key, filter: draw.NewFilterLine(), wrapped: true, stop: func() {}}
+	return &logs{look: l, world: w, do: do, backend: backend, key: key, filter: draw.NewFilterLine(), wrapped: true,
+		stop: func() {}}
 }
 
 func (p *logs) SetSize(width, height int) {
@@ -102,7 +103,8 @@ func (p *logs) reopen() tea.Cmd {
 			if err == nil {
 				r.Close()
 			}
-			err = &api.Problem{Detail: "the log did not open within " + format.Span(pane.Quick), Hint: "leave this tab and come back"}
+			err = &api.Problem{Detail: "the log did not open within " + format.Span(pane.Quick),
+				Hint: "leave this tab and come back"}
 		}
 		if err != nil {
 			return logMsg{opened: opened, ended: err}
@@ -274,12 +276,14 @@ func (p *logs) head() string {
 	}
 	right := l.Ink.Good.Paint("following")
 	if p.paused {
-		right = l.Ink.Busy.Paint(fmt.Sprintf("PAUSED +%d", p.missed)) + " " + l.Glyph.Dot + " " + p.key("log-follow") + " follow"
+		right = l.Ink.Busy.Paint(fmt.Sprintf("PAUSED +%d", p.missed)) + " " + l.Glyph.Dot + " " +
+			p.key("log-follow") + " follow"
 	} else if p.ended != nil {
 		right = l.Ink.Dim.Paint("ended")
 	}
 	if p.filter.Value() != "" {
-		right = fmt.Sprintf("%s of %s %s ", format.Thousands(len(p.shown)), format.Thousands(len(p.lines)), l.Glyph.Dot) + right
+		right = fmt.Sprintf("%s of %s %s ", format.Thousands(len(p.shown)), format.Thousands(len(p.lines)),
+			l.Glyph.Dot) + right
 	}
 	return l.Ends(left, right+" ", p.width)
 }

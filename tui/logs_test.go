@@ -95,7 +95,8 @@ func TestAFilterOfALogSeesNoColours(t *testing.T) {
 	t.Parallel()
 	m, p := logsShown(t)
 	p.filter.SetValue("Ready")
-	m.Update(logMsg{opened: p.opened, stream: &logStream{}, lines: []logLine{newLogLine("\x1b[32mREA\x1b[0mDY"), newLogLine("\x1b[31mm"), newLogLine("other")}})
+	m.Update(logMsg{opened: p.opened, stream: &logStream{},
+		lines: []logLine{newLogLine("\x1b[32mREA\x1b[0mDY"), newLogLine("\x1b[31mm"), newLogLine("other")}})
 	require.Equal(t, []int{0}, p.shown)
 }
 
@@ -231,7 +232,8 @@ func TestLogsAreAsDrawn(t *testing.T) {
 	t.Parallel()
 	desk := func() *fake {
 		f := newFake()
-		f.logs = "listening on 3000\n\x1b[32mGET /api/users " + strings.Repeat("long ", 60) + "\x1b[0mend\n" + strings.Repeat("/a/path/of/a/bundle", 40) + "\nlast line\n"
+		f.logs = "listening on 3000\n\x1b[32mGET /api/users " + strings.Repeat("long ", 60) + "\x1b[0mend\n" +
+			strings.Repeat("/a/path/of/a/bundle", 40) + "\nlast line\n"
 		return f
 	}
 	const windows = "80x24 120x40 120x30-ascii 120x30-mono"
@@ -329,7 +331,8 @@ func TestVeryLongLinesOfALogAreDrawnAtOnce(t *testing.T) {
 	t.Parallel()
 	m, p := logsShown(t)
 	s := &logStream{ctx: t.Context(), ready: make(chan struct{}, 1)}
-	s.read(strings.NewReader(strings.Repeat(strings.Repeat("ä", 45_000)+"\n"+strings.Repeat("\x1b[31mx\x1b[1m", 10_000)+"\n", 20)))
+	s.read(strings.NewReader(strings.Repeat(strings.Repeat("ä", 45_000)+"\n"+strings.Repeat("\x1b[31mx\x1b[1m",
+		10_000)+"\n", 20)))
 	msg := s.next(p.opened)().(logMsg)
 	require.True(t, strings.HasSuffix(msg.lines[0].shown, "ää (cut)"))
 	msg.stream, msg.ended = &logStream{}, nil
@@ -360,10 +363,12 @@ func TestTheFullLogOfAFailureIsTheOneThatSaysWhy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFake()
-			f.logsOf = map[string]string{api.LogDaemon: test.daemon, api.LogProgram: strings.Repeat("before\n", 100) + "the program says why\n"}
+			f.logsOf = map[string]string{api.LogDaemon: test.daemon,
+				api.LogProgram: strings.Repeat("before\n", 100) + "the program says why\n"}
 			told := make(chan struct{})
 			f.injecting = func(_ context.Context, ref api.Ref) error {
-				f.push(api.Event{Kind: api.EventInjection, Time: clock, Injection: &api.Injection{Sandbox: ref, Step: test.step, State: "failed"}})
+				f.push(api.Event{Kind: api.EventInjection, Time: clock,
+					Injection: &api.Injection{Sandbox: ref, Step: test.step, State: "failed"}})
 				<-told
 				return &api.Problem{Detail: "it failed"}
 			}

@@ -32,7 +32,8 @@ func requestNews(id, n int) pane.EventsMsg {
 	batch := make(pane.EventsMsg, n)
 	for i := range batch {
 		batch[i] = api.Event{Kind: api.EventExchange, Exchange: &api.Exchange{
-			ID: uint64(id + i), Sandbox: "my-sandbox", Method: "GET", Path: fmt.Sprintf("/static/%d.js?%0100d", id+i, 7), Status: 200, Start: clock}}
+			ID: uint64(id + i), Sandbox: "my-sandbox", Method: "GET",
+			Path: fmt.Sprintf("/static/%d.js?%0100d", id+i, 7), Status: 200, Start: clock}}
 	}
 	return batch
 }

@@ -23,7 +23,8 @@ func TestMomentsAreAsDrawn(t *testing.T) {
 	})
 	drawn(t, "injecting", windows, injectingFake, (*screen).startInjection)
 	drawn(t, "quit", windows, injectingFake, func(s *screen) {
-		s.f.add(api.Exchange{ID: 300, Start: clock, Method: "GET", Path: "/hmr", Status: 101, Sandbox: "my-sandbox", LinkID: "9qf", Kind: "preview", Protocol: "websocket", Live: true})
+		s.f.add(api.Exchange{ID: 300, Start: clock, Method: "GET", Path: "/hmr", Status: 101, Sandbox: "my-sandbox",
+			LinkID: "9qf", Kind: "preview", Protocol: "websocket", Live: true})
 		s.startInjection() // its news comes after that of the socket
 		s.press("q")
 	})
@@ -88,10 +89,14 @@ func (s *screen) startInjection() {
 		n.Sandbox = webRef
 		s.f.push(api.Event{Kind: api.EventInjection, Time: clock.Add(after), Injection: &n})
 	}
-	news(0, api.Injection{Step: api.StepInspect, State: "done", Detail: "container runs, linux/amd64, static binary fits"})
+	news(0, api.Injection{Step: api.StepInspect, State: "done",
+		Detail: "container runs, linux/amd64, static binary fits"})
 	news(0, api.Injection{Step: api.StepAdopt, State: "done", Detail: "no daemon answers on 172.17.0.3:2280"})
 	news(0, api.Injection{Step: api.StepPrepare, State: "done", Detail: "binary staged"})
-	news(0, api.Injection{Step: api.StepCopy, State: "running", Detail: "copying daytona v0.190", Bytes: 1, Total: 58_100_000})
-	news(200*time.Millisecond, api.Injection{Step: api.StepCopy, State: "running", Detail: "copying daytona v0.190", Bytes: 36_200_000, Total: 58_100_000})
+	news(0, api.Injection{Step: api.StepCopy, State: "running", Detail: "copying daytona v0.190", Bytes: 1,
+		Total: 58_100_000})
+	news(200*time.Millisecond,
+		api.Injection{Step: api.StepCopy, State: "running", Detail: "copying daytona v0.190", Bytes: 36_200_000,
+			Total: 58_100_000})
 	s.shows("36.2 MB / 58.1 MB")
 }

@@ -25,7 +25,8 @@ func (s *screen) openForm() {
 
 func TestTheFormIsAsDrawn(t *testing.T) {
 	t.Parallel()
-	drawn(t, "newpreview", "80x24 120x40 200x60 120x30-ascii 120x30-mono 60x15", newFake, func(s *screen) { s.openForm() })
+	drawn(t, "newpreview", "80x24 120x40 200x60 120x30-ascii 120x30-mono 60x15", newFake,
+		func(s *screen) { s.openForm() })
 }
 
 func TestTwoKeysFromTheListToAURLInTheClipboard(t *testing.T) {
@@ -58,7 +59,8 @@ func TestAnotherPortIsTypedAndChecked(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 120, 40, nil)
 	s.openForm()
-	for typed, why := range map[string]string{"0": "0 is not a port: 1 to 65535", "65536": "65536 is not a port", "2280": "2280 is the daemon's own"} {
+	for typed, why := range map[string]string{"0": "0 is not a port: 1 to 65535", "65536": "65536 is not a port",
+		"2280": "2280 is the daemon's own"} {
 		s.word(typed)
 		s.press("enter")
 		s.shows(why)
@@ -78,7 +80,8 @@ func TestAnotherPortIsTypedAndChecked(t *testing.T) {
 func TestARefusalStandsInTheForm(t *testing.T) {
 	t.Parallel()
 	f := newFake()
-	f.fail["CreateLink"] = &api.Problem{Code: api.CodeDaemonPort, Detail: "22222 belongs to the daemon", Hint: "choose another port"}
+	f.fail["CreateLink"] = &api.Problem{Code: api.CodeDaemonPort, Detail: "22222 belongs to the daemon",
+		Hint: "choose another port"}
 	s := loaded(t, f, 120, 40, nil)
 	s.openForm()
 	s.word("22222")
@@ -186,7 +189,8 @@ func TestTheFormWaitsForThePorts(t *testing.T) {
 func TestHostileWordsDoNotBreakPreviews(t *testing.T) {
 	t.Parallel()
 	f := withPreviews()
-	hostile := "\x1b]0;owned\x07\x1b[2J\r\n\u202eabc\u202e \u6f22\u5b57\U0001f469\u200d\U0001f469 \t" + string([]byte{0xff, 0xfe}) + "e\u0301\u0301"
+	hostile := "\x1b]0;owned\x07\x1b[2J\r\n\u202eabc\u202e \u6f22\u5b57\U0001f469\u200d\U0001f469 \t" +
+		string([]byte{0xff, 0xfe}) + "e\u0301\u0301"
 	for i := range f.links {
 		f.links[i].Label = hostile
 	}
@@ -224,7 +228,8 @@ func TestWhatALabelHidesIsShownInTheForm(t *testing.T) {
 
 func TestAPortThatClosesIsStillTheOneThatIsMeant(t *testing.T) {
 	t.Parallel()
-	for name, before := range map[string][]string{"nothing was typed": nil, "another was typed": {"8", "0", "up", "up", "up"}} {
+	for name, before := range map[string][]string{"nothing was typed": nil,
+		"another was typed": {"8", "0", "up", "up", "up"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFake()

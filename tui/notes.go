@@ -170,5 +170,6 @@ func (n *notes) lines(width int, offer string, key func(string) string) []string
 // isCancelled says whether err is only the end that somebody asked for, and not
 // that of a deadline.
 func isCancelled(err error) bool {
-	return !errors.Is(err, context.DeadlineExceeded) && (errors.Is(err, context.Canceled) || errors.Is(err, &api.Problem{Code: api.CodeCancelled}))
+	return !errors.Is(err, context.DeadlineExceeded) &&
+		(errors.Is(err, context.Canceled) || errors.Is(err, &api.Problem{Code: api.CodeCancelled}))
 }

@@ -19,13 +19,14 @@ func TestWorkUnderWayIsSaidUntilItsEnd(t *testing.T) {
 		doing, outcome string
 		fails          string
 	}{
-		"demo":           {[]string{"D"}, "starting the demo sandbox", "opened demo", ""},
-		"demo fails":     {[]string{"D"}, "starting the demo sandbox", "start the demo: it broke", "Demo"},
-		"container":      {[]string{"down", "s"}, "starting old", "old runs", ""},
-		"replay":         {[]string{"r"}, "sending GET again", "replayed: 201", ""},
-		"replay breaks":  {[]string{"r"}, "sending GET again", "replay: it broke", "Replay"},
-		"engine":         {[]string{"enter"}, "switching to engine lab", "✓ engine lab", ""},
-		"engine fails":   {[]string{"enter"}, "switching to engine lab", "switch to engine lab: it broke", "SwitchEngine"},
+		"demo":          {[]string{"D"}, "starting the demo sandbox", "opened demo", ""},
+		"demo fails":    {[]string{"D"}, "starting the demo sandbox", "start the demo: it broke", "Demo"},
+		"container":     {[]string{"down", "s"}, "starting old", "old runs", ""},
+		"replay":        {[]string{"r"}, "sending GET again", "replayed: 201", ""},
+		"replay breaks": {[]string{"r"}, "sending GET again", "replay: it broke", "Replay"},
+		"engine":        {[]string{"enter"}, "switching to engine lab", "✓ engine lab", ""},
+		"engine fails": {[]string{"enter"}, "switching to engine lab", "switch to engine lab: it broke",
+			"SwitchEngine"},
 		"stop container": {[]string{"s", "right", "enter"}, "stopping my-sandbox", "my-sandbox has stopped", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -69,11 +70,17 @@ func TestALongErrorSaysWhatFailedWhyAndWhatToTry(t *testing.T) {
 		detail, hint string
 		want         []string
 	}{
-		"a long cause":       {"daemon ended at once with exit code 2\nits last words: " + long + "and that is why", "set daemon.env", []string{"and that is why   try: set daemon.env"}},
-		"and a long hint":    {"daemon ended at once with exit code 2\n" + long + "and that is why", "set " + long + "and try again", []string{"try: set of something", "and try again"}},
-		"only a long hint":   {"daemon ended at once with exit code 2", "set " + long + "and try again", []string{"try: set of something", "and try again"}},
-		"no hint":            {"daemon ended at once with exit code 2\n" + long + "and that is why", "", []string{"and that is why", "full log)"}},
-		"a hint of one line": {"daemon ended at once with exit code 2\n" + long + "and that is why", "set a variable that is as long as this line, so that it needs its own", []string{"and that is why", "try: set a variable"}},
+		"a long cause": {"daemon ended at once with exit code 2\nits last words: " + long + "and that is why",
+			"set daemon.env", []string{"and that is why   try: set daemon.env"}},
+		"and a long hint": {"daemon ended at once with exit code 2\n" + long + "and that is why",
+			"set " + long + "and try again", []string{"try: set of something", "and try again"}},
+		"only a long hint": {"daemon ended at once with exit code 2", "set " + long + "and try again",
+			[]string{"try: set of something", "and try again"}},
+		"no hint": {"daemon ended at once with exit code 2\n" + long + "and that is why", "",
+			[]string{"and that is why", "full log)"}},
+		"a hint of one line": {"daemon ended at once with exit code 2\n" + long + "and that is why",
+			"set a variable that is as long as this line, so that it needs its own",
+			[]string{"and that is why", "try: set a variable"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -24,7 +24,8 @@ func TestAQuestionKeepsItsButtonsInASmallWindow(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 60, 15, nil)
 	s.press("3", "Q")
-	s.shows("Show port 6080 of my-sandbox on a phone?", "This opens a second listener", "▸ no", "make a link for 1h and show it", "↑↓ more")
+	s.shows("Show port 6080 of my-sandbox on a phone?", "This opens a second listener", "▸ no",
+		"make a link for 1h and show it", "↑↓ more")
 	require.NotContains(t, s.text(), "insists on absolute paths")
 	for range 20 {
 		s.press("down")
@@ -41,7 +42,8 @@ func TestAURLThatIsShownWholeStaysUntilItIsClosed(t *testing.T) {
 	t.Parallel()
 	for _, closes := range []string{"esc", "enter", "q"} {
 		m := still(t, 80, 24, newFake(), nil)
-		m.Update(openedMsg{url: "http://localhost:8080/preview/k3v9aaaabbbb/", label: "the desktop", err: system.ErrNoBrowser})
+		m.Update(openedMsg{url: "http://localhost:8080/preview/k3v9aaaabbbb/", label: "the desktop",
+			err: system.ErrNoBrowser})
 		press := func(key tea.KeyMsg) {
 			_, cmd := m.Update(key)
 			if cmd != nil {
@@ -58,7 +60,8 @@ func TestAURLThatIsShownWholeStaysUntilItIsClosed(t *testing.T) {
 		require.True(t, m.mouse)
 		press(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("m")})
 		require.False(t, m.mouse, "so that it can be selected")
-		m.Update(map[string]tea.KeyMsg{"esc": {Type: tea.KeyEsc}, "enter": {Type: tea.KeyEnter}, "q": {Type: tea.KeyRunes, Runes: []rune("q")}}[closes])
+		m.Update(map[string]tea.KeyMsg{"esc": {Type: tea.KeyEsc}, "enter": {Type: tea.KeyEnter},
+			"q": {Type: tea.KeyRunes, Runes: []rune("q")}}[closes])
 		requireNothingOver(t, m, closes)
 	}
 }

@@ -63,7 +63,8 @@ func TestThePaletteKeepsItsColumnsApart(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 80, 24, nil)
 	s.press(":")
-	s.shows(" vnc          open the VNC desktop in the browser; injects the daemo…  v │", " new-preview  create a preview")
+	s.shows(" vnc          open the VNC desktop in the browser; injects the daemo…  v │",
+		" new-preview  create a preview")
 }
 
 func TestThePaletteOffersWhatWorksHere(t *testing.T) {
@@ -83,7 +84,8 @@ func TestThePaletteOffersWhatWorksHere(t *testing.T) {
 				m.overlays = nil
 				for i := range m.dispatch.actions {
 					if a := &m.dispatch.actions[i]; a.group != groupMove {
-						require.Equal(t, m.dispatch.usable(a, m.place()), offered[a.id], "%s in %s of %s", a.id, tabNames[tab], ref)
+						require.Equal(t, m.dispatch.usable(a, m.place()), offered[a.id], "%s in %s of %s", a.id,
+							tabNames[tab], ref)
 					}
 				}
 			}
@@ -137,7 +139,8 @@ func TestThePaletteActsOnTheRequestThatItWasOpenedOn(t *testing.T) {
 	m.goTo(tabRequests)
 	m.Update(newsOf(f.exchanges[1:]))
 	newer := func(id uint64) {
-		m.Update(pane.EventsMsg{{Kind: api.EventExchange, Exchange: &api.Exchange{ID: id, Start: clock, Method: "PUT", Path: "/newer", Sandbox: "my-sandbox"}}})
+		m.Update(pane.EventsMsg{{Kind: api.EventExchange,
+			Exchange: &api.Exchange{ID: id, Start: clock, Method: "PUT", Path: "/newer", Sandbox: "my-sandbox"}}})
 	}
 	m.dispatch.openPalette()
 	replay := offered(t, m, "replay")
@@ -167,7 +170,8 @@ func TestThePaletteActsOnThePreviewThatItWasOpenedOn(t *testing.T) {
 	m := still(t, 120, 40, newFake(), nil)
 	m.dispatch.openPalette()
 	revoke := offered(t, m, "revoke")
-	m.world.ApplyLink(api.Link{ID: "new", Token: "newtoken", URL: "http://localhost:8080/preview/newtoken", Port: 3000, Sandbox: boxRef, SandboxName: "my-sandbox", State: "active", CreatedAt: clock})
+	m.world.ApplyLink(api.Link{ID: "new", Token: "newtoken", URL: "http://localhost:8080/preview/newtoken",
+		Port: 3000, Sandbox: boxRef, SandboxName: "my-sandbox", State: "active", CreatedAt: clock})
 	m.Update(revoke)
 	requireNothingOver(t, m)
 	m.dispatch.openPalette()
@@ -179,7 +183,8 @@ func TestWhyThereAreNoEnginesStandsInTheirPicker(t *testing.T) {
 	t.Parallel()
 	f := newFake()
 	f.engines = nil
-	f.fail["Engines"] = &api.Problem{Detail: "the docker contexts cannot be read " + strings.Repeat("by anybody ", 10), Hint: "look at ~/.docker/contexts"}
+	f.fail["Engines"] = &api.Problem{Detail: "the docker contexts cannot be read " +
+		strings.Repeat("by anybody ", 10), Hint: "look at ~/.docker/contexts"}
 	s := loaded(t, f, 80, 24, nil)
 	s.press("E")
 	s.shows("the docker contexts cannot be read", "look at ~/.docker/contexts")

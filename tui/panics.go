@@ -41,7 +41,8 @@ func (p painted) guarded(cmd tea.Cmd) tea.Cmd {
 			}
 		}()
 		msg = cmd()
-		if many := reflect.ValueOf(msg); many.Kind() == reflect.Slice && many.Type().Elem() == reflect.TypeFor[tea.Cmd]() {
+		if many := reflect.ValueOf(msg); many.Kind() == reflect.Slice &&
+			many.Type().Elem() == reflect.TypeFor[tea.Cmd]() {
 			for i := range many.Len() {
 				many.Index(i).Set(reflect.ValueOf(p.guarded(many.Index(i).Interface().(tea.Cmd))))
 			}

@@ -24,7 +24,8 @@ func TestMain(m *testing.M) {
 	}
 	time.Local = time.UTC // the golden screens show times of day
 	// Bubble Tea's timers have no end but their own.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/charmbracelet/bubbletea.Tick.func1"), goleak.IgnoreAnyFunction("github.com/charmbracelet/bubbletea.Every.func1"))
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/charmbracelet/bubbletea.Tick.func1"),
+		goleak.IgnoreAnyFunction("github.com/charmbracelet/bubbletea.Every.func1"))
 }
 
 func play() int {
@@ -52,7 +53,8 @@ func play() int {
 		defer f.mu.Unlock()
 		for i := range f.sandboxes {
 			if f.sandboxes[i].Ref == ref {
-				f.sandboxes[i].Daemon = api.Daemon{State: api.DaemonHealthy, Kind: "built-in", Started: true, Since: time.Now(), StartedAt: time.Now()}
+				f.sandboxes[i].Daemon = api.Daemon{State: api.DaemonHealthy, Kind: "built-in", Started: true,
+					Since: time.Now(), StartedAt: time.Now()}
 			}
 		}
 		return nil

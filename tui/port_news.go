@@ -44,7 +44,8 @@ func portWords(card api.PortCard) string {
 // say: they act on the chosen sandbox.
 func (p *portNews) tell(cards []api.PortCard) tea.Cmd {
 	for _, old := range p.newPort.waits {
-		if !slices.ContainsFunc(cards, func(c api.PortCard) bool { return c.Sandbox == old.Sandbox && c.Port.Port == old.Port.Port }) {
+		if !slices.ContainsFunc(cards,
+			func(c api.PortCard) bool { return c.Sandbox == old.Sandbox && c.Port.Port == old.Port.Port }) {
 			cards = append(cards, old)
 		}
 	}
@@ -52,7 +53,8 @@ func (p *portNews) tell(cards []api.PortCard) tea.Cmd {
 		p.newPort = newPort{waits: cards}
 		return nil
 	}
-	now := newPort{card: slices.MaxFunc(cards, func(a, b api.PortCard) int { return cmp.Compare(p.worth(a), p.worth(b)) })}
+	now := newPort{card: slices.MaxFunc(cards,
+		func(a, b api.PortCard) int { return cmp.Compare(p.worth(a), p.worth(b)) })}
 	words := portWords(now.card)
 	if more := len(cards) - 1; more > 0 {
 		words += fmt.Sprintf(" and %s more", format.Thousands(more))
@@ -77,7 +79,8 @@ func (p *portNews) worth(card api.PortCard) int {
 
 // shown says whether the note about a new port of the chosen sandbox can be read now.
 func (p *portNews) shown() bool {
-	return p.newPort.note == p.notes.age && p.newPort.card.Sandbox == p.list.Selected && p.newPort.card.Port.Port != 0 && p.notes.note.text != "" && !p.notes.note.failed
+	return p.newPort.note == p.notes.age && p.newPort.card.Sandbox == p.list.Selected &&
+		p.newPort.card.Port.Port != 0 && p.notes.note.text != "" && !p.notes.note.failed
 }
 
 // openNew opens the port that just came up, by a link that it has or a new one.
@@ -88,7 +91,8 @@ func (p *portNews) openNew() tea.Cmd {
 	if i := slices.IndexFunc(links, func(l api.Link) bool { return l.Port == card.Port.Port }); i >= 0 {
 		return p.open(p.world.PageURL(links[i]), p.linkName(links[i]))
 	}
-	backend, request := p.do.backend, api.LinkRequest{Port: card.Port.Port, Sandbox: ref.String(), Label: form.SuggestedLabel(card)}
+	backend, request := p.do.backend,
+		api.LinkRequest{Port: card.Port.Port, Sandbox: ref.String(), Label: form.SuggestedLabel(card)}
 	return p.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 		link, err := backend.CreateLink(ctx, request)
 		return form.CreatedMsg{Link: link, Open: true, Err: err}

@@ -19,21 +19,27 @@ func withPreviews() *fake {
 	in := func(d time.Duration) *time.Time { t := clock.Add(d); return &t }
 	link := func(id, label string, port int, change func(*api.Link)) api.Link {
 		token := id + strings.Repeat("x", 29)
-		l := api.Link{Token: token, ID: id, URL: "http://localhost:8080/preview/" + token, HostURL: "http://" + token + ".localhost:8080", Port: port, Sandbox: boxRef, SandboxName: "my-sandbox",
+		l := api.Link{Token: token, ID: id, URL: "http://localhost:8080/preview/" + token,
+			HostURL: "http://" + token + ".localhost:8080", Port: port, Sandbox: boxRef, SandboxName: "my-sandbox",
 			Label: label, State: "active", Fence: true, StripPrefix: true, CreatedAt: clock.Add(-3 * time.Hour)}
 		change(&l)
 		return l
 	}
 	f.links = append(f.links,
 		link("exp", "old one", 8888, func(l *api.Link) { l.State, l.ExpiresAt = "expired", in(-3*time.Minute) }),
-		link("rev", "", 3000, func(l *api.Link) { l.State, l.RevokedAt, l.Requests = "revoked", in(-2*time.Hour), 1204 }),
-		link("day", "a label that is much longer than the column", 3000, func(l *api.Link) { l.ExpiresAt = in(26*time.Hour + 10*time.Second) }),
+		link("rev", "", 3000, func(l *api.Link) {
+			l.State, l.RevokedAt, l.Requests = "revoked", in(-2*time.Hour),
+				1204
+		}),
+		link("day", "a label that is much longer than the column", 3000,
+			func(l *api.Link) { l.ExpiresAt = in(26*time.Hour + 10*time.Second) }),
 	)
 	for i := range f.links {
 		f.links[i].Fence = true
 	}
 	f.exchanges = append(f.exchanges,
-		api.Exchange{ID: 7, Start: clock.Add(-time.Minute), Method: "GET", Path: "/hmr", Status: 101, Sandbox: "my-sandbox", Port: 3000, LinkID: "9qf", Kind: "preview", Protocol: "websocket", Live: true})
+		api.Exchange{ID: 7, Start: clock.Add(-time.Minute), Method: "GET", Path: "/hmr", Status: 101,
+			Sandbox: "my-sandbox", Port: 3000, LinkID: "9qf", Kind: "preview", Protocol: "websocket", Live: true})
 	return f
 }
 
@@ -139,10 +145,12 @@ func TestOpenSocketsAreCountedByLink(t *testing.T) {
 	s := loaded(t, withPreviews(), 120, 40, nil)
 	s.press("3")
 	s.shows("live ⇄1")
-	s.f.push(api.Event{Kind: api.EventExchange, Exchange: &api.Exchange{ID: 200, LinkID: "9qf", Sandbox: "my-sandbox", Protocol: "event-stream", Live: true}})
+	s.f.push(api.Event{Kind: api.EventExchange,
+		Exchange: &api.Exchange{ID: 200, LinkID: "9qf", Sandbox: "my-sandbox", Protocol: "event-stream", Live: true}})
 	s.shows("live ⇄2")
 	for _, id := range []uint64{7, 200} {
-		s.f.push(api.Event{Kind: api.EventExchange, Exchange: &api.Exchange{ID: id, LinkID: "9qf", Sandbox: "my-sandbox", Protocol: "websocket"}})
+		s.f.push(api.Event{Kind: api.EventExchange,
+			Exchange: &api.Exchange{ID: id, LinkID: "9qf", Sandbox: "my-sandbox", Protocol: "websocket"}})
 	}
 	s.hides("live ⇄")
 }
@@ -151,7 +159,8 @@ func TestALabelOfUsualLengthIsShownWhole(t *testing.T) {
 	t.Parallel()
 	f := newFake()
 	f.links[0].Label, f.links[1].Label = "my frontend project", "vite and react for the shop"
-	for width, words := range map[int][2]string{80: {"my frontend pr", "vite and react"}, 120: {"my frontend", "vite and re"}, 200: {"my frontend project ", "vite and react for the shop "}} {
+	for width, words := range map[int][2]string{80: {"my frontend pr", "vite and react"},
+		120: {"my frontend", "vite and re"}, 200: {"my frontend project ", "vite and react for the shop "}} {
 		s := loaded(t, f, width, 40, nil)
 		s.press("1")
 		s.shows(words[0], words[1])
@@ -222,7 +231,8 @@ func manyLinks(n int) *fake {
 	f := newFake()
 	for i := range n {
 		l := f.links[1]
-		l.ID, l.Label, l.CreatedAt = fmt.Sprint("l", i), fmt.Sprint("label ", i), clock.Add(-time.Duration(i)*time.Minute)
+		l.ID, l.Label, l.CreatedAt = fmt.Sprint("l", i), fmt.Sprint("label ", i),
+			clock.Add(-time.Duration(i)*time.Minute)
 		if i%2 == 1 {
 			l.State, l.RevokedAt = "revoked", &l.CreatedAt
 		}

@@ -116,5 +116,6 @@ func TestOfSeveralNewPortsTheOneForABrowserIsNamed(t *testing.T) {
 	comesUp(m, there)
 	require.NotContains(t, ansi.Strip(m.View()), "is up")
 	m.Update(tea.KeyMsg{Type: tea.KeyEsc})
-	require.Contains(t, ansi.Strip(m.View()), "my-sandbox: 5173 Vite is up and 2 more", "none is lost to an error, none counts twice")
+	require.Contains(t, ansi.Strip(m.View()), "my-sandbox: 5173 Vite is up and 2 more",
+		"none is lost to an error, none counts twice")
 }

@@ -93,7 +93,8 @@ func (q *quitter) underWay() (work, loss string) {
 		losses = append(losses, "undoes "+form(injections, "the injection", "the injections"))
 	}
 	if sockets > 0 {
-		works = append(works, format.Count(previews, "preview")+form(previews, " is", " are")+" being watched by "+format.Count(sockets, "open socket"))
+		watched := format.Count(previews, "preview") + form(previews, " is", " are")
+		works = append(works, watched+" being watched by "+format.Count(sockets, "open socket"))
 		losses = append(losses, "closes "+form(sockets, "the socket", "the sockets"))
 	}
 	if works == nil {

@@ -18,7 +18,8 @@ import (
 // injects has the news come that an injection runs.
 func (s *screen) injects(ref api.Ref) {
 	s.t.Helper()
-	s.f.push(api.Event{Kind: api.EventInjection, Time: clock, Injection: &api.Injection{Sandbox: ref, Step: api.StepCopy, State: "running", Bytes: 62, Total: 100}})
+	s.f.push(api.Event{Kind: api.EventInjection, Time: clock,
+		Injection: &api.Injection{Sandbox: ref, Step: api.StepCopy, State: "running", Bytes: 62, Total: 100}})
 	s.shows("copying  62 %")
 }
 

@@ -26,36 +26,53 @@ func busyFake() *fake {
 	f := newFake()
 	at := func(d time.Duration) time.Time { return clock.Add(-d) }
 	frames := []api.Frame{
-		{Time: at(3 * time.Second), FromClient: true, Opcode: 1, Size: 16, Final: true, Data: []byte(`{"type":"hello"}`)},
+		{Time: at(3 * time.Second), FromClient: true, Opcode: 1, Size: 16, Final: true,
+			Data: []byte(`{"type":"hello"}`)},
 		{Time: at(2 * time.Second), Opcode: 2, Size: 2000, Final: true, Data: []byte{0xde, 0xad, 0xbe, 0xef}},
-		{Time: at(time.Second), Opcode: 8, Size: 8, Final: true, Data: append(binary.BigEndian.AppendUint16(nil, 1001), "moving"...)},
+		{Time: at(time.Second), Opcode: 8, Size: 8, Final: true,
+			Data: append(binary.BigEndian.AppendUint16(nil, 1001), "moving"...)},
 	}
 	list := []api.Exchange{
-		{ID: 208, Start: at(19 * time.Second), Method: "GET", Path: "/api/users?page=2", Status: 502, Port: 5173, Kind: "preview", Protocol: "http", Duration: 1200 * time.Microsecond, Code: api.CodePortClosed},
-		{ID: 207, Start: at(20*time.Second + 130*time.Millisecond), Method: "POST", Path: "/api/login", Status: 500, Port: 8000, LinkID: "9qf", Kind: "preview", Protocol: "http",
-			Wait: 1100 * time.Microsecond, FirstByte: 87 * time.Millisecond, Duration: 88100 * time.Microsecond, BytesIn: 412, BytesOut: 1400},
-		{ID: 206, Start: at(72 * time.Second), Method: "GET", Path: "/", Status: 101, Port: 5173, Kind: "preview", Protocol: "websocket", Live: true, Wait: time.Millisecond, FirstByte: 3 * time.Millisecond, Frames: 214, BytesIn: 16, BytesOut: 223_000},
-		{ID: 205, Start: at(80 * time.Second), Method: "GET", Path: "/logo.png", Status: 200, Port: 3000, Kind: "preview", Protocol: "http", Wait: time.Millisecond, FirstByte: 2 * time.Millisecond, Duration: 5 * time.Millisecond, BytesOut: 90_000},
-		{ID: 204, Start: at(90 * time.Second), Method: "DELETE", Path: "/api/items/7?token=***", Status: 204, Port: 8000, Kind: "proxy", Protocol: "http", Duration: 7 * time.Millisecond, Note: "replay of #12"},
+		{ID: 208, Start: at(19 * time.Second), Method: "GET", Path: "/api/users?page=2", Status: 502, Port: 5173,
+			Kind: "preview", Protocol: "http", Duration: 1200 * time.Microsecond, Code: api.CodePortClosed},
+		{ID: 207, Start: at(20*time.Second + 130*time.Millisecond), Method: "POST", Path: "/api/login", Status: 500,
+			Port: 8000, LinkID: "9qf", Kind: "preview", Protocol: "http",
+			Wait: 1100 * time.Microsecond, FirstByte: 87 * time.Millisecond, Duration: 88100 * time.Microsecond,
+			BytesIn: 412, BytesOut: 1400},
+		{ID: 206, Start: at(72 * time.Second), Method: "GET", Path: "/", Status: 101, Port: 5173, Kind: "preview",
+			Protocol: "websocket", Live: true, Wait: time.Millisecond, FirstByte: 3 * time.Millisecond, Frames: 214,
+			BytesIn: 16, BytesOut: 223_000},
+		{ID: 205, Start: at(80 * time.Second), Method: "GET", Path: "/logo.png", Status: 200, Port: 3000,
+			Kind: "preview", Protocol: "http", Wait: time.Millisecond, FirstByte: 2 * time.Millisecond,
+			Duration: 5 * time.Millisecond, BytesOut: 90_000},
+		{ID: 204, Start: at(90 * time.Second), Method: "DELETE", Path: "/api/items/7?token=***", Status: 204,
+			Port: 8000, Kind: "proxy", Protocol: "http", Duration: 7 * time.Millisecond, Note: "replay of #12"},
 	}
 	for i := range list {
 		list[i].Sandbox = "my-sandbox"
 	}
 	f.exchanges = append(list, f.exchanges...)
-	f.exchanges = append(f.exchanges, api.Exchange{ID: 3, Start: at(time.Hour), Method: "GET", Path: "/elsewhere", Status: 200, Sandbox: "web", Port: 80, Kind: "preview", Protocol: "http", Duration: time.Millisecond})
+	f.exchanges = append(f.exchanges,
+		api.Exchange{ID: 3, Start: at(time.Hour), Method: "GET", Path: "/elsewhere", Status: 200, Sandbox: "web",
+			Port: 80, Kind: "preview", Protocol: "http", Duration: time.Millisecond})
 	f.details = map[uint64]api.ExchangeDetail{
 		207: {
-			Exchange:       list[1],
-			RequestHeader:  http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer ••••"}, "Accept": {"*/*"}},
-			ResponseHeader: http.Header{"Content-Type": {"application/json; charset=utf-8"}, "Set-Cookie": {"sid=••••; Path=/"}},
-			RequestBody:    []byte(`{"user":"anna","password":"••••","nested":{"api_key":"••••","n":[1,2]}}`),
-			ResponseBody:   []byte(`{"error":"database is locked","trace":[{"line":12},{"line":99}],"ok":false`),
+			Exchange: list[1],
+			RequestHeader: http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer ••••"},
+				"Accept": {"*/*"}},
+			ResponseHeader: http.Header{"Content-Type": {"application/json; charset=utf-8"},
+				"Set-Cookie": {"sid=••••; Path=/"}},
+			RequestBody:  []byte(`{"user":"anna","password":"••••","nested":{"api_key":"••••","n":[1,2]}}`),
+			ResponseBody: []byte(`{"error":"database is locked","trace":[{"line":12},{"line":99}],"ok":false`),
 		},
-		206: {Exchange: list[2], RequestHeader: http.Header{"Upgrade": {"websocket"}}, ResponseHeader: http.Header{"Upgrade": {"websocket"}}, Frames: frames},
-		205: {Exchange: list[3], RequestHeader: http.Header{"Accept": {"image/*"}}, ResponseHeader: http.Header{"Content-Type": {"image/png"}},
-			ResponseBody: append([]byte("\x89PNG\r\n\x1a\n\x00\x00"), make([]byte, 200)...)},
+		206: {Exchange: list[2], RequestHeader: http.Header{"Upgrade": {"websocket"}},
+			ResponseHeader: http.Header{"Upgrade": {"websocket"}}, Frames: frames},
+		205: {Exchange: list[3], RequestHeader: http.Header{"Accept": {"image/*"}},
+			ResponseHeader: http.Header{"Content-Type": {"image/png"}},
+			ResponseBody:   append([]byte("\x89PNG\r\n\x1a\n\x00\x00"), make([]byte, 200)...)},
 	}
-	f.details[207].ResponseHeader.Set("Content-Security-Policy", "default-src 'self'; script-src "+strings.Repeat("http://*.localhost:8080 ", 8)+"'last'")
+	f.details[207].ResponseHeader.Set("Content-Security-Policy",
+		"default-src 'self'; script-src "+strings.Repeat("http://*.localhost:8080 ", 8)+"'last'")
 	return f
 }
 
@@ -102,7 +119,8 @@ func TestNewRequestsAreFollowedUntilOneGoesDown(t *testing.T) {
 	s := requestsScreen(t, busyFake(), 120, 20, nil)
 	require.Equal(t, "/api/users?page=2", s.pathAt())
 	next := func(id uint64) api.Exchange {
-		return api.Exchange{ID: id, Start: clock, Method: "GET", Path: fmt.Sprint("/new/", id), Status: 200, Sandbox: "my-sandbox", Port: 3000, Protocol: "http"}
+		return api.Exchange{ID: id, Start: clock, Method: "GET", Path: fmt.Sprint("/new/", id), Status: 200,
+			Sandbox: "my-sandbox", Port: 3000, Protocol: "http"}
 	}
 	s.f.add(next(300))
 	s.shows("/new/300")
@@ -164,7 +182,8 @@ func TestTheFilterOfRequestsIsLive(t *testing.T) {
 	s.press("/")
 	s.word("status:5xx")
 	s.shows("5 of 17")
-	s.until("the whole filter is asked for", func() bool { return len(s.f.calls("Exchanges sandbox:my-sandbox status:5xx")) > 0 })
+	s.until("the whole filter is asked for",
+		func() bool { return len(s.f.calls("Exchanges sandbox:my-sandbox status:5xx")) > 0 })
 	require.Contains(t, s.f.calls("Exchanges"), "Exchanges sandbox:my-sandbox status:5xx 0")
 	require.NotContains(t, s.text(), "/logo.png")
 
@@ -198,7 +217,8 @@ func TestABurstBehindAFilterLeavesNoGap(t *testing.T) {
 	s.press("enter")
 	s.shows("0 of 17", "no request matches")
 	for id := range uint64(600) {
-		s.f.add(api.Exchange{ID: 1000 + id, Start: clock, Method: "GET", Path: "/burst", Status: 200, Sandbox: "my-sandbox"})
+		s.f.add(api.Exchange{ID: 1000 + id, Start: clock, Method: "GET", Path: "/burst", Status: 200,
+			Sandbox: "my-sandbox"})
 	}
 	s.shows("600 of 617")
 	for i := range 600 {
@@ -225,7 +245,8 @@ func TestRequestsOfAllSandboxes(t *testing.T) {
 func TestRequestsOfAllSandboxesAreThereWhereTheListHidesAll(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "tui.json")
-	require.NoError(t, os.WriteFile(file, []byte(`{"filter":"nothing has that name","tab":1,"requests":{"everywhere":true}}`), 0o600))
+	require.NoError(t, os.WriteFile(file,
+		[]byte(`{"filter":"nothing has that name","tab":1,"requests":{"everywhere":true}}`), 0o600))
 	s := loaded(t, busyFake(), 200, 40, func(o *Options) { o.StateFile = file })
 	s.shows("/elsewhere", "18 requests")
 	require.Equal(t, api.Ref{}, s.m.list.Selected)
@@ -295,7 +316,9 @@ func BenchmarkRequestsBurst(b *testing.B) {
 		batch := make(pane.EventsMsg, 500)
 		for i := range batch {
 			id++
-			batch[i] = api.Event{Kind: api.EventExchange, Exchange: &api.Exchange{ID: id, Sandbox: "my-sandbox", Method: "GET", Path: "/", Status: 200, Start: clock}}
+			batch[i] = api.Event{Kind: api.EventExchange,
+				Exchange: &api.Exchange{ID: id, Sandbox: "my-sandbox", Method: "GET", Path: "/", Status: 200,
+					Start: clock}}
 		}
 		m.Update(batch)
 		_ = m.View()

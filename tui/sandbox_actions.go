@@ -96,16 +96,20 @@ func (a *sandboxActions) afterInject(msg injectedMsg) tea.Cmd {
 
 func (a *sandboxActions) askStopDaemon() tea.Cmd {
 	ref, backend := a.list.Selected, a.do.backend
-	return a.confirmThen(fmt.Sprintf("Stop the daemon in %s?", ref), "Its previews do not work until it is injected again.", "stop",
+	return a.confirmThen(fmt.Sprintf("Stop the daemon in %s?", ref),
+		"Its previews do not work until it is injected again.", "stop",
 		working("stopping the daemon in "+ref.String(),
-			a.do.act(pane.Quick, "stop the daemon in "+ref.String(), ref.String()+": the daemon has ended", func(ctx context.Context) error { return backend.StopDaemon(ctx, ref) })))
+			a.do.act(pane.Quick, "stop the daemon in "+ref.String(), ref.String()+": the daemon has ended",
+				func(ctx context.Context) error { return backend.StopDaemon(ctx, ref) })))
 }
 
 func (a *sandboxActions) askEject() tea.Cmd {
 	ref, backend := a.list.Selected, a.do.backend
-	return a.confirmThen(fmt.Sprintf("Eject from %s?", ref), "The daemon is stopped, its binary and its log are taken out of the container.", "eject",
+	return a.confirmThen(fmt.Sprintf("Eject from %s?", ref),
+		"The daemon is stopped, its binary and its log are taken out of the container.", "eject",
 		working("ejecting from "+ref.String(),
-			a.do.act(2*pane.Quick, "eject from "+ref.String(), ref.String()+": nothing of ours is left in it", func(ctx context.Context) error { return backend.Eject(ctx, ref) })))
+			a.do.act(2*pane.Quick, "eject from "+ref.String(), ref.String()+": nothing of ours is left in it",
+				func(ctx context.Context) error { return backend.Eject(ctx, ref) })))
 }
 
 func (a *sandboxActions) startOrStop() tea.Cmd {
@@ -118,9 +122,11 @@ func (a *sandboxActions) startOrStop() tea.Cmd {
 		return working("starting "+ref.String(), a.do.act(2*pane.Quick, "start "+ref.String(), ref.String()+" runs",
 			func(ctx context.Context) error { return backend.StartContainer(ctx, ref) }))
 	}
-	return a.confirmThen(fmt.Sprintf("Stop the container %s?", ref), "Everything in it ends; "+a.key("container")+" starts it again.", "stop",
+	return a.confirmThen(fmt.Sprintf("Stop the container %s?", ref),
+		"Everything in it ends; "+a.key("container")+" starts it again.", "stop",
 		working("stopping "+ref.String(),
-			a.do.act(4*pane.Quick, "stop "+ref.String(), ref.String()+" has stopped", func(ctx context.Context) error { return backend.StopContainer(ctx, ref) })))
+			a.do.act(4*pane.Quick, "stop "+ref.String(), ref.String()+" has stopped",
+				func(ctx context.Context) error { return backend.StopContainer(ctx, ref) })))
 }
 
 func (a *sandboxActions) demo() tea.Cmd {
@@ -134,5 +140,6 @@ func (a *sandboxActions) demo() tea.Cmd {
 // shell suspends the UI for a shell in the chosen container.
 func (a *sandboxActions) shell() tea.Cmd {
 	ref := a.list.Selected
-	return tea.Exec(&shellRun{ctx: a.do.Ctx, backend: a.do.backend, ref: ref}, func(err error) tea.Msg { return shellEndedMsg{err} })
+	return tea.Exec(&shellRun{ctx: a.do.Ctx, backend: a.do.backend, ref: ref},
+		func(err error) tea.Msg { return shellEndedMsg{err} })
 }

@@ -26,10 +26,12 @@ type vncMsg struct {
 }
 
 func desktopLink(ctx context.Context, backend Backend, ref api.Ref, links []api.Link) vncMsg {
-	if i := slices.IndexFunc(links, func(l api.Link) bool { return l.Port == world.VNCPort && l.ExpiresAt == nil }); i >= 0 {
+	if i := slices.IndexFunc(links,
+		func(l api.Link) bool { return l.Port == world.VNCPort && l.ExpiresAt == nil }); i >= 0 {
 		return vncMsg{ref: ref, link: links[i]}
 	}
-	link, err := backend.CreateLink(ctx, api.LinkRequest{Port: world.VNCPort, Sandbox: ref.String(), Label: world.VNCLabel})
+	link, err := backend.CreateLink(ctx,
+		api.LinkRequest{Port: world.VNCPort, Sandbox: ref.String(), Label: world.VNCLabel})
 	return vncMsg{ref: ref, link: link, err: err}
 }
 
@@ -75,7 +77,8 @@ func (a *sandboxActions) afterVNC(msg vncMsg) tea.Cmd {
 	case msg.other.Port.Port != 0:
 		return a.offerPage(msg.ref, msg.other)
 	case msg.page:
-		return tea.Batch(a.do.links(), a.open(a.world.LinkURL(msg.link), fmt.Sprintf("port %d of %s", world.VNCPort, msg.ref)))
+		return tea.Batch(a.do.links(),
+			a.open(a.world.LinkURL(msg.link), fmt.Sprintf("port %d of %s", world.VNCPort, msg.ref)))
 	}
 	return tea.Batch(a.do.links(), a.open(a.world.DesktopURL(msg.link), "the desktop of "+msg.ref.String()))
 }
@@ -89,8 +92,9 @@ func (a *sandboxActions) offerDesktop(ref api.Ref) tea.Cmd {
 	backend, links := a.do.backend, a.world.LinksOf(ref, a.options.Now())
 	a.overlays.push(&dialog.Confirm{
 		Look: a.look, Title: "No desktop in " + ref.String(),
-		Lines: []string{"Nothing listens on port 6080, where a VNC page is expected.", "The daemon can start one if the image has it (Xvfb, a VNC server, noVNC)."},
-		Yes:   "start the desktop", No: "no",
+		Lines: []string{"Nothing listens on port 6080, where a VNC page is expected.",
+			"The daemon can start one if the image has it (Xvfb, a VNC server, noVNC)."},
+		Yes: "start the desktop", No: "no",
 		Run: working("starting the desktop in "+ref.String(), a.do.Do(8*pane.Quick, func(ctx context.Context) tea.Msg {
 			if err := backend.StartDesktop(ctx, ref); err != nil {
 				return vncMsg{ref: ref, err: err}
@@ -108,7 +112,8 @@ func (a *sandboxActions) offerPage(ref api.Ref, card api.PortCard) tea.Cmd {
 	switch card.Service {
 	case "http":
 	case "unknown":
-		return a.notes.fail(fmt.Sprintf("no desktop in %s: what listens on port %d did not answer in time", ref, world.VNCPort),
+		return a.notes.fail(fmt.Sprintf("no desktop in %s: what listens on port %d did not answer in time", ref,
+			world.VNCPort),
 			a.key("vnc")+" tries again")
 	default:
 		return a.notes.fail(what+", but "+format.Card(card), fmt.Sprintf("let noVNC listen on %d in it", world.VNCPort))
@@ -116,8 +121,9 @@ func (a *sandboxActions) offerPage(ref api.Ref, card api.PortCard) tea.Cmd {
 	backend, links := a.do.backend, a.world.LinksOf(ref, a.options.Now())
 	a.overlays.push(&dialog.Confirm{
 		Look: a.look, Title: "No desktop in " + ref.String(),
-		Lines: []string{fmt.Sprintf("Port %d has no noVNC page. What answers there: %s.", world.VNCPort, format.Card(card))},
-		Yes:   "open it as a page", No: "no",
+		Lines: []string{fmt.Sprintf("Port %d has no noVNC page. What answers there: %s.", world.VNCPort,
+			format.Card(card))},
+		Yes: "open it as a page", No: "no",
 		Run: a.do.Do(2*pane.Quick, func(ctx context.Context) tea.Msg {
 			plain := func(l api.Link) bool { return l.Port == world.VNCPort && l.Label != world.VNCLabel }
 			if i := slices.IndexFunc(links, plain); i >= 0 {

@@ -79,8 +79,10 @@ func loaded(t *testing.T, f *fake, width, height int, with func(*Options)) *scre
 	s := newScreen(t, f, width, height, with)
 	s.until("all is loaded", func() bool {
 		w := &s.m.world
-		return w.Listed && w.Status.URL != "" && w.Engine.State != "connecting" && len(w.Links) == len(f.links) && w.Rates == f.rates &&
-			(len(w.Recent) > 0 || len(f.exchanges) == 0) && (f.ports[s.m.list.Selected] == nil || w.Ports[s.m.list.Selected].Cards != nil)
+		return w.Listed && w.Status.URL != "" && w.Engine.State != "connecting" && len(w.Links) == len(f.links) &&
+			w.Rates == f.rates &&
+			(len(w.Recent) > 0 || len(f.exchanges) == 0) &&
+			(f.ports[s.m.list.Selected] == nil || w.Ports[s.m.list.Selected].Cards != nil)
 	})
 	return s
 }
@@ -92,7 +94,8 @@ func (s *screen) run(cmd tea.Cmd) {
 	}
 	go func() {
 		msg := cmd()
-		if v := reflect.ValueOf(msg); msg != nil && v.Kind() == reflect.Slice && v.Type().Elem() == reflect.TypeFor[tea.Cmd]() {
+		if v := reflect.ValueOf(msg); msg != nil && v.Kind() == reflect.Slice &&
+			v.Type().Elem() == reflect.TypeFor[tea.Cmd]() {
 			for i := range v.Len() { // a batch, or a sequence taken as one
 				s.run(v.Index(i).Interface().(tea.Cmd))
 			}
@@ -222,8 +225,10 @@ func (s *screen) pass(d time.Duration) {
 func (s *screen) text() string { return ansi.Strip(s.m.View()) }
 
 var namedKeys = map[string]tea.KeyType{
-	"enter": tea.KeyEnter, "esc": tea.KeyEsc, "tab": tea.KeyTab, "up": tea.KeyUp, "down": tea.KeyDown, "left": tea.KeyLeft, "right": tea.KeyRight,
-	"pgup": tea.KeyPgUp, "pgdown": tea.KeyPgDown, "home": tea.KeyHome, "end": tea.KeyEnd, "ctrl+c": tea.KeyCtrlC, "shift+tab": tea.KeyShiftTab, "backspace": tea.KeyBackspace, "space": tea.KeySpace,
+	"enter": tea.KeyEnter, "esc": tea.KeyEsc, "tab": tea.KeyTab, "up": tea.KeyUp, "down": tea.KeyDown,
+	"left": tea.KeyLeft, "right": tea.KeyRight,
+	"pgup": tea.KeyPgUp, "pgdown": tea.KeyPgDown, "home": tea.KeyHome, "end": tea.KeyEnd, "ctrl+c": tea.KeyCtrlC,
+	"shift+tab": tea.KeyShiftTab, "backspace": tea.KeyBackspace, "space": tea.KeySpace,
 }
 
 // press presses keys, named as in the action table.

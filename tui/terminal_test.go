@@ -45,7 +45,8 @@ func startTerminal(t *testing.T, play string, env ...string) *terminal {
 	// Bubble Tea's input reader races with its own end (muesli/cancelreader
 	// v0.2.2 reads a flag of the file), and a new size during a shell with the
 	// return from it; these alone must not fail a test.
-	x.cmd.Env = append([]string{"GORACE=exitcode=0", "DAEMON_PROXY_PLAY=" + play, "TERM=xterm-256color", "LANG=C.UTF-8", "COLORFGBG=15;0"}, env...)
+	x.cmd.Env = append([]string{"GORACE=exitcode=0", "DAEMON_PROXY_PLAY=" + play, "TERM=xterm-256color",
+		"LANG=C.UTF-8", "COLORFGBG=15;0"}, env...)
 	x.cmd.Stdin, x.cmd.Stdout, x.cmd.Stderr = tty, tty, tty
 	x.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	require.NoError(t, x.cmd.Start())
@@ -73,7 +74,8 @@ func (x *terminal) output() string {
 
 func (x *terminal) shows(words string) {
 	x.t.Helper()
-	require.Eventually(x.t, func() bool { return strings.Contains(x.output(), words) }, soon, 10*time.Millisecond, "%q", words)
+	require.Eventually(x.t, func() bool { return strings.Contains(x.output(), words) }, soon, 10*time.Millisecond,
+		"%q", words)
 }
 
 func (x *terminal) press(keys string) {
@@ -96,14 +98,17 @@ func (x *terminal) restored() (exitCode int) {
 		on := strings.NewReplacer("?25h", "?25l", "l", "h").Replace(sequence)
 		x.shows(sequence)
 		out := x.output()
-		require.Greater(x.t, strings.LastIndex(out, sequence), strings.LastIndex(out, on), "%q is the last word", sequence)
+		require.Greater(x.t, strings.LastIndex(out, sequence), strings.LastIndex(out, on), "%q is the last word",
+			sequence)
 	}
 	x.shows(restoreTitle)
 	mode, err := unix.IoctlGetTermios(int(x.tty.Fd()), unix.TCGETS)
 	require.NoError(x.t, err)
 	require.Equal(x.t, x.mode.Lflag, mode.Lflag)
 	require.Equal(x.t, x.mode.Iflag, mode.Iflag)
-	require.Equal(x.t, strings.Count(x.output(), "DATA RACE"), strings.Count(x.output(), "(*epollCancelReader).Close()")+strings.Count(x.output(), "(*Program).checkResize()"), "%q", x.output())
+	require.Equal(x.t, strings.Count(x.output(), "DATA RACE"),
+		strings.Count(x.output(), "(*epollCancelReader).Close()")+strings.Count(x.output(),
+			"(*Program).checkResize()"), "%q", x.output())
 	return x.cmd.ProcessState.ExitCode()
 }
 
@@ -118,9 +123,11 @@ func TestTheTerminalIsRestored(t *testing.T) {
 		{"after q", "1", func(x *terminal) { x.press("q") }, "", ""},
 		{"after ctrl+c", "1", func(x *terminal) { x.press("\x03") }, "", ""},
 		{"after SIGTERM", "1", func(x *terminal) { _ = x.cmd.Process.Signal(syscall.SIGTERM) }, "", ""},
-		{"after a panic in Update", "panic in Update", nil, `msg="Update panicked" panic="the log is broken"`, "lostStream"},
+		{"after a panic in Update", "panic in Update", nil, `msg="Update panicked" panic="the log is broken"`,
+			"lostStream"},
 		{"after a panic in View", "panic in View", nil, `msg="View panicked" panic="the clock is broken"`, "draw"},
-		{"after a panic in a command", "panic in a command", func(x *terminal) { x.press("R") }, `msg="a command panicked" panic="the core is broken"`, "RetryEngine"},
+		{"after a panic in a command", "panic in a command", func(x *terminal) { x.press("R") },
+			`msg="a command panicked" panic="the core is broken"`, "RetryEngine"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -169,7 +176,8 @@ func TestAShellHasTheTerminalUntilItExits(t *testing.T) {
 	x.shows("shell in my-sandbox, exit comes back")
 	x.shows("size 120x40")
 	out := x.output()
-	require.Greater(t, strings.LastIndex(out, "\x1b[?1049l"), strings.LastIndex(out, "\x1b[?1049h"), "the screen is the shell's")
+	require.Greater(t, strings.LastIndex(out, "\x1b[?1049l"), strings.LastIndex(out, "\x1b[?1049h"),
+		"the screen is the shell's")
 	require.Greater(t, strings.LastIndex(out, "\x1b[?1002l"), strings.LastIndex(out, "\x1b[?1002h"), "the mouse too")
 	x.press("q\x03\x1b[A é\r")
 	x.shows(`told "q\x03\x1b[A é"`)
@@ -179,7 +187,8 @@ func TestAShellHasTheTerminalUntilItExits(t *testing.T) {
 	x.press("exit\r")
 	after := func() string { return x.output()[before:] }
 	for _, words := range []string{"\x1b[?1049h", "\x1b[?1002h", "\x1b[2J", "daemon-proxy", "Sandboxes", "\x1b[30;1H"} {
-		require.Eventually(t, func() bool { return strings.Contains(after(), words) }, soon, 10*time.Millisecond, "%q", words)
+		require.Eventually(t, func() bool { return strings.Contains(after(), words) }, soon, 10*time.Millisecond,
+			"%q", words)
 	}
 	x.press("q")
 	require.Zero(t, x.restored())
@@ -193,7 +202,8 @@ func TestTheMouseIsTurnedOffAndOn(t *testing.T) {
 	for _, sequence := range []string{"\x1b[?1002l", "\x1b[?1002h"} {
 		before := len(x.output())
 		x.press("m")
-		require.Eventually(t, func() bool { return strings.Contains(x.output()[before:], sequence) }, soon, 10*time.Millisecond, "%q", sequence)
+		require.Eventually(t, func() bool { return strings.Contains(x.output()[before:], sequence) }, soon,
+			10*time.Millisecond, "%q", sequence)
 	}
 	x.press("q")
 	require.Zero(t, x.restored())

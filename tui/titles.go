@@ -26,7 +26,8 @@ func (t *titles) listTitle() string {
 // detailTitle is the name of what is shown and the tabs.
 func (t *titles) detailTitle() string {
 	l := t.look
-	return l.Ink.Title.Paint(l.Cut(t.selectedName(), t.nameWidth())) + l.Ink.Frame.Paint(" "+l.Glyph.Dash+" ") + t.names(t.tab)
+	return l.Ink.Title.Paint(l.Cut(t.selectedName(), t.nameWidth())) + l.Ink.Frame.Paint(" "+l.Glyph.Dash+" ") +
+		t.names(t.tab)
 }
 
 func (t *titles) selectedName() string {

@@ -82,7 +82,8 @@ func Run(ctx context.Context, backend Backend, o Options) error {
 		// Signals end ctx. Bubble Tea's own handler would send a message into a
 		// loop that ctx has ended already, and its end would wait for it for ever.
 		tea.WithoutSignalHandler(),
-		tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(out), tea.WithAltScreen(), tea.WithFPS(draw.FramesPerSecond),
+		tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(out), tea.WithAltScreen(),
+		tea.WithFPS(draw.FramesPerSecond),
 	}
 	if m.mouse {
 		options = append(options, tea.WithMouseCellMotion())

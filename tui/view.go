@@ -125,7 +125,8 @@ func (m *model) footer() string {
 		most = 4
 	}
 	for _, a := range m.dispatch.forFooter(at) {
-		if a.short == "" || len(a.keys) == 0 || a.id == "help" || a.id == "quit" || most == 0 || !m.dispatch.usable(a, at) || a.offered != nil && !a.offered() {
+		if a.short == "" || len(a.keys) == 0 || a.id == "help" || a.id == "quit" || most == 0 ||
+			!m.dispatch.usable(a, at) || a.offered != nil && !a.offered() {
 			continue
 		}
 		part := " " + l.Ink.Key.Paint(format.Keys(a.keys[:1])) + " " + a.short + " "

@@ -28,7 +28,8 @@ func still(t testing.TB, width, height int, f *fake, with func(*Options)) *model
 	m, err := newModel(t.Context(), f, o)
 	require.NoError(t, err)
 	for _, msg := range []tea.Msg{
-		tea.WindowSizeMsg{Width: width, Height: height}, statusMsg{status: f.status}, engineMsg{engine: f.engine}, sandboxesMsg{list: f.sandboxes},
+		tea.WindowSizeMsg{Width: width, Height: height}, statusMsg{status: f.status}, engineMsg{engine: f.engine},
+		sandboxesMsg{list: f.sandboxes},
 		linksMsg{list: f.links}, ratesMsg{rates: f.rates}, recentMsg(f.exchanges),
 	} {
 		m.Update(msg)
@@ -50,16 +51,23 @@ func FuzzView(f *testing.F) {
 		ref := api.Ref{Engine: "default", Name: "0" + a}
 		problem := &api.Problem{Detail: a, Hint: b}
 		back.status.URL, back.engine.Version = b, a
-		back.sandboxes = append(back.sandboxes, api.Sandbox{Ref: ref, Container: "running", Image: b, Project: b, Platform: a, Address: b, SharesNetworkOf: a, Default: true,
-			Daemon: api.Daemon{State: api.DaemonHealthy, Version: b, Kind: a, LatencyHistory: []float64{0, 1}, LastError: problem}})
+		back.sandboxes = append(back.sandboxes,
+			api.Sandbox{Ref: ref, Container: "running", Image: b, Project: b, Platform: a, Address: b,
+				SharesNetworkOf: a, Default: true,
+				Daemon: api.Daemon{State: api.DaemonHealthy, Version: b, Kind: a, LatencyHistory: []float64{0, 1},
+					LastError: problem}})
 		back.ports[ref] = []api.PortCard{{Port: api.Port{Port: 1, Address: b}, Name: a, Warning: b, Label: b}}
-		back.links = append(back.links, api.Link{ID: "f", Label: a, Port: 6080, Sandbox: ref, URL: b, HostURL: a, State: "active"})
-		back.exchanges = append(back.exchanges, api.Exchange{ID: 900, Method: a, Path: b, Sandbox: ref.String(), Status: 500, Note: a})
+		back.links = append(back.links,
+			api.Link{ID: "f", Label: a, Port: 6080, Sandbox: ref, URL: b, HostURL: a, State: "active"})
+		back.exchanges = append(back.exchanges,
+			api.Exchange{ID: 900, Method: a, Path: b, Sandbox: ref.String(), Status: 500, Note: a})
 		for _, with := range []func(*Options){nil, func(o *Options) { o.ASCII = true }} {
 			m := still(t, int(width), int(height), back, with)
 			check(t, m)
 			m.Update(logMsg{opened: m.logs().opened, lines: []logLine{newLogLine(a), newLogLine(b)}, ended: problem})
-			m.Update(pane.EventsMsg{{Kind: api.EventInjection, Time: clock, Injection: &api.Injection{Sandbox: ref, Step: api.StepCopy, State: "running", Detail: a, Bytes: 3, Total: 2}}})
+			m.Update(pane.EventsMsg{{Kind: api.EventInjection, Time: clock,
+				Injection: &api.Injection{Sandbox: ref, Step: api.StepCopy, State: "running", Detail: a, Bytes: 3,
+					Total: 2}}})
 			check(t, m)
 			m.Update(injectedMsg{ref: ref, at: clock, err: problem})
 			m.Update(openedMsg{url: a, label: b, err: system.ErrNoBrowser})
@@ -70,7 +78,8 @@ func FuzzView(f *testing.F) {
 				check(t, m)
 			}
 			m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(a), Paste: true})
-			m.Update(tea.MouseMsg{X: int(height), Y: int(width) / 2, Action: tea.MouseActionPress, Button: tea.MouseButtonLeft})
+			m.Update(tea.MouseMsg{X: int(height), Y: int(width) / 2, Action: tea.MouseActionPress,
+				Button: tea.MouseButtonLeft})
 			check(t, m)
 		}
 	})
@@ -111,8 +120,10 @@ func TestAsciiScreensAreASCII(t *testing.T) {
 func crowd(containers, exchanges int) *fake {
 	f := newFake()
 	for i := range containers {
-		f.sandboxes = append(f.sandboxes, api.Sandbox{Ref: api.Ref{Engine: "default", Name: fmt.Sprintf("worker-%03d", i)}, Project: fmt.Sprintf("p%02d", i%20), Container: "running",
-			Daemon: api.Daemon{State: api.DaemonHealthy, LatencyMS: 1}})
+		f.sandboxes = append(f.sandboxes,
+			api.Sandbox{Ref: api.Ref{Engine: "default", Name: fmt.Sprintf("worker-%03d", i)},
+				Project: fmt.Sprintf("p%02d", i%20), Container: "running",
+				Daemon: api.Daemon{State: api.DaemonHealthy, LatencyMS: 1}})
 	}
 	for i := range exchanges {
 		x := f.exchanges[0]
@@ -153,7 +164,9 @@ func BenchmarkBatch(b *testing.B) {
 		batch := make(pane.EventsMsg, 500)
 		for i := range batch {
 			id++
-			batch[i] = api.Event{Kind: api.EventExchange, Exchange: &api.Exchange{ID: id, Sandbox: "my-sandbox", Method: "GET", Path: "/", Status: 200, Start: clock}}
+			batch[i] = api.Event{Kind: api.EventExchange,
+				Exchange: &api.Exchange{ID: id, Sandbox: "my-sandbox", Method: "GET", Path: "/", Status: 200,
+					Start: clock}}
 		}
 		m.Update(batch)
 		_ = m.View()
@@ -164,7 +177,8 @@ func TestTheListGrowsForLongNamesAndStaysSo(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 120, 40, nil)
 	require.Equal(t, 43, s.m.layout.list.w)
-	long := api.Sandbox{Ref: api.Ref{Engine: "default", Name: "daemon-proxy-demo"}, Container: "running", Daemon: api.Daemon{State: api.DaemonHealthy, Version: "0.190.0", LatencyMS: 123}}
+	long := api.Sandbox{Ref: api.Ref{Engine: "default", Name: "daemon-proxy-demo"}, Container: "running",
+		Daemon: api.Daemon{State: api.DaemonHealthy, Version: "0.190.0", LatencyMS: 123}}
 	s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &long})
 	s.shows("daemon-proxy-demo running")
 	wide := s.m.layout.list.w
@@ -183,7 +197,8 @@ func TestTheListGrowsForLongNamesAndStaysSo(t *testing.T) {
 func TestAVersionIsNotCutInTheList(t *testing.T) {
 	t.Parallel()
 	for version, short := range map[string]string{
-		"devel-1de186d": "devel", "devel-1de186d+dirty": "devel", "devel": "devel", "v0.190.0": "v0.190.0", "0.190.0+build.7": "v0.190.0", "v1.2.3+9": "v1.2.3+9",
+		"devel-1de186d": "devel", "devel-1de186d+dirty": "devel", "devel": "devel", "v0.190.0": "v0.190.0",
+		"0.190.0+build.7": "v0.190.0", "v1.2.3+9": "v1.2.3+9",
 	} {
 		for width, height := range map[int]int{80: 24, 120: 40} {
 			f := newFake()
@@ -191,7 +206,8 @@ func TestAVersionIsNotCutInTheList(t *testing.T) {
 			m := still(t, width, height, f, nil)
 			require.Regexp(t, `● my-sandbox +running  `+regexp.QuoteMeta(short)+` +1ms│`, ansi.Strip(m.View()), version)
 			if width == 120 {
-				require.Regexp(t, `Daemon +healthy +built-in v?`+regexp.QuoteMeta(version)+` `, ansi.Strip(m.View()), "the overview has it whole")
+				require.Regexp(t, `Daemon +healthy +built-in v?`+regexp.QuoteMeta(version)+` `, ansi.Strip(m.View()),
+					"the overview has it whole")
 			}
 		}
 	}
@@ -200,9 +216,11 @@ func TestAVersionIsNotCutInTheList(t *testing.T) {
 func TestEveryWordOfAPortThatChangesIsRedrawn(t *testing.T) {
 	t.Parallel()
 	for what, change := range map[string]func(*api.PortCard){
-		"a new name": func(c *api.PortCard) { c.Name = "a new name" }, "a new warning": func(c *api.PortCard) { c.Warning = "a new warning" },
-		"9191": func(c *api.PortCard) { c.Port.Port = 9191 }, "metrics (TLS)": func(c *api.PortCard) { c.Service = "https" },
-		"a new label": func(c *api.PortCard) { c.Label = "a new label" },
+		"a new name":    func(c *api.PortCard) { c.Name = "a new name" },
+		"a new warning": func(c *api.PortCard) { c.Warning = "a new warning" },
+		"9191":          func(c *api.PortCard) { c.Port.Port = 9191 },
+		"metrics (TLS)": func(c *api.PortCard) { c.Service = "https" },
+		"a new label":   func(c *api.PortCard) { c.Label = "a new label" },
 	} {
 		f := newFake()
 		f.ports[boxRef][3].Name = "metrics"

@@ -12,7 +12,8 @@ import (
 func TestAKeyThatDoesNothingSaysWhy(t *testing.T) {
 	t.Parallel()
 	f := newFake()
-	f.sandboxes = append(f.sandboxes, api.Sandbox{Ref: api.Ref{Engine: "default", Name: "held"}, Kind: "container", Container: api.ContainerPaused})
+	f.sandboxes = append(f.sandboxes,
+		api.Sandbox{Ref: api.Ref{Engine: "default", Name: "held"}, Kind: "container", Container: api.ContainerPaused})
 	found := f.sandboxes[1]
 	found.Name, found.Daemon.Started, found.Default = "found", false, false
 	f.sandboxes = append(f.sandboxes, found)
@@ -56,7 +57,8 @@ func TestAPausedContainerIsUnpausedByDocker(t *testing.T) {
 // sees has a container come and waits for it, and so for all the news before it.
 func (s *screen) sees(name string) {
 	s.t.Helper()
-	s.f.push(api.Event{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: api.Ref{Engine: "default", Name: name}, Container: "running"}})
+	s.f.push(api.Event{Kind: api.EventSandbox,
+		Sandbox: &api.Sandbox{Ref: api.Ref{Engine: "default", Name: name}, Container: "running"}})
 	s.shows(" " + name + " ")
 }
 

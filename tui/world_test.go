@@ -19,9 +19,11 @@ func TestWhatIsKnownOfASandboxGoesWithIt(t *testing.T) {
 	socket := api.Exchange{ID: 500, Sandbox: "my-sandbox", LinkID: link.ID, Protocol: "websocket", Live: true}
 	m.sandboxes.afterInject(injectedMsg{ref: boxRef, at: clock})
 	w.Apply([]api.Event{
-		{Kind: api.EventInjection, Time: clock.Add(time.Second), Injection: &step}, {Kind: api.EventExchange, Exchange: &socket},
+		{Kind: api.EventInjection, Time: clock.Add(time.Second), Injection: &step},
+		{Kind: api.EventExchange, Exchange: &socket},
 	}, 1)
-	for what, n := range map[string]int{"recent": len(w.Recent), "over": len(w.InjectionEnded), "injections": len(w.Injections), "sockets": len(w.Sockets), "ports": len(w.Ports)} {
+	for what, n := range map[string]int{"recent": len(w.Recent), "over": len(w.InjectionEnded),
+		"injections": len(w.Injections), "sockets": len(w.Sockets), "ports": len(w.Ports)} {
 		require.NotZero(t, n, what)
 	}
 	removed := api.Event{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: boxRef}}
@@ -62,7 +64,8 @@ func TestANewStreamBringsWhatWasMissed(t *testing.T) {
 	s.press("2")
 	s.shows("/app/0.js")
 	s.f.mu.Lock()
-	s.f.exchanges = append([]api.Exchange{{ID: 300, Start: clock, Method: "GET", Path: "/missed", Status: 200, Sandbox: "my-sandbox"}}, s.f.exchanges...)
+	s.f.exchanges = append([]api.Exchange{{ID: 300, Start: clock, Method: "GET", Path: "/missed", Status: 200,
+		Sandbox: "my-sandbox"}}, s.f.exchanges...)
 	s.f.mu.Unlock()
 	s.send(resubscribeMsg{}) // what was told meanwhile is not told again
 	s.shows("/missed")
@@ -75,8 +78,10 @@ func TestASnapshotThatIsOlderThanAnEventDoesNotUndoIt(t *testing.T) {
 	sandboxes, engine := m.do.sandboxes()(), m.do.engine()()
 	old, later := api.Ref{Engine: "default", Name: "old"}, api.Ref{Engine: "default", Name: "later"}
 	m.Update(pane.EventsMsg{
-		{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: webRef, Container: api.ContainerRunning, Daemon: api.Daemon{State: api.DaemonHealthy}}},
-		{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: later}}, {Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: old}},
+		{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: webRef, Container: api.ContainerRunning,
+			Daemon: api.Daemon{State: api.DaemonHealthy}}},
+		{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: later}},
+		{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: old}},
 		{Kind: api.EventEngine, Engine: &api.EngineStatus{State: "lost"}},
 	})
 	snapshot := sandboxes.(sandboxesMsg)

@@ -82,6 +82,7 @@ func (c *Confirm) View(width, height int) []string {
 		lines = append([]string{""}, lines...)
 	}
 	buttons := button(c.No, c.NoKey, !c.onYes) + "  " + button(c.Yes, c.YesKey, c.onYes)
-	lines = append(lines, "", " "+buttons+l.Ink.Dim.Paint("   "+format.Keys([]string{"left"})+format.Keys([]string{"right"})+" enter"))
+	lines = append(lines, "", " "+
+		buttons+l.Ink.Dim.Paint("   "+format.Keys([]string{"left"})+format.Keys([]string{"right"})+" enter"))
 	return l.Box(l.Ink.Title.Paint(text.Clean(c.Title)), foot, lines, width, min(height, len(lines)+2), true)
 }

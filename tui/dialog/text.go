@@ -53,5 +53,6 @@ func (s *Text) View(width, height int) []string {
 	if len(s.Mouse) > 0 {
 		foot += "   " + format.Keys(s.Mouse[:1]) + " mouse on or off"
 	}
-	return l.Box(l.Ink.Title.Paint(s.Title), l.Ink.Dim.Paint(foot), append(lines, ""), width, min(height, len(lines)+3), true)
+	return l.Box(l.Ink.Title.Paint(s.Title), l.Ink.Dim.Paint(foot), append(lines, ""), width,
+		min(height, len(lines)+3), true)
 }

@@ -22,5 +22,6 @@ func (u *Undoing) HandleKey(tea.KeyMsg) (tea.Cmd, bool) { return nil, false }
 func (u *Undoing) View(width, height int) []string {
 	l := u.Look
 	lines := []string{"", " " + UndoingWords + l.Glyph.Ellipsis, ""}
-	return l.Box(l.Ink.Title.Paint("Quit"), l.Ink.Dim.Paint("ctrl+c quits at once"), lines, min(width, 74), min(height, len(lines)+2), true)
+	return l.Box(l.Ink.Title.Paint("Quit"), l.Ink.Dim.Paint("ctrl+c quits at once"), lines, min(width, 74),
+		min(height, len(lines)+2), true)
 }

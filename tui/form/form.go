@@ -157,7 +157,8 @@ func (f *Form) HandleMsg(msg tea.Msg) tea.Cmd {
 		}
 	default:
 		// A daemon may have come up in the meantime.
-		if s, ok := f.world.Sandbox(f.ref); ok && s.Daemon.State == api.DaemonHealthy && f.cards == nil && !f.loading && f.err == nil {
+		if s, ok := f.world.Sandbox(f.ref); ok && s.Daemon.State == api.DaemonHealthy && f.cards == nil &&
+			!f.loading && f.err == nil {
 			return f.ask()
 		}
 	case pane.PortsMsg:
@@ -262,7 +263,8 @@ func (f *Form) create(open bool) tea.Cmd {
 	}
 	f.creating = true
 	backend := f.backend
-	request := api.LinkRequest{Port: port, Sandbox: f.ref.String(), Label: strings.TrimSpace(f.label.Value()), TTLSeconds: &ttl}
+	request := api.LinkRequest{Port: port, Sandbox: f.ref.String(), Label: strings.TrimSpace(f.label.Value()),
+		TTLSeconds: &ttl}
 	return f.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 		link, err := backend.CreateLink(ctx, request)
 		return CreatedMsg{f, link, open, err}

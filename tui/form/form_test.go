@@ -55,7 +55,8 @@ func (noCore) CreateLink(context.Context, api.LinkRequest) (api.Link, error) { r
 
 func TestALateAnswerIsDropped(t *testing.T) {
 	t.Parallel()
-	box := api.Sandbox{Ref: api.Ref{Name: "box"}, Container: api.ContainerRunning, Daemon: api.Daemon{State: api.DaemonHealthy}}
+	box := api.Sandbox{Ref: api.Ref{Name: "box"}, Container: api.ContainerRunning,
+		Daemon: api.Daemon{State: api.DaemonHealthy}}
 	w := world.New()
 	w.ApplyList([]api.Sandbox{box}, 0)
 	start := time.Date(2026, 5, 4, 14, 2, 30, 0, time.UTC)

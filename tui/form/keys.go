@@ -38,7 +38,8 @@ func (f *Form) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 		f.focus = (f.focus + fields - 1) % fields
 		return nil, false
 	case "up", "down", "pgup", "pgdown":
-		f.move(map[string]draw.Motion{"up": draw.Up, "down": draw.Down, "pgup": draw.PageUp, "pgdown": draw.PageDown}[key.String()])
+		f.move(map[string]draw.Motion{"up": draw.Up, "down": draw.Down, "pgup": draw.PageUp,
+			"pgdown": draw.PageDown}[key.String()])
 		return nil, false
 	}
 	switch f.focus {
@@ -99,7 +100,8 @@ func (f *Form) portKey(key tea.KeyMsg) tea.Cmd {
 }
 
 func digits(key tea.KeyMsg) bool {
-	return key.Type == tea.KeyRunes && len(key.Runes) > 0 && !slices.ContainsFunc(key.Runes, func(r rune) bool { return r < '0' || r > '9' })
+	return key.Type == tea.KeyRunes && len(key.Runes) > 0 &&
+		!slices.ContainsFunc(key.Runes, func(r rune) bool { return r < '0' || r > '9' })
 }
 
 func (f *Form) wants(action string, closes bool) tea.Cmd {
@@ -144,7 +146,8 @@ func (c *ttlChoice) handle(key tea.KeyMsg) {
 			c.typed, _ = c.typed.Update(key)
 		}
 	default:
-		if key.Type == tea.KeyRunes && !slices.ContainsFunc(key.Runes, func(r rune) bool { return !strings.ContainsRune("0123456789smhdw", r) }) {
+		if key.Type == tea.KeyRunes &&
+			!slices.ContainsFunc(key.Runes, func(r rune) bool { return !strings.ContainsRune("0123456789smhdw", r) }) {
 			c.at = len(ttlChoices)
 			c.typed, _ = c.typed.Update(key)
 		}
@@ -166,7 +169,8 @@ func parseTime(s string) (time.Duration, error) {
 	if s = strings.ToLower(strings.TrimSpace(s)); s == "" {
 		return 0, wrong
 	}
-	units := map[rune]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
+	units := map[rune]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour,
+		'w': 7 * 24 * time.Hour}
 	total, number := time.Duration(0), ""
 	for _, r := range s + " " {
 		unit, known := units[r]

@@ -37,7 +37,8 @@ func (f *Form) View(width, height int) []string {
 	}
 	arrows := func(a, b string) string { return format.Keys([]string{a}) + format.Keys([]string{b}) }
 	foot += arrows("up", "down") + " port   " + arrows("left", "right") + " lives   tab next field"
-	return l.Box(l.Ink.Title.Paint("Preview a port of "+name), l.Ink.Dim.Paint(foot), lines, width, min(height, len(lines)+2), true)
+	return l.Box(l.Ink.Title.Paint("Preview a port of "+name), l.Ink.Dim.Paint(foot), lines, width,
+		min(height, len(lines)+2), true)
 }
 
 // row is a card: the port, what answers, and a remark or a warning.
@@ -48,7 +49,8 @@ func (f *Form) row(card api.PortCard, width int) string {
 		remark, ink = l.Glyph.Warn+" "+text.Clean(card.Warning), l.Ink.Busy
 	}
 	name := max(10, min(28, width/2-8))
-	return l.Fit(fmt.Sprint(card.Port.Port), 5) + "  " + l.Fit(format.Card(card), name) + "  " + ink.Paint(l.Fit(remark, max(0, width-name-9)))
+	return l.Fit(fmt.Sprint(card.Port.Port), 5) + "  " + l.Fit(format.Card(card), name) + "  " +
+		ink.Paint(l.Fit(remark, max(0, width-name-9)))
 }
 
 func (f *Form) remarks(card api.PortCard) string {
@@ -111,7 +113,8 @@ func (f *Form) state(width int) []string {
 		what = "What listens is not known: " + what
 		try = strings.TrimSpace(try + "   " + f.key("refresh") + " asks again")
 	case s.Container != api.ContainerRunning:
-		what, try = "The container is "+s.Container+".", format.StartHint(s, f.key)+"; a link works as soon as a daemon is in it"
+		what, try = "The container is "+s.Container+".",
+			format.StartHint(s, f.key)+"; a link works as soon as a daemon is in it"
 	case s.Daemon.State == api.DaemonInjecting, f.world.Injections[f.ref] != nil && !f.world.Injections[f.ref].Finished:
 		what = "The daemon is being injected" + l.Glyph.Ellipsis
 	case f.world.Injections[f.ref] != nil && f.world.Injections[f.ref].Problem != nil:
@@ -120,7 +123,8 @@ func (f *Form) state(width int) []string {
 	case s.Daemon.State == api.DaemonUnknown:
 		what = "Asking for the daemon" + l.Glyph.Ellipsis
 	case s.Daemon.State != api.DaemonHealthy:
-		what, try = "No daemon answers in it, so what listens is not known.", f.key("inject")+" injects one; a port can be typed without"
+		what, try = "No daemon answers in it, so what listens is not known.",
+			f.key("inject")+" injects one; a port can be typed without"
 	case f.cards == nil:
 		what = "Looking for what listens" + l.Glyph.Ellipsis
 	case len(f.cards) == 0:
@@ -156,7 +160,8 @@ func (f *Form) below(width int) []string {
 		}
 		return "  " + l.Ink.Dim.Paint(l.Fit(s, 6))
 	}
-	lines = append(lines, name("Label", fieldLabel)+" "+l.Field(f.label, 30, f.focus == fieldLabel), name("Lives", fieldLives)+" "+f.livesLine(), "")
+	lines = append(lines, name("Label", fieldLabel)+" "+l.Field(f.label, 30, f.focus == fieldLabel),
+		name("Lives", fieldLives)+" "+f.livesLine(), "")
 	switch {
 	case f.problem != "":
 		for _, part := range text.Wrap(text.Clean(f.problem), width-3) {
@@ -169,7 +174,8 @@ func (f *Form) below(width int) []string {
 		if f.focus == fieldLabel {
 			open = "ctrl+o"
 		}
-		lines = append(lines, " "+l.Ink.Key.Paint("enter")+" create and copy    "+l.Ink.Key.Paint(open)+" create and open    "+l.Ink.Key.Paint("esc"))
+		lines = append(lines, " "+l.Ink.Key.Paint("enter")+" create and copy    "+l.Ink.Key.Paint(open)+
+			" create and open    "+l.Ink.Key.Paint("esc"))
 	}
 	return lines
 }

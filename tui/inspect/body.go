@@ -35,7 +35,8 @@ func readBody(h http.Header, raw []byte, captured, whole int64) shownBody {
 	if media, _, err := mime.ParseMediaType(h.Get("Content-Type")); err == nil {
 		b.mediaType = media
 	}
-	if encoding := strings.ToLower(h.Get("Content-Encoding")); captured > 0 && encoding != "" && encoding != "identity" {
+	if encoding := strings.ToLower(h.Get("Content-Encoding")); captured > 0 && encoding != "" &&
+		encoding != "identity" {
 		b.packed = text.Clean(encoding)
 	}
 	switch {
@@ -190,9 +191,12 @@ func frameData(f *api.Frame) string {
 }
 
 var endings = map[string]string{
-	"application/json": ".json", "text/html": ".html", "text/plain": ".txt", "text/css": ".css", "text/javascript": ".js", "application/javascript": ".js",
-	"image/png": ".png", "image/jpeg": ".jpg", "image/svg+xml": ".svg", "image/gif": ".gif", "image/webp": ".webp", "application/xml": ".xml", "text/xml": ".xml",
-	"application/pdf": ".pdf", "application/zip": ".zip", "application/wasm": ".wasm", "text/csv": ".csv", "application/x-www-form-urlencoded": ".txt",
+	"application/json": ".json", "text/html": ".html", "text/plain": ".txt", "text/css": ".css",
+	"text/javascript": ".js", "application/javascript": ".js",
+	"image/png": ".png", "image/jpeg": ".jpg", "image/svg+xml": ".svg", "image/gif": ".gif", "image/webp": ".webp",
+	"application/xml": ".xml", "text/xml": ".xml",
+	"application/pdf": ".pdf", "application/zip": ".zip", "application/wasm": ".wasm", "text/csv": ".csv",
+	"application/x-www-form-urlencoded": ".txt",
 }
 
 // fileEnding is that of a file with such a body, as it passed.

@@ -80,7 +80,8 @@ type Backend interface {
 func New(
 	l *draw.Look, w *world.World, do pane.Calls, backend Backend, now func() time.Time, key func(string) string,
 ) *Inspector {
-	return &Inspector{sheet: sheet{look: l}, world: w, do: do, backend: backend, now: now, key: key, find: draw.NewFilterLine()}
+	return &Inspector{sheet: sheet{look: l}, world: w, do: do, backend: backend, now: now, key: key,
+		find: draw.NewFilterLine()}
 }
 
 // Next returns the inspector of another exchange, with the same search and the
@@ -187,7 +188,8 @@ func (in *Inspector) Move(to draw.Motion) {
 	if in.split() && in.columns[in.At] <= page && in.columns[1-in.At] > page {
 		in.focus(1 - in.At)
 	}
-	in.scroll(map[draw.Motion]int{draw.Up: -1, draw.Down: 1, draw.PageUp: -page, draw.PageDown: page, draw.ToTop: -len(in.lines), draw.ToBottom: len(in.lines)}[to])
+	in.scroll(map[draw.Motion]int{draw.Up: -1, draw.Down: 1, draw.PageUp: -page, draw.PageDown: page,
+		draw.ToTop: -len(in.lines), draw.ToBottom: len(in.lines)}[to])
 }
 
 func (in *Inspector) scroll(by int) {
@@ -295,7 +297,8 @@ func (in *Inspector) Click(x, y int) {
 	onRight := in.beside() && x > in.columnWidth()+1
 	tops := [sections]int{left, right, in.top}
 	for at := sections - 1; at >= 0 && y >= above; at-- {
-		if in.titles[at] == tops[at]+y-above && (at == sectionFrames || !in.beside() || onRight == (at == sectionResponse)) {
+		if in.titles[at] == tops[at]+y-above &&
+			(at == sectionFrames || !in.beside() || onRight == (at == sectionResponse)) {
 			in.Fold(at)
 			return
 		}
@@ -342,7 +345,8 @@ func (in *Inspector) SaveBodies(dir string) tea.Cmd {
 			if len(part.body) == 0 {
 				continue
 			}
-			file, err := save.New(dir, fmt.Sprintf("daemon-proxy-%s-%d-%s%s", at, d.ID, part.name, part.ending), part.body)
+			file, err := save.New(dir, fmt.Sprintf("daemon-proxy-%s-%d-%s%s", at, d.ID, part.name, part.ending),
+				part.body)
 			if err != nil {
 				return pane.FailMsg{Action: "save the bodies", Err: err}
 			}

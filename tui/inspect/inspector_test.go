@@ -11,7 +11,8 @@ func TestWhatIsJSON(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ raw, want string }{
 		{`{}`, `{}`},
-		{`{"a":{"b":[]},"c":[1,2.50,"x<y",null]}`, "{\n  \"a\": {\n    \"b\": []\n  },\n  \"c\": [\n    1,\n    2.50,\n    \"x<y\",\n    null\n  ]\n}"},
+		{`{"a":{"b":[]},"c":[1,2.50,"x<y",null]}`,
+			"{\n  \"a\": {\n    \"b\": []\n  },\n  \"c\": [\n    1,\n    2.50,\n    \"x<y\",\n    null\n  ]\n}"},
 		{`{"a":1}` + "\n" + `{"a":2}`, "{\n  \"a\": 1\n}\n{\n  \"a\": 2\n}"},
 		{`{"a":"cut of`, "{\n  \"a\": "},
 	} {

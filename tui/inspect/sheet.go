@@ -201,7 +201,8 @@ func (s *sheet) layOutFrames(frames []api.Frame) {
 		if f.FromClient {
 			direction, from = l.Glyph.Out, "client"
 		}
-		head := fmt.Sprintf("  %s %s %-7s %-12s %9s  ", f.Time.Local().Format("15:04:05.000"), direction, from, frameWords(f), format.Size(f.Size))
+		head := fmt.Sprintf("  %s %s %-7s %-12s %9s  ", f.Time.Local().Format("15:04:05.000"), direction, from,
+			frameWords(f), format.Size(f.Size))
 		data := s.masks(frameData(f))
 		s.frames = append(s.frames, len(s.lines))
 		for j, row := range wrap(data, max(2, s.width-2-text.Width(head))) {
@@ -223,7 +224,8 @@ func (s *sheet) headerLines(line string, width int) []string {
 		return text.Wrap(line, width)
 	}
 	head := ansi.Truncate(line, max(1, width-16), "")
-	return []string{fmt.Sprintf("%s%s %s more", head, s.look.Glyph.Ellipsis, format.Thousands(utf8.RuneCountInString(line[len(head):])))}
+	return []string{fmt.Sprintf("%s%s %s more", head, s.look.Glyph.Ellipsis,
+		format.Thousands(utf8.RuneCountInString(line[len(head):])))}
 }
 
 // masks makes the core's mask readable without Unicode.

@@ -55,12 +55,14 @@ func (in *Inspector) foot() string {
 		parts = append(parts, l.Ink.Dim.Paint([...]string{"request", "response"}[in.At]))
 	}
 	if n := in.length(); n > in.textHeight() {
-		parts = append(parts, l.Ink.Dim.Paint(fmt.Sprintf("%s%s %d%%", l.Glyph.Up, l.Glyph.Down, 100*min(n, in.top+in.textHeight())/n)))
+		parts = append(parts, l.Ink.Dim.Paint(fmt.Sprintf("%s%s %d%%", l.Glyph.Up, l.Glyph.Down,
+			100*min(n, in.top+in.textHeight())/n)))
 	}
 	switch x := in.Exchange(); {
 	case !x.Live || !in.HasFrames():
 	case in.paused:
-		parts = append(parts, l.Ink.Busy.Paint("PAUSED +"+format.Thousands(int(x.Frames-in.before)))+" "+l.Glyph.Dot+" "+in.key("follow")+" follow")
+		parts = append(parts, l.Ink.Busy.Paint("PAUSED +"+format.Thousands(int(x.Frames-in.before)))+" "+
+			l.Glyph.Dot+" "+in.key("follow")+" follow")
 	default:
 		parts = append(parts, l.Ink.Good.Paint("following"))
 	}
@@ -73,7 +75,8 @@ func (in *Inspector) paint(line inspectorLine, want string) string {
 		return " " + in.cell(line.left, want)
 	}
 	w := in.columnWidth()
-	return " " + l.Fit(in.cell(line.left, want), w) + l.Ink.Frame.Paint(" "+l.Glyph.Along+" ") + l.Fit(in.cell(line.right, want), w)
+	return " " + l.Fit(in.cell(line.left, want), w) + l.Ink.Frame.Paint(" "+l.Glyph.Along+" ") +
+		l.Fit(in.cell(line.right, want), w)
 }
 
 // cell paints the name, and the text that is looked for where it first stands.
@@ -138,7 +141,8 @@ func (in *Inspector) times() string {
 		case words == "" && x.Note == "":
 			words = "answered by daemon-proxy itself"
 		}
-		return " " + l.Ink.Busy.Paint(strings.TrimSpace(words+" "+text.Clean(x.Note))) + l.Ink.Dim.Paint(" after "+format.Latency(total))
+		return " " + l.Ink.Busy.Paint(strings.TrimSpace(words+" "+text.Clean(x.Note))) +
+			l.Ink.Dim.Paint(" after "+format.Latency(total))
 	}
 	body := "body"
 	if x.Protocol != "http" && x.Protocol != "" {
@@ -174,5 +178,7 @@ func (in *Inspector) findLine() string {
 	if in.find.Typing {
 		return l.Ends(l.Ink.Key.Paint(" / ")+l.InputLine(in.find.Model, max(10, in.width-16)), n, in.width)
 	}
-	return l.Ends(l.Ink.Key.Paint(" / ")+text.Clean(in.find.Value())+l.Ink.Dim.Paint(fmt.Sprintf("   %s next  %s before  %s", in.key("find-next"), in.key("find-previous"), in.key("close-inspector"))), n, in.width)
+	return l.Ends(l.Ink.Key.Paint(" / ")+text.Clean(in.find.Value())+
+		l.Ink.Dim.Paint(fmt.Sprintf("   %s next  %s before  %s", in.key("find-next"), in.key("find-previous"),
+			in.key("close-inspector"))), n, in.width)
 }

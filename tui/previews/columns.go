@@ -75,7 +75,8 @@ const (
 
 func (c columns) line(port, label, link, requests, last, lives string) string {
 	l := c.look
-	parts := []string{l.Fit(port, c.port), l.Fit(label, c.label), l.Fit(link, c.link), l.Right(requests, c.requests), l.Fit(last, c.last), l.Fit(lives, c.lives)}
+	parts := []string{l.Fit(port, c.port), l.Fit(label, c.label), l.Fit(link, c.link), l.Right(requests, c.requests),
+		l.Fit(last, c.last), l.Fit(lives, c.lives)}
 	if c.link == 0 {
 		parts = slices.Delete(parts, 2, 3)
 	}

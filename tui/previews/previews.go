@@ -122,7 +122,8 @@ func (p *Pane) View(focused bool) []string {
 	}
 	whole := p.whole(links[p.cursor.At])
 	c := p.columns(page)
-	lines = append(lines, l.Ink.Dim.Paint(l.Fit("  "+c.line("PORT", "LABEL", "LINK", "REQUESTS", "LAST", "LIVES"), p.width)))
+	lines = append(lines, l.Ink.Dim.Paint(l.Fit("  "+c.line("PORT", "LABEL", "LINK", "REQUESTS", "LAST", "LIVES"),
+		p.width)))
 	p.above = len(lines)
 	p.cursor.Resize(len(links), max(1, min(len(links), p.height-len(lines)-len(whole))))
 	from, to := p.cursor.Visible()
@@ -148,13 +149,16 @@ func (p *Pane) obstacle(page *world.Page) []string {
 		if n == 0 {
 			return nil
 		}
-		why, try = fmt.Sprintf("%s to containers may not work until engine %s is back", format.Count(n, "link"), engine), p.key("refresh")+" try now"
+		why, try = fmt.Sprintf("%s to containers may not work until engine %s is back", format.Count(n, "link"),
+			engine), p.key("refresh")+" try now"
 	case p.ref.IsHost() && page.Strayed == 0, !p.ref.IsHost() && page.Own == 0:
 		return nil
 	case p.ref.IsHost():
-		why = format.Count(page.Strayed, "link") + " to containers that are not there now; they work again when one of that name runs"
+		why = format.Count(page.Strayed, "link") +
+			" to containers that are not there now; they work again when one of that name runs"
 	case p.world.Engine.State == "lost":
-		why, try = fmt.Sprintf("Links to %s may not work until engine %s is back", name, engine), p.key("refresh")+" try now"
+		why, try = fmt.Sprintf("Links to %s may not work until engine %s is back", name, engine),
+			p.key("refresh")+" try now"
 	case !ok:
 		why = fmt.Sprintf("There is no %s now: its links work again when a container of that name runs", name)
 	case s.Container != api.ContainerRunning:
@@ -181,7 +185,8 @@ func (p *Pane) nothing() []string {
 	if !p.ref.IsHost() {
 		name = text.Clean(p.ref.String())
 	}
-	lines := []string{"", " No preview of " + name + " yet.", "", "   " + l.Ink.Key.Paint(p.key("new-preview")) + "  a link to a port of it"}
+	lines := []string{"", " No preview of " + name + " yet.", "",
+		"   " + l.Ink.Key.Paint(p.key("new-preview")) + "  a link to a port of it"}
 	if !p.ref.IsHost() {
 		lines = append(lines, "   "+l.Ink.Key.Paint(p.key("vnc"))+"  its VNC desktop in the browser")
 	}
@@ -198,11 +203,13 @@ func (p *Pane) whole(l api.Link) []string {
 	lines := []string{"", p.look.Ink.Title.Paint(name)}
 	if world.Works(l, now) {
 		// A terminal joins what is selected over lines that are full.
-		for part := range strings.SplitSeq(ansi.Hardwrap(text.Clean(p.world.PageURL(l)), max(1, p.width-1), true), "\n") {
+		for part := range strings.SplitSeq(ansi.Hardwrap(text.Clean(p.world.PageURL(l)), max(1, p.width-1), true),
+			"\n") {
 			lines = append(lines, " "+p.look.Ink.Accent.Paint(part))
 		}
 	} else {
-		lines = append(lines, " This link has ended: "+format.Lifetime(l, now)+".   "+p.look.Ink.Key.Paint(p.key("new-preview"))+" makes a new one")
+		lines = append(lines, " This link has ended: "+format.Lifetime(l,
+			now)+".   "+p.look.Ink.Key.Paint(p.key("new-preview"))+" makes a new one")
 	}
 	about := []string{"made " + format.Ago(now.Sub(l.CreatedAt))}
 	if l.ExpiresAt != nil && world.Works(l, now) {

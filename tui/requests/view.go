@@ -26,7 +26,8 @@ func (p *Pane) Foot() string {
 	if p.cursor.Count <= p.listHeight() {
 		return ""
 	}
-	return p.look.Ink.Dim.Paint(fmt.Sprintf("%s of %s", format.Thousands(p.cursor.At+1), format.Thousands(p.cursor.Count)))
+	return p.look.Ink.Dim.Paint(fmt.Sprintf("%s of %s", format.Thousands(p.cursor.At+1),
+		format.Thousands(p.cursor.Count)))
 }
 
 // View implements pane.Pane; it draws the rows that can be seen, no others.
@@ -82,7 +83,8 @@ func (p *Pane) head() string {
 	}
 	right := n + " " + l.Glyph.Dot + " " + l.Ink.Good.Paint("following")
 	if p.paused {
-		right = n + " " + l.Glyph.Dot + " " + l.Ink.Busy.Paint("PAUSED +"+format.Thousands(p.missed())) + " " + l.Glyph.Dot + " " + p.key("follow") + " follow"
+		right = n + " " + l.Glyph.Dot + " " + l.Ink.Busy.Paint("PAUSED +"+format.Thousands(p.missed())) + " " +
+			l.Glyph.Dot + " " + p.key("follow") + " follow"
 	}
 	right += " "
 	var left string
@@ -132,7 +134,8 @@ func (r *rows) row(x api.Exchange) string {
 		clock += ".000"
 	}
 	method := text.Clean(x.Method)
-	left := x.Start.Local().Format(clock) + "  " + l.StatusInk(x.Status).Paint(l.Right(format.Status(x), 3)) + " " + l.Fit(method, max(4, min(7, text.Width(method)))) + " "
+	left := x.Start.Local().Format(clock) + "  " + l.StatusInk(x.Status).Paint(l.Right(format.Status(x), 3)) + " " +
+		l.Fit(method, max(4, min(7, text.Width(method)))) + " "
 	if pad := 7 - text.Width(method); pad > 0 && r.width >= bytesFrom {
 		left += strings.Repeat(" ", min(pad, 3))
 	}

@@ -36,7 +36,8 @@ func (p firstSteps) why(width int) []string {
 
 // noEngine says why no engine answers, and that it is found by itself once it does.
 func (p firstSteps) noEngine(width int) []string {
-	again := "Containers appear here by themselves once it does.  " + p.look.Ink.Key.Paint(p.key("refresh")) + "  try now"
+	again := "Containers appear here by themselves once it does.  " + p.look.Ink.Key.Paint(p.key("refresh")) +
+		"  try now"
 	return slices.Concat(p.engineCause(width), text.Wrap(again, width), []string{""})
 }
 
@@ -44,7 +45,9 @@ func (p firstSteps) noEngine(width int) []string {
 func (p firstSteps) engineCause(width int) []string {
 	e := p.world.Engine.Error
 	if e == nil {
-		return append([]string{"No Docker engine answers."}, text.Wrap("Docker is at https://docs.docker.com/get-docker/; Podman's socket works too (DOCKER_HOST).", width)...)
+		return append([]string{"No Docker engine answers."},
+			text.Wrap("Docker is at https://docs.docker.com/get-docker/; Podman's socket works too (DOCKER_HOST).",
+				width)...)
 	}
 	lines := text.Wrap(sentence(text.Clean(e.Error())), width)
 	if e.Hint != "" {
@@ -88,7 +91,8 @@ func (p firstSteps) machine(width int) []string {
 		if card.Daemon {
 			continue
 		}
-		line := fmt.Sprintf("  %s  %s  %s", l.Right(fmt.Sprint(card.Port.Port), 5), l.Fit(format.Card(card), 28), l.Fit(text.Clean(card.Address), 16))
+		line := fmt.Sprintf("  %s  %s  %s", l.Right(fmt.Sprint(card.Port.Port), 5), l.Fit(format.Card(card), 28),
+			l.Fit(text.Clean(card.Address), 16))
 		if len(lines) == 0 {
 			line += l.Ink.Key.Paint(p.key("new-preview")) + "  preview"
 		}

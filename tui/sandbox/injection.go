@@ -50,7 +50,8 @@ func (p *Overview) stepLine(in *world.Injection, n api.Injection, ahead string) 
 	if took := in.News.Sub(in.Copying); took > 100*time.Millisecond {
 		figures += fmt.Sprintf("  %s/s", format.Size(int64(float64(n.Bytes)/took.Seconds())))
 	}
-	return line + "  " + l.Bar(float64(n.Bytes)/float64(n.Total), max(8, min(30, p.width-text.Width(line)-text.Width(figures)-4))) + figures
+	return line + "  " + l.Bar(float64(n.Bytes)/float64(n.Total),
+		max(8, min(30, p.width-text.Width(line)-text.Width(figures)-4))) + figures
 }
 
 // failureLines draw how an injection ended that failed, and what can be done.

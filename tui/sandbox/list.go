@@ -117,7 +117,8 @@ func (p *List) Refresh() {
 // matches says whether the filter lets s through.
 func (p *List) matches(s *api.Sandbox) bool {
 	want := strings.ToLower(strings.TrimSpace(p.filter.Value()))
-	return want == "" || strings.Contains(strings.ToLower(s.String()+" "+s.Project+" "+s.Image+" "+s.Container+" "+string(s.Daemon.State)), want)
+	return want == "" || strings.Contains(strings.ToLower(s.String()+" "+s.Project+" "+s.Image+" "+s.Container+" "+
+		string(s.Daemon.State)), want)
 }
 
 // Select chooses ref, as soon as it is in the list if it is not yet, whatever
@@ -147,13 +148,15 @@ func (p *List) applyPending() {
 func (p *List) follow() {
 	p.Selected, p.beforeFilter = cmp.Or(p.Selected, p.beforeFilter), api.Ref{}
 	at := func(ok func(s *api.Sandbox) bool) int {
-		return slices.IndexFunc(p.rows, func(r listRow) bool { return r.sandbox >= 0 && ok(&p.world.Sandboxes[r.sandbox]) })
+		return slices.IndexFunc(p.rows,
+			func(r listRow) bool { return r.sandbox >= 0 && ok(&p.world.Sandboxes[r.sandbox]) })
 	}
 	i := at(func(s *api.Sandbox) bool { return s.Ref == p.Selected })
 	if !p.byUser {
 		if byDefault := at(func(s *api.Sandbox) bool { return s.Default && !s.IsHost() }); byDefault >= 0 {
 			i = byDefault
-		} else if first := at(func(s *api.Sandbox) bool { return !s.IsHost() }); first >= 0 && (i < 0 || p.Selected.IsHost()) {
+		} else if first := at(func(s *api.Sandbox) bool { return !s.IsHost() }); first >= 0 &&
+			(i < 0 || p.Selected.IsHost()) {
 			i = first
 		}
 	}
@@ -306,7 +309,8 @@ func (p *List) filterLine() string {
 	case p.filter.Typing:
 		return p.look.Ink.Key.Paint("/ ") + p.look.InputLine(p.filter.Model, p.width-2)
 	case p.filter.Value() != "":
-		return p.look.Ink.Key.Paint("/ ") + text.Clean(p.filter.Value()) + p.look.Ink.Dim.Paint(fmt.Sprintf("  %s hidden, esc shows all", format.Thousands(p.hidden)))
+		return p.look.Ink.Key.Paint("/ ") + text.Clean(p.filter.Value()) +
+			p.look.Ink.Dim.Paint(fmt.Sprintf("  %s hidden, esc shows all", format.Thousands(p.hidden)))
 	}
 	return p.look.Ink.Dim.Paint("/ filter")
 }
@@ -319,7 +323,8 @@ func (p *List) row(s api.Sandbox) string {
 	if more == "" {
 		words = ink.Paint(l.Fit(state, stateWidth+p.detailWidth))
 	}
-	return ink.Paint(glyph) + " " + l.Fit(shownName(s), max(6, p.width-p.besideName())) + " " + words + l.Right(shownLatency(s), p.latencyWidth)
+	return ink.Paint(glyph) + " " + l.Fit(shownName(s), max(6, p.width-p.besideName())) + " " + words +
+		l.Right(shownLatency(s), p.latencyWidth)
 }
 
 // besideName is what a row needs besides the name.
@@ -355,9 +360,12 @@ func shownLatency(s api.Sandbox) string {
 
 // failedFor are causes of a failed injection in a word.
 var failedFor = map[string]string{
-	api.CodeReadOnlyRoot: "read-only", api.CodeArchMismatch: "wrong arch", api.CodeBinaryMissing: "no binary", api.CodeNotExecutable: "no binary",
-	api.CodeDynamicBinary: "no loader", api.CodeWorkDir: "no folder", api.CodePortTaken: "port taken", api.CodeForeignFile: "in the way",
-	api.CodeDaemonExited: "crashed", api.CodeStartTimeout: "too slow", api.CodeEngineUnreachable: "no engine", api.CodeUnreachable: "no address",
+	api.CodeReadOnlyRoot: "read-only", api.CodeArchMismatch: "wrong arch", api.CodeBinaryMissing: "no binary",
+	api.CodeNotExecutable: "no binary",
+	api.CodeDynamicBinary: "no loader", api.CodeWorkDir: "no folder", api.CodePortTaken: "port taken",
+	api.CodeForeignFile:  "in the way",
+	api.CodeDaemonExited: "crashed", api.CodeStartTimeout: "too slow", api.CodeEngineUnreachable: "no engine",
+	api.CodeUnreachable: "no address",
 }
 
 // state is a sandbox in a glyph, its ink and two words.

@@ -109,7 +109,8 @@ func (p *Overview) unchosen() []string {
 // host is the machine itself: what listens on it.
 func (p *Overview) host(s api.Sandbox) []string {
 	if s.Daemon.State != api.DaemonHealthy {
-		lines := append(p.daemonLines(s), p.look.Ink.Dim.Paint("What listens on this machine is seen once a daemon runs here."), "")
+		lines := append(p.daemonLines(s),
+			p.look.Ink.Dim.Paint("What listens on this machine is seen once a daemon runs here."), "")
 		return append(append(lines, p.previews(s.Ref)...), p.recent(s)...)
 	}
 	lines := append(p.first.machine(p.width-2), "")
@@ -156,7 +157,8 @@ func (p *Overview) daemonLines(s api.Sandbox) []string {
 	line := p.label("Daemon")
 	switch {
 	case s.Container != api.ContainerRunning:
-		return p.flow("Daemon", []string{l.Ink.Dim.Paint("the container " + format.Container(s)), format.StartHint(s, func(id string) string { return l.Ink.Key.Paint(p.key(id)) })})
+		return p.flow("Daemon", []string{l.Ink.Dim.Paint("the container " + format.Container(s)),
+			format.StartHint(s, func(id string) string { return l.Ink.Key.Paint(p.key(id)) })})
 	case d.State == api.DaemonHealthy:
 		return p.flow("Daemon", p.healthy(d))
 	case d.State == api.DaemonDown:
@@ -188,7 +190,8 @@ func nextTry(d api.Daemon) string {
 // healthy is what there is to say of a daemon that answers.
 func (p *Overview) healthy(d api.Daemon) []string {
 	l := p.look
-	parts := []string{l.Ink.Good.Paint("healthy"), strings.TrimSpace(text.Clean(d.Kind) + " " + format.Version(d.Version))}
+	parts := []string{l.Ink.Good.Paint("healthy"),
+		strings.TrimSpace(text.Clean(d.Kind) + " " + format.Version(d.Version))}
 	switch {
 	case !d.StartedAt.IsZero():
 		parts = append(parts, "up "+format.Coarse(p.now().Sub(d.StartedAt)))
@@ -196,7 +199,8 @@ func (p *Overview) healthy(d api.Daemon) []string {
 		parts = append(parts, "seen for "+format.Coarse(p.now().Sub(d.Since)))
 	}
 	if d.LatencyMS > 0 {
-		parts = append(parts, "latency "+format.Latency(format.Milliseconds(d.LatencyMS))+"  "+l.Ink.Accent.Paint(l.Spark(d.LatencyHistory, 8)))
+		parts = append(parts, "latency "+format.Latency(format.Milliseconds(d.LatencyMS))+"  "+
+			l.Ink.Accent.Paint(l.Spark(d.LatencyHistory, 8)))
 	}
 	return parts
 }
@@ -294,14 +298,16 @@ func (p *Overview) previews(ref api.Ref) []string {
 		if link.LastUsedAt != nil {
 			last = "last " + format.Ago(now.Sub(*link.LastUsedAt))
 		}
-		line := label + l.Fit(fmt.Sprint(link.Port), 6) + l.Fit(format.OrDash(text.Clean(link.Label)), labels) + "  " + l.Right(format.Count(int(link.Requests), "request"), requests) + "  "
+		line := label + l.Fit(fmt.Sprint(link.Port), 6) + l.Fit(format.OrDash(text.Clean(link.Label)), labels) +
+			"  " + l.Right(format.Count(int(link.Requests), "request"), requests) + "  "
 		if p.width >= roomy {
 			line += l.Fit(last, 13) + " "
 		}
 		lines = append(lines, line+format.Lifetime(link, now))
 	}
 	if more := len(links) - linksShown; more > 0 {
-		lines = append(lines, p.label("")+l.Ink.Dim.Paint("and "+format.Thousands(more)+" more   ")+l.Ink.Key.Paint(p.key("previews"))+" all of them")
+		lines = append(lines, p.label("")+l.Ink.Dim.Paint("and "+format.Thousands(more)+" more   ")+
+			l.Ink.Key.Paint(p.key("previews"))+" all of them")
 	}
 	return lines
 }
@@ -321,7 +327,8 @@ func (p *Overview) recent(s api.Sandbox) []string {
 		if p.width >= roomy {
 			end += l.Right(format.Size(x.BytesOut), 10) + l.Right(fmt.Sprint(x.Port), 7)
 		}
-		line := label + x.Start.Local().Format("15:04:05") + "  " + l.StatusInk(x.Status).Paint(l.Fit(format.Status(x), 3)) + " " + l.Fit(text.Clean(x.Method), 7) + " "
+		line := label + x.Start.Local().Format("15:04:05") + "  " +
+			l.StatusInk(x.Status).Paint(l.Fit(format.Status(x), 3)) + " " + l.Fit(text.Clean(x.Method), 7) + " "
 		lines = append(lines, l.Fit(line+text.Clean(x.Path), p.width-2-text.Width(end))+end)
 	}
 	return lines

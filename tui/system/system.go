@@ -30,7 +30,8 @@ func Browser(env func(string) string) func(url string) error {
 		if chosen := env("BROWSER"); chosen != "" {
 			return openWith(chosen, url)
 		}
-		if runtime.GOOS == "linux" && env("DISPLAY") == "" && env("WAYLAND_DISPLAY") == "" && env("WSL_DISTRO_NAME") == "" {
+		if runtime.GOOS == "linux" && env("DISPLAY") == "" && env("WAYLAND_DISPLAY") == "" &&
+			env("WSL_DISTRO_NAME") == "" {
 			return ErrNoBrowser
 		}
 		return browser.OpenURL(url)
@@ -74,7 +75,8 @@ func openWith(chosen, url string) error {
 const maxCopied = 74_994
 
 // ErrTooLong is why a copy reached nobody.
-var ErrTooLong = errors.New("no clipboard of this machine took it, and terminals take " + format.Size(maxCopied) + " at most")
+var ErrTooLong = errors.New("no clipboard of this machine took it, and terminals take " + format.Size(maxCopied) +
+	" at most")
 
 // How long others are waited for: a person has an answer after two seconds, in
 // tmux too.

@@ -53,7 +53,8 @@ func TestInTmuxItsServerIsGivenACopy(t *testing.T) { // not parallel: it changes
 	script(t, dir, "tmux", "exit 1")
 	out.Reset()
 	require.NoError(t, Copy(&out, noClipboard, "a URL", vars("TMUX", "/tmp/tmux,1,0")))
-	require.True(t, strings.HasSuffix(out.String(), "\x1b\\"+osc52Of("a URL")), "an old tmux may take the plain sequence: %q", out.String())
+	require.True(t, strings.HasSuffix(out.String(), "\x1b\\"+osc52Of("a URL")),
+		"an old tmux may take the plain sequence: %q", out.String())
 }
 
 func TestACopyThatNobodyTookIsAnError(t *testing.T) {
@@ -98,7 +99,8 @@ func TestTheBrowserOfTheEnvironmentIsUsed(t *testing.T) {
 	} {
 		_ = os.Remove(taken)
 		require.NoError(t, Browser(vars("BROWSER", browsers))("http://x/?a=1&b=2"), browsers)
-		require.Eventually(t, func() bool { _, err := os.Stat(taken); return err == nil }, 10*time.Second, time.Millisecond, browsers)
+		require.Eventually(t, func() bool { _, err := os.Stat(taken); return err == nil }, 10*time.Second,
+			time.Millisecond, browsers)
 		got, err := os.ReadFile(taken)
 		require.NoError(t, err)
 		require.Equal(t, want+"\n", string(got), browsers)

@@ -22,7 +22,8 @@ func TestS43ForeignTextIsShownInLinearTime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, unit := range []string{
-				"a", "a ", " ", "\t", "\r", "\n", "\x1b", "\x1b[1m", "\x1b[1ma", "\x1b[38;5;1m字", "1;", "\x1b]0;", "\x1b_", "\x1b[", "\x9b", "\xff",
+				"a", "a ", " ", "\t", "\r", "\n", "\x1b", "\x1b[1m", "\x1b[1ma", "\x1b[38;5;1m字", "1;", "\x1b]0;",
+				"\x1b_", "\x1b[", "\x9b", "\xff",
 				"字", "a\u0301", "\u0301", "👩\u200d", "🇩", "\u202e", "\u1100", "/",
 			} {
 				lineartest.Run(t, "", unit, "", work)

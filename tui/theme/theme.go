@@ -71,15 +71,19 @@ func New(name string) Theme {
 		}
 	case Light:
 		return Theme{
-			Name: Light, Title: ink(bold), Key: ink(fg(ansi.Blue).Bold()), Accent: ink(fg(ansi.Blue)), Dim: ink(fg(ansi.BrightBlack)),
+			Name: Light, Title: ink(bold), Key: ink(fg(ansi.Blue).Bold()), Accent: ink(fg(ansi.Blue)),
+			Dim:  ink(fg(ansi.BrightBlack)),
 			Good: ink(fg(ansi.Green)), Busy: ink(fg(ansi.Magenta)), Bad: ink(fg(ansi.Red).Bold()),
-			Cursor: ink(fg(ansi.Blue).Reverse(true)), Chosen: ink(bold), Frame: ink(fg(ansi.BrightBlack)), Focus: ink(fg(ansi.Blue)), QR: ink(blackOnWhite),
+			Cursor: ink(fg(ansi.Blue).Reverse(true)), Chosen: ink(bold), Frame: ink(fg(ansi.BrightBlack)),
+			Focus: ink(fg(ansi.Blue)), QR: ink(blackOnWhite),
 		}
 	}
 	return Theme{
-		Name: Dark, Title: ink(bold), Key: ink(fg(ansi.BrightCyan)), Accent: ink(fg(ansi.BrightCyan)), Dim: ink(fg(ansi.BrightBlack)),
+		Name: Dark, Title: ink(bold), Key: ink(fg(ansi.BrightCyan)), Accent: ink(fg(ansi.BrightCyan)),
+		Dim:  ink(fg(ansi.BrightBlack)),
 		Good: ink(fg(ansi.BrightGreen)), Busy: ink(fg(ansi.BrightYellow)), Bad: ink(fg(ansi.BrightRed)),
-		Cursor: ink(fg(ansi.BrightCyan).Reverse(true)), Chosen: ink(bold), Frame: ink(fg(ansi.BrightBlack)), Focus: ink(fg(ansi.Cyan)), QR: ink(blackOnWhite),
+		Cursor: ink(fg(ansi.BrightCyan).Reverse(true)), Chosen: ink(bold), Frame: ink(fg(ansi.BrightBlack)),
+		Focus: ink(fg(ansi.Cyan)), QR: ink(blackOnWhite),
 	}
 }
 
@@ -101,7 +105,8 @@ func Unicode() Glyphs {
 	return Glyphs{
 		Healthy: "●", Busy: "◐", None: "○", Bad: "✕", Done: "✓", Warn: "!",
 		Cursor: "▸", Ellipsis: "…", Dot: "·", Up: "↑", Down: "↓", Dash: "──", Open: "▾", Folded: "▸", Sockets: "⇄",
-		Bar: "█", BarHalf: "▌", BarRest: "░", Both: "⇅", In: "←", Out: "→", Mask: "••••", Spark: []string{" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"},
+		Bar: "█", BarHalf: "▌", BarRest: "░", Both: "⇅", In: "←", Out: "→", Mask: "••••",
+		Spark:   []string{" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"},
 		TopLeft: "╭", TopRight: "╮", BottomRight: "╯", BottomLeft: "╰", Across: "─", Along: "│",
 	}
 }
@@ -111,7 +116,8 @@ func ASCII() Glyphs {
 	return Glyphs{
 		Healthy: "*", Busy: "~", None: "o", Bad: "x", Done: "+", Warn: "!",
 		Cursor: ">", Ellipsis: "~", Dot: "-", Up: "^", Down: "v", Dash: "--", Open: "v", Folded: ">", Sockets: "x",
-		Bar: "#", BarHalf: "=", BarRest: ".", Both: "<>", In: "<", Out: ">", Mask: "****", Spark: []string{" ", ".", ".", ":", ":", "-", "=", "+", "#"},
+		Bar: "#", BarHalf: "=", BarRest: ".", Both: "<>", In: "<", Out: ">", Mask: "****",
+		Spark:   []string{" ", ".", ".", ":", ":", "-", "=", "+", "#"},
 		TopLeft: "+", TopRight: "+", BottomRight: "+", BottomLeft: "+", Across: "-", Along: "|",
 	}
 }
