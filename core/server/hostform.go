@@ -13,8 +13,8 @@ func (s *Server) belongsOnHost(v *visit) bool {
 	r := v.r
 	return s.o.Config.Preview.RedirectToHost && s.o.Publisher.HostLinks() && v.name == "localhost" &&
 		(r.Method == http.MethodGet || r.Method == http.MethodHead) &&
-		r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document" &&
-		!isSafari(r.UserAgent())
+		r.Header.Get("Sec-Fetch-Mode") == "navigate" &&
+		r.Header.Get("Sec-Fetch-Dest") == "document" && !isSafari(r.UserAgent())
 }
 
 // isSafari reports whether a browser is Safari or, on iOS, built on it: these do
