@@ -23,7 +23,7 @@ import (
 	"daemon-proxy/core/proxy"
 )
 
-// demoTime bounds what is done to have the demo, or to take it away.
+// demoTime bounds the creation of the demo and its removal.
 const demoTime = 2 * time.Minute
 
 func newDemo(stderr io.Writer) *cobra.Command {
@@ -199,6 +199,6 @@ func sayDemo(stdout io.Writer, link api.Link, own bool) {
 	fmt.Fprintf(stdout, "The demo sandbox runs: %s/\n", strings.TrimSuffix(where, "/"))
 	if own {
 		fmt.Fprintln(stdout,
-			"It is served until you press ctrl+c; the sandbox stays: daemon-proxy demo --remove takes it away.")
+			"It is served until you press ctrl+c; the sandbox stays: daemon-proxy demo --remove removes it.")
 	}
 }

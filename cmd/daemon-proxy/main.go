@@ -38,14 +38,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 	ctx := context.Background()
 	if !signal.Ignored(syscall.SIGHUP) { // as nohup leaves it
 		// The kernel and the shell may both say that a terminal has gone: the
-		// second time is no order to hurry.
+		// second time is not a request to hurry.
 		hangup, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
 		defer stop()
 		ctx = hangup
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// The first signal asks for an orderly end, the second one ends at once:
+	// The first signal shuts the program down cleanly, the second one ends it at once:
 	// after the first the signals have their default effect again.
 	context.AfterFunc(ctx, stop)
 

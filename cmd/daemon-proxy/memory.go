@@ -17,8 +17,8 @@ const (
 	// is no longer needed is returned to the system, if it is worthwhile.
 	quietAfter = 5 * time.Second
 	worthwhile = 4 << 20
-	// lookAgain is when memory is looked at once more while much of it is needed.
-	lookAgain = 15 * time.Second
+	// checkAgain is when memory is checked again while much of it is needed.
+	checkAgain = 15 * time.Second
 )
 
 // memory keeps the program small. Left alone, Go lets the heap grow to twice
@@ -93,7 +93,7 @@ func (m *memory) giveBack() {
 		debug.FreeOSMemory()
 	}
 	if u.needed > m.floor+worthwhile {
-		m.quiet.Reset(lookAgain) // nothing collects what is released when the load is over
+		m.quiet.Reset(checkAgain) // nothing collects what is released when the load is over
 	}
 	m.own = collections()
 }

@@ -28,7 +28,7 @@ func newPreview() *cobra.Command {
 	return cmd
 }
 
-// linkFlags are the flags of a command that makes links.
+// linkFlags are the flags of a command that creates links.
 type linkFlags struct {
 	sandbox, label                   string
 	ttl                              time.Duration
@@ -46,7 +46,7 @@ func (f *linkFlags) bind(cmd *cobra.Command) {
 	flags.BoolVar(&f.keepsPrefix, "keep-prefix", false, "send the service the whole path, including /preview/TOKEN")
 }
 
-// check holds what was typed to what makes sense before anybody is asked.
+// check validates the flags before a core is contacted.
 func (f *linkFlags) check(cmd *cobra.Command, args []string) error {
 	if err := exactlyOne(cmd, args); err != nil {
 		return err
@@ -81,7 +81,7 @@ func newCreate() *cobra.Command {
 	var cmd *cobra.Command
 	cmd = clientCommand("create PORT", "Create a preview link", ownNone,
 		func(ctx context.Context, r *remote, args []string) error {
-			port, _ := strconv.Atoi(args[0]) // it was looked at
+			port, _ := strconv.Atoi(args[0]) // it was checked
 			link, err := r.CreateLink(ctx, flags.request(cmd, port))
 			if err != nil {
 				return err

@@ -61,7 +61,7 @@ type remote struct {
 	container string
 }
 
-// noCoreError reports that nothing runs that could be asked.
+// noCoreError reports that no core is running.
 type noCoreError struct{ what string }
 
 func (e noCoreError) Error() string {
@@ -104,7 +104,7 @@ func atTheTerminal(err error) error {
 	return err
 }
 
-// clientCommand makes a command that talks to a core: the one of --server or
+// clientCommand returns a command that talks to a core: the one of --server or
 // DAEMON_PROXY_URL, else the one that runs on this desk, else its own.
 func clientCommand(use, short string, needs own,
 	run func(ctx context.Context, r *remote, args []string) error) *cobra.Command {
@@ -170,7 +170,7 @@ func (r *remote) connect(ctx context.Context, server string, needs own, command 
 	return r.startOwn(ctx, needs, options)
 }
 
-// trusting adds the authority that a core of this desk may have made for itself.
+// trusting adds the authority that a core of this user may have created.
 func trusting(url, stateDir string, options []client.Option) ([]client.Option, error) {
 	if !strings.HasPrefix(url, "https:") {
 		return options, nil

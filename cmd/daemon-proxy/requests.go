@@ -84,7 +84,7 @@ func (r *remote) followRequests(ctx context.Context, filter traffic.Filter, text
 			stop()
 			return
 		}
-		if len(list) > 0 && list[0].ID < last { // a core that started anew counts anew
+		if len(list) > 0 && list[0].ID < last { // a core that was restarted counts from 1 again
 			clear(shown)
 		}
 		for _, x := range slices.Backward(list) {

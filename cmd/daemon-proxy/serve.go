@@ -21,7 +21,7 @@ import (
 )
 
 // quitWithin is how long the end of the core is waited for after the person
-// quit: whoever pressed q wants the prompt back, and open requests may last.
+// quit: a person who pressed q wants the prompt back, and open requests may last.
 const quitWithin = time.Second
 
 // outliveReaders makes a write to a pipe that nobody reads an error instead of
@@ -81,7 +81,7 @@ func serve(ctx context.Context, flags *pflag.FlagSet, stdout, stderr io.Writer) 
 	ended := make(chan error, 1)
 	go func() {
 		ended <- c.Wait()
-		stop() // a core that ended by itself ends the UI
+		stop() // a core that ended ends the UI
 	}()
 	err = tui.Run(running, c, tui.Options{
 		Out: terminal, Theme: cfg.TUI.Theme, ASCII: cfg.TUI.ASCII, NoMouse: !cfg.TUI.Mouse, ReadOnly: cfg.TUI.ReadOnly,

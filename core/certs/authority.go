@@ -25,7 +25,7 @@ import (
 const (
 	authorityLife = 10 * 365 * 24 * time.Hour
 	leafLife      = 199 * 24 * time.Hour
-	// renewBefore is when a leaf is signed anew.
+	// renewBefore is when a leaf is signed again.
 	renewBefore = 30 * 24 * time.Hour
 	// maxLeaves bounds the leaves that are kept.
 	maxLeaves = 2000
@@ -42,7 +42,7 @@ type Authority struct {
 	leaves map[string]*tls.Certificate
 }
 
-// OpenAuthority reads the authority in a state directory, or makes it: the
+// OpenAuthority reads the authority in a state directory, or creates it: the
 // certificate in AuthorityFile, the key, which only its user may read, beside
 // it. An authority that cannot be used is not replaced, since somebody may
 // trust it: the error says which files to remove.
@@ -82,7 +82,7 @@ func OpenAuthority(stateDir string) (*Authority, error) {
 
 // makeAuthority puts a key and its certificate in place, unless they are there.
 // Several programs may do so at once: the first key counts for all, and any
-// certificate that is made belongs to it. The certificate comes last, so that
+// certificate that is created belongs to it. The certificate comes last, so that
 // one that is there has its key.
 func makeAuthority(certFile, keyFile string) error {
 	if err := os.MkdirAll(filepath.Dir(certFile), 0o700); err != nil {
@@ -213,13 +213,13 @@ func (a *Authority) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		return nil, err
 	}
 	if len(a.leaves) >= maxLeaves {
-		clear(a.leaves) // they are quickly made again
+		clear(a.leaves) // signing them again is quick
 	}
 	a.leaves[name] = made
 	return made, nil
 }
 
-// sign makes a leaf for one name or address.
+// sign creates a leaf for one name or address.
 func (a *Authority) sign(name string) (*tls.Certificate, error) {
 	now := a.now()
 	template := &x509.Certificate{

@@ -4,7 +4,7 @@
 //
 // One certificate for *.localhost would not do: Chromium refuses a wildcard
 // there, even under an authority that it trusts. So each preview gets a leaf
-// of its own. Whoever wants no warning tells the browser to trust the
+// of its own. To avoid the warning, let the browser trust the
 // authority; its key never leaves its file.
 //
 // The package does not decide which names are served: its caller does.
@@ -46,7 +46,7 @@ type files struct {
 	have *tls.Certificate
 }
 
-// stamp tells one state of a file from another.
+// stamp identifies one state of a file.
 type stamp struct {
 	at   time.Time
 	size int64
@@ -86,7 +86,7 @@ func (f *files) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 }
 
 // AuthorityFile is the certificate of the private authority in a state
-// directory: the file that browsers and programs are told to trust.
+// directory: the file that browsers and programs have to trust.
 func AuthorityFile(stateDir string) string { return filepath.Join(stateDir, "tls-authority.pem") }
 
 // Pool trusts what this machine trusts and the private authority in a state

@@ -16,7 +16,7 @@ const (
 	mask          = "***"
 )
 
-// checkHost takes an IP address or a host name, and makes names lower case.
+// checkHost accepts an IP address or a host name, and makes names lower case.
 func checkHost(s string) (string, string, bool) {
 	if _, err := netip.ParseAddr(s); err == nil {
 		return s, "", true
@@ -24,7 +24,7 @@ func checkHost(s string) (string, string, bool) {
 	return checkDomain(s)
 }
 
-// checkDomain takes a host name (RFC 1123 §2.1, and _ in it, which people
+// checkDomain accepts a host name (RFC 1123 §2.1, and _ in it, which people
 // use): labels of at most 63, together at most 253 characters, the last not a
 // number. One dot at the end is dropped.
 func checkDomain(s string) (string, string, bool) {
@@ -49,7 +49,7 @@ func isLabel(label string) bool {
 	return strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") == ""
 }
 
-// checkPublicURL takes an origin and drops a slash at its end.
+// checkPublicURL accepts an origin and drops a slash at its end.
 func checkPublicURL(s string) (string, string, bool) {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.Opaque != "" {
@@ -77,7 +77,7 @@ func checkPublicURL(s string) (string, string, bool) {
 	return u.Scheme + "://" + host, "", true
 }
 
-// checkPrefix takes an IP address or a CIDR prefix.
+// checkPrefix accepts an IP address or a CIDR prefix.
 func checkPrefix(s string) (string, string, bool) {
 	if _, err := netip.ParseAddr(s); err == nil {
 		return s, "", true
@@ -86,12 +86,12 @@ func checkPrefix(s string) (string, string, bool) {
 	return s, "", err == nil
 }
 
-// checkContainer takes what Docker takes as a name, and "container:NAME".
+// checkContainer accepts what Docker takes as a name, and "container:NAME".
 func checkContainer(s string) (string, string, bool) {
 	return s, "", isName(strings.TrimPrefix(s, "container:"), "_.-")
 }
 
-// checkContext takes what the docker CLI takes as a context's name.
+// checkContext accepts what the docker CLI takes as a context's name.
 func checkContext(s string) (string, string, bool) {
 	return s, "", isName(s, "_.+-")
 }
@@ -103,19 +103,19 @@ func isName(s, inside string) bool {
 	return s != "" && strings.Contains(alnum, s[:1]) && strings.Trim(s, alnum+inside) == ""
 }
 
-// checkSandboxPath takes an absolute path of a Linux file system.
+// checkSandboxPath accepts an absolute path of a Linux file system.
 func checkSandboxPath(s string) (string, string, bool) {
 	return path.Clean(s), "", strings.HasPrefix(s, "/")
 }
 
-// checkDockerHost takes an address with a scheme; the engine decides which
+// checkDockerHost accepts an address with a scheme; the engine decides which
 // schemes can be dialled.
 func checkDockerHost(s string) (string, string, bool) {
 	scheme, rest, found := strings.Cut(s, "://")
 	return s, "", found && isName(scheme, "+") && rest != "" && !strings.ContainsAny(rest, " \t")
 }
 
-// checkAPIKey takes text that a header field can contain unchanged.
+// checkAPIKey accepts text that a header field can contain unchanged.
 func checkAPIKey(s string) (string, string, bool) {
 	for _, r := range s {
 		if r <= ' ' || r > '~' {
@@ -133,7 +133,7 @@ var pythonFormat = regexp.MustCompile(`^(?:[^%]|%%|%\(\w+\)[-#0 +]*\d{0,3}(?:\.\
 // pythonField is one named field in such a format.
 var pythonField = regexp.MustCompile(`%%|%\((\w+)\)`)
 
-// checkLogFormat takes text, json (in any case) and Python formats whose
+// checkLogFormat accepts text, json (in any case) and Python formats whose
 // fields exist and hold at least one.
 func checkLogFormat(s string) (string, string, bool) {
 	if lower := strings.ToLower(s); lower == "text" || lower == "json" {

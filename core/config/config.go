@@ -55,7 +55,7 @@ type Server struct {
 }
 
 // OnLoopback reports whether Host means this machine only, in both families of
-// addresses: browsers take either for localhost.
+// addresses: browsers use either for localhost.
 func (s Server) OnLoopback() bool {
 	return s.Host == "localhost" || s.Host == "127.0.0.1" || s.Host == "::1"
 }
@@ -165,7 +165,7 @@ func Defaults() Config {
 }
 
 // Validate checks each value and the combination of values. The error is an
-// *Errors whose problems name no place, because a Config can come from anywhere.
+// *Errors whose problems have no place, because a Config can come from anywhere.
 func (c Config) Validate() error {
 	var errs Errors
 	for _, k := range table() {

@@ -106,7 +106,7 @@ func (f *fileDecoder) problem(at *yaml.Node, key, value, text string) {
 func (f *fileDecoder) where(at *yaml.Node) string { return fmt.Sprintf("%s:%d", f.path, at.Line) }
 
 // pairs calls each for every pair of a mapping, with the full name of the key
-// (under is the section, "" at the top), and reports keys that are no text or come twice.
+// (under is the section, "" at the top), and reports keys that are not text or appear twice.
 func (f *fileDecoder) pairs(mapping *yaml.Node, under string, each func(full string, k, v *yaml.Node)) {
 	first := map[string]int{}
 	for i := 0; i+1 < len(mapping.Content); i += 2 {
@@ -201,7 +201,7 @@ func (f *fileDecoder) entries(k key, v *yaml.Node) (entries []string, nodes []*y
 	return entries, nodes, bad
 }
 
-// isText reports whether n is a scalar that text can be taken from as it is written.
+// isText reports whether n is a scalar whose text can be used as it is written.
 func isText(n *yaml.Node) bool {
 	if n.Kind != yaml.ScalarNode {
 		return false
@@ -238,7 +238,7 @@ func (k key) describe(n *yaml.Node) string {
 	return describe(n)
 }
 
-// unknown reports a name that is no key of the section, or no section if that is empty.
+// unknown reports a name that is not a key of the section, or not a section if that is empty.
 func (f *fileDecoder) unknown(at *yaml.Node, section, name string) {
 	full, known := name, sections(f.keys)
 	what, there := "unknown section", "known sections: "

@@ -24,7 +24,7 @@ type foundFile struct {
 	xdg  bool // it is the one under XDG_CONFIG_HOME
 }
 
-// locate finds and reads the file. One that was asked for and cannot be read
+// locate finds and reads the file. One that was named and cannot be read
 // is a problem; for ./config.yaml see here.
 func (l *loader) locate() foundFile {
 	if texts, given := givenFlag(l.flags, configFlag); given {
@@ -84,7 +84,7 @@ var errTooLarge = fmt.Errorf("it is larger than %d bytes", maxFileSize)
 
 // readFile reads a file of at most maxFileSize bytes.
 func readFile(name string) ([]byte, error) {
-	f, err := os.Open(name) //nolint:gosec // the configuration file that was asked for
+	f, err := os.Open(name) //nolint:gosec // the configuration file that was named
 	if err != nil {
 		return nil, err
 	}

@@ -4,9 +4,9 @@ import "strings"
 
 // Problem is one thing that is wrong with the configuration.
 type Problem struct {
-	// Where is "path/config.yaml:12", "environment variable X" or "flag --x"; empty if it is no single place.
+	// Where is "path/config.yaml:12", "environment variable X" or "flag --x"; empty if there is no single place.
 	Where string
-	// Key is the full key, e.g. "server.port"; empty if the file as a whole is meant.
+	// Key is the full key, e.g. "server.port"; empty if the problem is the whole file.
 	Key string
 	// Value is what was found, fit for a terminal: quoted, cut if long, "***" for a secret.
 	Value string

@@ -14,7 +14,7 @@ import (
 // the one that is open.
 const checkEvery = time.Second
 
-// rotated is a log file that is set aside when it is full. A file that another
+// rotated is a log file that is renamed when it is full. A file that another
 // program deletes, renames or truncates is opened again within checkEvery.
 type rotated struct {
 	log *lumberjack.Logger
@@ -43,7 +43,7 @@ func (r *rotated) Write(line []byte) (int, error) {
 func (r *rotated) reopenIfReplaced() {
 	info, err := os.Stat(r.log.Filename)
 	if err != nil {
-		_ = usable(r.log.Filename) // makes folder and file with our modes, where that is possible
+		_ = usable(r.log.Filename) // creates folder and file with our modes, if possible
 		info, _ = os.Stat(r.log.Filename)
 	}
 	if r.seen != nil && (info == nil || !os.SameFile(r.seen, info) || info.Size() < r.seen.Size()) {
@@ -61,7 +61,7 @@ func (r *rotated) Close() error {
 
 var _ io.WriteCloser = (*rotated)(nil)
 
-// usable makes the folder of file and tries to append to it.
+// usable creates the folder of file and tries to append to it.
 func usable(file string) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err

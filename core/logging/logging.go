@@ -1,4 +1,4 @@
-// Package logging makes the program's one logger, and hides the secrets of
+// Package logging creates the program's one logger, and hides the secrets of
 // request targets before they get into it.
 //
 // A record is one line, whatever is in it: control characters and those that
@@ -24,16 +24,16 @@ type Options struct {
 	// Format is "text", "json" or a Python %-format such as
 	// "%(asctime)s - %(name)s - %(levelname)s - %(message)s".
 	Format string
-	// File gets the log; empty: none. It is made with mode 0600, its folder with 0700.
+	// File gets the log; empty: none. It is created with mode 0600, its folder with 0700.
 	File string
-	// MaxSizeMB is the size in MiB at which the file is set aside, MaxBackups
+	// MaxSizeMB is the size in MiB at which the file is renamed, MaxBackups
 	// how many of those are kept.
 	MaxSizeMB, MaxBackups int
 	// Stderr gets a copy; nil: none.
 	Stderr io.Writer
 }
 
-// New makes the logger; closing ends the file. A file that cannot be written is
+// New returns the logger; closing ends the file. A file that cannot be written is
 // no error but a warning in what is left of the log. The error says what is
 // wrong with level or format.
 func New(o Options) (*slog.Logger, io.Closer, error) {
@@ -131,7 +131,7 @@ func newHandler(format string, out io.Writer, level slog.Level) (slog.Handler, e
 // longestText bounds each text of a record, in bytes.
 const longestText = 16 << 10
 
-// shown is a text as the log takes it: bounded, without tokens of links, and
+// shown is a text as the log shows it: bounded, without tokens of links, and
 // without what could steer a terminal.
 func shown(text string) string { return Printable(MaskTokens(Cut(text, longestText))) }
 

@@ -200,7 +200,7 @@ func MaskTokens(s string) string {
 const unescapeTimes = 3
 
 // maskRuns masks each run of the letters and digits of tokens that may hold one.
-// Names in mixed case are no tokens.
+// Names in mixed case are not tokens.
 func maskRuns(s string) string {
 	return maskRunsOf(maskRunsOf(s, 'a'), 'A')
 }
@@ -342,8 +342,8 @@ func MaskToken(token string) string {
 	return token[:shown] + "…"
 }
 
-// Printable is s with everything escaped that is not meant to be seen: control
-// characters, line ends, characters that reorder text, bytes that are no UTF-8.
+// Printable is s with everything escaped that should not reach a terminal: control
+// characters, line ends, characters that reorder text, bytes that are not UTF-8.
 func Printable(s string) string {
 	clean := true
 	for i := 0; i < len(s) && clean; i++ {

@@ -16,7 +16,7 @@ import (
 const (
 	// maxTail bounds what is read of one file to find its last lines.
 	maxTail = 1 << 20
-	// tailEvery is how often a followed file is looked at.
+	// tailEvery is how often a followed file is checked.
 	tailEvery = 250 * time.Millisecond
 )
 

@@ -197,7 +197,7 @@ func newBolt(path string, records []record) (*boltStore, error) {
 		return nil, err
 	}
 	err = s.update(func(bucket *bbolt.Bucket) error {
-		bucket.FillPercent = 0.9 // nothing will come between them soon
+		bucket.FillPercent = 0.9 // few records will be inserted between them
 		return putAll(bucket, records)
 	})
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"daemon-proxy/core/daemon"
 )
 
-// Request asks for a link.
+// Request describes a link to create.
 type Request struct {
 	Sandbox api.Ref
 	Port    int
@@ -21,13 +21,13 @@ type Request struct {
 	AllowDaemonPort bool
 	// NoFence omits the Fence.
 	NoFence bool
-	// KeepPrefix is for a service that was told its prefix (base_url, --base):
+	// KeepPrefix is for a service that knows its prefix (base_url, --base):
 	// in path mode it gets the whole path.
 	KeepPrefix bool
 }
 
-// Create makes a link and stores it. URL and HostURL are left empty: they
-// depend on who asks. Problems: CodeBadPort, CodeDaemonPort, CodeBadRequest
+// Create creates a link and stores it. URL and HostURL stay empty: they
+// depend on the caller. Problems: CodeBadPort, CodeDaemonPort, CodeBadRequest
 // for a negative TTL, CodeTooMany, CodeStateUnusable.
 func (l *Links) Create(request Request) (api.Link, error) {
 	now := l.options.Now()
@@ -89,7 +89,7 @@ func (l *Links) add(r record) (*Live, error) {
 		return nil, api.NewProblem(api.CodeTooMany, fmt.Sprintf("there are already %d live preview links", count),
 			"revoke some, give them a time to live, or raise preview.max_links")
 	}
-	if taken { // two of 2^50 ids; ids must tell links apart
+	if taken { // two of 2^50 ids; ids must be unique
 		r.Token = newToken()
 		return l.add(r)
 	}
@@ -107,7 +107,7 @@ func (l *Links) add(r record) (*Live, error) {
 
 // Revoke ends a link at once: its context is cancelled and Resolve refuses it
 // before the revocation is stored, which it is when Revoke returns. To revoke
-// a link that has ended changes nothing and is no error. Problems:
+// a link that has ended changes nothing and is not an error. Problems:
 // CodeUnknownLink; CodeStateUnusable if the link is cut but the revocation
 // could not be stored, so that it would live again after a restart.
 func (l *Links) Revoke(tokenOrID string) (api.Link, error) {
@@ -152,7 +152,7 @@ func (l *Links) finish(link *Live, end func() bool) bool {
 	return true
 }
 
-// notify tells OnChange the present state of a link.
+// notify calls OnChange with the current state of a link.
 func (l *Links) notify(link *Live) {
 	if l.options.OnChange == nil {
 		return

@@ -15,7 +15,7 @@ type Fence struct {
 	policy, connections string
 }
 
-// NewFence makes the fence for requests to host, a Host header, of previews
+// NewFence returns the fence for requests to host, a Host header, of previews
 // under domain.
 //
 // Of its two headers Content-Security-Policy holds what a page loads:

@@ -48,10 +48,10 @@ type Live struct {
 type ending struct {
 	at      time.Time
 	state   string
-	problem *api.Problem // what its users are told
+	problem *api.Problem // the answer to its users
 }
 
-// newLive makes a link from what is stored of it.
+// newLive returns the link of a stored record.
 func (all *Links) newLive(r record) *Live {
 	l := &Live{
 		Token: r.Token, ID: PublicID(r.Token), Sandbox: api.Ref{Engine: r.Engine, Name: r.Sandbox}, Port: r.Port,
@@ -91,7 +91,7 @@ func (l *Live) record() record {
 }
 
 // Context is cancelled when the link is revoked or expires, with the problem
-// that its users are told as the cause, and when Links is closed.
+// that its users get as the cause, and when Links is closed.
 func (l *Live) Context() context.Context { return l.ctx }
 
 // Count adds one request and the bytes of its bodies: in from the browser to

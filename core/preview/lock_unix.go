@@ -10,7 +10,7 @@ import (
 )
 
 // tryLock takes the lock on an open file that bbolt takes too (on the same
-// *os.File it gets it as well), or says that another program has it.
+// *os.File it gets it as well), or reports that another program has it.
 func tryLock(file *os.File) (locked bool, err error) {
 	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {

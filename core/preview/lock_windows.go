@@ -15,7 +15,7 @@ func lockRange() *windows.Overlapped {
 	return &windows.Overlapped{Offset: lockOffset, OffsetHigh: lockOffset}
 }
 
-// tryLock takes a lock on an open file, or says that another program has it.
+// tryLock takes a lock on an open file, or reports that another program has it.
 func tryLock(file *os.File) (locked bool, err error) {
 	err = windows.LockFileEx(windows.Handle(file.Fd()),
 		windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, lockRange())

@@ -32,7 +32,7 @@ const (
 )
 
 // foreign reports whether a file that begins so was never a links file, so that
-// a wrong preview.state_file moves nobody's file aside. A links file begins
+// a wrong preview.state_file does not move another program's file. A links file begins
 // with a 4 among fifteen zero bytes, then the magic number.
 func foreign(head []byte) bool {
 	for at := 0; at+4 <= len(head); at++ {

@@ -7,9 +7,9 @@
 // the daemon, the engine and this program: a create or a revocation is on the
 // disk before the call returns, counters are at most ten seconds behind it.
 // A link that has ended is remembered for thirty days (so that people are
-// told "gone" instead of "never heard of it"), then forgotten. Of those that
+// answered "gone" instead of "unknown"), then forgotten. Of those that
 // have ended the newest 10,000 are remembered at most; the file of the links
-// is made smaller when much of it is free.
+// is compacted when much of it is free.
 //
 // The other half of the package is pure functions on bytes, with no I/O:
 //
@@ -36,7 +36,7 @@ import (
 	"daemon-proxy/core/daemon"
 )
 
-// Remember is how long an ended link is told from one that never was.
+// Remember is how long an ended link is distinguished from one that never existed.
 const Remember = 30 * 24 * time.Hour
 
 // maxEnded is Options.MaxEnded if that is 0.
@@ -58,7 +58,7 @@ const storeWithin = time.Second
 
 // Options configure Open.
 type Options struct {
-	// StateFile is the file that holds the links. It is made with mode 0600,
+	// StateFile is the file that holds the links. It is created with mode 0600,
 	// a missing folder with 0700.
 	StateFile string
 	// DefaultTTL is the life of a link whose Request has none; 0: until revoked.
@@ -76,7 +76,7 @@ type Options struct {
 	Logger *slog.Logger
 	// OnChange is called after a link was created, was revoked or has expired,
 	// one call at a time, the last one for a link with its final state. It may
-	// ask Links anything but must not create or revoke. nil: nobody.
+	// ask Links anything but must not create or revoke. May be nil.
 	OnChange func(api.Link)
 }
 

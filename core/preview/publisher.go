@@ -43,7 +43,7 @@ type Sandboxes interface {
 	Loopback(ref api.Ref) bool
 }
 
-// NewPublisher makes a Publisher.
+// NewPublisher returns a Publisher.
 func NewPublisher(o PublisherOptions) *Publisher {
 	p := &Publisher{o: o}
 	p.hostLinks.Store(strings.HasSuffix("."+o.Server.PreviewDomain, ".localhost") && !p.noWildcard())
@@ -71,7 +71,7 @@ func (p *Publisher) LinkStats(context.Context) (api.LinkStats, error) {
 	return stats, nil
 }
 
-// CreateLink makes a link. Problems: those of Sandboxes.Resolve and
+// CreateLink creates a link. Problems: those of Sandboxes.Resolve and
 // Links.Create, and CodeLoop for the server's own port.
 func (p *Publisher) CreateLink(_ context.Context, request api.LinkRequest) (api.Link, error) {
 	ref, err := p.o.Sandboxes.Resolve(api.ParseRef(request.Sandbox))
@@ -103,7 +103,7 @@ func (p *Publisher) CreateLink(_ context.Context, request api.LinkRequest) (api.
 	return p.WithURLs(p.Base(), []api.Link{link})[0], nil
 }
 
-// LinkTo is the newest live link to a port of a sandbox, made if there is none.
+// LinkTo is the newest live link to a port of a sandbox, created if there is none.
 func (p *Publisher) LinkTo(ctx context.Context, ref api.Ref, port int, label string) (api.Link, error) {
 	if link, ok := p.o.Links.Find(ref, port); ok {
 		return p.WithURLs(p.Base(), []api.Link{link})[0], nil
@@ -146,7 +146,7 @@ func (p *Publisher) HostURL(base, token string) string {
 func (p *Publisher) HostLinks() bool { return p.hostLinks.Load() }
 
 // noWildcard reports whether the certificate from files cannot be for the host
-// form: Chromium refuses a wildcard under localhost, whoever has signed it.
+// form: Chromium refuses a wildcard under localhost, whatever authority signed it.
 func (p *Publisher) noWildcard() bool {
 	return p.o.Server.TLS.Mode == "files" && p.o.Server.PreviewDomain == "localhost"
 }

@@ -47,7 +47,7 @@ func (l *Links) tryFlush() {
 	}
 }
 
-// reschedule makes run look at the expiries anew.
+// reschedule makes run check the expiries again.
 func (l *Links) reschedule() {
 	select {
 	case l.wake <- struct{}{}:

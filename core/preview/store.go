@@ -16,7 +16,7 @@ type store interface {
 	// Put adds the records, or replaces those of the same token, all or none.
 	// They outlive a crash once it has returned.
 	Put(...record) error
-	// Delete removes the records of the tokens; unknown ones are no error.
+	// Delete removes the records of the tokens; unknown ones are not an error.
 	Delete(tokens ...string) error
 	// Compact gives back room that nothing needs, if the records take more than
 	// factor times what they need. A crash in the midst loses none of them.

@@ -43,7 +43,7 @@ var originWide = [...]string{
 	"Service-Worker-Allowed", "Clear-Site-Data", "Strict-Transport-Security", "Alt-Svc", "Nel", "Report-To",
 }
 
-// The headers in which a client may tell another story of host, scheme and
+// The headers in which a client may contradict the host, scheme and
 // origin than we do. X-Forwarded-For and -Prefix are the forwarder's.
 var toldByClients = [...]string{
 	"Forwarded", "X-Real-Ip", "X-Forwarded-Port", "X-Forwarded-Scheme", "X-Forwarded-Ssl", "X-Forwarded-Server",
@@ -73,7 +73,7 @@ func (v View) RewriteRequest(h http.Header) (notes []string) {
 	return notes
 }
 
-// dropKeys removes the front's API key wherever it is taken from, and leaves
+// dropKeys removes this server's API key wherever it may be, and leaves
 // every other Authorization to the service.
 func (v View) dropKeys(h http.Header) {
 	delete(h, "X-Api-Key")
@@ -121,7 +121,7 @@ func (v View) mapReferer(h http.Header, own, local string) {
 	origin, rest := cutOrigin(referers[0])
 	inside, ok := cutPrefix(rest, v.Prefix)
 	switch {
-	case len(referers) > 1: // which one is true cannot be told
+	case len(referers) > 1: // it is unknown which one is true
 		delete(h, "Referer")
 	case ok && sameOrigin(origin, own):
 		if v.KeepPrefix {

@@ -146,7 +146,7 @@ type Proxy struct {
 	tunnels sync.WaitGroup
 }
 
-// New makes a Proxy; Close ends it.
+// New returns a Proxy; Close ends it.
 func New(o Options) *Proxy {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

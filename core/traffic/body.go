@@ -59,7 +59,7 @@ func maskFrames(frames []api.Frame) {
 }
 
 // Bodies are the captured beginnings of both bodies as they passed, secrets
-// included: for who asks for them on purpose.
+// included: for callers that need them on purpose.
 func (l *Log) Bodies(id uint64) (request, response []byte, ok bool) {
 	r := l.find(id)
 	if r == nil {

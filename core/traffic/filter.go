@@ -9,7 +9,7 @@ import (
 	"daemon-proxy/core/api"
 )
 
-// Filter chooses exchanges. The zero Filter takes all.
+// Filter selects exchanges. The zero Filter matches all.
 type Filter struct{ terms []term }
 
 // mostTerms bounds how often a filter reads each exchange.
@@ -48,7 +48,7 @@ func ParseFilter(text string) (Filter, error) {
 	return f, nil
 }
 
-// Match reports whether the filter takes x.
+// Match reports whether x matches the filter.
 func (f Filter) Match(x api.Exchange) bool {
 	for _, t := range f.terms {
 		if t.match(x) == t.not {

@@ -15,10 +15,10 @@ const (
 	// many frames of a WebSocket are kept, both ways together.
 	FrameLimit = 1 << 10
 	keepFrames = 200
-	// tellFrames is how often a WebSocket's counters are told while it lives.
-	tellFrames = time.Second
-	// reserveFrames is how much more than a frame needs is asked for, so that not
-	// every frame asks.
+	// reportFrames is how often a WebSocket's counters are reported while it is open.
+	reportFrames = time.Second
+	// reserveFrames is how much more than a frame needs is reserved, so that not
+	// every frame has to reserve.
 	reserveFrames = 4 << 10
 )
 
@@ -27,8 +27,8 @@ type socket struct {
 	count   atomic.Int64
 	in, out frameParser
 
-	mu   sync.Mutex
-	told time.Time
+	mu       sync.Mutex
+	reported time.Time
 }
 
 // frameRing holds the last frames of one WebSocket.
@@ -64,7 +64,7 @@ func (r *Recording) TunnelOut() func([]byte) {
 	}
 }
 
-// reading is the reader of frames, which is made with the first bytes.
+// reading is the reader of frames; the first bytes create it.
 func (r *Recording) reading() *socket {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -94,19 +94,19 @@ func (r *Recording) parse(s *socket, parser *frameParser, p []byte, fromClient b
 	})
 }
 
-// due reports whether the counters are to be told again.
+// due reports whether it is time to report the counters.
 func (s *socket) due(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now.Sub(s.told) < tellFrames {
+	if now.Sub(s.reported) < reportFrames {
 		return false
 	}
-	s.told = now
+	s.reported = now
 	return true
 }
 
 // keep puts a frame into the ring. Frames that were discarded to make room are
-// followed by those that come now.
+// followed by new ones.
 func (r *Recording) keep(f api.Frame) {
 	d := r.detail.Load()
 	if d == nil {

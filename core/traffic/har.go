@@ -82,7 +82,7 @@ type (
 // many times what the log's memory is.
 const archiveLimit = 32 << 20
 
-// HAR is an HTTP archive (version 1.2) of the exchanges that the filter takes,
+// HAR is an HTTP archive (version 1.2) of the exchanges that match the filter,
 // oldest first, their secrets masked. URLs are those that the services saw. The
 // bodies and frames of the oldest are omitted where all are too much.
 func (l *Log) HAR(filter Filter, version string) ([]byte, error) {
@@ -210,7 +210,7 @@ func remarks(d api.ExchangeDetail) string {
 }
 
 // serviceURL is where the service saw the request. Its name is that of the
-// sandbox, so that those of several can be told apart.
+// sandbox, so that those of several can be distinguished.
 func serviceURL(x api.Exchange) string {
 	u := url.URL{Scheme: "http", Host: strings.ReplaceAll(x.Sandbox, ":", ".")}
 	if x.Port != 0 {

@@ -156,7 +156,7 @@ func (r *Recording) End(end End) api.Exchange {
 	return done
 }
 
-// snapshot is the exchange as it is now; a live one counts up.
+// snapshot is the current state of the exchange; that of a live one counts up.
 func (r *Recording) snapshot() api.Exchange {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -239,7 +239,7 @@ func maskProtocols(header string) string {
 	return strings.Join(protocols, ", ")
 }
 
-// random reports whether s is no word that a person has chosen.
+// random reports whether s does not look like a word that a person has chosen.
 func random(s string) bool {
 	digits, lower, upper := 0, 0, 0
 	for _, c := range s {

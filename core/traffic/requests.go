@@ -30,7 +30,7 @@ func parse(text string) (Filter, error) {
 	return f, nil
 }
 
-// Exchanges are the newest n that the filter takes, newest first; n 0: all.
+// Exchanges are the newest n that match the filter, newest first; n 0: all.
 func (r Requests) Exchanges(_ context.Context, filter string, n int) ([]api.Exchange, error) {
 	f, err := parse(filter)
 	if err != nil {
@@ -71,7 +71,7 @@ func (r Requests) Bodies(_ context.Context, id uint64) (request, response []byte
 // Rates sums up the last minute.
 func (r Requests) Rates(context.Context) (api.Rates, error) { return r.Log.Rates(), nil }
 
-// HAR is what the filter takes as an HTTP archive, secrets masked.
+// HAR is what matches the filter, as an HTTP archive with secrets masked.
 func (r Requests) HAR(_ context.Context, filter string) ([]byte, error) {
 	f, err := parse(filter)
 	if err != nil {

@@ -40,8 +40,8 @@ type Options struct {
 	Bodies bool
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
-	// OnChange is called when Changed has something to tell: an exchange began,
-	// got its answer or ended. It must not wait. nil: nobody.
+	// OnChange is called when Changed has something new: an exchange began, got
+	// its answer or ended. It must not block. May be nil.
 	OnChange func()
 }
 
@@ -53,14 +53,14 @@ type Log struct {
 
 	mu      sync.Mutex
 	known   map[uint64]*Recording
-	live    chain  // those under way, in the order in which they began
+	live    chain  // open exchanges, in the order in which they began
 	ended   chain  // in the order in which they ended
 	holders chain  // those with a detail
-	change  uint64 // the number of the last one
-	held    int    // bytes of all, as they are counted
+	change  uint64 // the number of the latest change
+	held    int    // bytes in use, by this package's own count
 }
 
-// New makes an empty log.
+// New returns an empty log.
 func New(options Options) *Log {
 	if options.Exchanges == 0 {
 		options.Exchanges = 10_000
@@ -95,7 +95,7 @@ func (l *Log) Begin(x api.Exchange) *Recording {
 	l.live.push(r)
 	l.mark(r)
 	l.mu.Unlock()
-	l.tell()
+	l.notify()
 	return r
 }
 
@@ -124,27 +124,27 @@ func own(x *api.Exchange) {
 	}
 }
 
-// mark notes that r has changed; l.mu is held, and tell follows.
+// mark records that r has changed; l.mu is held, and the caller calls notify next.
 func (l *Log) mark(r *Recording) {
 	l.change++
 	r.change = l.change
 }
 
-func (l *Log) tell() {
+func (l *Log) notify() {
 	if l.options.OnChange != nil {
 		l.options.OnChange()
 	}
 }
 
-// changed notes that the live r has changed, and tells.
+// changed records that the live r has changed, and notifies.
 func (l *Log) changed(r *Recording) {
 	l.mu.Lock()
 	l.mark(r)
 	l.mu.Unlock()
-	l.tell()
+	l.notify()
 }
 
-// Changed is what has changed since that change, as it is now, oldest exchange
+// Changed is the current state of what has changed since that change, oldest exchange
 // first, and the number of the last change. It costs only what has changed. An
 // exchange that the log does not hold any more is not in it.
 func (l *Log) Changed(since uint64) ([]api.Exchange, uint64) {
@@ -185,7 +185,7 @@ func (l *Log) end(r *Recording, x api.Exchange) {
 	}
 	l.makeRoom(0, nil)
 	l.mu.Unlock()
-	l.tell()
+	l.notify()
 }
 
 // grow counts n more bytes for the line of r, which is under way.
