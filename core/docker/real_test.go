@@ -34,9 +34,6 @@ func TestWhatAContainerWasCreatedWith(t *testing.T) {
 	c, err := e.Inspect(t.Context(), name)
 	require.NoError(t, err)
 	require.Equal(t, id, c.ID)
-	require.Equal(t, name, c.Name)
-	require.Equal(t, api.ContainerRunning, c.State)
-	require.True(t, c.Running())
 	require.Equal(t, "linux/"+runtime.GOARCH, c.Platform)
 	require.Equal(t, image, c.Image)
 	require.True(t, c.ReadOnlyRoot)
@@ -44,7 +41,6 @@ func TestWhatAContainerWasCreatedWith(t *testing.T) {
 	require.Equal(t, "shop", c.Labels["com.docker.compose.project"])
 	require.Positive(t, c.Pid)
 	require.WithinDuration(t, time.Now(), c.StartedAt, time.Hour)
-	require.Len(t, c.Addresses, 1)
 	require.Equal(t, []source.Mount{
 		{Type: "bind", Destination: "/data"},
 		{Type: "tmpfs", Destination: "/run", Writable: true},

@@ -8,8 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"time"
-
-	"daemon-proxy/core/api"
 )
 
 // Source is a place where containers run, such as a Docker engine. It is safe
@@ -122,10 +120,6 @@ type Container struct {
 	// WorkingDir is the main process's; empty means the root.
 	WorkingDir string
 }
-
-// Running reports whether processes run in it or could run at once: false if it
-// is paused, restarting or ended.
-func (c Container) Running() bool { return c.State == api.ContainerRunning }
 
 // Mount is a volume, a bind mount or a tmpfs in a container.
 type Mount struct {

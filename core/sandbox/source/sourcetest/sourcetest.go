@@ -110,7 +110,7 @@ func container(t *testing.T, w World) {
 	require.Len(t, id, 64)
 	require.Equal(t, id, c.ID)
 	require.NotEmpty(t, c.Name)
-	require.True(t, c.Running())
+	require.Equal(t, api.ContainerRunning, c.State)
 	require.Regexp(t, `^linux/\w+`, c.Platform)
 	require.Nil(t, c.ExitCode)
 	require.Len(t, c.Addresses, 1)
