@@ -17,7 +17,7 @@ import (
 const layers = `
 	backend options layout keymap
 	commands notes overlay help
-	logs logstream logscroll loglife qr shell shell_unix shell_other
+	logs logstream logscroll loglife
 	stage
 	desk
 	header titles port_news quit follow dispatch request_actions

@@ -10,6 +10,7 @@ import (
 	"daemon-proxy/core/api"
 	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/pane"
+	"daemon-proxy/tui/shell"
 	"daemon-proxy/tui/world"
 )
 
@@ -20,6 +21,9 @@ type sandboxActions struct {
 	waiting     map[api.Ref]bool // injections that this UI waits for
 	thenDesktop map[api.Ref]bool // injections after which the desktop is opened
 }
+
+// shellEndedMsg is the end of a shell.
+type shellEndedMsg struct{ err error }
 
 // injectedMsg is the end of an injection.
 type injectedMsg struct {
@@ -140,6 +144,6 @@ func (a *sandboxActions) demo() tea.Cmd {
 // shell suspends the UI for a shell in the chosen container.
 func (a *sandboxActions) shell() tea.Cmd {
 	ref := a.list.Selected
-	return tea.Exec(&shellRun{ctx: a.do.Ctx, backend: a.do.backend, ref: ref},
+	return tea.Exec(shell.New(a.do.Ctx, a.do.backend, ref),
 		func(err error) tea.Msg { return shellEndedMsg{err} })
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package tui
+package shell
 
 import (
 	"context"
@@ -9,10 +9,12 @@ import (
 	"syscall"
 
 	"golang.org/x/term"
+
+	"daemon-proxy/core/api"
 )
 
 // followSize tells far of every new size of tty until the returned function is called.
-func followSize(ctx context.Context, tty *os.File, far Terminal) (stop func()) {
+func followSize(ctx context.Context, tty *os.File, far api.Terminal) (stop func()) {
 	changed, done, ended := make(chan os.Signal, 1), make(chan struct{}), make(chan struct{})
 	signal.Notify(changed, syscall.SIGWINCH)
 	go func() {

@@ -1,4 +1,5 @@
-package tui
+// Package shell gives the terminal to a shell in a sandbox until that ends.
+package shell
 
 import (
 	"bytes"
@@ -16,11 +17,13 @@ import (
 	"daemon-proxy/tui/text"
 )
 
-// shellEndedMsg is the end of a shell.
-type shellEndedMsg struct{ err error }
+// Backend is what a shell needs of a core.
+type Backend interface {
+	Shell(ctx context.Context, ref api.Ref, columns, rows int) (api.Terminal, error)
+}
 
-// shellRun is a tea.ExecCommand: while it runs the terminal is the shell's.
-type shellRun struct {
+// Shell is a tea.ExecCommand: while it runs the terminal is the shell's.
+type Shell struct {
 	ctx     context.Context // the UI's
 	backend Backend
 	ref     api.Ref
@@ -28,14 +31,22 @@ type shellRun struct {
 	out     io.Writer
 }
 
-func (s *shellRun) SetStdin(r io.Reader) { s.in = r }
+// New returns a shell in a sandbox; ctx is the UI's.
+func New(ctx context.Context, backend Backend, ref api.Ref) *Shell {
+	return &Shell{ctx: ctx, backend: backend, ref: ref}
+}
 
-func (s *shellRun) SetStdout(w io.Writer) { s.out = w }
+// SetStdin implements tea.ExecCommand.
+func (s *Shell) SetStdin(r io.Reader) { s.in = r }
 
-func (s *shellRun) SetStderr(io.Writer) {}
+// SetStdout implements tea.ExecCommand.
+func (s *Shell) SetStdout(w io.Writer) { s.out = w }
+
+// SetStderr implements tea.ExecCommand.
+func (s *Shell) SetStderr(io.Writer) {}
 
 // Run opens the shell and carries bytes until it ends.
-func (s *shellRun) Run() error {
+func (s *Shell) Run() error {
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
 	columns, rows := 80, 24
@@ -68,7 +79,7 @@ func (s *shellRun) Run() error {
 
 // open opens the shell. What is typed before it is open is dropped: it was
 // meant for nobody. With esc or ctrl+c the person gives up, and there is none.
-func (s *shellRun) open(ctx context.Context, isTTY bool, columns, rows int) (Terminal, error) {
+func (s *Shell) open(ctx context.Context, isTTY bool, columns, rows int) (api.Terminal, error) {
 	ctx, giveUp := context.WithTimeout(ctx, pane.Quick)
 	defer giveUp()
 	fmt.Fprintf(s.out, "\r\nopening a shell in %s, esc gives up\r\n", text.Clean(s.ref.String()))
@@ -113,7 +124,7 @@ func drop(keys io.Reader, giveUp func()) {
 }
 
 // carry copies both ways; the end of the shell ends the reading of keys too.
-func (s *shellRun) carry(far Terminal) error {
+func (s *Shell) carry(far api.Terminal) error {
 	keys, err := cancelreader.NewReader(s.in)
 	if err != nil {
 		return fmt.Errorf("read keys: %w", err)

@@ -1,6 +1,6 @@
 //go:build linux
 
-package tui
+package shell
 
 import (
 	"bufio"
@@ -18,12 +18,11 @@ import (
 
 // slowShell is a core whose shells open when it is told to.
 type slowShell struct {
-	*fake
 	asked, release chan struct{}
 	far            *recordedShell
 }
 
-func (s *slowShell) Shell(ctx context.Context, _ api.Ref, _, _ int) (Terminal, error) {
+func (s *slowShell) Shell(ctx context.Context, _ api.Ref, _, _ int) (api.Terminal, error) {
 	close(s.asked)
 	select {
 	case <-s.release:
@@ -51,7 +50,9 @@ func (r *recordedShell) Read([]byte) (int, error) {
 	<-r.ended
 	return 0, io.EOF
 }
-func (r *recordedShell) Close() error                           { return nil }
+
+func (r *recordedShell) Close() error { return nil }
+
 func (r *recordedShell) Resize(context.Context, int, int) error { return nil }
 
 func TestAShellIsOpenedOrGivenUp(t *testing.T) {
@@ -61,12 +62,12 @@ func TestAShellIsOpenedOrGivenUp(t *testing.T) {
 		require.NoError(t, err)
 		defer p.Close()
 		defer tty.Close()
-		b := &slowShell{newFake(), make(chan struct{}), make(chan struct{}), &recordedShell{ended: make(chan struct{})}}
+		b := &slowShell{make(chan struct{}), make(chan struct{}), &recordedShell{ended: make(chan struct{})}}
 		shown, out := io.Pipe()
 		lines := bufio.NewScanner(shown)
 		result := make(chan error, 1)
 		go func() {
-			result <- (&shellRun{ctx: t.Context(), backend: b, ref: boxRef, in: tty, out: out}).Run()
+			result <- (&Shell{ctx: t.Context(), backend: b, ref: api.Ref{Name: "my-sandbox"}, in: tty, out: out}).Run()
 			out.Close()
 		}()
 		require.True(t, lines.Scan()) // the end of what stood there

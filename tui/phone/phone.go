@@ -1,0 +1,164 @@
+// Package phone is the screen with the QR code of a link that is served to the
+// network while the screen is shown.
+package phone
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/pane"
+	"daemon-proxy/tui/text"
+	"daemon-proxy/tui/world"
+)
+
+// Screen is the screen with the code. The listener behind it ends with it.
+type Screen struct {
+	look   *draw.Look
+	world  *world.World
+	now    func() time.Time
+	copy   func(s, what string) tea.Cmd
+	Cancel context.CancelFunc // ends the listener
+
+	title    string
+	link     api.Link
+	share    api.Share
+	code     qrCode
+	err      error // why there is no code
+	ready    bool
+	inverted bool
+}
+
+// New returns the screen before the listener is open; cancel ends that.
+func New(
+	l *draw.Look, w *world.World, now func() time.Time, copyText func(s, what string) tea.Cmd,
+	cancel context.CancelFunc, link api.Link, title string,
+) *Screen {
+	return &Screen{look: l, world: w, now: now, copy: copyText, Cancel: cancel, link: link, title: title}
+}
+
+// Show shows the code once the listener is open.
+func (p *Screen) Show(link api.Link, share api.Share) {
+	p.link, p.share, p.ready = link, share, true
+	p.code, p.err = newQRCode(share.URL)
+}
+
+// Whole says that it takes the whole window.
+func (p *Screen) Whole() bool { return true }
+
+// HandleMsg implements overlay.
+func (p *Screen) HandleMsg(tea.Msg) tea.Cmd { return nil }
+
+// HandleKey implements overlay.
+func (p *Screen) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
+	switch key.String() {
+	case "esc", "enter", "q", "Q":
+		p.Cancel()
+		if !p.ready {
+			return nil, true
+		}
+		return func() tea.Msg { return pane.SayMsg("closed: the network does not reach " + p.title + " any more") },
+			true
+	case "y":
+		if p.ready {
+			return p.copy(p.share.URL, "copied: "+p.share.URL), false
+		}
+	case "i":
+		p.inverted = !p.inverted
+	}
+	return nil, false
+}
+
+// over says whether the link ended while its code is shown.
+func (p *Screen) over() bool {
+	l := p.link
+	if i := slices.IndexFunc(p.world.Links, func(o api.Link) bool { return o.ID == l.ID }); i >= 0 {
+		l = p.world.Links[i]
+	}
+	return !world.Works(l, p.now())
+}
+
+// View implements overlay: the code in the middle, the URL below it.
+func (p *Screen) View(width, height int) []string {
+	l := p.look
+	title := " " + l.Ink.Title.Paint(text.Clean(p.title))
+	keys := " " + l.Ink.Key.Paint("esc") + " close, the listener too"
+	if !p.ready {
+		return p.middle([]string{title,
+			l.Ink.Busy.Paint(" " + l.Glyph.Busy + " opening a listener on the network" + l.Glyph.Ellipsis), keys},
+			width, height)
+	}
+	keys += "   " + l.Ink.Key.Paint("y") + " copy the URL   " + l.Ink.Key.Paint("i") + " invert"
+	until := "scan it on this network " + l.Glyph.Dot + " " + format.Lifetime(p.ended(), p.now())
+	title = l.Ends(title, l.Ink.Busy.Paint(until)+" ", width)
+	var url []string
+	for part := range strings.SplitSeq(ansi.Hardwrap(text.Clean(p.share.URL), max(1, width-2), true), "\n") {
+		url = append(url, strings.Repeat(" ", max(0, (width-text.Width(part))/2))+l.Ink.Accent.Paint(part))
+	}
+	body, fits := p.body(width, height-2-len(url))
+	switch spare := height - 2 - len(url) - len(body); {
+	case !fits || spare < 0:
+		return append(append([]string{title, ""}, body...), append(append([]string{""}, url...), "", keys)...)
+	case spare > 3: // air above and below
+		body = append(slices.Repeat([]string{""}, spare/2), body...)
+		url = append([]string{""}, url...)
+	}
+	lines := append(append([]string{title}, body...), url...)
+	return append(append(lines, slices.Repeat([]string{""}, max(0, height-1-len(lines)))...), keys)
+}
+
+func (p *Screen) ended() api.Link {
+	l := p.link
+	if l.ExpiresAt == nil {
+		l.ExpiresAt = &p.share.Expires
+	}
+	return l
+}
+
+// body is the code, or why it is not there.
+func (p *Screen) body(width, height int) ([]string, bool) {
+	l := p.look
+	switch {
+	case p.over():
+		return []string{" " + l.Ink.Bad.Paint(l.Glyph.Bad+" The link has ended: nobody reaches it any more.")}, false
+	case p.err != nil:
+		return []string{" " + l.Ink.Bad.Paint("No code can be made of this URL: "+text.Clean(p.err.Error()))}, false
+	}
+	code := p.code
+	w, h := code.cells(l.ASCII)
+	if h > height || w > width {
+		code.quiet = quietZoneLeast
+		w, h = code.cells(l.ASCII)
+	}
+	if h > height || w > width {
+		// Title, URL and keys stand over and under it.
+		say := fmt.Sprintf("The window is too small for the QR code, which needs about %d×%d. "+
+			"The URL works without it:", w, h+3)
+		lines := text.Wrap(say, width-2)
+		for i := range lines {
+			lines[i] = " " + lines[i]
+		}
+		return lines, false
+	}
+	lines := code.lines(l, p.inverted)
+	for i := range lines {
+		lines[i] = strings.Repeat(" ", (width-w)/2) + lines[i]
+	}
+	return lines, true
+}
+
+// middle puts lines into the middle of the window.
+func (p *Screen) middle(lines []string, width, height int) []string {
+	for i := range lines {
+		lines[i] = p.look.Cut(lines[i], width)
+	}
+	return append(slices.Repeat([]string{""}, max(0, (height-len(lines))/2)), lines...)
+}
