@@ -248,8 +248,8 @@ func browse(ctx context.Context, folder, url string) error {
 	case runtime.GOOS == "windows":
 		command = []string{"rundll32", "url.dll,FileProtocolHandler", path}
 	}
-	if err := exec.CommandContext(ctx, command[0],
-		command[1:]...).Run(); err != nil { //nolint:gosec // the person's own browser
+	browser := exec.CommandContext(ctx, command[0], command[1:]...) //nolint:gosec // the person's own choice
+	if err := browser.Run(); err != nil {
 		return api.NewProblem(api.CodeInternal,
 			fmt.Sprintf("no browser opened: %v", err), "open the URL above yourself, or set BROWSER").Because(err)
 	}

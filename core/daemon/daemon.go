@@ -20,8 +20,8 @@ const (
 	SecretEnv = "DAEMON_PROXY_SECRET" //nolint:gosec // the name of a variable, not a secret
 	// ServerName is the Server header that identifies the built-in daemon.
 	ServerName = "daemon-proxy-toolbox"
-	// ChallengePath, followed by a nonce of 16 to 128 letters and digits, is where
-	// the built-in daemon proves that it knows the secret to a caller that must not
+	// ChallengePath is the path where, followed by a nonce of 16 to 128 letters and
+	// digits, the built-in daemon proves that it knows the secret to a caller that must not
 	// send it yet. Another way to compute the proof gets another path.
 	ChallengePath = "/challenge/v1/"
 )
