@@ -17,7 +17,7 @@ import (
 const layers = `
 	backend options layout keymap
 	commands notes overlay help
-	logs logstream logscroll loglife
+	logs logs_stream logs_scroll logs_life
 	stage
 	desk
 	header titles port_news quit follow dispatch request_actions
