@@ -30,7 +30,7 @@ func (s *Sandboxes) Eject(ctx context.Context, ref api.Ref) error {
 		return conflict(ref,
 			ref.String()+" uses the network of another sandbox, and so its daemon", "eject the daemon of that one")
 	}
-	if err := s.notRunning(ref, c.State); err != nil {
+	if err := s.why.notRunning(ref, c.State); err != nil {
 		return err
 	}
 	return s.stopDaemon(ctx, ref, func() error { return s.takeOut(ctx, ref, c) })
@@ -40,13 +40,13 @@ func (s *Sandboxes) Eject(ctx context.Context, ref api.Ref) error {
 // The note of the folders goes last, so that a removal that fails can be repeated.
 func (s *Sandboxes) takeOut(ctx context.Context, ref api.Ref, c source.Container) error {
 	if err := s.removeMade(ctx, c, s.madeDirs(ctx, c)); err != nil {
-		return s.refused(ref, "remove the working directory of", source.HintExec, err)
+		return s.why.refused(ref, "remove the working directory of", source.HintExec, err)
 	}
 	var files []string
 	for _, file := range []string{path.Join(s.o.Config.InstallDir, "daemon-proxy"), path.Join(s.o.Config.InstallDir, "daytona")} {
 		ours, err := s.isOurs(ctx, c, file)
 		if err != nil {
-			return s.refused(ref, "show "+file+" in", source.HintFiles, err)
+			return s.why.refused(ref, "show "+file+" in", source.HintFiles, err)
 		}
 		if ours {
 			files = append(files, file)
@@ -104,7 +104,7 @@ func (s *Sandboxes) remove(ctx context.Context, ref api.Ref, c source.Container,
 		_, _, err = s.o.Source.Run(ctx, c.ID, source.ExecSpec{User: "0", Cmd: append([]string{"rm", "-f"}, files...)})
 	}
 	if err != nil {
-		return s.refused(ref, "remove the daemon from", source.HintExec, err)
+		return s.why.refused(ref, "remove the daemon from", source.HintExec, err)
 	}
 	var left []string
 	for _, file := range files {
@@ -112,7 +112,7 @@ func (s *Sandboxes) remove(ctx context.Context, ref api.Ref, c source.Container,
 			continue
 		}
 		if err := s.o.Source.CopyIn(ctx, c.ID, path.Dir(file), emptied(path.Base(file))); err != nil {
-			return s.refused(ref, "remove "+file+" from", source.HintFiles, err)
+			return s.why.refused(ref, "remove "+file+" from", source.HintFiles, err)
 		}
 		left = append(left, file)
 	}

@@ -78,7 +78,7 @@ func TestS50AContainerElsewhereIsNotTakenForTheOneAtItsAddressHere(t *testing.T)
 				require.NoError(t, err)
 				require.Contains(t, string(text), "GET /version")
 				for _, id := range []string{farID, id} { // other tests' desks may send theirs
-					require.NotContains(t, string(text), d.secretOf(id), "the secret went to a stranger")
+					require.NotContains(t, string(text), d.keys.secret(id), "the secret went to a stranger")
 				}
 			}
 		})

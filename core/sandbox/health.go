@@ -43,7 +43,7 @@ func (s *Sandboxes) keep(ref api.Ref) {
 		case b.kick <- struct{}{}:
 		default:
 		}
-		s.keeper(b, 0)
+		b.startMonitor(0)
 	}
 }
 
@@ -53,27 +53,27 @@ func (s *Sandboxes) keepLater(ref api.Ref) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if b := s.boxes[ref]; b != nil && s.ctx.Err() == nil {
-		s.keeper(b, s.pace.firstRetry)
+		b.startMonitor(s.pace.firstRetry)
 	}
 }
 
-// keeper starts the goroutine that looks after b unless it runs; mu is held.
-func (s *Sandboxes) keeper(b *box, wait time.Duration) {
+// startMonitor starts the goroutine that looks after b unless it runs; mu is held.
+func (b *box) startMonitor(wait time.Duration) {
 	if b.kept || !b.wanted && b.Container != api.ContainerRunning {
 		return
 	}
 	b.kept = true
-	s.group.Go(func() { s.lookAfter(b, wait) })
+	b.set.group.Go(func() { b.monitor(wait) })
 }
 
-// lookAfter watches the daemon of one sandbox and brings it back. It ends
+// monitor watches the daemon of one sandbox and brings it back. It ends
 // when there is nothing to watch: no daemon, and none was asked for.
-func (s *Sandboxes) lookAfter(b *box, wait time.Duration) {
-	retry := s.pace.firstRetry
+func (b *box) monitor(wait time.Duration) {
+	retry := b.set.pace.firstRetry
 	for {
 		timer := time.NewTimer(wait)
 		select {
-		case <-s.ctx.Done():
+		case <-b.set.ctx.Done():
 			timer.Stop()
 			return
 		case _, open := <-b.kick:
@@ -81,42 +81,42 @@ func (s *Sandboxes) lookAfter(b *box, wait time.Duration) {
 			if !open {
 				return
 			}
-			retry = s.pace.firstRetry
+			retry = b.set.pace.firstRetry
 		case <-timer.C:
 		}
-		switch s.look(b) {
+		switch b.check() {
 		case nothing:
-			s.mu.Lock()
+			b.set.mu.Lock()
 			if !b.wanted && len(b.kick) == 0 {
 				b.kept = false
-				s.mu.Unlock()
+				b.set.mu.Unlock()
 				return
 			}
-			s.mu.Unlock()
-			wait = s.pace.maxRetry // until kicked
+			b.set.mu.Unlock()
+			wait = b.set.pace.maxRetry // until kicked
 		case healthy:
-			retry = s.pace.firstRetry
-			wait = s.interval(b)
+			retry = b.set.pace.firstRetry
+			wait = b.interval()
 		case broken:
 			wait = retry
-			s.update(b, func(b *box) {
+			b.update(func(b *box) {
 				if b.wanted && !b.hopeless && (b.Daemon.State == api.DaemonFailed || b.Daemon.State == api.DaemonDown) {
 					at := time.Now().Add(wait)
 					b.Daemon.RetryAt = &at
 				}
 			})
-			retry = min(2*retry, s.pace.maxRetry)
+			retry = min(2*retry, b.set.pace.maxRetry)
 		}
 	}
 }
 
-func (s *Sandboxes) interval(b *box) time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if b.Default || s.ports.Watched(b.Ref) || time.Since(b.used) < inUse || s.status.State == "lost" {
-		return s.pace.often
+func (b *box) interval() time.Duration {
+	b.set.mu.Lock()
+	defer b.set.mu.Unlock()
+	if b.Default || b.set.ports.Watched(b.Ref) || time.Since(b.used) < inUse || b.set.engine.status.State == "lost" {
+		return b.set.pace.often
 	}
-	return s.pace.seldom
+	return b.set.pace.seldom
 }
 
 type outcome int
@@ -127,61 +127,61 @@ const (
 	broken
 )
 
-// look checks the daemon of b once, and injects it if it is wanted and gone.
-func (s *Sandboxes) look(b *box) outcome {
-	s.mu.Lock()
+// check checks the daemon of b once, and injects it if it is wanted and gone.
+func (b *box) check() outcome {
+	b.set.mu.Lock()
 	state, busy, stops := b.Container, b.injected != nil || b.stopping, b.stops
-	s.mu.Unlock()
+	b.set.mu.Unlock()
 	if busy {
 		return healthy // the injection tells what comes of it
 	}
 	if state != api.ContainerRunning {
 		return nothing
 	}
-	f, err := s.ask(b)
-	s.mu.Lock()
+	f, err := b.probe()
+	b.set.mu.Lock()
 	before := b.Daemon.State
-	s.mu.Unlock()
+	b.set.mu.Unlock()
 	if err == nil {
 		if before != api.DaemonHealthy {
-			f = s.claim(s.ctx, b, f)
+			f = b.claim(b.set.ctx, f)
 		}
-		if s.alive(b, f, stops) && before != api.DaemonHealthy {
-			s.log.Info("daemon healthy", "sandbox", b.String(), "version", f.Version, "kind", f.Kind, "adopted", true)
+		if b.setHealthy(f, stops) && before != api.DaemonHealthy {
+			b.set.log.Info("daemon healthy", "sandbox", b.String(), "version", f.Version, "kind", f.Kind, "adopted", true)
 		}
 		return healthy
 	}
-	s.mu.Lock()
+	b.set.mu.Lock()
 	wanted := b.wanted && !b.hopeless
 	c := b.container
 	busy = b.injected != nil || b.stoppedSince(stops)
 	b.misses++
 	late := errors.Is(err, daemon.ErrSilent) && before == api.DaemonHealthy && b.misses < patience
-	s.mu.Unlock()
+	b.set.mu.Unlock()
 	switch {
-	case busy || s.ctx.Err() != nil:
+	case busy || b.set.ctx.Err() != nil:
 		return healthy
 	case late:
-		s.update(b, func(b *box) { b.Daemon.LatencyHistory = sample(b.Daemon.LatencyHistory, 0) })
+		b.update(func(b *box) { b.Daemon.LatencyHistory = sample(b.Daemon.LatencyHistory, 0) })
 		return broken
 	case errors.Is(err, daemon.ErrSecret) && before == api.DaemonHealthy:
-		s.taken(b)
+		b.setTaken()
 		return nothing
-	case !wanted && s.distrust(b, c, err):
+	case !wanted && b.distrust(c, err):
 		return nothing
 	case wanted:
 		if before == api.DaemonHealthy {
-			s.dead(b, err, stops)
+			b.setDown(err, stops)
 		}
-		if s.inject(s.ctx, b.Ref, nil, true) != nil {
+		if b.set.inject(b.set.ctx, b.Ref, nil, true) != nil {
 			return broken
 		}
 		return healthy
 	case before == api.DaemonHealthy || before == api.DaemonDown:
-		s.dead(b, err, stops)
+		b.setDown(err, stops)
 		return broken
 	}
-	s.update(b, func(b *box) {
+	b.update(func(b *box) {
 		distrusted := b.Daemon.LastError != nil && b.Daemon.LastError.Code == api.CodeUnreachable
 		if b.Daemon.State != api.DaemonFailed && b.Daemon.State != api.DaemonInjecting || distrusted {
 			b.Daemon.State, b.Daemon.LastError = api.DaemonNone, nil
@@ -192,8 +192,8 @@ func (s *Sandboxes) look(b *box) outcome {
 
 // distrust notes that something answers in the place of the daemon of b which
 // is not, or not provably, in the container; false if err is none of that.
-func (s *Sandboxes) distrust(b *box, c source.Container, err error) bool {
-	p := s.misplaced(b.Ref, c, err)
+func (b *box) distrust(c source.Container, err error) bool {
+	p := b.set.why.misplaced(b.Ref, c, err)
 	if p == nil && errors.Is(err, daemon.ErrNoChallenge) {
 		p = problem(b.Ref, api.CodePortTaken,
 			"the built-in daemon in "+b.String()+" is of an older version, which cannot prove that it is ours",
@@ -202,8 +202,8 @@ func (s *Sandboxes) distrust(b *box, c source.Container, err error) bool {
 	if p == nil {
 		return false
 	}
-	s.log.Warn("what answers for a sandbox is not used", "sandbox", b.String(), "error", p.Error(), "hint", p.Hint)
-	s.update(b, func(b *box) {
+	b.set.log.Warn("what answers for a sandbox is not used", "sandbox", b.String(), "error", p.Error(), "hint", p.Hint)
+	b.update(func(b *box) {
 		if b.Container == api.ContainerRunning {
 			b.Daemon.State, b.Daemon.LastError = api.DaemonFailed, p
 		}
@@ -211,46 +211,40 @@ func (s *Sandboxes) distrust(b *box, c source.Container, err error) bool {
 	return true
 }
 
-// taken notes that another daemon-proxy has put its daemon in the place of
+// setTaken notes that another daemon-proxy has put its daemon in the place of
 // ours. It stays so until somebody asks: two who take it back from each other
 // would serve nobody.
-func (s *Sandboxes) taken(b *box) {
+func (b *box) setTaken() {
 	p := problem(b.Ref, api.CodePortTaken,
 		"another daemon-proxy has replaced the daemon in "+b.String()+" by its own",
 		"end that one, and POST /api/sandboxes/"+b.String()+"/inject to have it back")
-	s.log.Warn("daemon replaced by another daemon-proxy", "sandbox", b.String())
-	s.update(b, func(b *box) { b.wanted, b.Daemon.State, b.Daemon.LastError = false, api.DaemonFailed, p })
+	b.set.log.Warn("daemon replaced by another daemon-proxy", "sandbox", b.String())
+	b.update(func(b *box) { b.wanted, b.Daemon.State, b.Daemon.LastError = false, api.DaemonFailed, p })
 }
 
-// ask is one look at the daemon of b, its own or the one of its network's owner.
-func (s *Sandboxes) ask(b *box) (daemon.Info, error) {
+// probe is one look at the daemon of b, its own or the one of its network's owner.
+func (b *box) probe() (daemon.Info, error) {
 	if b.IsHost() {
-		return s.host.probe(s.ctx)
+		return b.set.host.probe(b.set.ctx)
 	}
-	s.mu.Lock()
-	owner, err := s.networkOf(b)
+	b.set.mu.Lock()
+	owner, err := b.networkOf()
 	if err != nil {
-		s.mu.Unlock()
+		b.set.mu.Unlock()
 		return daemon.Info{}, err
 	}
 	c := owner.container
-	s.mu.Unlock()
+	b.set.mu.Unlock()
 	if c.HostNetwork {
-		if err := s.onThisMachine(s.ctx, owner, c); err != nil {
+		if err := owner.onThisMachine(b.set.ctx, c); err != nil {
 			return daemon.Info{}, err
 		}
-		return s.host.probe(s.ctx)
+		return b.set.host.probe(b.set.ctx)
 	}
 	if len(c.Addresses) == 0 {
-		return daemon.Info{}, s.noAddress(b.Ref)
+		return daemon.Info{}, b.set.why.noAddress(b.Ref)
 	}
-	return s.meet(s.ctx, owner, c)
-}
-
-func (s *Sandboxes) noAddress(ref api.Ref) *api.Problem {
-	return problem(ref, api.CodeUnreachable,
-		ref.String()+" has no network address that can be dialled (--network none?)",
-		"connect it: "+s.o.Source.Hint(source.HintConnect, ref.Name))
+	return owner.meet(b.set.ctx, c)
 }
 
 // own says whether b has a daemon of its own: it shares nobody's network; mu is held.
@@ -262,10 +256,10 @@ func (b *box) own() bool {
 // since that had been done stops times; mu is held.
 func (b *box) stoppedSince(stops int) bool { return b.stopping || b.stops != stops }
 
-// alive notes that the daemon answered after it had been stopped on request
+// setHealthy notes that the daemon answered after it had been stopped on request
 // stops times; false if what did is gone already.
-func (s *Sandboxes) alive(b *box, f daemon.Info, stops int) (still bool) {
-	s.update(b, func(b *box) {
+func (b *box) setHealthy(f daemon.Info, stops int) (still bool) {
+	b.update(func(b *box) {
 		if b.Container != api.ContainerRunning || b.stoppedSince(stops) {
 			return // it has stopped since it answered
 		}
@@ -282,16 +276,16 @@ func (s *Sandboxes) alive(b *box, f daemon.Info, stops int) (still bool) {
 		b.Daemon.LatencyMS = float64(f.Latency.Microseconds()) / 1000
 		b.Daemon.LatencyHistory = sample(b.Daemon.LatencyHistory, b.Daemon.LatencyMS)
 		if !b.IsHost() && b.Address != "" {
-			b.Daemon.URL = "http://" + s.shown(b.Address)
+			b.Daemon.URL = "http://" + b.set.why.at(b.Address)
 		}
 	})
 	return still
 }
 
-// dead notes that a daemon which was there, and had been stopped on request
+// setDown notes that a daemon which was there, and had been stopped on request
 // stops times, does not answer.
-func (s *Sandboxes) dead(b *box, err error, stops int) {
-	last := s.lastWords(b)
+func (b *box) setDown(err error, stops int) {
+	last := b.lastWords()
 	detail := "the daemon in " + b.String() + " does not answer any more"
 	if errors.Is(err, daemon.ErrRefused) {
 		detail = "the daemon in " + b.String() + " ended"
@@ -300,7 +294,7 @@ func (s *Sandboxes) dead(b *box, err error, stops int) {
 		detail += "; its last words: " + last
 	}
 	down := false
-	s.update(b, func(b *box) {
+	b.update(func(b *box) {
 		if b.Container != api.ContainerRunning || b.stoppedSince(stops) {
 			return // that is why
 		}
@@ -311,7 +305,7 @@ func (s *Sandboxes) dead(b *box, err error, stops int) {
 		b.Daemon.LatencyHistory = sample(b.Daemon.LatencyHistory, 0)
 	})
 	if down {
-		s.log.Error("daemon down", "sandbox", b.String(), "error", err)
+		b.set.log.Error("daemon down", "sandbox", b.String(), "error", err)
 	}
 }
 

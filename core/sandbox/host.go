@@ -141,7 +141,7 @@ func (h *host) use(port int, secret string) {
 	h.mu.Lock()
 	h.port, h.secret = port, secret
 	h.mu.Unlock()
-	h.s.update(h.s.box(api.Host), func(b *box) { b.Daemon.URL = "http://" + loopback.Authority(port) })
+	h.s.box(api.Host).update(func(b *box) { b.Daemon.URL = "http://" + loopback.Authority(port) })
 }
 
 // serveBuiltIn serves the built-in daemon from within the program, reachable
@@ -274,7 +274,7 @@ func (in *injection) awaitHost(log string, port int, ended chan struct{}) error 
 				f.Started = time.Now()
 				in.adopt = f
 				h.use(port, "")
-				in.s.update(in.box, func(b *box) { b.Daemon.Started = true })
+				in.box.update(func(b *box) { b.Daemon.Started = true })
 				return nil
 			}
 		}

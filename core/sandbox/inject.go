@@ -20,30 +20,30 @@ func (in *injection) run() error {
 	in.doing(api.StepInspect, "looking at %s", in.ref)
 	c, err := in.s.o.Source.Inspect(in.ctx, in.ref.Name)
 	if errors.Is(err, &api.Problem{Code: api.CodeSandboxMissing}) {
-		in.s.lose(in.ref)
+		in.s.engine.lose(in.ref)
 		return missing(in.ref)
 	}
 	if err != nil {
 		return err
 	}
 	in.c = c
-	in.s.see(in.ref, c)
-	if err := in.s.notRunning(in.ref, c.State); err != nil {
+	in.s.engine.see(in.ref, c)
+	if err := in.s.why.notRunning(in.ref, c.State); err != nil {
 		return err
 	}
 	if shared, err := in.runOwner(); shared || err != nil {
 		return err
 	}
 	if len(c.Addresses) == 0 {
-		return in.s.noAddress(in.ref)
+		return in.s.why.noAddress(in.ref)
 	}
 	in.did(api.StepInspect, "container runs, %s", c.Platform)
 
-	in.doing(api.StepAdopt, "is a daemon answering on %s?", in.s.shown(c.Addresses[0]))
+	in.doing(api.StepAdopt, "is a daemon answering on %s?", in.s.why.at(c.Addresses[0]))
 	if adopted, err := in.tryAdopt(); adopted || err != nil {
 		return err
 	}
-	in.did(api.StepAdopt, "no daemon answers on %s", in.s.shown(c.Addresses[0]))
+	in.did(api.StepAdopt, "no daemon answers on %s", in.s.why.at(c.Addresses[0]))
 
 	if in.s.o.Config.InjectionMode == "direct" {
 		err = in.useInside()
@@ -62,7 +62,7 @@ func (in *injection) runOwner() (shared bool, err error) {
 		return false, err
 	}
 	in.s.mu.Lock()
-	owner, err := in.s.owner(in.box)
+	owner, err := in.box.owner()
 	in.s.mu.Unlock()
 	if err != nil || owner.Ref == in.ref {
 		return false, err
@@ -81,15 +81,15 @@ func (in *injection) runOwner() (shared bool, err error) {
 // if it uses its engine's machine's.
 func (in *injection) proveHost() error {
 	in.s.mu.Lock()
-	network, err := in.s.networkOf(in.box)
+	network, err := in.box.networkOf()
 	if err != nil || !network.container.HostNetwork {
 		in.s.mu.Unlock()
 		return err
 	}
 	c := network.container
 	in.s.mu.Unlock()
-	err = in.s.onThisMachine(in.ctx, network, c)
-	if misplaced := in.s.misplaced(in.ref, c, err); misplaced != nil {
+	err = network.onThisMachine(in.ctx, c)
+	if misplaced := in.s.why.misplaced(in.ref, c, err); misplaced != nil {
 		return misplaced
 	}
 	return err
@@ -100,8 +100,8 @@ const portHint = "stop that service, let it use another port, or give the built-
 
 // tryAdopt takes the daemon that answers, if one does.
 func (in *injection) tryAdopt() (adopted bool, err error) {
-	f, err := in.s.meet(in.ctx, in.box, in.c)
-	misplaced := in.s.misplaced(in.ref, in.c, err)
+	f, err := in.box.meet(in.ctx, in.c)
+	misplaced := in.s.why.misplaced(in.ref, in.c, err)
 	switch {
 	case err == nil:
 	case in.ctx.Err() != nil:
@@ -119,7 +119,7 @@ func (in *injection) tryAdopt() (adopted bool, err error) {
 	default:
 		return false, nil // refused or not reachable: the start will tell
 	}
-	in.adopt = in.s.claim(in.ctx, in.box, f)
+	in.adopt = in.box.claim(in.ctx, f)
 	in.did(api.StepAdopt, "a daemon answers already (%s %s): adopted", f.Kind, f.Version)
 	return true, nil
 }

@@ -117,7 +117,7 @@ func TestADaemonWhoseSecretIsLostIsReplaced(t *testing.T) {
 			require.True(t, second.inject(name).Daemon.Started)
 			second.asks(name, "/port")
 			box := second.get(name)
-			old := daemon.NewClient(reach.Direct(0, box.Address), second.o.Config.Port, first.secretOf(box.ID))
+			old := daemon.NewClient(reach.Direct(0, box.Address), second.o.Config.Port, first.keys.secret(box.ID))
 			answer, err := old.Do(t.Context(), "GET", "/port", 100)
 			require.NoError(t, err)
 			require.Equal(t, 401, answer.Status, "the old secret opens it still")
@@ -140,7 +140,7 @@ func TestTwoProgramsDoNotTakeADaemonFromEachOtherForEver(t *testing.T) {
 	}
 	d := f.desk(t, func(*Options) {})
 	d.pace = pace{often: look, seldom: look, firstRetry: look, maxRetry: look}
-	secret.Store(d.secretOf(f.list[0].ID))
+	secret.Store(d.keys.secret(f.list[0].ID))
 	d.run()
 	d.becomes("box", api.DaemonHealthy)
 	secret.Store("another's")

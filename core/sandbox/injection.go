@@ -168,7 +168,7 @@ func (s *Sandboxes) CancelInjection(ctx context.Context, ref api.Ref) error {
 	s.mu.Unlock()
 	switch {
 	case in == nil && !healthy:
-		s.update(b, func(b *box) {
+		b.update(func(b *box) {
 			if b.injected == nil {
 				b.wanted, b.Daemon.RetryAt = false, nil
 			}
@@ -195,7 +195,7 @@ var permanent = map[string]bool{api.CodeReadOnlyRoot: true, api.CodeArchMismatch
 func (in *injection) life() {
 	defer in.cancel()
 	s := in.s
-	s.update(in.box, func(b *box) { b.Daemon.State = api.DaemonInjecting })
+	in.box.update(func(b *box) { b.Daemon.State = api.DaemonInjecting })
 	started := time.Now()
 	err := in.run()
 	if err != nil {
@@ -209,7 +209,7 @@ func (in *injection) life() {
 		in.err = asProblem(in.ref, err)
 	}
 	p := in.err
-	s.update(in.box, func(b *box) {
+	in.box.update(func(b *box) {
 		b.injected, b.hopeless = nil, p != nil && permanent[p.Code] && b.Daemon.Kind == "" // none was ever there
 		if p == nil {
 			return
@@ -219,13 +219,13 @@ func (in *injection) life() {
 		if p.Code == api.CodeCancelled { // it is as if nobody had asked
 			b.Daemon.State, b.Daemon.LastError = api.DaemonNone, nil
 		}
-		if in.s.notRunning(in.ref, b.Container) != nil {
+		if in.s.why.notRunning(in.ref, b.Container) != nil {
 			b.Daemon.State = api.DaemonStopped
 		}
 	})
 	end := api.Injection{Step: in.lastStep(), State: "done", Finished: true}
 	if p == nil {
-		s.alive(in.box, in.adopt, in.stops)
+		in.box.setHealthy(in.adopt, in.stops)
 		s.log.Info("daemon healthy", "sandbox", in.ref.String(), "version", in.adopt.Version, "kind", in.adopt.Kind, "duration", time.Since(started))
 	} else if end.State, end.Error = "failed", p; p.Code == api.CodeCancelled {
 		s.log.Info("injection cancelled", "sandbox", in.ref.String())
@@ -241,7 +241,7 @@ func (in *injection) life() {
 	} else {
 		s.keepLater(in.ref)
 	}
-	s.dropGone(in.box)
+	in.box.dropGone()
 }
 
 // removed says whether the container, which was there at the beginning, is gone.

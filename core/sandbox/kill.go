@@ -47,11 +47,11 @@ echo $((${up%.*} - ${20} / 100))`
 // earlier run too, and since when it runs. A built-in daemon that knows our
 // secret has said so itself; for another the container is asked, and if it
 // cannot tell (no shell), what was known before stays.
-func (s *Sandboxes) claim(ctx context.Context, b *box, f daemon.Info) daemon.Info {
-	s.mu.Lock()
+func (b *box) claim(ctx context.Context, f daemon.Info) daemon.Info {
+	b.set.mu.Lock()
 	id, started := b.ID, b.Daemon.Started
 	own := b.own()
-	s.mu.Unlock()
+	b.set.mu.Unlock()
 	if !own {
 		return f
 	}
@@ -60,7 +60,7 @@ func (s *Sandboxes) claim(ctx context.Context, b *box, f daemon.Info) daemon.Inf
 	} else {
 		ctx, cancel := context.WithTimeout(ctx, callTimeout)
 		defer cancel()
-		out, code, err := s.o.Source.Run(ctx, id, source.ExecSpec{Cmd: []string{"/bin/sh", "-c", ageScript, s.installed(false), s.markOf(id)}})
+		out, code, err := b.set.o.Source.Run(ctx, id, source.ExecSpec{Cmd: []string{"/bin/sh", "-c", ageScript, b.set.installed(false), b.set.keys.mark(id)}})
 		switch {
 		case err == nil && code == 0:
 			started = true
@@ -71,14 +71,14 @@ func (s *Sandboxes) claim(ctx context.Context, b *box, f daemon.Info) daemon.Inf
 			started = false
 		}
 	}
-	s.update(b, func(b *box) { b.Daemon.Started = started })
+	b.update(func(b *box) { b.Daemon.Started = started })
 	return f
 }
 
 // killAll ends daemons that this program started from file: the built-in one by
 // its own program, another with the container's shell.
 func (in *injection) killAll(ctx context.Context, file string, builtIn bool) error {
-	cmd := []string{"/bin/sh", "-c", killScript, file, in.s.markOf(in.c.ID)}
+	cmd := []string{"/bin/sh", "-c", killScript, file, in.s.keys.mark(in.c.ID)}
 	if builtIn {
 		cmd = []string{file, "toolbox", "--stop"}
 	}

@@ -23,6 +23,13 @@ const locateTimeout = 5 * time.Second
 // reader's own or that of a process.
 var tables = []string{"net/tcp", "net/tcp6"}
 
+// prover finds out whether a daemon is in a container.
+type prover struct {
+	source source.Source
+	port   int // the daemon's
+	keys   keyring
+}
+
 // locate proves that the other end of conn is a socket in the network of the
 // container: errElsewhere if it is not, errUnproved if that cannot be told.
 // The socket is looked for in the kernel's table of that network, which is read
@@ -30,7 +37,7 @@ var tables = []string{"net/tcp", "net/tcp6"}
 // engine. The kernel lists sockets by both of their addresses, so that only the
 // same connection fits. known is an earlier proof: one that came through
 // the engine holds until something changes.
-func (s *Sandboxes) locate(ctx context.Context, c source.Container, conn net.Conn, known proof) (proof, error) {
+func (p prover) locate(ctx context.Context, c source.Container, conn net.Conn, known proof) (proof, error) {
 	ours, errOurs := netip.ParseAddrPort(conn.LocalAddr().String())
 	theirs, errTheirs := netip.ParseAddrPort(conn.RemoteAddr().String())
 	if errOurs != nil || errTheirs != nil {
@@ -49,7 +56,7 @@ func (s *Sandboxes) locate(ctx context.Context, c source.Container, conn net.Con
 	ctx, cancel := context.WithTimeout(ctx, locateTimeout)
 	defer cancel()
 	if c.Pid == 0 { // a list does not say it
-		now, err := s.o.Source.Inspect(ctx, c.ID)
+		now, err := p.source.Inspect(ctx, c.ID)
 		if err != nil {
 			return proof{}, fmt.Errorf("%w: %w", errUnproved, err)
 		}
@@ -63,14 +70,14 @@ func (s *Sandboxes) locate(ctx context.Context, c source.Container, conn net.Con
 		return got, nil
 	}
 	got.inside = true
-	return got, s.locateInside(ctx, c.ID, holds)
+	return got, p.locateInside(ctx, c.ID, holds)
 }
 
 // locateInside reads the table with the container's own programs.
-func (s *Sandboxes) locateInside(ctx context.Context, id string, holds func([]byte) bool) error {
+func (p prover) locateInside(ctx context.Context, id string, holds func([]byte) bool) error {
 	var last error
 	for _, cat := range [][]string{{"cat"}, {"/bin/busybox", "cat"}, {"/busybox/busybox", "cat"}} {
-		out, code, err := s.o.Source.Run(ctx, id, source.ExecSpec{Cmd: append(cat, "/proc/net/tcp", "/proc/net/tcp6")})
+		out, code, err := p.source.Run(ctx, id, source.ExecSpec{Cmd: append(cat, "/proc/net/tcp", "/proc/net/tcp6")})
 		switch {
 		case err == nil && holds(out):
 			return nil

@@ -27,7 +27,7 @@ func (s *Sandboxes) DaemonLog(ctx context.Context, ref api.Ref, tail int, follow
 	s.mu.Lock()
 	var kept *process
 	if b := s.boxes[ref]; b != nil {
-		if owner, err := s.owner(b); err == nil {
+		if owner, err := b.owner(); err == nil {
 			ref, kept = owner.Ref, owner.process
 		}
 	}
@@ -47,7 +47,7 @@ func (s *Sandboxes) DaemonLog(ctx context.Context, ref api.Ref, tail int, follow
 			"inject one, or see "+s.o.Source.Hint(source.HintLogs, ref.Name))
 	}
 	if err != nil {
-		return nil, s.refused(ref, "read the daemon's log of", source.HintFiles, err)
+		return nil, s.why.refused(ref, "read the daemon's log of", source.HintFiles, err)
 	}
 	first = logging.LastLines(first, tail)
 	if !follow {

@@ -23,7 +23,7 @@ type decision struct {
 
 // mode is "docker" or "host", or "auto" while that is not decided.
 func (s *Sandboxes) mode() string {
-	if mode, ok := s.decision.mode.Load().(string); ok {
+	if mode, ok := s.engine.decision.mode.Load().(string); ok {
 		return mode
 	}
 	return s.o.Config.Mode
@@ -35,7 +35,7 @@ func (s *Sandboxes) Mode() string { return s.mode() }
 
 // Settled is closed once the engine has answered for the first time, or has
 // not for 3 s: who asks for a sandbox before waits, so that it need not guess.
-func (s *Sandboxes) Settled() <-chan struct{} { return s.decision.settled }
+func (s *Sandboxes) Settled() <-chan struct{} { return s.engine.decision.settled }
 
 // RetryEngine looks for the engine now instead of at the next retry, or lists
 // its containers anew while it is there.
@@ -44,89 +44,89 @@ func (s *Sandboxes) RetryEngine(ctx context.Context) error {
 		return nil
 	}
 	if s.Engine().State == "connected" {
-		return s.relist(ctx)
+		return s.engine.relist(ctx)
 	}
 	select {
-	case s.decision.retry <- struct{}{}:
+	case s.engine.decision.retry <- struct{}{}:
 	default:
 	}
 	return nil
 }
 
-// beginDecision decides what needs no engine, sees to it that the rest is
+// begin decides what needs no engine, sees to it that the rest is
 // decided in time, and begins to follow the ports of the watched sandbox. Once
 // ctx has ended the result waits for all of it.
-func (s *Sandboxes) beginDecision(ctx context.Context) (end func()) {
+func (f *engine) begin(ctx context.Context) (end func()) {
 	var ports sync.WaitGroup
-	ports.Go(func() { s.ports.Follow(ctx, s.pace.often) })
-	if s.o.Source == nil || s.o.Config.Mode == "host" {
-		s.decide("host")
-		s.want(api.Host)
+	ports.Go(func() { f.set.ports.Follow(ctx, f.set.pace.often) })
+	if f.set.o.Source == nil || f.set.o.Config.Mode == "host" {
+		f.decide("host")
+		f.set.want(api.Host)
 	}
-	if s.o.Source == nil {
-		s.settle()
+	if f.set.o.Source == nil {
+		f.settle()
 		return ports.Wait
 	}
 	timer := time.AfterFunc(decideWithin, func() {
-		if ctx.Err() == nil && s.Engine().State == "connecting" {
-			s.engineIs("lost", "", api.NewProblem(api.CodeEngineUnreachable,
-				"the engine at "+s.o.Source.Endpoint()+" accepts connections but has not answered for "+decideWithin.String(),
-				"check whether it is overloaded: "+s.o.Source.Hint(source.HintCheck, "")+"; daemon-proxy keeps trying"), 0)
+		if ctx.Err() == nil && f.set.Engine().State == "connecting" {
+			f.setStatus("lost", "", api.NewProblem(api.CodeEngineUnreachable,
+				"the engine at "+f.set.o.Source.Endpoint()+" accepts connections but has not answered for "+decideWithin.String(),
+				"check whether it is overloaded: "+f.set.o.Source.Hint(source.HintCheck, "")+"; daemon-proxy keeps trying"), 0)
 		}
 	})
 	return func() {
 		timer.Stop()
-		s.settle()
+		f.settle()
 		ports.Wait()
 	}
 }
 
-func (s *Sandboxes) settle() { s.decision.once.Do(func() { close(s.decision.settled) }) }
+func (f *engine) settle() { f.decision.once.Do(func() { close(f.decision.settled) }) }
 
 // decideBy draws the conclusion from a state of the engine.
-func (s *Sandboxes) decideBy(state string) {
+func (f *engine) decideBy(state string) {
 	switch {
 	case state == "connected":
-		s.decide("docker")
-	case s.mode() == "auto":
-		s.decide("host")
-		s.want(api.Host)
+		f.decide("docker")
+	case f.set.mode() == "auto":
+		f.decide("host")
+		f.set.want(api.Host)
 	}
-	s.settle()
+	f.settle()
 }
 
 // decide says what mode "auto" means, and so which sandbox is the default one.
-func (s *Sandboxes) decide(mode string) {
-	if s.o.Config.Mode != "auto" || s.mode() == mode {
+func (f *engine) decide(mode string) {
+	if f.set.o.Config.Mode != "auto" || f.set.mode() == mode {
 		return
 	}
-	s.telling.Lock()
-	defer s.telling.Unlock()
-	s.mu.Lock()
-	s.decision.mode.Store(mode)
+	f.set.telling.Lock()
+	defer f.set.telling.Unlock()
+	f.set.mu.Lock()
+	f.decision.mode.Store(mode)
 	if mode == "host" {
-		s.log.Warn("no engine answers: the ports of this machine are previewed until one does")
+		f.set.log.Warn("no engine answers: the ports of this machine are previewed until one does")
 	}
 	var changed []api.Sandbox
-	host := s.boxes[api.Host]
+	host := f.set.boxes[api.Host]
 	if host.Default != (mode == "host") {
 		host.Default = mode == "host"
 		changed = append(changed, host.snapshot())
 	}
-	name := s.o.Config.ContainerName
+	name := f.set.o.Config.ContainerName
 	if name != "" && mode == "docker" {
-		b := s.boxFor(s.ref(name))
+		b := f.set.boxFor(f.set.ref(name))
 		if b.Container == "" {
 			b.Container = api.ContainerMissing
 		}
 		b.Default, b.wanted = true, true
 		changed = append(changed, b.snapshot())
 	}
-	s.mu.Unlock()
+	f.set.mu.Unlock()
 	for i := range changed {
-		s.emit(api.Event{Kind: api.EventSandbox, Sandbox: &changed[i]})
+		f.set.emit(api.Event{Kind: api.EventSandbox, Sandbox: &changed[i]})
 	}
 	if name != "" && mode == "docker" {
-		s.keep(s.ref(name))
+		f.set.keep(f.set.ref(name))
 	}
 }

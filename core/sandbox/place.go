@@ -20,7 +20,7 @@ type place struct {
 
 // updatePlace brings the place of b in line with its state; mu is held. A paused
 // container keeps its place, and so does a daemon that is about to be asked.
-func (s *Sandboxes) updatePlace(b *box) {
+func (b *box) updatePlace() {
 	key := ""
 	if b.proof.address != "" && !b.IsHost() {
 		key = fmt.Sprintf("%s %s %d", b.proof.id, b.proof.address, b.starts)
@@ -35,15 +35,15 @@ func (s *Sandboxes) updatePlace(b *box) {
 		if b.place.key == key {
 			return
 		}
-		b.leave(s.gone(b))
+		b.leave(b.gone())
 		b.place.key = key
 		b.place.ctx, b.place.end = context.WithCancelCause(context.Background())
-		if s.o.OnGone != nil {
-			context.AfterFunc(b.place.ctx, func() { s.o.OnGone(key) })
+		if b.set.o.OnGone != nil {
+			context.AfterFunc(b.place.ctx, func() { b.set.o.OnGone(key) })
 		}
 		return
 	}
-	b.leave(s.gone(b))
+	b.leave(b.gone())
 }
 
 // leave ends the place, if there is one; mu is held.
@@ -55,8 +55,8 @@ func (b *box) leave(why error) {
 }
 
 // gone is what those who wait for the daemon of b are told; mu is held.
-func (s *Sandboxes) gone(b *box) error {
-	if err := s.unusable(b); err != nil {
+func (b *box) gone() error {
+	if err := b.unusable(); err != nil {
 		return err
 	}
 	return problem(b.Ref, api.CodeDaemonDown,

@@ -25,8 +25,8 @@ func (s *Sandboxes) target(ref api.Ref) (ports.Target, error) {
 	defer s.mu.Unlock()
 	if b := s.boxes[ref]; b != nil {
 		t.Labels = b.Labels
-		if owner, err := s.owner(b); err == nil {
-			t.Reach = s.reach(owner)
+		if owner, err := b.owner(); err == nil {
+			t.Reach = owner.reach()
 		}
 	}
 	return t, nil
@@ -64,12 +64,4 @@ func (s *Sandboxes) Watch(ref api.Ref) {
 	if s.ports.Watch(ref) && ref != (api.Ref{}) {
 		s.keep(ref)
 	}
-}
-
-// wrap is asProblem for an error that may be nil.
-func wrap(ref api.Ref, err error) error {
-	if err == nil {
-		return nil
-	}
-	return asProblem(ref, err)
 }

@@ -3,10 +3,8 @@ package sandbox
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/sandbox/source"
@@ -37,10 +35,10 @@ func (s *Sandboxes) StartContainer(ctx context.Context, ref api.Ref) error {
 	case c.State == api.ContainerRunning || c.State == api.ContainerRestarting:
 		return nil
 	case c.State == api.ContainerPaused:
-		return s.notRunning(ref, c.State)
+		return s.why.notRunning(ref, c.State)
 	}
 	if err := s.o.Source.StartContainer(ctx, c.ID); err != nil {
-		return s.refused(ref, "start", source.HintStart, err)
+		return s.why.refused(ref, "start", source.HintStart, err)
 	}
 	return nil
 }
@@ -56,23 +54,9 @@ func (s *Sandboxes) StopContainer(ctx context.Context, ref api.Ref) error {
 		return nil
 	}
 	if err := s.o.Source.StopContainer(ctx, c.ID, -1); err != nil {
-		return s.refused(ref, "stop", source.HintStop, err)
+		return s.why.refused(ref, "stop", source.HintStop, err)
 	}
 	return nil
-}
-
-// refused is the problem of an engine that will not do what it was asked for.
-func (s *Sandboxes) refused(ref api.Ref, doing, verb string, err error) *api.Problem {
-	if p, ok := errors.AsType[*api.Problem](err); ok {
-		return asProblem(ref, p)
-	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return problem(ref, api.CodeCancelled,
-			fmt.Sprintf("the engine has not finished to %s %s in time", doing, ref),
-			"it may still complete; check the list").WithStatus(http.StatusGatewayTimeout).Because(err)
-	}
-	return conflict(ref, fmt.Sprintf("the engine will not %s %s: %v", doing, ref, err),
-		"see "+s.o.Source.Hint(verb, ref.Name)).Because(err)
 }
 
 // shells are looked for in this order.
@@ -88,7 +72,7 @@ func (s *Sandboxes) Shell(ctx context.Context, ref api.Ref, columns, rows int) (
 	if err != nil {
 		return nil, err
 	}
-	if err := s.notRunning(ref, c.State); err != nil {
+	if err := s.why.notRunning(ref, c.State); err != nil {
 		return nil, err
 	}
 	for _, shell := range shells {
@@ -97,11 +81,11 @@ func (s *Sandboxes) Shell(ctx context.Context, ref api.Ref, columns, rows int) (
 			continue
 		}
 		if err != nil {
-			return nil, s.refused(ref, "look for a shell in", source.HintExec, err)
+			return nil, s.why.refused(ref, "look for a shell in", source.HintExec, err)
 		}
 		t, err := s.o.Source.OpenTerminal(ctx, c.ID, source.ExecSpec{Cmd: shell, Env: []string{"TERM=xterm-256color"}}, columns, rows)
 		if err != nil {
-			return nil, s.refused(ref, "open a shell in", source.HintExec, err)
+			return nil, s.why.refused(ref, "open a shell in", source.HintExec, err)
 		}
 		return t, nil
 	}
@@ -118,7 +102,7 @@ func (s *Sandboxes) ContainerLog(ctx context.Context, ref api.Ref, tail int, fol
 	}
 	log, err := s.o.Source.Logs(ctx, c.ID, tail, follow)
 	if err != nil {
-		return nil, s.refused(ref, "read the log of", source.HintLogs, err)
+		return nil, s.why.refused(ref, "read the log of", source.HintLogs, err)
 	}
 	return log, nil
 }

@@ -7,7 +7,6 @@ import (
 	"net"
 	"slices"
 
-	"daemon-proxy/core/api"
 	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/reach"
 	"daemon-proxy/core/sandbox/source"
@@ -36,10 +35,10 @@ type proof struct {
 // meet asks the daemon of the container c, which b is about, and has it prove
 // that it is there. What is found is kept in b. The errors are those of probe,
 // daemon.ErrSecret, daemon.ErrNoChallenge, errElsewhere and errUnproved, for several addresses joined.
-func (s *Sandboxes) meet(ctx context.Context, b *box, c source.Container) (daemon.Info, error) {
-	s.mu.Lock()
+func (b *box) meet(ctx context.Context, c source.Container) (daemon.Info, error) {
+	b.set.mu.Lock()
 	known, starts := b.proof, b.starts
-	s.mu.Unlock()
+	b.set.mu.Unlock()
 	if known.id != c.ID {
 		known = proof{}
 	}
@@ -49,9 +48,9 @@ func (s *Sandboxes) meet(ctx context.Context, b *box, c source.Container) (daemo
 	}
 	var errs []error
 	for _, address := range addresses {
-		f, got, err := s.meetAt(ctx, c, address, known)
+		f, got, err := b.set.prover.meetAt(ctx, c, address, known)
 		if err == nil {
-			s.prove(b, c, starts, got)
+			b.prove(c, starts, got)
 			return f, nil
 		}
 		errs = append(errs, err)
@@ -61,7 +60,7 @@ func (s *Sandboxes) meet(ctx context.Context, b *box, c source.Container) (daemo
 	}
 	err := errors.Join(errs...)
 	if errors.Is(err, errElsewhere) || errors.Is(err, errUnproved) || errors.Is(err, daemon.ErrSecret) {
-		s.prove(b, c, starts, proof{})
+		b.prove(c, starts, proof{})
 	}
 	return daemon.Info{}, err
 }
@@ -71,8 +70,8 @@ func isRefused(err error) bool { return errors.Is(err, daemon.ErrRefused) }
 // prove keeps what was found of the container c in b, unless the container was
 // replaced, started again or moved to another address since it had started
 // that many times.
-func (s *Sandboxes) prove(b *box, c source.Container, starts int, p proof) {
-	s.update(b, func(b *box) {
+func (b *box) prove(c source.Container, starts int, p proof) {
+	b.update(func(b *box) {
 		if b.ID == c.ID && b.starts == starts && slices.Equal(b.container.Addresses, c.Addresses) {
 			b.proof = p
 		}
@@ -80,8 +79,8 @@ func (s *Sandboxes) prove(b *box, c source.Container, starts int, p proof) {
 }
 
 // meetAt is meet at one address.
-func (s *Sandboxes) meetAt(ctx context.Context, c source.Container, address string, known proof) (daemon.Info, proof, error) {
-	v, err := daemon.NewClient(reach.Direct(dialTimeout, address), s.o.Config.Port, "").Open(ctx)
+func (p prover) meetAt(ctx context.Context, c source.Container, address string, known proof) (daemon.Info, proof, error) {
+	v, err := daemon.NewClient(reach.Direct(dialTimeout, address), p.port, "").Open(ctx)
 	if err != nil {
 		return daemon.Info{}, proof{}, err
 	}
@@ -90,14 +89,14 @@ func (s *Sandboxes) meetAt(ctx context.Context, c source.Container, address stri
 	got := proof{id: c.ID, address: address}
 	switch {
 	case err == nil && f.Kind == daemon.KindBuiltIn:
-		err = v.Challenge(ctx, s.secretOf(c.ID))
+		err = v.Challenge(ctx, p.keys.secret(c.ID))
 	case err == nil:
-		got, err = s.locate(ctx, c, v, known)
+		got, err = p.locate(ctx, c, v, known)
 		return f, got, err
 	}
 	late := errors.Is(err, daemon.ErrSilent) && known.address != address
 	if late || errors.Is(err, daemon.ErrSecret) || errors.Is(err, daemon.ErrNoChallenge) || errors.Is(err, daemon.ErrNotDaemon) {
-		if _, where := s.locate(ctx, c, v, proof{}); errors.Is(where, errElsewhere) {
+		if _, where := p.locate(ctx, c, v, proof{}); errors.Is(where, errElsewhere) {
 			err = where
 		}
 	}
@@ -106,10 +105,10 @@ func (s *Sandboxes) meetAt(ctx context.Context, c source.Container, address stri
 
 // onThisMachine proves that a container which uses "the host's" network uses
 // this machine's: its engine may be on another one.
-func (s *Sandboxes) onThisMachine(ctx context.Context, b *box, c source.Container) error {
-	s.mu.Lock()
+func (b *box) onThisMachine(ctx context.Context, c source.Container) error {
+	b.set.mu.Lock()
 	proved, starts := b.proof.id == c.ID && b.proof.id != "", b.starts
-	s.mu.Unlock()
+	b.set.mu.Unlock()
 	if proved {
 		return nil
 	}
@@ -124,40 +123,9 @@ func (s *Sandboxes) onThisMachine(ctx context.Context, b *box, c source.Containe
 		return fmt.Errorf("%w: %w", errUnproved, err)
 	}
 	defer conn.Close()
-	got, err := s.locate(ctx, c, conn, proof{})
+	got, err := b.set.prover.locate(ctx, c, conn, proof{})
 	if err == nil {
-		s.prove(b, c, starts, got)
+		b.prove(c, starts, got)
 	}
 	return err
-}
-
-// misplaced is the problem of a daemon that is not, or not provably, in the
-// container of ref; nil if err is none of these.
-func (s *Sandboxes) misplaced(ref api.Ref, c source.Container, err error) *api.Problem {
-	what := "another answers at its address"
-	if len(c.Addresses) > 0 {
-		what = fmt.Sprintf("what answers at %s is not in %s", s.shown(c.Addresses[0]), ref)
-	}
-	switch {
-	case c.HostNetwork && (errors.Is(err, errElsewhere) || errors.Is(err, errUnproved)):
-		p := problem(ref, api.CodeUnreachable,
-			ref.String()+" uses the network of the engine's machine, and that is not known to be this one: "+err.Error(),
-			"run daemon-proxy on the engine's machine, or give the container a network of its own")
-		p.Cause = err
-		return p
-	case errors.Is(err, errElsewhere):
-		p := problem(ref, api.CodeUnreachable,
-			what+": the engine's containers are not on a network of this machine, and here that address belongs to something else",
-			"run daemon-proxy on the engine's machine, or put the container into a network whose addresses nothing here uses: "+
-				s.o.Source.Hint(source.HintSubnet, ""))
-		p.Cause = err
-		return p
-	case errors.Is(err, errUnproved):
-		p := problem(ref, api.CodeUnreachable,
-			"a daemon answers at the address of "+ref.String()+", but it is not used: "+err.Error(),
-			"use the built-in daemon, which proves itself: end the other one and leave daemon.binary_source_path empty")
-		p.Cause = err
-		return p
-	}
-	return nil
 }

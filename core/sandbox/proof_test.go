@@ -75,7 +75,7 @@ func TestAnAnswerFromAContainerThatWasReplacedProvesNothing(t *testing.T) {
 	f.list = []source.Container{old}
 	d := f.desk(t, func(o *Options) { o.Config.ContainerName = "" })
 	var err error
-	builtIn, err = toolbox.New(toolbox.Options{Secret: d.secretOf(old.ID), Version: "v1"})
+	builtIn, err = toolbox.New(toolbox.Options{Secret: d.keys.secret(old.ID), Version: "v1"})
 	require.NoError(t, err)
 	d.run()
 	require.Eventually(t, func() bool { return asked.Load() == 1 }, soon, look)
@@ -161,7 +161,7 @@ func TestAStrangerAtOneAddressLeavesTheOther(t *testing.T) {
 		box.Addresses = c.addresses
 		f.list = []source.Container{box}
 		d := f.desk(t, func(o *Options) { o.Config.ContainerName = "" })
-		_, err := d.meet(t.Context(), d.boxFor(d.ref("box")), box)
+		_, err := d.boxFor(d.ref("box")).meet(t.Context(), box)
 		require.ErrorIs(t, err, c.want)
 		require.Equal(t, c.want == errElsewhere, errors.Is(err, errElsewhere)) //nolint:errorlint // the table's own value
 	}
@@ -189,7 +189,7 @@ func TestAProofThroughTheEngineHoldsForItsRouteOnly(t *testing.T) {
 		conn, dialErr := dialer.DialContext(t.Context(), "tcp", "127.0.0.1:"+strconv.Itoa(f.port))
 		require.NoError(t, dialErr)
 		t.Cleanup(func() { _ = conn.Close() })
-		got, err := d.locate(t.Context(), box, conn, known)
+		got, err := d.prover.locate(t.Context(), box, conn, known)
 		require.ErrorIs(t, err, step.want)
 		known = got
 	}

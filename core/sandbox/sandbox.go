@@ -56,10 +56,13 @@ type Options struct {
 // Sandboxes are all sandboxes of one engine, and the host. Run must run for
 // states to be followed.
 type Sandboxes struct {
-	o    Options
-	key  []byte // what the secrets of built-in daemons are made of
-	log  *slog.Logger
-	host *host
+	o      Options
+	keys   keyring
+	log    *slog.Logger
+	host   *host
+	engine *engine
+	prover prover
+	why    problems
 
 	ctx    context.Context // of everything that outlives a call; ended by Close
 	cancel context.CancelFunc
@@ -70,15 +73,14 @@ type Sandboxes struct {
 	mu      sync.Mutex
 	boxes   map[api.Ref]*box
 	ending  bool // injections were undone, and no other begins
-	status  api.EngineStatus
 
-	decision decision // what mode "auto" means
-	ports    *ports.Ports
+	ports *ports.Ports
 }
 
 // box is what is known of one sandbox; Sandboxes.mu guards it.
 type box struct {
 	api.Sandbox
+	set       *Sandboxes
 	container source.Container
 	starts    int   // of the container that were noticed
 	stops     int   // how often the daemon was stopped on request
@@ -117,18 +119,21 @@ func New(o Options) (*Sandboxes, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Sandboxes{o: o, key: key, log: o.Logger, boxes: map[api.Ref]*box{}, pace: usual}
-	s.decision.settled, s.decision.retry = make(chan struct{}), make(chan struct{}, 1)
+	s := &Sandboxes{o: o, keys: key, log: o.Logger, boxes: map[api.Ref]*box{}, pace: usual}
+	s.why = problems{o.Source, o.Config.Port}
+	s.prover = prover{source: o.Source, port: o.Config.Port, keys: key}
+	s.engine = &engine{set: s}
+	s.engine.decision.settled, s.engine.decision.retry = make(chan struct{}), make(chan struct{}, 1)
 	s.ports = ports.New(s.portsOptions())
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.host = &host{s: s}
-	s.boxes[api.Host] = &box{kick: make(chan struct{}, 1), Sandbox: api.Sandbox{
+	s.boxes[api.Host] = &box{set: s, kick: make(chan struct{}, 1), Sandbox: api.Sandbox{
 		Ref: api.Host, Kind: "host", Container: api.ContainerRunning, Address: "127.0.0.1",
 		Platform: hostPlatform(), Default: o.Config.Mode == "host",
 		Daemon: api.Daemon{State: api.DaemonNone, Since: time.Now()},
 	}}
 	if o.Source != nil {
-		s.status = api.EngineStatus{Name: o.Source.Name(), Endpoint: o.Source.Endpoint(), State: "connecting", Since: time.Now()}
+		s.engine.status = api.EngineStatus{Name: o.Source.Name(), Endpoint: o.Source.Endpoint(), State: "connecting", Since: time.Now()}
 		if name := o.Config.ContainerName; name != "" && o.Config.Mode == "docker" {
 			s.boxFor(s.ref(name)).Container = api.ContainerMissing
 		}
@@ -145,7 +150,7 @@ func (s *Sandboxes) ref(name string) api.Ref {
 func (s *Sandboxes) boxFor(ref api.Ref) *box {
 	b := s.boxes[ref]
 	if b == nil {
-		b = &box{kick: make(chan struct{}, 1), Sandbox: api.Sandbox{
+		b = &box{set: s, kick: make(chan struct{}, 1), Sandbox: api.Sandbox{
 			Ref: ref, Kind: "container", Daemon: api.Daemon{State: api.DaemonUnknown, Since: time.Now()},
 			Default: s.mode() == "docker" && ref.Name == s.o.Config.ContainerName,
 		}}
@@ -205,7 +210,7 @@ func (s *Sandboxes) Get(ref api.Ref) (api.Sandbox, bool) {
 func (s *Sandboxes) Engine() api.EngineStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.status
+	return s.engine.status
 }
 
 // Resolve is the sandbox that a name means: "host", a container's name,
@@ -230,8 +235,8 @@ func (s *Sandboxes) Resolve(name string) (api.Ref, error) {
 		if ref := s.ref(plain); s.boxes[ref] != nil {
 			return ref, nil
 		}
-		if s.status.Error != nil { // it has not said that there is none of that name
-			return api.Ref{}, s.status.Error
+		if s.engine.status.Error != nil { // it has not said that there is none of that name
+			return api.Ref{}, s.engine.status.Error
 		}
 	}
 	p := api.NewProblem(api.CodeUnknownSandbox, fmt.Sprintf("there is no container %q", name),
@@ -248,8 +253,8 @@ func (s *Sandboxes) defaultRef() (api.Ref, error) {
 		return s.ref(name), nil
 	}
 	running := s.names(true)
-	if len(running) == 0 && s.status.Error != nil { // it has not said that there are none
-		return api.Ref{}, s.status.Error
+	if len(running) == 0 && s.engine.status.Error != nil { // it has not said that there are none
+		return api.Ref{}, s.engine.status.Error
 	}
 	if len(running) == 1 {
 		return s.ref(strings.TrimPrefix(running[0], api.ContainerPrefix)), nil
@@ -286,22 +291,22 @@ func (s *Sandboxes) emit(e api.Event) {
 
 // update changes a box and tells of it if what may be shown has changed. A box
 // that is no longer listed changes in silence.
-func (s *Sandboxes) update(b *box, change func(*box)) {
-	s.telling.Lock()
-	defer s.telling.Unlock()
-	s.mu.Lock()
+func (b *box) update(change func(*box)) {
+	b.set.telling.Lock()
+	defer b.set.telling.Unlock()
+	b.set.mu.Lock()
 	before := b.Sandbox
 	change(b)
-	s.updatePlace(b)
+	b.updatePlace()
 	if before.Daemon.State != b.Daemon.State {
 		b.Daemon.Since, b.Daemon.RetryAt = time.Now(), nil
 	}
-	changed := s.boxes[b.Ref] == b && !b.container.Infra && (!b.announced || !sameShown(before, b.Sandbox) || !sameLatency(before.Daemon.LatencyMS, b.Daemon.LatencyMS, s.ports.Watched(b.Ref)))
+	changed := b.set.boxes[b.Ref] == b && !b.container.Infra && (!b.announced || !sameShown(before, b.Sandbox) || !sameLatency(before.Daemon.LatencyMS, b.Daemon.LatencyMS, b.set.ports.Watched(b.Ref)))
 	b.announced = b.announced || changed
 	after := b.snapshot()
-	s.mu.Unlock()
+	b.set.mu.Unlock()
 	if changed {
-		s.emit(api.Event{Kind: api.EventSandbox, Sandbox: &after})
+		b.set.emit(api.Event{Kind: api.EventSandbox, Sandbox: &after})
 	}
 }
 
@@ -327,37 +332,6 @@ func sameTime(a, b *time.Time) bool { return a == b || a != nil && b != nil && a
 
 func sameProblem(a, b *api.Problem) bool {
 	return a == b || a != nil && b != nil && a.Code == b.Code && a.Detail == b.Detail
-}
-
-// problem makes an *api.Problem about a sandbox.
-func problem(ref api.Ref, code, detail, hint string) *api.Problem {
-	return api.NewProblem(code, detail, hint).In(ref.String(), 0)
-}
-
-// conflict is the problem of a request that does not fit what ref is or does.
-func conflict(ref api.Ref, detail, hint string) *api.Problem {
-	return problem(ref, api.CodeBadRequest, detail, hint).WithStatus(http.StatusConflict)
-}
-
-// asProblem is err for a person, with the sandbox named.
-func asProblem(ref api.Ref, err error) *api.Problem {
-	if errors.Is(err, context.Canceled) {
-		return problem(ref, api.CodeCancelled, "the injection into "+ref.String()+" was cancelled",
-			"nothing was kept; inject again when you like")
-	}
-	if p, ok := errors.AsType[*api.Problem](err); ok {
-		if p.Sandbox == "" {
-			named := *p
-			named.Sandbox = ref.String()
-			return &named
-		}
-		return p
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		return problem(ref, api.CodeStartTimeout, ref.String()+": "+err.Error(), "try again")
-	}
-	return problem(ref, api.CodeInternal, ref.String()+": "+err.Error(),
-		"see the engine's log").WithStatus(http.StatusBadGateway).Because(err)
 }
 
 // Close ends everything that Run and injections left running. With

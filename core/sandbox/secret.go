@@ -54,17 +54,20 @@ func loadKey(stateDir string) ([]byte, error) {
 	return key, err
 }
 
-// secretOf is the secret of the built-in daemon in a container. It is derived,
-// so that a restart of the program knows it again, and differs by container, so
-// that a sandbox which gives its own away gives nothing else away.
-func (s *Sandboxes) secretOf(containerID string) string { return s.derive(containerID) }
+// keyring derives what daemons are known by from one key, so that a restart of
+// the program knows them again.
+type keyring []byte
 
-// markOf is the mark of a daytona in a container: no secret, and nothing from
-// which one could be made.
-func (s *Sandboxes) markOf(containerID string) string { return s.derive("mark " + containerID) }
+// secret is that of the built-in daemon in a container. It differs by container,
+// so that a sandbox which gives its own away gives nothing else away.
+func (k keyring) secret(containerID string) string { return k.derive(containerID) }
 
-func (s *Sandboxes) derive(from string) string {
-	mac := hmac.New(sha256.New, s.key)
+// mark is that of a daytona in a container: no secret, and nothing from which
+// one could be made.
+func (k keyring) mark(containerID string) string { return k.derive("mark " + containerID) }
+
+func (k keyring) derive(from string) string {
+	mac := hmac.New(sha256.New, k)
 	mac.Write([]byte(from))
 	return hex.EncodeToString(mac.Sum(nil))
 }

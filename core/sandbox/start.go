@@ -132,10 +132,10 @@ func (in *injection) launch(dir string) (*process, error) {
 	p := &process{drained: make(chan struct{})}
 	if in.binary.builtIn {
 		spec.Cmd = append(spec.Cmd, "toolbox", "--addr", ":"+strconv.Itoa(in.s.o.Config.Port), "--log-file", logName)
-		spec.Env = append(spec.Env, daemon.SecretEnv+"="+in.s.secretOf(in.c.ID))
+		spec.Env = append(spec.Env, daemon.SecretEnv+"="+in.s.keys.secret(in.c.ID))
 		p.log = logName
 	} else {
-		spec.Env = append(spec.Env, "DAYTONA_SANDBOX_ID="+in.c.ID, "DAYTONA_PROJECT_DIR="+dir, markEnv+"="+in.s.markOf(in.c.ID))
+		spec.Env = append(spec.Env, "DAYTONA_SANDBOX_ID="+in.c.ID, "DAYTONA_PROJECT_DIR="+dir, markEnv+"="+in.s.keys.mark(in.c.ID))
 		if in.binary.workDirFlag {
 			spec.Cmd = append(spec.Cmd, "--work-dir", dir)
 		}
@@ -198,8 +198,8 @@ func (in *injection) await(p *process) error {
 		case code := <-ended:
 			return in.exited(p, code)
 		case <-poll.C:
-			f, err := in.s.meet(ctx, in.box, in.c)
-			misplaced = in.s.misplaced(in.ref, in.c, err)
+			f, err := in.box.meet(ctx, in.c)
+			misplaced = in.s.why.misplaced(in.ref, in.c, err)
 			if errors.Is(err, errElsewhere) {
 				in.end()
 				return misplaced
@@ -209,7 +209,7 @@ func (in *injection) await(p *process) error {
 			}
 			f.Started = time.Now()
 			in.adopt = f
-			in.s.update(in.box, func(b *box) { b.Daemon.Started = true })
+			in.box.update(func(b *box) { b.Daemon.Started = true })
 			in.did(api.StepWait, "%s %s answers", f.Kind, f.Version)
 			return nil
 		}
@@ -251,16 +251,16 @@ func (in *injection) lastWords(p *process) string {
 }
 
 // lastWords of a daemon that has gone down.
-func (s *Sandboxes) lastWords(b *box) string {
-	s.mu.Lock()
+func (b *box) lastWords() string {
+	b.set.mu.Lock()
 	p, id := b.process, b.ID
-	s.mu.Unlock()
+	b.set.mu.Unlock()
 	if p == nil {
 		return ""
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(b.set.ctx, callTimeout)
 	defer cancel()
-	return s.output(ctx, id, p)
+	return b.set.output(ctx, id, p)
 }
 
 // output is the end of what a daemon wrote, in one line that may be shown.

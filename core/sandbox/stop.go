@@ -27,7 +27,7 @@ func (s *Sandboxes) stopDaemon(ctx context.Context, ref api.Ref, eject func() er
 		s.mu.Unlock()
 		return missing(ref)
 	}
-	owner, err := s.owner(b)
+	owner, err := b.owner()
 	if err == nil && (owner.injected != nil || owner.stopping) {
 		err = busy(owner)
 	}
@@ -52,11 +52,11 @@ func (s *Sandboxes) stopDaemon(ctx context.Context, ref api.Ref, eject func() er
 	}
 	s.log.Info("daemon stopped", "sandbox", owner.String())
 	if eject != nil {
-		s.update(owner, func(b *box) { b.Daemon = api.Daemon{State: api.DaemonEjecting, Since: b.Daemon.Since} })
+		owner.update(func(b *box) { b.Daemon = api.Daemon{State: api.DaemonEjecting, Since: b.Daemon.Since} })
 		err = eject()
 	}
 	for _, stopped := range []*box{b, owner} {
-		s.update(stopped, func(b *box) {
+		stopped.update(func(b *box) {
 			state := api.DaemonNone
 			if b.Container != api.ContainerRunning {
 				state = api.DaemonStopped
@@ -69,16 +69,6 @@ func (s *Sandboxes) stopDaemon(ctx context.Context, ref api.Ref, eject func() er
 		})
 	}
 	return err
-}
-
-// busy is the problem of a sandbox in which something is under way; mu is held.
-func busy(b *box) *api.Problem {
-	doing := "started or stopped"
-	if b.Daemon.State == api.DaemonEjecting {
-		doing = "taken out"
-	}
-	return problem(b.Ref, api.CodeSandboxBusy, "the daemon in "+b.String()+" is just being "+doing,
-		"try again in a moment")
 }
 
 func (s *Sandboxes) stop(ctx context.Context, running api.Daemon, in *injection) error {

@@ -8,7 +8,6 @@ import (
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/reach"
-	"daemon-proxy/core/sandbox/source"
 )
 
 // callTimeout bounds a short question to an engine, dialTimeout a connection.
@@ -45,9 +44,9 @@ func (s *Sandboxes) Upstream(ref api.Ref) (Upstream, error) {
 	b.used = time.Now()
 	if b.Container != api.ContainerRunning { // whatever daemon it would use
 		defer s.mu.Unlock()
-		return Upstream{}, s.unusable(b)
+		return Upstream{}, b.unusable()
 	}
-	owner, err := s.owner(b)
+	owner, err := b.owner()
 	if err != nil || owner.IsHost() {
 		s.mu.Unlock()
 		if err != nil {
@@ -56,13 +55,13 @@ func (s *Sandboxes) Upstream(ref api.Ref) (Upstream, error) {
 		return s.host.upstream()
 	}
 	defer s.mu.Unlock()
-	if err := s.unusable(owner); err != nil {
+	if err := owner.unusable(); err != nil {
 		return Upstream{}, err
 	}
 	if owner.place.key == "" {
 		return Upstream{}, unknown(owner.Ref)
 	}
-	return s.containerUpstream(owner), nil
+	return owner.containerUpstream(), nil
 }
 
 // Loopback says whether the localhost of ref is this machine's. It starts nothing.
@@ -73,14 +72,14 @@ func (s *Sandboxes) Loopback(ref api.Ref) bool {
 	if b == nil {
 		return false
 	}
-	owner, err := s.owner(b)
+	owner, err := b.owner()
 	return err == nil && owner.IsHost()
 }
 
 // reach is the way to the ports of the sandbox of b, which has a daemon of its
 // own; it leads nowhere unless that daemon was found there. Nobody else makes
 // one; mu is held.
-func (s *Sandboxes) reach(b *box) reach.Reach {
+func (b *box) reach() reach.Reach {
 	switch {
 	case b.IsHost():
 		return reach.Direct(0, loopback.Host, "::1")
@@ -93,12 +92,12 @@ func (s *Sandboxes) reach(b *box) reach.Reach {
 }
 
 // containerUpstream reaches the daemon of a container; mu is held.
-func (s *Sandboxes) containerUpstream(b *box) Upstream {
-	way, secret := s.reach(b), ""
+func (b *box) containerUpstream() Upstream {
+	way, secret := b.reach(), ""
 	if b.Daemon.Kind == daemon.KindBuiltIn {
-		secret = s.secretOf(b.ID)
+		secret = b.set.keys.secret(b.ID)
 	}
-	client := daemon.NewClient(way, s.o.Config.Port, secret)
+	client := daemon.NewClient(way, b.set.o.Config.Port, secret)
 	return Upstream{
 		Dial: client.Dial, Pool: way.Key, Authority: client.Host, Header: client.Authorize, Until: b.place.ctx,
 	}
@@ -115,14 +114,9 @@ func (s *Sandboxes) client(ref api.Ref) (daemon.Client, error) {
 	return daemon.Client{Dial: up.Dial, Host: up.Authority, Secret: h.Get(daemon.SecretHeader)}, nil
 }
 
-// shown is where the daemon at an address is, for people.
-func (s *Sandboxes) shown(address string) string {
-	return reach.Direct(0, address).Authority(s.o.Config.Port)
-}
-
 // owner is the box whose daemon b uses, b itself usually; mu is held.
-func (s *Sandboxes) owner(b *box) (*box, error) {
-	b, err := s.networkOf(b)
+func (b *box) owner() (*box, error) {
+	b, err := b.networkOf()
 	if err != nil || !b.container.HostNetwork {
 		return b, err
 	}
@@ -132,18 +126,18 @@ func (s *Sandboxes) owner(b *box) (*box, error) {
 		}
 		return nil, unknown(b.Ref)
 	}
-	return s.boxes[api.Host], nil
+	return b.set.boxes[api.Host], nil
 }
 
 // networkOf is the box whose network namespace b uses, b itself usually. If
 // that one uses its machine's, it need not be this machine; mu is held.
-func (s *Sandboxes) networkOf(b *box) (*box, error) {
-	for range len(s.boxes) {
+func (b *box) networkOf() (*box, error) {
+	for range len(b.set.boxes) {
 		if b.container.HostNetwork || b.container.SharesNetworkOf == "" {
 			return b, nil
 		}
 		id, found := b.container.SharesNetworkOf, false
-		for _, other := range s.boxes {
+		for _, other := range b.set.boxes {
 			if other.ID == id && id != "" {
 				b, found = other, true
 				break
@@ -159,38 +153,12 @@ func (s *Sandboxes) networkOf(b *box) (*box, error) {
 		"recreate the container")
 }
 
-func missing(ref api.Ref) *api.Problem {
-	return problem(ref, api.CodeSandboxMissing,
-		fmt.Sprintf("the container %s does not exist", ref), "create it; daemon-proxy will find it")
-}
-
-// notRunning is the problem of a container that runs no processes; nil if it does.
-func (s *Sandboxes) notRunning(ref api.Ref, state string) error {
-	switch state {
-	case api.ContainerRunning:
-		return nil
-	case api.ContainerMissing:
-		return missing(ref)
-	case api.ContainerPaused:
-		return problem(ref, api.CodeSandboxPaused, fmt.Sprintf("the container %s is paused", ref),
-			s.o.Source.Hint(source.HintUnpause, ref.Name))
-	case api.ContainerRestarting:
-		return problem(ref, api.CodeSandboxBusy, fmt.Sprintf("the container %s is restarting", ref),
-			"wait a moment; if it keeps restarting, see "+s.o.Source.Hint(source.HintLogs, ref.Name)).WithStatus(http.StatusServiceUnavailable)
-	case api.ContainerDead:
-		return problem(ref, api.CodeSandboxStopped, fmt.Sprintf("the container %s is being removed", ref),
-			"choose another container, or recreate this one")
-	}
-	return problem(ref, api.CodeSandboxStopped,
-		fmt.Sprintf("the container %s does not run (%s)", ref, state), s.o.Source.Hint(source.HintStart, ref.Name))
-}
-
 // unusable is why the daemon of b cannot be asked; nil if it may answer; mu is held.
-func (s *Sandboxes) unusable(b *box) error {
+func (b *box) unusable() error {
 	if p := b.Daemon.LastError; p != nil && b.Container == api.ContainerMissing {
 		return p // it may only be that the engine does not answer
 	}
-	if err := s.notRunning(b.Ref, b.Container); err != nil {
+	if err := b.set.why.notRunning(b.Ref, b.Container); err != nil {
 		return err
 	}
 	if b.Daemon.State == api.DaemonHealthy {
@@ -215,10 +183,4 @@ func (s *Sandboxes) unusable(b *box) error {
 		detail = "the daemon in " + b.String() + " " + b.ended
 	}
 	return problem(b.Ref, api.CodeNoDaemon, detail, "POST /api/sandboxes/"+b.String()+"/inject")
-}
-
-// unknown is the problem of a daemon that is about to be looked for.
-func unknown(ref api.Ref) *api.Problem {
-	return problem(ref, api.CodeDaemonDown,
-		"it is being checked whether a daemon runs in "+ref.String(), "try again in a moment")
 }

@@ -18,11 +18,18 @@ const (
 	coalesce       = 50 * time.Millisecond
 )
 
+// engine is what is known of the engine, and follows it.
+type engine struct {
+	set      *Sandboxes
+	status   api.EngineStatus // guarded by Sandboxes.mu
+	decision decision         // what mode "auto" means
+}
+
 // Run follows the engine until ctx ends: containers that come, go and change,
 // an engine that goes and comes back. It starts what has to run by itself: the
 // daemon of the default sandbox.
 func (s *Sandboxes) Run(ctx context.Context) {
-	defer s.beginDecision(ctx)()
+	defer s.engine.begin(ctx)()
 	if s.o.Source == nil {
 		<-ctx.Done()
 		return
@@ -30,17 +37,17 @@ func (s *Sandboxes) Run(ctx context.Context) {
 	wait := retryEngine
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := s.follow(ctx)
+		err := s.engine.follow(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		if time.Since(began) > maxRetryEngine {
 			wait = retryEngine
 		}
-		s.engineIs("lost", "", s.engineProblem(err), wait)
+		s.engine.setStatus("lost", "", s.engine.problem(err), wait)
 		select {
 		case <-ctx.Done():
-		case <-s.decision.retry:
+		case <-s.engine.decision.retry:
 			wait = retryEngine
 			continue
 		case <-time.After(wait):
@@ -50,18 +57,18 @@ func (s *Sandboxes) Run(ctx context.Context) {
 }
 
 // follow lists the containers and follows events until the engine is lost.
-func (s *Sandboxes) follow(ctx context.Context) error {
+func (f *engine) follow(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	version, err := s.o.Source.Ping(ctx)
+	version, err := f.set.o.Source.Ping(ctx)
 	if err != nil {
 		return err
 	}
-	events, ended := s.o.Source.Events(ctx)
-	if err := s.relist(ctx); err != nil {
+	events, ended := f.set.o.Source.Events(ctx)
+	if err := f.relist(ctx); err != nil {
 		return err
 	}
-	s.engineIs("connected", version, nil, 0)
+	f.setStatus("connected", version, nil, 0)
 	for {
 		var died []string // containers whose processes ended
 		select {
@@ -88,11 +95,11 @@ func (s *Sandboxes) follow(ctx context.Context) error {
 			}
 		}
 		settle.Stop()
-		if err := s.relist(ctx); err != nil {
+		if err := f.relist(ctx); err != nil {
 			return err
 		}
 		for _, id := range died {
-			s.restarted(id)
+			f.restarted(id)
 		}
 	}
 }
@@ -107,26 +114,26 @@ func deathIn(e source.Event, died []string) []string {
 
 // restarted notes that a container has died. If it is listed as running all the
 // same, its daemon and all that went there died with its last start.
-func (s *Sandboxes) restarted(id string) {
-	s.mu.Lock()
+func (f *engine) restarted(id string) {
+	f.set.mu.Lock()
 	var again *box
-	for _, b := range s.boxes {
+	for _, b := range f.set.boxes {
 		if b.ID == id && b.Container == api.ContainerRunning {
 			again = b
 		}
 	}
-	s.mu.Unlock()
+	f.set.mu.Unlock()
 	if again == nil {
 		return
 	}
-	s.update(again, func(b *box) {
+	again.update(func(b *box) {
 		b.began()
 		b.Started = time.Now()
 		if b.injected == nil {
 			b.Daemon.State, b.Daemon.LastError = api.DaemonUnknown, nil
 		}
 	})
-	s.keep(again.Ref)
+	f.set.keep(again.Ref)
 }
 
 // began notes that the container has started.
@@ -135,71 +142,71 @@ func (b *box) began() {
 	b.proof, b.process, b.hopeless = proof{}, nil, false
 }
 
-// engineProblem is why the engine is lost.
-func (s *Sandboxes) engineProblem(err error) *api.Problem {
+// problem is why the engine is lost.
+func (f *engine) problem(err error) *api.Problem {
 	if p, ok := errors.AsType[*api.Problem](err); ok {
 		return p
 	}
 	return api.NewProblem(api.CodeEngineUnreachable,
-		fmt.Sprintf("the connection to the Docker engine at %s broke: %v", s.o.Source.Endpoint(), err),
-		"daemon-proxy keeps trying; check it with "+s.o.Source.Hint(source.HintCheck, "")).Because(err)
+		fmt.Sprintf("the connection to the Docker engine at %s broke: %v", f.set.o.Source.Endpoint(), err),
+		"daemon-proxy keeps trying; check it with "+f.set.o.Source.Hint(source.HintCheck, "")).Because(err)
 }
 
-// engineIs notes how the engine is and, if that is not 0, in how long it is
+// setStatus notes how the engine is and, if that is not 0, in how long it is
 // asked again; the log gets what is news.
-func (s *Sandboxes) engineIs(state, version string, p *api.Problem, retryIn time.Duration) {
-	s.mu.Lock()
-	was := s.status.State
+func (f *engine) setStatus(state, version string, p *api.Problem, retryIn time.Duration) {
+	f.set.mu.Lock()
+	was := f.status.State
 	changed := was != state
 	if changed {
-		s.status.Since = time.Now()
+		f.status.Since = time.Now()
 	}
 	if changed && state == "connected" {
-		s.doubt()
+		f.doubt()
 	}
-	s.status.State, s.status.Error, s.status.RetryAt = state, p, nil
+	f.status.State, f.status.Error, f.status.RetryAt = state, p, nil
 	if retryIn > 0 {
 		at := time.Now().Add(retryIn)
-		s.status.RetryAt = &at
+		f.status.RetryAt = &at
 	}
 	if version != "" {
-		s.status.Version = version
+		f.status.Version = version
 	}
-	status := s.status
-	s.mu.Unlock()
-	s.emit(api.Event{Kind: api.EventEngine, Engine: &status})
+	status := f.status
+	f.set.mu.Unlock()
+	f.set.emit(api.Event{Kind: api.EventEngine, Engine: &status})
 	if p != nil {
-		s.unseen(p)
+		f.unseen(p)
 	}
-	s.decideBy(state)
+	f.decideBy(state)
 	if changed && was != "connecting" {
-		s.keepAll()
+		f.checkAll()
 	}
 	switch {
 	case changed && p != nil:
-		s.log.Warn("the engine does not answer: its containers are shown as they were last", "engine", status.Name, "error", p.Error(), "hint", p.Hint)
+		f.set.log.Warn("the engine does not answer: its containers are shown as they were last", "engine", status.Name, "error", p.Error(), "hint", p.Hint)
 	case changed:
-		s.log.Info("engine connected", "engine", status.Name, "version", status.Version)
+		f.set.log.Info("engine connected", "engine", status.Name, "version", status.Version)
 	}
 }
 
-// keepAll checks all daemons now: an engine that is, or was, lost does not report
+// checkAll checks all daemons now: an engine that is, or was, lost does not report
 // that a container ended and another one got its address.
-func (s *Sandboxes) keepAll() {
-	s.mu.Lock()
-	refs := slices.Collect(maps.Keys(s.boxes))
-	s.mu.Unlock()
+func (f *engine) checkAll() {
+	f.set.mu.Lock()
+	refs := slices.Collect(maps.Keys(f.set.boxes))
+	f.set.mu.Unlock()
 	for _, ref := range refs {
 		if !ref.IsHost() {
-			s.keep(ref)
+			f.set.keep(ref)
 		}
 	}
 }
 
 // doubt forgets proofs that came through the engine: while it did not answer,
 // addresses may have got to other containers; mu is held.
-func (s *Sandboxes) doubt() {
-	for _, b := range s.boxes {
+func (f *engine) doubt() {
+	for _, b := range f.set.boxes {
 		if b.proof.pid == 0 {
 			b.proof.inside = false
 		}
@@ -208,17 +215,17 @@ func (s *Sandboxes) doubt() {
 
 // unseen gives the containers of which nothing is known the reason for that:
 // an engine that does not answer has not said that there are none.
-func (s *Sandboxes) unseen(p *api.Problem) {
-	s.mu.Lock()
+func (f *engine) unseen(p *api.Problem) {
+	f.set.mu.Lock()
 	var boxes []*box
-	for _, b := range s.boxes {
+	for _, b := range f.set.boxes {
 		if b.Container == api.ContainerMissing {
 			boxes = append(boxes, b)
 		}
 	}
-	s.mu.Unlock()
+	f.set.mu.Unlock()
 	for _, b := range boxes {
-		s.update(b, func(b *box) {
+		b.update(func(b *box) {
 			if b.Container == api.ContainerMissing && b.injected == nil {
 				b.Daemon.State, b.Daemon.LastError = api.DaemonUnknown, asProblem(b.Ref, p)
 			}
@@ -227,41 +234,41 @@ func (s *Sandboxes) unseen(p *api.Problem) {
 }
 
 // relist brings all boxes up to date.
-func (s *Sandboxes) relist(ctx context.Context) error {
-	containers, err := s.o.Source.List(ctx)
+func (f *engine) relist(ctx context.Context) error {
+	containers, err := f.set.o.Source.List(ctx)
 	if err != nil {
 		return err
 	}
 	seen := map[api.Ref]bool{api.Host: true}
 	for _, c := range containers {
-		seen[s.ref(c.Name)] = true
+		seen[f.set.ref(c.Name)] = true
 	}
 	for range 2 { // whose network a container shares is known once all are
 		for _, c := range containers {
-			s.see(s.ref(c.Name), c)
+			f.see(f.set.ref(c.Name), c)
 		}
 	}
-	s.mu.Lock()
+	f.set.mu.Lock()
 	var gone []api.Ref
-	for ref := range s.boxes {
+	for ref := range f.set.boxes {
 		if !seen[ref] {
 			gone = append(gone, ref)
 		}
 	}
-	s.mu.Unlock()
+	f.set.mu.Unlock()
 	for _, ref := range gone {
-		s.lose(ref)
+		f.lose(ref)
 	}
 	return nil
 }
 
 // see takes in what the engine says of a container.
-func (s *Sandboxes) see(ref api.Ref, c source.Container) {
+func (f *engine) see(ref api.Ref, c source.Container) {
 	anew := false
-	s.mu.Lock()
-	seen := s.boxFor(ref)
-	s.mu.Unlock()
-	s.update(seen, func(b *box) {
+	f.set.mu.Lock()
+	seen := f.set.boxFor(ref)
+	f.set.mu.Unlock()
+	seen.update(func(b *box) {
 		was := b.container
 		if b.ID != "" && b.ID != c.ID { // another container under the same name
 			b.began()
@@ -296,12 +303,12 @@ func (s *Sandboxes) see(ref api.Ref, c source.Container) {
 		if !c.StartedAt.IsZero() {
 			b.Started = c.StartedAt
 		}
-		b.SharesNetworkOf = s.sharesWith(c)
+		b.SharesNetworkOf = f.sharesWith(c)
 		switch {
 		case c.State != api.ContainerRunning:
 			b.Daemon.State, b.Daemon.LastError = api.DaemonStopped, nil
 			if b.wanted { // then it is missed
-				b.Daemon.LastError = asProblem(ref, s.notRunning(ref, c.State))
+				b.Daemon.LastError = asProblem(ref, f.set.why.notRunning(ref, c.State))
 			}
 			b.Daemon.Started = false
 		case b.Daemon.State == api.DaemonStopped:
@@ -311,15 +318,15 @@ func (s *Sandboxes) see(ref api.Ref, c source.Container) {
 		}
 	})
 	if anew {
-		s.keep(ref)
+		f.set.keep(ref)
 	}
 }
 
-func (s *Sandboxes) sharesWith(c source.Container) string {
+func (f *engine) sharesWith(c source.Container) string {
 	if c.HostNetwork {
 		return api.HostName
 	}
-	for ref, b := range s.boxes {
+	for ref, b := range f.set.boxes {
 		if c.SharesNetworkOf != "" && b.ID == c.SharesNetworkOf {
 			return ref.String()
 		}
@@ -329,14 +336,14 @@ func (s *Sandboxes) sharesWith(c source.Container) string {
 
 // lose takes in that a container is gone. The default one stays in the list
 // as missing: it is asked for by name.
-func (s *Sandboxes) lose(ref api.Ref) {
-	s.mu.Lock()
-	b := s.boxes[ref]
-	s.mu.Unlock()
+func (f *engine) lose(ref api.Ref) {
+	f.set.mu.Lock()
+	b := f.set.boxes[ref]
+	f.set.mu.Unlock()
 	if b == nil {
 		return
 	}
-	s.update(b, func(b *box) {
+	b.update(func(b *box) {
 		if b.Container == api.ContainerMissing && b.Daemon.State == api.DaemonStopped {
 			return // known already
 		}
@@ -344,22 +351,22 @@ func (s *Sandboxes) lose(ref api.Ref) {
 		b.ID, b.Address, b.Container, b.ExitCode = "", "", api.ContainerMissing, nil
 		b.Daemon = api.Daemon{State: api.DaemonStopped, Since: time.Now(), LastError: missing(ref)}
 	})
-	s.dropGone(b)
+	b.dropGone()
 }
 
 // dropGone takes a box whose container is gone off the list, unless it is the
 // default one or still has an injection to end.
-func (s *Sandboxes) dropGone(b *box) {
-	s.telling.Lock()
-	defer s.telling.Unlock()
-	s.mu.Lock()
-	gone := s.boxes[b.Ref] == b && b.Container == api.ContainerMissing && !b.Default && b.injected == nil
+func (b *box) dropGone() {
+	b.set.telling.Lock()
+	defer b.set.telling.Unlock()
+	b.set.mu.Lock()
+	gone := b.set.boxes[b.Ref] == b && b.Container == api.ContainerMissing && !b.Default && b.injected == nil
 	if gone {
-		delete(s.boxes, b.Ref)
+		delete(b.set.boxes, b.Ref)
 		close(b.kick)
 	}
-	s.mu.Unlock()
+	b.set.mu.Unlock()
 	if gone && b.announced {
-		s.emit(api.Event{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: b.Ref}})
+		b.set.emit(api.Event{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: b.Ref}})
 	}
 }

@@ -1,0 +1,156 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/reach"
+	"daemon-proxy/core/sandbox/source"
+)
+
+// problem makes an *api.Problem about a sandbox.
+func problem(ref api.Ref, code, detail, hint string) *api.Problem {
+	return api.NewProblem(code, detail, hint).In(ref.String(), 0)
+}
+
+// conflict is the problem of a request that does not fit what ref is or does.
+func conflict(ref api.Ref, detail, hint string) *api.Problem {
+	return problem(ref, api.CodeBadRequest, detail, hint).WithStatus(http.StatusConflict)
+}
+
+// asProblem is err for a person, with the sandbox named.
+func asProblem(ref api.Ref, err error) *api.Problem {
+	if errors.Is(err, context.Canceled) {
+		return problem(ref, api.CodeCancelled, "the injection into "+ref.String()+" was cancelled",
+			"nothing was kept; inject again when you like")
+	}
+	if p, ok := errors.AsType[*api.Problem](err); ok {
+		if p.Sandbox == "" {
+			named := *p
+			named.Sandbox = ref.String()
+			return &named
+		}
+		return p
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return problem(ref, api.CodeStartTimeout, ref.String()+": "+err.Error(), "try again")
+	}
+	return problem(ref, api.CodeInternal, ref.String()+": "+err.Error(),
+		"see the engine's log").WithStatus(http.StatusBadGateway).Because(err)
+}
+
+// wrap is asProblem for an error that may be nil.
+func wrap(ref api.Ref, err error) error {
+	if err == nil {
+		return nil
+	}
+	return asProblem(ref, err)
+}
+
+func missing(ref api.Ref) *api.Problem {
+	return problem(ref, api.CodeSandboxMissing,
+		fmt.Sprintf("the container %s does not exist", ref), "create it; daemon-proxy will find it")
+}
+
+// unknown is the problem of a daemon that is about to be looked for.
+func unknown(ref api.Ref) *api.Problem {
+	return problem(ref, api.CodeDaemonDown,
+		"it is being checked whether a daemon runs in "+ref.String(), "try again in a moment")
+}
+
+// busy is the problem of a sandbox in which something is under way; mu is held.
+func busy(b *box) *api.Problem {
+	doing := "started or stopped"
+	if b.Daemon.State == api.DaemonEjecting {
+		doing = "taken out"
+	}
+	return problem(b.Ref, api.CodeSandboxBusy, "the daemon in "+b.String()+" is just being "+doing,
+		"try again in a moment")
+}
+
+// problems words what is in the way of a container, with the source's own
+// commands as hints.
+type problems struct {
+	source source.Source
+	port   int // the daemon's
+}
+
+// at is where the daemon at an address is, for people.
+func (w problems) at(address string) string {
+	return reach.Direct(0, address).Authority(w.port)
+}
+
+// notRunning is the problem of a container that runs no processes; nil if it does.
+func (w problems) notRunning(ref api.Ref, state string) error {
+	switch state {
+	case api.ContainerRunning:
+		return nil
+	case api.ContainerMissing:
+		return missing(ref)
+	case api.ContainerPaused:
+		return problem(ref, api.CodeSandboxPaused, fmt.Sprintf("the container %s is paused", ref),
+			w.source.Hint(source.HintUnpause, ref.Name))
+	case api.ContainerRestarting:
+		return problem(ref, api.CodeSandboxBusy, fmt.Sprintf("the container %s is restarting", ref),
+			"wait a moment; if it keeps restarting, see "+w.source.Hint(source.HintLogs, ref.Name)).WithStatus(http.StatusServiceUnavailable)
+	case api.ContainerDead:
+		return problem(ref, api.CodeSandboxStopped, fmt.Sprintf("the container %s is being removed", ref),
+			"choose another container, or recreate this one")
+	}
+	return problem(ref, api.CodeSandboxStopped,
+		fmt.Sprintf("the container %s does not run (%s)", ref, state), w.source.Hint(source.HintStart, ref.Name))
+}
+
+func (w problems) noAddress(ref api.Ref) *api.Problem {
+	return problem(ref, api.CodeUnreachable,
+		ref.String()+" has no network address that can be dialled (--network none?)",
+		"connect it: "+w.source.Hint(source.HintConnect, ref.Name))
+}
+
+// refused is the problem of an engine that will not do what it was asked for.
+func (w problems) refused(ref api.Ref, doing, verb string, err error) *api.Problem {
+	if p, ok := errors.AsType[*api.Problem](err); ok {
+		return asProblem(ref, p)
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return problem(ref, api.CodeCancelled,
+			fmt.Sprintf("the engine has not finished to %s %s in time", doing, ref),
+			"it may still complete; check the list").WithStatus(http.StatusGatewayTimeout).Because(err)
+	}
+	return conflict(ref, fmt.Sprintf("the engine will not %s %s: %v", doing, ref, err),
+		"see "+w.source.Hint(verb, ref.Name)).Because(err)
+}
+
+// misplaced is the problem of a daemon that is not, or not provably, in the
+// container of ref; nil if err is none of these.
+func (w problems) misplaced(ref api.Ref, c source.Container, err error) *api.Problem {
+	what := "another answers at its address"
+	if len(c.Addresses) > 0 {
+		what = fmt.Sprintf("what answers at %s is not in %s", w.at(c.Addresses[0]), ref)
+	}
+	switch {
+	case c.HostNetwork && (errors.Is(err, errElsewhere) || errors.Is(err, errUnproved)):
+		p := problem(ref, api.CodeUnreachable,
+			ref.String()+" uses the network of the engine's machine, and that is not known to be this one: "+err.Error(),
+			"run daemon-proxy on the engine's machine, or give the container a network of its own")
+		p.Cause = err
+		return p
+	case errors.Is(err, errElsewhere):
+		p := problem(ref, api.CodeUnreachable,
+			what+": the engine's containers are not on a network of this machine, and here that address belongs to something else",
+			"run daemon-proxy on the engine's machine, or put the container into a network whose addresses nothing here uses: "+
+				w.source.Hint(source.HintSubnet, ""))
+		p.Cause = err
+		return p
+	case errors.Is(err, errUnproved):
+		p := problem(ref, api.CodeUnreachable,
+			"a daemon answers at the address of "+ref.String()+", but it is not used: "+err.Error(),
+			"use the built-in daemon, which proves itself: end the other one and leave daemon.binary_source_path empty")
+		p.Cause = err
+		return p
+	}
+	return nil
+}
