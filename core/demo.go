@@ -16,7 +16,7 @@ import (
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/config"
 	"daemon-proxy/core/docker"
-	"daemon-proxy/core/sandbox"
+	"daemon-proxy/core/sandbox/inject"
 	"daemon-proxy/core/sandbox/source"
 )
 
@@ -164,7 +164,7 @@ func startDemo(ctx context.Context, e *docker.Engine, executable string) error {
 // demoProgram is the program's Linux build: an engine on a desk of another
 // system runs in a machine of the same architecture.
 func demoProgram(executable string) string {
-	return sandbox.BuiltIn(executable, "linux/"+runtime.GOARCH)
+	return inject.BuiltIn(executable, "linux/"+runtime.GOARCH)
 }
 
 // demoBuild names the build of the program that the demo is made of. It must

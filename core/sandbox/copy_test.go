@@ -283,7 +283,7 @@ func TestWhatAKilledProgramLeftInTheCacheIsRemoved(t *testing.T) {
 	d := daytona(t, name, "", nil)
 	dir := filepath.Join(d.o.CacheDir, "binaries")
 	require.NoError(t, os.MkdirAll(dir, 0o700))
-	old, young := filepath.Join(dir, stagingPrefix+"1"), filepath.Join(dir, stagingPrefix+"2")
+	old, young := filepath.Join(dir, ".staging-1"), filepath.Join(dir, ".staging-2")
 	require.NoError(t, errors.Join(os.WriteFile(old, []byte("half"), 0o600), os.WriteFile(young, []byte("half"), 0o600)))
 	long := time.Now().Add(-2 * time.Hour)
 	require.NoError(t, os.Chtimes(old, long, long))

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/sandbox/inject"
 	"daemon-proxy/core/sandbox/source"
 	"daemon-proxy/core/sandbox/source/sourcetest"
 )
@@ -89,7 +90,7 @@ func (f *fake) desk(t *testing.T, change func(*Options)) *desk {
 
 // container runs at the address of the daemon.
 func (f *fake) container(name string) source.Container {
-	return source.Container{ID: name + strings.Repeat("0", 64-len(name)), Name: name, State: api.ContainerRunning, Addresses: []string{"127.0.0.1"}, Platform: hostPlatform()}
+	return source.Container{ID: name + strings.Repeat("0", 64-len(name)), Name: name, State: api.ContainerRunning, Addresses: []string{"127.0.0.1"}, Platform: inject.HostPlatform()}
 }
 
 // set changes the containers and tells of it.

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"time"
@@ -26,14 +27,6 @@ type pace struct {
 
 var usual = pace{often: 2 * time.Second, seldom: 15 * time.Second, firstRetry: time.Second, maxRetry: time.Minute}
 
-// want notes that a sandbox should have a daemon, and sees to it.
-func (s *Sandboxes) want(ref api.Ref) {
-	s.mu.Lock()
-	s.boxFor(ref).wanted = true
-	s.mu.Unlock()
-	s.keep(ref)
-}
-
 // keep sees to it that a goroutine looks after the daemon of ref, now.
 func (s *Sandboxes) keep(ref api.Ref) {
 	s.mu.Lock()
@@ -49,11 +42,11 @@ func (s *Sandboxes) keep(ref api.Ref) {
 
 // keepLater is keep after a failure: the next try comes after a pause, and
 // one that is being waited for is not brought forward.
-func (s *Sandboxes) keepLater(ref api.Ref) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if b := s.boxes[ref]; b != nil && s.ctx.Err() == nil {
-		b.startMonitor(s.pace.firstRetry)
+func (b *box) keepLater() {
+	b.set.mu.Lock()
+	defer b.set.mu.Unlock()
+	if b.set.boxes[b.Ref] == b && b.set.ctx.Err() == nil {
+		b.startMonitor(b.set.pace.firstRetry)
 	}
 }
 
@@ -312,4 +305,17 @@ func (b *box) setDown(err error, stops int) {
 func sample(samples []float64, ms float64) []float64 {
 	samples = append(slices.Clone(samples), ms)
 	return samples[max(0, len(samples)-history):]
+}
+
+// lastWords of a daemon that has gone down.
+func (b *box) lastWords() string {
+	b.set.mu.Lock()
+	p, c := b.process, b.container
+	b.set.mu.Unlock()
+	if p == nil {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(b.set.ctx, callTimeout)
+	defer cancel()
+	return b.set.job(b.Ref, c).Output(ctx, p)
 }

@@ -18,6 +18,7 @@ import (
 	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/proxy"
 	"daemon-proxy/core/reach"
+	"daemon-proxy/core/sandbox/inject"
 )
 
 // host is the machine itself as a sandbox: served by the built-in daemon from
@@ -51,7 +52,7 @@ func (h *host) current() (port int, secret string) {
 
 // ensure starts the host's daemon if there is none.
 func (h *host) ensure() error {
-	if h.s.mode() == "host" {
+	if h.s.Mode() == "host" {
 		if p := h.lastError(); p != nil {
 			return p
 		}
@@ -108,8 +109,8 @@ func (in *injection) runHost() error {
 		return nil
 	}
 	free := errors.Is(err, daemon.ErrRefused)
-	if in.s.mode() == "host" {
-		path, err := in.s.hostBinary()
+	if in.s.Mode() == "host" {
+		path, err := h.binary()
 		if err != nil {
 			return err
 		}
@@ -123,16 +124,16 @@ func (in *injection) runHost() error {
 	return in.serveBuiltIn(port)
 }
 
-// hostBinary is the daytona to run on the host; empty: the built-in daemon.
-func (s *Sandboxes) hostBinary() (string, error) {
-	switch path := s.o.Config.Path; {
-	case path != "" && !isFile(path):
+// binary is the daytona to run on the host; empty: the built-in daemon.
+func (h *host) binary() (string, error) {
+	switch path := h.s.o.Config.Path; {
+	case path != "" && !inject.IsFile(path):
 		return "", problem(api.Host, api.CodeBinaryMissing, fmt.Sprintf("daemon.path: there is no file %s", path),
 			"correct it (--daemon-path, DAEMON_PATH), or leave it empty to use the built-in daemon")
 	case path != "":
 		return path, nil
-	case isFile(defaultDaytona):
-		return defaultDaytona, nil
+	case inject.IsFile(inject.DefaultDaytona):
+		return inject.DefaultDaytona, nil
 	}
 	return "", nil
 }
@@ -201,7 +202,7 @@ func (in *injection) runDaytona(path string, port int, free bool) error {
 	}
 	in.s.log.Warn("a daytona is started on this machine: everybody on the network who reaches its port controls the machine", "path", path, "port", port)
 	in.doing(api.StepStart, "starting %s", path)
-	b, err := in.s.inspectBinary(api.Host, path, false)
+	workDirFlag, err := inject.KnowsWorkDir(api.Host, path)
 	if err != nil {
 		return err
 	}
@@ -212,7 +213,7 @@ func (in *injection) runDaytona(path string, port int, free bool) error {
 		}
 	}
 	var args []string
-	if b.workDirFlag {
+	if workDirFlag {
 		args = []string{"--work-dir", dir}
 	}
 	// A file, because it may outlive this program and a broken pipe would end it.
@@ -252,7 +253,7 @@ const hostLog = "host-daemon.log"
 func (in *injection) awaitHost(log string, port int, ended chan struct{}) error {
 	ctx, cancel := context.WithTimeout(in.ctx, in.s.o.Config.StartupTimeout)
 	defer cancel()
-	poll := time.NewTicker(pollEvery)
+	poll := time.NewTicker(inject.PollEvery)
 	defer poll.Stop()
 	h := in.s.host
 	for {
@@ -297,10 +298,10 @@ func endOf(log string) string {
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err == nil {
-		_, _ = f.Seek(max(0, info.Size()-keepOutput), io.SeekStart) // an error shows in the next read
+		_, _ = f.Seek(max(0, info.Size()-inject.KeepOutput), io.SeekStart) // an error shows in the next read
 	}
-	text, _ := io.ReadAll(io.LimitReader(f, keepOutput))
-	return shown(text)
+	text, _ := io.ReadAll(io.LimitReader(f, inject.KeepOutput))
+	return inject.Shown(text)
 }
 
 // close ends what the program runs for the host: a daytona of its own only

@@ -1,14 +1,14 @@
 package sandbox
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"strings"
 	"time"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/daemon"
+	"daemon-proxy/core/sandbox/inject"
 	"daemon-proxy/core/sandbox/source"
 )
 
@@ -45,15 +45,14 @@ func (in *injection) run() error {
 	}
 	in.did(api.StepAdopt, "no daemon answers on %s", in.s.why.at(c.Addresses[0]))
 
-	if in.s.o.Config.InjectionMode == "direct" {
-		err = in.useInside()
-	} else {
-		err = in.bring()
-	}
-	if err != nil {
+	job := in.job()
+	if err := job.Prepare(in.ctx); err != nil {
 		return err
 	}
-	return in.start()
+	if in.adopt, err = job.Start(in.ctx); err == nil {
+		in.box.update(func(b *box) { b.Daemon.Started = true })
+	}
+	return err
 }
 
 // runOwner injects the owner of the network namespace instead, if it is shared.
@@ -95,9 +94,6 @@ func (in *injection) proveHost() error {
 	return err
 }
 
-// portHint is the next step where something else has the daemon's port.
-const portHint = "stop that service, let it use another port, or give the built-in daemon another one: --daemon-port (daemon.port, DAEMON_PORT)"
-
 // tryAdopt takes the daemon that answers, if one does.
 func (in *injection) tryAdopt() (adopted bool, err error) {
 	f, err := in.box.meet(in.ctx, in.c)
@@ -115,7 +111,7 @@ func (in *injection) tryAdopt() (adopted bool, err error) {
 	case errors.Is(err, daemon.ErrNotDaemon), errors.Is(err, daemon.ErrSilent):
 		return false, problem(in.ref, api.CodePortTaken,
 			fmt.Sprintf("port %d of %s is used by something that is not a daemon, or by one that hangs: %v", in.s.o.Config.Port, in.ref, err),
-			portHint)
+			inject.PortHint)
 	default:
 		return false, nil // refused or not reachable: the start will tell
 	}
@@ -124,91 +120,31 @@ func (in *injection) tryAdopt() (adopted bool, err error) {
 	return true, nil
 }
 
-// useInside takes the binary that the container has: injection mode "direct".
-func (in *injection) useInside() error {
-	in.target = in.s.installed(false)
-	in.doing(api.StepPrepare, "looking for %s in the container", in.target)
-	file := in.target
-	if stat, err := in.s.o.Source.Stat(in.ctx, in.c.ID, file); err == nil && stat.LinkTarget != "" {
-		file = stat.LinkTarget // the image's own link; it is only read and run
-	}
-	content, stat, err := in.s.o.Source.CopyOut(in.ctx, in.c.ID, file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return problem(in.ref, api.CodeBinaryMissing,
-			fmt.Sprintf("injection mode \"direct\" uses the container's own %s, and %s has none", in.target, in.ref),
-			"put it into the image, or use --injection-mode volume")
-	}
-	if err != nil {
-		return fmt.Errorf("look at %s: %w", in.target, err)
-	}
-	defer content.Close()
-	if stat.Mode.Perm()&0o111 == 0 {
-		return problem(in.ref, api.CodeNotExecutable,
-			fmt.Sprintf("%s in %s is not executable (mode %v)", in.target, in.ref, stat.Mode.Perm()),
-			"chmod +x it in the image")
-	}
-	in.binary = binary{path: in.target, size: stat.Size}
-	if in.binary.workDirFlag, err = streamHolds(content, workDirHelp); err != nil {
-		return fmt.Errorf("read %s in the container: %w", in.target, err)
-	}
-	in.did(api.StepPrepare, "%s is there", in.target)
-	in.tell(api.Injection{Step: api.StepCopy, State: "skipped", Detail: "direct: nothing is copied"})
-	return nil
-}
-
-// bring stages the binary and copies it into the container: mode "volume".
-func (in *injection) bring() error {
-	in.doing(api.StepPrepare, "preparing the daemon's binary")
-	b, err := in.s.choose(in.ref, in.c.Platform)
-	if err != nil {
-		return err
-	}
-	err = b.fits(in.ref, in.c.Platform, func(p string) error {
-		_, err := in.s.o.Source.Stat(in.ctx, in.c.ID, p)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if b, err = in.s.stage(b); err != nil {
-		return fmt.Errorf("stage the binary: %w", err)
-	}
-	in.binary = b
-	kind := "static"
-	if b.interp != "" {
-		kind = "dynamic"
-	}
-	in.did(api.StepPrepare, "%s, %s binary fits %s", b.name(), kind, b.platform)
-	in.target = in.s.installed(b.builtIn)
-	return in.copy()
-}
-
-// writable is the folder that the engine must be told to unpack into so that
-// what lies in dir can be written: the root, or the volume that dir is on, for
-// the engine looks no further than that folder when it asks whether it may
-// write. Empty, and why, if it cannot be: a tmpfs is not seen from outside.
-func (in *injection) writable(dir string) (base, why string) {
-	var over *source.Mount
-	for i, m := range in.c.Mounts {
-		under := dir == m.Destination || strings.HasPrefix(dir, strings.TrimSuffix(m.Destination, "/")+"/")
-		if under && (over == nil || len(m.Destination) > len(over.Destination)) {
-			over = &in.c.Mounts[i]
+// job is the work in the container of the injection.
+func (in *injection) job() *inject.Job {
+	job := in.s.job(in.ref, in.c)
+	job.Report = in.tell
+	job.Meet = func(ctx context.Context) (daemon.Info, error) {
+		f, err := in.box.meet(ctx, in.c)
+		if misplaced := in.s.why.misplaced(in.ref, in.c, err); misplaced != nil {
+			return f, misplaced
 		}
+		return f, err
 	}
-	switch {
-	case over != nil && over.Type == "tmpfs":
-		return "", fmt.Sprintf("%s is a tmpfs, which the engine cannot copy to", over.Destination)
-	case over != nil && !over.Writable:
-		return "", fmt.Sprintf("%s is mounted read-only", over.Destination)
-	case over != nil:
-		return over.Destination, ""
-	case in.c.ReadOnlyRoot:
-		return "", "its root is read-only"
+	job.Started = func(p *inject.Process) {
+		in.s.mu.Lock()
+		in.box.process = p
+		in.s.mu.Unlock()
 	}
-	return "/", ""
+	return job
 }
 
-// within is the name of a path in a tar that is unpacked in base.
-func within(base, path string) string {
-	return strings.TrimPrefix(strings.TrimPrefix(path, base), "/")
+// job is for work in the container c of ref.
+func (s *Sandboxes) job(ref api.Ref, c source.Container) *inject.Job {
+	return &inject.Job{
+		Ref: ref, Container: c, Source: s.o.Source, Config: s.o.Config,
+		Executable: s.o.Executable, CacheDir: s.o.CacheDir,
+		Secret: s.keys.secret(c.ID), Mark: s.keys.mark(c.ID), Log: s.log, Life: s.ctx, Group: &s.group,
+		Refused: func(doing, verb string, err error) *api.Problem { return s.why.refused(ref, doing, verb, err) },
+	}
 }

@@ -35,11 +35,8 @@ type injection struct {
 	step  api.InjectionStep
 
 	// What follows belongs to the injection's own goroutine.
-	c      source.Container
-	binary binary
-	target string      // the daemon's path in the container
-	base   string      // what is unpacked into to write it
-	adopt  daemon.Info // what answers, once it does
+	c     source.Container
+	adopt daemon.Info // what answers, once it does
 }
 
 // numbered is a report and its place among all.
@@ -239,7 +236,7 @@ func (in *injection) life() {
 	if p == nil || in.dropped {
 		s.keep(in.ref)
 	} else {
-		s.keepLater(in.ref)
+		in.box.keepLater()
 	}
 	in.box.dropGone()
 }

@@ -73,8 +73,8 @@ func TestADaytonaThatSomebodyElseStartedFromTheSameFileIsNotOurs(t *testing.T) {
 	before := processes(t, id, "daytona")
 	require.ErrorContains(t, d.StopDaemon(t.Context(), d.ref(name)), "not started by this program")
 	require.Equal(t, before, processes(t, id, "daytona"))
-	in := &injection{s: d.Sandboxes, ref: d.ref(name), c: source.Container{ID: id}}
-	require.Error(t, in.killAll(t.Context(), "/usr/local/bin/daytona", false), "there is none of ours to end")
+	job := d.job(d.ref(name), source.Container{ID: id})
+	require.Error(t, job.KillOurs(t.Context()), "there is none of ours to end")
 	require.Equal(t, before, processes(t, id, "daytona"))
 }
 

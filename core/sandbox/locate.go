@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"daemon-proxy/core/sandbox/inject"
 	"daemon-proxy/core/sandbox/source"
 )
 
@@ -31,7 +32,7 @@ type prover struct {
 }
 
 // locate proves that the other end of conn is a socket in the network of the
-// container: errElsewhere if it is not, errUnproved if that cannot be told.
+// container: inject.ErrElsewhere if it is not, errUnproved if that cannot be told.
 // The socket is looked for in the kernel's table of that network, which is read
 // here if the container runs on this machine, else in the container through the
 // engine. The kernel lists sockets by both of their addresses, so that only the
@@ -64,7 +65,7 @@ func (p prover) locate(ctx context.Context, c source.Container, conn net.Conn, k
 	}
 	if text, ok := readTables(c.Pid, c.ID); ok {
 		if !holds(text) {
-			return proof{}, errElsewhere
+			return proof{}, inject.ErrElsewhere
 		}
 		got.pid = c.Pid
 		return got, nil
@@ -82,7 +83,7 @@ func (p prover) locateInside(ctx context.Context, id string, holds func([]byte) 
 		case err == nil && holds(out):
 			return nil
 		case err == nil && code <= 1 && bytes.Contains(out, []byte("local_address")): // 1: there is no IPv6
-			return errElsewhere
+			return inject.ErrElsewhere
 		case err != nil:
 			last = err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/logging"
+	"daemon-proxy/core/sandbox/inject"
 	"daemon-proxy/core/sandbox/source"
 )
 
@@ -25,7 +26,7 @@ const (
 // problem is no_log if nothing is known of one.
 func (s *Sandboxes) DaemonLog(ctx context.Context, ref api.Ref, tail int, follow bool) (io.ReadCloser, error) {
 	s.mu.Lock()
-	var kept *process
+	var kept *inject.Process
 	if b := s.boxes[ref]; b != nil {
 		if owner, err := b.owner(); err == nil {
 			ref, kept = owner.Ref, owner.process
@@ -77,7 +78,7 @@ func (c closing) Close() error { return c.close() }
 type daemonLog struct {
 	s        *Sandboxes
 	id       string
-	kept     *process
+	kept     *inject.Process
 	inMemory bool
 	size     int64  // of the file when it was read last
 	last     []byte // of the output when it was read last
@@ -86,18 +87,16 @@ type daemonLog struct {
 // read is what came since the last read, of the first the end.
 func (l *daemonLog) read(ctx context.Context) ([]byte, error) {
 	if l.inMemory {
-		l.kept.mu.Lock()
-		now := bytes.Clone(l.kept.tail)
-		l.kept.mu.Unlock()
+		now := l.kept.Tail()
 		before := l.last
 		l.last = now
 		return since(before, now), nil
 	}
-	stat, err := l.s.o.Source.Stat(ctx, l.id, logName)
+	stat, err := l.s.o.Source.Stat(ctx, l.id, inject.LogName)
 	if err != nil || stat.Size == l.size {
 		return nil, err
 	}
-	content, stat, err := l.s.o.Source.CopyOut(ctx, l.id, logName)
+	content, stat, err := l.s.o.Source.CopyOut(ctx, l.id, inject.LogName)
 	if err != nil {
 		return nil, err
 	}

@@ -21,17 +21,14 @@ type decision struct {
 	retry   chan struct{} // asks for another try of the engine, now
 }
 
-// mode is "docker" or "host", or "auto" while that is not decided.
-func (s *Sandboxes) mode() string {
+// Mode is "docker" or "host"; "auto" until the engine has answered or was
+// given up. From "host" it becomes "docker" when an engine comes later.
+func (s *Sandboxes) Mode() string {
 	if mode, ok := s.engine.decision.mode.Load().(string); ok {
 		return mode
 	}
 	return s.o.Config.Mode
 }
-
-// Mode is "docker" or "host"; "auto" until the engine has answered or was
-// given up. From "host" it becomes "docker" when an engine comes later.
-func (s *Sandboxes) Mode() string { return s.mode() }
 
 // Settled is closed once the engine has answered for the first time, or has
 // not for 3 s: who asks for a sandbox before waits, so that it need not guess.
@@ -61,7 +58,7 @@ func (f *engine) begin(ctx context.Context) (end func()) {
 	ports.Go(func() { f.set.ports.Follow(ctx, f.set.pace.often) })
 	if f.set.o.Source == nil || f.set.o.Config.Mode == "host" {
 		f.decide("host")
-		f.set.want(api.Host)
+		f.want(api.Host)
 	}
 	if f.set.o.Source == nil {
 		f.settle()
@@ -88,16 +85,16 @@ func (f *engine) decideBy(state string) {
 	switch {
 	case state == "connected":
 		f.decide("docker")
-	case f.set.mode() == "auto":
+	case f.set.Mode() == "auto":
 		f.decide("host")
-		f.set.want(api.Host)
+		f.want(api.Host)
 	}
 	f.settle()
 }
 
 // decide says what mode "auto" means, and so which sandbox is the default one.
 func (f *engine) decide(mode string) {
-	if f.set.o.Config.Mode != "auto" || f.set.mode() == mode {
+	if f.set.o.Config.Mode != "auto" || f.set.Mode() == mode {
 		return
 	}
 	f.set.telling.Lock()
@@ -129,4 +126,12 @@ func (f *engine) decide(mode string) {
 	if name != "" && mode == "docker" {
 		f.set.keep(f.set.ref(name))
 	}
+}
+
+// want notes that a sandbox should have a daemon, and sees to it.
+func (f *engine) want(ref api.Ref) {
+	f.set.mu.Lock()
+	f.set.boxFor(ref).wanted = true
+	f.set.mu.Unlock()
+	f.set.keep(ref)
 }

@@ -14,6 +14,7 @@ import (
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/docker/enginetest"
 	"daemon-proxy/core/logging/lineartest"
+	"daemon-proxy/core/sandbox/inject"
 	"daemon-proxy/core/sandbox/source"
 )
 
@@ -97,7 +98,7 @@ func TestS60EjectRemovesTheWorkingDirectoryThatWasMade(t *testing.T) {
 		second.run()
 		second.becomes(name, api.DaemonHealthy)
 		require.NoError(t, second.Eject(t.Context(), second.ref(name)))
-		absent(t, id, "/usr/local/bin/"+madeName)
+		absent(t, id, "/usr/local/bin/"+".daemon-proxy-made")
 	}
 	there := func(path string) string { return sh(t, id, "ls -d "+path+" 2>/dev/null || true") }
 
@@ -117,13 +118,13 @@ func TestS60EjectRemovesTheWorkingDirectoryThatWasMade(t *testing.T) {
 func TestS60EjectHeedsNoNoteOfAnotherContainer(t *testing.T) {
 	t.Parallel()
 	name, id := shellBox(t, enginetest.RunOptions{})
-	sh(t, id, "mkdir -p /usr/local/bin /mine && printf 'another\n/mine\n' >/usr/local/bin/"+madeName)
+	sh(t, id, "mkdir -p /usr/local/bin /mine && printf 'another\n/mine\n' >/usr/local/bin/"+".daemon-proxy-made")
 	d := builtIn(t, name, func(o *Options) { o.Config.ContainerName = "" })
 	d.run()
 	require.Eventually(t, func() bool { _, ok := d.Get(d.ref(name)); return ok }, soon, look)
 	require.NoError(t, d.Eject(t.Context(), d.ref(name)))
 	require.NotEmpty(t, sh(t, id, "ls -d /mine"))
-	absent(t, id, "/usr/local/bin/"+madeName)
+	absent(t, id, "/usr/local/bin/"+".daemon-proxy-made")
 }
 
 // heldRm is the real engine; the removal of files waits until it is released.
@@ -223,7 +224,7 @@ func TestADaemonsLogIsReadAndFollowed(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
-	sh(t, id, "echo one >>"+logName+"; echo two >>"+logName)
+	sh(t, id, "echo one >>"+inject.LogName+"; echo two >>"+inject.LogName)
 	log, err = d.DaemonLog(ctx, d.ref(name), 1, true)
 	require.NoError(t, err)
 	defer log.Close()
@@ -233,9 +234,9 @@ func TestADaemonsLogIsReadAndFollowed(t *testing.T) {
 		return lines.Text()
 	}
 	require.Equal(t, "two", next(), "the last line alone")
-	sh(t, id, "echo three >>"+logName)
+	sh(t, id, "echo three >>"+inject.LogName)
 	require.Equal(t, "three", next())
-	sh(t, id, "echo four >"+logName) // as when it is rotated
+	sh(t, id, "echo four >"+inject.LogName) // as when it is rotated
 	require.Equal(t, "four", next())
 	require.NoError(t, log.Close())
 

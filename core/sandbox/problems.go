@@ -8,6 +8,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/reach"
+	"daemon-proxy/core/sandbox/inject"
 	"daemon-proxy/core/sandbox/source"
 )
 
@@ -132,13 +133,13 @@ func (w problems) misplaced(ref api.Ref, c source.Container, err error) *api.Pro
 		what = fmt.Sprintf("what answers at %s is not in %s", w.at(c.Addresses[0]), ref)
 	}
 	switch {
-	case c.HostNetwork && (errors.Is(err, errElsewhere) || errors.Is(err, errUnproved)):
+	case c.HostNetwork && (errors.Is(err, inject.ErrElsewhere) || errors.Is(err, errUnproved)):
 		p := problem(ref, api.CodeUnreachable,
 			ref.String()+" uses the network of the engine's machine, and that is not known to be this one: "+err.Error(),
 			"run daemon-proxy on the engine's machine, or give the container a network of its own")
 		p.Cause = err
 		return p
-	case errors.Is(err, errElsewhere):
+	case errors.Is(err, inject.ErrElsewhere):
 		p := problem(ref, api.CodeUnreachable,
 			what+": the engine's containers are not on a network of this machine, and here that address belongs to something else",
 			"run daemon-proxy on the engine's machine, or put the container into a network whose addresses nothing here uses: "+

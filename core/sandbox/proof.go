@@ -9,6 +9,7 @@ import (
 
 	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/reach"
+	"daemon-proxy/core/sandbox/inject"
 	"daemon-proxy/core/sandbox/source"
 )
 
@@ -19,8 +20,7 @@ import (
 // socket in the container's network.
 
 var (
-	errElsewhere = errors.New("what answers there is not in the container")
-	errUnproved  = errors.New("what answers there cannot be proved to be in the container")
+	errUnproved = errors.New("what answers there cannot be proved to be in the container")
 )
 
 // proof says where the daemon of a container is. The zero value: not proved.
@@ -34,7 +34,7 @@ type proof struct {
 
 // meet asks the daemon of the container c, which b is about, and has it prove
 // that it is there. What is found is kept in b. The errors are those of probe,
-// daemon.ErrSecret, daemon.ErrNoChallenge, errElsewhere and errUnproved, for several addresses joined.
+// daemon.ErrSecret, daemon.ErrNoChallenge, inject.ErrElsewhere and errUnproved, for several addresses joined.
 func (b *box) meet(ctx context.Context, c source.Container) (daemon.Info, error) {
 	b.set.mu.Lock()
 	known, starts := b.proof, b.starts
@@ -56,10 +56,10 @@ func (b *box) meet(ctx context.Context, c source.Container) (daemon.Info, error)
 		errs = append(errs, err)
 	}
 	if slices.ContainsFunc(errs, isRefused) { // a daemon that is started may listen there
-		errs = slices.DeleteFunc(errs, func(err error) bool { return errors.Is(err, errElsewhere) })
+		errs = slices.DeleteFunc(errs, func(err error) bool { return errors.Is(err, inject.ErrElsewhere) })
 	}
 	err := errors.Join(errs...)
-	if errors.Is(err, errElsewhere) || errors.Is(err, errUnproved) || errors.Is(err, daemon.ErrSecret) {
+	if errors.Is(err, inject.ErrElsewhere) || errors.Is(err, errUnproved) || errors.Is(err, daemon.ErrSecret) {
 		b.prove(c, starts, proof{})
 	}
 	return daemon.Info{}, err
@@ -96,7 +96,7 @@ func (p prover) meetAt(ctx context.Context, c source.Container, address string, 
 	}
 	late := errors.Is(err, daemon.ErrSilent) && known.address != address
 	if late || errors.Is(err, daemon.ErrSecret) || errors.Is(err, daemon.ErrNoChallenge) || errors.Is(err, daemon.ErrNotDaemon) {
-		if _, where := p.locate(ctx, c, v, proof{}); errors.Is(where, errElsewhere) {
+		if _, where := p.locate(ctx, c, v, proof{}); errors.Is(where, inject.ErrElsewhere) {
 			err = where
 		}
 	}

@@ -18,6 +18,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/daemon"
+	"daemon-proxy/core/sandbox/inject"
 	"daemon-proxy/core/sandbox/source"
 	"daemon-proxy/core/toolbox"
 	"daemon-proxy/core/wiretest"
@@ -152,7 +153,7 @@ func TestAStrangerAtOneAddressLeavesTheOther(t *testing.T) {
 		addresses []string
 		want      error
 	}{
-		{[]string{"127.0.0.1"}, errElsewhere},
+		{[]string{"127.0.0.1"}, inject.ErrElsewhere},
 		{[]string{"127.0.0.1", stranger}, daemon.ErrRefused},
 	} {
 		f := newFake(t)
@@ -163,7 +164,7 @@ func TestAStrangerAtOneAddressLeavesTheOther(t *testing.T) {
 		d := f.desk(t, func(o *Options) { o.Config.ContainerName = "" })
 		_, err := d.boxFor(d.ref("box")).meet(t.Context(), box)
 		require.ErrorIs(t, err, c.want)
-		require.Equal(t, c.want == errElsewhere, errors.Is(err, errElsewhere)) //nolint:errorlint // the table's own value
+		require.Equal(t, c.want == inject.ErrElsewhere, errors.Is(err, inject.ErrElsewhere)) //nolint:errorlint // the table's own value
 	}
 }
 
@@ -182,7 +183,7 @@ func TestAProofThroughTheEngineHoldsForItsRouteOnly(t *testing.T) {
 	}{
 		{"127.0.0.1", "", nil},
 		{"127.0.0.1", noSockets, nil}, // it is not asked again
-		{"127.0.0.3", noSockets, errElsewhere},
+		{"127.0.0.3", noSockets, inject.ErrElsewhere},
 	} {
 		f.sockets = step.sockets
 		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(step.from)}}

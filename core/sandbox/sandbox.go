@@ -24,6 +24,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/config"
+	"daemon-proxy/core/sandbox/inject"
 	"daemon-proxy/core/sandbox/ports"
 	"daemon-proxy/core/sandbox/source"
 )
@@ -94,14 +95,14 @@ type box struct {
 	hopeless bool
 	// kept: a goroutine looks after its daemon.
 	kept      bool
-	stopping  bool          // its daemon is being stopped
-	ended     string        // how its daemon ended on request: "was stopped"; empty otherwise
-	announced bool          // an event told that it is there
-	misses    int           // calls in a row that a daemon which runs did not answer in time
-	kick      chan struct{} // tells that goroutine that something changed
-	used      time.Time     // when a request last went there
-	injected  *injection    // the one under way
-	process   *process      // the last one started
+	stopping  bool            // its daemon is being stopped
+	ended     string          // how its daemon ended on request: "was stopped"; empty otherwise
+	announced bool            // an event told that it is there
+	misses    int             // calls in a row that a daemon which runs did not answer in time
+	kick      chan struct{}   // tells that goroutine that something changed
+	used      time.Time       // when a request last went there
+	injected  *injection      // the one under way
+	process   *inject.Process // the last one started
 }
 
 // New makes the set; Run fills it and Close ends it.
@@ -129,7 +130,7 @@ func New(o Options) (*Sandboxes, error) {
 	s.host = &host{s: s}
 	s.boxes[api.Host] = &box{set: s, kick: make(chan struct{}, 1), Sandbox: api.Sandbox{
 		Ref: api.Host, Kind: "host", Container: api.ContainerRunning, Address: "127.0.0.1",
-		Platform: hostPlatform(), Default: o.Config.Mode == "host",
+		Platform: inject.HostPlatform(), Default: o.Config.Mode == "host",
 		Daemon: api.Daemon{State: api.DaemonNone, Since: time.Now()},
 	}}
 	if o.Source != nil {
@@ -152,7 +153,7 @@ func (s *Sandboxes) boxFor(ref api.Ref) *box {
 	if b == nil {
 		b = &box{set: s, kick: make(chan struct{}, 1), Sandbox: api.Sandbox{
 			Ref: ref, Kind: "container", Daemon: api.Daemon{State: api.DaemonUnknown, Since: time.Now()},
-			Default: s.mode() == "docker" && ref.Name == s.o.Config.ContainerName,
+			Default: s.Mode() == "docker" && ref.Name == s.o.Config.ContainerName,
 		}}
 		b.wanted = b.Default
 		s.boxes[ref] = b
@@ -160,7 +161,7 @@ func (s *Sandboxes) boxFor(ref api.Ref) *box {
 	return b
 }
 
-// box is the box of a sandbox that is always there, or nil.
+// box is the box of ref, or nil.
 func (s *Sandboxes) box(ref api.Ref) *box {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -246,7 +247,7 @@ func (s *Sandboxes) Resolve(name string) (api.Ref, error) {
 }
 
 func (s *Sandboxes) defaultRef() (api.Ref, error) {
-	if s.mode() == "host" || s.o.Source == nil {
+	if s.Mode() == "host" || s.o.Source == nil {
 		return api.Host, nil
 	}
 	if name := s.o.Config.ContainerName; name != "" {

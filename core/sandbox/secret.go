@@ -12,10 +12,6 @@ import (
 	"path/filepath"
 )
 
-// markEnv is the variable by which a daytona that this program started is known
-// again: a later run of it finds the value among the processes.
-const markEnv = "DAEMON_PROXY_MARK"
-
 const keySize = 32
 
 var errDamagedKey = errors.New("is damaged")

@@ -15,6 +15,7 @@ import (
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/docker/enginetest"
+	"daemon-proxy/core/sandbox/inject"
 )
 
 func TestEachGenerationOfTheDaemonStartsInItsDirectoryAndLeavesNoJunk(t *testing.T) {
@@ -38,7 +39,7 @@ func TestEachGenerationOfTheDaemonStartsInItsDirectoryAndLeavesNoJunk(t *testing
 				require.Equal(t, daemon.KindDaytona, box.Daemon.Kind)
 				require.JSONEq(t, `{"dir":"`+want+`"}`, d.asks(name, "/work-dir"))
 				require.Equal(t, "none", sh(t, id, "ls -d /root/.daytona/sessions/* /.daytona/sessions/* 2>/dev/null || echo none"))
-				require.Contains(t, content(t, id, logName), "Starting toolbox server")
+				require.Contains(t, content(t, id, inject.LogName), "Starting toolbox server")
 			})
 		}
 	}
@@ -179,7 +180,7 @@ func TestABinaryThatDoesNotFitIsNamedBeforeAByteIsCopied(t *testing.T) {
 	}
 }
 
-func goarch() string { return hostPlatform()[len("linux/"):] }
+func goarch() string { return inject.HostPlatform()[len("linux/"):] }
 
 // dynamic is a dynamically linked program: a compiler's, or a static one with
 // a header that asks for a loader.

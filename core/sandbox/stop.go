@@ -12,21 +12,21 @@ import (
 // StopDaemon ends the daemon of ref, if it is the built-in one or one that
 // this program started. It is not brought back until it is asked for again.
 func (s *Sandboxes) StopDaemon(ctx context.Context, ref api.Ref) error {
-	return s.stopDaemon(ctx, ref, nil)
+	b := s.box(ref)
+	if b == nil {
+		return missing(ref)
+	}
+	return b.stopDaemon(ctx, nil)
 }
 
 // stopDaemon is StopDaemon; with eject the sandbox stays busy until that has
 // returned.
-func (s *Sandboxes) stopDaemon(ctx context.Context, ref api.Ref, eject func() error) error {
-	if ref.IsHost() {
+func (b *box) stopDaemon(ctx context.Context, eject func() error) error {
+	s, ref := b.set, b.Ref
+	if b.IsHost() {
 		return conflict(ref, "the host is served from within this program", "end the program instead")
 	}
 	s.mu.Lock()
-	b := s.boxes[ref]
-	if b == nil {
-		s.mu.Unlock()
-		return missing(ref)
-	}
 	owner, err := b.owner()
 	if err == nil && (owner.injected != nil || owner.stopping) {
 		err = busy(owner)
@@ -43,7 +43,7 @@ func (s *Sandboxes) stopDaemon(ctx context.Context, ref api.Ref, eject func() er
 	running, wanted, ownerWanted, c := owner.Daemon, b.wanted, owner.wanted, owner.container
 	b.wanted, owner.wanted, owner.stopping = false, false, true
 	s.mu.Unlock()
-	err = s.stop(ctx, running, &injection{s: s, box: owner, ref: owner.Ref, ctx: ctx, c: c})
+	err = owner.stop(ctx, running, c)
 	if err != nil {
 		s.mu.Lock()
 		b.wanted, owner.wanted, owner.stopping = wanted, ownerWanted, false
@@ -71,8 +71,9 @@ func (s *Sandboxes) stopDaemon(ctx context.Context, ref api.Ref, eject func() er
 	return err
 }
 
-func (s *Sandboxes) stop(ctx context.Context, running api.Daemon, in *injection) error {
-	ref := in.ref
+// stop ends the daemon in the container c of b.
+func (b *box) stop(ctx context.Context, running api.Daemon, c source.Container) error {
+	s, ref := b.set, b.Ref
 	switch {
 	case running.State != api.DaemonHealthy:
 		return nil // it does not run; it is only not wanted any more
@@ -89,7 +90,7 @@ func (s *Sandboxes) stop(ctx context.Context, running api.Daemon, in *injection)
 		return conflict(ref, "the daemon in "+ref.String()+" was not started by this program",
 			"stop it where it was started")
 	}
-	if err := in.killAll(ctx, s.installed(false), false); err != nil {
+	if err := s.job(ref, c).KillOurs(ctx); err != nil {
 		return conflict(ref,
 			fmt.Sprintf("the daemon in %s cannot be stopped; it takes a shell and grep in the image: %v", ref, err),
 			s.o.Source.Hint(source.HintRestart, ref.Name)).Because(err)

@@ -11,6 +11,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/docker/enginetest"
+	"daemon-proxy/core/sandbox/inject"
 	"daemon-proxy/core/sandbox/source"
 )
 
@@ -61,7 +62,7 @@ func TestAKilledDaemonIsDownWithItsLastWordsAndComesBack(t *testing.T) {
 	d.becomes(name, api.DaemonHealthy)
 	pids := processes(t, id, "daytona")
 	require.Len(t, pids, 1)
-	sh(t, id, "echo 'out of cheese' >>"+logName+"; kill -9 "+pids[0])
+	sh(t, id, "echo 'out of cheese' >>"+inject.LogName+"; kill -9 "+pids[0])
 	require.Eventually(t, func() bool {
 		after := processes(t, id, "daytona")
 		return len(after) == 1 && after[0] != pids[0]

@@ -1,4 +1,4 @@
-package sandbox
+package inject
 
 import (
 	"archive/tar"
@@ -23,56 +23,56 @@ import (
 const cleanTimeout = 10 * time.Second
 
 // copy streams the binary to its target, unless the same file is there.
-func (in *injection) copy() error {
-	dir := path.Dir(in.target)
-	base, why := in.writable(dir)
+func (j *Job) copy(ctx context.Context) error {
+	dir := path.Dir(j.target)
+	base, why := j.writable(dir)
 	if base == "" {
-		return in.notWritable(why)
+		return j.notWritable(why)
 	}
-	in.base = base
-	if err := in.noSymlinks(); err != nil {
+	j.base = base
+	if err := j.noSymlinks(ctx); err != nil {
 		return err
 	}
-	same, err := in.compare()
+	same, err := j.compare(ctx)
 	if err != nil {
 		return err
 	}
 	if same {
-		in.tell(api.Injection{Step: api.StepCopy, State: "skipped", Detail: in.target + " is there already"})
+		j.Report(api.Injection{Step: api.StepCopy, State: "skipped", Detail: j.target + " is there already"})
 		return nil
 	}
-	in.tell(api.Injection{Step: api.StepCopy, State: "running", Detail: "copying " + in.binary.name(), Total: in.binary.size})
+	j.Report(api.Injection{Step: api.StepCopy, State: "running", Detail: "copying " + j.binary.name(), Total: j.binary.size})
 	began := time.Now()
-	if err := in.stream(); err != nil {
-		in.clean()
-		if in.ctx.Err() != nil {
-			return in.ctx.Err()
+	if err := j.stream(ctx); err != nil {
+		j.clean(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
 		if errors.Is(err, syscall.EROFS) {
-			return in.notWritable("its file system is read-only")
+			return j.notWritable("its file system is read-only")
 		}
-		return fmt.Errorf("copy to %s: %w", in.target, err)
+		return fmt.Errorf("copy to %s: %w", j.target, err)
 	}
-	in.tell(api.Injection{Step: api.StepCopy, State: "done", Bytes: in.binary.size, Total: in.binary.size,
-		Detail: fmt.Sprintf("copied %s in %v", in.target, time.Since(began).Round(time.Millisecond))})
+	j.Report(api.Injection{Step: api.StepCopy, State: "done", Bytes: j.binary.size, Total: j.binary.size,
+		Detail: fmt.Sprintf("copied %s in %v", j.target, time.Since(began).Round(time.Millisecond))})
 	return nil
 }
 
 // notWritable is the problem of a place that cannot be copied to.
-func (in *injection) notWritable(why string) *api.Problem {
-	return problem(in.ref, api.CodeReadOnlyRoot,
-		fmt.Sprintf("nothing can be copied to %s in %s: %s", path.Dir(in.target), in.ref, why),
+func (j *Job) notWritable(why string) *api.Problem {
+	return problem(j.Ref, api.CodeReadOnlyRoot,
+		fmt.Sprintf("nothing can be copied to %s in %s: %s", path.Dir(j.target), j.Ref, why),
 		"set daemon.install_dir to a folder on a writable volume (a tmpfs will not work), or put the daemon into the image and use --injection-mode direct")
 }
 
 // noSymlinks refuses a target that is, or lies behind, a symbolic link: it
 // could lead anywhere. Links that an image's own layout has at the top (/bin →
 // usr/bin) are not on the way to the default folder.
-func (in *injection) noSymlinks() error {
+func (j *Job) noSymlinks(ctx context.Context) error {
 	p := ""
-	for part := range strings.SplitSeq(strings.TrimPrefix(in.target, "/"), "/") { // from the top: what lies behind a link is not asked for
+	for part := range strings.SplitSeq(strings.TrimPrefix(j.target, "/"), "/") { // from the top: what lies behind a link is not asked for
 		p += "/" + part
-		stat, err := in.s.o.Source.Stat(in.ctx, in.c.ID, p)
+		stat, err := j.Source.Stat(ctx, j.Container.ID, p)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // nor is there anything below
 		}
@@ -80,13 +80,13 @@ func (in *injection) noSymlinks() error {
 			return fmt.Errorf("look at %s: %w", p, err)
 		}
 		if stat.LinkTarget != "" || stat.Mode&fs.ModeSymlink != 0 {
-			return problem(in.ref, api.CodeForeignFile,
-				fmt.Sprintf("%s in %s is a symbolic link to %s; it is not followed", p, in.ref, stat.LinkTarget),
+			return problem(j.Ref, api.CodeForeignFile,
+				fmt.Sprintf("%s in %s is a symbolic link to %s; it is not followed", p, j.Ref, stat.LinkTarget),
 				"remove it, or set daemon.install_dir to another folder")
 		}
-		if p != in.target && !stat.Mode.IsDir() || p == in.target && !stat.Mode.IsRegular() {
-			return problem(in.ref, api.CodeForeignFile,
-				fmt.Sprintf("%s in %s is not what it should be (%v)", p, in.ref, stat.Mode),
+		if p != j.target && !stat.Mode.IsDir() || p == j.target && !stat.Mode.IsRegular() {
+			return problem(j.Ref, api.CodeForeignFile,
+				fmt.Sprintf("%s in %s is not what it should be (%v)", p, j.Ref, stat.Mode),
 				"remove it, or set daemon.install_dir to another folder")
 		}
 	}
@@ -95,26 +95,26 @@ func (in *injection) noSymlinks() error {
 
 // compare says whether the target is the binary already. A file that is
 // neither it nor another daemon is somebody else's: a problem.
-func (in *injection) compare() (same bool, err error) {
-	content, stat, err := in.s.o.Source.CopyOut(in.ctx, in.c.ID, in.target)
+func (j *Job) compare(ctx context.Context) (same bool, err error) {
+	content, stat, err := j.Source.CopyOut(ctx, j.Container.ID, j.target)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("look at %s: %w", in.target, err)
+		return false, fmt.Errorf("look at %s: %w", j.target, err)
 	}
 	defer content.Close()
-	own, err := os.Open(in.binary.path)
+	own, err := os.Open(j.binary.path)
 	if err != nil {
 		return false, err
 	}
 	defer own.Close()
-	if stat.Size == in.binary.size && stat.Mode.Perm()&0o111 != 0 {
+	if stat.Size == j.binary.size && stat.Mode.Perm()&0o111 != 0 {
 		if same, err = sameContent(own, content); same || err != nil {
 			return same, err
 		}
 		content.Close()
-		if content, _, err = in.s.o.Source.CopyOut(in.ctx, in.c.ID, in.target); err != nil {
+		if content, _, err = j.Source.CopyOut(ctx, j.Container.ID, j.target); err != nil {
 			return false, err
 		}
 		defer content.Close()
@@ -124,8 +124,8 @@ func (in *injection) compare() (same bool, err error) {
 	}
 	known, err := isDaemon(content)
 	if err == nil && !known {
-		err = problem(in.ref, api.CodeForeignFile,
-			fmt.Sprintf("%s in %s is not a daemon of ours; it is not replaced", in.target, in.ref),
+		err = problem(j.Ref, api.CodeForeignFile,
+			fmt.Sprintf("%s in %s is not a daemon of ours; it is not replaced", j.target, j.Ref),
 			"remove it, or set daemon.install_dir to another folder")
 	}
 	return false, err
@@ -171,27 +171,27 @@ func sameContent(a, b io.Reader) (bool, error) {
 
 // stream sends the binary as a tar that holds only its own entry: the folders
 // on the way are made by the engine and keep their modes.
-func (in *injection) stream() error {
-	f, err := os.Open(in.binary.path)
+func (j *Job) stream(ctx context.Context) error {
+	f, err := os.Open(j.binary.path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	reader, writer := io.Pipe()
 	packed := make(chan error, 1)
-	in.s.group.Go(func() {
+	go func() { // it ends before this returns
 		archive := tar.NewWriter(writer)
-		err := archive.WriteHeader(&tar.Header{Name: within(in.base, in.target), Mode: 0o755, Size: in.binary.size, Typeflag: tar.TypeReg, ModTime: time.Now()})
+		err := archive.WriteHeader(&tar.Header{Name: within(j.base, j.target), Mode: 0o755, Size: j.binary.size, Typeflag: tar.TypeReg, ModTime: time.Now()})
 		if err == nil {
-			_, err = io.CopyBuffer(archive, &counting{in: in, r: io.LimitReader(f, in.binary.size)}, make([]byte, 256<<10))
+			_, err = io.CopyBuffer(archive, &counting{ctx: ctx, j: j, r: io.LimitReader(f, j.binary.size)}, make([]byte, 256<<10))
 		}
 		if err == nil {
 			err = archive.Close()
 		}
 		writer.CloseWithError(err)
 		packed <- err
-	})
-	err = in.s.o.Source.CopyIn(in.ctx, in.c.ID, in.base, reader)
+	}()
+	err = j.Source.CopyIn(ctx, j.Container.ID, j.base, reader)
 	reader.CloseWithError(errors.New("the engine stopped reading"))
 	if packErr := <-packed; err == nil {
 		err = packErr
@@ -201,7 +201,8 @@ func (in *injection) stream() error {
 
 // counting reports how far the copy is, ten times a second at most.
 type counting struct {
-	in   *injection
+	ctx  context.Context
+	j    *Job
 	r    io.Reader
 	n    int64
 	told time.Time
@@ -209,39 +210,39 @@ type counting struct {
 
 // Read reads and counts.
 func (c *counting) Read(p []byte) (int, error) {
-	if err := c.in.ctx.Err(); err != nil {
+	if err := c.ctx.Err(); err != nil {
 		return 0, err
 	}
 	n, err := c.r.Read(p)
 	c.n += int64(n)
 	if now := time.Now(); now.Sub(c.told) >= 100*time.Millisecond {
 		c.told = now
-		c.in.tell(api.Injection{Step: api.StepCopy, State: "running", Bytes: c.n, Total: c.in.binary.size, Detail: "copying " + c.in.binary.name()})
+		c.j.Report(api.Injection{Step: api.StepCopy, State: "running", Bytes: c.n, Total: c.j.binary.size, Detail: "copying " + c.j.binary.name()})
 	}
 	return n, err
 }
 
 // clean takes a half file away: with the container's rm, else by making it
 // empty and not executable, which a later injection may replace.
-func (in *injection) clean() {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(in.ctx), cleanTimeout)
+func (j *Job) clean(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
 	defer cancel()
-	if _, err := in.s.o.Source.Stat(ctx, in.c.ID, in.target); errors.Is(err, fs.ErrNotExist) {
+	if _, err := j.Source.Stat(ctx, j.Container.ID, j.target); errors.Is(err, fs.ErrNotExist) {
 		return
 	}
-	_, code, err := in.s.o.Source.Run(ctx, in.c.ID, source.ExecSpec{Cmd: []string{"rm", "-f", in.target}, User: "0"})
+	_, code, err := j.Source.Run(ctx, j.Container.ID, source.ExecSpec{Cmd: []string{"rm", "-f", j.target}, User: "0"})
 	if err == nil && code == 0 {
 		return
 	}
 	var empty bytes.Buffer
 	archive := tar.NewWriter(&empty)
-	err = errors.Join(archive.WriteHeader(&tar.Header{Name: within(in.base, in.target), Mode: 0, Typeflag: tar.TypeReg}), archive.Close())
+	err = errors.Join(archive.WriteHeader(&tar.Header{Name: within(j.base, j.target), Mode: 0, Typeflag: tar.TypeReg}), archive.Close())
 	if err == nil {
-		err = in.s.o.Source.CopyIn(ctx, in.c.ID, in.base, &empty)
+		err = j.Source.CopyIn(ctx, j.Container.ID, j.base, &empty)
 	}
 	if err != nil {
-		in.s.log.Warn("a cut copy could not be removed", "sandbox", in.ref.String(), "path", in.target, "error", err)
+		j.Log.Warn("a cut copy could not be removed", "sandbox", j.Ref.String(), "path", j.target, "error", err)
 		return
 	}
-	in.s.log.Warn("a cut copy could not be removed, for the image has no rm; it was made empty", "sandbox", in.ref.String(), "path", in.target)
+	j.Log.Warn("a cut copy could not be removed, for the image has no rm; it was made empty", "sandbox", j.Ref.String(), "path", j.target)
 }

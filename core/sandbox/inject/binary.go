@@ -1,4 +1,4 @@
-package sandbox
+package inject
 
 import (
 	"bytes"
@@ -18,8 +18,8 @@ import (
 	"daemon-proxy/core/api"
 )
 
-// defaultDaytona is where a daytona binary is looked for when none is configured.
-const defaultDaytona = "/usr/local/bin/daytona"
+// DefaultDaytona is where a daytona binary is looked for when none is configured.
+const DefaultDaytona = "/usr/local/bin/daytona"
 
 // workDirHelp is the help text of the flag --work-dir. Only releases that know
 // the flag hold it; the newest run their arguments as a command instead.
@@ -50,22 +50,22 @@ func daemonName(builtIn bool) string {
 }
 
 // installed is the path of a daemon's binary in a container.
-func (s *Sandboxes) installed(builtIn bool) string {
-	return path.Join(s.o.Config.InstallDir, daemonName(builtIn))
+func (j *Job) installed(builtIn bool) string {
+	return path.Join(j.Config.InstallDir, daemonName(builtIn))
 }
 
 // choose finds the binary to inject: the configured one, else daytona at its
 // default place, else this program itself, in a build for the platform.
-func (s *Sandboxes) choose(ref api.Ref, platform string) (binary, error) {
-	file := s.o.Config.BinarySourcePath
+func (j *Job) choose() (binary, error) {
+	file := j.Config.BinarySourcePath
 	switch {
 	case file != "":
-	case isFile(defaultDaytona):
-		file = defaultDaytona
+	case IsFile(DefaultDaytona):
+		file = DefaultDaytona
 	default:
-		return s.inspectBinary(ref, BuiltIn(s.o.Executable, platform), true)
+		return inspectBinary(j.Ref, BuiltIn(j.Executable, j.Container.Platform), true)
 	}
-	return s.inspectBinary(ref, file, false)
+	return inspectBinary(j.Ref, file, false)
 }
 
 // BuiltIn is the file of this program's build for a platform, os/arch[/variant]:
@@ -73,21 +73,21 @@ func (s *Sandboxes) choose(ref api.Ref, platform string) (binary, error) {
 // releases have it, if it is there.
 func BuiltIn(executable, platform string) string {
 	parts := strings.Split(platform, "/")
-	if len(parts) < 2 || parts[0]+"/"+parts[1] == hostPlatform() {
+	if len(parts) < 2 || parts[0]+"/"+parts[1] == HostPlatform() {
 		return executable
 	}
-	if beside := filepath.Join(filepath.Dir(executable), "daemon-proxy-"+parts[0]+"-"+parts[1]); isFile(beside) {
+	if beside := filepath.Join(filepath.Dir(executable), "daemon-proxy-"+parts[0]+"-"+parts[1]); IsFile(beside) {
 		return beside
 	}
 	return executable
 }
 
-func isFile(name string) bool {
+func IsFile(name string) bool {
 	info, err := os.Stat(name)
 	return err == nil && info.Mode().IsRegular()
 }
 
-func (s *Sandboxes) inspectBinary(ref api.Ref, file string, builtIn bool) (binary, error) {
+func inspectBinary(ref api.Ref, file string, builtIn bool) (binary, error) {
 	b := binary{path: file, builtIn: builtIn}
 	f, err := os.Open(file) //nolint:gosec // the daemon binary that was configured, or its staged copy
 	if err != nil && builtIn {
@@ -179,12 +179,12 @@ func streamHolds(r io.Reader, text string) (bool, error) {
 
 // stage puts an executable copy of a daytona binary under the cache directory,
 // unless one of the same content is there. The program itself needs none.
-func (s *Sandboxes) stage(b binary) (binary, error) {
+func stage(cacheDir string, b binary) (binary, error) {
 	if b.builtIn {
 		return b, nil
 	}
 	arch := b.platform[strings.IndexByte(b.platform, '/')+1:]
-	staged := filepath.Join(s.o.CacheDir, "binaries", "daemon-"+arch)
+	staged := filepath.Join(cacheDir, "binaries", "daemon-"+arch)
 	want, err := digest(b.path)
 	if err != nil {
 		return b, err
@@ -279,4 +279,11 @@ func (b binary) fits(ref api.Ref, platform string, loader func(path string) erro
 	return nil
 }
 
-func hostPlatform() string { return runtime.GOOS + "/" + runtime.GOARCH }
+func HostPlatform() string { return runtime.GOOS + "/" + runtime.GOARCH }
+
+// KnowsWorkDir reports whether the daemon in a file of this machine has the flag
+// --work-dir. The problem is that of a file that is no such program.
+func KnowsWorkDir(ref api.Ref, file string) (bool, error) {
+	b, err := inspectBinary(ref, file, false)
+	return b.workDirFlag, err
+}

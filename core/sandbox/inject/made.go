@@ -1,4 +1,4 @@
-package sandbox
+package inject
 
 import (
 	"archive/tar"
@@ -29,45 +29,45 @@ const (
 	maxMade = 8 << 10
 )
 
-func (s *Sandboxes) madeFile() string { return path.Join(s.o.Config.InstallDir, madeName) }
+func (j *Job) madeFile() string { return path.Join(j.Config.InstallDir, madeName) }
 
 // noteMade notes dir and its parents as far as they do not exist, before they
 // are made. Folders that cannot be noted stay after Eject.
-func (in *injection) noteMade(dir string) {
-	note := in.c.ID + "\n"
+func (j *Job) noteMade(ctx context.Context, dir string) {
+	note := j.Container.ID + "\n"
 	for ; dir != "/" && dir != "."; dir = path.Dir(dir) {
-		if _, err := in.s.o.Source.Stat(in.ctx, in.c.ID, dir); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := j.Source.Stat(ctx, j.Container.ID, dir); !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
 		note += dir + "\n"
 	}
-	for _, earlier := range in.s.madeDirs(in.ctx, in.c) {
+	for _, earlier := range j.madeDirs(ctx) {
 		note += earlier + "\n"
 	}
-	base, why := in.writable(in.s.o.Config.InstallDir)
+	base, why := j.writable(j.Config.InstallDir)
 	err := errors.New(why)
 	if base != "" {
 		var archive bytes.Buffer
 		w := tar.NewWriter(&archive)
 		err = w.WriteHeader(&tar.Header{
-			Name: within(base, in.s.madeFile()), Mode: 0o644, Typeflag: tar.TypeReg, Size: int64(len(note)), ModTime: time.Now(),
+			Name: within(base, j.madeFile()), Mode: 0o644, Typeflag: tar.TypeReg, Size: int64(len(note)), ModTime: time.Now(),
 		})
 		if err == nil {
 			_, err = io.WriteString(w, note)
 		}
 		if err = errors.Join(err, w.Close()); err == nil {
-			err = in.s.o.Source.CopyIn(in.ctx, in.c.ID, base, &archive)
+			err = j.Source.CopyIn(ctx, j.Container.ID, base, &archive)
 		}
 	}
 	if err != nil {
-		in.s.log.Debug("the new working directory is not noted and will stay", "sandbox", in.ref.String(), "error", err)
+		j.Log.Debug("the new working directory is not noted and will stay", "sandbox", j.Ref.String(), "error", err)
 	}
 }
 
 // madeDirs are the folders in the note of a container; none if it has no note
 // of its own. The note is foreign text: lines that are not paths are ignored.
-func (s *Sandboxes) madeDirs(ctx context.Context, c source.Container) (dirs []string) {
-	content, _, err := s.o.Source.CopyOut(ctx, c.ID, s.madeFile())
+func (j *Job) madeDirs(ctx context.Context) (dirs []string) {
+	content, _, err := j.Source.CopyOut(ctx, j.Container.ID, j.madeFile())
 	if err != nil {
 		return nil
 	}
@@ -77,7 +77,7 @@ func (s *Sandboxes) madeDirs(ctx context.Context, c source.Container) (dirs []st
 		return nil
 	}
 	id, rest, _ := strings.Cut(string(raw), "\n")
-	if id != c.ID {
+	if id != j.Container.ID {
 		return nil
 	}
 	for line := range strings.Lines(rest) {
@@ -90,14 +90,14 @@ func (s *Sandboxes) madeDirs(ctx context.Context, c source.Container) (dirs []st
 
 // removeMade removes folders that are empty. One that is not, or that the
 // image has no rmdir for, stays and is named.
-func (s *Sandboxes) removeMade(ctx context.Context, c source.Container, dirs []string) error {
+func (j *Job) removeMade(ctx context.Context, dirs []string) error {
 	for _, dir := range dirs {
-		out, code, err := s.o.Source.Run(ctx, c.ID, source.ExecSpec{User: "0", Cmd: []string{"rmdir", dir}})
+		out, code, err := j.Source.Run(ctx, j.Container.ID, source.ExecSpec{User: "0", Cmd: []string{"rmdir", dir}})
 		if err != nil {
 			return fmt.Errorf("remove %s: %w", dir, err)
 		}
 		if code != 0 {
-			s.log.Info("a working directory stays", "sandbox", c.Name, "path", dir, "reason", logging.Line(string(out), 200))
+			j.Log.Info("a working directory stays", "sandbox", j.Container.Name, "path", dir, "reason", logging.Line(string(out), 200))
 		}
 	}
 	return nil

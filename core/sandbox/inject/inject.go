@@ -1,0 +1,163 @@
+// Package inject puts a daemon into one container and starts it, ends it, and
+// takes it out again.
+//
+// Nothing is copied before it is known to fit, nothing half-copied is left
+// behind, and no file is replaced or removed that is not a daemon of ours.
+package inject
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/config"
+	"daemon-proxy/core/daemon"
+	"daemon-proxy/core/sandbox/source"
+)
+
+// ErrElsewhere is the error of Job.Meet if what answers is in another container.
+var ErrElsewhere = errors.New("what answers there is not in the container")
+
+// Job is one container that a daemon is put into or removed from.
+type Job struct {
+	Ref       api.Ref
+	Container source.Container
+	Source    source.Source
+	Config    config.Daemon
+	// Executable is the built-in daemon, CacheDir has staged copies of others.
+	Executable, CacheDir string
+	// Secret is what the built-in daemon gets, Mark what a daytona is known by.
+	Secret, Mark string
+	Log          *slog.Logger
+	// Report is called with each step; Prepare and Start need it.
+	Report func(api.Injection)
+	// Meet asks the daemon and has it prove that it is in the container; Start
+	// needs it. An *api.Problem is why what answers is not used.
+	Meet func(context.Context) (daemon.Info, error)
+	// Started is called with the process before Start waits for it to answer.
+	Started func(*Process)
+	// Refused words what the source refused to do; TakeOut needs it.
+	Refused func(doing, verb string, err error) *api.Problem
+	// Life ends the reading of the daemon's output, in goroutines of Group.
+	Life  context.Context
+	Group *sync.WaitGroup
+
+	binary binary
+	target string // the daemon's path in the container
+	base   string // what is unpacked into to write it
+}
+
+// Prepare chooses the daemon's binary and sees to it that the container has it.
+func (j *Job) Prepare(ctx context.Context) error {
+	if j.Config.InjectionMode == "direct" {
+		return j.useInside(ctx)
+	}
+	return j.bring(ctx)
+}
+
+func (j *Job) doing(step api.InjectionStep, format string, args ...any) {
+	j.Report(api.Injection{Step: step, State: "running", Detail: fmt.Sprintf(format, args...)})
+}
+
+func (j *Job) did(step api.InjectionStep, format string, args ...any) {
+	j.Report(api.Injection{Step: step, State: "done", Detail: fmt.Sprintf(format, args...)})
+}
+
+// problem makes an *api.Problem about a sandbox.
+func problem(ref api.Ref, code, detail, hint string) *api.Problem {
+	return api.NewProblem(code, detail, hint).In(ref.String(), 0)
+}
+
+// useInside takes the binary that the container has: injection mode "direct".
+func (j *Job) useInside(ctx context.Context) error {
+	j.target = j.installed(false)
+	j.doing(api.StepPrepare, "looking for %s in the container", j.target)
+	file := j.target
+	if stat, err := j.Source.Stat(ctx, j.Container.ID, file); err == nil && stat.LinkTarget != "" {
+		file = stat.LinkTarget // the image's own link; it is only read and run
+	}
+	content, stat, err := j.Source.CopyOut(ctx, j.Container.ID, file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return problem(j.Ref, api.CodeBinaryMissing,
+			fmt.Sprintf("injection mode \"direct\" uses the container's own %s, and %s has none", j.target, j.Ref),
+			"put it into the image, or use --injection-mode volume")
+	}
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", j.target, err)
+	}
+	defer content.Close()
+	if stat.Mode.Perm()&0o111 == 0 {
+		return problem(j.Ref, api.CodeNotExecutable,
+			fmt.Sprintf("%s in %s is not executable (mode %v)", j.target, j.Ref, stat.Mode.Perm()),
+			"chmod +x it in the image")
+	}
+	j.binary = binary{path: j.target, size: stat.Size}
+	if j.binary.workDirFlag, err = streamHolds(content, workDirHelp); err != nil {
+		return fmt.Errorf("read %s in the container: %w", j.target, err)
+	}
+	j.did(api.StepPrepare, "%s is there", j.target)
+	j.Report(api.Injection{Step: api.StepCopy, State: "skipped", Detail: "direct: nothing is copied"})
+	return nil
+}
+
+// bring stages the binary and copies it into the container: mode "volume".
+func (j *Job) bring(ctx context.Context) error {
+	j.doing(api.StepPrepare, "preparing the daemon's binary")
+	b, err := j.choose()
+	if err != nil {
+		return err
+	}
+	err = b.fits(j.Ref, j.Container.Platform, func(p string) error {
+		_, err := j.Source.Stat(ctx, j.Container.ID, p)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if b, err = stage(j.CacheDir, b); err != nil {
+		return fmt.Errorf("stage the binary: %w", err)
+	}
+	j.binary = b
+	kind := "static"
+	if b.interp != "" {
+		kind = "dynamic"
+	}
+	j.did(api.StepPrepare, "%s, %s binary fits %s", b.name(), kind, b.platform)
+	j.target = j.installed(b.builtIn)
+	return j.copy(ctx)
+}
+
+// writable is the folder that the engine must be told to unpack into so that
+// what lies in dir can be written: the root, or the volume that dir is on, for
+// the engine looks no further than that folder when it asks whether it may
+// write. Empty, and why, if it cannot be: a tmpfs is not seen from outside.
+func (j *Job) writable(dir string) (base, why string) {
+	var over *source.Mount
+	for i, m := range j.Container.Mounts {
+		under := dir == m.Destination || strings.HasPrefix(dir, strings.TrimSuffix(m.Destination, "/")+"/")
+		if under && (over == nil || len(m.Destination) > len(over.Destination)) {
+			over = &j.Container.Mounts[i]
+		}
+	}
+	switch {
+	case over != nil && over.Type == "tmpfs":
+		return "", fmt.Sprintf("%s is a tmpfs, which the engine cannot copy to", over.Destination)
+	case over != nil && !over.Writable:
+		return "", fmt.Sprintf("%s is mounted read-only", over.Destination)
+	case over != nil:
+		return over.Destination, ""
+	case j.Container.ReadOnlyRoot:
+		return "", "its root is read-only"
+	}
+	return "/", ""
+}
+
+// within is the name of a path in a tar that is unpacked in base.
+func within(base, path string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(path, base), "/")
+}

@@ -1,0 +1,98 @@
+package inject
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"daemon-proxy/core/sandbox/source"
+)
+
+// markEnv is the variable by which a daytona that this program started is known
+// again: a later run of it finds the value among the processes.
+const markEnv = "DAEMON_PROXY_MARK"
+
+// ownScript finds the processes that run the file $0 and were started with the
+// mark $1; it ends with 3 if there are none. It goes by the file and not by the
+// name, so that in a container that sees the machine's processes (--pid host)
+// nobody else's daemon is meant, and by the mark, so that one is not which the
+// image or its user started from the same file.
+const ownScript = `
+mark=$1
+all() { for p in /proc/[0-9]*; do [ $p/exe -ef "$0" ] && grep -qs "$mark" $p/environ && echo ${p#/proc/}; done; }
+found=$(all)
+[ -n "$found" ] || exit 3
+`
+
+// killScript ends them, and waits for their end: 6 s after SIGTERM, for the
+// Daytona daemon takes up to 5, then SIGKILL.
+const killScript = ownScript + `
+kill -TERM $found
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+  [ -n "$(all)" ] || exit 0
+  sleep 0.2
+done
+kill -KILL $(all)`
+
+// ageScript says for how many seconds the first of them runs: a process's start
+// is in hundredths of a second since the machine's.
+const ageScript = ownScript + `
+set -- $found
+read -r up rest </proc/uptime
+read -r stat </proc/$1/stat
+set -- ${stat##*) }
+echo $((${up%.*} - ${20} / 100))`
+
+// kill ends daemons that this program started from file: the built-in one by
+// its own program, another with the container's shell.
+func (j *Job) kill(ctx context.Context, file string, builtIn bool) error {
+	cmd := []string{"/bin/sh", "-c", killScript, file, j.Mark}
+	if builtIn {
+		cmd = []string{file, "toolbox", "--stop"}
+	}
+	out, code, err := j.Source.Run(ctx, j.Container.ID, source.ExecSpec{Cmd: cmd})
+	if err != nil {
+		return err
+	}
+	if code != 0 {
+		return fmt.Errorf("exit code %d: %s", code, out)
+	}
+	return nil
+}
+
+// Age asks the container how long a daytona of ours has run there: running is
+// false if none runs, and the error is set if the container cannot tell.
+func (j *Job) Age(ctx context.Context) (age time.Duration, running bool, err error) {
+	cmd := []string{"/bin/sh", "-c", ageScript, j.installed(false), j.Mark}
+	out, code, err := j.Source.Run(ctx, j.Container.ID, source.ExecSpec{Cmd: cmd})
+	switch {
+	case err != nil:
+		return 0, false, err
+	case code == 3:
+		return 0, false, nil
+	case code != 0:
+		return 0, false, fmt.Errorf("exit code %d: %s", code, out)
+	}
+	seconds, err := strconv.Atoi(strings.TrimSpace(string(out)))
+	if err != nil || seconds < 0 {
+		return -1, true, nil
+	}
+	return time.Duration(seconds) * time.Second, true, nil
+}
+
+// KillOurs ends the daytonas in the container that this program started.
+func (j *Job) KillOurs(ctx context.Context) error { return j.kill(ctx, j.installed(false), false) }
+
+// KillBuiltIn ends the built-in daemons in the container, whoever started them.
+func (j *Job) KillBuiltIn(ctx context.Context) error { return j.kill(ctx, j.installed(true), true) }
+
+// end stops the daemon that was started, so that none is left behind.
+func (j *Job) end(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
+	defer cancel()
+	if err := j.kill(ctx, j.target, j.binary.builtIn); err != nil {
+		j.Log.Warn("a daemon whose start was abandoned could not be ended", "sandbox", j.Ref.String(), "error", err)
+	}
+}
