@@ -52,10 +52,10 @@ func (b *box) keepLater() {
 
 // startMonitor starts the goroutine that looks after b unless it runs; mu is held.
 func (b *box) startMonitor(wait time.Duration) {
-	if b.kept || !b.wanted && b.Container != api.ContainerRunning {
+	if b.monitored || b.plan.goal == unwanted && b.Container != api.ContainerRunning {
 		return
 	}
-	b.kept = true
+	b.monitored = true
 	b.set.group.Go(func() { b.monitor(wait) })
 }
 
@@ -78,22 +78,22 @@ func (b *box) monitor(wait time.Duration) {
 		case <-timer.C:
 		}
 		switch b.check() {
-		case nothing:
+		case noDaemon:
 			b.set.mu.Lock()
-			if !b.wanted && len(b.kick) == 0 {
-				b.kept = false
+			if b.plan.goal == unwanted && len(b.kick) == 0 {
+				b.monitored = false
 				b.set.mu.Unlock()
 				return
 			}
 			b.set.mu.Unlock()
 			wait = b.set.pace.maxRetry // until kicked
-		case healthy:
+		case healthy, busyNow:
 			retry = b.set.pace.firstRetry
 			wait = b.interval()
 		case broken:
 			wait = retry
 			b.update(func(b *box) {
-				if b.wanted && !b.hopeless && (b.Daemon.State == api.DaemonFailed || b.Daemon.State == api.DaemonDown) {
+				if b.plan.goal == wanted && (b.Daemon.State == api.DaemonFailed || b.Daemon.State == api.DaemonDown) {
 					at := time.Now().Add(wait)
 					b.Daemon.RetryAt = &at
 				}
@@ -115,21 +115,22 @@ func (b *box) interval() time.Duration {
 type outcome int
 
 const (
-	nothing outcome = iota // not running, or no daemon and none wanted
+	noDaemon outcome = iota // the container does not run, or has no daemon and needs none
 	healthy
 	broken
+	busyNow // an injection or a stop is under way and reports what comes of it
 )
 
 // check checks the daemon of b once, and injects it if it is wanted and gone.
 func (b *box) check() outcome {
 	b.set.mu.Lock()
-	state, busy, stops := b.Container, b.injected != nil || b.stopping, b.stops
+	state, busy, stops := b.Container, b.plan.work != idle, b.stops
 	b.set.mu.Unlock()
 	if busy {
-		return healthy // the injection tells what comes of it
+		return busyNow
 	}
 	if state != api.ContainerRunning {
-		return nothing
+		return noDaemon
 	}
 	f, err := b.probe()
 	b.set.mu.Lock()
@@ -145,24 +146,24 @@ func (b *box) check() outcome {
 		return healthy
 	}
 	b.set.mu.Lock()
-	wanted := b.wanted && !b.hopeless
+	restart := b.plan.goal == wanted
 	c := b.container
-	busy = b.injected != nil || b.stoppedSince(stops)
+	busy = b.plan.work == injecting || b.stoppedSince(stops)
 	b.misses++
 	late := errors.Is(err, daemon.ErrSilent) && before == api.DaemonHealthy && b.misses < patience
 	b.set.mu.Unlock()
 	switch {
 	case busy || b.set.ctx.Err() != nil:
-		return healthy
+		return busyNow
 	case late:
 		b.update(func(b *box) { b.Daemon.LatencyHistory = sample(b.Daemon.LatencyHistory, 0) })
 		return broken
 	case errors.Is(err, daemon.ErrSecret) && before == api.DaemonHealthy:
 		b.setTaken()
-		return nothing
-	case !wanted && b.distrust(c, err):
-		return nothing
-	case wanted:
+		return noDaemon
+	case !restart && b.distrust(c, err):
+		return noDaemon
+	case restart:
 		if before == api.DaemonHealthy {
 			b.setDown(err, stops)
 		}
@@ -180,7 +181,7 @@ func (b *box) check() outcome {
 			b.Daemon.State, b.Daemon.LastError = api.DaemonNone, nil
 		}
 	})
-	return nothing
+	return noDaemon
 }
 
 // distrust notes that something answers in the place of the daemon of b which
@@ -212,7 +213,10 @@ func (b *box) setTaken() {
 		"another daemon-proxy has replaced the daemon in "+b.String()+" by its own",
 		"end that one, and POST /api/sandboxes/"+b.String()+"/inject to have it back")
 	b.set.log.Warn("daemon replaced by another daemon-proxy", "sandbox", b.String())
-	b.update(func(b *box) { b.wanted, b.Daemon.State, b.Daemon.LastError = false, api.DaemonFailed, p })
+	b.update(func(b *box) {
+		b.plan = b.plan.next(renounced)
+		b.Daemon.State, b.Daemon.LastError = api.DaemonFailed, p
+	})
 }
 
 // probe is one look at the daemon of b, its own or the one of its network's owner.
@@ -247,7 +251,7 @@ func (b *box) own() bool {
 
 // stoppedSince says whether somebody has stopped the daemon, or is stopping it,
 // since that had been done stops times; mu is held.
-func (b *box) stoppedSince(stops int) bool { return b.stopping || b.stops != stops }
+func (b *box) stoppedSince(stops int) bool { return b.plan.work == stopping || b.stops != stops }
 
 // setHealthy notes that the daemon answered after it had been stopped on request
 // stops times; false if what did is gone already.

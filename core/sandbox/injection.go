@@ -24,7 +24,6 @@ type injection struct {
 	err    *api.Problem
 
 	waiting int  // callers of Inject; guarded by Sandboxes.mu
-	before  bool // whether a daemon was wanted before
 	stops   int  // how often the daemon had been stopped on request
 	dropped bool // by CancelInjection; guarded by Sandboxes.mu until done
 
@@ -100,10 +99,10 @@ func (s *Sandboxes) joinOrBegin(ctx context.Context, ref api.Ref, onlyWanted boo
 	case b == nil:
 		s.mu.Unlock()
 		return nil, missing(ref)
-	case onlyWanted && !b.wanted:
+	case onlyWanted && b.plan.goal == unwanted:
 		s.mu.Unlock()
 		return nil, nil
-	case b.stopping:
+	case b.plan.work == stopping:
 		defer s.mu.Unlock()
 		return nil, busy(b)
 	case b.injected != nil:
@@ -114,10 +113,10 @@ func (s *Sandboxes) joinOrBegin(ctx context.Context, ref api.Ref, onlyWanted boo
 	}
 	in := &injection{
 		s: s, box: b, ref: ref, done: make(chan struct{}), more: make(chan struct{}),
-		waiting: 1, before: b.wanted, stops: b.stops,
+		waiting: 1, stops: b.stops,
 	}
 	in.ctx, in.cancel = context.WithCancel(s.ctx)
-	b.injected, b.wanted = in, true
+	b.injected, b.plan = in, b.plan.next(injectBegan)
 	s.group.Go(in.life)
 	s.mu.Unlock()
 	return in, nil
@@ -166,8 +165,8 @@ func (s *Sandboxes) CancelInjection(ctx context.Context, ref api.Ref) error {
 	switch {
 	case in == nil && !healthy:
 		b.update(func(b *box) {
-			if b.injected == nil {
-				b.wanted, b.Daemon.RetryAt = false, nil
+			if b.plan.work != injecting {
+				b.plan, b.Daemon.RetryAt = b.plan.next(renounced), nil
 			}
 		})
 	case in != nil:
@@ -207,11 +206,10 @@ func (in *injection) life() {
 	}
 	p := in.err
 	in.box.update(func(b *box) {
-		b.injected, b.hopeless = nil, p != nil && permanent[p.Code] && b.Daemon.Kind == "" // none was ever there
+		b.injected, b.plan = nil, b.plan.next(in.end(b.Daemon.Kind == ""))
 		if p == nil {
 			return
 		}
-		b.wanted = in.before && !in.dropped // who asked for what was never there asks again
 		b.Daemon.State, b.Daemon.LastError = api.DaemonFailed, p
 		if p.Code == api.CodeCancelled { // it is as if nobody had asked
 			b.Daemon.State, b.Daemon.LastError = api.DaemonNone, nil
@@ -241,7 +239,20 @@ func (in *injection) life() {
 	in.box.dropGone()
 }
 
-// removed says whether the container, which was there at the beginning, is gone.
+// end is the event of the injection's end; first: there was no daemon before.
+func (in *injection) end(first bool) event {
+	switch {
+	case in.err == nil:
+		return injectDone
+	case in.dropped:
+		return injectDropped
+	case first && permanent[in.err.Code]:
+		return injectFailedPermanently
+	}
+	return injectFailed
+}
+
+// removed reports whether the container, which was there at the beginning, is gone.
 func (in *injection) removed() bool {
 	if in.c.ID == "" {
 		return false

@@ -116,7 +116,7 @@ func (f *engine) decide(mode string) {
 		if b.Container == "" {
 			b.Container = api.ContainerMissing
 		}
-		b.Default, b.wanted = true, true
+		b.Default, b.plan = true, b.plan.next(asked)
 		changed = append(changed, b.snapshot())
 	}
 	f.set.mu.Unlock()
@@ -131,7 +131,8 @@ func (f *engine) decide(mode string) {
 // want notes that a sandbox should have a daemon, and sees to it.
 func (f *engine) want(ref api.Ref) {
 	f.set.mu.Lock()
-	f.set.boxFor(ref).wanted = true
+	b := f.set.boxFor(ref)
+	b.plan = b.plan.next(asked)
 	f.set.mu.Unlock()
 	f.set.keep(ref)
 }

@@ -87,15 +87,9 @@ type box struct {
 	stops     int   // how often the daemon was stopped on request
 	proof     proof // where its daemon is
 	place     place // where requests go
-	// wanted: a daemon was asked for, so it is brought back when it is gone.
-	wanted bool
-	// hopeless: no daemon was there yet, and the last injection failed for what
-	// does not pass by itself: none is begun until the container is another or
-	// is started anew.
-	hopeless bool
-	// kept: a goroutine looks after its daemon.
-	kept      bool
-	stopping  bool            // its daemon is being stopped
+	plan      plan  // what is to become of its daemon
+	// monitored: a goroutine checks its daemon.
+	monitored bool
 	ended     string          // how its daemon ended on request: "was stopped"; empty otherwise
 	announced bool            // an event told that it is there
 	misses    int             // calls in a row that a daemon which runs did not answer in time
@@ -155,7 +149,9 @@ func (s *Sandboxes) boxFor(ref api.Ref) *box {
 			Ref: ref, Kind: "container", Daemon: api.Daemon{State: api.DaemonUnknown, Since: time.Now()},
 			Default: s.Mode() == "docker" && ref.Name == s.o.Config.ContainerName,
 		}}
-		b.wanted = b.Default
+		if b.Default {
+			b.plan = b.plan.next(asked)
+		}
 		s.boxes[ref] = b
 	}
 	return b

@@ -28,7 +28,7 @@ func (b *box) stopDaemon(ctx context.Context, eject func() error) error {
 	}
 	s.mu.Lock()
 	owner, err := b.owner()
-	if err == nil && (owner.injected != nil || owner.stopping) {
+	if err == nil && owner.plan.work != idle {
 		err = busy(owner)
 	}
 	if err != nil {
@@ -40,13 +40,14 @@ func (b *box) stopDaemon(ctx context.Context, eject func() error) error {
 		return conflict(ref, ref.String()+" uses the daemon of the host, which is served from within this program",
 			"end the program instead")
 	}
-	running, wanted, ownerWanted, c := owner.Daemon, b.wanted, owner.wanted, owner.container
-	b.wanted, owner.wanted, owner.stopping = false, false, true
+	running, c, goal := owner.Daemon, owner.container, b.plan.goal
+	owner.plan = owner.plan.next(stopBegan)
+	b.plan.goal = unwanted // of b too, if that uses the daemon of another one
 	s.mu.Unlock()
 	err = owner.stop(ctx, running, c)
 	if err != nil {
 		s.mu.Lock()
-		b.wanted, owner.wanted, owner.stopping = wanted, ownerWanted, false
+		owner.plan, b.plan.goal = owner.plan.next(stopFailed), goal
 		s.mu.Unlock()
 		return asProblem(owner.Ref, err)
 	}
@@ -61,8 +62,10 @@ func (b *box) stopDaemon(ctx context.Context, eject func() error) error {
 			if b.Container != api.ContainerRunning {
 				state = api.DaemonStopped
 			}
-			b.Daemon, b.stopping, b.ended = api.Daemon{State: state, Since: b.Daemon.Since}, false, "was stopped"
-			b.stops++
+			b.Daemon, b.ended = api.Daemon{State: state, Since: b.Daemon.Since}, "was stopped"
+			if b.stops++; b.plan.work == stopping {
+				b.plan = b.plan.next(stopDone)
+			}
 			if eject != nil {
 				b.ended = "was removed"
 			}

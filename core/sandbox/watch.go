@@ -129,7 +129,7 @@ func (f *engine) restarted(id string) {
 	again.update(func(b *box) {
 		b.began()
 		b.Started = time.Now()
-		if b.injected == nil {
+		if b.plan.work != injecting {
 			b.Daemon.State, b.Daemon.LastError = api.DaemonUnknown, nil
 		}
 	})
@@ -139,7 +139,7 @@ func (f *engine) restarted(id string) {
 // began notes that the container has started.
 func (b *box) began() {
 	b.starts++
-	b.proof, b.process, b.hopeless = proof{}, nil, false
+	b.proof, b.process, b.plan = proof{}, nil, b.plan.next(containerChanged)
 }
 
 // problem is why the engine is lost.
@@ -226,7 +226,7 @@ func (f *engine) unseen(p *api.Problem) {
 	f.set.mu.Unlock()
 	for _, b := range boxes {
 		b.update(func(b *box) {
-			if b.Container == api.ContainerMissing && b.injected == nil {
+			if b.Container == api.ContainerMissing && b.plan.work != injecting {
 				b.Daemon.State, b.Daemon.LastError = api.DaemonUnknown, asProblem(b.Ref, p)
 			}
 		})
@@ -274,7 +274,7 @@ func (f *engine) see(ref api.Ref, c source.Container) {
 			b.began()
 			b.Started = time.Time{}
 			b.Daemon = api.Daemon{State: api.DaemonUnknown, Since: time.Now()}
-			if b.injected != nil {
+			if b.plan.work == injecting {
 				b.Daemon.State = api.DaemonInjecting
 			}
 		}
@@ -289,7 +289,9 @@ func (f *engine) see(ref api.Ref, c source.Container) {
 				b.Daemon.State = api.DaemonUnknown
 			}
 		}
-		b.hopeless = b.hopeless && b.ID == c.ID && b.Container == c.State
+		if b.ID != c.ID || b.Container != c.State {
+			b.plan = b.plan.next(containerChanged)
+		}
 		b.container = c
 		b.ID, b.Image, b.Container, b.ExitCode, b.Labels = c.ID, c.Image, c.State, c.ExitCode, c.Labels
 		b.Project = c.Labels["com.docker.compose.project"]
@@ -307,7 +309,7 @@ func (f *engine) see(ref api.Ref, c source.Container) {
 		switch {
 		case c.State != api.ContainerRunning:
 			b.Daemon.State, b.Daemon.LastError = api.DaemonStopped, nil
-			if b.wanted { // then it is missed
+			if b.plan.goal != unwanted { // then it is missed
 				b.Daemon.LastError = asProblem(ref, f.set.why.notRunning(ref, c.State))
 			}
 			b.Daemon.Started = false
@@ -360,7 +362,7 @@ func (b *box) dropGone() {
 	b.set.telling.Lock()
 	defer b.set.telling.Unlock()
 	b.set.mu.Lock()
-	gone := b.set.boxes[b.Ref] == b && b.Container == api.ContainerMissing && !b.Default && b.injected == nil
+	gone := b.set.boxes[b.Ref] == b && b.Container == api.ContainerMissing && !b.Default && b.plan.work != injecting
 	if gone {
 		delete(b.set.boxes, b.Ref)
 		close(b.kick)
