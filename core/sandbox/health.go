@@ -27,7 +27,7 @@ type pace struct {
 
 var usual = pace{often: 2 * time.Second, seldom: 15 * time.Second, firstRetry: time.Second, maxRetry: time.Minute}
 
-// keep sees to it that a goroutine looks after the daemon of ref, now.
+// keep has the daemon of ref checked now, and monitored from then on.
 func (s *Sandboxes) keep(ref api.Ref) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -50,7 +50,7 @@ func (b *box) keepLater() {
 	}
 }
 
-// startMonitor starts the goroutine that looks after b unless it runs; mu is held.
+// startMonitor starts the goroutine that monitors b unless it runs; mu is held.
 func (b *box) startMonitor(wait time.Duration) {
 	if b.monitored || b.plan.goal == unwanted && b.Container != api.ContainerRunning {
 		return
@@ -121,7 +121,7 @@ const (
 	busyNow // an injection or a stop is under way and reports what comes of it
 )
 
-// check checks the daemon of b once, and injects it if it is wanted and gone.
+// check asks the daemon of b once, and injects it if it is wanted and gone.
 func (b *box) check() outcome {
 	b.set.mu.Lock()
 	state, busy, stops := b.Container, b.plan.work != idle, b.stops
@@ -219,7 +219,7 @@ func (b *box) setTaken() {
 	})
 }
 
-// probe is one look at the daemon of b, its own or the one of its network's owner.
+// probe asks the daemon of b, its own or the one of its network's owner.
 func (b *box) probe() (daemon.Info, error) {
 	if b.IsHost() {
 		return b.set.host.probe(b.set.ctx)

@@ -82,6 +82,7 @@ func BuiltIn(executable, platform string) string {
 	return executable
 }
 
+// IsFile reports whether there is a regular file of that name on this machine.
 func IsFile(name string) bool {
 	info, err := os.Stat(name)
 	return err == nil && info.Mode().IsRegular()
@@ -279,6 +280,7 @@ func (b binary) fits(ref api.Ref, platform string, loader func(path string) erro
 	return nil
 }
 
+// HostPlatform is the os/arch of this machine.
 func HostPlatform() string { return runtime.GOOS + "/" + runtime.GOARCH }
 
 // KnowsWorkDir reports whether the daemon in a file of this machine has the flag

@@ -62,8 +62,9 @@ func (j *Job) kill(ctx context.Context, file string, builtIn bool) error {
 	return nil
 }
 
-// Age asks the container how long a daytona of ours has run there: running is
-// false if none runs, and the error is set if the container cannot tell.
+// Age asks the container how long a daytona of ours has run there, -1 if that
+// is unclear: running is false if none runs, and the error is set if the
+// container cannot tell.
 func (j *Job) Age(ctx context.Context) (age time.Duration, running bool, err error) {
 	cmd := []string{"/bin/sh", "-c", ageScript, j.installed(false), j.Mark}
 	out, code, err := j.Source.Run(ctx, j.Container.ID, source.ExecSpec{Cmd: cmd})
@@ -75,11 +76,10 @@ func (j *Job) Age(ctx context.Context) (age time.Duration, running bool, err err
 	case code != 0:
 		return 0, false, fmt.Errorf("exit code %d: %s", code, out)
 	}
-	seconds, err := strconv.Atoi(strings.TrimSpace(string(out)))
-	if err != nil || seconds < 0 {
-		return -1, true, nil
+	if seconds, err := strconv.Atoi(strings.TrimSpace(string(out))); err == nil && seconds >= 0 {
+		return time.Duration(seconds) * time.Second, true, nil
 	}
-	return time.Duration(seconds) * time.Second, true, nil
+	return -1, true, nil
 }
 
 // KillOurs ends the daytonas in the container that this program started.
