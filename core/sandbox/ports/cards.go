@@ -14,14 +14,14 @@ const (
 	cardTimeout = 1500 * time.Millisecond
 	// cardsAtOnce bounds how many ports are identified at a time.
 	cardsAtOnce = 32
-	// listFresh is how long a list of cards is returned again, cardFresh how
-	// long what answered on a port is assumed to be still there.
+	// listFresh is how long a list of cards is cached, cardFresh how long what
+	// answered on a port is assumed to be still there.
 	listFresh, cardFresh = 3 * time.Second, 30 * time.Second
 )
 
-// cardFile is what was found on the ports of a sandbox.
+// cardFile caches what was found on the ports of a sandbox.
 type cardFile struct {
-	mu    sync.Mutex // held while the ports are asked: other callers wait for that
+	mu    sync.Mutex // held while the ports are identified; other callers wait
 	at    time.Time
 	cards []api.PortCard
 	found map[int]foundCard
@@ -43,7 +43,7 @@ func (p *Ports) file(ref api.Ref) *cardFile {
 	return file
 }
 
-// forget has the next list of cards ask a port again.
+// forget makes the next call of Cards identify a port again.
 func (p *Ports) forget(ref api.Ref, port int) {
 	file := p.file(ref)
 	file.mu.Lock()
@@ -53,8 +53,8 @@ func (p *Ports) forget(ref api.Ref, port int) {
 }
 
 // Cards returns the ports that something listens on in ref, sorted by number,
-// with what answers there. Each is asked for 1.5 s at most, all of them
-// together, and what was found is kept for some seconds.
+// with what answers there. They are identified in parallel, in 1.5 s each at
+// most, and the result is kept for some seconds.
 func (p *Ports) Cards(ctx context.Context, ref api.Ref) ([]api.PortCard, error) {
 	file := p.file(ref)
 	file.mu.Lock()
@@ -83,7 +83,7 @@ func (p *Ports) Cards(ctx context.Context, ref api.Ref) ([]api.PortCard, error) 
 	found := make(map[int]foundCard, len(file.cards))
 	for _, card := range file.cards {
 		old, ok := file.found[card.Port.Port]
-		if !ok || !old.usable(card.Port) { // it was asked just now
+		if !ok || !old.usable(card.Port) { // it has just been identified
 			old = foundCard{card, file.at}
 		}
 		found[card.Port.Port] = old
@@ -92,11 +92,10 @@ func (p *Ports) Cards(ctx context.Context, ref api.Ref) ([]api.PortCard, error) 
 	return slices.Clone(file.cards), nil
 }
 
-// filter removes this program's own ports: its server is no service of the
-// machine, and its daemon for the machine may have any port. Of the machine,
-// passing are those that a program got at random. They are not asked: a request
-// that nobody meant disturbs tests and tools, and a service that wants to be
-// found has a port that stays.
+// filter removes this program's own ports and, on this machine, separates the
+// ports that the kernel assigned at random (passing). Those are not identified:
+// an unexpected request disturbs tests and tools, and a service that is meant
+// to be found has a fixed port.
 func (p *Ports) filter(t Target, ports []api.Port) (shown, passing []api.Port) {
 	if !t.OnHost {
 		return ports, nil
@@ -113,7 +112,7 @@ func (p *Ports) filter(t Target, ports []api.Port) (shown, passing []api.Port) {
 	return shown, passing
 }
 
-// usable reports whether what was found may stand for what is there now.
+// usable reports whether f is recent enough to be used for p.
 func (f foundCard) usable(p api.Port) bool {
 	fresh := cardFresh
 	if f.Service == "unknown" {
@@ -122,9 +121,10 @@ func (f foundCard) usable(p api.Port) bool {
 	return f.Address == p.Address && time.Since(f.at) < fresh
 }
 
-// identifyAll makes cards of ports, several at a time.
+// identifyAll makes the cards of ports, several in parallel. Cards in found
+// that are still usable are reused.
 func identifyAll(ctx context.Context, t Target, ports []api.Port, found map[int]foundCard) []api.PortCard {
-	said := readDevcontainer(t.Labels[devcontainerLabel])
+	label := readDevcontainer(t.Labels[devcontainerLabel])
 	cards := make([]api.PortCard, len(ports))
 	slots := make(chan struct{}, cardsAtOnce)
 	var group sync.WaitGroup
@@ -138,7 +138,7 @@ func identifyAll(ctx context.Context, t Target, ports []api.Port, found map[int]
 			defer func() { <-slots }()
 			cards[i] = identify(ctx, t, p)
 			cards[i].Sandbox = t.Ref
-			said.complete(&cards[i])
+			label.complete(&cards[i])
 		})
 	}
 	group.Wait()

@@ -24,16 +24,16 @@ const (
 // desktopPages are the pages that noVNC has, the preferred one first.
 var desktopPages = [...]string{"/vnc.html", "/vnc_lite.html"}
 
-// mentionsVNC reports whether a page may be noVNC's or lead to one.
+// mentionsVNC reports whether a page may be noVNC's or link to it.
 func mentionsVNC(p page) bool {
 	lower := strings.ToLower(p.body)
 	return strings.Contains(lower, "novnc") || strings.Contains(lower, `"vnc.html"`) ||
 		strings.Contains(strings.ToLower(p.header.Get("Server")), "websockify")
 }
 
-// findDesktop makes a card one of a VNC desktop if a page of noVNC is on its
-// port. A page that answers on that path is not enough: servers of single page
-// applications have one on every path.
+// findDesktop turns a card into that of a VNC desktop if its port serves noVNC's
+// page. Any page at that path is not enough: servers of single-page applications
+// answer every path.
 func findDesktop(ctx context.Context, client daemon.Client, card *api.PortCard) (found bool) {
 	for _, path := range desktopPages {
 		p, err := fetchPage(ctx, client, card.Port.Port, path)
@@ -53,10 +53,10 @@ func findDesktop(ctx context.Context, client daemon.Client, card *api.PortCard) 
 	return false
 }
 
-// StartDesktop asks the daemon of ref for its VNC desktop and waits until
-// noVNC's page is on port 6080; a desktop that is there already is left alone.
-// The problem is no_desktop where the daemon cannot, the desktop did not come
-// up, or something else listens on that port.
+// StartDesktop has the daemon of ref start its VNC desktop and waits until port
+// 6080 serves noVNC's page; a desktop that runs already is left alone. The
+// problem is no_desktop if the daemon cannot start one, the desktop did not
+// come up, or something else listens on that port.
 func (p *Ports) StartDesktop(ctx context.Context, ref api.Ref) error {
 	t, err := p.o.Target(ref)
 	if err != nil {
@@ -101,7 +101,7 @@ func (p *Ports) StartDesktop(ctx context.Context, ref api.Ref) error {
 	}
 }
 
-// isDesktop is nil if noVNC's page is on port 6080, else the problem.
+// isDesktop returns nil if port 6080 serves noVNC's page, else the problem.
 func isDesktop(ctx context.Context, ref api.Ref, client daemon.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, cardTimeout)
 	defer cancel()

@@ -23,7 +23,7 @@ func TestADesktopIsStartedThroughTheDaemon(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, api.CodeNoDesktop, p.Code)
 	require.NotEmpty(t, p.Hint)
-	require.Contains(t, p.Detail, "the built-in daemon brings no desktop")
+	require.Contains(t, p.Detail, "the built-in daemon has no desktop")
 	require.Equal(t, vncPort, p.Port)
 }
 

@@ -13,27 +13,27 @@ import (
 	"daemon-proxy/core/api"
 )
 
-// devcontainerLabel holds what a devcontainer was made from: an object, or a
-// list of them of which later ones count more.
+// devcontainerLabel holds the metadata of a devcontainer: an object, or a list
+// of objects in which later ones take precedence.
 // See https://containers.dev/implementors/reference/#labels
 const devcontainerLabel = "devcontainer.metadata"
 
-// The label is read up to so many bytes, and so many rules of it: each may hold
-// an expression, which costs far more than its text and may have so many parts.
+// Limits of what is read of the label: its bytes, its rules, and the parts of a
+// rule's regular expression, which costs far more than its text.
 const (
 	longestLabel = 64 << 10
 	mostRules    = 100
 	mostParts    = 500
 )
 
-// portAttributes is what its author says of a port.
+// portAttributes is what the label says about a port.
 type portAttributes struct {
 	Label    string
 	Protocol string // "http", "https" or empty
 	Path     string
 }
 
-// devcontainer is what a container's label says of its ports.
+// devcontainer is what a container's label says about its ports.
 type devcontainer struct {
 	forwarded map[int]bool
 	ports     []portRule
@@ -42,12 +42,12 @@ type devcontainer struct {
 // portRule is one entry of portsAttributes.
 type portRule struct {
 	low, high int
-	pattern   *regexp.Regexp // instead of the two
+	pattern   *regexp.Regexp // instead of low and high; nil: none
 	portAttributes
 }
 
-// readDevcontainer reads the label. What it does not understand is left out:
-// the label is the container's, and may hold anything.
+// readDevcontainer parses the label and ignores what is invalid: the label is
+// the container's and may hold anything.
 func readDevcontainer(label string) devcontainer {
 	d := devcontainer{forwarded: map[int]bool{}}
 	if label == "" || len(label) > longestLabel {
@@ -59,19 +59,19 @@ func readDevcontainer(label string) devcontainer {
 	}
 	read := 0
 	for _, part := range parts {
-		var said struct {
+		var metadata struct {
 			ForwardPorts    []json.RawMessage
 			PortsAttributes map[string]json.RawMessage
 		}
-		if json.Unmarshal(part, &said) != nil {
+		if json.Unmarshal(part, &metadata) != nil {
 			continue
 		}
-		for _, raw := range said.ForwardPorts {
+		for _, raw := range metadata.ForwardPorts {
 			if port, err := strconv.Atoi(strings.Trim(string(raw), `"`)); err == nil {
 				d.forwarded[port] = true // "service:port" is another container's
 			}
 		}
-		keys := slices.SortedFunc(maps.Keys(said.PortsAttributes), func(a, b string) int { // ports are short
+		keys := slices.SortedFunc(maps.Keys(metadata.PortsAttributes), func(a, b string) int { // ports first: they are short
 			return cmp.Or(len(a)-len(b), strings.Compare(a, b))
 		})
 		for _, key := range keys {
@@ -79,7 +79,7 @@ func readDevcontainer(label string) devcontainer {
 				break
 			}
 			var rule portRule
-			if json.Unmarshal(said.PortsAttributes[key], &rule.portAttributes) == nil && rule.parse(key) {
+			if json.Unmarshal(metadata.PortsAttributes[key], &rule.portAttributes) == nil && rule.parse(key) {
 				d.ports = append(d.ports, rule)
 			}
 		}
@@ -109,8 +109,8 @@ func (r *portRule) parse(key string) bool {
 	return err == nil
 }
 
-// partsOf is how many characters and operators an expression has once its
-// repetitions are written out: "(ab){3}" has twelve.
+// partsOf returns how many characters and operators an expression has once its
+// repetitions are expanded: "(ab){3}" has twelve.
 func partsOf(expression *syntax.Regexp) int {
 	parts := 1 + len(expression.Rune)
 	for _, sub := range expression.Sub {
@@ -122,7 +122,8 @@ func partsOf(expression *syntax.Regexp) int {
 	return parts
 }
 
-// matches says how well the rule fits: 0 not at all, most for the port itself.
+// matches returns how specifically the rule matches a port: 0 if it does not, 3
+// if it names the port itself.
 func (r portRule) matches(port int) int {
 	switch {
 	case r.pattern != nil && r.pattern.MatchString(strconv.Itoa(port)):
@@ -135,24 +136,24 @@ func (r portRule) matches(port int) int {
 	return 2
 }
 
-// complete adds what the label says to a card.
+// complete adds to a card what the label says about its port.
 func (d devcontainer) complete(card *api.PortCard) {
-	best, says := 0, portAttributes{}
+	best, attributes := 0, portAttributes{}
 	for _, rule := range d.ports {
 		if n := rule.matches(card.Port.Port); n > 0 && n >= best {
-			best, says = n, rule.portAttributes
+			best, attributes = n, rule.portAttributes
 		}
 	}
 	if d.forwarded[card.Port.Port] {
 		card.Remarks = append(card.Remarks, "forwarded")
 	}
-	if says.Label != "" {
-		card.Label = oneLine(says.Label)
+	if attributes.Label != "" {
+		card.Label = oneLine(attributes.Label)
 	}
-	if strings.HasPrefix(says.Path, "/") {
-		card.Path = oneLine(says.Path)
+	if strings.HasPrefix(attributes.Path, "/") {
+		card.Path = oneLine(attributes.Path)
 	}
-	if says.Protocol == "https" && (card.Service == "other" || card.Service == "unknown") {
+	if attributes.Protocol == "https" && (card.Service == "other" || card.Service == "unknown") {
 		isTLS(card, "")
 	}
 }

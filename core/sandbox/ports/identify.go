@@ -33,11 +33,11 @@ type page struct {
 	status int
 	header http.Header
 	body   string
-	path   string // what was asked for last
+	path   string // requested last, after redirects
 }
 
 // identify finds out what answers on a port: through the daemon, as a preview
-// would, and, where that says "not HTTP", directly where it can be reached.
+// would, and directly, if that is possible, where the answer is not HTTP.
 func identify(ctx context.Context, t Target, p api.Port) api.PortCard {
 	card := api.PortCard{Port: p, Service: "unknown"}
 	if p.Daemon {
@@ -73,7 +73,7 @@ func identify(ctx context.Context, t Target, p api.Port) api.PortCard {
 	return card
 }
 
-// browse asks for the first page and follows redirects within the service.
+// browse requests the first page and follows redirects within the service.
 func browse(ctx context.Context, client daemon.Client, port int) (page, error) {
 	path := "/"
 	for hops := 0; ; hops++ {
@@ -95,8 +95,8 @@ func fetchPage(ctx context.Context, client daemon.Client, port int, path string)
 	return page{status: answer.Status, header: answer.Header, body: string(answer.Body), path: path}, err
 }
 
-// redirect is the path within the service that the page sends on to; empty if
-// it does not, or elsewhere.
+// redirect returns the path within the service to which the page redirects;
+// empty if it does not redirect, or leads elsewhere.
 func (p page) redirect(port int) string {
 	if p.status < 300 || p.status > 399 {
 		return ""
@@ -113,7 +113,7 @@ func (p page) redirect(port int) string {
 	return to.RequestURI()
 }
 
-// wantsTLS knows the answers of TLS servers to plain HTTP.
+// wantsTLS reports whether the page is a TLS server's answer to plain HTTP.
 func (p page) wantsTLS() bool {
 	text := strings.ToLower(p.body)
 	return p.status == http.StatusBadRequest && (strings.Contains(text, "http request to an https server") ||
@@ -127,7 +127,7 @@ var (
 	publicBase   = regexp.MustCompile(`configured with a public base URL of (/\S+)`) // Vite's
 )
 
-// describe fills a card in from the page that answered.
+// describe fills in a card from the page that answered.
 func describe(card *api.PortCard, p page) {
 	card.Service = "http"
 	if title := titleTag.FindStringSubmatch(p.body); title != nil {
@@ -147,8 +147,8 @@ func describe(card *api.PortCard, p page) {
 	base := ""
 	if path, _, _ := strings.Cut(p.path, "?"); strings.Count(path, "/") == 2 && strings.HasSuffix(path, "/") && !loginPath.MatchString(path) {
 		base = path
-	} else if said := publicBase.FindStringSubmatch(p.body); said != nil {
-		base = oneLine(said[1])
+	} else if match := publicBase.FindStringSubmatch(p.body); match != nil {
+		base = oneLine(match[1])
 	}
 	if base != "" {
 		card.Path = base
@@ -159,8 +159,8 @@ func describe(card *api.PortCard, p page) {
 // oneLine makes a text of a service fit for a list.
 func oneLine(text string) string { return logging.Line(text, 80) }
 
-// identifyDirectly asks without the daemon what it could not forward: TLS, VNC
-// itself, or another protocol that speaks first.
+// identifyDirectly identifies what the daemon cannot forward: TLS, raw VNC, or
+// another protocol in which the server speaks first.
 func identifyDirectly(ctx context.Context, r reach.Reach, card *api.PortCard) {
 	c, err := r.Dial(ctx, card.Port.Port)
 	if err != nil {
@@ -180,7 +180,7 @@ func identifyDirectly(ctx context.Context, r reach.Reach, card *api.PortCard) {
 		return
 	}
 	_ = c.SetDeadline(deadline)
-	secure := tls.Client(c, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // it is only asked whether it speaks TLS and for its name
+	secure := tls.Client(c, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // only the protocol and the certificate's name are of interest
 	if err := secure.HandshakeContext(ctx); err != nil {
 		if _, ok := errors.AsType[tls.AlertError](err); ok {
 			isTLS(card, "") // it refused, in TLS
@@ -194,7 +194,7 @@ func identifyDirectly(ctx context.Context, r reach.Reach, card *api.PortCard) {
 	isTLS(card, name)
 }
 
-// isTLS notes that a port speaks TLS itself, with the name of its certificate.
+// isTLS records that a port speaks TLS itself, with the name of its certificate.
 func isTLS(card *api.PortCard, name string) {
 	card.Service = "https"
 	card.Warning = "speaks TLS itself: the daemon forwards plain HTTP only"
@@ -203,7 +203,7 @@ func isTLS(card *api.PortCard, name string) {
 	}
 }
 
-// readBanner knows some protocols by what their servers say first.
+// readBanner recognises some protocols by their servers' first bytes.
 func readBanner(card *api.PortCard, banner string) {
 	card.Service = "other"
 	switch {

@@ -1,10 +1,10 @@
 // Package ports finds out which TCP ports something listens on in a sandbox and
 // what answers there, starts the sandbox's desktop, and reports ports that
-// begin to listen in the sandbox that is being watched.
+// begin to listen in the watched sandbox.
 //
-// A service is asked as a preview would ask it, through the daemon; directly
-// only where that failed. It is asked seldom, and never when it has a port of
-// this machine that nobody chose.
+// It sends a service the request that a preview would send, through the daemon,
+// and connects directly only if that failed. It does so rarely, and never on a
+// port of this machine that the kernel assigned at random.
 package ports
 
 import (
@@ -25,35 +25,36 @@ import (
 
 // Options configure New.
 type Options struct {
-	// Target returns a sandbox as it is now, or why its daemon cannot be asked.
+	// Target returns the current state of a sandbox, or why its daemon cannot be
+	// called.
 	Target func(api.Ref) (Target, error)
 	// OnEvent is called for each port that begins to listen in the watched sandbox.
 	OnEvent func(api.Event)
 	// DaemonPort is the daemon's port in every container.
 	DaemonPort int
-	// Chosen reports whether a port of this machine is one that somebody chose;
-	// nil: it is below those that Linux gives out at random.
+	// Chosen reports whether a port of this machine was chosen on purpose; nil
+	// means below the range that Linux assigns at random.
 	Chosen func(port int) bool
 }
 
-// Target is a sandbox whose ports are asked for.
+// Target is a sandbox whose ports are listed.
 type Target struct {
 	Ref    api.Ref
 	Daemon daemon.Client
 	// Reach is the way to its ports without the daemon.
 	Reach  reach.Reach
 	Labels map[string]string
-	// OnHost: its ports are those of this machine.
+	// OnHost is true if its ports are those of this machine.
 	OnHost bool
 	// Own are ports of this program, which are not listed.
 	Own []int
 }
 
-// Ports answers for all sandboxes of one source, and the host.
+// Ports serves all sandboxes of one source, and the host.
 type Ports struct {
 	o       Options
 	watched atomic.Pointer[api.Ref]
-	kick    chan struct{} // sent to when watched changed
+	kick    chan struct{} // receives when watched changes
 
 	mu    sync.Mutex
 	cards map[api.Ref]*cardFile
@@ -94,8 +95,8 @@ func (p *Ports) list(ctx context.Context, t Target) ([]api.Port, error) {
 	return ports, nil
 }
 
-// firstRandom is the first of the ports that Linux gives to a program which
-// asks for any.
+// firstRandom returns the first port of the range that Linux assigns to a
+// program that listens on port 0.
 func firstRandom() int {
 	const usual = 32768
 	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
@@ -107,7 +108,7 @@ func firstRandom() int {
 		return usual
 	}
 	first, err := strconv.Atoi(fields[0])
-	if err != nil || first < 10_000 { // a range that covers nearly all says nothing
+	if err != nil || first < 10_000 { // nearly every port is in the range
 		return usual
 	}
 	return first

@@ -8,7 +8,7 @@ import (
 )
 
 // Watch sets the sandbox in which Follow reports ports that begin to listen;
-// the zero Ref: none. It reports whether that is another one than before.
+// the zero Ref: none. It reports whether the watched sandbox changed.
 func (p *Ports) Watch(ref api.Ref) (changed bool) {
 	if p.Watched(ref) {
 		return false
@@ -27,9 +27,9 @@ func (p *Ports) Watched(ref api.Ref) bool {
 	return current != nil && *current == ref
 }
 
-// Follow lists the ports of the watched sandbox every so often, until ctx ends,
-// and reports those that begin to listen. What listens already when it is
-// listed first is no news.
+// Follow lists the ports of the watched sandbox at that interval, until ctx
+// ends, and reports those that begin to listen. Ports in the first list of a
+// sandbox are not reported.
 func (p *Ports) Follow(ctx context.Context, every time.Duration) {
 	known := map[api.Ref]map[int]bool{}
 	var tick <-chan time.Time // nil while nothing is watched
@@ -81,6 +81,6 @@ func (p *Ports) compare(ctx context.Context, t Target, known map[api.Ref]map[int
 	}
 	file := p.file(t.Ref)
 	file.mu.Lock()
-	file.at = time.Time{} // the next list is made anew
+	file.at = time.Time{} // the next call of Cards lists the ports again
 	file.mu.Unlock()
 }
