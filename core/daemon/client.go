@@ -58,11 +58,11 @@ type Client struct {
 	Dial func(ctx context.Context) (net.Conn, error)
 	// Host is the Host header; empty means "localhost".
 	Host string
-	// Secret goes along with each call but Version; empty: none is sent.
+	// Secret is sent with every call except Version; empty: none is sent.
 	Secret string
 }
 
-// NewClient calls the daemon on a port of a sandbox.
+// NewClient returns a client of the daemon on a port of a sandbox.
 func NewClient(r reach.Reach, port int, secret string) Client {
 	return Client{Host: r.Authority(port), Secret: secret, Dial: func(ctx context.Context) (net.Conn, error) {
 		return r.Dial(ctx, port)
@@ -79,20 +79,21 @@ type Info struct {
 }
 
 // Listener is a TCP port in the sandbox on which something listens. Address is
-// empty if the daemon does not report it, and the unspecified one if there are several.
+// empty if the daemon does not report it, and the unspecified address if one of
+// several listeners has it.
 type Listener struct {
 	Port    int
 	Address string
 }
 
-// Answer is what came back of a request.
+// Answer is the response to a request.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte
 }
 
-// Authorize sets the headers that the daemon wants to see on a request.
+// Authorize sets the headers that the daemon requires on a request.
 func (c Client) Authorize(h http.Header) {
 	delete(h, SecretHeader)
 	if c.Secret != "" {
@@ -117,17 +118,17 @@ func (c Client) Ports(ctx context.Context) ([]Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	var said struct {
+	var reply struct {
 		Ports     []int
 		Listeners []Listener
 	}
-	if answer.Status != http.StatusOK || json.Unmarshal(answer.Body, &said) != nil {
+	if answer.Status != http.StatusOK || json.Unmarshal(answer.Body, &reply) != nil {
 		return nil, &StatusError{Status: answer.Status}
 	}
-	ports := make([]Listener, 0, len(said.Ports))
-	for _, port := range said.Ports {
+	ports := make([]Listener, 0, len(reply.Ports))
+	for _, port := range reply.Ports {
 		p := Listener{Port: port}
-		for _, l := range said.Listeners {
+		for _, l := range reply.Listeners {
 			if l.Port == port && (p.Address == "" || isUnspecified(l.Address)) {
 				p.Address = l.Address
 			}
@@ -143,7 +144,7 @@ func isUnspecified(address string) bool {
 	return ip != nil && ip.IsUnspecified()
 }
 
-// Shutdown calls POST /shutdown, which only the built-in daemon knows.
+// Shutdown calls POST /shutdown, which only the built-in daemon has.
 func (c Client) Shutdown(ctx context.Context) error {
 	answer, err := c.call(ctx, http.MethodPost, "/shutdown")
 	if err == nil && answer.Status != http.StatusOK {
@@ -162,19 +163,19 @@ func (c Client) StartDesktop(ctx context.Context) error {
 	return err
 }
 
-// reason is the explanation in the body of a refusal.
+// reason extracts the explanation from the body of a refusal.
 func reason(body []byte) string {
-	var said struct {
+	var reply struct {
 		Message string
 		Details any
 		Error   string
 	}
-	_ = json.Unmarshal(body, &said) // a body that is not JSON explains nothing
-	text := said.Message
+	_ = json.Unmarshal(body, &reply) // a body that is not JSON explains nothing
+	text := reply.Message
 	if text == "" {
-		text = said.Error
+		text = reply.Error
 	}
-	if details, ok := said.Details.(string); ok && details != "" {
+	if details, ok := reply.Details.(string); ok && details != "" {
 		text += " (" + details + ")"
 	}
 	return text
@@ -187,7 +188,7 @@ func (c Client) Get(ctx context.Context, port int, path string, limit int64) (An
 }
 
 // Do sends a request and reads at most limit bytes of the body. A body that
-// ends too early is no error.
+// ends too early is not an error.
 func (c Client) Do(ctx context.Context, method, target string, limit int64) (Answer, error) {
 	where, err := url.ParseRequestURI(target)
 	if err != nil {
@@ -209,7 +210,7 @@ func (c Client) Do(ctx context.Context, method, target string, limit int64) (Ans
 	return answer, err
 }
 
-// call is a request that the daemon answers itself.
+// call sends a request that the daemon answers itself.
 func (c Client) call(ctx context.Context, method, path string) (Answer, error) {
 	conn, err := c.Open(ctx)
 	if err != nil {
@@ -228,7 +229,8 @@ func (c Client) request(method string, where *url.URL) *http.Request {
 	return r
 }
 
-// Open connects within a second. The errors are ErrRefused, ctx's and others.
+// Open connects within a second. The error is ErrRefused if nothing listens, and
+// ctx's if it ended.
 func (c Client) Open(ctx context.Context) (*Conn, error) {
 	dialling, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -258,19 +260,19 @@ func (c *Conn) Version(ctx context.Context) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	var said struct {
+	var reply struct {
 		Version string
 		Uptime  float64 `json:"uptime_seconds"` // the built-in daemon's
 	}
-	if answer.Status != http.StatusOK || json.Unmarshal(answer.Body, &said) != nil || said.Version == "" {
+	if answer.Status != http.StatusOK || json.Unmarshal(answer.Body, &reply) != nil || reply.Version == "" {
 		return Info{}, fmt.Errorf("%w: GET /version answers %d", ErrNotDaemon, answer.Status)
 	}
-	info := Info{Kind: KindDaytona, Version: said.Version, Latency: time.Since(start)}
+	info := Info{Kind: KindDaytona, Version: reply.Version, Latency: time.Since(start)}
 	if answer.Header.Get("Server") == ServerName {
 		info.Kind = KindBuiltIn
 	}
-	if said.Uptime > 0 {
-		info.Started = time.Now().Add(-time.Duration(said.Uptime * float64(time.Second)))
+	if reply.Uptime > 0 {
+		info.Started = time.Now().Add(-time.Duration(reply.Uptime * float64(time.Second)))
 	}
 	return info, nil
 }
@@ -287,17 +289,17 @@ func (c *Conn) Challenge(ctx context.Context, secret string) error {
 	if err != nil {
 		return err
 	}
-	var said struct{ Proof string }
-	if answer.Status != http.StatusOK || json.Unmarshal(answer.Body, &said) != nil {
+	var reply struct{ Proof string }
+	if answer.Status != http.StatusOK || json.Unmarshal(answer.Body, &reply) != nil {
 		return fmt.Errorf("%w: the challenge is answered with %d", ErrNoChallenge, answer.Status)
 	}
-	if !hmac.Equal([]byte(said.Proof), []byte(Proof(secret, nonce, at))) {
+	if !hmac.Equal([]byte(reply.Proof), []byte(Proof(secret, nonce, at))) {
 		return ErrSecret
 	}
 	return nil
 }
 
-// ask is exchange within a second.
+// ask is exchange with a timeout of a second.
 func (c *Conn) ask(ctx context.Context, request *http.Request) (Answer, error) {
 	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
@@ -315,8 +317,8 @@ func (c *Conn) ask(ctx context.Context, request *http.Request) (Answer, error) {
 	return Answer{}, fmt.Errorf("%w: %w", ErrNotDaemon, err)
 }
 
-// exchange sends a request and reads the answer. If only the body failed, what
-// came of it is returned with the error.
+// exchange sends a request and reads the answer. If only the body failed, the
+// part that was read is returned with the error.
 func (c *Conn) exchange(request *http.Request, limit int64) (Answer, error) {
 	if err := request.Write(c); err != nil {
 		return Answer{}, err
@@ -330,5 +332,5 @@ func (c *Conn) exchange(request *http.Request, limit int64) (Answer, error) {
 	return Answer{response.StatusCode, response.Header, body}, err
 }
 
-// expire ends what is under way on the connection.
+// expire ends pending reads and writes on the connection.
 func (c *Conn) expire() { _ = c.SetDeadline(time.Unix(1, 0)) }

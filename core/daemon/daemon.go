@@ -1,7 +1,7 @@
 // Package daemon is the protocol between this program and the daemon in a
 // sandbox: the names that both sides use, and a client. Daytona's daemon and
-// the built-in one (core/toolbox) speak it; the built-in one also requires a
-// secret, and proves to callers that do not send it yet that it knows it.
+// the built-in one (core/toolbox) speak it. The built-in one also requires a
+// secret, and can prove that it knows the secret before a caller sends it.
 package daemon
 
 import (
@@ -21,8 +21,8 @@ const (
 	// ServerName is the Server header that identifies the built-in daemon.
 	ServerName = "daemon-proxy-toolbox"
 	// ChallengePath is the path where, followed by a nonce of 16 to 128 letters and
-	// digits, the built-in daemon proves that it knows the secret to a caller that must not
-	// send it yet. Another way to compute the proof gets another path.
+	// digits, the built-in daemon proves that it knows the secret to a caller that
+	// must not send it yet. A different proof needs a different path.
 	ChallengePath = "/challenge/v1/"
 )
 
@@ -33,8 +33,8 @@ const (
 )
 
 // Proof answers a challenge: an HMAC with the secret as its key, over the nonce
-// and the address at which the daemon was reached, so that the answer of a
-// daemon elsewhere cannot be passed on.
+// and the address at which the daemon was reached, so that the answer of another
+// daemon cannot be relayed.
 func Proof(secret, nonce string, at netip.AddrPort) string {
 	mac := hmac.New(sha256.New, []byte(secret))
 	at = netip.AddrPortFrom(at.Addr().Unmap().WithZone(""), at.Port())

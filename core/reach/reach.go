@@ -1,5 +1,5 @@
-// Package reach holds the ways to the TCP ports of a sandbox. Whoever connects
-// to one gets a Reach, and learns neither an address nor how the bytes travel.
+// Package reach connects to the TCP ports of a sandbox. A caller uses a Reach
+// and need not know the address or the transport.
 package reach
 
 import (
@@ -10,19 +10,19 @@ import (
 	"time"
 )
 
-// Reach is the way to the ports of one sandbox. The zero value leads nowhere.
+// Reach connects to the ports of one sandbox. With the zero value, Dial fails.
 type Reach struct {
-	// Key identifies where the way leads: connections of two keys must not be
-	// pooled together.
+	// Key identifies the destination: connections of different keys must not
+	// share a pool.
 	Key string
-	// Host names the sandbox's end in a Host header, a URL and messages.
+	// Host names the sandbox in a Host header, a URL and messages.
 	Host string
 
 	dial func(ctx context.Context, port int) (net.Conn, error)
 }
 
-// Direct connects to the addresses of a sandbox, in their order, each within
-// timeout; 0 leaves that to ctx. The first one is its Host and Key.
+// Direct tries the addresses of a sandbox in their order, each within timeout; 0
+// means that only the context limits it. The first address is Host and Key.
 func Direct(timeout time.Duration, addresses ...string) Reach {
 	return Reach{Key: addresses[0], Host: addresses[0], dial: func(ctx context.Context, port int) (net.Conn, error) {
 		d := net.Dialer{Timeout: timeout}
@@ -38,8 +38,8 @@ func Direct(timeout time.Duration, addresses ...string) Reach {
 	}}
 }
 
-// Until is r with another key, and only until ctx ends: Dial then fails with the
-// cause of that, as the address may lead to another sandbox by then.
+// Until returns r with another key. Once ctx has ended, Dial fails with its
+// cause, as the address may belong to another sandbox by then.
 func (r Reach) Until(ctx context.Context, key string) Reach {
 	dial := r.dial
 	return Reach{key, r.Host, func(dialling context.Context, port int) (net.Conn, error) {
@@ -50,7 +50,7 @@ func (r Reach) Until(ctx context.Context, key string) Reach {
 	}}
 }
 
-// Leads reports whether r leads anywhere.
+// Leads reports whether r leads to a sandbox: it is not the zero value.
 func (r Reach) Leads() bool { return r.dial != nil }
 
 // Dial connects to a port of the sandbox.
