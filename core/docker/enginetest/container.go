@@ -34,8 +34,8 @@ type RunOptions struct {
 	CreateOnly bool
 }
 
-// Run starts a container and returns its id. It is removed, with its
-// anonymous volumes, when the test ends.
+// Run starts a container and returns its id. When the test ends, the container
+// and its anonymous volumes are removed.
 func Run(t testing.TB, image string, o RunOptions) string {
 	t.Helper()
 	cli := dockerClient(t)
@@ -48,7 +48,7 @@ func Run(t testing.TB, image string, o RunOptions) string {
 	for k, v := range o.Labels {
 		labels[k] = v
 	}
-	noGrace := 1 // seconds that a stop takes at most, where the test does not say
+	noGrace := 1 // seconds that a stop may take
 	created, err := cli.ContainerCreate(ctx,
 		&container.Config{
 			Image: image, Cmd: o.Cmd, Entrypoint: o.Entrypoint, Env: o.Env, WorkingDir: o.WorkDir, User: o.User,
@@ -67,7 +67,7 @@ func Run(t testing.TB, image string, o RunOptions) string {
 	return created.ID
 }
 
-// Remove removes a container at once, running or not.
+// Remove removes a container at once, whether it runs or not.
 func Remove(t testing.TB, id string) {
 	t.Helper()
 	remove(t, dockerClient(t), id)
@@ -87,11 +87,11 @@ func remove(t testing.TB, cli *client.Client, id string) {
 	require.NoError(t, err, "remove container %s", id)
 }
 
-// removals is how often a container is removed whose files the engine cannot
-// take away at once: a process of it may still be ending.
+// removals is how often remove tries if the engine cannot delete the container's
+// files: one of its processes may still be ending.
 const removals = 20
 
-// ignoreMissing is err, but nil where the thing is gone already.
+// ignoreMissing returns err, or nil if it means that the object is gone already.
 func ignoreMissing(err error) error {
 	if errdefs.IsNotFound(err) {
 		return nil
@@ -107,7 +107,7 @@ func Pause(t testing.TB, id string) {
 	require.NoError(t, dockerClient(t).ContainerPause(ctx, id), "pause %s", id)
 }
 
-// Unpause lets a paused container go on.
+// Unpause resumes a paused container.
 func Unpause(t testing.TB, id string) {
 	t.Helper()
 	ctx, cancel := call(t)
@@ -142,7 +142,7 @@ func Restart(t testing.TB, id string) {
 
 // Network makes a bridge network and returns its name. It is removed when the
 // test ends, so make it before the containers that use it. With an IPv6 subnet
-// ("fd00:…::/64") it has that family too; an engine that cannot skips the test.
+// ("fd00:…::/64") it supports IPv6 too; the test is skipped if the engine cannot.
 func Network(t testing.TB, ipv6Subnet string) string {
 	t.Helper()
 	cli := dockerClient(t)
@@ -168,7 +168,7 @@ func Network(t testing.TB, ipv6Subnet string) string {
 	return name
 }
 
-// Connect joins a container to one more network.
+// Connect connects a container to another network.
 func Connect(t testing.TB, networkName, id string) {
 	t.Helper()
 	ctx, cancel := call(t)
@@ -176,7 +176,7 @@ func Connect(t testing.TB, networkName, id string) {
 	require.NoError(t, dockerClient(t).NetworkConnect(ctx, networkName, id, nil), "connect %s to %s", id, networkName)
 }
 
-// Disconnect takes a container off a network.
+// Disconnect disconnects a container from a network.
 func Disconnect(t testing.TB, networkName, id string) {
 	t.Helper()
 	ctx, cancel := call(t)

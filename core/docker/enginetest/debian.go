@@ -22,19 +22,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// debianWithin bounds the making of a Debian image: packages are fetched.
+// debianWithin bounds the time to make a Debian image: packages are downloaded.
 const debianWithin = 8 * time.Minute
 
 // debianSuite is the release that Debian's images are made of.
 const debianSuite = "bookworm"
 
-// Debian is an image with these packages of Debian and all that they depend
-// on, unpacked by mmdebstrap from the mirror that this machine uses; their
+// Debian returns an image with these packages of Debian and their dependencies,
+// unpacked by mmdebstrap from the mirror that this machine uses; their
 // installation scripts are not run.
 //
-// The image stays when the test ends, under a name made of its content: what
-// asks for the same again has it at once. Without mmdebstrap, or without a
-// mirror that answers, the test is skipped, or fails where CI=true.
+// The image is kept when the test ends, under a name derived from its content,
+// so that later calls for the same packages find it. Without mmdebstrap, or
+// without a mirror that answers, the test is skipped, or fails with CI=true.
 func Debian(t testing.TB, packages ...string) string {
 	t.Helper()
 	cli := dockerClient(t)
@@ -65,8 +65,8 @@ func bootstrap(ctx context.Context, cli *client.Client, tool, name string, packa
 	cmd := exec.CommandContext(ctx, tool, bootstrapArgs(packages)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it cleans up after itself
 	cmd.WaitDelay = 30 * time.Second
-	var said bytes.Buffer
-	cmd.Stderr = &said
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	archive, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
@@ -74,15 +74,15 @@ func bootstrap(ctx context.Context, cli *client.Client, tool, name string, packa
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	id, err := importTar(ctx, cli, io.MultiReader(archive)) // not to be closed before it is drained
+	id, err := importTar(ctx, cli, io.MultiReader(archive)) // must not be closed before it is drained
 	_, drained := io.Copy(io.Discard, archive)
 	if err := errors.Join(err, drained, cmd.Wait()); err != nil {
-		return fmt.Errorf("%w: %s", err, said.Bytes())
+		return fmt.Errorf("%w: %s", err, stderr.Bytes())
 	}
-	return cli.ImageTag(ctx, id, name) // only a whole one gets the name
+	return cli.ImageTag(ctx, id, name) // only a complete one gets the name
 }
 
-// bootstrapArgs are mmdebstrap's for a tar on standard output.
+// bootstrapArgs are the arguments for a tar on standard output.
 func bootstrapArgs(packages []string) []string {
 	args := []string{
 		"--quiet", "--variant=extract", "--format=tar", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
@@ -120,8 +120,8 @@ func importTar(ctx context.Context, cli *client.Client, archive io.Reader) (stri
 	return "sha256:" + id[:64], nil
 }
 
-// debianMirror is the first mirror in this machine's own list, "" if it is not
-// a Debian: then mmdebstrap chooses.
+// debianMirror returns the first mirror in this machine's own list, or "" if it
+// is not a Debian: then mmdebstrap chooses.
 func debianMirror() string {
 	for _, list := range []string{"/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"} {
 		text, err := os.ReadFile(list)
@@ -137,8 +137,8 @@ func debianMirror() string {
 	return ""
 }
 
-// lock keeps other tests, of this and other processes, from doing the same at
-// the same time; the result unlocks.
+// lock takes a lock that is shared by all tests, in this and other processes;
+// the result unlocks.
 func lock(t testing.TB, name string) (unlock func()) {
 	t.Helper()
 	file, err := os.OpenFile(filepath.Join(cacheFolder(t), name+".lock"), os.O_CREATE|os.O_RDWR, 0o600)

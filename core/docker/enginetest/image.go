@@ -21,8 +21,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// File is one entry of an image. Exactly one of Path, Data and Link says what
-// it holds, unless Mode has fs.ModeDir.
+// File is one entry of an image. Exactly one of Path, Data and Link is
+// its content, unless Mode has fs.ModeDir.
 type File struct {
 	Path string // of a file on this machine
 	Data []byte
@@ -30,7 +30,7 @@ type File struct {
 	Mode fs.FileMode // 0 means 0755
 }
 
-// Import makes an image of files (absolute path → content) and returns its
+// Import makes an image from files (absolute path → content) and returns its
 // name. Changes are lines of a Dockerfile: `CMD ["/app"]`.
 func Import(t testing.TB, files map[string]File, changes []string) string {
 	t.Helper()
@@ -48,7 +48,7 @@ func Import(t testing.TB, files map[string]File, changes []string) string {
 	body, err := cli.ImageImport(ctx, image.ImportSource{Source: reader, SourceName: "-"}, name, image.ImportOptions{
 		Changes: append([]string{"LABEL " + Label + "=1"}, changes...),
 	})
-	_ = reader.Close() // ends pack where the engine did not read all
+	_ = reader.Close() // ends pack if the engine did not read everything
 	require.NoError(t, errors.Join(err, <-packed), "import %s", name)
 	removeAtEnd(t, cli, name)
 	answer, err := io.ReadAll(body)
@@ -57,8 +57,8 @@ func Import(t testing.TB, files map[string]File, changes []string) string {
 	return name
 }
 
-// Foreign makes an image of files for another architecture and returns its
-// name. It is loaded, since engines before 23 import for their own only.
+// Foreign makes an image from files for another architecture and returns its
+// name. It loads the image, as engines before 23 import for their own only.
 func Foreign(t testing.TB, files map[string]File, architecture string) string {
 	t.Helper()
 	cli := dockerClient(t)
@@ -81,14 +81,14 @@ func Foreign(t testing.TB, files map[string]File, architecture string) string {
 	answer, err := cli.ImageLoad(ctx, &archive)
 	require.NoError(t, err, "load %s", name)
 	removeAtEnd(t, cli, name)
-	said, err := io.ReadAll(answer.Body)
+	reply, err := io.ReadAll(answer.Body)
 	require.NoError(t, errors.Join(err, answer.Body.Close()))
-	require.NotContains(t, string(said), `"error"`, "load %s", name)
+	require.NotContains(t, string(reply), `"error"`, "load %s", name)
 	return name
 }
 
-// Tag gives an image one more name, for as long as the test lasts. It must be
-// nobody's yet.
+// Tag gives an image another name until the test ends. The name must not be in
+// use.
 func Tag(t testing.TB, imageName, name string) {
 	t.Helper()
 	cli := dockerClient(t)
@@ -109,7 +109,7 @@ func removeAtEnd(t testing.TB, cli *client.Client, name string) {
 	})
 }
 
-// RemoveImage removes an image at once, also from under a container.
+// RemoveImage removes an image at once, even if a container uses it.
 func RemoveImage(t testing.TB, name string) {
 	t.Helper()
 	cli := dockerClient(t)
@@ -170,20 +170,20 @@ func packOne(archive *tar.Writer, name string, f File) error {
 	return err
 }
 
-// busybox is where Debian's package busybox-static has it.
+// busybox is its path in Debian's package busybox-static.
 const busybox = "/bin/busybox"
 
-// Busybox is an image with a shell and the usual small programs in /bin, with
-// /tmp, /etc/passwd and a user "somebody" (1000). Its command sleeps until it
-// is told to end. Without a static busybox on this machine the test is skipped,
-// or fails where CI=true.
+// Busybox returns an image with a shell and the usual small programs in /bin,
+// /tmp, /etc/passwd and a user "somebody" (1000). Its command sleeps until
+// SIGTERM. Without a static busybox on this machine the test is skipped, or
+// fails with CI=true.
 func Busybox(t testing.TB) string {
 	t.Helper()
 	const command = `CMD ["/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"]`
 	return Import(t, BusyboxFiles(t), []string{command, "ENV PATH=/bin"})
 }
 
-// BusyboxFiles are the files of the image Busybox, for images that add to it.
+// BusyboxFiles returns the files of the image Busybox, for images that add to it.
 func BusyboxFiles(t testing.TB) map[string]File {
 	t.Helper()
 	list, err := exec.CommandContext(t.Context(), busybox, "--list").Output()

@@ -19,7 +19,7 @@ import (
 	"daemon-proxy/core/docker"
 )
 
-// podmanPrograms are what Podman needs to run, by their Debian packages.
+// podmanPrograms are the programs that Podman needs and their Debian packages.
 var podmanPrograms = map[string]string{
 	"podman": "podman", "runc": "runc", "conmon": "conmon", "/usr/lib/podman/netavark": "netavark",
 	"unshare": "util-linux", "ip": "iproute2",
@@ -29,26 +29,26 @@ var podmanPrograms = map[string]string{
 // removal of all that it made.
 const podmanStarts, podmanEnds = time.Minute, time.Minute
 
-// podmanScript is the first process of Podman's namespaces. It ends, and with
-// it everything else in them, when its standard input does: however the test ends.
+// podmanScript is the first process of Podman's namespaces. It ends, and all other
+// processes in them with it, when its standard input does: however the test ends.
 //
 //go:embed testdata/podman.sh
 var podmanScript string
 
-// Podman starts a rootful Podman with nothing in it, and makes it the engine
-// of the other functions here, and of whatever reads DOCKER_HOST, until the
-// test ends. Such a test cannot be parallel. Everything that Podman made is
-// gone then: processes, mounts, its network, its files.
+// Podman starts an empty rootful Podman and makes it the engine of the other
+// functions here, and of all code that reads DOCKER_HOST, until the test ends.
+// Everything that Podman made is then removed: processes, mounts, its network,
+// its files. Such a test cannot be parallel.
 //
 // Its containers can be dialled from here, but reach nothing else. Without
-// Podman the test is skipped, or fails where CI=true.
+// Podman the test is skipped, or fails with CI=true.
 func Podman(t *testing.T) *docker.Engine {
 	t.Helper()
 	return podman(t, "", podmanPrograms)
 }
 
-// RootlessPodman is Podman, but run by an ordinary user: nobody can dial the
-// addresses of its containers.
+// RootlessPodman is Podman, but run by an ordinary user: the addresses of its
+// containers cannot be dialled.
 func RootlessPodman(t *testing.T) *docker.Engine {
 	t.Helper()
 	programs := maps.Clone(podmanPrograms)
@@ -59,7 +59,7 @@ func RootlessPodman(t *testing.T) *docker.Engine {
 func podman(t *testing.T, user string, programs map[string]string) *docker.Engine {
 	t.Helper()
 	if os.Getuid() != 0 {
-		unavailable(t, "to make Podman's namespaces needs root")
+		unavailable(t, "making Podman's namespaces needs root")
 	}
 	for program, debian := range programs {
 		if _, err := exec.LookPath(program); err != nil {
@@ -71,10 +71,10 @@ func podman(t *testing.T, user string, programs map[string]string) *docker.Engin
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	bridge := podmanConfig(t, dir)
 
-	var said bytes.Buffer
+	var output bytes.Buffer
 	cmd := exec.Command("unshare", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", podmanScript, "podman", dir, bridge, user)
 	cmd.Env = append(os.Environ(), "CONTAINERS_CONF="+filepath.Join(dir, "containers.conf"))
-	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.WaitDelay = podmanEnds
 	alive, err := cmd.StdinPipe()
 	require.NoError(t, err)
@@ -85,7 +85,7 @@ func podman(t *testing.T, user string, programs map[string]string) *docker.Engin
 		defer hung.Stop()
 		err := cmd.Wait()
 		if t.Failed() || err != nil {
-			t.Logf("podman wrote:\n%s", said.Bytes())
+			t.Logf("podman wrote:\n%s", output.Bytes())
 		}
 		require.NoError(t, err)
 	})
@@ -116,7 +116,7 @@ func podmanConfig(t *testing.T, dir string) (bridge string) {
 		"internal": true, "ipam_options": map[string]string{"driver": "host-local"},
 	})
 	require.NoError(t, err)
-	// Without the limits a start fails where this machine's own are lower than
+	// Without the limits a start fails if this machine's own are lower than
 	// Podman's defaults; crun refuses the mixed control groups of old machines.
 	conf := strings.ReplaceAll(`[containers]
 default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]

@@ -22,29 +22,28 @@ import (
 	"daemon-proxy/core/docker"
 )
 
-// Second is another Docker engine, which the test started, with a network
-// namespace of its own. So it is an engine whose socket answers and whose
-// containers' addresses mean something else on this machine, as those of a
-// machine elsewhere do.
+// Second is another Docker engine, started by the test, with a network namespace
+// of its own. Its socket answers here, but its containers' addresses mean
+// something else on this machine, as those of a remote engine do.
 type Second struct {
 	*docker.Engine
 	// Host is its endpoint, in the form of DOCKER_HOST.
 	Host string
 	cli  *client.Client
-	// image is what its containers are made of.
+	// image is the image of its containers.
 	image string
 }
 
-// StartSecond starts one; it ends with the test. It takes root, dockerd, ip
-// and nsenter: without them the test is skipped, or fails where CI=true.
+// StartSecond starts one; it ends with the test. It needs root, dockerd, ip and
+// nsenter: without them the test is skipped, or fails with CI=true.
 func StartSecond(t testing.TB) *Second {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		unavailable(t, "a second engine takes root")
+		unavailable(t, "a second engine needs root")
 	}
 	for program, where := range map[string]string{"dockerd": "docker.io", "ip": "iproute2", "nsenter": "util-linux"} {
 		if _, err := exec.LookPath(program); err != nil {
-			unavailable(t, "a second engine takes "+program+" (Debian: "+where+")")
+			unavailable(t, "a second engine needs "+program+" (Debian: "+where+")")
 		}
 	}
 	dir, err := os.MkdirTemp("", "dp-second-") // short, for the sockets in it
@@ -71,16 +70,16 @@ func StartSecond(t testing.TB) *Second {
 	daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	require.NoError(t, daemon.Start())
 	t.Cleanup(func() {
-		_ = daemon.Process.Signal(syscall.SIGTERM) // its end is waited for
-		_ = daemon.Wait()                          // its exit code is of no interest
+		_ = daemon.Process.Signal(syscall.SIGTERM) // Wait waits for its end
+		_ = daemon.Wait()                          // its exit code does not matter
 	})
 	s := &Second{Host: host}
 	s.Engine, err = docker.Open(docker.Options{Host: host})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() }) // has nothing to report
 	if !answers(t, s.Engine) {
-		said, _ := os.ReadFile(in("log")) // without it there is less to say
-		unavailable(t, "the second engine does not answer: "+string(said))
+		text, _ := os.ReadFile(in("log")) // only for the message
+		unavailable(t, "the second engine does not answer: "+string(text))
 	}
 	s.cli, err = client.NewClientWithOpts(client.WithHost(host), client.WithAPIVersionNegotiation())
 	require.NoError(t, err)
@@ -122,7 +121,7 @@ import ("os"; "os/signal"; "syscall")
 func main() { c := make(chan os.Signal, 1); signal.Notify(c, syscall.SIGTERM); <-c }`
 
 // Run starts a container with that name and address, in which one program waits
-// for its end and nothing listens.
+// for a signal and nothing listens.
 func (s *Second) Run(t testing.TB, name, address string) (id string) {
 	t.Helper()
 	ctx, cancel := call(t)

@@ -17,12 +17,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// StaticGo builds a Go command as a static Linux executable for this
-// machine's architecture and returns the path of a copy that is the test's
-// own. Target is a package path ("daemon-proxy/cmd/daemon-proxy",
-// "./testdata/server") or a .go file, as for `go build`. What was built before,
-// by this or another process, is not built again while it is up to date.
-// STATICGO_FLAGS in the environment is its GOFLAGS.
+// StaticGo builds a Go command as a static Linux executable for this machine's
+// architecture and returns the path of a copy for this test. Target is a package
+// path ("daemon-proxy/cmd/daemon-proxy", "./testdata/server") or a .go file, as
+// for `go build`. An executable that is up to date, built by this or another
+// process, is reused. STATICGO_FLAGS in the environment is its GOFLAGS.
 func StaticGo(t testing.TB, target string, tags ...string) string {
 	t.Helper()
 	absolute := target
@@ -36,7 +35,7 @@ func StaticGo(t testing.TB, target string, tags ...string) string {
 }
 
 // StaticGoSource is StaticGo for the text of one file of package main that
-// needs the standard library only.
+// imports only the standard library.
 func StaticGoSource(t testing.TB, source string) string {
 	t.Helper()
 	key := fmt.Sprintf("%x", sha256.Sum256([]byte(source)))[:16]
@@ -46,7 +45,6 @@ func StaticGoSource(t testing.TB, source string) string {
 }
 
 // build runs `go build` into a cache under a lock and copies the result out.
-// The go command leaves an executable that is up to date as it is.
 func build(t testing.TB, key, target string, tags []string) string {
 	t.Helper()
 	defer lock(t, key)()
@@ -77,10 +75,10 @@ func WriteExecutable(t testing.TB, file string, content []byte) {
 	require.NoError(t, writeExecutable(file, bytes.NewReader(content)))
 }
 
-// writeExecutable keeps the process from starting others until the file is
-// closed: a process that another test starts meanwhile would hold it open for
-// writing until its own exec, and a file that is open for writing cannot be
-// run ("text file busy").
+// writeExecutable prevents the process from forking until the file is closed: a
+// process that another test forks meanwhile would hold it open for writing until
+// its own exec, and a file that is open for writing cannot be run ("text file
+// busy").
 func writeExecutable(to string, in io.Reader) error {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
