@@ -13,7 +13,7 @@ import (
 )
 
 // desk is the sources that are open, with their sandboxes: one engine, and this
-// machine beside it. It is api.Sandboxes, and what needs an engine of api.Desk
+// machine beside it. It is api.Sandboxes, and what needs an engine of api.Core
 // and api.Local.
 type desk struct {
 	options  Options

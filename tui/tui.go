@@ -1,3 +1,6 @@
+// Package tui is what a person sees: a terminal UI on a core. It talks to the
+// core through Backend only, keeps no truth of its own, and never waits: every
+// call runs in a command with a deadline and comes back as a message.
 package tui
 
 import (

@@ -12,7 +12,7 @@ import (
 // A Ref may lack its source, as ParseRef gives it; the zero Ref means the
 // default sandbox.
 type Service interface {
-	Desk
+	Core
 	Sandboxes
 	Previews
 	Requests
@@ -24,8 +24,8 @@ type Backend interface {
 	Local
 }
 
-// Desk is the core itself and its engine.
-type Desk interface {
+// Core is what there is to ask of the core itself: its engine, events and logs.
+type Core interface {
 	Engine(ctx context.Context) (EngineStatus, error)
 	// Events registers before it returns; what happened earlier is in the lists.
 	Events(ctx context.Context) (Events, error)
@@ -38,7 +38,7 @@ type Desk interface {
 // Events is the event stream.
 type Events interface {
 	// Next waits for news and returns all of it. After an error of the stream
-	// itself the caller calls Desk.Events again, and begins with the lists.
+	// itself the caller calls Core.Events again, and begins with the lists.
 	Next(ctx context.Context) ([]Event, error)
 }
 
