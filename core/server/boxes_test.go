@@ -28,6 +28,7 @@ type boxes struct {
 	mu       sync.Mutex
 	known    map[string]*box
 	fallback string // the default sandbox; empty: sandbox_required
+	removed  bool   // a container that is stopped is removed
 	dials    atomic.Int64
 	engine   api.EngineStatus
 }
@@ -177,6 +178,11 @@ func (b *boxes) StartContainer(_ context.Context, ref api.Ref) error {
 
 func (b *boxes) StopContainer(_ context.Context, ref api.Ref) error {
 	b.change(ref.String(), func(x *box) { x.Container = api.ContainerExited })
+	if b.removed {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.known, ref.String())
+	}
 	return nil
 }
 

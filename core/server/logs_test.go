@@ -75,3 +75,13 @@ func TestContainersAreStartedAndStopped(t *testing.T) {
 	require.Equal(t, 404, f.do("POST", "/api/sandboxes/nobody/container/start", "").StatusCode)
 	require.Equal(t, 404, f.do("POST", "/api/sandboxes/web/container/eat", "").StatusCode)
 }
+
+func TestAStoppedContainerMayBeGone(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, "127.0.0.1:1")
+	f.boxes.removed = true // as with docker run --rm
+	stopped := document(t, f.do("POST", "/api/sandboxes/web/container/stop", ""))
+	require.Equal(t, "web", stopped["name"])
+	require.Equal(t, api.ContainerMissing, stopped["container_state"])
+	require.Equal(t, 404, f.do("POST", "/api/sandboxes/web/container/stop", "").StatusCode)
+}

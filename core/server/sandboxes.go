@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -73,8 +74,14 @@ func changes(change func(api.Service, context.Context, api.Ref) error) func(mana
 	}
 }
 
+// replySandbox answers with the state of a sandbox after a change, with which it
+// may have gone: a container of docker run --rm does when it is stopped.
 func (m management) replySandbox(v *visit, ref api.Ref) error {
 	box, err := m.o.Service.Sandbox(v.r.Context(), ref)
+	if errors.Is(err, &api.Problem{Code: api.CodeUnknownSandbox}) {
+		box, err = api.Sandbox{Ref: ref, Kind: "container", Container: api.ContainerMissing}, nil
+		box.Daemon.State = api.DaemonStopped
+	}
 	if err != nil {
 		return err
 	}
