@@ -270,6 +270,10 @@ func freeLoopbackPort() (int, error) {
 // sandbox is the sandbox that a command means: the first argument, else the default.
 func (r *remote) sandbox(ctx context.Context, args []string) (api.Ref, error) {
 	if len(args) > 0 {
+		if args[0] == "" { // an unset variable, which must not mean the default
+			return api.Ref{}, api.NewProblem(api.CodeUnknownSandbox, "the sandbox's name is empty",
+				"list the names with daemon-proxy sandboxes")
+		}
 		return api.ParseRef(args[0]), nil
 	}
 	if r.container != "" {
