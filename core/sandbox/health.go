@@ -14,20 +14,20 @@ import (
 const (
 	inUse   = time.Minute // how long after a request a sandbox counts as in use
 	history = 60
-	// patience is how many calls in a row may get no answer before a daemon
-	// that still listens counts as down: a busy machine is no dead daemon.
+	// patience is how many consecutive calls may time out before a daemon that
+	// still listens counts as down: the machine may just be busy.
 	patience = 3
 )
 
-// pace is how often a sandbox is looked at.
+// pace is how often a sandbox's daemon is checked.
 type pace struct {
-	often, seldom        time.Duration // one in use or without its engine, another
-	firstRetry, maxRetry time.Duration // one whose daemon is gone: doubled from the first to the last
+	often, seldom        time.Duration // if it is in use or the engine is lost; otherwise
+	firstRetry, maxRetry time.Duration // if its daemon is gone; doubled each time
 }
 
 var usual = pace{often: 2 * time.Second, seldom: 15 * time.Second, firstRetry: time.Second, maxRetry: time.Minute}
 
-// keep has the daemon of ref checked now, and monitored from then on.
+// keep checks the daemon of ref now, and monitors it from then on.
 func (s *Sandboxes) keep(ref api.Ref) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -40,8 +40,8 @@ func (s *Sandboxes) keep(ref api.Ref) {
 	}
 }
 
-// keepLater is keep after a failure: the next try comes after a pause, and
-// one that is being waited for is not brought forward.
+// keepLater is keep after a failure: it waits before the next attempt, and does
+// not advance an attempt that is already scheduled.
 func (b *box) keepLater() {
 	b.set.mu.Lock()
 	defer b.set.mu.Unlock()
@@ -59,8 +59,8 @@ func (b *box) startMonitor(wait time.Duration) {
 	b.set.group.Go(func() { b.monitor(wait) })
 }
 
-// monitor watches the daemon of one sandbox and brings it back. It ends
-// when there is nothing to watch: no daemon, and none was asked for.
+// monitor checks the daemon of one sandbox and restarts it. It ends when there
+// is no daemon and none is wanted.
 func (b *box) monitor(wait time.Duration) {
 	retry := b.set.pace.firstRetry
 	for {
@@ -118,10 +118,10 @@ const (
 	noDaemon outcome = iota // the container does not run, or has no daemon and needs none
 	healthy
 	broken
-	busyNow // an injection or a stop is under way and reports what comes of it
+	busyNow // an injection or a stop is in progress and sets the state itself
 )
 
-// check asks the daemon of b once, and injects it if it is wanted and gone.
+// check calls the daemon of b once, and injects it if it is wanted and gone.
 func (b *box) check() outcome {
 	b.set.mu.Lock()
 	state, busy, stops := b.Container, b.plan.work != idle, b.stops
@@ -184,8 +184,8 @@ func (b *box) check() outcome {
 	return noDaemon
 }
 
-// distrust notes that something answers in the place of the daemon of b which
-// is not, or not provably, in the container; false if err is none of that.
+// distrust records that what answers at the daemon's address is not, or not
+// provably, in the container of b; false if err does not mean that.
 func (b *box) distrust(c source.Container, err error) bool {
 	p := b.set.why.misplaced(b.Ref, c, err)
 	if p == nil && errors.Is(err, daemon.ErrNoChallenge) {
@@ -196,7 +196,7 @@ func (b *box) distrust(c source.Container, err error) bool {
 	if p == nil {
 		return false
 	}
-	b.set.log.Warn("what answers for a sandbox is not used", "sandbox", b.String(), "error", p.Error(), "hint", p.Hint)
+	b.set.log.Warn("the daemon that answers for a sandbox is not used", "sandbox", b.String(), "error", p.Error(), "hint", p.Hint)
 	b.update(func(b *box) {
 		if b.Container == api.ContainerRunning {
 			b.Daemon.State, b.Daemon.LastError = api.DaemonFailed, p
@@ -205,13 +205,13 @@ func (b *box) distrust(c source.Container, err error) bool {
 	return true
 }
 
-// setTaken notes that another daemon-proxy has put its daemon in the place of
-// ours. It stays so until somebody asks: two who take it back from each other
-// would serve nobody.
+// setTaken records that another daemon-proxy has replaced our daemon. It is not
+// replaced until an injection is requested: two programs that keep replacing
+// each other's daemon would serve no requests.
 func (b *box) setTaken() {
 	p := problem(b.Ref, api.CodePortTaken,
-		"another daemon-proxy has replaced the daemon in "+b.String()+" by its own",
-		"end that one, and POST /api/sandboxes/"+b.String()+"/inject to have it back")
+		"another daemon-proxy has replaced the daemon in "+b.String()+" with its own",
+		"stop that one, then POST /api/sandboxes/"+b.String()+"/inject to get it back")
 	b.set.log.Warn("daemon replaced by another daemon-proxy", "sandbox", b.String())
 	b.update(func(b *box) {
 		b.plan = b.plan.next(renounced)
@@ -219,7 +219,7 @@ func (b *box) setTaken() {
 	})
 }
 
-// probe asks the daemon of b, its own or the one of its network's owner.
+// probe calls the daemon of b, or of the owner of its network.
 func (b *box) probe() (daemon.Info, error) {
 	if b.IsHost() {
 		return b.set.host.probe(b.set.ctx)
@@ -244,23 +244,24 @@ func (b *box) probe() (daemon.Info, error) {
 	return owner.meet(b.set.ctx, c)
 }
 
-// own says whether b has a daemon of its own: it shares nobody's network; mu is held.
+// own reports whether b has a daemon of its own: it shares no network; mu is held.
 func (b *box) own() bool {
 	return !b.IsHost() && !b.container.HostNetwork && b.container.SharesNetworkOf == ""
 }
 
-// stoppedSince says whether somebody has stopped the daemon, or is stopping it,
-// since that had been done stops times; mu is held.
+// stoppedSince reports whether the daemon is being stopped, or was stopped on
+// request after b.stops had the value stops; mu is held.
 func (b *box) stoppedSince(stops int) bool { return b.plan.work == stopping || b.stops != stops }
 
-// setHealthy notes that the daemon answered after it had been stopped on request
-// stops times; false if what did is gone already.
+// setHealthy records that the daemon answered. It returns false, and records
+// nothing, if the container or the daemon was stopped since b.stops had the value
+// stops.
 func (b *box) setHealthy(f daemon.Info, stops int) (still bool) {
 	b.update(func(b *box) {
 		if b.Container != api.ContainerRunning || b.stoppedSince(stops) {
 			return // it has stopped since it answered
 		}
-		if b.own() && b.proof.address == "" { // it is another now, or was started again
+		if b.own() && b.proof.address == "" { // the container was replaced or restarted
 			b.Daemon.State = api.DaemonUnknown
 			return
 		}
@@ -279,11 +280,11 @@ func (b *box) setHealthy(f daemon.Info, stops int) (still bool) {
 	return still
 }
 
-// setDown notes that a daemon which was there, and had been stopped on request
-// stops times, does not answer.
+// setDown records that the daemon no longer answers, unless the container or the
+// daemon was stopped since b.stops had the value stops.
 func (b *box) setDown(err error, stops int) {
 	last := b.lastWords()
-	detail := "the daemon in " + b.String() + " does not answer any more"
+	detail := "the daemon in " + b.String() + " no longer answers"
 	if errors.Is(err, daemon.ErrRefused) {
 		detail = "the daemon in " + b.String() + " ended"
 	}
@@ -293,7 +294,7 @@ func (b *box) setDown(err error, stops int) {
 	down := false
 	b.update(func(b *box) {
 		if b.Container != api.ContainerRunning || b.stoppedSince(stops) {
-			return // that is why
+			return // which is why it does not answer
 		}
 		down = true
 		b.Daemon.State, b.proof = api.DaemonDown, proof{}
@@ -311,7 +312,7 @@ func sample(samples []float64, ms float64) []float64 {
 	return samples[max(0, len(samples)-history):]
 }
 
-// lastWords of a daemon that has gone down.
+// lastWords returns the end of the output of a daemon that has gone down.
 func (b *box) lastWords() string {
 	b.set.mu.Lock()
 	p, c := b.process, b.container

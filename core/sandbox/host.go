@@ -21,8 +21,8 @@ import (
 	"daemon-proxy/core/sandbox/inject"
 )
 
-// host is the machine itself as a sandbox: served by the built-in daemon from
-// within the program, or by a real daytona.
+// host is this machine as a sandbox: its daemon is the built-in one, served by
+// this program, or a daytona process.
 type host struct {
 	s *Sandboxes
 
@@ -34,16 +34,16 @@ type host struct {
 	ended   chan struct{} // closed when command has ended
 }
 
-// loopback is the way to the daemon of this machine. It leaves it to the caller
-// how long a connection may take to come about.
+// loopback connects to the daemon of this machine; the caller's context limits
+// the time that it may take.
 var loopback = reach.Direct(0, "127.0.0.1")
 
-// client calls the daemon on a port of this machine.
+// client returns a client of the daemon on a port of this machine.
 func (h *host) client(port int, secret string) daemon.Client {
 	return daemon.NewClient(loopback, port, secret)
 }
 
-// current is the port of the host's daemon, 0 if there is none, and its secret.
+// current returns the port of the host's daemon, 0 if there is none, and its secret.
 func (h *host) current() (port int, secret string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -60,7 +60,7 @@ func (h *host) ensure() error {
 	return h.s.Inject(h.s.ctx, api.Host, nil)
 }
 
-// upstream reaches the host's daemon.
+// upstream returns how to reach the host's daemon.
 func (h *host) upstream() (Upstream, error) {
 	port, secret := h.current()
 	if port == 0 {
@@ -80,7 +80,7 @@ func (h *host) lastError() error {
 	return nil
 }
 
-// probe looks whether the host's daemon answers.
+// probe calls the host's daemon.
 func (h *host) probe(ctx context.Context) (daemon.Info, error) {
 	port, _ := h.current()
 	if port == 0 {
@@ -103,7 +103,7 @@ func (in *injection) runHost() error {
 	f, err := h.client(port, "").Version(in.ctx)
 	if err == nil && f.Kind == daemon.KindDaytona {
 		in.did(api.StepAdopt, "a daytona answers already: adopted")
-		in.s.log.Warn("a daytona runs on this machine: everybody on the network who reaches its port controls the machine", "port", port)
+		in.s.log.Warn("a daytona runs on this machine: anyone on the network who can reach its port controls the machine", "port", port)
 		in.adopt = f
 		h.use(port, "")
 		return nil
@@ -124,7 +124,7 @@ func (in *injection) runHost() error {
 	return in.serveBuiltIn(port)
 }
 
-// binary is the daytona to run on the host; empty: the built-in daemon.
+// binary returns the daytona to run on the host; empty: the built-in daemon.
 func (h *host) binary() (string, error) {
 	switch path := h.s.o.Config.Path; {
 	case path != "" && !inject.IsFile(path):
@@ -145,14 +145,14 @@ func (h *host) use(port int, secret string) {
 	h.s.box(api.Host).update(func(b *box) { b.Daemon.URL = "http://" + loopback.Authority(port) })
 }
 
-// serveBuiltIn serves the built-in daemon from within the program, reachable
-// from this machine only, on that port or, if that is taken, on any.
+// serveBuiltIn serves the built-in daemon in this program, reachable only from
+// this machine, on that port or, if it is in use, on a free one.
 func (in *injection) serveBuiltIn(port int) error {
 	h := in.s.host
 	h.mu.Lock()
 	current, running := h.port, h.server != nil
 	h.mu.Unlock()
-	if running { // under load it may answer late; to replace it would cut all that goes through it
+	if running { // under load it may answer late; replacing it would cut all its connections
 		f, err := h.client(current, "").Version(in.ctx)
 		in.adopt = f
 		return err
@@ -198,9 +198,9 @@ func (in *injection) serveBuiltIn(port int) error {
 func (in *injection) runDaytona(path string, port int, free bool) error {
 	if !free {
 		return problem(api.Host, api.CodePortTaken,
-			"something that is not a daemon uses "+loopback.Authority(port), "stop it; the daytona daemon can use no other port")
+			"something that is not a daemon uses "+loopback.Authority(port), "stop it; the Daytona daemon cannot use another port")
 	}
-	in.s.log.Warn("a daytona is started on this machine: everybody on the network who reaches its port controls the machine", "path", path, "port", port)
+	in.s.log.Warn("starting a daytona on this machine: anyone on the network who can reach its port controls the machine", "path", path, "port", port)
 	in.doing(api.StepStart, "starting %s", path)
 	workDirFlag, err := inject.KnowsWorkDir(api.Host, path)
 	if err != nil {
@@ -216,7 +216,7 @@ func (in *injection) runDaytona(path string, port int, free bool) error {
 	if workDirFlag {
 		args = []string{"--work-dir", dir}
 	}
-	// A file, because it may outlive this program and a broken pipe would end it.
+	// A file, because the daemon may outlive this program and a broken pipe would end it.
 	log := filepath.Join(in.s.o.StateDir, hostLog)
 	output, err := os.OpenFile(log, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600) //nolint:gosec // in our own state folder
 	if err != nil {
@@ -240,9 +240,9 @@ func (in *injection) runDaytona(path string, port int, free bool) error {
 	h.command, h.ended = command, ended
 	h.mu.Unlock()
 	context.AfterFunc(in.s.ctx, h.close) // also if the program ended just now
-	go func() {                          // nobody waits for it: without daemon.stop_on_exit the daemon outlives the program
+	go func() {                          // not in group: without daemon.stop_on_exit the daemon outlives the program
 		defer close(ended)
-		_ = command.Wait() // its end is seen by the probes
+		_ = command.Wait() // the probes notice its end
 	}()
 	return in.awaitHost(log, port, ended)
 }
@@ -290,7 +290,7 @@ func hostID() string {
 	return name
 }
 
-// endOf is the end of a log file, in one line that may be shown.
+// endOf returns the end of a log file as one printable line.
 func endOf(log string) string {
 	f, err := os.Open(log) //nolint:gosec // our own log
 	if err != nil {
@@ -304,8 +304,8 @@ func endOf(log string) string {
 	return inject.Shown(text)
 }
 
-// close ends what the program runs for the host: a daytona of its own only
-// with daemon.stop_on_exit.
+// close stops the server of the built-in daemon and, with daemon.stop_on_exit, a
+// daytona that this program started.
 func (h *host) close() {
 	h.mu.Lock()
 	server := h.server
@@ -328,7 +328,7 @@ func (h *host) stop() {
 	if command == nil {
 		return
 	}
-	_ = command.Process.Signal(os.Interrupt) // if it has ended, ended says so
+	_ = command.Process.Signal(os.Interrupt) // fails if it has ended
 	select {
 	case <-ended:
 	case <-time.After(5 * time.Second):

@@ -12,7 +12,7 @@ import (
 	"daemon-proxy/core/sandbox/source"
 )
 
-// run takes the steps in their order.
+// run executes the steps of the injection.
 func (in *injection) run() error {
 	if in.ref.IsHost() {
 		return in.runHost()
@@ -55,7 +55,7 @@ func (in *injection) run() error {
 	return err
 }
 
-// runOwner injects the owner of the network namespace instead, if it is shared.
+// runOwner injects into the owner of the network namespace instead, if it is shared.
 func (in *injection) runOwner() (shared bool, err error) {
 	if err := in.proveHost(); err != nil {
 		return false, err
@@ -76,8 +76,8 @@ func (in *injection) runOwner() (shared bool, err error) {
 	return true, nil
 }
 
-// proveHost proves that the network which the container uses is this machine's,
-// if it uses its engine's machine's.
+// proveHost proves, for a container with host networking, that the host is this
+// machine.
 func (in *injection) proveHost() error {
 	in.s.mu.Lock()
 	network, err := in.box.networkOf()
@@ -94,7 +94,7 @@ func (in *injection) proveHost() error {
 	return err
 }
 
-// tryAdopt takes the daemon that answers, if one does.
+// tryAdopt adopts the daemon that answers, if there is one.
 func (in *injection) tryAdopt() (adopted bool, err error) {
 	f, err := in.box.meet(in.ctx, in.c)
 	misplaced := in.s.why.misplaced(in.ref, in.c, err)
@@ -113,17 +113,17 @@ func (in *injection) tryAdopt() (adopted bool, err error) {
 			fmt.Sprintf("port %d of %s is used by something that is not a daemon, or by one that hangs: %v", in.s.o.Config.Port, in.ref, err),
 			inject.PortHint)
 	default:
-		return false, nil // refused or not reachable: the start will tell
+		return false, nil // refused or not reachable: start one
 	}
 	in.adopt = in.box.claim(in.ctx, f)
 	in.did(api.StepAdopt, "a daemon answers already (%s %s): adopted", f.Kind, f.Version)
 	return true, nil
 }
 
-// job is the work in the container of the injection.
+// job returns the injection's work in the container.
 func (in *injection) job() *inject.Job {
 	job := in.s.job(in.ref, in.c)
-	job.Report = in.tell
+	job.Report = in.report
 	job.Meet = func(ctx context.Context) (daemon.Info, error) {
 		f, err := in.box.meet(ctx, in.c)
 		if misplaced := in.s.why.misplaced(in.ref, in.c, err); misplaced != nil {
@@ -139,7 +139,7 @@ func (in *injection) job() *inject.Job {
 	return job
 }
 
-// job is for work in the container c of ref.
+// job returns a Job for the container c of ref.
 func (s *Sandboxes) job(ref api.Ref, c source.Container) *inject.Job {
 	return &inject.Job{
 		Ref: ref, Container: c, Source: s.o.Source, Config: s.o.Config,

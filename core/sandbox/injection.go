@@ -12,13 +12,13 @@ import (
 	"daemon-proxy/core/sandbox/source"
 )
 
-// injection is one injection under way. Everybody who asks for the same joins
-// it; it goes on until the last of them has left.
+// injection is an injection in progress. Callers of Inject for the same sandbox
+// join it; it is cancelled when the last of them has left.
 type injection struct {
 	s      *Sandboxes
 	box    *box
 	ref    api.Ref
-	ctx    context.Context // ended when nobody waits any more
+	ctx    context.Context // ended when no caller waits any more
 	cancel context.CancelFunc
 	done   chan struct{} // closed at the end; err is valid from then on
 	err    *api.Problem
@@ -27,30 +27,30 @@ type injection struct {
 	stops   int  // how often the daemon had been stopped on request
 	dropped bool // by CancelInjection; guarded by Sandboxes.mu until done
 
-	mu    sync.Mutex
-	told  []numbered    // what was reported; of a copy's progress the last only
-	count int           // of all reports
-	more  chan struct{} // closed by the next report
-	step  api.InjectionStep
+	mu      sync.Mutex
+	reports []numbered    // of a copy's progress only the latest
+	count   int           // of all reports
+	more    chan struct{} // closed by the next report
+	step    api.InjectionStep
 
 	// What follows belongs to the injection's own goroutine.
 	c     source.Container
 	adopt daemon.Info // what answers, once it does
 }
 
-// numbered is a report and its place among all.
+// numbered is a report and its number.
 type numbered struct {
 	n int
 	e api.Injection
 }
 
-// Inject puts a daemon into ref and starts it, or adopts the one that answers.
-// It returns when the daemon is healthy. progress is told of each step, one
-// call at a time, and only until Inject returns; nil: nobody. A call for a
-// sandbox that is being injected joins that injection, which is undone when
-// the ctx of all who wait for it have ended, or by CancelInjection. The error is
-// an *api.Problem and, unless it was cancelled, stands in the sandbox's
-// Daemon.LastError too.
+// Inject copies a daemon into ref and starts it, or adopts the one that answers.
+// It returns when the daemon is healthy. progress, unless it is nil, is called
+// with each step, one call at a time, until Inject returns. A call for a sandbox
+// that is being injected joins that injection, which is undone when the contexts
+// of all its callers have ended, or by CancelInjection. The error is an
+// *api.Problem and, unless the injection was cancelled, also the sandbox's
+// Daemon.LastError.
 func (s *Sandboxes) Inject(ctx context.Context, ref api.Ref, progress func(api.Injection)) error {
 	if p := s.inject(ctx, ref, progress, false); p != nil {
 		return p
@@ -58,8 +58,8 @@ func (s *Sandboxes) Inject(ctx context.Context, ref api.Ref, progress func(api.I
 	return nil
 }
 
-// inject is Inject; with onlyWanted it does nothing for a sandbox that is not
-// to have a daemon (any more).
+// inject is Inject; with onlyWanted it does nothing if no daemon is wanted in the
+// sandbox.
 func (s *Sandboxes) inject(ctx context.Context, ref api.Ref, progress func(api.Injection), onlyWanted bool) *api.Problem {
 	for {
 		in, p := s.joinOrBegin(ctx, ref, onlyWanted)
@@ -75,7 +75,7 @@ func (s *Sandboxes) inject(ctx context.Context, ref api.Ref, progress func(api.I
 		}
 		s.mu.Unlock()
 		if last {
-			<-in.done // its traces are gone when this returns
+			<-in.done // the injection is undone then
 		}
 		if left {
 			return asProblem(ref, ctx.Err())
@@ -83,12 +83,12 @@ func (s *Sandboxes) inject(ctx context.Context, ref api.Ref, progress func(api.I
 		if in.err == nil || in.err.Code != api.CodeCancelled || in.dropped || s.ctx.Err() != nil {
 			return in.err
 		}
-		// Its last follower left at the moment that this one came.
+		// Its last caller left just as this one joined.
 	}
 }
 
-// joinOrBegin is the injection of ref, one more waiting for it. It is nil if
-// there is nothing to do, or with the problem that stands against it.
+// joinOrBegin returns the injection of ref, which now has one more caller. It is
+// nil if there is nothing to do, or with a problem if none can begin.
 func (s *Sandboxes) joinOrBegin(ctx context.Context, ref api.Ref, onlyWanted bool) (*injection, *api.Problem) {
 	s.mu.Lock()
 	b := s.boxes[ref]
@@ -122,8 +122,8 @@ func (s *Sandboxes) joinOrBegin(ctx context.Context, ref api.Ref, onlyWanted boo
 	return in, nil
 }
 
-// UndoInjections cancels all injections and returns when nothing of them is
-// left, or with the error of ctx. No other begins: it is for the end.
+// UndoInjections cancels all injections and returns when they are undone, or with
+// the error of ctx. No other injection begins afterwards.
 func (s *Sandboxes) UndoInjections(ctx context.Context) error {
 	s.mu.Lock()
 	s.ending = true
@@ -145,10 +145,10 @@ func (s *Sandboxes) UndoInjections(ctx context.Context) error {
 	return nil
 }
 
-// CancelInjection undoes the injection of ref, whoever asked for it, and returns
-// when nothing of it is left, or with the error of ctx. Where none runs it ends
-// the retries. The daemon is not wanted any more until somebody asks again; the
-// problem is one that runs already.
+// CancelInjection undoes the injection of ref and returns when that is done, or
+// with the error of ctx. If none is in progress, it ends the retries. No daemon
+// is wanted then until the next call of Inject. It is a problem if the daemon
+// runs already.
 func (s *Sandboxes) CancelInjection(ctx context.Context, ref api.Ref) error {
 	s.mu.Lock()
 	b := s.boxes[ref]
@@ -183,11 +183,11 @@ func (s *Sandboxes) CancelInjection(ctx context.Context, ref api.Ref) error {
 	return nil
 }
 
-// permanent are the problems that stay until the container or the configuration
-// is another. A file that is missing can be put in its place.
+// permanent are the problems that only a change of the container or of the
+// configuration can solve. A missing file is not one: it may be added.
 var permanent = map[string]bool{api.CodeReadOnlyRoot: true, api.CodeArchMismatch: true, api.CodeDynamicBinary: true}
 
-// life is the whole injection.
+// life is the goroutine of the injection.
 func (in *injection) life() {
 	defer in.cancel()
 	s := in.s
@@ -196,7 +196,7 @@ func (in *injection) life() {
 	err := in.run()
 	if err != nil {
 		if in.ctx.Err() != nil {
-			err = in.ctx.Err() // whatever it looked like to the step that it met
+			err = in.ctx.Err() // whatever error the interrupted step returned
 		} else if in.removed() {
 			err = problem(in.ref, api.CodeSandboxMissing,
 				fmt.Sprintf("the container %s was removed while the daemon was put into it", in.ref),
@@ -211,7 +211,7 @@ func (in *injection) life() {
 			return
 		}
 		b.Daemon.State, b.Daemon.LastError = api.DaemonFailed, p
-		if p.Code == api.CodeCancelled { // it is as if nobody had asked
+		if p.Code == api.CodeCancelled { // as if it had not been requested
 			b.Daemon.State, b.Daemon.LastError = api.DaemonNone, nil
 		}
 		if in.s.why.notRunning(in.ref, b.Container) != nil {
@@ -229,7 +229,7 @@ func (in *injection) life() {
 	}
 	now, _ := s.Get(in.ref)
 	end.Daemon = &now.Daemon
-	in.tell(end)
+	in.report(end)
 	close(in.done)
 	if p == nil || in.dropped {
 		s.keep(in.ref)
@@ -239,7 +239,7 @@ func (in *injection) life() {
 	in.box.dropGone()
 }
 
-// end is the event of the injection's end; first: there was no daemon before.
+// end returns the event for the plan; first: there was no daemon before.
 func (in *injection) end(first bool) event {
 	switch {
 	case in.err == nil:
@@ -263,17 +263,17 @@ func (in *injection) removed() bool {
 	return errors.Is(err, &api.Problem{Code: api.CodeSandboxMissing}) || err == nil && c.State == api.ContainerDead
 }
 
-// follow tells progress of everything until the injection ends; left says that
-// ctx did before. A follower that stands still holds nobody up.
+// follow calls progress with every report until the injection ends; left is true
+// if ctx ended before. A slow progress function does not delay the injection.
 func (in *injection) follow(ctx context.Context, progress func(api.Injection)) (left bool) {
 	seen := 0
 	for {
 		in.mu.Lock()
 		more := in.more
 		var news []api.Injection
-		for _, report := range in.told {
-			if report.n > seen {
-				news = append(news, report.e)
+		for _, r := range in.reports {
+			if r.n > seen {
+				news = append(news, r.e)
 			}
 		}
 		seen = in.count
@@ -295,17 +295,17 @@ func (in *injection) follow(ctx context.Context, progress func(api.Injection)) (
 	}
 }
 
-// tell reports a step.
-func (in *injection) tell(e api.Injection) {
+// report reports a step.
+func (in *injection) report(e api.Injection) {
 	e.Sandbox = in.ref
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.step = e.Step
 	in.count++
-	if last := len(in.told) - 1; last >= 0 && isProgress(e) && isProgress(in.told[last].e) {
-		in.told = in.told[:last]
+	if last := len(in.reports) - 1; last >= 0 && isProgress(e) && isProgress(in.reports[last].e) {
+		in.reports = in.reports[:last]
 	}
-	in.told = append(in.told, numbered{in.count, e})
+	in.reports = append(in.reports, numbered{in.count, e})
 	close(in.more)
 	in.more = make(chan struct{})
 	in.s.emit(api.Event{Kind: api.EventInjection, Injection: &e})
@@ -320,9 +320,9 @@ func (in *injection) lastStep() api.InjectionStep {
 }
 
 func (in *injection) doing(step api.InjectionStep, format string, args ...any) {
-	in.tell(api.Injection{Step: step, State: "running", Detail: fmt.Sprintf(format, args...)})
+	in.report(api.Injection{Step: step, State: "running", Detail: fmt.Sprintf(format, args...)})
 }
 
 func (in *injection) did(step api.InjectionStep, format string, args ...any) {
-	in.tell(api.Injection{Step: step, State: "done", Detail: fmt.Sprintf(format, args...)})
+	in.report(api.Injection{Step: step, State: "done", Detail: fmt.Sprintf(format, args...)})
 }

@@ -10,10 +10,10 @@ import (
 	"daemon-proxy/core/sandbox/source"
 )
 
-// claim completes what was found in b: whether this program started it, in an
-// earlier run too, and since when it runs. A built-in daemon that knows our
-// secret has said so itself; for another the container is asked, and if it
-// cannot tell (no shell), what was known before stays.
+// claim finds out whether this program, perhaps in an earlier run, started the
+// daemon in b, and when. A built-in daemon that knows our secret was started by
+// this program; for a daytona a script is run in the container. If that fails
+// (no shell), the previous state is kept.
 func (b *box) claim(ctx context.Context, f daemon.Info) daemon.Info {
 	b.set.mu.Lock()
 	c, started := b.container, b.Daemon.Started
@@ -53,8 +53,8 @@ func (in *injection) replaceStranger(why string) error {
 // Eject stops the daemon of ref and removes its binary and log from the
 // container, and the working directory that was made for it if it is empty, as
 // if it had never been there. Where the container has no rm, the files are
-// emptied instead, which the problem "emptied" then says. A daytona that the
-// image brought along stays.
+// emptied instead, and the problem is "emptied". A daytona that is part of the
+// image is not removed.
 func (s *Sandboxes) Eject(ctx context.Context, ref api.Ref) error {
 	c, err := s.inspect(ctx, ref)
 	if err != nil {

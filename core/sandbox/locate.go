@@ -20,11 +20,11 @@ import (
 // locateTimeout bounds the questions to the engine for one proof.
 const locateTimeout = 5 * time.Second
 
-// tables are where Linux lists the TCP sockets of a network namespace, the
-// reader's own or that of a process.
+// tables are the files in which Linux lists the TCP sockets of a network
+// namespace, relative to a process's folder in /proc.
 var tables = []string{"net/tcp", "net/tcp6"}
 
-// prover finds out whether a daemon is in a container.
+// prover checks whether a daemon is in a container.
 type prover struct {
 	source source.Source
 	port   int // the daemon's
@@ -32,12 +32,12 @@ type prover struct {
 }
 
 // locate proves that the other end of conn is a socket in the network of the
-// container: inject.ErrElsewhere if it is not, errUnproved if that cannot be told.
-// The socket is looked for in the kernel's table of that network, which is read
-// here if the container runs on this machine, else in the container through the
-// engine. The kernel lists sockets by both of their addresses, so that only the
-// same connection fits. known is an earlier proof: one that came through
-// the engine holds until something changes.
+// container: the error is inject.ErrElsewhere if it is not, errUnproved if that
+// cannot be determined. It searches the kernel's table of that network, which it
+// reads directly if the container runs on this machine, else in the container
+// through the engine. The kernel lists sockets with both addresses, so that only
+// this connection matches. known is an earlier proof: one that came through the
+// engine is valid until something changes.
 func (p prover) locate(ctx context.Context, c source.Container, conn net.Conn, known proof) (proof, error) {
 	ours, errOurs := netip.ParseAddrPort(conn.LocalAddr().String())
 	theirs, errTheirs := netip.ParseAddrPort(conn.RemoteAddr().String())
@@ -56,7 +56,7 @@ func (p prover) locate(ctx context.Context, c source.Container, conn net.Conn, k
 
 	ctx, cancel := context.WithTimeout(ctx, locateTimeout)
 	defer cancel()
-	if c.Pid == 0 { // a list does not say it
+	if c.Pid == 0 { // a list does not have it
 		now, err := p.source.Inspect(ctx, c.ID)
 		if err != nil {
 			return proof{}, fmt.Errorf("%w: %w", errUnproved, err)
@@ -94,8 +94,8 @@ func (p prover) locateInside(ctx context.Context, id string, holds func([]byte) 
 	return fmt.Errorf("%w: it has no program to read /proc/net/tcp with (cat)", errUnproved)
 }
 
-// readTables reads the tables of a process of a container, if that runs on this
-// machine: the name of its control group has the container's id in it.
+// readTables reads the tables of a container's process, if it runs on this
+// machine: the name of its control group then contains the container's id.
 func readTables(pid int, id string) ([]byte, bool) {
 	if pid <= 0 || id == "" {
 		return nil, false
@@ -111,12 +111,12 @@ func readTables(pid int, id string) ([]byte, bool) {
 			text = append(text, part...)
 		}
 	}
-	// The process may have ended, and its number be another's, since the first look.
+	// The process may have ended since the first read, and its pid been reused.
 	again, err := os.ReadFile(process + "cgroup") //nolint:gosec // a path under /proc
 	return text, err == nil && bytes.Equal(again, group) && len(text) > 0
 }
 
-// listed says whether tables have a socket with that local and remote address.
+// listed reports whether tables have a socket with that local and remote address.
 // Source: Linux, Documentation/networking/proc_net_tcp.rst.
 func listed(text []byte, local, remote netip.AddrPort) bool {
 	port := fmt.Appendf(nil, ":%04X", remote.Port())
@@ -132,8 +132,8 @@ func listed(text []byte, local, remote netip.AddrPort) bool {
 	return false
 }
 
-// samePlace says whether an address as the kernel prints it means at: words of
-// 32 bits in the byte order of the machine, which is taken to be little-endian.
+// samePlace reports whether an address in the kernel's format is at: words of 32
+// bits in the machine's byte order, which is assumed to be little-endian.
 func samePlace(text string, at netip.AddrPort) bool {
 	address, port, _ := strings.Cut(text, ":")
 	number, err := strconv.ParseUint(port, 16, 16)

@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	// logEvery is how often a daemon's log is looked at while it is followed.
+	// logEvery is how often a daemon's log is polled while it is followed.
 	logEvery = time.Second
-	// maxTail bounds what is read of a log to find its last lines.
+	// maxTail bounds how much of a log is read to find its last lines.
 	maxTail = 1 << 20
 )
 
-// DaemonLog is the end of what the daemon in the container of ref wrote, and
-// with follow what it writes until ctx ends or the reader is closed. The
-// problem is no_log if nothing is known of one.
+// DaemonLog returns the last lines of the log of the daemon in the container of
+// ref and, with follow, what it writes until ctx ends or the reader is closed.
+// The problem is no_log if there is no log.
 func (s *Sandboxes) DaemonLog(ctx context.Context, ref api.Ref, tail int, follow bool) (io.ReadCloser, error) {
 	s.mu.Lock()
 	var kept *inject.Process
@@ -44,7 +44,7 @@ func (s *Sandboxes) DaemonLog(ctx context.Context, ref api.Ref, tail int, follow
 		first, err = daemon.read(ctx)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, problem(ref, api.CodeNoLog, "no daemon of this program's has written a log in "+ref.String(),
+		return nil, problem(ref, api.CodeNoLog, "no daemon of this program has written a log in "+ref.String(),
 			"inject one, or see "+s.o.Source.Hint(source.HintLogs, ref.Name))
 	}
 	if err != nil {
@@ -64,7 +64,7 @@ func (s *Sandboxes) DaemonLog(ctx context.Context, ref api.Ref, tail int, follow
 	return closing{reader, func() error { cancel(); return reader.Close() }}, nil
 }
 
-// closing is a reader with its own way to close.
+// closing is a reader with its own Close.
 type closing struct {
 	io.Reader
 	close func() error
@@ -80,11 +80,12 @@ type daemonLog struct {
 	id       string
 	kept     *inject.Process
 	inMemory bool
-	size     int64  // of the file when it was read last
-	last     []byte // of the output when it was read last
+	size     int64  // of the file at the last read
+	last     []byte // the output at the last read
 }
 
-// read is what came since the last read, of the first the end.
+// read returns what was written since the last read; the first read returns the
+// end of the log.
 func (l *daemonLog) read(ctx context.Context) ([]byte, error) {
 	if l.inMemory {
 		now := l.kept.Tail()
@@ -113,7 +114,7 @@ func (l *daemonLog) read(ctx context.Context) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(content, stat.Size-from))
 }
 
-// since is what now has beyond before, of a buffer that loses its beginning.
+// since returns what was added to a buffer that may have lost its beginning.
 func since(before, now []byte) []byte {
 	if bytes.HasPrefix(now, before) {
 		return now[len(before):]

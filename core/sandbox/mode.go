@@ -10,19 +10,20 @@ import (
 	"daemon-proxy/core/sandbox/source"
 )
 
-// decideWithin is what an engine gets to answer before mode "auto" means the host.
+// decideWithin is how long an engine may take to answer before mode "auto" means
+// the host.
 const decideWithin = 3 * time.Second
 
-// decision is what mode "auto" has come to mean.
+// decision is what mode "auto" currently means.
 type decision struct {
 	mode    atomic.Value // string; nothing until decided
 	once    sync.Once
 	settled chan struct{}
-	retry   chan struct{} // asks for another try of the engine, now
+	retry   chan struct{} // requests an immediate retry of the engine
 }
 
-// Mode is "docker" or "host"; "auto" until the engine has answered or was
-// given up. From "host" it becomes "docker" when an engine comes later.
+// Mode returns "docker" or "host"; "auto" until the engine has answered or timed
+// out. "host" becomes "docker" when an engine answers later.
 func (s *Sandboxes) Mode() string {
 	if mode, ok := s.engine.decision.mode.Load().(string); ok {
 		return mode
@@ -30,12 +31,12 @@ func (s *Sandboxes) Mode() string {
 	return s.o.Config.Mode
 }
 
-// Settled is closed once the engine has answered for the first time, or has
-// not for 3 s: who asks for a sandbox before waits, so that it need not guess.
+// Settled is closed once the engine has answered for the first time, or has not
+// answered for 3 s. Callers that need a sandbox earlier wait for it.
 func (s *Sandboxes) Settled() <-chan struct{} { return s.engine.decision.settled }
 
-// RetryEngine looks for the engine now instead of at the next retry, or lists
-// its containers anew while it is there.
+// RetryEngine connects to the engine now instead of at the next retry; if it is
+// connected, it lists the containers again.
 func (s *Sandboxes) RetryEngine(ctx context.Context) error {
 	if s.o.Source == nil {
 		return nil
@@ -50,9 +51,9 @@ func (s *Sandboxes) RetryEngine(ctx context.Context) error {
 	return nil
 }
 
-// begin decides what needs no engine, sees to it that the rest is
-// decided in time, and begins to follow the ports of the watched sandbox. Once
-// ctx has ended the result waits for all of it.
+// begin decides the mode if that needs no engine, starts the timer for an engine
+// that does not answer, and follows the ports of the watched sandbox. The result
+// must be called once ctx has ended; it waits for all of that.
 func (f *engine) begin(ctx context.Context) (end func()) {
 	var ports sync.WaitGroup
 	ports.Go(func() { f.set.ports.Follow(ctx, f.set.pace.often) })
@@ -80,7 +81,7 @@ func (f *engine) begin(ctx context.Context) (end func()) {
 
 func (f *engine) settle() { f.decision.once.Do(func() { close(f.decision.settled) }) }
 
-// decideBy draws the conclusion from a state of the engine.
+// decideBy decides the mode by a state of the engine.
 func (f *engine) decideBy(state string) {
 	switch {
 	case state == "connected":
@@ -92,13 +93,13 @@ func (f *engine) decideBy(state string) {
 	f.settle()
 }
 
-// decide says what mode "auto" means, and so which sandbox is the default one.
+// decide sets what mode "auto" means, and so which sandbox is the default one.
 func (f *engine) decide(mode string) {
 	if f.set.o.Config.Mode != "auto" || f.set.Mode() == mode {
 		return
 	}
-	f.set.telling.Lock()
-	defer f.set.telling.Unlock()
+	f.set.eventMu.Lock()
+	defer f.set.eventMu.Unlock()
 	f.set.mu.Lock()
 	f.decision.mode.Store(mode)
 	if mode == "host" {
@@ -128,7 +129,7 @@ func (f *engine) decide(mode string) {
 	}
 }
 
-// want notes that a sandbox should have a daemon, and sees to it.
+// want marks a sandbox as needing a daemon, and starts monitoring it.
 func (f *engine) want(ref api.Ref) {
 	f.set.mu.Lock()
 	b := f.set.boxFor(ref)

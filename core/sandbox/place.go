@@ -7,19 +7,20 @@ import (
 	"daemon-proxy/core/api"
 )
 
-// place is where a sandbox's requests go: one start of one container, at the
-// address at which its daemon was proved to be. Its context ends, with the
-// problem that new requests get as its cause, when that daemon is known to be
-// gone: whatever still waits there would wait for ever, because the network
-// of a dead container does not answer, not even with a reset.
+// place is the destination of a sandbox's requests: one start of one container,
+// at the address at which its daemon was proved to be. Its context ends when that
+// daemon is known to be gone, with the problem that new requests get as its cause.
+// Pending requests would otherwise wait forever, because the network of a dead
+// container does not answer, not even with a reset.
 type place struct {
 	key string // of the pool of connections; empty: there is no place
 	ctx context.Context
 	end context.CancelCauseFunc
 }
 
-// updatePlace brings the place of b in line with its state; mu is held. A paused
-// container keeps its place, and so does a daemon that is about to be asked.
+// updatePlace updates the place of b after a change of its state; mu is held. A
+// paused container keeps its place, and so does a daemon that is about to be
+// checked.
 func (b *box) updatePlace() {
 	key := ""
 	if b.proof.address != "" && !b.IsHost() {
@@ -54,12 +55,12 @@ func (b *box) leave(why error) {
 	b.place = place{}
 }
 
-// gone is what those who wait for the daemon of b are told; mu is held.
+// gone is the problem of requests that wait for the daemon of b; mu is held.
 func (b *box) gone() error {
 	if err := b.unusable(); err != nil {
 		return err
 	}
 	return problem(b.Ref, api.CodeDaemonDown,
-		"the daemon in "+b.String()+" is not where it was: the container was restarted, or its address is another",
+		"the daemon in "+b.String()+" has moved: the container was restarted, or its address has changed",
 		"send the request again")
 }

@@ -1,7 +1,7 @@
 package sandbox
 
-// plan is what is to become of the daemon of a sandbox, and what is being done
-// about it. It changes by events only.
+// plan is whether the sandbox should have a daemon, and the work in progress on
+// it. Only events change it.
 type plan struct {
 	goal   goal
 	work   work
@@ -11,8 +11,8 @@ type plan struct {
 type goal int
 
 const (
-	unwanted goal = iota // no daemon was asked for
-	wanted               // one was asked for: it is started again when it is gone
+	unwanted goal = iota // no daemon was requested
+	wanted               // one was requested: it is restarted when it is gone
 	// noRetry is wanted, but there was no daemon yet and the last injection failed
 	// permanently: none begins until the container is replaced or restarted.
 	noRetry
@@ -29,20 +29,20 @@ const (
 type event int
 
 const (
-	asked            event = iota // a daemon is to run here
-	renounced                     // none is to run here any more
+	asked            event = iota // a daemon was requested
+	renounced                     // it is no longer wanted
 	containerChanged              // it was replaced, started or stopped
 	injectBegan
 	injectDone
 	injectFailed            // or was cancelled because its callers left
-	injectFailedPermanently // and will until the container changes
-	injectDropped           // it was cancelled, and none is wanted any more
+	injectFailedPermanently // it would fail again until the container changes
+	injectDropped           // it was cancelled, and no daemon is wanted any more
 	stopBegan
 	stopDone
 	stopFailed
 )
 
-// next is the plan after an event.
+// next returns the plan after an event.
 func (p plan) next(e event) plan {
 	switch e {
 	case asked:
@@ -60,7 +60,7 @@ func (p plan) next(e event) plan {
 	case injectFailed:
 		return plan{goal: min(p.before, wanted)}
 	case injectFailedPermanently:
-		if p.before != unwanted { // a caller that asked for what was never there asks again
+		if p.before != unwanted { // the caller of a first injection retries itself
 			return plan{goal: noRetry}
 		}
 		return plan{}

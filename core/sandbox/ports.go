@@ -11,8 +11,8 @@ func (s *Sandboxes) portsOptions() ports.Options {
 	return ports.Options{Target: s.target, OnEvent: s.emit, DaemonPort: s.o.Config.Port}
 }
 
-// target is ref for package ports: its daemon, which must be known to be there,
-// and the way to its ports.
+// target describes ref to package ports: its daemon, which must have been found,
+// and how to reach its ports.
 func (s *Sandboxes) target(ref api.Ref) (ports.Target, error) {
 	client, err := s.client(ref)
 	if err != nil {
@@ -58,8 +58,8 @@ func (s *Sandboxes) StartDesktop(ctx context.Context, ref api.Ref) error {
 	return wrap(ref, s.ports.StartDesktop(ctx, ref))
 }
 
-// Watch sets the sandbox that is watched: its daemon is asked every 2 s, and a
-// port that begins to listen there is reported as an event. The zero Ref ends it.
+// Watch sets the watched sandbox: its daemon is checked every 2 s, and a port
+// that begins to listen there is reported as an event. The zero Ref: none.
 func (s *Sandboxes) Watch(ref api.Ref) {
 	if s.ports.Watch(ref) && ref != (api.Ref{}) {
 		s.keep(ref)

@@ -10,8 +10,8 @@ import (
 	"daemon-proxy/core/sandbox/source"
 )
 
-// inspect returns the container of ref as it is now, for an operation on it:
-// what a list shows may be old.
+// inspect returns the current state of the container of ref, for an operation on
+// it: the list may be outdated.
 func (s *Sandboxes) inspect(ctx context.Context, ref api.Ref) (source.Container, error) {
 	if ref.IsHost() {
 		return source.Container{}, conflict(ref, "the host is this machine, not a container", "choose a container")
@@ -43,8 +43,8 @@ func (s *Sandboxes) StartContainer(ctx context.Context, ref api.Ref) error {
 	return nil
 }
 
-// StopContainer asks the container of ref to end and kills it when its time to
-// do so is over; one that does not run is left alone.
+// StopContainer stops the container of ref and kills it after its stop timeout;
+// one that does not run is left alone.
 func (s *Sandboxes) StopContainer(ctx context.Context, ref api.Ref) error {
 	c, err := s.inspect(ctx, ref)
 	switch {
@@ -59,7 +59,7 @@ func (s *Sandboxes) StopContainer(ctx context.Context, ref api.Ref) error {
 	return nil
 }
 
-// shells are looked for in this order.
+// shells are tried in this order.
 var shells = [][]string{
 	{"/bin/bash"}, {"/usr/bin/bash"}, {"/usr/local/bin/bash"}, {"/bin/sh"}, {"/usr/bin/sh"}, {"/bin/ash"},
 	{"/bin/busybox", "sh"}, {"/busybox/sh"}, {"/busybox/busybox", "sh"}, {"/usr/bin/busybox", "sh"},
@@ -91,10 +91,10 @@ func (s *Sandboxes) Shell(ctx context.Context, ref api.Ref, columns, rows int) (
 	}
 	return nil, problem(ref, api.CodeNoShell,
 		"the image of "+ref.String()+" has no shell (looked for bash, sh, ash and busybox)",
-		"look at it from outside: "+s.o.Source.Hint(source.HintFiles, ref.Name))
+		"inspect it from outside: "+s.o.Source.Hint(source.HintFiles, ref.Name))
 }
 
-// ContainerLog is the output of the container's main process, as Source.Logs.
+// ContainerLog returns the output of the container's main process: see Source.Logs.
 func (s *Sandboxes) ContainerLog(ctx context.Context, ref api.Ref, tail int, follow bool) (io.ReadCloser, error) {
 	c, err := s.inspect(ctx, ref)
 	if err != nil {

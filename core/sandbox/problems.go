@@ -17,16 +17,16 @@ func problem(ref api.Ref, code, detail, hint string) *api.Problem {
 	return api.NewProblem(code, detail, hint).In(ref.String(), 0)
 }
 
-// conflict is the problem of a request that does not fit what ref is or does.
+// conflict is the problem of a request that conflicts with the state of ref.
 func conflict(ref api.Ref, detail, hint string) *api.Problem {
 	return problem(ref, api.CodeBadRequest, detail, hint).WithStatus(http.StatusConflict)
 }
 
-// asProblem is err for a person, with the sandbox named.
+// asProblem returns err as a problem that names the sandbox.
 func asProblem(ref api.Ref, err error) *api.Problem {
 	if errors.Is(err, context.Canceled) {
 		return problem(ref, api.CodeCancelled, "the injection into "+ref.String()+" was cancelled",
-			"nothing was kept; inject again when you like")
+			"nothing was left behind; you can inject again at any time")
 	}
 	if p, ok := errors.AsType[*api.Problem](err); ok {
 		if p.Sandbox == "" {
@@ -56,13 +56,13 @@ func missing(ref api.Ref) *api.Problem {
 		fmt.Sprintf("the container %s does not exist", ref), "create it; daemon-proxy will find it")
 }
 
-// unknown is the problem of a daemon that is about to be looked for.
+// unknown is the problem of a daemon that is about to be checked.
 func unknown(ref api.Ref) *api.Problem {
 	return problem(ref, api.CodeDaemonDown,
-		"it is being checked whether a daemon runs in "+ref.String(), "try again in a moment")
+		"daemon-proxy is still checking whether a daemon runs in "+ref.String(), "try again in a moment")
 }
 
-// busy is the problem of a sandbox in which something is under way; mu is held.
+// busy is the problem of a sandbox with an operation in progress; mu is held.
 func busy(b *box) *api.Problem {
 	doing := "started or stopped"
 	if b.Daemon.State == api.DaemonEjecting {
@@ -72,19 +72,19 @@ func busy(b *box) *api.Problem {
 		"try again in a moment")
 }
 
-// problems words what is in the way of a container, with the source's own
-// commands as hints.
+// problems makes the problems of containers, with the source's own commands as
+// hints.
 type problems struct {
 	source source.Source
 	port   int // the daemon's
 }
 
-// at is where the daemon at an address is, for people.
+// at returns the host and port of the daemon at an address.
 func (w problems) at(address string) string {
 	return reach.Direct(0, address).Authority(w.port)
 }
 
-// notRunning is the problem of a container that runs no processes; nil if it does.
+// notRunning is the problem of a container that does not run; nil if it does.
 func (w problems) notRunning(ref api.Ref, state string) error {
 	switch state {
 	case api.ContainerRunning:
@@ -111,14 +111,14 @@ func (w problems) noAddress(ref api.Ref) *api.Problem {
 		"connect it: "+w.source.Hint(source.HintConnect, ref.Name))
 }
 
-// refused is the problem of an engine that will not do what it was asked for.
+// refused is the problem of a request that the engine refused.
 func (w problems) refused(ref api.Ref, doing, verb string, err error) *api.Problem {
 	if p, ok := errors.AsType[*api.Problem](err); ok {
 		return asProblem(ref, p)
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return problem(ref, api.CodeCancelled,
-			fmt.Sprintf("the engine has not finished to %s %s in time", doing, ref),
+			fmt.Sprintf("the engine did not %s %s in time", doing, ref),
 			"it may still complete; check the list").WithStatus(http.StatusGatewayTimeout).Because(err)
 	}
 	return conflict(ref, fmt.Sprintf("the engine will not %s %s: %v", doing, ref, err),
@@ -128,7 +128,7 @@ func (w problems) refused(ref api.Ref, doing, verb string, err error) *api.Probl
 // misplaced is the problem of a daemon that is not, or not provably, in the
 // container of ref; nil if err is none of these.
 func (w problems) misplaced(ref api.Ref, c source.Container, err error) *api.Problem {
-	what := "another answers at its address"
+	what := "another daemon answers at its address"
 	if len(c.Addresses) > 0 {
 		what = fmt.Sprintf("what answers at %s is not in %s", w.at(c.Addresses[0]), ref)
 	}

@@ -14,27 +14,27 @@ import (
 )
 
 // Every engine assigns addresses from the same private ranges, so the address of
-// a container on another machine may belong to a container here. A daemon is used only once it is proved to be in the container. The
-// built-in daemon proves it with its secret, which is not sent before. The
-// Daytona daemon has none: there the other end of our connection must be a
-// socket in the container's network.
+// a container on another machine may belong to a container here. A daemon is used
+// only once it has been proved to be in the container. The built-in daemon proves
+// it with its secret, which is not sent before. The Daytona daemon has no secret:
+// for it, the other end of our connection must be a socket in the container's
+// network.
 
-var (
-	errUnproved = errors.New("what answers there cannot be proved to be in the container")
-)
+var errUnproved = errors.New("what answers there cannot be proved to be in the container")
 
-// proof says where the daemon of a container is. The zero value: not proved.
+// proof is where the daemon of a container is. The zero value: not proved.
 type proof struct {
 	id      string // of the container
 	address string // without the port
 	pid     int    // of a process of the container on this machine; 0: none is known
 	inside  bool   // the container's own programs proved it, and nothing has changed since
-	from    string // our own address then: another one means another route
+	from    string // our own address at that time: if it changes, so did the route
 }
 
-// meet asks the daemon of the container c, which b is about, and has it prove
-// that it is there. What is found is kept in b. The errors are those of probe,
-// daemon.ErrSecret, daemon.ErrNoChallenge, inject.ErrElsewhere and errUnproved, for several addresses joined.
+// meet calls the daemon of b, whose container is c, and has it prove that it is
+// in the container. It stores the proof in b. The errors are those of probe,
+// daemon.ErrSecret, daemon.ErrNoChallenge, inject.ErrElsewhere and errUnproved,
+// joined if there are several addresses.
 func (b *box) meet(ctx context.Context, c source.Container) (daemon.Info, error) {
 	b.set.mu.Lock()
 	known, starts := b.proof, b.starts
@@ -55,7 +55,7 @@ func (b *box) meet(ctx context.Context, c source.Container) (daemon.Info, error)
 		}
 		errs = append(errs, err)
 	}
-	if slices.ContainsFunc(errs, isRefused) { // a daemon that is started may listen there
+	if slices.ContainsFunc(errs, isRefused) { // a new daemon could listen there
 		errs = slices.DeleteFunc(errs, func(err error) bool { return errors.Is(err, inject.ErrElsewhere) })
 	}
 	err := errors.Join(errs...)
@@ -67,9 +67,9 @@ func (b *box) meet(ctx context.Context, c source.Container) (daemon.Info, error)
 
 func isRefused(err error) bool { return errors.Is(err, daemon.ErrRefused) }
 
-// prove keeps what was found of the container c in b, unless the container was
-// replaced, started again or moved to another address since it had started
-// that many times.
+// prove stores a proof for the container c in b, unless the container was
+// replaced, moved to another address, or restarted since b.starts had the value
+// starts.
 func (b *box) prove(c source.Container, starts int, p proof) {
 	b.update(func(b *box) {
 		if b.ID == c.ID && b.starts == starts && slices.Equal(b.container.Addresses, c.Addresses) {
@@ -103,8 +103,8 @@ func (p prover) meetAt(ctx context.Context, c source.Container, address string, 
 	return f, got, err
 }
 
-// onThisMachine proves that a container which uses "the host's" network uses
-// this machine's: its engine may be on another one.
+// onThisMachine proves that a container with host networking uses this machine's
+// network: its engine may be on another machine.
 func (b *box) onThisMachine(ctx context.Context, c source.Container) error {
 	b.set.mu.Lock()
 	proved, starts := b.proof.id == c.ID && b.proof.id != "", b.starts

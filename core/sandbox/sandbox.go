@@ -1,12 +1,12 @@
-// Package sandbox keeps the sandboxes: the containers of an engine and the
-// machine itself. It puts a daemon into the one that is asked for, watches it,
-// brings it back, stops it, and is the only one who connects to it.
+// Package sandbox manages the sandboxes: the containers of an engine and the
+// machine itself. It injects a daemon into a sandbox, monitors it, restarts it
+// and stops it. All connections to a daemon are made here.
 //
 // It promises that nothing is copied before it is known to fit, that a daemon
 // which already answers is adopted and never started twice, that a failure is
-// an *api.Problem of its own with the next step, and that nothing half-copied
-// is left behind. A sandbox is its name: a container made anew under it is the
-// same sandbox.
+// an *api.Problem of its own with the next step, and that no partial copy is left
+// behind. A sandbox is identified by its name: a container that is recreated under
+// the same name is the same sandbox.
 package sandbox
 
 import (
@@ -31,31 +31,32 @@ import (
 
 // Options configure New.
 type Options struct {
-	// Source is where the containers are; nil: there is only the host.
+	// Source has the containers; nil: there is only the host.
 	Source source.Source
-	// Config is the section "daemon". In mode "auto" containers' rules hold from
-	// when the engine has answered, the host's while it has not: see Settled.
+	// Config is the section "daemon". Mode "auto" is like "docker" once the engine
+	// has answered, and like "host" until then: see Settled.
 	Config config.Daemon
-	// HostDaemon makes the built-in daemon that serves the host from within the
-	// program, given its secret.
+	// HostDaemon returns the built-in daemon for the host, which this program
+	// serves itself, given its secret.
 	HostDaemon func(secret string) (http.Handler, error)
 	// Executable is this program's own file, the built-in daemon of containers.
 	Executable string
-	// StateDir holds the key that secrets are made of, CacheDir staged binaries.
+	// StateDir holds the key from which secrets are derived; CacheDir holds staged
+	// binaries.
 	StateDir, CacheDir string
 	Logger             *slog.Logger
-	// OwnPort is this program's own on this machine; no card is made of it.
+	// OwnPort is the port on which this program listens; it gets no card.
 	OwnPort int
-	// OnEvent is told of every change, in order. It must neither wait nor change
-	// anything here. nil: nobody.
+	// OnEvent, unless it is nil, is called with every change, in order. It must not
+	// block or call methods that change a sandbox.
 	OnEvent func(api.Event)
-	// OnGone is called, from a goroutine of its own, when the place that an
-	// Upstream's Pool names is gone. nil: nobody.
+	// OnGone, unless it is nil, is called in its own goroutine when the destination
+	// that an Upstream's Pool identifies is gone.
 	OnGone func(pool string)
 }
 
-// Sandboxes are all sandboxes of one engine, and the host. Run must run for
-// states to be followed.
+// Sandboxes are all sandboxes of one engine, and the host. Their states are
+// updated only while Run runs.
 type Sandboxes struct {
 	o      Options
 	keys   keyring
@@ -70,32 +71,32 @@ type Sandboxes struct {
 	group  sync.WaitGroup // joined under mu while ctx lives, or by a member
 	pace   pace
 
-	telling sync.Mutex // held around a change and its event, so that events keep the order of changes
+	eventMu sync.Mutex // held during a change and its event, so that events are in the order of changes
 	mu      sync.Mutex
 	boxes   map[api.Ref]*box
-	ending  bool // injections were undone, and no other begins
+	ending  bool // no injection may begin any more
 
 	ports *ports.Ports
 }
 
-// box is what is known of one sandbox; Sandboxes.mu guards it.
+// box is the state of one sandbox; Sandboxes.mu guards it.
 type box struct {
 	api.Sandbox
 	set       *Sandboxes
 	container source.Container
-	starts    int   // of the container that were noticed
+	starts    int   // how many starts of the container were seen
 	stops     int   // how often the daemon was stopped on request
 	proof     proof // where its daemon is
-	place     place // where requests go
-	plan      plan  // what is to become of its daemon
-	// monitored: a goroutine checks its daemon.
+	place     place // the destination of its requests
+	plan      plan  // whether it should have a daemon
+	// monitored is true while a goroutine checks its daemon.
 	monitored bool
 	ended     string          // how its daemon ended on request: "was stopped"; empty otherwise
-	announced bool            // an event told that it is there
-	misses    int             // calls in a row that a daemon which runs did not answer in time
-	kick      chan struct{}   // tells that goroutine that something changed
+	announced bool            // an event has been sent for it
+	misses    int             // consecutive calls that the daemon did not answer in time
+	kick      chan struct{}   // makes that goroutine check the daemon now
 	used      time.Time       // when a request last went there
-	injected  *injection      // the one under way
+	injected  *injection      // in progress, or nil
 	process   *inject.Process // the last one started
 }
 
@@ -136,12 +137,12 @@ func New(o Options) (*Sandboxes, error) {
 	return s, nil
 }
 
-// ref is the container of that name.
+// ref returns the Ref of the container with that name.
 func (s *Sandboxes) ref(name string) api.Ref {
 	return api.Ref{Engine: s.o.Source.Name(), Name: name}
 }
 
-// boxFor is the box of ref, made if it is new; mu is held, or nobody else is there.
+// boxFor returns the box of ref, which it makes if needed; mu is held, except in New.
 func (s *Sandboxes) boxFor(ref api.Ref) *box {
 	b := s.boxes[ref]
 	if b == nil {
@@ -157,23 +158,23 @@ func (s *Sandboxes) boxFor(ref api.Ref) *box {
 	return b
 }
 
-// box is the box of ref, or nil.
+// box returns the box of ref, or nil.
 func (s *Sandboxes) box(ref api.Ref) *box {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.boxes[ref]
 }
 
-// snapshot is a copy that may be handed out; mu is held.
+// snapshot returns a copy for callers outside the lock; mu is held.
 func (b *box) snapshot() api.Sandbox {
 	out := b.Sandbox
 	out.Daemon.LatencyHistory = slices.Clone(b.Daemon.LatencyHistory)
 	return out
 }
 
-// List is all sandboxes, the host first, then by name. The containers that
-// Podman makes to hold the network of a pod are not listed, nor are there
-// events of them: what runs in the pod uses their daemons.
+// List returns all sandboxes, the host first, then by name. The containers that
+// Podman makes to hold the network of a pod are not listed, and have no events:
+// the pod's other containers use their daemons.
 func (s *Sandboxes) List() []api.Sandbox {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -192,7 +193,7 @@ func (s *Sandboxes) List() []api.Sandbox {
 	return list
 }
 
-// Get is one sandbox, false if nothing is known of it.
+// Get returns one sandbox; false if it is unknown.
 func (s *Sandboxes) Get(ref api.Ref) (api.Sandbox, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -203,18 +204,18 @@ func (s *Sandboxes) Get(ref api.Ref) (api.Sandbox, bool) {
 	return b.snapshot(), true
 }
 
-// Engine is what is known of the engine; zero without one.
+// Engine returns the state of the engine; zero if there is none.
 func (s *Sandboxes) Engine() api.EngineStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.engine.status
 }
 
-// Resolve is the sandbox that a name means: "host", a container's name,
+// Resolve returns the sandbox that a name means: "host", a container's name,
 // "container:host" for a container of that name. Empty means the default: the
 // host in host mode, else the configured container, else the only one that
 // runs. Problems: unknown_sandbox, sandbox_required with the names, and
-// engine_unreachable where only the engine could say.
+// engine_unreachable if the engine has not listed its containers.
 func (s *Sandboxes) Resolve(name string) (api.Ref, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -232,7 +233,7 @@ func (s *Sandboxes) Resolve(name string) (api.Ref, error) {
 		if ref := s.ref(plain); s.boxes[ref] != nil {
 			return ref, nil
 		}
-		if s.engine.status.Error != nil { // it has not said that there is none of that name
+		if s.engine.status.Error != nil { // the list may be incomplete
 			return api.Ref{}, s.engine.status.Error
 		}
 	}
@@ -250,7 +251,7 @@ func (s *Sandboxes) defaultRef() (api.Ref, error) {
 		return s.ref(name), nil
 	}
 	running := s.names(true)
-	if len(running) == 0 && s.engine.status.Error != nil { // it has not said that there are none
+	if len(running) == 0 && s.engine.status.Error != nil { // the list may be incomplete
 		return api.Ref{}, s.engine.status.Error
 	}
 	if len(running) == 1 {
@@ -266,7 +267,7 @@ func (s *Sandboxes) defaultRef() (api.Ref, error) {
 	return api.Ref{}, p
 }
 
-// names are the containers' names; mu is held.
+// names returns the names of the containers, or of the running ones; mu is held.
 func (s *Sandboxes) names(running bool) []string {
 	var names []string
 	for ref, b := range s.boxes {
@@ -278,7 +279,7 @@ func (s *Sandboxes) names(running bool) []string {
 	return names
 }
 
-// emit tells of an event.
+// emit reports an event.
 func (s *Sandboxes) emit(e api.Event) {
 	if s.o.OnEvent != nil {
 		e.Time = time.Now()
@@ -286,11 +287,11 @@ func (s *Sandboxes) emit(e api.Event) {
 	}
 }
 
-// update changes a box and tells of it if what may be shown has changed. A box
-// that is no longer listed changes in silence.
+// update changes a box and reports an event if a visible part of it changed. No
+// event is sent for a box that is no longer listed.
 func (b *box) update(change func(*box)) {
-	b.set.telling.Lock()
-	defer b.set.telling.Unlock()
+	b.set.eventMu.Lock()
+	defer b.set.eventMu.Unlock()
 	b.set.mu.Lock()
 	before := b.Sandbox
 	change(b)
@@ -307,8 +308,8 @@ func (b *box) update(change func(*box)) {
 	}
 }
 
-// sameLatency says whether two latencies look the same: in whole milliseconds,
-// and in tenths below 10 ms where a person looks closely.
+// sameLatency reports whether two latencies look the same: in whole milliseconds,
+// or closely, below 10 ms, in tenths.
 func sameLatency(a, b float64, closely bool) bool {
 	if closely && min(a, b) < 10 {
 		a, b = 10*a, 10*b
@@ -316,7 +317,7 @@ func sameLatency(a, b float64, closely bool) bool {
 	return math.Round(a) == math.Round(b)
 }
 
-// sameShown says whether two states look the same but for the latency.
+// sameShown reports whether two states look the same, except for the latency.
 func sameShown(a, b api.Sandbox) bool {
 	return a.Container == b.Container && sameExit(a.ExitCode, b.ExitCode) && a.ID == b.ID && a.Image == b.Image && a.Address == b.Address && a.SharesNetworkOf == b.SharesNetworkOf &&
 		a.Daemon.State == b.Daemon.State && a.Daemon.Version == b.Daemon.Version && a.Daemon.Kind == b.Daemon.Kind &&
@@ -342,7 +343,7 @@ func (s *Sandboxes) Close(ctx context.Context) error {
 			}
 		}
 	}
-	s.mu.Lock() // so that nothing joins the group from now on
+	s.mu.Lock() // so that no goroutine joins the group from now on
 	s.cancel()
 	for _, b := range s.boxes {
 		b.leave(problem(b.Ref, api.CodeSandboxMissing, "the program no longer follows "+b.String(),
@@ -358,15 +359,16 @@ func (s *Sandboxes) Close(ctx context.Context) error {
 type Upstream struct {
 	// Dial connects to the daemon within a second, or fails.
 	Dial func(ctx context.Context) (net.Conn, error)
-	// Pool changes with the place that Dial leads to.
+	// Pool identifies the destination of Dial: connections of different pools must
+	// not be mixed.
 	Pool string
 	// Authority is the Host header for the daemon.
 	Authority string
-	// Header adds what the daemon wants to see: the built-in one's secret.
+	// Header adds the headers that the daemon requires: the built-in one's secret.
 	Header func(http.Header)
-	// Loopback says that the sandbox's localhost is this machine's.
+	// Loopback is true if the sandbox's localhost is this machine's.
 	Loopback bool
 	// Until ends when the daemon is known to be gone; its cause is an
-	// *api.Problem. nil: that shows on the connections themselves.
+	// *api.Problem. nil: only the connections themselves show it.
 	Until context.Context
 }

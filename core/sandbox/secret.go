@@ -16,7 +16,7 @@ const keySize = 32
 
 var errDamagedKey = errors.New("is damaged")
 
-// loadKey reads the key that all secrets are made of, or makes it (0600).
+// loadKey reads the key from which all secrets are derived, or makes it (0600).
 func loadKey(stateDir string) ([]byte, error) {
 	if err := os.MkdirAll(stateDir, 0o700); err != nil {
 		return nil, err
@@ -50,16 +50,16 @@ func loadKey(stateDir string) ([]byte, error) {
 	return key, err
 }
 
-// keyring derives what daemons are known by from one key, so that a restart of
-// the program knows them again.
+// keyring derives the secrets and marks of daemons from one key, so that the
+// program recognises its daemons after a restart.
 type keyring []byte
 
-// secret is that of the built-in daemon in a container. It differs by container,
-// so that a sandbox which gives its own away gives nothing else away.
+// secret returns the secret of the built-in daemon in a container. It differs by
+// container, so that one that leaks is of no use for another sandbox.
 func (k keyring) secret(containerID string) string { return k.derive(containerID) }
 
-// mark is that of a daytona in a container: no secret, and nothing from which
-// one could be made.
+// mark returns the mark of a daytona in a container. It is not a secret, and no
+// secret can be derived from it.
 func (k keyring) mark(containerID string) string { return k.derive("mark " + containerID) }
 
 func (k keyring) derive(from string) string {

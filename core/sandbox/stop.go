@@ -10,7 +10,7 @@ import (
 )
 
 // StopDaemon ends the daemon of ref, if it is the built-in one or one that
-// this program started. It is not brought back until it is asked for again.
+// this program started. It is not restarted until it is requested again.
 func (s *Sandboxes) StopDaemon(ctx context.Context, ref api.Ref) error {
 	b := s.box(ref)
 	if b == nil {
@@ -19,8 +19,8 @@ func (s *Sandboxes) StopDaemon(ctx context.Context, ref api.Ref) error {
 	return b.stopDaemon(ctx, nil)
 }
 
-// stopDaemon is StopDaemon; with eject the sandbox stays busy until that has
-// returned.
+// stopDaemon is StopDaemon; if eject is not nil, the sandbox stays busy until
+// eject has returned.
 func (b *box) stopDaemon(ctx context.Context, eject func() error) error {
 	s, ref := b.set, b.Ref
 	if b.IsHost() {
@@ -42,7 +42,7 @@ func (b *box) stopDaemon(ctx context.Context, eject func() error) error {
 	}
 	running, c, goal := owner.Daemon, owner.container, b.plan.goal
 	owner.plan = owner.plan.next(stopBegan)
-	b.plan.goal = unwanted // of b too, if that uses the daemon of another one
+	b.plan.goal = unwanted // b may use the daemon of another sandbox
 	s.mu.Unlock()
 	err = owner.stop(ctx, running, c)
 	if err != nil {
@@ -79,7 +79,7 @@ func (b *box) stop(ctx context.Context, running api.Daemon, c source.Container) 
 	s, ref := b.set, b.Ref
 	switch {
 	case running.State != api.DaemonHealthy:
-		return nil // it does not run; it is only not wanted any more
+		return nil // it does not run
 	case running.Kind == daemon.KindBuiltIn:
 		client, err := s.client(ref)
 		if err == nil {
@@ -95,7 +95,7 @@ func (b *box) stop(ctx context.Context, running api.Daemon, c source.Container) 
 	}
 	if err := s.job(ref, c).KillOurs(ctx); err != nil {
 		return conflict(ref,
-			fmt.Sprintf("the daemon in %s cannot be stopped; it takes a shell and grep in the image: %v", ref, err),
+			fmt.Sprintf("the daemon in %s cannot be stopped; this needs a shell and grep in the image: %v", ref, err),
 			s.o.Source.Hint(source.HintRestart, ref.Name)).Because(err)
 	}
 	return nil

@@ -10,7 +10,7 @@ import (
 	"daemon-proxy/core/reach"
 )
 
-// callTimeout bounds a short question to an engine, dialTimeout a connection.
+// callTimeout bounds a short call to an engine, dialTimeout a connection.
 const callTimeout, dialTimeout = time.Second, time.Second
 
 // EnsureHost starts the daemon of the host if ref uses it and there is none.
@@ -29,8 +29,8 @@ func (s *Sandboxes) EnsureHost(ref api.Ref) error {
 	return s.host.ensure()
 }
 
-// Upstream is how to reach the daemon of ref. It neither connects nor starts
-// anything: the error is an *api.Problem that says what is known to be in the way.
+// Upstream returns how to reach the daemon of ref. It neither connects nor starts
+// anything. The error is an *api.Problem if the daemon is known not to be usable.
 func (s *Sandboxes) Upstream(ref api.Ref) (Upstream, error) {
 	if ref.IsHost() {
 		return s.host.upstream()
@@ -42,7 +42,7 @@ func (s *Sandboxes) Upstream(ref api.Ref) (Upstream, error) {
 		return Upstream{}, missing(ref)
 	}
 	b.used = time.Now()
-	if b.Container != api.ContainerRunning { // whatever daemon it would use
+	if b.Container != api.ContainerRunning { // whichever daemon it uses
 		defer s.mu.Unlock()
 		return Upstream{}, b.unusable()
 	}
@@ -64,7 +64,7 @@ func (s *Sandboxes) Upstream(ref api.Ref) (Upstream, error) {
 	return owner.containerUpstream(), nil
 }
 
-// Loopback says whether the localhost of ref is this machine's. It starts nothing.
+// Loopback reports whether the localhost of ref is this machine's. It starts nothing.
 func (s *Sandboxes) Loopback(ref api.Ref) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,9 +76,9 @@ func (s *Sandboxes) Loopback(ref api.Ref) bool {
 	return err == nil && owner.IsHost()
 }
 
-// reach is the way to the ports of the sandbox of b, which has a daemon of its
-// own; it leads nowhere unless that daemon was found there. Nobody else makes
-// one; mu is held.
+// reach connects to the ports of b, which has a daemon of its own; it is the zero
+// Reach unless that daemon was found there. Every Reach of a sandbox is made here;
+// mu is held.
 func (b *box) reach() reach.Reach {
 	switch {
 	case b.IsHost():
@@ -91,7 +91,7 @@ func (b *box) reach() reach.Reach {
 	return reach.Direct(dialTimeout, b.proof.address).Until(b.place.ctx, b.place.key)
 }
 
-// containerUpstream reaches the daemon of a container; mu is held.
+// containerUpstream returns how to reach the daemon of a container; mu is held.
 func (b *box) containerUpstream() Upstream {
 	way, secret := b.reach(), ""
 	if b.Daemon.Kind == daemon.KindBuiltIn {
@@ -103,7 +103,7 @@ func (b *box) containerUpstream() Upstream {
 	}
 }
 
-// client calls the daemon of ref.
+// client returns a client of the daemon of ref.
 func (s *Sandboxes) client(ref api.Ref) (daemon.Client, error) {
 	up, err := s.Upstream(ref)
 	if err != nil {
@@ -114,7 +114,7 @@ func (s *Sandboxes) client(ref api.Ref) (daemon.Client, error) {
 	return daemon.Client{Dial: up.Dial, Host: up.Authority, Secret: h.Get(daemon.SecretHeader)}, nil
 }
 
-// owner is the box whose daemon b uses, b itself usually; mu is held.
+// owner returns the box whose daemon b uses, usually b itself; mu is held.
 func (b *box) owner() (*box, error) {
 	b, err := b.networkOf()
 	if err != nil || !b.container.HostNetwork {
@@ -129,8 +129,8 @@ func (b *box) owner() (*box, error) {
 	return b.set.boxes[api.Host], nil
 }
 
-// networkOf is the box whose network namespace b uses, b itself usually. If
-// that one uses its machine's, it need not be this machine; mu is held.
+// networkOf returns the box whose network namespace b uses, usually b itself. If
+// that one has host networking, its host need not be this machine; mu is held.
 func (b *box) networkOf() (*box, error) {
 	for range len(b.set.boxes) {
 		if b.container.HostNetwork || b.container.SharesNetworkOf == "" {
@@ -153,10 +153,11 @@ func (b *box) networkOf() (*box, error) {
 		"recreate the container")
 }
 
-// unusable is why the daemon of b cannot be asked; nil if it may answer; mu is held.
+// unusable returns why the daemon of b cannot be called; nil if it may answer; mu
+// is held.
 func (b *box) unusable() error {
 	if p := b.Daemon.LastError; p != nil && b.Container == api.ContainerMissing {
-		return p // it may only be that the engine does not answer
+		return p // perhaps that the engine does not answer
 	}
 	if err := b.set.why.notRunning(b.Ref, b.Container); err != nil {
 		return err
@@ -178,7 +179,7 @@ func (b *box) unusable() error {
 	if b.Daemon.State == api.DaemonEjecting {
 		return busy(b)
 	}
-	detail := "no daemon was put into " + b.String() + " yet"
+	detail := "no daemon has been injected into " + b.String() + " yet"
 	if b.ended != "" {
 		detail = "the daemon in " + b.String() + " " + b.ended
 	}

@@ -13,21 +13,20 @@ import (
 )
 
 const (
-	retryEngine    = time.Second      // first wait for an engine that is gone
-	maxRetryEngine = 10 * time.Second // and the longest
+	retryEngine    = time.Second      // the first wait before a lost engine is retried
+	maxRetryEngine = 10 * time.Second // the longest
 	coalesce       = 50 * time.Millisecond
 )
 
-// engine is what is known of the engine, and follows it.
+// engine follows the engine and has its state.
 type engine struct {
 	set      *Sandboxes
 	status   api.EngineStatus // guarded by Sandboxes.mu
 	decision decision         // what mode "auto" means
 }
 
-// Run follows the engine until ctx ends: containers that come, go and change,
-// an engine that goes and comes back. It starts what has to run by itself: the
-// daemon of the default sandbox.
+// Run follows the engine and its containers until ctx ends; it reconnects to an
+// engine that was lost. It also starts the daemon of the default sandbox.
 func (s *Sandboxes) Run(ctx context.Context) {
 	defer s.engine.begin(ctx)()
 	if s.o.Source == nil {
@@ -80,7 +79,7 @@ func (f *engine) follow(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		// One list answers all events of a moment.
+		// One list covers all events of a short time.
 		settle := time.NewTimer(coalesce)
 	drain:
 		for {
@@ -112,8 +111,8 @@ func deathIn(e source.Event, died []string) []string {
 	return died
 }
 
-// restarted notes that a container has died. If it is listed as running all the
-// same, its daemon and all that went there died with its last start.
+// restarted handles the death of a container. If the container is listed as
+// running, it was restarted: its daemon and the connections to it are gone.
 func (f *engine) restarted(id string) {
 	f.set.mu.Lock()
 	var again *box
@@ -136,7 +135,7 @@ func (f *engine) restarted(id string) {
 	f.set.keep(again.Ref)
 }
 
-// began notes that the container has started.
+// began records that the container has started.
 func (b *box) began() {
 	b.starts++
 	b.proof, b.process, b.plan = proof{}, nil, b.plan.next(containerChanged)
@@ -152,8 +151,8 @@ func (f *engine) problem(err error) *api.Problem {
 		"daemon-proxy keeps trying; check it with "+f.set.o.Source.Hint(source.HintCheck, "")).Because(err)
 }
 
-// setStatus notes how the engine is and, if that is not 0, in how long it is
-// asked again; the log gets what is news.
+// setStatus records the engine's state and, if retryIn > 0, when the next attempt
+// is; changes of the state are logged.
 func (f *engine) setStatus(state, version string, p *api.Problem, retryIn time.Duration) {
 	f.set.mu.Lock()
 	was := f.status.State
@@ -184,14 +183,14 @@ func (f *engine) setStatus(state, version string, p *api.Problem, retryIn time.D
 	}
 	switch {
 	case changed && p != nil:
-		f.set.log.Warn("the engine does not answer: its containers are shown as they were last", "engine", status.Name, "error", p.Error(), "hint", p.Hint)
+		f.set.log.Warn("the engine does not answer: the last known state of its containers is shown", "engine", status.Name, "error", p.Error(), "hint", p.Hint)
 	case changed:
 		f.set.log.Info("engine connected", "engine", status.Name, "version", status.Version)
 	}
 }
 
 // checkAll checks all daemons now: an engine that is, or was, lost does not report
-// that a container ended and another one got its address.
+// that a container ended and another got its address.
 func (f *engine) checkAll() {
 	f.set.mu.Lock()
 	refs := slices.Collect(maps.Keys(f.set.boxes))
@@ -203,8 +202,8 @@ func (f *engine) checkAll() {
 	}
 }
 
-// doubt forgets proofs that came through the engine: while it did not answer,
-// addresses may have got to other containers; mu is held.
+// doubt discards the proofs that came through the engine: while it did not
+// answer, other containers may have got the addresses; mu is held.
 func (f *engine) doubt() {
 	for _, b := range f.set.boxes {
 		if b.proof.pid == 0 {
@@ -213,8 +212,8 @@ func (f *engine) doubt() {
 	}
 }
 
-// unseen gives the containers of which nothing is known the reason for that:
-// an engine that does not answer has not said that there are none.
+// unseen sets p as the problem of the containers that were never listed: they may
+// exist, but the engine does not answer.
 func (f *engine) unseen(p *api.Problem) {
 	f.set.mu.Lock()
 	var boxes []*box
@@ -233,7 +232,7 @@ func (f *engine) unseen(p *api.Problem) {
 	}
 }
 
-// relist brings all boxes up to date.
+// relist updates all boxes from a new list of the containers.
 func (f *engine) relist(ctx context.Context) error {
 	containers, err := f.set.o.Source.List(ctx)
 	if err != nil {
@@ -243,7 +242,7 @@ func (f *engine) relist(ctx context.Context) error {
 	for _, c := range containers {
 		seen[f.set.ref(c.Name)] = true
 	}
-	for range 2 { // whose network a container shares is known once all are
+	for range 2 { // the second pass finds the owners of shared networks
 		for _, c := range containers {
 			f.see(f.set.ref(c.Name), c)
 		}
@@ -262,9 +261,9 @@ func (f *engine) relist(ctx context.Context) error {
 	return nil
 }
 
-// see takes in what the engine says of a container.
+// see updates the box of a container with what the engine reported.
 func (f *engine) see(ref api.Ref, c source.Container) {
-	anew := false
+	changed := false
 	f.set.mu.Lock()
 	seen := f.set.boxFor(ref)
 	f.set.mu.Unlock()
@@ -278,7 +277,7 @@ func (f *engine) see(ref api.Ref, c source.Container) {
 				b.Daemon.State = api.DaemonInjecting
 			}
 		}
-		anew = b.ID != c.ID || b.Container != c.State || !slices.Equal(was.Addresses, c.Addresses)
+		changed = b.ID != c.ID || b.Container != c.State || !slices.Equal(was.Addresses, c.Addresses)
 		if was.ID == c.ID && c.State == api.ContainerRunning && was.State != api.ContainerRunning && was.State != api.ContainerPaused {
 			b.began()
 			b.Started = time.Now() // a list does not have it, and the stop before may have been missed
@@ -309,17 +308,17 @@ func (f *engine) see(ref api.Ref, c source.Container) {
 		switch {
 		case c.State != api.ContainerRunning:
 			b.Daemon.State, b.Daemon.LastError = api.DaemonStopped, nil
-			if b.plan.goal != unwanted { // then it is missed
+			if b.plan.goal != unwanted { // so its daemon is missing
 				b.Daemon.LastError = asProblem(ref, f.set.why.notRunning(ref, c.State))
 			}
 			b.Daemon.Started = false
 		case b.Daemon.State == api.DaemonStopped:
 			b.Daemon.State, b.Daemon.LastError = api.DaemonUnknown, nil
 		case was.ID == "":
-			b.Daemon.LastError = nil // that the engine did not answer
+			b.Daemon.LastError = nil // it was that the engine did not answer
 		}
 	})
-	if anew {
+	if changed {
 		f.set.keep(ref)
 	}
 }
@@ -336,8 +335,8 @@ func (f *engine) sharesWith(c source.Container) string {
 	return c.SharesNetworkOf
 }
 
-// lose takes in that a container is gone. The default one stays in the list
-// as missing: it is asked for by name.
+// lose records that a container is gone. The default one stays in the list as
+// missing, as it is configured by name.
 func (f *engine) lose(ref api.Ref) {
 	f.set.mu.Lock()
 	b := f.set.boxes[ref]
@@ -356,11 +355,11 @@ func (f *engine) lose(ref api.Ref) {
 	b.dropGone()
 }
 
-// dropGone takes a box whose container is gone off the list, unless it is the
-// default one or still has an injection to end.
+// dropGone removes a box whose container is gone from the list, unless it is the
+// default one or an injection is still in progress.
 func (b *box) dropGone() {
-	b.set.telling.Lock()
-	defer b.set.telling.Unlock()
+	b.set.eventMu.Lock()
+	defer b.set.eventMu.Unlock()
 	b.set.mu.Lock()
 	gone := b.set.boxes[b.Ref] == b && b.Container == api.ContainerMissing && !b.Default && b.plan.work != injecting
 	if gone {

@@ -122,7 +122,7 @@ func (m management) health(v *visit, _ values) error {
 		if !daemon.Running {
 			answer.Status, answer.Reason = "degraded", daemon.LastError
 			if answer.Reason == nil && daemon.State == api.DaemonNone {
-				answer.Reason = api.NewProblem(api.CodeNoDaemon, "no daemon was put into "+daemon.Sandbox+" yet",
+				answer.Reason = api.NewProblem(api.CodeNoDaemon, "no daemon has been injected into "+daemon.Sandbox+" yet",
 					"POST /api/sandboxes/"+daemon.Sandbox+"/inject").In(daemon.Sandbox, 0)
 			}
 		}

@@ -21,12 +21,12 @@ import (
 // DefaultDaytona is where a daytona binary is looked for when none is configured.
 const DefaultDaytona = "/usr/local/bin/daytona"
 
-// workDirHelp is the help text of the flag --work-dir. Only releases that know
-// the flag hold it; the newest run their arguments as a command instead.
+// workDirHelp is the help text of the flag --work-dir. Only releases that have
+// the flag contain it; the newest run their arguments as a command instead.
 const workDirHelp = "sets the working directory"
 
-// daemonText is what all daemons say at their start, every generation of them:
-// by it a program in a container is known to be one.
+// daemonText is the message that every version of every daemon prints at its
+// start. A program that contains it is a daemon.
 const daemonText = "Starting toolbox server on port"
 
 // binary is a daemon's executable on this machine.
@@ -39,7 +39,7 @@ type binary struct {
 	workDirFlag      bool
 }
 
-// name is the file's name in the container.
+// name returns the file's name in the container.
 func (b binary) name() string { return daemonName(b.builtIn) }
 
 func daemonName(builtIn bool) string {
@@ -49,13 +49,13 @@ func daemonName(builtIn bool) string {
 	return "daytona"
 }
 
-// installed is the path of a daemon's binary in a container.
+// installed returns the path of a daemon's binary in a container.
 func (j *Job) installed(builtIn bool) string {
 	return path.Join(j.Config.InstallDir, daemonName(builtIn))
 }
 
-// choose finds the binary to inject: the configured one, else daytona at its
-// default place, else this program itself, in a build for the platform.
+// choose returns the binary to inject: the configured one, else the daytona at
+// its default path, else this program, in a build for the platform.
 func (j *Job) choose() (binary, error) {
 	file := j.Config.BinarySourcePath
 	switch {
@@ -68,9 +68,9 @@ func (j *Job) choose() (binary, error) {
 	return inspectBinary(j.Ref, file, false)
 }
 
-// BuiltIn is the file of this program's build for a platform, os/arch[/variant]:
-// the program's own if it is for that, else daemon-proxy-OS-ARCH beside it, as
-// releases have it, if it is there.
+// BuiltIn returns the file of this program's build for a platform,
+// os/arch[/variant]: executable itself, or daemon-proxy-OS-ARCH beside it, as in
+// a release, if the platform is another one and the file exists.
 func BuiltIn(executable, platform string) string {
 	parts := strings.Split(platform, "/")
 	if len(parts) < 2 || parts[0]+"/"+parts[1] == HostPlatform() {
@@ -126,11 +126,11 @@ func (b *binary) readELF(ref api.Ref, r io.ReaderAt) error {
 	f, err := elf.NewFile(r)
 	if err != nil {
 		return problem(ref, api.CodeNotExecutable,
-			fmt.Sprintf("%s is not an ELF executable: %v", b.path, err), "name a Linux build of the daemon")
+			fmt.Sprintf("%s is not an ELF executable: %v", b.path, err), "use a Linux build of the daemon")
 	}
 	if f.Type != elf.ET_EXEC && f.Type != elf.ET_DYN {
-		return problem(ref, api.CodeNotExecutable, b.path+" is an ELF file but no executable",
-			"name a Linux build of the daemon")
+		return problem(ref, api.CodeNotExecutable, b.path+" is an ELF file but not an executable",
+			"use a Linux build of the daemon")
 	}
 	arch, ok := architectures[f.Machine]
 	if !ok {
@@ -149,7 +149,7 @@ func (b *binary) readELF(ref api.Ref, r io.ReaderAt) error {
 	return nil
 }
 
-// holds says whether a file holds a text, reading it in pieces.
+// holds reports whether a file contains a text; it reads the file in pieces.
 func holds(r io.ReadSeeker, text string) (bool, error) {
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
 		return false, err
@@ -158,7 +158,7 @@ func holds(r io.ReadSeeker, text string) (bool, error) {
 }
 
 func streamHolds(r io.Reader, text string) (bool, error) {
-	const overlap = 64 // longer than any text
+	const overlap = 64 // longer than any text searched for
 	buf := make([]byte, 0, 256<<10)
 	for {
 		n, err := r.Read(buf[len(buf):cap(buf)])
@@ -205,11 +205,11 @@ func stage(cacheDir string, b binary) (binary, error) {
 	return b, nil
 }
 
-// stagingPrefix begins the name of a copy that is not whole yet.
+// stagingPrefix begins the name of an incomplete copy.
 const stagingPrefix = ".staging-"
 
-// removeOld takes away what a program that was killed left half copied. A
-// younger one may be another program's, at work.
+// removeOld removes incomplete copies that are more than an hour old: their
+// program was killed. A newer one may be in progress.
 func removeOld(pattern string) {
 	names, _ := filepath.Glob(pattern) // fails only for a bad pattern
 	for _, name := range names {
@@ -232,7 +232,7 @@ func digest(path string) (sum [sha256.Size]byte, err error) {
 	return [sha256.Size]byte(h.Sum(nil)), nil
 }
 
-// copyFile puts an executable copy in place in one step.
+// copyFile makes an executable copy; it replaces the old file atomically.
 func copyFile(to, from string) (err error) {
 	in, err := os.Open(from) //nolint:gosec // the daemon binary that was configured
 	if err != nil {
@@ -255,7 +255,7 @@ func copyFile(to, from string) (err error) {
 	return os.Rename(out.Name(), to)
 }
 
-// fits compares the binary with the container that it is for.
+// fits checks that the binary can run in the container.
 func (b binary) fits(ref api.Ref, platform string, loader func(path string) error) error {
 	want := strings.Split(platform, "/")
 	have := strings.Split(b.platform, "/")
@@ -280,11 +280,11 @@ func (b binary) fits(ref api.Ref, platform string, loader func(path string) erro
 	return nil
 }
 
-// HostPlatform is the os/arch of this machine.
+// HostPlatform returns the os/arch of this machine.
 func HostPlatform() string { return runtime.GOOS + "/" + runtime.GOARCH }
 
 // KnowsWorkDir reports whether the daemon in a file of this machine has the flag
-// --work-dir. The problem is that of a file that is no such program.
+// --work-dir. The error is an *api.Problem if the file is not an executable.
 func KnowsWorkDir(ref api.Ref, file string) (bool, error) {
 	b, err := inspectBinary(ref, file, false)
 	return b.workDirFlag, err

@@ -19,10 +19,10 @@ import (
 	"daemon-proxy/core/sandbox/source"
 )
 
-// cleanTimeout bounds the clean-up after a copy that was cut.
+// cleanTimeout bounds the clean-up after an interrupted copy.
 const cleanTimeout = 10 * time.Second
 
-// copy streams the binary to its target, unless the same file is there.
+// copy streams the binary to its target, unless the target is identical already.
 func (j *Job) copy(ctx context.Context) error {
 	dir := path.Dir(j.target)
 	base, why := j.writable(dir)
@@ -58,7 +58,7 @@ func (j *Job) copy(ctx context.Context) error {
 	return nil
 }
 
-// notWritable is the problem of a place that cannot be copied to.
+// notWritable is the problem of a folder that cannot be copied to.
 func (j *Job) notWritable(why string) *api.Problem {
 	return problem(j.Ref, api.CodeReadOnlyRoot,
 		fmt.Sprintf("nothing can be copied to %s in %s: %s", path.Dir(j.target), j.Ref, why),
@@ -70,14 +70,14 @@ func (j *Job) notWritable(why string) *api.Problem {
 // usr/bin) are not on the way to the default folder.
 func (j *Job) noSymlinks(ctx context.Context) error {
 	p := ""
-	for part := range strings.SplitSeq(strings.TrimPrefix(j.target, "/"), "/") { // from the top: what lies behind a link is not asked for
+	for part := range strings.SplitSeq(strings.TrimPrefix(j.target, "/"), "/") { // from the top, so that no link is followed
 		p += "/" + part
 		stat, err := j.Source.Stat(ctx, j.Container.ID, p)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil // nor is there anything below
+			return nil // and there is nothing below it
 		}
 		if err != nil {
-			return fmt.Errorf("look at %s: %w", p, err)
+			return fmt.Errorf("stat %s: %w", p, err)
 		}
 		if stat.LinkTarget != "" || stat.Mode&fs.ModeSymlink != 0 {
 			return problem(j.Ref, api.CodeForeignFile,
@@ -86,22 +86,22 @@ func (j *Job) noSymlinks(ctx context.Context) error {
 		}
 		if p != j.target && !stat.Mode.IsDir() || p == j.target && !stat.Mode.IsRegular() {
 			return problem(j.Ref, api.CodeForeignFile,
-				fmt.Sprintf("%s in %s is not what it should be (%v)", p, j.Ref, stat.Mode),
+				fmt.Sprintf("%s in %s has an unexpected type (%v)", p, j.Ref, stat.Mode),
 				"remove it, or set daemon.install_dir to another folder")
 		}
 	}
 	return nil
 }
 
-// compare says whether the target is the binary already. A file that is
-// neither it nor another daemon is somebody else's: a problem.
+// compare reports whether the target is the binary already. It is a problem if
+// the target is a file that is not a daemon.
 func (j *Job) compare(ctx context.Context) (same bool, err error) {
 	content, stat, err := j.Source.CopyOut(ctx, j.Container.ID, j.target)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("look at %s: %w", j.target, err)
+		return false, fmt.Errorf("stat %s: %w", j.target, err)
 	}
 	defer content.Close()
 	own, err := os.Open(j.binary.path)
@@ -119,7 +119,7 @@ func (j *Job) compare(ctx context.Context) (same bool, err error) {
 		}
 		defer content.Close()
 	}
-	if stat.Size == 0 { // what a cut copy leaves where nothing can be removed
+	if stat.Size == 0 { // left by an interrupted copy that could not be removed
 		return false, nil
 	}
 	known, err := isDaemon(content)
@@ -131,8 +131,8 @@ func (j *Job) compare(ctx context.Context) (same bool, err error) {
 	return false, err
 }
 
-// isDaemon says whether a file's content is a program that is a daemon: a
-// script that only mentions one is somebody's own.
+// isDaemon reports whether a file is the executable of a daemon. A script that
+// only mentions one is not.
 func isDaemon(content io.Reader) (bool, error) {
 	magic := make([]byte, len(elf.ELFMAG))
 	if _, err := io.ReadFull(content, magic); err != nil || string(magic) != elf.ELFMAG {
@@ -169,8 +169,8 @@ func sameContent(a, b io.Reader) (bool, error) {
 	}
 }
 
-// stream sends the binary as a tar that holds only its own entry: the folders
-// on the way are made by the engine and keep their modes.
+// stream sends the binary as a tar with this one entry: the engine makes the
+// missing folders, and existing ones keep their modes.
 func (j *Job) stream(ctx context.Context) error {
 	f, err := os.Open(j.binary.path)
 	if err != nil {
@@ -199,13 +199,13 @@ func (j *Job) stream(ctx context.Context) error {
 	return err
 }
 
-// counting reports how far the copy is, ten times a second at most.
+// counting reports the copy's progress, at most ten times a second.
 type counting struct {
 	ctx  context.Context
 	j    *Job
 	r    io.Reader
 	n    int64
-	told time.Time
+	last time.Time // of the last report
 }
 
 // Read reads and counts.
@@ -215,15 +215,15 @@ func (c *counting) Read(p []byte) (int, error) {
 	}
 	n, err := c.r.Read(p)
 	c.n += int64(n)
-	if now := time.Now(); now.Sub(c.told) >= 100*time.Millisecond {
-		c.told = now
+	if now := time.Now(); now.Sub(c.last) >= 100*time.Millisecond {
+		c.last = now
 		c.j.Report(api.Injection{Step: api.StepCopy, State: "running", Bytes: c.n, Total: c.j.binary.size, Detail: "copying " + c.j.binary.name()})
 	}
 	return n, err
 }
 
-// clean takes a half file away: with the container's rm, else by making it
-// empty and not executable, which a later injection may replace.
+// clean removes an incomplete file with the container's rm. If that fails, it
+// makes the file empty and not executable; a later injection replaces it.
 func (j *Job) clean(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
 	defer cancel()
@@ -241,8 +241,8 @@ func (j *Job) clean(ctx context.Context) {
 		err = j.Source.CopyIn(ctx, j.Container.ID, j.base, &empty)
 	}
 	if err != nil {
-		j.Log.Warn("a cut copy could not be removed", "sandbox", j.Ref.String(), "path", j.target, "error", err)
+		j.Log.Warn("an incomplete copy could not be removed", "sandbox", j.Ref.String(), "path", j.target, "error", err)
 		return
 	}
-	j.Log.Warn("a cut copy could not be removed, for the image has no rm; it was made empty", "sandbox", j.Ref.String(), "path", j.target)
+	j.Log.Warn("an incomplete copy could not be removed because the image has no rm; it was made empty", "sandbox", j.Ref.String(), "path", j.target)
 }

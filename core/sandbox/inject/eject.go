@@ -16,8 +16,8 @@ import (
 	"daemon-proxy/core/sandbox/source"
 )
 
-// TakeOut removes what is the daemon's from a container in which it has ended.
-// The note of the folders goes last, so that a removal that fails can be repeated.
+// TakeOut removes the files of a daemon that has ended from its container. The
+// list of folders is removed last, so that a failed removal can be repeated.
 func (j *Job) TakeOut(ctx context.Context) error {
 	if err := j.removeMade(ctx, j.madeDirs(ctx)); err != nil {
 		return j.Refused("remove the working directory of", source.HintExec, err)
@@ -40,8 +40,8 @@ func (j *Job) TakeOut(ctx context.Context) error {
 	return j.remove(ctx, files)
 }
 
-// isOurs says whether a file in a container is a daemon that this program
-// copied there: the built-in one of any version, or the daytona that it injects.
+// isOurs reports whether a file in a container is a daemon that this program
+// copied there: any version of the built-in one, or the daytona that it injects.
 func (j *Job) isOurs(ctx context.Context, file string) (bool, error) {
 	content, stat, err := j.Source.CopyOut(ctx, j.Container.ID, file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -52,7 +52,7 @@ func (j *Job) isOurs(ctx context.Context, file string) (bool, error) {
 	}
 	defer content.Close()
 	if stat.Size == 0 {
-		return true, nil // what a cut copy or an earlier removal left
+		return true, nil // left by an interrupted copy or an earlier removal
 	}
 	if path.Base(file) != "daytona" {
 		return streamHolds(content, daemonText)
@@ -66,18 +66,18 @@ func (j *Job) isOurs(ctx context.Context, file string) (bool, error) {
 	}
 	own, err := os.Open(configured) //nolint:gosec // the daemon binary that was configured
 	if err != nil {
-		return false, nil // there is none that could have been copied
+		return false, nil // so it cannot have been copied
 	}
 	defer own.Close()
 	return sameContent(own, content)
 }
 
-// remove takes files away with the container's rm, else makes them empty.
+// remove removes files with the container's rm, or makes them empty if it has none.
 func (j *Job) remove(ctx context.Context, files []string) error {
 	if len(files) == 0 {
 		return nil
 	}
-	// The shell also finds logs that were rotated; without one rm alone must do.
+	// The shell also expands the names of rotated logs; without one, only rm runs.
 	command := append([]string{"/bin/sh", "-c", `rm -f "$0" "$@" ` + logGlob}, files...)
 	_, code, err := j.Source.Run(ctx, j.Container.ID, source.ExecSpec{User: "0", Cmd: command})
 	if err == nil && code != 0 {
@@ -99,20 +99,20 @@ func (j *Job) remove(ctx context.Context, files []string) error {
 	if len(left) > 0 {
 		return problem(j.Ref, api.CodeEmptied,
 			fmt.Sprintf("the image of %s has no rm: %s stay there with 0 bytes", j.Ref, strings.Join(left, " and ")),
-			"they do no harm; a new container has none of them")
+			"they are harmless; a new container does not have them")
 	}
-	j.Log.Info("daemon taken out", "sandbox", j.Ref.String(), "files", strings.Join(files, " "))
+	j.Log.Info("daemon removed", "sandbox", j.Ref.String(), "files", strings.Join(files, " "))
 	return nil
 }
 
-// logGlob are the logs that were rotated, in the words of a shell.
+// logGlob matches the rotated logs.
 const logGlob = "/tmp/daemon-proxy-daemon-*.log"
 
-// emptied is a tar of a file of 0 bytes that cannot be executed.
+// emptied returns a tar with an empty file that is not executable.
 func emptied(name string) *bytes.Buffer {
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
-	_ = w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, ModTime: time.Now()}) // a buffer takes all
+	_ = w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, ModTime: time.Now()}) // a buffer does not fail
 	_ = w.Close()
 	return &archive
 }

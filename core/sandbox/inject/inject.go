@@ -1,8 +1,8 @@
-// Package inject puts a daemon into one container and starts it, ends it, and
-// takes it out again.
+// Package inject copies a daemon into one container and starts it, stops it, and
+// removes it again.
 //
-// Nothing is copied before it is known to fit, nothing half-copied is left
-// behind, and no file is replaced or removed that is not a daemon of ours.
+// Nothing is copied before it is known to fit, no partial copy is left behind,
+// and no file is replaced or removed unless it is a daemon.
 package inject
 
 import (
@@ -23,36 +23,36 @@ import (
 // ErrElsewhere is the error of Job.Meet if what answers is in another container.
 var ErrElsewhere = errors.New("what answers there is not in the container")
 
-// Job is one container that a daemon is put into or removed from.
+// Job injects a daemon into one container, or removes it from there.
 type Job struct {
 	Ref       api.Ref
 	Container source.Container
 	Source    source.Source
 	Config    config.Daemon
-	// Executable is the built-in daemon, CacheDir has staged copies of others.
+	// Executable is the built-in daemon; CacheDir holds staged copies of others.
 	Executable, CacheDir string
-	// Secret is what the built-in daemon gets, Mark what a daytona is known by.
+	// Secret is the built-in daemon's; Mark identifies a daytona's process as ours.
 	Secret, Mark string
 	Log          *slog.Logger
 	// Report is called with each step; Prepare and Start need it.
 	Report func(api.Injection)
-	// Meet asks the daemon and has it prove that it is in the container; Start
-	// needs it. An *api.Problem is why what answers is not used.
+	// Meet calls the daemon and checks that it is in the container; Start needs
+	// it. An *api.Problem is the reason why the daemon that answers is not used.
 	Meet func(context.Context) (daemon.Info, error)
-	// Started is called with the process before Start waits for it to answer.
+	// Started is called with the process before Start waits for its answer.
 	Started func(*Process)
-	// Refused words what the source refused to do; TakeOut needs it.
+	// Refused makes the problem of a call that the source refused; TakeOut needs it.
 	Refused func(doing, verb string, err error) *api.Problem
-	// Life ends the reading of the daemon's output, in goroutines of Group.
+	// Life is the context of the goroutines in Group that read the daemon's output.
 	Life  context.Context
 	Group *sync.WaitGroup
 
 	binary binary
 	target string // the daemon's path in the container
-	base   string // what is unpacked into to write it
+	base   string // the folder that the tar is unpacked in
 }
 
-// Prepare chooses the daemon's binary and sees to it that the container has it.
+// Prepare chooses the daemon's binary and makes sure that the container has it.
 func (j *Job) Prepare(ctx context.Context) error {
 	if j.Config.InjectionMode == "direct" {
 		return j.useInside(ctx)
@@ -73,7 +73,7 @@ func problem(ref api.Ref, code, detail, hint string) *api.Problem {
 	return api.NewProblem(code, detail, hint).In(ref.String(), 0)
 }
 
-// useInside takes the binary that the container has: injection mode "direct".
+// useInside uses the container's own binary: injection mode "direct".
 func (j *Job) useInside(ctx context.Context) error {
 	j.target = j.installed(false)
 	j.doing(api.StepPrepare, "looking for %s in the container", j.target)
@@ -88,7 +88,7 @@ func (j *Job) useInside(ctx context.Context) error {
 			"put it into the image, or use --injection-mode volume")
 	}
 	if err != nil {
-		return fmt.Errorf("look at %s: %w", j.target, err)
+		return fmt.Errorf("stat %s: %w", j.target, err)
 	}
 	defer content.Close()
 	if stat.Mode.Perm()&0o111 == 0 {
@@ -132,10 +132,10 @@ func (j *Job) bring(ctx context.Context) error {
 	return j.copy(ctx)
 }
 
-// writable is the folder that the engine must be told to unpack into so that
-// what lies in dir can be written: the root, or the volume that dir is on, for
-// the engine looks no further than that folder when it asks whether it may
-// write. Empty, and why, if it cannot be: a tmpfs is not seen from outside.
+// writable returns the folder in which the engine must unpack a tar to write
+// into dir: the root, or the volume that dir is on, as the engine checks only
+// that folder for write access. It is empty, with the reason, if dir cannot be
+// written; a tmpfs is not visible from outside.
 func (j *Job) writable(dir string) (base, why string) {
 	var over *source.Mount
 	for i, m := range j.Container.Mounts {
@@ -157,7 +157,7 @@ func (j *Job) writable(dir string) (base, why string) {
 	return "/", ""
 }
 
-// within is the name of a path in a tar that is unpacked in base.
+// within returns the name of a path in a tar that is unpacked in base.
 func within(base, path string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(path, base), "/")
 }

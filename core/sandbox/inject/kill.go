@@ -10,15 +10,14 @@ import (
 	"daemon-proxy/core/sandbox/source"
 )
 
-// markEnv is the variable by which a daytona that this program started is known
-// again: a later run of it finds the value among the processes.
+// markEnv is the environment variable that marks a daytona that this program
+// started, so that a later run of the program finds the process.
 const markEnv = "DAEMON_PROXY_MARK"
 
 // ownScript finds the processes that run the file $0 and were started with the
-// mark $1; it ends with 3 if there are none. It goes by the file and not by the
-// name, so that in a container that sees the machine's processes (--pid host)
-// nobody else's daemon is meant, and by the mark, so that one is not which the
-// image or its user started from the same file.
+// mark $1; it exits with 3 if there are none. It compares files and not names,
+// as a container with --pid host also sees the machine's other daemons, and it
+// requires the mark, as the image or its user may have started the same file.
 const ownScript = `
 mark=$1
 all() { for p in /proc/[0-9]*; do [ $p/exe -ef "$0" ] && grep -qs "$mark" $p/environ && echo ${p#/proc/}; done; }
@@ -26,8 +25,8 @@ found=$(all)
 [ -n "$found" ] || exit 3
 `
 
-// killScript ends them, and waits for their end: 6 s after SIGTERM, for the
-// Daytona daemon takes up to 5, then SIGKILL.
+// killScript ends these processes and waits for them: it sends SIGTERM and, 6 s
+// later, SIGKILL; the Daytona daemon takes up to 5 s.
 const killScript = ownScript + `
 kill -TERM $found
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
@@ -36,8 +35,8 @@ for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27
 done
 kill -KILL $(all)`
 
-// ageScript says for how many seconds the first of them runs: a process's start
-// is in hundredths of a second since the machine's.
+// ageScript prints for how many seconds the first of them has run. Linux reports
+// a process's start in hundredths of a second since the machine's.
 const ageScript = ownScript + `
 set -- $found
 read -r up rest </proc/uptime
@@ -62,9 +61,8 @@ func (j *Job) kill(ctx context.Context, file string, builtIn bool) error {
 	return nil
 }
 
-// Age asks the container how long a daytona of ours has run there, -1 if that
-// is unclear: running is false if none runs, and the error is set if the
-// container cannot tell.
+// Age returns how long a daytona of ours has run in the container, -1 if that is
+// unknown. The error is set if the container lacks the programs to find out.
 func (j *Job) Age(ctx context.Context) (age time.Duration, running bool, err error) {
 	cmd := []string{"/bin/sh", "-c", ageScript, j.installed(false), j.Mark}
 	out, code, err := j.Source.Run(ctx, j.Container.ID, source.ExecSpec{Cmd: cmd})
@@ -85,14 +83,14 @@ func (j *Job) Age(ctx context.Context) (age time.Duration, running bool, err err
 // KillOurs ends the daytonas in the container that this program started.
 func (j *Job) KillOurs(ctx context.Context) error { return j.kill(ctx, j.installed(false), false) }
 
-// KillBuiltIn ends the built-in daemons in the container, whoever started them.
+// KillBuiltIn ends all built-in daemons in the container.
 func (j *Job) KillBuiltIn(ctx context.Context) error { return j.kill(ctx, j.installed(true), true) }
 
-// end stops the daemon that was started, so that none is left behind.
+// end stops the daemon whose start failed or was cancelled.
 func (j *Job) end(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
 	defer cancel()
 	if err := j.kill(ctx, j.target, j.binary.builtIn); err != nil {
-		j.Log.Warn("a daemon whose start was abandoned could not be ended", "sandbox", j.Ref.String(), "error", err)
+		j.Log.Warn("a daemon whose start was cancelled could not be stopped", "sandbox", j.Ref.String(), "error", err)
 	}
 }

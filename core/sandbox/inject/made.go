@@ -16,23 +16,23 @@ import (
 	"daemon-proxy/core/sandbox/source"
 )
 
-// A working directory that an injection makes is noted in the container, beside
-// the daemon, so that the note outlives this program and ends with the
-// container. Its first line is the container's id: in a volume or an image that
-// another container uses it means nothing. The folders follow, the deepest
-// first. Eject removes those that are empty.
+// The folders that an injection makes for its working directory are listed in a
+// file beside the daemon in the container, so that the list outlives this
+// program but not the container. Its first line is the container's id: another
+// container may use the same volume or image, and ignores the list. The folders
+// follow, the deepest first. Eject removes those that are empty.
 
 const (
-	// madeName is the note's name, in the folder that daemons are copied to.
+	// madeName is the list's name, in the folder that daemons are copied to.
 	madeName = ".daemon-proxy-made"
-	// maxMade bounds what is read of a note.
+	// maxMade bounds what is read of a list.
 	maxMade = 8 << 10
 )
 
 func (j *Job) madeFile() string { return path.Join(j.Config.InstallDir, madeName) }
 
-// noteMade notes dir and its parents as far as they do not exist, before they
-// are made. Folders that cannot be noted stay after Eject.
+// noteMade lists dir and those of its parents that do not exist, before they are
+// made. If the list cannot be written, Eject leaves the folders.
 func (j *Job) noteMade(ctx context.Context, dir string) {
 	note := j.Container.ID + "\n"
 	for ; dir != "/" && dir != "."; dir = path.Dir(dir) {
@@ -60,12 +60,12 @@ func (j *Job) noteMade(ctx context.Context, dir string) {
 		}
 	}
 	if err != nil {
-		j.Log.Debug("the new working directory is not noted and will stay", "sandbox", j.Ref.String(), "error", err)
+		j.Log.Debug("the new working directory could not be recorded, so eject will leave it", "sandbox", j.Ref.String(), "error", err)
 	}
 }
 
-// madeDirs are the folders in the note of a container; none if it has no note
-// of its own. The note is foreign text: lines that are not paths are ignored.
+// madeDirs returns the folders in the container's list; none if it has no list
+// of its own. The list is foreign text: lines that are not paths are ignored.
 func (j *Job) madeDirs(ctx context.Context) (dirs []string) {
 	content, _, err := j.Source.CopyOut(ctx, j.Container.ID, j.madeFile())
 	if err != nil {
@@ -88,8 +88,8 @@ func (j *Job) madeDirs(ctx context.Context) (dirs []string) {
 	return dirs
 }
 
-// removeMade removes folders that are empty. One that is not, or that the
-// image has no rmdir for, stays and is named.
+// removeMade removes the folders that are empty. It logs those that rmdir cannot
+// remove, or all if the image has no rmdir.
 func (j *Job) removeMade(ctx context.Context, dirs []string) error {
 	for _, dir := range dirs {
 		out, code, err := j.Source.Run(ctx, j.Container.ID, source.ExecSpec{User: "0", Cmd: []string{"rmdir", dir}})
@@ -97,7 +97,7 @@ func (j *Job) removeMade(ctx context.Context, dirs []string) error {
 			return fmt.Errorf("remove %s: %w", dir, err)
 		}
 		if code != 0 {
-			j.Log.Info("a working directory stays", "sandbox", j.Container.Name, "path", dir, "reason", logging.Line(string(out), 200))
+			j.Log.Info("a working directory was not removed", "sandbox", j.Container.Name, "path", dir, "reason", logging.Line(string(out), 200))
 		}
 	}
 	return nil

@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	// PollEvery is how often a starting daemon is asked.
+	// PollEvery is how often a starting daemon is called.
 	PollEvery = 10 * time.Millisecond
 	// drainFor bounds the wait for the last output of a process that has ended.
 	drainFor = time.Second
@@ -42,7 +42,7 @@ type Process struct {
 	tail []byte
 }
 
-// Write keeps the end of the output.
+// Write keeps only the end of the output.
 func (p *Process) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -53,18 +53,18 @@ func (p *Process) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Tail is the end of the output, as far as this program kept it.
+// Tail returns the end of the output that this program kept.
 func (p *Process) Tail() []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return bytes.Clone(p.tail)
 }
 
-// PortHint is the next step where something else has the daemon's port.
+// PortHint is the next step if something else uses the daemon's port.
 const PortHint = "stop that service, let it use another port, or give the built-in daemon another one: --daemon-port (daemon.port, DAEMON_PORT)"
 
-// Start makes the working directory, starts the daemon there and waits until it
-// answers.
+// Start makes the working directory, starts the daemon in it and waits for its
+// answer.
 func (j *Job) Start(ctx context.Context) (daemon.Info, error) {
 	dir := j.workDir(ctx)
 	j.doing(api.StepStart, "starting in %s", dir)
@@ -80,9 +80,8 @@ func (j *Job) Start(ctx context.Context) (daemon.Info, error) {
 	return j.await(ctx, p)
 }
 
-// workDir is where the daemon starts: where it was told to, else where the
-// container's own process did, else in /workspace, which is made; in a
-// container that cannot be written the root must do.
+// workDir returns the folder in which the daemon starts: the configured one, else
+// the container's own, else /workspace, or / if that cannot be made.
 func (j *Job) workDir(ctx context.Context) string {
 	dir := j.Config.WorkDir
 	if dir == "" {
@@ -100,8 +99,8 @@ func (j *Job) workDir(ctx context.Context) string {
 	return usual
 }
 
-// makeDir makes the working directory if it is missing: no generation of the
-// daemon starts in one that does not exist.
+// makeDir makes the working directory if it is missing: no version of the daemon
+// starts in one that does not exist.
 func (j *Job) makeDir(ctx context.Context, dir string) error {
 	stat, err := j.Source.Stat(ctx, j.Container.ID, dir)
 	if err == nil && (stat.Mode.IsDir() || stat.LinkTarget != "") {
@@ -133,8 +132,8 @@ func (j *Job) makeDir(ctx context.Context, dir string) error {
 	return nil
 }
 
-// launch starts the daemon. Its output goes to a log in the sandbox where a
-// shell can redirect it, and is kept by this program where there is none.
+// launch starts the daemon. A shell redirects its output to a log in the sandbox;
+// if there is no shell, this program keeps the output.
 func (j *Job) launch(ctx context.Context, dir string) (*Process, error) {
 	spec := source.ExecSpec{WorkDir: dir, Cmd: []string{j.target}}
 	p := &Process{drained: make(chan struct{})}
@@ -150,7 +149,7 @@ func (j *Job) launch(ctx context.Context, dir string) (*Process, error) {
 		_, shellErr := j.Source.Stat(ctx, j.Container.ID, "/bin/sh")
 		_, tmpErr := j.Source.Stat(ctx, j.Container.ID, path.Dir(LogName))
 		if shellErr == nil && tmpErr == nil && !j.Container.ReadOnlyRoot {
-			// A log that cannot be written, because another user's stands there, must not stop it.
+			// The start must not fail if the log is another user's and cannot be written.
 			spec.Cmd = append([]string{"/bin/sh", "-c", `(: >` + LogName + `) 2>/dev/null && exec "$0" "$@" >` + LogName + ` 2>&1; exec "$0" "$@"`}, spec.Cmd...)
 			p.log = LogName
 		}
@@ -163,24 +162,24 @@ func (j *Job) launch(ctx context.Context, dir string) (*Process, error) {
 		return nil, fmt.Errorf("start the daemon: %w", err)
 	}
 	p.Process = started
-	// The process goes on when its output is not read any more: that ends with us.
+	// The process keeps running when this program ends and no longer reads its output.
 	j.Group.Go(func() {
 		defer close(p.drained)
 		defer func() { _ = p.Close() }()
 		defer context.AfterFunc(j.Life, func() { _ = p.Close() })()
-		_, _ = io.Copy(p, p.Output()) // it ends when the process or the program does
+		_, _ = io.Copy(p, p.Output()) // ends when the process or the program does
 	})
 	return p, nil
 }
 
-// await polls until the daemon answers, ends, or its time is over.
+// await polls until the daemon answers, ends, or the timeout is over.
 func (j *Job) await(whole context.Context, p *Process) (daemon.Info, error) {
 	timeout := j.Config.StartupTimeout
 	j.doing(api.StepWait, "waiting for it to answer")
 	ctx, cancel := context.WithTimeout(whole, timeout)
 	defer cancel()
-	var misplaced *api.Problem // why what answers is not used
-	ended := make(chan int, 1) // the engine is asked beside the polling, which must not wait for it
+	var misplaced *api.Problem // why the daemon that answers is not used
+	ended := make(chan int, 1) // in a goroutine, as polling must not wait for the engine
 	j.Group.Go(func() {
 		if code, err := p.Wait(ctx); err == nil {
 			ended <- code
@@ -201,7 +200,7 @@ func (j *Job) await(whole context.Context, p *Process) (daemon.Info, error) {
 				return daemon.Info{}, misplaced
 			}
 			return daemon.Info{}, problem(j.Ref, api.CodeStartTimeout,
-				fmt.Sprintf("the daemon in %s was started but did not listen on port %d within %v, and was ended%s", j.Ref, j.Config.Port, timeout, words),
+				fmt.Sprintf("the daemon in %s was started but did not listen on port %d within %v, and was stopped%s", j.Ref, j.Config.Port, timeout, words),
 				"raise daemon.startup_timeout, or see its log in the container: "+LogName)
 		case code := <-ended:
 			return daemon.Info{}, j.exited(whole, p, code)
@@ -222,11 +221,11 @@ func (j *Job) await(whole context.Context, p *Process) (daemon.Info, error) {
 	}
 }
 
-// exited is the problem of a daemon that ended while it should have started.
+// exited is the problem of a daemon that ended during its start.
 func (j *Job) exited(ctx context.Context, p *Process, code int) error {
 	select {
 	case <-p.drained:
-	case <-time.After(drainFor): // a child of it may hold its output open
+	case <-time.After(drainFor): // a child process may hold its output open
 	case <-ctx.Done():
 	}
 	words := j.lastWords(ctx, p)
@@ -246,7 +245,7 @@ func (j *Job) exited(ctx context.Context, p *Process, code int) error {
 		fmt.Sprintf("the daemon in %s ended at once with exit code %d%s", j.Ref, code, words), hint)
 }
 
-// lastWords is what the daemon wrote last, ready to be appended to a sentence.
+// lastWords returns the end of the daemon's output, to be appended to a sentence.
 func (j *Job) lastWords(ctx context.Context, p *Process) string {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
 	defer cancel()
@@ -256,7 +255,7 @@ func (j *Job) lastWords(ctx context.Context, p *Process) string {
 	return ""
 }
 
-// Output is the end of what a daemon wrote, in one line that may be shown.
+// Output returns the end of a daemon's output as one printable line.
 func (j *Job) Output(ctx context.Context, p *Process) string {
 	raw := p.Tail()
 	if len(bytes.TrimSpace(raw)) == 0 && p.log != "" {
@@ -271,7 +270,7 @@ func (j *Job) Output(ctx context.Context, p *Process) string {
 	return Shown(raw)
 }
 
-// Shown is the end of an output in one line that may be shown.
+// Shown returns the end of an output as one printable line.
 func Shown(raw []byte) string {
 	lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
 	const most = 5
