@@ -120,13 +120,17 @@ func TestEventsSaysThatTheStreamIsLost(t *testing.T) {
 	t.Parallel()
 	cut := make(chan struct{})
 	e := fakeAPI{routes: map[string]http.HandlerFunc{"GET /events": func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprintln(w, `{"Type":"network","Action":"create","Actor":{"ID":"n1"}}`)
 		_, _ = fmt.Fprintln(w, `{"Type":"container","Action":"start","Actor":{"ID":"c1"}}`)
 		_ = http.NewResponseController(w).Flush()
-		<-cut
+		select {
+		case <-cut:
+		case <-r.Context().Done(): // the test failed
+		}
 		panic(http.ErrAbortHandler)
 	}}}.serve(t)
 	events, errs := e.Events(t.Context())
-	require.Equal(t, source.Event{ID: "c1"}, <-events)
+	require.Equal(t, source.Event{ID: "c1"}, <-events, "and none for the network itself")
 	close(cut)
 	_, more := <-events
 	require.False(t, more)

@@ -112,5 +112,6 @@ func eventOf(m events.Message) (event source.Event, ok bool) {
 	if m.Type == events.NetworkEventType {
 		id = m.Actor.Attributes["container"]
 	}
-	return source.Event{ID: id, Died: action == events.ActionDie}, slices.Contains(actions, action)
+	// The creation of a network, for one, is not a container's event.
+	return source.Event{ID: id, Died: action == events.ActionDie}, id != "" && slices.Contains(actions, action)
 }
