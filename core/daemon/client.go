@@ -34,6 +34,7 @@ var (
 	ErrNotDaemon   = errors.New("what listens there is not a daemon")
 	ErrSilent      = errors.New("what listens there does not answer")
 	ErrSecret      = errors.New("the daemon does not know our secret")
+	ErrClosed      = fmt.Errorf("%w: it closed the connection", ErrNotDaemon)
 	ErrNoChallenge = errors.New("the daemon cannot prove that it knows our secret: it is of an older version")
 )
 
@@ -253,7 +254,7 @@ type Conn struct {
 }
 
 // Version calls GET /version. The error is ErrNotDaemon if something else
-// answers, ErrSilent if there is no answer within a second, and ctx's if it ended.
+// answers, ErrClosed, which is one too, if nothing does, ErrSilent if there is no answer within a second, and ctx's if it ended.
 func (c *Conn) Version(ctx context.Context) (Info, error) {
 	start := time.Now()
 	answer, err := c.ask(ctx, Client{}.request(http.MethodGet, &url.URL{Path: "/version"}))
@@ -313,6 +314,10 @@ func (c *Conn) ask(ctx context.Context, request *http.Request) (Answer, error) {
 		return Answer{}, whole.Err()
 	case ctx.Err() != nil:
 		return Answer{}, fmt.Errorf("%w within %v", ErrSilent, callTimeout)
+	}
+	var broken *net.OpError
+	if errors.As(err, &broken) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return Answer{}, fmt.Errorf("%w: %w", ErrClosed, err)
 	}
 	return Answer{}, fmt.Errorf("%w: %w", ErrNotDaemon, err)
 }

@@ -78,8 +78,23 @@ func (b *box) prove(c source.Container, starts int, p proof) {
 	})
 }
 
-// meetAt is meet at one address.
-func (p prover) meetAt(ctx context.Context, c source.Container, address string, known proof) (daemon.Info, proof, error) {
+// meetAt is meet at one address. A connection that was closed is in no table, so
+// it proves nothing: what listened there may have ended, and is asked once more.
+func (p prover) meetAt(
+	ctx context.Context, c source.Container, address string, known proof,
+) (info daemon.Info, got proof, err error) {
+	for range 2 {
+		info, got, err = p.meetOnce(ctx, c, address, known)
+		if !errors.Is(err, daemon.ErrClosed) {
+			break
+		}
+	}
+	return info, got, err
+}
+
+func (p prover) meetOnce(
+	ctx context.Context, c source.Container, address string, known proof,
+) (daemon.Info, proof, error) {
 	v, err := daemon.NewClient(reach.Direct(dialTimeout, address), p.port, "").Open(ctx)
 	if err != nil {
 		return daemon.Info{}, proof{}, err
@@ -95,6 +110,9 @@ func (p prover) meetAt(ctx context.Context, c source.Container, address string, 
 		return f, got, err
 	}
 	late := errors.Is(err, daemon.ErrSilent) && known.address != address
+	if errors.Is(err, daemon.ErrClosed) {
+		return f, got, err
+	}
 	if late || errors.Is(err, daemon.ErrSecret) || errors.Is(err, daemon.ErrNoChallenge) || errors.Is(err, daemon.ErrNotDaemon) {
 		if _, where := p.locate(ctx, c, v, proof{}); errors.Is(where, inject.ErrElsewhere) {
 			err = where

@@ -168,6 +168,36 @@ func TestAStrangerAtOneAddressLeavesTheOther(t *testing.T) {
 	}
 }
 
+// Its connections are gone from the table of the container that it is in.
+func TestAServiceThatEndsWhileItIsAskedIsNoStranger(t *testing.T) {
+	t.Parallel()
+	for _, resets := range []int64{1, 1 << 30} {
+		f := newFake(t)
+		var asked atomic.Int64
+		f.serve = func(w http.ResponseWriter, _ *http.Request) bool {
+			if asked.Add(1) > resets {
+				return false
+			}
+			conn, _, err := w.(http.Hijacker).Hijack()
+			if err == nil {
+				_ = conn.(*net.TCPConn).SetLinger(0)
+				_ = conn.Close()
+			}
+			return true
+		}
+		box := f.container("box")
+		f.list = []source.Container{box}
+		d := f.desk(t, func(o *Options) { o.Config.ContainerName = "" })
+		_, err := d.boxFor(d.ref("box")).meet(t.Context(), box)
+		if resets == 1 {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorIs(t, err, daemon.ErrNotDaemon)
+		require.NotErrorIs(t, err, inject.ErrElsewhere)
+	}
+}
+
 // Another route may lead to another container with the same address.
 func TestAProofThroughTheEngineHoldsForItsRouteOnly(t *testing.T) {
 	t.Parallel()
