@@ -9,7 +9,7 @@ import (
 	"daemon-proxy/core/docker"
 )
 
-// Engine is the state of the docker.
+// Engine is the state of the engine.
 func (d *desk) Engine(context.Context) (api.EngineStatus, error) {
 	return d.current.Load().status(), nil
 }

@@ -107,7 +107,7 @@ func (s *opened) close(ctx context.Context) error {
 	return err
 }
 
-// status is the state of the docker.
+// status is the state of the engine.
 func (s *opened) status() api.EngineStatus {
 	if s.engine == nil && s.problem != nil {
 		return api.EngineStatus{State: "lost", Error: s.problem}

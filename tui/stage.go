@@ -20,6 +20,31 @@ const (
 	tabLogs
 )
 
+// What the panes can do beyond pane.Pane is found out at run time: without these
+// lines a changed method would cost a pane its keys or its messages.
+var (
+	_ interface {
+		pane.Typist
+		pane.Clickable
+		pane.Footed
+	} = (*sandbox.List)(nil)
+	_ interface {
+		pane.Listener
+		pane.Typist
+		pane.Clickable
+		pane.Footed
+	} = (*requests.Pane)(nil)
+	_ interface {
+		pane.Clickable
+		pane.Footed
+	} = (*previews.Pane)(nil)
+	_ interface {
+		pane.Listener
+		pane.Typist
+		pane.Footed
+	} = (*logs)(nil)
+)
+
 var tabNames = [...]string{"Overview", "Requests", "Previews", "Logs"}
 
 // stage is the list, the tabs of the details, and how the window is divided.

@@ -204,7 +204,11 @@ func (r *remote) linkFor(ctx context.Context, what string, request func(int) api
 			return api.Link{}, err
 		}
 		for _, l := range links {
-			if l.Port == port && ref.Means(l.Sandbox) && l.State == "active" {
+			same := ref.Means(l.Sandbox)
+			if l.Sandbox == (api.Ref{}) { // from a core that reports names only
+				same = l.SandboxName == ref.String()
+			}
+			if same && l.Port == port && l.State == "active" {
 				return l, nil
 			}
 		}

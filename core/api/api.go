@@ -203,7 +203,7 @@ type Link struct {
 	Port    int    `json:"port"`
 	// SandboxName is the name of the sandbox, as people write it.
 	SandboxName string `json:"sandbox"`
-	// Sandbox is the same with its engine.
+	// Sandbox is the sandbox with its engine.
 	Sandbox   Ref        `json:"sandbox_ref"`
 	Label     string     `json:"label"`
 	CreatedAt time.Time  `json:"created_at"`
@@ -240,7 +240,7 @@ type Exchange struct {
 	// Status is 0 until the exchange has an answer.
 	Status  int    `json:"status"`
 	Sandbox string `json:"sandbox,omitempty"`
-	// Ref is the same with its engine.
+	// Ref is the sandbox with its engine.
 	Ref  Ref `json:"sandbox_ref,omitzero"`
 	Port int `json:"port,omitempty"`
 	// LinkID is the public id of the preview link; empty for /proxy and the API.

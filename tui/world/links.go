@@ -17,7 +17,7 @@ func (w *World) LinksOf(ref api.Ref, now time.Time) []api.Link {
 	return p.Links[:p.Own:p.Own]
 }
 
-// LinkIsOf compares by name too, for a link that crossed JSON has no Ref.
+// LinkIsOf compares by name if the link does not say its engine.
 func (w *World) LinkIsOf(l api.Link, ref api.Ref) bool {
 	if l.Sandbox != (api.Ref{}) {
 		return l.Sandbox == ref
@@ -31,7 +31,7 @@ func Works(l api.Link, now time.Time) bool {
 }
 
 // ActiveLinks is how many links to this machine and to containers of the engine
-// work; a link that crossed JSON does not say of which engine it is.
+// work, and how many that do not say their engine.
 func (w *World) ActiveLinks(now time.Time) int {
 	n := 0
 	for i := range w.Links {
