@@ -28,7 +28,7 @@ type boxes struct {
 	mu       sync.Mutex
 	known    map[string]*box
 	fallback string // the default sandbox; empty: sandbox_required
-	removed  bool   // a container that is stopped is removed
+	gone     error  // what is said of a container once it is stopped; nil: it is still there
 	dials    atomic.Int64
 	engine   api.EngineStatus
 }
@@ -97,10 +97,14 @@ func (b *boxes) Sandbox(_ context.Context, ref api.Ref) (api.Sandbox, error) {
 	ref, err := b.Resolve(ref)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if x := b.known[ref.String()]; x != nil {
-		return x.Sandbox, nil
+	x := b.known[ref.String()]
+	switch {
+	case x == nil:
+		return api.Sandbox{}, err
+	case b.gone != nil && x.Container == api.ContainerExited:
+		return api.Sandbox{}, b.gone
 	}
-	return api.Sandbox{}, err
+	return x.Sandbox, nil
 }
 
 func (b *boxes) DaemonStatus(ctx context.Context, ref api.Ref) (api.DaemonStatus, error) {
@@ -178,11 +182,6 @@ func (b *boxes) StartContainer(_ context.Context, ref api.Ref) error {
 
 func (b *boxes) StopContainer(_ context.Context, ref api.Ref) error {
 	b.change(ref.String(), func(x *box) { x.Container = api.ContainerExited })
-	if b.removed {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		delete(b.known, ref.String())
-	}
 	return nil
 }
 

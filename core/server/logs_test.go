@@ -76,12 +76,14 @@ func TestContainersAreStartedAndStopped(t *testing.T) {
 	require.Equal(t, 404, f.do("POST", "/api/sandboxes/web/container/eat", "").StatusCode)
 }
 
+// As with docker run --rm, or when the engine is left or lost meanwhile.
 func TestAStoppedContainerMayBeGone(t *testing.T) {
 	t.Parallel()
-	f := newFront(t, "127.0.0.1:1")
-	f.boxes.removed = true // as with docker run --rm
-	stopped := document(t, f.do("POST", "/api/sandboxes/web/container/stop", ""))
-	require.Equal(t, "web", stopped["name"])
-	require.Equal(t, api.ContainerMissing, stopped["container_state"])
-	require.Equal(t, 404, f.do("POST", "/api/sandboxes/web/container/stop", "").StatusCode)
+	for _, code := range []string{api.CodeUnknownSandbox, api.CodeSandboxMissing, api.CodeEngineUnreachable} {
+		f := newFront(t, "127.0.0.1:1")
+		f.boxes.gone = api.NewProblem(code, "it is gone", "")
+		stopped := document(t, f.do("POST", "/api/sandboxes/web/container/stop", ""))
+		require.Equal(t, "web", stopped["name"], code)
+		require.Equal(t, api.ContainerMissing, stopped["container_state"], code)
+	}
 }

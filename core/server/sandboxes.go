@@ -3,7 +3,6 @@ package server
 import (
 	"cmp"
 	"context"
-	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -74,16 +73,14 @@ func changes(change func(api.Service, context.Context, api.Ref) error) func(mana
 	}
 }
 
-// replySandbox answers with the state of a sandbox after a change, with which it
-// may have gone: a container of docker run --rm does when it is stopped.
+// replySandbox answers with the state of a sandbox after a change that succeeded.
+// The sandbox may be gone by now: a container of docker run --rm is once it is
+// stopped, and the engine may have been left or lost.
 func (m management) replySandbox(v *visit, ref api.Ref) error {
 	box, err := m.o.Service.Sandbox(v.r.Context(), ref)
-	if errors.Is(err, &api.Problem{Code: api.CodeUnknownSandbox}) {
-		box, err = api.Sandbox{Ref: ref, Kind: "container", Container: api.ContainerMissing}, nil
-		box.Daemon.State = api.DaemonStopped
-	}
 	if err != nil {
-		return err
+		box = api.Sandbox{Ref: ref, Kind: "container", Container: api.ContainerMissing}
+		box.Daemon.State = api.DaemonStopped
 	}
 	reply(v.w, box)
 	return nil
