@@ -12,8 +12,8 @@ import (
 	"daemon-proxy/tui/world"
 )
 
-// actions is the table, in the order of help and footer. Of two actions on one
-// key the first that is here and makes sense now is run.
+// actions is the table, in the order of help and footer. If a key has several
+// actions, the first that is usable at the current place is run.
 func actions(m *model) []action {
 	return slices.Concat(
 		requestRows(m), sandboxRows(m), previewRows(m), logRows(m), moveRows(m), programRows(m),
@@ -333,9 +333,8 @@ func logRows(m *model) []action {
 	}
 }
 
-// CheckKeys says what is wrong with other keys for actions: names that no
-// action has, keys that no terminal sends, and keys that two actions would
-// share in one place.
+// CheckKeys validates a key configuration: it reports unknown actions, keys that
+// no terminal sends, and keys that two actions would share in one place.
 func CheckKeys(rebind map[string]string) error {
 	_, err := newKeymap(actions(emptyModel()), rebind, false)
 	return err

@@ -2,7 +2,7 @@ package tui
 
 import "daemon-proxy/core/api"
 
-// What the UI needs of a core. None of its calls is made from Update or View.
+// What the UI needs from a core. It is never called from Update or View.
 type (
 	// Backend is a core.
 	Backend = api.Backend

@@ -10,22 +10,22 @@ import (
 	"daemon-proxy/tui/pane"
 )
 
-// commands makes the commands of the root model. A command takes values along,
-// never the model.
+// commands makes the commands of the root model. A command captures values, never
+// the model.
 type commands struct {
 	pane.Calls
 	backend Backend
-	taken   uint64 // batches of events so far; a snapshot says after which it was asked for
+	taken   uint64 // batches of events so far; a snapshot has the number at which it was requested
 }
 
-// Messages with what the core answered. err is nil or the reason why there is no answer.
+// Messages with the core's answers. err is the reason if there is no answer.
 type (
-	// subscribedMsg brings the event stream; snapshots are asked for after it.
+	// subscribedMsg brings the event stream; snapshots are requested after it.
 	subscribedMsg struct {
 		events Events
 		err    error
 	}
-	// streamEndedMsg says that there are no more events from this stream.
+	// streamEndedMsg reports the end of the event stream.
 	streamEndedMsg struct{ err error }
 
 	statusMsg struct {
@@ -53,13 +53,13 @@ type (
 	recentMsg []api.Exchange
 	// socketsMsg is every exchange that has not ended.
 	socketsMsg []api.Exchange
-	// doneMsg is the end of an action: a word of success, or what failed.
+	// doneMsg is the outcome of an action: a word of success, or what failed.
 	doneMsg struct {
 		did  string
 		what string // "stop web"
 		err  error
 	}
-	// minuteMsg comes once a minute, for the words that tell of time.
+	// minuteMsg comes once a minute, to update relative times.
 	minuteMsg time.Time
 )
 
@@ -70,8 +70,8 @@ func (c commands) subscribe() tea.Cmd {
 	}
 }
 
-// next waits for events. There is one such command at any time; the core keeps
-// and merges what happens meanwhile, so that it never waits for the UI.
+// next waits for events. There is one such command at any time; meanwhile the
+// core keeps and merges events, so that it never waits for the UI.
 func (c commands) next(events Events) tea.Cmd {
 	return func() tea.Msg {
 		if pane.Pause(c.Ctx, pane.EventsApart) != nil {
@@ -85,13 +85,13 @@ func (c commands) next(events Events) tea.Cmd {
 	}
 }
 
-// snapshot asks for all that the world holds; each answer comes when it is there.
+// snapshot requests everything that the world holds; each answer is a message.
 func (c commands) snapshot() tea.Cmd {
 	return tea.Batch(c.status(), c.engine(), c.sandboxes(), c.links(), c.rates(),
 		c.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 			list, err := c.backend.Exchanges(ctx, "", 500)
 			if err != nil {
-				return nil // the list of requests says so when it is looked at
+				return nil // the list of requests shows the error
 			}
 			return recentMsg(list)
 		}), c.Do(pane.Quick, func(ctx context.Context) tea.Msg {
@@ -145,8 +145,8 @@ func (c commands) ports(ref api.Ref, round int) tea.Cmd {
 	})
 }
 
-// act runs an action of which only success or failure comes back. what is the
-// action for an error ("stop web"), did what to say when it is done.
+// act runs an action that returns only success or failure. what names the action
+// in an error ("stop web"), did is the note on success.
 func (c commands) act(deadline time.Duration, what, did string, f func(ctx context.Context) error) tea.Cmd {
 	return c.Do(deadline, func(ctx context.Context) tea.Msg { return doneMsg{did: did, what: what, err: f(ctx)} })
 }

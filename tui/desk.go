@@ -15,7 +15,7 @@ import (
 )
 
 type (
-	// openedMsg and copiedMsg are how opening and copying went.
+	// openedMsg and copiedMsg are the outcomes of opening and copying.
 	openedMsg struct {
 		url, label string
 		err        error
@@ -26,8 +26,8 @@ type (
 	}
 )
 
-// desk is what actions and views work with: the core, its picture, what is on
-// the screen, and what lies over it.
+// desk is what actions and views share: the core, the world, the panes on the
+// screen, and the overlays.
 type desk struct {
 	*stage
 	options  Options
@@ -38,21 +38,21 @@ type desk struct {
 	world    world.World
 	notes    *notes
 	overlays overlays
-	frame    string // the screen as it was drawn last; empty after a change
+	frame    string // the last drawn screen; empty after a change
 }
 
 // selected is the sandbox that actions are about.
 func (d *desk) selected() (api.Sandbox, bool) { return d.world.Sandbox(d.list.Selected) }
 
-// changed makes the next View draw anew.
+// changed makes the next View redraw the screen.
 func (d *desk) changed() { d.frame = "" }
 
-// engineLost says whether the containers in the list are those of an engine that is gone.
+// engineLost reports whether the engine of the listed containers is lost.
 func (d *desk) engineLost() bool {
 	return d.world.Engine.State == "lost" && d.world.Containers() > 0
 }
 
-// toPanes passes a message on to all that may want it.
+// toPanes passes a message to all panes that listen, and to the overlays.
 func (d *desk) toPanes(msg tea.Msg) tea.Cmd {
 	var cmds []tea.Cmd
 	for _, p := range d.panes {
@@ -66,13 +66,13 @@ func (d *desk) toPanes(msg tea.Msg) tea.Cmd {
 	return tea.Batch(cmds...)
 }
 
-// confirmThen asks before cmd is run.
+// confirmThen asks for confirmation before it runs cmd.
 func (d *desk) confirmThen(title, effect, yes string, cmd tea.Cmd) tea.Cmd {
 	d.overlays.push(&dialog.Confirm{Look: d.look, Title: title, Lines: []string{effect}, Yes: yes, No: "no", Run: cmd})
 	return nil
 }
 
-// linkName names a link for people.
+// linkName returns the name of a link in texts.
 func (d *desk) linkName(l api.Link) string {
 	if d.world.IsDesktop(l) {
 		return "the desktop of " + l.SandboxName
@@ -80,16 +80,16 @@ func (d *desk) linkName(l api.Link) string {
 	return fmt.Sprintf("port %d of %s", l.Port, l.SandboxName)
 }
 
-// open opens url in a browser; where there is none it is copied and shown whole.
+// open opens url in a browser; without one, it copies url and shows all of it.
 func (d *desk) open(url, label string) tea.Cmd {
 	browse := d.options.Browse
 	return func() tea.Msg {
-		// One that runs on has opened it; how it ends is nobody's concern.
+		// A browser that still runs has opened it; its exit status does not matter.
 		return openedMsg{url, label, system.Briefly(system.BrowserTimeout, nil, func() error { return browse(url) })}
 	}
 }
 
-// copy puts s into the clipboards; what names it for the note.
+// copy copies s to the clipboards; what names it in the note.
 func (d *desk) copy(s, what string) tea.Cmd {
 	clip := d.options.Copy
 	return func() tea.Msg { return copiedMsg{what, clip(s)} }

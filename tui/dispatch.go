@@ -15,8 +15,8 @@ import (
 	"daemon-proxy/tui/world"
 )
 
-// runMsg asks for an action by its name; the palette sends it, with what the
-// action was about when it was offered.
+// runMsg requests an action by its name; the palette sends it, with the subject
+// of the action when it was offered.
 type runMsg struct {
 	action string
 	about  any
@@ -31,7 +31,7 @@ type dispatcher struct {
 // mouseKeys are the keys that turn the mouse on and off.
 func (d *dispatcher) mouseKeys() []string { return d.byID("mouse").keys }
 
-// about is what an action would be about now; nil: no one thing.
+// about returns the current subject of an action; nil: none in particular.
 func (d *dispatcher) about(a *action) any {
 	switch {
 	case a.about != nil:
@@ -42,9 +42,9 @@ func (d *dispatcher) about(a *action) any {
 	return nil
 }
 
-// runOffered runs an action of the palette on what it was offered for. The
-// request is gone back to if newer ones came; whatever else has changed
-// meanwhile is nothing that somebody meant.
+// runOffered runs an action of the palette on the subject for which it was
+// offered. It selects the request again if newer ones arrived; if another subject
+// has changed, it does nothing.
 func (d *dispatcher) runOffered(msg runMsg) tea.Cmd {
 	a := d.byID(msg.action)
 	if a == nil {
@@ -64,7 +64,7 @@ func (d *dispatcher) openHelp() tea.Cmd {
 	return nil
 }
 
-// openPalette lists every action that can be run here now; the help has all.
+// openPalette lists the actions that can be run now; the help lists all.
 func (d *dispatcher) openPalette() tea.Cmd {
 	at := d.place()
 	var choices []dialog.Choice
@@ -80,7 +80,7 @@ func (d *dispatcher) openPalette() tea.Cmd {
 	return nil
 }
 
-// inVain answers a key that has an action here which makes no sense now.
+// inVain explains why the action of a key cannot be run now.
 func (d *dispatcher) inVain(key string) tea.Cmd {
 	at := d.place()
 	for i := range d.actions {
@@ -95,7 +95,7 @@ func (d *dispatcher) inVain(key string) tea.Cmd {
 	return nil
 }
 
-// whyNot is why an action makes no sense now, as far as there are words for it.
+// whyNot returns why an action cannot be run now; empty if there is no text for it.
 func (d *dispatcher) whyNot(a *action) string {
 	s, ok := d.selected()
 	name := text.Clean(s.String())
@@ -129,7 +129,7 @@ func (d *dispatcher) whyNot(a *action) string {
 	return ""
 }
 
-// formWants runs an action for a form if its sandbox is still the selected one.
+// formWants runs an action for a form if the form's sandbox is still selected.
 func (d *dispatcher) formWants(msg form.ActionMsg) tea.Cmd {
 	if msg.Closes {
 		d.overlays.close(msg.Form)
@@ -141,8 +141,8 @@ func (d *dispatcher) formWants(msg form.ActionMsg) tea.Cmd {
 	return d.run(a)
 }
 
-// run runs an action, unless --read-only took it away, or it has become
-// pointless since it was offered.
+// run runs an action, unless --read-only excludes it or it has become unusable
+// since it was offered.
 func (d *dispatcher) run(a *action) tea.Cmd {
 	if d.readOnly && a.changes {
 		return d.notes.fail("not in read-only mode: "+a.desc, "start without --read-only")

@@ -10,7 +10,7 @@ import (
 	"daemon-proxy/tui/pane"
 )
 
-// enginesMsg is which engines there are, or why that is not known.
+// enginesMsg is the list of engines, or why it is unknown.
 type enginesMsg struct {
 	list []api.EngineChoice
 	err  error

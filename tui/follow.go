@@ -16,38 +16,38 @@ import (
 const (
 	resubscribeAfter = time.Second
 	trafficEvery     = time.Second
-	// portsAfter is how long a sandbox is chosen before its ports are asked for:
-	// a cursor that passes asks nobody.
+	// portsAfter is how long a sandbox must be selected before its ports are
+	// listed: moving the cursor past it makes no calls.
 	portsAfter = 100 * time.Millisecond
-	// portsEvery finds the ports that closed; one that opens comes as an event.
+	// portsEvery is for ports that close; a port that opens comes as an event.
 	portsEvery = 30 * time.Second
 )
 
 type (
-	// The timers; each runs only while there is something to wait for.
+	// The timers; each runs only while it is needed.
 	resubscribeMsg struct{}
 	trafficMsg     struct{}
 	portsDueMsg    int
-	watchedMsg     api.Ref // the core was told
+	watchedMsg     api.Ref // the core's Watch has returned
 	lostMsg        struct{}
 )
 
-// follower keeps the world current beside the events: it watches the selected
-// sandbox, asks for its ports, and counts while something changes by the second.
+// follower keeps the world current in addition to the events: it watches the
+// selected sandbox, lists its ports, and updates what changes every second.
 type follower struct {
 	*desk
 	news *portNews
 
-	watched      api.Ref // the sandbox that the panes and the core's Watch are at
+	watched      api.Ref // the sandbox in the panes and of the core's Watch
 	watching     bool    // a call of Watch is running
-	askingPorts  bool    // ports are asked for, or will be in a moment
-	portsRound   int     // changes with the selected sandbox
+	askingPorts  bool    // ports are being listed, or are about to be
+	portsRound   int     // incremented with each newly selected sandbox
 	trafficTimer bool    // rates and links are due
 	lostTimer    bool    // the countdown of a lost engine is due
 	retrying     bool    // the lost engine is retried on request
 }
 
-// selection follows another sandbox if another one is selected.
+// selection handles a change of the selected sandbox.
 func (f *follower) selection() tea.Cmd {
 	if f.watched == f.list.Selected {
 		return nil
@@ -58,7 +58,7 @@ func (f *follower) selection() tea.Cmd {
 	return tea.Batch(f.watch(), tea.Tick(portsAfter, func(time.Time) tea.Msg { return portsDueMsg(round) }))
 }
 
-// portsDue asks for the ports of the sandbox that was selected in that round.
+// portsDue lists the ports of the sandbox that was selected in that round.
 func (f *follower) portsDue(round int) tea.Cmd {
 	if round == f.portsRound {
 		f.askingPorts = false
@@ -66,7 +66,7 @@ func (f *follower) portsDue(round int) tea.Cmd {
 	return f.askPorts()
 }
 
-// watchDone watches the sandbox that was selected during the last call.
+// watchDone watches the next sandbox if another was selected during the call.
 func (f *follower) watchDone(ref api.Ref) tea.Cmd {
 	f.watching = false
 	if ref == f.watched {
@@ -75,7 +75,7 @@ func (f *follower) watchDone(ref api.Ref) tea.Cmd {
 	return f.watch()
 }
 
-// watch reports the watched sandbox to the core, one call after the other.
+// watch calls the core's Watch, one call at a time.
 func (f *follower) watch() tea.Cmd {
 	if f.watching {
 		return nil
@@ -85,8 +85,8 @@ func (f *follower) watch() tea.Cmd {
 	return func() tea.Msg { backend.Watch(ref); return watchedMsg(ref) }
 }
 
-// askPorts asks what listens in the chosen sandbox, if somebody there can tell,
-// and then again every portsEvery. Another sandbox is another round.
+// askPorts lists the ports of the selected sandbox, if it has a daemon, and again
+// every portsEvery. Each newly selected sandbox starts a new round.
 func (f *follower) askPorts() tea.Cmd {
 	if s, ok := f.selected(); !ok || s.Daemon.State != api.DaemonHealthy || f.askingPorts {
 		return nil
@@ -105,7 +105,7 @@ func (f *follower) takePorts(msg pane.PortsMsg) tea.Cmd {
 		return again
 	}
 	f.world.Ports[msg.Ref] = world.PortList{Cards: msg.Cards, Err: msg.Err}
-	f.world.Pages = nil // what answers on a port is part of a link's words
+	f.world.Pages = nil // they show what answers on a link's port
 	f.changed()
 	cmds := []tea.Cmd{again, f.toPanes(msg)}
 	if known && before.Err == nil {
@@ -124,7 +124,7 @@ func (f *follower) takePorts(msg pane.PortsMsg) tea.Cmd {
 	return tea.Batch(cmds...)
 }
 
-// trafficSoon looks at rates and link counts once a second while there is traffic.
+// trafficSoon requests rates and links once a second while there is traffic.
 func (f *follower) trafficSoon() tea.Cmd {
 	if f.trafficTimer {
 		return nil
@@ -133,7 +133,7 @@ func (f *follower) trafficSoon() tea.Cmd {
 	return tea.Tick(trafficEvery, func(time.Time) tea.Msg { return trafficMsg{} })
 }
 
-// trafficDue goes on looking until the last bar has left the header.
+// trafficDue repeats the requests until the header shows no traffic.
 func (f *follower) trafficDue() tea.Cmd {
 	if f.world.Rates.Spark == ([60]int{}) {
 		return nil
@@ -153,20 +153,20 @@ func (f *follower) countLost() tea.Cmd {
 // tried says how the retry of a lost engine ended.
 func (f *follower) tried() tea.Cmd {
 	e := f.world.Engine
-	if !f.retrying || e.State == "lost" && e.RetryAt == nil { // it is being asked
+	if !f.retrying || e.State == "lost" && e.RetryAt == nil { // the retry is running
 		return nil
 	}
 	f.retrying = false
 	switch {
 	case e.State != "lost":
-		return nil // that it is back is said anyway
+		return nil // another note reports that it is back
 	case e.Error == nil:
 		return f.notes.fail("the engine does not answer", "")
 	}
 	return f.notes.fail(e.Error.Error(), e.Error.Hint)
 }
 
-// engineBack says that the engine is back, and what that means.
+// engineBack returns the note that the engine is back, and its consequences.
 func (f *follower) engineBack() string {
 	now := f.options.Now()
 	// Links to this machine worked all the time.
@@ -188,8 +188,8 @@ func (f *follower) lostStream(err error) tea.Cmd {
 	return tea.Tick(resubscribeAfter, func(time.Time) tea.Msg { return resubscribeMsg{} })
 }
 
-// refresh asks for everything again and says how that ended; an event reports
-// what became of a lost engine.
+// refresh requests everything again and reports the outcome; that of a lost
+// engine comes as an event.
 func (f *follower) refresh() tea.Cmd {
 	f.retrying = f.world.Engine.State == "lost"
 	trying, did, backend := "refreshing", "up to date", f.do.backend

@@ -12,9 +12,9 @@ import (
 // header is the first line of the screen.
 type header struct{ *desk }
 
-// line is the first line: the program, the engine, the traffic. Where there is
-// not room for all, the engine's part gives way first, unless the engine is lost;
-// a narrow window has one of the two.
+// line returns the first line: the program, the engine, the traffic. If space is
+// short, the engine's part is shortened first, unless the engine is lost; a narrow
+// window shows only one of the two.
 func (h *header) line() string {
 	l := h.look
 	left := " " + l.Ink.Title.Paint("daemon-proxy") + "  " + h.url()
@@ -72,7 +72,7 @@ func (h *header) url() string {
 	return part
 }
 
-// engine say how the engine is, from the fullest to the shortest.
+// engine returns texts for the engine's state, from the longest to the shortest.
 func (h *header) engine() []string {
 	l, e := h.look, h.world.Engine
 	name, dot := text.Clean(e.Name), " "+l.Glyph.Dot+" "
@@ -104,7 +104,7 @@ func (h *header) engine() []string {
 	return []string{l.Ink.Busy.Paint(l.Glyph.Busy+" looking for the engine") + l.Ink.Dim.Paint(l.Glyph.Ellipsis)}
 }
 
-// traffic say how much goes through, from the fullest to the shortest.
+// traffic returns texts for the traffic, from the longest to the shortest.
 func (h *header) traffic() [3]string {
 	r := h.world.Rates
 	values := make([]float64, len(r.Spark))

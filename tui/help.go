@@ -38,7 +38,7 @@ func (h *help) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 	return nil, false
 }
 
-// entry is one action; what it does takes as many lines as it needs.
+// entry returns the lines of one action; its description may take several.
 func (h *help) entry(a *action, width int) []string {
 	l, key, desc := h.look, format.Keys(a.keys), a.desc
 	away := h.keys.readOnly && a.changes

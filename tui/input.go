@@ -11,12 +11,12 @@ import (
 	"daemon-proxy/tui/pane"
 )
 
-// takeKey passes a key to what is on top: an overlay, a line that is typed
-// into, or the action table.
+// takeKey passes a key to the top overlay, to a pane that is being typed in, or
+// to the action table.
 func (m *model) takeKey(key tea.KeyMsg) tea.Cmd {
 	if key.Type == tea.KeyRunes && len(key.Runes) > 1 && !key.Paste {
 		if strings.HasPrefix(string(key.Runes), "11;rgb") {
-			return nil // the terminal says its background, too late for theme.Choose
+			return nil // the terminal reports its background, too late for theme.Choose
 		}
 		var cmds []tea.Cmd // keys that came in one read are one message
 		for _, r := range key.Runes {
@@ -38,7 +38,7 @@ func (m *model) takeKey(key tea.KeyMsg) tea.Cmd {
 	return cmd
 }
 
-// useKey is takeKey for one key; wasFailed says that it has taken an error away.
+// useKey is takeKey for one key; wasFailed is true if the key dismissed an error.
 func (m *model) useKey(key tea.KeyMsg, wasFailed bool) tea.Cmd {
 	name := format.KeyName(key)
 	if name == "ctrl+c" {
@@ -68,11 +68,11 @@ func (m *model) useKey(key tea.KeyMsg, wasFailed bool) tea.Cmd {
 	return tea.Batch(cmd, m.arrange())
 }
 
-// mostPasted is more than any line that is typed into takes.
+// mostPasted is more than any input accepts.
 const mostPasted = 1000
 
-// pasted is what is taken of a paste, which may be a whole file: its beginning,
-// as one line without control characters.
+// pasted returns the part of a paste that is used: its beginning, as one line
+// without control characters. A paste may be a whole file.
 func pasted(runes []rune) []rune {
 	line := strings.Trim(string(runes[:min(len(runes), mostPasted)]), "\r\n")
 	return []rune(strings.Map(func(r rune) rune {
@@ -86,7 +86,7 @@ func pasted(runes []rune) []rune {
 	}, line))
 }
 
-// takeMouse passes wheel and clicks to what is under the pointer.
+// takeMouse passes the wheel and clicks to the pane under the pointer.
 func (m *model) takeMouse(mouse tea.MouseMsg) tea.Cmd {
 	if m.layout.small || mouse.Action != tea.MouseActionPress {
 		return nil
@@ -145,7 +145,7 @@ func (m *model) toggleMouse() tea.Cmd {
 	return tea.Batch(tea.DisableMouse, m.notes.say("mouse off: text can be selected"))
 }
 
-// back is esc where nothing lies over the panes.
+// back handles esc when there is no overlay.
 func (m *model) back() tea.Cmd {
 	ref := m.list.Selected
 	in := m.world.Injections[ref]

@@ -10,7 +10,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 )
 
-// place is where a key is pressed; a set of them says where an action is.
+// place is where a key is pressed; it is also a set, of an action's places.
 type place uint
 
 // The places.
@@ -51,15 +51,15 @@ type action struct {
 	desc  string
 	group string // the heading in the help
 	in    place
-	// changes marks what --read-only takes away.
+	// changes marks an action that --read-only excludes.
 	changes bool
-	// when says whether the action makes sense now; nil: always.
+	// when reports whether the action can be run now; nil: always.
 	when func() bool
-	// offered says whether the footer shows it; nil: wherever it makes sense.
+	// offered reports whether the footer shows it; nil: whenever it can be run.
 	offered func() bool
 	run     func() tea.Cmd
-	// about is what it would be about now, by which that is known again; nil:
-	// the chosen sandbox, in the groups of sandboxes and previews.
+	// about returns a value that identifies its current subject; nil: the
+	// selected sandbox, in the groups of sandboxes and previews.
 	about func() any
 }
 
@@ -77,16 +77,15 @@ func groups() []string {
 	return []string{groupSandbox, groupPreviews, groupRequests, groupMove, groupProgram}
 }
 
-// keymap is the table with the keys as they are configured.
+// keymap is the table with the configured keys.
 type keymap struct {
 	actions  []action
 	readOnly bool
 }
 
-// newKeymap gives actions the keys that rebind names for them ("i, ctrl+n",
-// "none" for no key). The error names every action that does not exist, every
-// key that no terminal sends, and every key that two actions would share in one
-// place.
+// newKeymap assigns actions the keys in rebind ("i, ctrl+n", or "none" for no
+// key). The error lists every unknown action, every key that no terminal sends,
+// and every key that two actions would share in one place.
 func newKeymap(table []action, rebind map[string]string, readOnly bool) (keymap, error) {
 	k := keymap{actions: table, readOnly: readOnly}
 	var wrong []string
@@ -107,7 +106,7 @@ func newKeymap(table []action, rebind map[string]string, readOnly bool) (keymap,
 		for _, b := range k.actions[:i] {
 			_, aSet := rebind[a.id]
 			_, bSet := rebind[b.id]
-			// What shares a key by default is told apart by when it makes sense.
+			// Actions may share a key by default: the first usable one is run.
 			if a.in&b.in == 0 || !aSet && !bSet {
 				continue
 			}
@@ -136,10 +135,10 @@ func splitKeys(s string) []string {
 	return keys
 }
 
-// meantKeys are names of keys for which terminals send those of others.
+// meantKeys are keys for which terminals send another key.
 var meantKeys = map[string]string{"ctrl+i": "tab", "ctrl+m": "enter", "ctrl+[": "esc", "ctrl+?": "backspace"}
 
-// wrongKey says why a key can never be pressed; empty if it can.
+// wrongKey returns why a key can never be pressed; empty if it can.
 func wrongKey(key string) string {
 	switch meant, lower := meantKeys[strings.ToLower(key)], strings.ToLower(key); {
 	case key == "ctrl+c":
@@ -155,7 +154,7 @@ func wrongKey(key string) string {
 		key)
 }
 
-// isKey says whether Bubble Tea has a message for a key of that name.
+// isKey reports whether Bubble Tea has a key of that name.
 func isKey(key string) bool {
 	if key == "space" {
 		return true
@@ -172,7 +171,7 @@ func isKey(key string) bool {
 	return false
 }
 
-// find is the action of a key at a place.
+// find returns the action of a key at a place.
 func (k keymap) find(key string, at place) *action {
 	for i := range k.actions {
 		a := &k.actions[i]
@@ -192,7 +191,7 @@ func (k keymap) byID(id string) *action {
 	return nil
 }
 
-// forFooter is the table with what the pane in focus is about in front.
+// forFooter returns the table with the actions of the focused pane first.
 func (k keymap) forFooter(at place) []*action {
 	first := map[place]string{inPreviews: groupPreviews, inRequests: groupRequests, inInspector: groupRequests,
 		inLogs: groupRequests}[at]
@@ -207,7 +206,7 @@ func (k keymap) forFooter(at place) []*action {
 	return append(out, rest...)
 }
 
-// key is the first key of an action, for texts.
+// key returns the first key of an action, for texts.
 func (k keymap) key(id string) string {
 	if a := k.byID(id); a != nil && len(a.keys) > 0 {
 		return a.keys[0]
@@ -215,7 +214,7 @@ func (k keymap) key(id string) string {
 	return ":" + id
 }
 
-// usable says whether an action can be run at a place now.
+// usable reports whether an action can be run at a place now.
 func (k keymap) usable(a *action, at place) bool {
 	return a.in&at != 0 && (!k.readOnly || !a.changes) && (a.when == nil || a.when())
 }

@@ -1,6 +1,6 @@
 package tui
 
-// The sizes at which the screen is drawn otherwise.
+// The sizes at which the layout changes.
 const (
 	leastWidth  = 60
 	leastHeight = 15
@@ -11,16 +11,16 @@ type rect struct{ x, y, w, h int }
 
 func (r rect) has(x, y int) bool { return x >= r.x && x < r.x+r.w && y >= r.y && y < r.y+r.h }
 
-// layout says where things are. A rectangle without width is not drawn.
+// layout has the position of each part. A rectangle without width is not drawn.
 type layout struct {
-	small        bool // too small for anything but saying so
+	small        bool // too small for more than a message
 	wide         bool // list and detail side by side
 	list, detail rect
-	status       int // the line of notes and errors; the one below it is the footer
+	status       int // the line of notes and errors, above the footer
 }
 
-// arrange places the parts of a screen of w × h: side by side, where the list
-// gets up to 42 % for rows of rowWidth, or only the part in focus.
+// arrange places the parts of a screen of w × h: side by side, with up to 42 %
+// for the list if its rows need that, or only the focused part.
 func arrange(w, h, rowWidth int, listInFocus bool) layout {
 	if w < leastWidth || h < leastHeight {
 		return layout{small: true}

@@ -14,15 +14,15 @@ import (
 	"daemon-proxy/tui/world"
 )
 
-// linkActions are what is done with links.
+// linkActions are the actions on links.
 type linkActions struct {
 	*desk
 	news      *portNews
 	mouseKeys func() []string
 }
 
-// current is the link that o, y, d and Q are about: the one at the cursor
-// of the previews, else the newest of the sandbox. It works.
+// current returns the link for o, y, d and Q, which works: the one at the cursor
+// of the previews, else the newest of the sandbox.
 func (a *linkActions) current() (api.Link, bool) {
 	now := a.options.Now()
 	if a.place() == inPreviews {
@@ -85,8 +85,8 @@ func (a *linkActions) askRevoke() tea.Cmd {
 			func(ctx context.Context) error { return backend.RevokeLink(ctx, l.ID) }))
 }
 
-// newPreview opens the form for the selected sandbox. It starts at the port that
-// just came up, or at that of the link in focus if that has ended.
+// newPreview opens the form for the selected sandbox. It selects the port that
+// has just opened, or that of the selected link if the link has ended.
 func (a *linkActions) newPreview() tea.Cmd {
 	f := form.New(a.look, &a.world, a.do.Calls, a.do.backend, a.options.Now, a.key, a.list.Selected)
 	if a.news.shown() {
@@ -100,8 +100,8 @@ func (a *linkActions) newPreview() tea.Cmd {
 	return f.Load()
 }
 
-// afterCreate copies or opens a new link and closes its form; if there is no
-// link, the form stays and says why.
+// afterCreate copies or opens a new link and closes its form. On failure the form
+// stays and shows the reason.
 func (a *linkActions) afterCreate(msg form.CreatedMsg) tea.Cmd {
 	open := msg.Form != nil && slices.Contains(a.overlays, overlay(msg.Form))
 	if open {
@@ -118,7 +118,7 @@ func (a *linkActions) afterCreate(msg form.CreatedMsg) tea.Cmd {
 	switch {
 	case open:
 		a.overlays.close(msg.Form)
-	case msg.Form != nil: // it was closed: nobody waits for the link
+	case msg.Form != nil: // the form was closed meanwhile
 		return tea.Batch(a.do.links(), a.notes.say("preview made: "+a.linkName(msg.Link)))
 	}
 	a.previews().Select(msg.Link)

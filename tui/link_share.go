@@ -16,16 +16,16 @@ import (
 	"daemon-proxy/tui/phone"
 )
 
-// sharedFor is how long a link lives that is made to be shown on a phone.
+// sharedFor is the lifetime of a link that is made for a phone.
 const sharedFor = time.Hour
 
 type (
-	// shareMsg begins to show a link: the person has said yes.
+	// shareMsg begins to share a link after the user's confirmation.
 	shareMsg struct {
-		link api.Link
-		anew bool // by a new link that expires
+		link    api.Link
+		newLink bool // make a new link that expires
 	}
-	// sharedMsg is the listener that a screen waits for.
+	// sharedMsg brings the listener for the screen.
 	sharedMsg struct {
 		screen *phone.Screen
 		link   api.Link
@@ -34,7 +34,7 @@ type (
 	}
 )
 
-// askShare explains what is opened and asks.
+// askShare explains what sharing opens and asks for confirmation.
 func (a *linkActions) askShare() tea.Cmd {
 	l, ok := a.current()
 	if !ok {
@@ -49,7 +49,7 @@ func (a *linkActions) askShare() tea.Cmd {
 		No: "no", Yes: "show the code"}
 	msg := shareMsg{link: l}
 	if l.ExpiresAt == nil {
-		msg.anew = true
+		msg.newLink = true
 		c.Yes = "make a link for " + format.TTL(sharedFor) + " and show it"
 		c.Lines = []string{
 			opens + " or the link expires.", "",
@@ -74,10 +74,10 @@ func (a *linkActions) share(msg shareMsg) tea.Cmd {
 	}
 	backend := a.do.backend
 	return func() tea.Msg {
-		// The listener lives as long as ctx, so the deadline is only for the answer.
+		// The listener ends with ctx; the deadline is only for the answer.
 		deadline := time.AfterFunc(pane.Quick, cancel)
 		link, err := msg.link, error(nil)
-		if msg.anew {
+		if msg.newLink {
 			ttl := int64(sharedFor / time.Second)
 			link, err = backend.CreateLink(ctx,
 				api.LinkRequest{Port: link.Port, Sandbox: link.SandboxName, Label: link.Label, TTLSeconds: &ttl,

@@ -19,20 +19,20 @@ import (
 )
 
 const (
-	logTail = 500    // lines of the past that are asked for
+	logTail = 500    // past lines that are requested
 	logKept = 10_000 // lines that are kept
 	logOver = 1_000  // how many more there may be before the oldest are dropped
 )
 
 var logSources = []string{api.LogContainer, api.LogDaemon, api.LogProgram}
 
-// logBackend is what the logs need of a core.
+// logBackend is what the logs need from a core.
 type logBackend interface {
 	Logs(ctx context.Context, ref api.Ref, source string, tail int, follow bool) (io.ReadCloser, error)
 }
 
-// logs is the fourth tab: what the container, the daemon or this program
-// writes. It follows only while it can be seen.
+// logs is the fourth tab: the log of the container, the daemon or this program.
+// It is followed only while it is visible.
 type logs struct {
 	look    *draw.Look
 	world   *world.World
@@ -44,22 +44,22 @@ type logs struct {
 	ref           api.Ref
 	visible       bool
 	source        int
-	opened        int // which opening answers belong to; older ones are dropped
+	opened        int // number of the current opening; answers to earlier ones are dropped
 	stream        *logStream
 	stop          context.CancelFunc
 	ended         error
-	life          life // of what writes, when it was looked at last
-	anew          bool // it began to write again after the stream was opened
+	life          life // of the source, at the last check
+	restarted     bool // the source restarted after the stream was opened
 	loading       bool
 
 	lines   []logLine
 	skipped int
-	shown   []int // the lines that the filter takes
-	wrapped bool  // long lines take as many rows as they need
-	top     int   // the first of the shown lines that is seen
-	above   int   // how many rows of it are above the screen
+	shown   []int // the lines that match the filter
+	wrapped bool  // long lines are wrapped
+	top     int   // the first visible one of the shown lines
+	above   int   // how many of its rows are above the screen
 	paused  bool
-	missed  int // lines that came since the pause
+	missed  int // lines since the pause
 	filter  draw.FilterLine
 }
 
@@ -81,13 +81,13 @@ func (p *logs) Show(ref api.Ref, visible bool) tea.Cmd {
 	return p.reopen()
 }
 
-// reopen ends the stream that was followed and opens the one to be seen.
+// reopen closes the current stream and opens that of the visible log.
 func (p *logs) reopen() tea.Cmd {
 	p.stop()
 	p.stop, p.stream, p.ended, p.loading = func() {}, nil, nil, false
 	p.opened++
 	p.lines, p.shown, p.skipped, p.top, p.above, p.missed, p.paused = nil, nil, 0, 0, 0, 0, false
-	p.life, p.anew = p.lifeNow(), false
+	p.life, p.restarted = p.lifeNow(), false
 	if !p.visible || p.ref == (api.Ref{}) {
 		return nil
 	}
@@ -96,7 +96,7 @@ func (p *logs) reopen() tea.Cmd {
 	p.stop = stop
 	ref, source, opened, backend := p.ref, p.currentSource(), p.opened, p.backend
 	return func() tea.Msg {
-		// The log is followed as long as ctx lives, so the deadline is only for its opening.
+		// The log is followed until ctx ends; the deadline is only for opening it.
 		deadline := time.AfterFunc(pane.Quick, stop)
 		r, err := backend.Logs(ctx, ref, source, logTail, true)
 		if !deadline.Stop() {
@@ -113,7 +113,7 @@ func (p *logs) reopen() tea.Cmd {
 	}
 }
 
-// currentSource is the chosen source; the machine itself has no container.
+// currentSource returns the selected source; the host has no container.
 func (p *logs) currentSource() string {
 	if p.ref.IsHost() {
 		return api.LogProgram
@@ -126,7 +126,7 @@ func (p *logs) nextSource() tea.Cmd {
 	return p.reopen()
 }
 
-// noWordsMsg says that the daemon whose log was opened for its last words has left none.
+// noWordsMsg reports that the log of a failed daemon is empty or missing.
 type noWordsMsg int
 
 func (p *logs) follow() tea.Cmd {
@@ -148,7 +148,7 @@ func (p *logs) HandleMsg(msg tea.Msg) tea.Cmd {
 	case !ok:
 		return p.revive()
 	case m.opened != p.opened:
-		return nil // of a log that is not looked at any more; its context has ended it
+		return nil // of a previous log
 	}
 	p.loading = false
 	if m.stream != nil {
@@ -174,7 +174,7 @@ func (p *logs) add(lines []logLine, skipped int) {
 	p.scroll(0)
 }
 
-// takeFrom shows the lines from i on that the filter takes.
+// takeFrom shows the lines from i on that match the filter.
 func (p *logs) takeFrom(i int) {
 	want := strings.ToLower(p.filter.Value())
 	for ; i < len(p.lines); i++ {
@@ -198,7 +198,7 @@ func (p *logs) refilter() {
 	p.scroll(0)
 }
 
-// trim drops the oldest lines; what is looked at stays at its place.
+// trim drops the oldest lines and keeps the visible ones in place.
 func (p *logs) trim() {
 	over := len(p.lines) - logKept
 	if over < logOver {
@@ -256,7 +256,7 @@ func (p *logs) View(bool) []string {
 	return out
 }
 
-// head names the source, the search, and whether it follows.
+// head shows the source, the filter, and whether the log is followed.
 func (p *logs) head() string {
 	l := p.look
 	left := ""

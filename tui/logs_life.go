@@ -8,15 +8,15 @@ import (
 	"daemon-proxy/core/api"
 )
 
-// life is one run of what writes a log; the zero life is that it does not run.
+// life identifies one run of the source of a log; zero: it does not run.
 type life struct {
 	id    string
 	since time.Time
 	runs  bool
 }
 
-// lifeNow is that of the source: a container or a daemon that can be asked for
-// its log. This program always runs.
+// lifeNow returns the current life of the source: a container or a daemon whose
+// log can be read. This program always runs.
 func (p *logs) lifeNow() life {
 	source := p.currentSource()
 	s, ok := p.world.Sandbox(p.ref)
@@ -30,21 +30,20 @@ func (p *logs) lifeNow() life {
 	return life{s.ID, s.Started, true}
 }
 
-// revive opens the log of a new life where that of the last one has ended. It
-// does so once for each, however soon a log ends, and not under the eyes of
-// somebody who reads what the last one said.
+// revive opens the log again when its source has restarted: once for each life,
+// however soon that log ends, and not while the user reads the previous one.
 func (p *logs) revive() tea.Cmd {
 	if now := p.lifeNow(); now != p.life {
-		p.life, p.anew = now, p.anew || now.runs
+		p.life, p.restarted = now, p.restarted || now.runs
 	}
-	if !p.anew || !p.life.runs || p.ended == nil || p.paused {
+	if !p.restarted || !p.life.runs || p.ended == nil || p.paused {
 		return nil
 	}
 	return p.reopen()
 }
 
-// retry opens a log that has ended again, because somebody wants it, but not
-// one that is read; while the engine is lost there would be less to read than now.
+// retry reopens a log that has ended, at the user's request. It does not if the
+// log is paused, or if the engine is lost and the log would be empty.
 func (p *logs) retry() tea.Cmd {
 	if p.ended == nil || p.paused || p.currentSource() != api.LogProgram && p.world.Engine.State == "lost" {
 		return nil

@@ -7,12 +7,12 @@ import (
 	"daemon-proxy/tui/text"
 )
 
-// A log is scrolled by rows: a long line that is wrapped has several. Only the
-// lines that can be seen are wrapped, however many there are.
+// A log is scrolled by rows: a wrapped line has several. Only the visible lines
+// are wrapped.
 
 func (p *logs) textHeight() int { return max(1, p.height-1) }
 
-// rows are those of a shown line.
+// rows returns the rows of a shown line.
 func (p *logs) rows(i int) []string {
 	line := p.lines[p.shown[i]].shown
 	if !p.wrapped {
@@ -21,7 +21,7 @@ func (p *logs) rows(i int) []string {
 	return text.Rows(line, p.width-2, 2)
 }
 
-// seen are the rows on the screen.
+// seen returns the visible rows.
 func (p *logs) seen() []string {
 	var out []string
 	skip := p.above
@@ -34,7 +34,7 @@ func (p *logs) seen() []string {
 	return out[:min(len(out), p.textHeight())]
 }
 
-// end is the place from which the last row is seen at the lower edge.
+// end returns the position at which the last row is at the bottom.
 func (p *logs) end() (top, above int) {
 	room := p.textHeight()
 	for i := len(p.shown) - 1; i >= 0; i-- {
@@ -47,8 +47,8 @@ func (p *logs) end() (top, above int) {
 	return 0, 0
 }
 
-// scroll moves the window by rows, and says whether it is at the end; while
-// following it stays there.
+// scroll scrolls by rows and reports whether the end is visible; while following
+// it stays there.
 func (p *logs) scroll(by int) (atEnd bool) {
 	p.above += by
 	for p.above < 0 && p.top > 0 {
@@ -67,7 +67,7 @@ func (p *logs) scroll(by int) (atEnd bool) {
 	return atEnd
 }
 
-// Move scrolls: up pauses, and at the end again it follows.
+// Move scrolls: moving up pauses, reaching the end follows again.
 func (p *logs) Move(to draw.Motion) tea.Cmd {
 	page := p.textHeight()
 	by := map[draw.Motion]int{draw.Up: -1, draw.Down: 1, draw.PageUp: -page, draw.PageDown: page}[to]

@@ -19,13 +19,13 @@ import (
 const (
 	longestLine = 4096 // bytes; no more is kept of a line
 	lineCut     = " (cut)"
-	// pendingLines and pendingBytes bound what is read ahead of the screen; more
-	// is left out and counted.
+	// pendingLines and pendingBytes bound what is buffered for the UI; more is
+	// dropped and counted.
 	pendingLines = 2000
 	pendingBytes = logTail * longestLine
 )
 
-// logLine is a line that is fit for the terminal, and what a filter looks at.
+// logLine is a line as it is shown, and as plain text for the filter.
 type logLine struct{ shown, plain string }
 
 func newLogLine(s string) logLine {
@@ -33,19 +33,19 @@ func newLogLine(s string) logLine {
 	return logLine{shown, strings.ToLower(ansi.Strip(shown))}
 }
 
-// logStream reads a log line by line beside the UI. What comes while the UI is
-// busy waits here, so that a flood costs one message a tenth of a second.
+// logStream reads a log line by line in a goroutine and buffers the lines, so
+// that a flood causes one message every tenth of a second.
 type logStream struct {
-	ctx   context.Context // of the log that is looked at
+	ctx   context.Context // of the log
 	mu    sync.Mutex
 	lines []string
 	bytes int // in lines
 	lost  int
 	err   error
-	ready chan struct{} // holds one element while something waits
+	ready chan struct{} // has an element while something is buffered
 }
 
-// logMsg brings news of a log: the stream once, then lines, then its end.
+// logMsg is a message about a log: first its stream, then lines, then its end.
 type logMsg struct {
 	opened  int
 	stream  *logStream
@@ -54,7 +54,7 @@ type logMsg struct {
 	ended   error
 }
 
-// followLog reads r until it ends or ctx does; r is closed then.
+// followLog reads r until it or ctx ends, and closes it.
 func followLog(ctx context.Context, r io.ReadCloser) *logStream {
 	s := &logStream{ctx: ctx, ready: make(chan struct{}, 1)}
 	stop := context.AfterFunc(ctx, func() { r.Close() })
@@ -113,8 +113,7 @@ func (s *logStream) put(line string, err error) {
 
 var errLogEnded = errors.New("nothing more is written")
 
-// next waits for lines and cleans them; there is one such command for a stream
-// at any time.
+// next waits for lines and cleans them; a stream has one such command at a time.
 func (s *logStream) next(opened int) tea.Cmd {
 	return func() tea.Msg {
 		select {

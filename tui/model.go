@@ -11,8 +11,8 @@ import (
 	"daemon-proxy/tui/pane"
 )
 
-// model is the only Bubble Tea model. It passes messages and keys on to what
-// stands on the desk and to the types that act on it.
+// model is the only Bubble Tea model. It passes messages and keys to the panes,
+// the overlays and the types with the actions.
 type model struct {
 	*desk
 	dispatch  *dispatcher
@@ -28,7 +28,7 @@ type model struct {
 	mouse     bool
 }
 
-// emptyModel connects the parts of a model; it has no core yet and no panes.
+// emptyModel connects the parts of a model, without a core and panes.
 func emptyModel() *model {
 	d := &desk{stage: &stage{}}
 	m := &model{desk: d, head: header{d}, titles: titles{d}, quitter: &quitter{desk: d}, requested: &requestActions{d}}
@@ -40,7 +40,7 @@ func emptyModel() *model {
 	return m
 }
 
-// goTo puts a tab into focus.
+// goTo focuses a tab.
 func (m *model) goTo(tab int) tea.Cmd {
 	m.tab = tab
 	m.focus(false)
@@ -70,8 +70,8 @@ func (m *model) sideways(by int) tea.Cmd {
 // arrange fits the panes to the window and follows the selected sandbox.
 func (m *model) arrange() tea.Cmd { return tea.Batch(m.fit(), m.follow.selection()) }
 
-// toLogs goes to the logs; from an injection that failed, to the one that says
-// why: the daemon's if it ran and wrote something, else this program's.
+// toLogs goes to the logs. After a failed injection it opens the one with the
+// cause: the daemon's if it has output, else this program's.
 func (m *model) toLogs() tea.Cmd {
 	in, p := m.world.Injections[m.list.Selected], m.logs()
 	if in == nil || in.Problem == nil || !m.atOverview() {

@@ -17,8 +17,8 @@ import (
 	"daemon-proxy/tui/text"
 )
 
-// note is the line above the footer: good news for some seconds, or an error
-// until a key is pressed.
+// note is the line above the footer: a success for some seconds, or an error until
+// a key is pressed.
 type note struct {
 	text    string
 	try     string
@@ -26,26 +26,26 @@ type note struct {
 	neutral bool // neither done nor failed
 }
 
-// notes keeps the note, and the work that is shown where there is none.
+// notes has the current note, and the running work that is shown without one.
 type notes struct {
 	look    *draw.Look
 	log     *slog.Logger
 	changed func()
 
 	note  note
-	age   int      // which note a timer is about
+	age   int      // number of the current note, for its timer
 	works []string // running work, the latest last
 }
 
-// noteStays is how long good news stays.
+// noteStays is how long a note stays, unless it is an error.
 const noteStays = 5 * time.Second
 
-// noteOverMsg says that the time of a note is over; it is the note's age.
+// noteOverMsg ends the note of that age.
 type noteOverMsg int
 
 type (
-	// workMsg begins work that may take longer than good news stays, workedMsg
-	// is its end, with the message that it brought.
+	// workMsg begins work that may take longer than a note stays; workedMsg is its
+	// end, with its outcome.
 	workMsg struct {
 		words string
 		cmd   tea.Cmd
@@ -56,20 +56,20 @@ type (
 	}
 )
 
-// working runs cmd, whose one message is its outcome; until then words are shown
-// wherever no other note is.
+// working runs cmd, whose one message is its outcome; until then it shows words
+// when there is no other note.
 func working(words string, cmd tea.Cmd) tea.Cmd {
 	return func() tea.Msg { return workMsg{text.Clean(words), cmd} }
 }
 
-// expire ends a note of good news when its time is over.
+// expire removes a note when its time is over.
 func (n *notes) expire(age noteOverMsg) {
 	if int(age) == n.age && !n.note.failed {
 		n.note = note{}
 	}
 }
 
-// dismiss ends an error, if one is shown.
+// dismiss removes an error and reports whether there was one.
 func (n *notes) dismiss() bool {
 	if !n.note.failed {
 		return false
@@ -78,17 +78,17 @@ func (n *notes) dismiss() bool {
 	return true
 }
 
-// end is the end of work.
+// end removes finished work.
 func (n *notes) end(words string) {
 	if i := slices.Index(n.works, words); i >= 0 {
 		n.works = slices.Delete(n.works, i, i+1)
 	}
 }
 
-// mostNoteLines is how much of the panes an error may cover.
+// mostNoteLines is how many lines an error may take.
 const mostNoteLines = 4
 
-// say shows good news, unless an error is there that nobody has seen yet.
+// say shows a success, unless an error is still shown.
 func (n *notes) say(s string) tea.Cmd {
 	if s == "" || n.note.failed {
 		return nil
@@ -100,7 +100,7 @@ func (n *notes) say(s string) tea.Cmd {
 	return tea.Tick(noteStays, func(time.Time) tea.Msg { return noteOverMsg(age) })
 }
 
-// tell is say for what is neither done nor failed.
+// tell is say for a neutral note.
 func (n *notes) tell(s string) tea.Cmd {
 	cmd := n.say(s)
 	n.note.neutral = cmd != nil
@@ -131,8 +131,8 @@ func (n *notes) begin(msg workMsg) tea.Cmd {
 	return func() tea.Msg { return workedMsg{msg.words, msg.cmd()} }
 }
 
-// lines are the note on as many lines as an error needs; the last one has
-// its place above the footer, the others cover the panes.
+// lines returns the lines of the note. The last is shown above the footer; more
+// lines of an error cover the panes.
 func (n *notes) lines(width int, offer string, key func(string) string) []string {
 	l, note := n.look, n.note
 	switch {
@@ -167,8 +167,7 @@ func (n *notes) lines(width int, offer string, key func(string) string) []string
 	return lines
 }
 
-// isCancelled says whether err is only the end that somebody asked for, and not
-// that of a deadline.
+// isCancelled reports whether err is a requested cancellation, not a deadline.
 func isCancelled(err error) bool {
 	return !errors.Is(err, context.DeadlineExceeded) &&
 		(errors.Is(err, context.Canceled) || errors.Is(err, &api.Problem{Code: api.CodeCancelled}))

@@ -13,16 +13,16 @@ type Options struct {
 	// Theme is one of theme.Names; ASCII draws without Unicode.
 	Theme string
 	ASCII bool
-	// ReadOnly takes every action away that changes something.
+	// ReadOnly excludes all actions that change something.
 	ReadOnly bool
 	NoMouse  bool
-	// Keys are other keys for actions by name: "i, ctrl+n", or "none".
+	// Keys overrides the keys of actions by name: "i, ctrl+n", or "none".
 	Keys map[string]string
-	// StateFile keeps filter, sandbox and tab between runs; empty: nothing is kept.
+	// StateFile stores filter, sandbox and tab between runs; empty: nothing is stored.
 	StateFile string
 	Logger    *slog.Logger // nil: nothing is logged
 	Now       func() time.Time
-	// Browse opens a URL, Copy fills the clipboards; nil: the machine's own ways.
+	// Browse opens a URL, Copy fills the clipboards; nil: those of package system.
 	Browse func(url string) error
 	Copy   func(s string) error
 }

@@ -6,22 +6,22 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 )
 
-// overlay lies over the panes and gets every key while it is there.
+// overlay is shown over the panes and gets every key.
 type overlay interface {
-	// HandleKey says whether the overlay is done with.
+	// HandleKey also reports whether the overlay is to be closed.
 	HandleKey(key tea.KeyMsg) (cmd tea.Cmd, done bool)
 	HandleMsg(msg tea.Msg) tea.Cmd
-	// View is a box of at most width × height, its frame included.
+	// View returns a box of at most width × height, including its frame.
 	View(width, height int) []string
 }
 
-// overlays lie one over the other, the last one on top.
+// overlays is a stack; the last one is on top.
 type overlays []overlay
 
 // push puts an overlay on top.
 func (o *overlays) push(over overlay) { *o = append(*o, over) }
 
-// close removes an overlay, wherever it is.
+// close removes an overlay from anywhere in the stack.
 func (o *overlays) close(over overlay) {
 	*o = slices.DeleteFunc(slices.Clone(*o), func(other overlay) bool { return other == over })
 }

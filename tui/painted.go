@@ -6,7 +6,7 @@ import (
 	"daemon-proxy/tui/draw"
 )
 
-// painted is the model as Bubble Tea runs it, with its frames on the screen.
+// painted is the model that Bubble Tea runs; it sends its frames to the painter.
 type painted struct {
 	*model
 	painter *draw.Painter
@@ -28,7 +28,7 @@ func (p painted) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return p, p.guarded(cmd)
 }
 
-// View implements tea.Model. What Bubble Tea gets is empty.
+// View implements tea.Model. It returns an empty frame: the painter draws.
 func (p painted) View() string {
 	defer p.logPanic("View")
 	p.painter.Show(draw.Frame{Text: p.model.View(), Width: p.width})

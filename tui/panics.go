@@ -8,10 +8,10 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 )
 
-// A panic ends the program: Bubble Tea gives the terminal back and prints it.
-// Before that it is logged here.
+// A panic ends the program: Bubble Tea restores the terminal and prints it. It is
+// logged here first.
 
-// logPanic is deferred; the panic goes on.
+// logPanic is deferred; it logs a panic and panics again.
 func (p painted) logPanic(where string) {
 	if value := recover(); value != nil {
 		p.panicked(where, value)
@@ -23,12 +23,12 @@ func (p painted) panicked(where string, value any) {
 	p.log.Error(where+" panicked", "panic", fmt.Sprint(value), "stack", string(debug.Stack()))
 }
 
-// panickedMsg brings the panic of a command to Update. What Bubble Tea prints of
-// one elsewhere is on the alternate screen, and gone with it.
+// panickedMsg brings the panic of a command to Update. Bubble Tea would print it
+// on the alternate screen, where it is lost.
 type panickedMsg struct{ value any }
 
-// guarded is cmd, and all that it may be a batch or a sequence of, with panics
-// logged and brought to Update.
+// guarded returns cmd, and all commands in its batch or sequence, with panics
+// logged and sent to Update.
 func (p painted) guarded(cmd tea.Cmd) tea.Cmd {
 	if cmd == nil {
 		return nil

@@ -15,14 +15,14 @@ import (
 	"daemon-proxy/tui/world"
 )
 
-// newPort is a port that just came up, while the note about it is shown.
+// newPort is a port that has just opened, while the note about it is shown.
 type newPort struct {
 	card  api.PortCard
 	note  int            // the age of the note
-	waits []api.PortCard // they are told once the error is read that stands where the note will be
+	waits []api.PortCard // shown once the current error is dismissed
 }
 
-// portNews says which ports came up.
+// portNews reports ports that have opened.
 type portNews struct {
 	*desk
 	newPort newPort
@@ -39,9 +39,9 @@ func portWords(card api.PortCard) string {
 	return fmt.Sprintf("%s: %d %sis up", card.Sandbox, card.Port.Port, name)
 }
 
-// tell says that ports came up, with those that wait to be told: of one its
-// name, and how many others there are. Which keys look at it is for noteLines to
-// say: they act on the chosen sandbox.
+// tell reports that ports have opened, including those that wait: the name of one
+// and the number of the others. noteLines adds the keys, as they act on the
+// selected sandbox.
 func (p *portNews) tell(cards []api.PortCard) tea.Cmd {
 	for _, old := range p.newPort.waits {
 		if !slices.ContainsFunc(cards,
@@ -65,7 +65,7 @@ func (p *portNews) tell(cards []api.PortCard) tea.Cmd {
 	return cmd
 }
 
-// worth is higher for what a browser can show, and for the chosen sandbox.
+// worth is higher if a browser can show the port, and for the selected sandbox.
 func (p *portNews) worth(card api.PortCard) int {
 	n := 0
 	if world.ForBrowser(card) {
@@ -77,13 +77,13 @@ func (p *portNews) worth(card api.PortCard) int {
 	return n
 }
 
-// shown says whether the note about a new port of the chosen sandbox can be read now.
+// shown reports whether the note about a new port of the selected sandbox is visible.
 func (p *portNews) shown() bool {
 	return p.newPort.note == p.notes.age && p.newPort.card.Sandbox == p.list.Selected &&
 		p.newPort.card.Port.Port != 0 && p.notes.note.text != "" && !p.notes.note.failed
 }
 
-// openNew opens the port that just came up, by a link that it has or a new one.
+// openNew opens the port that has just opened, with an existing or a new link.
 func (p *portNews) openNew() tea.Cmd {
 	card := p.newPort.card
 	ref := card.Sandbox

@@ -12,13 +12,13 @@ import (
 	"daemon-proxy/tui/pane"
 )
 
-// twice is how soon a second ctrl+c ends the program whatever it asks.
+// twice is how soon a second ctrl+c ends the program without a question.
 const twice = 2 * time.Second
 
-// leaveMsg says that the person wants to quit whatever runs.
+// leaveMsg quits, even if something runs.
 type leaveMsg struct{}
 
-// quitter ends the program, after a question if something runs.
+// quitter ends the program; it asks for confirmation if something runs.
 type quitter struct {
 	*desk
 	interrupted time.Time       // the last ctrl+c
@@ -26,7 +26,7 @@ type quitter struct {
 	leaving     bool            // the answer was yes; injections are being undone
 }
 
-// interrupt is ctrl+c: like quit, and the second one within a moment asks nothing.
+// interrupt handles ctrl+c: like quit, but a second one soon after does not ask.
 func (q *quitter) interrupt() tea.Cmd {
 	now := q.options.Now()
 	if q.leaving || now.Sub(q.interrupted) < twice {
@@ -56,7 +56,7 @@ func (q *quitter) quit() tea.Cmd {
 	return nil
 }
 
-// asking says whether the question is on top.
+// asking reports whether the question is on top.
 func (q *quitter) asking() bool {
 	return q.question != nil && q.overlays.top() == q.question
 }
@@ -75,7 +75,7 @@ func (q *quitter) leave() tea.Cmd {
 	})
 }
 
-// underWay is what runs and what quitting does to it; empty if nothing does.
+// underWay returns what runs and what quitting does to it; empty if nothing runs.
 func (q *quitter) underWay() (work, loss string) {
 	injections, previews, sockets := q.world.InjectionCount(), len(q.world.Sockets), 0
 	for _, open := range q.world.Sockets {

@@ -16,7 +16,7 @@ import (
 // replayTime bounds the wait for a replay's answer.
 const replayTime = 45 * time.Second
 
-// requestActions are what is done with requests.
+// requestActions are the actions on requests.
 type requestActions struct{ *desk }
 
 func (r *requestActions) copyCurl() tea.Cmd {

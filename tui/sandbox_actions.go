@@ -14,11 +14,11 @@ import (
 	"daemon-proxy/tui/world"
 )
 
-// sandboxActions are what is done with sandboxes. The core checks the state
-// again before it acts.
+// sandboxActions are the actions on sandboxes. The core checks the state again
+// before it acts.
 type sandboxActions struct {
 	*desk
-	waiting     map[api.Ref]bool // injections that this UI waits for
+	waiting     map[api.Ref]bool // injections started by this UI
 	thenDesktop map[api.Ref]bool // injections after which the desktop is opened
 }
 
@@ -32,7 +32,7 @@ type injectedMsg struct {
 	err error
 }
 
-// notKept says how an injection ended that somebody cancelled.
+// notKept is the note for a cancelled injection.
 func notKept(ref api.Ref) string { return ref.String() + ": cancelled, nothing was kept" }
 
 type demoMsg struct {
@@ -40,7 +40,7 @@ type demoMsg struct {
 	err  error
 }
 
-// inject begins an injection into the chosen sandbox; its steps come as events.
+// inject starts an injection into the selected sandbox; its steps come as events.
 func (a *sandboxActions) inject() tea.Cmd { return a.injectInto(a.list.Selected) }
 
 func (a *sandboxActions) injectInto(ref api.Ref) tea.Cmd {
@@ -56,7 +56,7 @@ func (a *sandboxActions) injectInto(ref api.Ref) tea.Cmd {
 	})
 }
 
-// cancelInjection undoes the injection into ref, whoever began it.
+// cancelInjection cancels and undoes any injection into ref.
 func (a *sandboxActions) cancelInjection(ref api.Ref) tea.Cmd {
 	backend, what := a.do.backend, "the injection into "+ref.String()
 	return working("cancelling "+what, a.do.act(2*pane.Quick, "cancel "+what, notKept(ref),
@@ -82,7 +82,7 @@ func (a *sandboxActions) afterInject(msg injectedMsg) tea.Cmd {
 		delete(a.world.Injections, msg.ref)
 		cmds = append(cmds, a.notes.say(notKept(msg.ref)))
 	default:
-		if in == nil { // no event told of it
+		if in == nil { // there was no event of it
 			in = &world.Injection{}
 			a.world.Injections[msg.ref] = in
 		}

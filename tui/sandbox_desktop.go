@@ -14,13 +14,13 @@ import (
 	"daemon-proxy/tui/world"
 )
 
-// vncMsg is the result of the search for a desktop: a link to it, what else
-// answers on its port, silence, or an error.
+// vncMsg is the result of the search for a desktop: a link to it, another service
+// on its port, that nothing listens, or an error.
 type vncMsg struct {
 	ref    api.Ref
 	link   api.Link
 	page   bool         // the link is opened as a page, not as a desktop
-	other  api.PortCard // what answers on 6080 in place of a desktop
+	other  api.PortCard // the service on 6080 that is not a desktop
 	silent bool         // nothing listens on 6080
 	err    error
 }
@@ -35,8 +35,8 @@ func desktopLink(ctx context.Context, backend Backend, ref api.Ref, links []api.
 	return vncMsg{ref: ref, link: link, err: err}
 }
 
-// vnc opens the desktop of the chosen sandbox; without a daemon there it
-// injects first and goes on by itself.
+// vnc opens the desktop of the selected sandbox; if it has no daemon, vnc injects
+// one first and then continues.
 func (a *sandboxActions) vnc() tea.Cmd {
 	s, ok := a.selected()
 	if !ok {
@@ -49,7 +49,7 @@ func (a *sandboxActions) vnc() tea.Cmd {
 	return a.injectInto(s.Ref)
 }
 
-// desktop finds or makes the link for 6080 if something listens there.
+// desktop finds or makes the link to port 6080 if something listens there.
 func (a *sandboxActions) desktop(ref api.Ref) tea.Cmd {
 	backend, links := a.do.backend, a.world.LinksOf(ref, a.options.Now())
 	return a.do.Do(2*pane.Quick, func(ctx context.Context) tea.Msg {
@@ -83,7 +83,8 @@ func (a *sandboxActions) afterVNC(msg vncMsg) tea.Cmd {
 	return tea.Batch(a.do.links(), a.open(a.world.DesktopURL(msg.link), "the desktop of "+msg.ref.String()))
 }
 
-// offerDesktop explains the silence and offers to end it, where the daemon can.
+// offerDesktop explains that no desktop runs and offers to start one, if the
+// daemon can.
 func (a *sandboxActions) offerDesktop(ref api.Ref) tea.Cmd {
 	if s, _ := a.world.Sandbox(ref); s.Daemon.Kind == "built-in" {
 		return a.notes.fail(fmt.Sprintf("no desktop in %s: nothing listens on port %d, and the built-in daemon brings none", ref, world.VNCPort),
@@ -105,8 +106,8 @@ func (a *sandboxActions) offerDesktop(ref api.Ref) tea.Cmd {
 	return nil
 }
 
-// offerPage says what answers in place of a desktop, and offers to open it as
-// it is if it is a page.
+// offerPage reports what answers instead of a desktop, and offers to open it if it
+// is a page.
 func (a *sandboxActions) offerPage(ref api.Ref, card api.PortCard) tea.Cmd {
 	what := fmt.Sprintf("no desktop in %s: port %d has no noVNC page", ref, world.VNCPort)
 	switch card.Service {

@@ -79,8 +79,8 @@ func (g *stage) inFocus() pane.Pane {
 	return g.front()
 }
 
-// front is the detail pane that is shown. Where nothing is chosen the overview
-// says why, in place of all but the requests of all sandboxes.
+// front returns the visible detail pane. If no sandbox is selected, that is the
+// overview, which explains why, or the requests of all sandboxes.
 func (g *stage) front() pane.Pane {
 	if g.list.Selected == (api.Ref{}) && (g.tab != tabRequests || !g.requests().Everywhere) {
 		return g.overview
@@ -88,7 +88,7 @@ func (g *stage) front() pane.Pane {
 	return g.panes[g.tab]
 }
 
-// place is where keys are pressed now.
+// place returns where keys are pressed now.
 func (g *stage) place() place {
 	if g.listFocused {
 		return inList
@@ -104,7 +104,7 @@ func (g *stage) place() place {
 	return [...]place{inOverview, inRequests, inPreviews, inLogs}[g.tab]
 }
 
-// focus goes to the list or to the details; who goes there works at the chosen sandbox.
+// focus focuses the list or the details; the latter confirms the selected sandbox.
 func (g *stage) focus(list bool) {
 	g.listFocused = list
 	if !list {
@@ -112,7 +112,7 @@ func (g *stage) focus(list bool) {
 	}
 }
 
-// resize takes the window's size; a terminal that does not know its own says 0.
+// resize sets the window's size; a terminal that does not know its size reports 0.
 func (g *stage) resize(width, height int) {
 	g.width, g.height = cmp.Or(width, 80), cmp.Or(height, 24)
 }
@@ -123,5 +123,5 @@ func (g *stage) requests() *requests.Pane { return g.panes[tabRequests].(*reques
 
 func (g *stage) previews() *previews.Pane { return g.panes[tabPreviews].(*previews.Pane) }
 
-// atOverview says whether the overview can be seen.
+// atOverview reports whether the overview is visible.
 func (g *stage) atOverview() bool { return g.tab == tabOverview && (g.layout.wide || !g.listFocused) }

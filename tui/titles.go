@@ -8,7 +8,7 @@ import (
 	"daemon-proxy/tui/text"
 )
 
-// titles are what stands in the upper edges of the list and the details.
+// titles draws the upper edges of the list and the details.
 type titles struct{ *desk }
 
 func (t *titles) listTitle() string {
@@ -23,7 +23,7 @@ func (t *titles) listTitle() string {
 	return title
 }
 
-// detailTitle is the name of what is shown and the tabs.
+// detailTitle returns the selected sandbox's name and the tabs.
 func (t *titles) detailTitle() string {
 	l := t.look
 	return l.Ink.Title.Paint(l.Cut(t.selectedName(), t.nameWidth())) + l.Ink.Frame.Paint(" "+l.Glyph.Dash+" ") +
@@ -40,7 +40,7 @@ func (t *titles) selectedName() string {
 	return text.Clean(t.list.Selected.String())
 }
 
-// names are the names of the tabs, the one in front marked.
+// names returns the names of the tabs, with the current one marked.
 func (t *titles) names(front int) string {
 	l := t.look
 	parts := make([]string, len(tabNames))
@@ -53,7 +53,7 @@ func (t *titles) names(front int) string {
 	return strings.Join(parts, t.gap())
 }
 
-// gap stands between the names of tabs; there is less of it in a narrow window.
+// gap returns the space between the names of tabs; it is less in a narrow window.
 func (t *titles) gap() string {
 	if t.width < 76 {
 		return " "
@@ -61,13 +61,13 @@ func (t *titles) gap() string {
 	return t.look.Ink.Frame.Paint(" " + t.look.Glyph.Across + " ")
 }
 
-// nameWidth is what the name of the chosen sandbox may take of the detail pane's edge.
+// nameWidth is the width of the selected sandbox's name in the detail pane's edge.
 func (t *titles) nameWidth() int {
 	return max(10, t.layout.detail.w-text.Width(t.names(-1))-len("+  --  -+"))
 }
 
-// tabAt is the tab whose name stands at column x of the upper edge of the
-// details, or of the list where it is alone; -1 without one.
+// tabAt returns the tab whose name is at column x of the upper edge of the details,
+// or of the list if it is alone; -1 if there is none.
 func (t *titles) tabAt(x int) int {
 	at, title := t.layout.detail.x, t.detailTitle()
 	if t.layout.detail.w == 0 {

@@ -1,6 +1,6 @@
-// Package tui is what a person sees: a terminal UI on a core. It talks to the
-// core through Backend only, keeps no truth of its own, and never waits: every
-// call runs in a command with a deadline and comes back as a message.
+// Package tui is the terminal UI of a core. It uses the core only through Backend,
+// is not the owner of any state of it, and never blocks: every call runs in a
+// command with a deadline, and its answer is a message.
 package tui
 
 import (
@@ -24,13 +24,13 @@ import (
 	"daemon-proxy/tui/world"
 )
 
-// The window's title is put on the terminal's stack meanwhile (xterm, XTWINOPS).
+// The window's title is saved on the terminal's stack (xterm, XTWINOPS).
 const (
 	saveTitle    = "\x1b[22;2t"
 	restoreTitle = "\x1b[23;2t"
 )
 
-// newModel returns the model of a core, as the last run left it.
+// newModel returns the model of a core, with the state that the last run saved.
 func newModel(ctx context.Context, backend Backend, o Options) (*model, error) {
 	o = o.withDefaults()
 	m := emptyModel()
@@ -59,8 +59,8 @@ func newModel(ctx context.Context, backend Backend, o Options) (*model, error) {
 	return m, nil
 }
 
-// Run shows the UI until the person quits or ctx ends, neither of which is an
-// error. The terminal is then as it was, also after a panic.
+// Run shows the UI until the user quits or ctx ends, neither of which is an error.
+// It restores the terminal, even after a panic.
 func Run(ctx context.Context, backend Backend, o Options) error {
 	o = o.withDefaults()
 	o.ASCII = o.ASCII || !theme.UTF8(os.Getenv)
@@ -79,11 +79,11 @@ func Run(ctx context.Context, backend Backend, o Options) error {
 		return err
 	}
 	if w, h, err := term.GetSize(int(o.Out.Fd())); err == nil {
-		m.resize(w, h) // so that the first frame is a whole one
+		m.resize(w, h) // so that the first frame is complete
 	}
 	options := []tea.ProgramOption{
-		// Signals end ctx. Bubble Tea's own handler would send a message into a
-		// loop that ctx has ended already, and its end would wait for it for ever.
+		// Signals end ctx. Bubble Tea's own handler would send a message to a loop
+		// that ctx has already ended, and block forever.
 		tea.WithoutSignalHandler(),
 		tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(out), tea.WithAltScreen(),
 		tea.WithFPS(draw.FramesPerSecond),

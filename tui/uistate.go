@@ -10,7 +10,7 @@ import (
 	"daemon-proxy/tui/requests"
 )
 
-// uiState is what is as it was at the last quit.
+// uiState is what is restored from the last run.
 type uiState struct {
 	Sandbox api.Ref `json:"sandbox"`
 	Filter  string  `json:"filter,omitempty"`
@@ -19,7 +19,7 @@ type uiState struct {
 	Requests requests.State `json:"requests,omitzero"`
 }
 
-// loadUIState reads the file; without one, or with a damaged one, all is as at the first start.
+// loadUIState reads the file; if it is missing or damaged, the state is empty.
 func loadUIState(file string) uiState {
 	var s uiState
 	if file == "" {

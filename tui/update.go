@@ -58,7 +58,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, m.takeAnswer(msg)
 }
 
-// takeAnswer takes what a command brought.
+// takeAnswer handles the answer of a command.
 func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case subscribedMsg:
@@ -115,7 +115,7 @@ func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
 	return m.takeFlow(msg)
 }
 
-// takeFlow takes the steps of actions that have several.
+// takeFlow handles the messages of actions with several steps.
 func (m *model) takeFlow(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case workMsg:
@@ -152,7 +152,7 @@ func (m *model) takeFlow(msg tea.Msg) tea.Cmd {
 	case shellEndedMsg:
 		var cmds []tea.Cmd
 		if m.mouse {
-			cmds = append(cmds, tea.EnableMouseCellMotion) // Bubble Tea restores all else
+			cmds = append(cmds, tea.EnableMouseCellMotion) // Bubble Tea restores everything else
 		}
 		if msg.err != nil {
 			cmds = append(cmds, m.notes.failWith("shell", msg.err))

@@ -10,8 +10,8 @@ import (
 	"daemon-proxy/tui/text"
 )
 
-// View implements tea.Model. Bubble Tea asks for it after every message; the
-// screen is drawn only when something changed.
+// View implements tea.Model. Bubble Tea calls it after every message; the screen
+// is redrawn only if something changed.
 func (m *model) View() string {
 	if m.frame == "" && m.width > 0 && m.height > 0 {
 		m.frame = strings.Join(m.draw(), "\n")
@@ -19,7 +19,7 @@ func (m *model) View() string {
 	return m.frame
 }
 
-// draw is the screen: height lines of width cells.
+// draw returns the screen: height lines of width cells.
 func (m *model) draw() []string {
 	l := m.look
 	if m.layout.small && m.quitter.asking() {
@@ -43,7 +43,7 @@ func (m *model) draw() []string {
 	for _, o := range m.overlays {
 		if whole, ok := o.(interface{ Whole() bool }); ok && whole.Whole() {
 			lines = l.Fill(o.View(m.width, m.height), m.width, m.height)
-			if m.notes.note.text != "" { // in place of the keys, for as long as it is shown
+			if m.notes.note.text != "" { // instead of the keys
 				lines[len(lines)-1] = m.noteLines()[0]
 			}
 			continue
@@ -58,7 +58,7 @@ func (m *model) draw() []string {
 	return m.finish(lines)
 }
 
-// noteLines are the note, with the keys for a port that just came up.
+// noteLines returns the note, with the keys for a port that has just opened.
 func (m *model) noteLines() []string {
 	offer := ""
 	if m.news.shown() && !m.options.ReadOnly {
@@ -67,7 +67,7 @@ func (m *model) noteLines() []string {
 	return m.notes.lines(m.width, offer, m.key)
 }
 
-// body is the list and the details, or one of them.
+// body returns the list and the details, or one of them.
 func (m *model) body() []string {
 	var lines []string
 	list := m.box(m.list, m.titles.listTitle(), m.layout.list, m.listFocused)
@@ -85,10 +85,10 @@ func (m *model) body() []string {
 	return lines
 }
 
-// inASCII says in ASCII what stands in texts.
+// inASCII replaces characters of texts by ASCII.
 var inASCII = strings.NewReplacer("×", "x", "←", "<", "→", ">", "↑", "^", "↓", "v")
 
-// finish makes every line fit, and ASCII where the terminal knows no more.
+// finish fits every line to the width, and converts it to ASCII if required.
 func (m *model) finish(lines []string) []string {
 	if m.look.ASCII {
 		for i := range lines {
