@@ -1,5 +1,4 @@
-// Package dialog is what lies over the panes: questions, texts, and lists to
-// pick from.
+// Package dialog has overlays: questions, texts, and lists to choose from.
 package dialog
 
 import (
@@ -10,18 +9,18 @@ import (
 	"daemon-proxy/tui/text"
 )
 
-// Confirm is a question before something is done. "No" is in focus, and no
-// letter answers unless one is set.
+// Confirm asks before something is done. "No" is focused, and no letter is an
+// answer unless one is set.
 type Confirm struct {
 	Look    *draw.Look
 	Title   string
 	Lines   []string
 	Yes, No string
 	Run     tea.Cmd
-	// YesKey and NoKey are letters that answer at once; empty for none.
+	// YesKey and NoKey are letters that answer immediately; empty: none.
 	YesKey, NoKey string
 	onYes         bool
-	top           int // the first visible line, if there is not room for all
+	top           int // the first visible line of a text that is too long
 }
 
 // HandleMsg implements an overlay.
@@ -31,7 +30,7 @@ func (c *Confirm) HandleMsg(tea.Msg) tea.Cmd { return nil }
 func (c *Confirm) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 	name := key.String()
 	switch name {
-	case "": // no key has that name, but letters that are not given have
+	case "": // do not match letters that are not set
 	case c.YesKey:
 		return c.Run, true
 	case c.NoKey:
@@ -72,7 +71,7 @@ func (c *Confirm) View(width, height int) []string {
 			lines = append(lines, " "+part)
 		}
 	}
-	// The buttons stay, whatever the room; the text is scrolled where there is too little.
+	// The buttons are always visible; a text that is too long is scrolled.
 	foot := ""
 	if rows := max(1, height-4); len(lines)+1 > rows {
 		foot = l.Ink.Dim.Paint(format.Keys([]string{"up"}) + format.Keys([]string{"down"}) + " more")

@@ -25,29 +25,29 @@ type Picker struct {
 	found  []Choice
 	input  textinput.Model
 	cursor draw.Cursor
-	Wait   string // what is waited for while there is nothing to choose
+	Wait   string // shown until the choices arrive
 	failed string // why there is nothing to choose
-	// Take makes the end of a message from the core into choices; nil: none is waited for.
+	// Take extracts the choices from a message; nil: none are awaited.
 	Take func(msg tea.Msg) (choices []Choice, mine bool, err error)
 }
 
 // Choice is a line of a picker.
 type Choice struct {
 	Words string // its name
-	About string // in a column of its own; it gives way to what is right of it
+	About string // in its own column; it is cut in favour of Right
 	Right string // at the right end: a key
 	Run   tea.Cmd
 }
 
-// NewPicker returns a picker of one of all.
+// NewPicker returns a picker of one of these choices.
 func NewPicker(l *draw.Look, title string, all []Choice) *Picker {
 	p := &Picker{look: l, title: title, All: all, input: draw.NewInput(200)}
 	p.search()
 	return p
 }
 
-// search finds the lines with what is typed in them, best first, and then those
-// that have its letters in that order.
+// search finds the lines that contain the typed text, best first, then those that
+// contain its letters in that order.
 func (p *Picker) search() {
 	p.found = p.All
 	if want := p.input.Value(); want != "" {
@@ -75,8 +75,8 @@ func (p *Picker) search() {
 	p.cursor.Resize(len(p.found), p.cursor.Height)
 }
 
-// placeOf is how far from the best place want is in s: the earliest one at the
-// start of a word, else the earliest; -1 if it is nowhere.
+// placeOf ranks the best occurrence of want in s, lower is better: the earliest at
+// the start of a word, else the earliest; -1 if there is none.
 func placeOf(s, want string) int {
 	s, want = strings.ToLower(s), strings.ToLower(want)
 	first := strings.Index(s, want)

@@ -12,9 +12,9 @@ import (
 	"daemon-proxy/tui/text"
 )
 
-// Text is a text that is shown whole until it is closed, a URL above all. It
-// may be the only place where that can be read, so that no key closes it by
-// chance, and the mouse can be turned off to select it.
+// Text shows a complete text, usually a URL, until it is closed. It may be the
+// only place where the URL can be read, so keys do not close it by accident, and
+// the mouse can be turned off to select it.
 type Text struct {
 	Look         *draw.Look
 	Title, Intro string

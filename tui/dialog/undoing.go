@@ -9,7 +9,7 @@ import (
 // Undoing is shown while the injections are undone, before the UI ends.
 type Undoing struct{ Look *draw.Look }
 
-// UndoingWords is what Undoing says.
+// UndoingWords is the text of Undoing.
 const UndoingWords = "undoing the injection"
 
 // HandleMsg implements an overlay.

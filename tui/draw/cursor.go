@@ -3,7 +3,7 @@ package draw
 // Motion is where to go in a list or a text.
 type Motion int
 
-// The motions; lines are counted by wheel and arrows.
+// The motions. Up and Down move by one line.
 const (
 	Up Motion = iota
 	Down
@@ -13,11 +13,11 @@ const (
 	ToBottom
 )
 
-// Cursor is a place in a list of Count rows of which Height are visible, from
+// Cursor is a position in a list of Count rows, of which Height are visible from
 // Top on.
 type Cursor struct{ At, Top, Count, Height int }
 
-// Resize keeps the place inside the list and inside what is seen.
+// Resize keeps the cursor inside the list and visible.
 func (c *Cursor) Resize(count, height int) {
 	c.Count, c.Height = count, max(1, height)
 	c.Put(c.At)

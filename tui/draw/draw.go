@@ -1,5 +1,5 @@
-// Package draw draws: frames, rows, inputs, cursors and the terminal itself. It
-// knows cells, glyphs and inks, and nothing of what is drawn.
+// Package draw draws frames, rows, inputs, cursors and the terminal itself. It
+// knows cells, glyphs and inks, but not the content.
 package draw
 
 import (
@@ -13,7 +13,7 @@ import (
 	"daemon-proxy/tui/theme"
 )
 
-// Look is what everything is drawn with. It does not change while the UI runs.
+// Look has the inks and glyphs of the UI. It does not change while the UI runs.
 type Look struct {
 	Ink   theme.Theme
 	Glyph theme.Glyphs
@@ -35,7 +35,7 @@ func (l *Look) Fit(s string, width int) string { return text.Fit(s, width, l.Gly
 // Right is Fit with s at the right end.
 func (l *Look) Right(s string, width int) string { return text.Right(s, width, l.Glyph.Ellipsis) }
 
-// Ends puts left and right at the two ends of width cells; left gives way.
+// Ends puts left and right at the ends of width cells; left is cut if needed.
 func (l *Look) Ends(left, right string, width int) string {
 	w := text.Width(right)
 	if w >= width {
@@ -86,8 +86,8 @@ func (l *Look) Box(title, foot string, lines []string, width, height int, focuse
 	return append(out, edge(l.Glyph.BottomLeft, foot, l.Glyph.BottomRight))
 }
 
-// Row marks one line of a list: the chosen one has a glyph, so that it shows
-// without colours, and is painted whole.
+// Row draws one line of a list. The selected one has a glyph, which is visible
+// without colours, and one ink.
 func (l *Look) Row(s string, width int, chosen, focused bool) string {
 	if !chosen {
 		return l.Fit("  "+s, width)
@@ -133,7 +133,7 @@ func (l *Look) Over(base, box []string, x, y int) []string {
 	return base
 }
 
-// Bar is a share from 0 to 1, in halves of a cell.
+// Bar draws a share from 0 to 1, in halves of a cell.
 func (l *Look) Bar(share float64, width int) string {
 	halves := max(0, min(2*width, int(share*float64(2*width))))
 	full, half := halves/2, halves%2
@@ -141,8 +141,8 @@ func (l *Look) Bar(share float64, width int) string {
 		l.Ink.Dim.Paint(strings.Repeat(l.Glyph.BarRest, width-full-half))
 }
 
-// Field is an input of width cells, underlined to its end; only the one in
-// focus has a cursor.
+// Field draws an input of width cells, underlined to its end; only the focused
+// one has a cursor.
 func (l *Look) Field(input textinput.Model, width int, focused bool) string {
 	if focused {
 		return l.InputLine(input, width)
@@ -154,8 +154,8 @@ func (l *Look) Field(input textinput.Model, width int, focused bool) string {
 	return value + l.Ink.Dim.Paint(strings.Repeat("_", width-text.Width(value)))
 }
 
-// Shorten are at most most of the lines of a text: of an error the first ones
-// say what failed, and the last one often why. An ellipsis stands for the others.
+// Shorten returns at most that many lines of a text: the first ones and the last,
+// as those of an error say what failed and why. An ellipsis replaces the others.
 func (l *Look) Shorten(lines []string, most, width int) []string {
 	if len(lines) <= most {
 		return lines
@@ -169,7 +169,7 @@ func (l *Look) Shorten(lines []string, most, width int) []string {
 	return out
 }
 
-// StatusInk is the ink of an HTTP status; 0 is that of none yet.
+// StatusInk returns the ink of an HTTP status; 0: none yet.
 func (l *Look) StatusInk(status int) theme.Ink {
 	switch {
 	case status >= 500:

@@ -8,7 +8,7 @@ import (
 	"daemon-proxy/tui/text"
 )
 
-// FilterLine is a line that is typed into to filter a list or to find a text.
+// FilterLine is an input to filter a list or to find a text.
 type FilterLine struct {
 	textinput.Model
 	Typing bool
@@ -23,7 +23,7 @@ func (f *FilterLine) Start() {
 	f.CursorEnd()
 }
 
-// Handle takes a key: esc empties the line and ends the typing, enter and tab end it.
+// Handle handles a key: esc clears the line and ends the typing, enter and tab end it.
 func (f *FilterLine) Handle(key tea.KeyMsg) {
 	switch key.String() {
 	case "esc":
@@ -32,11 +32,11 @@ func (f *FilterLine) Handle(key tea.KeyMsg) {
 	case "enter", "tab":
 		f.Typing = false
 	default:
-		f.Model, _ = f.Update(key) // its command is for a paste that nobody asked for
+		f.Model, _ = f.Update(key) // its command is only for pasting
 	}
 }
 
-// NewInput is a line of at most limit characters to type into. It is drawn by InputLine.
+// NewInput returns an input of at most limit characters. InputLine draws it.
 func NewInput(limit int) textinput.Model {
 	input := textinput.New()
 	input.Prompt = ""
@@ -45,8 +45,8 @@ func NewInput(limit int) textinput.Model {
 	return input
 }
 
-// InputLine draws an input with its cursor, without blinking. What there is no
-// room for is left out before the cursor first: the place where one types is seen.
+// InputLine draws an input with its cursor, without blinking. If it is too long,
+// text before the cursor is cut first, so that the cursor is visible.
 func (l *Look) InputLine(input textinput.Model, width int) string {
 	value, at := []rune(input.Value()), input.Position()
 	under, rest := " ", ""

@@ -11,34 +11,33 @@ import (
 )
 
 const (
-	// FramesPerSecond is how often Bubble Tea looks for something to paint. It
-	// never finds anything: see Painter.
+	// FramesPerSecond is how often Bubble Tea's renderer runs. It never has
+	// anything to paint: see Painter.
 	FramesPerSecond = 1
 	// paintsApart is the least time between two frames.
 	paintsApart = 16 * time.Millisecond
 )
 
-// Painter is the terminal. Bubble Tea's renderer looks for a new frame at a
-// fixed rate, and each look wakes threads: at a rate that feels quick an idle
-// program spends most of its CPU time there. So it looks once a second at an
-// empty frame, which is dropped here, and a real one is painted when it comes,
-// the lines of it that differ. All the rest, the modes of the terminal, stays
-// Bubble Tea's.
+// Painter is the terminal. Bubble Tea's renderer checks for a new frame at a fixed
+// rate, and each check wakes threads: at a rate that feels fast, an idle program
+// spends most of its CPU time there. So Bubble Tea renders an empty frame once a
+// second, which is dropped here, and a real frame is painted when it comes, only
+// the lines that differ. Bubble Tea still handles the modes of the terminal.
 //
-// It is an *os.File, else Bubble Tea does not learn the window's size.
+// It must be an *os.File: otherwise Bubble Tea does not get the window's size.
 type Painter struct {
 	*os.File
 
-	// writing is held while something is written, and a slow terminal can make that long.
+	// writing is held during a write, which may be slow.
 	writing sync.Mutex
 	taken   bool     // the alternate screen is shown: the terminal is the UI's
-	lines   []string // what is on it, nil if that is not known
+	lines   []string // on the screen; nil if unknown
 	width   int      // of the lines, in cells
 
 	mu      sync.Mutex
 	next    Frame // to be painted
-	due     bool  // it will be in a moment
-	resized bool  // nothing is known of what is on the screen
+	due     bool  // a timer is running for it
+	resized bool  // the content of the screen is unknown
 	last    time.Time
 }
 
@@ -48,7 +47,8 @@ type Frame struct {
 	Width int
 }
 
-// Show has f painted soon, unless another one is shown before. It does not wait.
+// Show schedules f to be painted, unless another frame replaces it before. It does
+// not block.
 func (p *Painter) Show(f Frame) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -82,22 +82,22 @@ func (p *Painter) paint() {
 			out.WriteString(line)
 		}
 	}
-	out.WriteString(ansi.CursorPosition(1, len(lines))) // where a terminal without an alternate screen goes on
+	out.WriteString(ansi.CursorPosition(1, len(lines))) // where a terminal without an alternate screen continues
 	p.lines, p.width = lines, next.Width
 	if _, err := p.File.WriteString(out.String()); err != nil {
-		p.lines = nil // what of it came through is not known; a terminal that is gone ends the program otherwise
+		p.lines = nil // unknown how much was written; the end of the terminal is handled elsewhere
 	}
 }
 
-// Resized makes the next frame be painted whole.
+// Resized makes the next frame a complete one.
 func (p *Painter) Resized() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.resized = true
 }
 
-// Write drops the frames of Bubble Tea's renderer. While the terminal is a
-// shell's it writes.
+// Write drops the frames of Bubble Tea's renderer. While a shell has the terminal,
+// it writes.
 func (p *Painter) Write(frame []byte) (int, error) {
 	p.writing.Lock()
 	defer p.writing.Unlock()
@@ -107,8 +107,8 @@ func (p *Painter) Write(frame []byte) (int, error) {
 	return p.File.Write(frame)
 }
 
-// WriteString takes control sequences: Bubble Tea's, of which those that take
-// and leave the alternate screen are heeded, and our own.
+// WriteString writes control sequences, Bubble Tea's and our own. It notes those
+// that enter and leave the alternate screen.
 func (p *Painter) WriteString(sequence string) (int, error) {
 	p.writing.Lock()
 	defer p.writing.Unlock()

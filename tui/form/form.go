@@ -1,5 +1,4 @@
-// Package form is the form that makes a link: a port, a label, and how long the
-// link lives.
+// Package form has the form that makes a link.
 package form
 
 import (
@@ -22,8 +21,8 @@ import (
 	"daemon-proxy/tui/world"
 )
 
-// Form is the form that makes a link: a port from the list of those that
-// listen or one that is typed, a label, and how long the link lives.
+// Form makes a link: it has the port, listed or typed, the label, and the lifetime
+// of the link.
 type Form struct {
 	look    *draw.Look
 	world   *world.World
@@ -37,7 +36,7 @@ type Form struct {
 	daemons []int          // the daemon's ports
 	cursor  draw.Cursor    // over cards and the line for another port
 	wanted  int            // the port to select when the list arrives; 0: any
-	asked   int            // number of the awaited answer; others are dropped
+	asked   int            // number of the last request; answers to earlier ones are dropped
 	loading bool
 	err     error // why the ports are unknown
 
@@ -46,11 +45,11 @@ type Form struct {
 	label    textinput.Model
 	touched  bool // the label was edited
 	lives    ttlChoice
-	problem  string // why the last enter did nothing; shown until the next key
+	problem  string // why enter failed; shown until the next key
 	creating bool
 }
 
-// Backend is what the form needs of a core.
+// Backend is what the form needs from a core.
 type Backend interface {
 	Ports(ctx context.Context, ref api.Ref) ([]api.PortCard, error)
 	CreateLink(ctx context.Context, request api.LinkRequest) (api.Link, error)
@@ -66,7 +65,7 @@ const (
 	fields
 )
 
-// portsMsg answers one question of one form.
+// portsMsg is the answer to one request of one form.
 type portsMsg struct {
 	form  *Form
 	asked int
@@ -74,15 +73,15 @@ type portsMsg struct {
 	err   error
 }
 
-// CreatedMsg is the link that a form asked for.
+// CreatedMsg is the outcome of making a link.
 type CreatedMsg struct {
-	Form *Form // nil: none, a key asked for it at once
+	Form *Form // nil: made by a key without a form
 	Link api.Link
 	Open bool
 	Err  error
 }
 
-// ActionMsg is an action that a form asks for, on its sandbox only.
+// ActionMsg is an action that a form requests, on its sandbox only.
 type ActionMsg struct {
 	Form   *Form
 	Ref    api.Ref
@@ -102,17 +101,17 @@ func New(
 	}
 }
 
-// StartAt begins at a port, once the list has it.
+// StartAt selects a port once it is in the list.
 func (f *Form) StartAt(port int) { f.wanted = port }
 
-// StartWith begins with the port and the label of a link.
+// StartWith fills in the port and the label of a link.
 func (f *Form) StartWith(l api.Link) {
 	f.wanted, f.touched = l.Port, l.Label != ""
 	f.label.SetValue(text.Clean(l.Label))
 	f.other.SetValue(strconv.Itoa(l.Port))
 }
 
-// Load shows the ports that are known and asks for them.
+// Load shows the known ports and requests the current ones.
 func (f *Form) Load() tea.Cmd {
 	if known := f.world.Ports[f.ref]; known.Cards != nil && known.Err == nil {
 		f.take(known.Cards)
@@ -120,7 +119,7 @@ func (f *Form) Load() tea.Cmd {
 	return f.ask()
 }
 
-// Created is how a creation ended that the form is still open for.
+// Created handles the outcome of a creation while the form is still open.
 func (f *Form) Created(err error) {
 	f.creating = false
 	if err != nil {
@@ -129,11 +128,11 @@ func (f *Form) Created(err error) {
 	}
 }
 
-// ask asks what listens, if there is a daemon that can tell.
+// ask requests the ports, if there is a daemon.
 func (f *Form) ask() tea.Cmd {
 	s, ok := f.world.Sandbox(f.ref)
 	if !ok || s.Daemon.State != api.DaemonHealthy {
-		return nil // the view says so; events tell when there is one
+		return nil // the view shows that; events report a new daemon
 	}
 	f.loading, f.err = true, nil
 	f.asked++
@@ -169,7 +168,7 @@ func (f *Form) HandleMsg(msg tea.Msg) tea.Cmd {
 	return nil
 }
 
-// take shows a new list, the same port chosen.
+// take shows a new list and keeps the port selected.
 func (f *Form) take(cards []api.PortCard) {
 	first := f.cards == nil
 	at := f.wanted
@@ -192,21 +191,21 @@ func (f *Form) take(cards []api.PortCard) {
 	switch {
 	case i >= 0 && first:
 		f.other.SetValue("") // it is in the list
-	case i < 0 && !first && !onOther: // it has closed; enter still means it
+	case i < 0 && !first && !onOther: // it has closed, but stays the chosen port
 		f.other.SetValue(strconv.Itoa(at))
 		f.cursor.Put(len(f.cards)) // the label stays too
 		return
 	case onOther, i < 0 && f.other.Value() != "":
 		i = len(f.cards)
 	case i < 0 && first:
-		// What a browser can show, if there is any.
+		// Prefer a port that a browser can show.
 		i = slices.IndexFunc(f.cards, world.ForBrowser)
 	}
 	f.cursor.Put(max(0, i))
 	f.suggest()
 }
 
-// card is the listening port at the cursor.
+// card returns the listening port at the cursor.
 func (f *Form) card() (api.PortCard, bool) {
 	if f.cursor.At >= len(f.cards) {
 		return api.PortCard{}, false
@@ -216,7 +215,7 @@ func (f *Form) card() (api.PortCard, bool) {
 
 func (f *Form) onOther() bool { return f.cursor.At >= len(f.cards) }
 
-// suggest fills in the label that goes with the port, unless the person wrote one.
+// suggest fills in a label for the port, unless the user edited it.
 func (f *Form) suggest() {
 	if f.touched {
 		return
@@ -226,7 +225,7 @@ func (f *Form) suggest() {
 	f.label.CursorEnd()
 }
 
-// port is the chosen one, or why it cannot be taken.
+// port returns the chosen port, or why it is invalid.
 func (f *Form) port() (int, error) {
 	if card, ok := f.card(); ok {
 		return card.Port.Port, nil
@@ -246,7 +245,7 @@ func (f *Form) port() (int, error) {
 	}
 }
 
-// create asks for the link.
+// create makes the link.
 func (f *Form) create(open bool) tea.Cmd {
 	if f.creating {
 		return nil

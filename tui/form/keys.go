@@ -54,14 +54,14 @@ func (f *Form) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 	return f.portKey(key), false
 }
 
-// move goes over the ports, wherever the focus is: nothing else goes up and down.
+// move moves in the list of ports, whichever field is focused.
 func (f *Form) move(to draw.Motion) {
 	f.focus = fieldPort
 	f.cursor.Move(to)
 	f.suggest()
 }
 
-// portKey is a key at the list of ports. A digit begins another port.
+// portKey handles a key in the list of ports. A digit begins a typed port.
 func (f *Form) portKey(key tea.KeyMsg) tea.Cmd {
 	name := key.String()
 	s, _ := f.world.Sandbox(f.ref)
@@ -110,16 +110,16 @@ func (f *Form) wants(action string, closes bool) tea.Cmd {
 }
 
 func (f *Form) livesKey(key tea.KeyMsg) tea.Cmd {
-	if key.String() == "o" { // no word for a time has an o
+	if key.String() == "o" { // no duration contains an o
 		return f.create(true)
 	}
 	f.lives.handle(key)
 	return nil
 }
 
-// ttlChoice is how long a link lives: one of some, or what is typed.
+// ttlChoice is the lifetime of a link: one of livesSome, or a typed one.
 type ttlChoice struct {
-	at    int // in livesSome; len(livesSome) is what is typed
+	at    int // in livesSome; len(livesSome): the typed one
 	typed textinput.Model
 }
 
@@ -154,7 +154,7 @@ func (c *ttlChoice) handle(key tea.KeyMsg) {
 	}
 }
 
-// seconds is the choice as a request has it.
+// seconds returns the choice for a request.
 func (c *ttlChoice) seconds() (int64, error) {
 	if c.at < len(ttlChoices) {
 		return int64(ttlChoices[c.at] / time.Second), nil
@@ -197,11 +197,11 @@ func parseTime(s string) (time.Duration, error) {
 	return total, nil
 }
 
-// SuggestedLabel is what the port's owner calls it, else a short word made from
-// what answers there.
+// SuggestedLabel returns the port's label in the devcontainer, else a short word
+// from what answers there.
 func SuggestedLabel(card api.PortCard) string {
 	if card.Label != "" {
-		return text.Clean(card.Label) // an input drops what Clean shows
+		return text.Clean(card.Label) // an input drops what Clean replaces
 	}
 	if card.Service == "vnc" {
 		return world.VNCLabel

@@ -41,7 +41,7 @@ func (f *Form) View(width, height int) []string {
 		min(height, len(lines)+2), true)
 }
 
-// row is a card: the port, what answers, and a remark or a warning.
+// row draws a card: the port, what answers, and a remark or a warning.
 func (f *Form) row(card api.PortCard, width int) string {
 	l := f.look
 	remark, ink := f.remarks(card), l.Ink.Dim
@@ -89,7 +89,7 @@ func (f *Form) remarks(card api.PortCard) string {
 	return strings.Join(words, " "+f.look.Glyph.Dot+" ")
 }
 
-// otherRow is the line for a port that is typed.
+// otherRow draws the line for a typed port.
 func (f *Form) otherRow() string {
 	value := f.other.Value()
 	field := f.look.Fit(value+strings.Repeat("_", max(0, 5-len(value))), 5)
@@ -100,7 +100,7 @@ func (f *Form) otherRow() string {
 	return cursor + f.look.Fit(strings.Repeat("_", max(0, 4-len(value))), 6-len(value)) + "other port"
 }
 
-// state says why the list is not there, and what to do about it.
+// state explains why there is no list, and what to do about it.
 func (f *Form) state(width int) []string {
 	l := f.look
 	s, ok := f.world.Sandbox(f.ref)
@@ -144,7 +144,7 @@ func (f *Form) state(width int) []string {
 	return append(out, "")
 }
 
-// below are the fields under the list, what is wrong with them, and the keys.
+// below draws the fields under the list, what is wrong with them, and the keys.
 func (f *Form) below(width int) []string {
 	l := f.look
 	lines := []string{""}
@@ -180,7 +180,7 @@ func (f *Form) below(width int) []string {
 	return lines
 }
 
-// livesLine is every choice, the one that is taken marked so that it shows without colours.
+// livesLine draws all lifetimes; the chosen one is marked visibly without colours.
 func (f *Form) livesLine() string {
 	l := f.look
 	var parts []string

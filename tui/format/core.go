@@ -10,7 +10,7 @@ import (
 	"daemon-proxy/tui/text"
 )
 
-// Lifetime is how long a link still works, or when it ended.
+// Lifetime returns how long a link still works, or when it ended.
 func Lifetime(l api.Link, now time.Time) string {
 	switch {
 	case l.State == "revoked" && l.RevokedAt != nil:
@@ -48,7 +48,7 @@ func TTL(d time.Duration) string {
 	return fmt.Sprintf("%ds", d/time.Second)
 }
 
-// exitCodes says what usual exit codes mean.
+// exitCodes has the meanings of common exit codes.
 var exitCodes = map[int]string{
 	0: "done", 1: "an error", 137: "killed, perhaps out of memory", 139: "segmentation fault", 143: "asked to end",
 }
@@ -65,7 +65,7 @@ func Container(s api.Sandbox) string {
 	return words
 }
 
-// Card is what answers at a port, in the owner's words if there are any.
+// Card describes what answers on a port, by its label if it has one.
 func Card(card api.PortCard) string {
 	switch {
 	case card.Label != "":
@@ -80,7 +80,7 @@ func Card(card api.PortCard) string {
 	return text.Clean(card.Service)
 }
 
-// OrDash is s, or a dash if it is empty.
+// OrDash returns s, or a dash if it is empty.
 func OrDash(s string) string {
 	if s == "" {
 		return "-"
@@ -96,7 +96,7 @@ func Status(x api.Exchange) string {
 	return fmt.Sprint(x.Status)
 }
 
-// Clock is a time of day, with the day where it is not today.
+// Clock formats a time of day, with the date if it is not today.
 func Clock(t, now time.Time) string {
 	t, now = t.Local(), now.Local()
 	if t.YearDay() == now.YearDay() && t.Year() == now.Year() {
@@ -105,7 +105,7 @@ func Clock(t, now time.Time) string {
 	return t.Format("2006-01-02 15:04")
 }
 
-// Code is the code of an exchange's problem in the words of a list.
+// Code returns a short text for the code of an exchange's problem.
 func Code(x api.Exchange) string {
 	switch x.Code {
 	case "":
@@ -130,7 +130,7 @@ func Code(x api.Exchange) string {
 	return strings.ReplaceAll(text.Clean(x.Code), "_", " ")
 }
 
-// Version is a version as people write it: "v0.190.0".
+// Version returns a version with its prefix: "v0.190.0".
 func Version(s string) string {
 	if s = text.Clean(s); s != "" && s[0] >= '0' && s[0] <= '9' {
 		return "v" + s
@@ -138,7 +138,7 @@ func Version(s string) string {
 	return s
 }
 
-// StartHint is how to start a container again.
+// StartHint returns how to start a container again.
 func StartHint(s api.Sandbox, key func(string) string) string {
 	if s.Container == api.ContainerPaused {
 		return "docker unpause " + text.Clean(s.Name)

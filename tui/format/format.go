@@ -24,8 +24,7 @@ func Span(d time.Duration) string {
 	return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
 }
 
-// Coarse is Span in minutes: what it says stays true until the screen is drawn
-// again, which happens once a minute at least.
+// Coarse is Span in minutes, as the screen may be redrawn only once a minute.
 func Coarse(d time.Duration) string {
 	if d < time.Minute {
 		return "<1m"
@@ -48,7 +47,7 @@ func Ago(d time.Duration) string {
 	return fmt.Sprintf("%dd ago", int(d.Hours())/24)
 }
 
-// Latency has two digits that count: "1.1ms", "88ms", "1.2s".
+// Latency has two significant digits: "1.1ms", "88ms", "1.2s".
 func Latency(d time.Duration) string {
 	ms := float64(d) / float64(time.Millisecond)
 	switch {

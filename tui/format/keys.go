@@ -6,13 +6,13 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 )
 
-// keyNames maps the names of keys to how they are written for people.
+// keyNames maps the names of keys to how they are displayed.
 var keyNames = strings.NewReplacer(
 	"up", "↑", "down", "↓", "left", "←", "right", "→",
 	"pgup", "PgUp", "pgdown", "PgDn", "pg↑", "PgUp", "pg↓", "PgDn",
 )
 
-// Keys are keys as they are written for people.
+// Keys returns keys as they are displayed.
 func Keys(keys []string) string {
 	out := make([]string, len(keys))
 	for i, key := range keys {
@@ -21,7 +21,7 @@ func Keys(keys []string) string {
 	return strings.Join(out, " ")
 }
 
-// KeyName is a key as it is written in the action table and the configuration.
+// KeyName returns the name of a key in the action table and the configuration.
 func KeyName(key tea.KeyMsg) string {
 	if name := key.String(); name != " " {
 		return name

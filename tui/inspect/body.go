@@ -20,16 +20,15 @@ import (
 // shownBody is the captured beginning of a body, made readable.
 type shownBody struct {
 	mediaType string
-	size      int64    // of the whole body as it passed
-	packed    string   // the encoding that it passed in
+	size      int64    // of the whole body as it was transferred
+	packed    string   // its content encoding
 	lines     []string // clean text
 	binary    []byte   // shown as a hex dump instead
-	part      string   // how much of the whole is shown; empty: all
+	part      string   // how much of it is shown; empty: all
 	note      string
 }
 
-// readBody makes a body readable, of which captured bytes were captured and
-// whole passed.
+// readBody makes a body readable, of which captured of whole bytes were captured.
 func readBody(h http.Header, raw []byte, captured, whole int64) shownBody {
 	b := shownBody{size: whole}
 	if media, _, err := mime.ParseMediaType(h.Get("Content-Type")); err == nil {
@@ -68,7 +67,7 @@ func readBody(h http.Header, raw []byte, captured, whole int64) shownBody {
 	return b
 }
 
-// title is what stands beside "Request" and "Response".
+// title returns the text after "Request" and "Response".
 func (b *shownBody) title() []string {
 	out := []string{cmp.Or(b.part, format.Size(b.size))}
 	if b.size == 0 {
@@ -83,7 +82,7 @@ func (b *shownBody) title() []string {
 	return out
 }
 
-// isText says whether a body, perhaps cut within a character, is text.
+// isText reports whether a body, perhaps cut within a character, is text.
 func isText(raw []byte) bool {
 	for i := 0; i < utf8.UTFMax && len(raw) > 0 && !utf8.Valid(raw); i++ {
 		if r, n := utf8.DecodeLastRune(raw); r != utf8.RuneError || n != 1 {
@@ -106,7 +105,7 @@ func isText(raw []byte) bool {
 	return odd*20 <= len(raw)
 }
 
-// textLines are the lines of a text, clean. A long one stays one, whatever its length.
+// textLines returns the cleaned lines of a text; long lines are not split.
 func textLines(s string) []string {
 	var out []string
 	for line := range strings.Lines(s) {
@@ -118,7 +117,7 @@ func textLines(s string) []string {
 // cleanWhole is text.Clean for a line of any length.
 func cleanWhole(line string) string {
 	var b strings.Builder
-	for len(line) > 2048 { // no more is cleaned at once
+	for len(line) > 2048 { // Clean has a limit
 		n := 2048
 		for n > 2040 && !utf8.RuneStart(line[n]) {
 			n--
@@ -129,7 +128,7 @@ func cleanWhole(line string) string {
 	return b.String() + text.Clean(line)
 }
 
-// formLines are the fields of a form, each on a line.
+// formLines returns the fields of a form, one a line.
 func formLines(s string) []string {
 	var out []string
 	for field := range strings.SplitSeq(s, "&") {
@@ -150,7 +149,7 @@ func unescaped(s string) string {
 	return s
 }
 
-// hexDump is offset, bytes and characters, as many on a line as fit.
+// hexDump returns lines of offset, bytes and characters, as many as fit.
 func hexDump(raw []byte, width int) []string {
 	const address, each = 10, 4 // "00000000  ", then "ff " and a character
 	n := 16
@@ -171,7 +170,7 @@ func hexDump(raw []byte, width int) []string {
 	return out
 }
 
-// frameData is the beginning of a frame on one line.
+// frameData returns the beginning of a frame on one line.
 func frameData(f *api.Frame) string {
 	data := f.Data
 	if f.Opcode == 8 && len(data) >= 2 {
@@ -199,9 +198,9 @@ var endings = map[string]string{
 	"application/x-www-form-urlencoded": ".txt",
 }
 
-// fileEnding is that of a file with such a body, as it passed.
+// fileEnding returns the extension of a file with such a body.
 func fileEnding(h http.Header) string {
-	media, _, _ := mime.ParseMediaType(h.Get("Content-Type")) // one that is not understood has no ending
+	media, _, _ := mime.ParseMediaType(h.Get("Content-Type")) // an invalid one has no extension
 	ending, ok := endings[media]
 	if !ok {
 		ending = ".bin"

@@ -7,14 +7,14 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 )
 
-// foundLine is a line that holds a text, and the section that it is in if two
-// stand side by side.
+// foundLine is a line that contains the text, and its section if two are side by
+// side.
 type foundLine struct {
 	line int
 	at   section
 }
 
-// StartFind opens all sections and headers: what is looked for may be in any.
+// StartFind unfolds all sections and headers: the text may be in any.
 func (in *Inspector) StartFind() {
 	in.wrapped, in.folded = true, [sections]bool{}
 	in.find.Start()
@@ -24,7 +24,7 @@ func (in *Inspector) StartFind() {
 // Typing reports whether a text to find is being typed.
 func (in *Inspector) Typing() bool { return in.find.Typing }
 
-// HandleKey takes a key of the text to find.
+// HandleKey handles a key while the text to find is being typed.
 func (in *Inspector) HandleKey(key tea.KeyMsg) {
 	switch key.String() {
 	case "up":
@@ -39,7 +39,7 @@ func (in *Inspector) HandleKey(key tea.KeyMsg) {
 	in.FindNext(0)
 }
 
-// search finds the lines that hold the text, whatever its case.
+// search finds the lines that contain the text; case is ignored.
 func (in *Inspector) search() {
 	in.found = in.found[:0]
 	want := strings.ToLower(in.find.Value())
@@ -61,7 +61,8 @@ func (in *Inspector) search() {
 	in.scroll(0)
 }
 
-// FindNext shows the next place, the one before, or with 0 the first from the top of the screen.
+// FindNext shows the next match (1), the previous one (-1), or the first one from
+// the top of the screen on (0).
 func (in *Inspector) FindNext(by int) {
 	n := len(in.found)
 	if n == 0 {

@@ -21,7 +21,7 @@ import (
 )
 
 // Inspector shows one exchange in full. It fills the screen between header and
-// footer, and is laid out again only when its contents or its width change.
+// footer. Its layout is computed only when its content or width changes.
 type Inspector struct {
 	sheet
 	world   *world.World
@@ -31,25 +31,25 @@ type Inspector struct {
 	key     func(action string) string
 
 	ID      uint64
-	first   api.Exchange // as the list knew it, until the details come
+	first   api.Exchange // from the list, until the details arrive
 	failed  error
 	asking  bool // for the details
 	again   bool // ask again after the answer
 	height  int
 	top     int
-	other   int   // the top of the side that is not in focus
-	paused  bool  // frames that come are not followed
-	before  int64 // how many had come when that began
+	other   int   // the top of the side that is not focused
+	paused  bool  // new frames are not followed
+	before  int64 // how many frames there were at the pause
 	find    draw.FilterLine
 	found   []foundLine // the lines with the text to find
 	atFound int
 }
 
-// section is a part of what is shown that can be folded to its title.
+// section is a part that can be folded to its title.
 type section int
 
-// The sections. Request and response stand side by side if there is room and
-// both are open.
+// The sections. Request and response are side by side if there is room and both
+// are open.
 const (
 	sectionRequest section = iota
 	sectionResponse
@@ -57,7 +57,7 @@ const (
 	sections
 )
 
-// details is an exchange with its bodies made readable.
+// details is an exchange with readable bodies.
 type details struct {
 	detail            api.ExchangeDetail
 	request, response shownBody
@@ -70,13 +70,13 @@ type Msg struct {
 	err  error
 }
 
-// Backend is what the inspector needs of a core.
+// Backend is what the inspector needs from a core.
 type Backend interface {
 	Exchange(ctx context.Context, id uint64) (api.ExchangeDetail, error)
 	Bodies(ctx context.Context, id uint64) (request, response []byte, err error)
 }
 
-// New returns one of nothing: next gives it an exchange.
+// New returns an empty inspector; Next makes one for an exchange.
 func New(
 	l *draw.Look, w *world.World, do pane.Calls, backend Backend, now func() time.Time, key func(string) string,
 ) *Inspector {
@@ -103,7 +103,7 @@ func (in *Inspector) EndFind() bool {
 	return true
 }
 
-// Ask asks for the details; the bodies are made readable outside of the UI's loop.
+// Ask requests the details; the command also makes the bodies readable.
 func (in *Inspector) Ask() tea.Cmd {
 	in.asking, in.again = true, false
 	id, backend := in.ID, in.backend
@@ -124,7 +124,7 @@ func inspect(d api.ExchangeDetail) *details {
 		response: readBody(d.ResponseHeader, d.ResponseBody, d.ResponseCaptured, d.BytesOut),
 	}
 	switch {
-	case len(d.Frames) > 0: // they are shown instead
+	case len(d.Frames) > 0: // the frames are shown instead
 		seen.request.note, seen.response.note = "", ""
 	case d.Code != "" && d.ResponseHeader == nil:
 		seen.response.note = "daemon-proxy answered this itself"
@@ -132,7 +132,7 @@ func inspect(d api.ExchangeDetail) *details {
 	return seen
 }
 
-// Refresh asks again, after the answer that is awaited.
+// Refresh requests the details again, once the pending answer has arrived.
 func (in *Inspector) Refresh() tea.Cmd {
 	if in.asking {
 		in.again = true
@@ -141,7 +141,7 @@ func (in *Inspector) Refresh() tea.Cmd {
 	return in.Ask()
 }
 
-// HandleMsg takes the details, unless they are those of another exchange.
+// HandleMsg takes the details, unless they are of another exchange.
 func (in *Inspector) HandleMsg(msg Msg) tea.Cmd {
 	if in.ID != msg.id {
 		return nil
@@ -151,7 +151,7 @@ func (in *Inspector) HandleMsg(msg Msg) tea.Cmd {
 		was, below := in.frameAtTop()
 		in.seen = msg.seen
 		in.layOut()
-		if len(in.frames) > 0 && !was.IsZero() { // older frames went, what is in view stays in its place
+		if len(in.frames) > 0 && !was.IsZero() { // keep the visible frames in place when older ones are dropped
 			now := slices.IndexFunc(msg.seen.detail.Frames, func(f api.Frame) bool { return !f.Time.Before(was) })
 			in.top = in.frames[max(0, now)] + below
 			in.scroll(0)
@@ -163,7 +163,7 @@ func (in *Inspector) HandleMsg(msg Msg) tea.Cmd {
 	return nil
 }
 
-// Exchange is the inspected exchange, as far as it is known.
+// Exchange returns the inspected exchange, as far as it is known.
 func (in *Inspector) Exchange() api.Exchange {
 	if in.seen != nil {
 		return in.seen.detail.Exchange
@@ -181,8 +181,8 @@ func (in *Inspector) textHeight() int {
 
 func (in *Inspector) finding() bool { return in.find.Typing || in.find.Value() != "" }
 
-// Move scrolls; of two that stand side by side the one in focus, unless all of
-// it can be seen.
+// Move scrolls; of two sections side by side it scrolls the focused one, unless
+// all of it is visible.
 func (in *Inspector) Move(to draw.Motion) {
 	page := in.textHeight()
 	if in.split() && in.columns[in.At] <= page && in.columns[1-in.At] > page {
@@ -206,7 +206,7 @@ func (in *Inspector) scroll(by int) {
 	}
 }
 
-// HasFrames says whether there are frames below, whose newest are followed.
+// HasFrames reports whether there are frames.
 func (in *Inspector) HasFrames() bool { return in.titles[sectionFrames] > 0 }
 
 func (in *Inspector) pause(on bool) {
@@ -216,14 +216,14 @@ func (in *Inspector) pause(on bool) {
 	in.paused = on
 }
 
-// Follow goes to the newest frame and those that come, or pauses there.
+// Follow follows the newest frames, or pauses.
 func (in *Inspector) Follow() {
 	in.pause(!in.paused)
 	in.scroll(0)
 }
 
-// frameAtTop is the time of the frame at the top of the screen, and how many
-// lines of it are above; of frames that are not paused at it is zero.
+// frameAtTop returns the time of the frame at the top of the screen, and how many
+// of its lines are above; the time is zero if the frames are not paused.
 func (in *Inspector) frameAtTop() (at time.Time, above int) {
 	i, found := slices.BinarySearch(in.frames, in.top)
 	if !found {
@@ -235,7 +235,7 @@ func (in *Inspector) frameAtTop() (at time.Time, above int) {
 	return in.seen.detail.Frames[i].Time, in.top - in.frames[i]
 }
 
-// length is how many lines there are to scroll.
+// length returns the number of lines to scroll.
 func (in *Inspector) length() int {
 	if in.split() {
 		return in.columns[in.At]
@@ -243,7 +243,7 @@ func (in *Inspector) length() int {
 	return len(in.lines)
 }
 
-// tops are the first lines that are seen on the left and on the right.
+// tops returns the first visible lines on the left and on the right.
 func (in *Inspector) tops() (left, right int) {
 	switch {
 	case !in.split():
@@ -254,7 +254,7 @@ func (in *Inspector) tops() (left, right int) {
 	return in.other, in.top
 }
 
-// focus goes to a section; of two that stand side by side each stays where it is.
+// focus focuses a section; two that are side by side keep their positions.
 func (in *Inspector) focus(at section) {
 	if in.At == at {
 		return
@@ -266,7 +266,7 @@ func (in *Inspector) focus(at section) {
 	in.layOut()
 }
 
-// NextSection goes to the section below or beside, after the last to the first.
+// NextSection focuses the next section; after the last, the first.
 func (in *Inspector) NextSection() {
 	next := (in.At + 1) % sections
 	for in.titles[next] < 0 && next != in.At {
@@ -289,8 +289,8 @@ func (in *Inspector) Fold(at section) {
 	in.reveal(in.titles[at])
 }
 
-// Click is at a cell of the frame's inside; one on a title folds, one beside
-// the section in focus goes to the other.
+// Click handles a click inside the frame: on a title it folds the section, on the
+// other one of two sections it focuses that.
 func (in *Inspector) Click(x, y int) {
 	above := in.height - 2 - in.textHeight()
 	left, right := in.tops()
@@ -308,20 +308,20 @@ func (in *Inspector) Click(x, y int) {
 	}
 }
 
-// reveal scrolls to a line that cannot be seen.
+// reveal scrolls to a line if it is not visible.
 func (in *Inspector) reveal(line int) {
 	if line < in.top || line >= in.top+in.textHeight() {
 		in.scroll(line - in.textHeight()/3 - in.top)
 	}
 }
 
-// ToggleWrap shows long headers whole, or cuts them to a line again.
+// ToggleWrap wraps long headers, or cuts them to a line again.
 func (in *Inspector) ToggleWrap() {
 	in.wrapped = !in.wrapped
 	in.layOut()
 }
 
-// SaveBodies writes the captured bodies to new files, as they passed.
+// SaveBodies writes the captured bodies to new files, as they were transferred.
 func (in *Inspector) SaveBodies(dir string) tea.Cmd {
 	if in.seen == nil {
 		return nil

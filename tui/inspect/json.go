@@ -13,8 +13,8 @@ func looksLikeJSON(raw []byte) bool {
 	return len(raw) > 0 && (raw[0] == '{' || raw[0] == '[')
 }
 
-// prettyJSON sets JSON on lines. The JSON may be several values, and may end in
-// the middle, as a captured beginning does; false if it is something else.
+// prettyJSON formats JSON on several lines. It may be several values, and may be
+// cut, as it is captured; false if it is not JSON.
 func prettyJSON(raw []byte) (string, bool) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
@@ -38,7 +38,7 @@ func prettyJSON(raw []byte) (string, bool) {
 type jsonWriter struct {
 	out   strings.Builder
 	open  []jsonLevel
-	named bool // a name was written, its value comes next
+	named bool // a name was written; its value is next
 }
 
 // jsonLevel is an object or array that is not closed yet.
@@ -58,7 +58,7 @@ func (w *jsonWriter) token(token json.Token) {
 	}
 	w.separate()
 	if w.top().object && !w.named {
-		name, _ := token.(string) // the decoder lets no other name through
+		name, _ := token.(string) // the decoder accepts only strings as names
 		w.out.WriteString(jsonText(name) + ": ")
 		w.named = true
 		return
@@ -79,10 +79,10 @@ func (w *jsonWriter) top() jsonLevel {
 	return w.open[len(w.open)-1]
 }
 
-// separate sets what comes next off from what was before.
+// separate writes what must be between the previous token and the next.
 func (w *jsonWriter) separate() {
 	switch {
-	case w.named: // a value stands beside its name
+	case w.named: // a value is on the line of its name
 	case len(w.open) > 0:
 		level := &w.open[len(w.open)-1]
 		if level.filled {

@@ -17,7 +17,7 @@ import (
 	"daemon-proxy/tui/theme"
 )
 
-// besideFrom is the inner width from which request and response stand side by side.
+// besideFrom is the least inner width with request and response side by side.
 const besideFrom = 96
 
 // inspectorLine is a line over the whole width, or two side by side.
@@ -26,22 +26,22 @@ type inspectorLine struct {
 	beside      bool
 }
 
-// cell is plain text with the name it begins with, painted apart.
+// cell is plain text that begins with a name in another ink.
 type cell struct {
 	text   string
-	name   int // how many bytes of text are the name
+	name   int // length of the name in bytes
 	ink    theme.Ink
-	chosen bool // the title of the section that folds
+	chosen bool // the title of the focused section
 }
 
 func (c cell) holds(want string) bool { return strings.Contains(strings.ToLower(c.text), want) }
 
-// sheet is an exchange laid out on lines for a width.
+// sheet is an exchange laid out as lines of a width.
 type sheet struct {
 	look    *draw.Look
-	seen    *details // nil until they come
+	seen    *details // nil until they arrive
 	width   int      // what lines are laid out for
-	At      section  // what folds, and scrolls if two stand side by side
+	At      section  // the focused section
 	folded  [sections]bool
 	wrapped bool // long headers are shown whole
 
@@ -51,16 +51,16 @@ type sheet struct {
 	frames  []int         // the line at which each frame begins
 }
 
-// split says whether request and response stand side by side, nothing below
-// them: each scrolls for itself then.
+// split reports whether request and response are side by side with nothing below
+// them: they then scroll separately.
 func (s *sheet) split() bool {
 	return s.seen != nil && s.beside() && s.titles[sectionFrames] < 0
 }
 
 func (s *sheet) columnWidth() int { return (s.width - 5) / 2 }
 
-// beside says whether request and response stand side by side: a folded one
-// leaves all the room to the other.
+// beside reports whether request and response are side by side: both must be
+// unfolded.
 func (s *sheet) beside() bool {
 	return s.width >= besideFrom && !s.folded[sectionRequest] && !s.folded[sectionResponse]
 }
@@ -107,7 +107,7 @@ func (s *sheet) layOut() {
 	s.layOutFrames(d.Frames)
 }
 
-// sectionTitle is that of a section, cut to width; only name is painted.
+// sectionTitle returns the title of a section, cut to width; only name is painted.
 func (s *sheet) sectionTitle(at section, name, rest string, width int) cell {
 	l := s.look
 	mark := l.Glyph.Open
@@ -159,7 +159,7 @@ func (s *sheet) section(at section, name string, h http.Header, body *shownBody,
 	return out
 }
 
-// missing says what the request log has not kept of a head.
+// missing returns what the request log has not kept of a head.
 func (s *sheet) missing(at section) (said []string) {
 	d := &s.seen.detail
 	cut, header := d.RequestHeaderSize, "the header is cut: with the path it has "
@@ -218,7 +218,7 @@ func (s *sheet) layOutFrames(frames []api.Frame) {
 	}
 }
 
-// headerLines are those of a header: one if it is long and not to be wrapped.
+// headerLines returns the lines of a header: one unless it is wrapped.
 func (s *sheet) headerLines(line string, width int) []string {
 	if s.wrapped || text.Width(line) <= 2*width {
 		return text.Wrap(line, width)

@@ -39,7 +39,7 @@ func (in *Inspector) View(width, height int) []string {
 	return l.Box(in.title(), in.foot(), lines, width, height, true)
 }
 
-// line is the one at i; past the end an empty one.
+// line returns line i, or an empty one past the end.
 func (in *Inspector) line(i int) inspectorLine {
 	if i < len(in.lines) {
 		return in.lines[i]
@@ -47,7 +47,7 @@ func (in *Inspector) line(i int) inspectorLine {
 	return inspectorLine{beside: in.split()}
 }
 
-// foot says what scrolls, how far it is, and whether new frames are followed.
+// foot shows which section scrolls, how far, and whether frames are followed.
 func (in *Inspector) foot() string {
 	l := in.look
 	var parts []string
@@ -79,7 +79,7 @@ func (in *Inspector) paint(line inspectorLine, want string) string {
 		l.Fit(in.cell(line.right, want), w)
 }
 
-// cell paints the name, and the text that is looked for where it first stands.
+// cell paints the name, and the first match of the text to find.
 func (in *Inspector) cell(c cell, want string) string {
 	if want != "" {
 		if lower := strings.ToLower(c.text); len(lower) == len(c.text) {
@@ -98,7 +98,7 @@ func (in *Inspector) cell(c cell, want string) string {
 	return name.Paint(c.text[:c.name]) + c.ink.Paint(c.text[c.name:])
 }
 
-// title is what was asked, how it went, where and when.
+// title returns the request, its outcome, its sandbox and its time.
 func (in *Inspector) title() string {
 	l, x := in.look, in.Exchange()
 	dash := l.Ink.Frame.Paint(" " + l.Glyph.Dash + " ")
@@ -126,7 +126,7 @@ func (in *Inspector) title() string {
 	return l.Ink.Title.Paint(l.Cut(request, max(8, in.width-4-text.Width(rest)))) + rest
 }
 
-// times says where the time went, with a bar for each part.
+// times returns the phases of the exchange with their durations and bars.
 func (in *Inspector) times() string {
 	l, x := in.look, in.Exchange()
 	total := x.Duration

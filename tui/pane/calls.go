@@ -9,14 +9,14 @@ import (
 
 // The deadlines of calls.
 const (
-	Quick = 15 * time.Second // an answer from what the core knows, or one engine call
-	Slow  = 15 * time.Minute // copying a binary over a thin line
+	Quick = 15 * time.Second // for the core's own state, or one call to the engine
+	Slow  = 15 * time.Minute // for copying a binary over a slow connection
 )
 
-// Calls makes commands that call the core. Each ends with ctx at the latest
-// and answers with one message.
+// Calls makes commands that call the core. Each ends when ctx does, at the latest,
+// and returns one message.
 type Calls struct {
-	Ctx context.Context // the UI's; a command has no other way to learn of its end
+	Ctx context.Context // the UI's
 }
 
 // Do runs f in a command with a deadline.
@@ -29,8 +29,8 @@ func (c Calls) Do(deadline time.Duration, f func(ctx context.Context) tea.Msg) t
 	}
 }
 
-// EventsApart is the least time between two batches of events: however much
-// happens, they make the UI paint seven times a second, and rates and links twice.
+// EventsApart is the least time between two batches of events, so that they cause
+// at most seven frames a second, and rates and links two more.
 const EventsApart = 150 * time.Millisecond
 
 // Pause waits for d or the end of ctx.

@@ -1,5 +1,5 @@
-// Package pane is what the panes of the UI have in common: how the root model
-// calls them, how they call the core, and the messages between them.
+// Package pane has what the panes of the UI share: how the root model calls them,
+// how they call the core, and the messages between them.
 package pane
 
 import (
@@ -9,29 +9,28 @@ import (
 	"daemon-proxy/tui/draw"
 )
 
-// Pane is one part of the screen that can be in focus. Panes are plain structs
-// that the root model calls: they change in these calls only, do no I/O in any
-// of them (a command does it and its message comes back through HandleMsg),
-// and read the world without changing it. What else a pane can do, it does by
-// one of the interfaces below.
+// Pane is a part of the screen that can be focused. Panes are plain structs that
+// the root model calls: they change only in these calls, do no I/O in them (a
+// command does, and its message comes back through HandleMsg), and read the world
+// without changing it. The interfaces below are optional.
 type Pane interface {
 	SetSize(width, height int)
-	// Show makes ref the sandbox that the pane is about, and says whether the
-	// pane is visible; one that is not keeps nothing running.
+	// Show sets the pane's sandbox and whether the pane is visible; one that is
+	// not visible must run no commands.
 	Show(ref api.Ref, visible bool) tea.Cmd
 	Move(to draw.Motion) tea.Cmd
-	// View is at most the lines and cells of SetSize.
+	// View returns at most the lines and cells of SetSize.
 	View(focused bool) []string
 }
 
-// Listener is a pane that gets every message that the root model does not keep
-// for itself, and events after the world has applied them.
+// Listener is a pane that gets the messages that the root model does not handle,
+// and events after the world has applied them.
 type Listener interface {
 	HandleMsg(msg tea.Msg) tea.Cmd
 }
 
-// Typist is a pane that reads text: while it is typing HandleKey gets every
-// key, and none is looked up in the action table.
+// Typist is a pane that reads text: while Typing is true, HandleKey gets every
+// key instead of the action table.
 type Typist interface {
 	Typing() bool
 	HandleKey(key tea.KeyMsg) tea.Cmd
@@ -43,7 +42,7 @@ type Clickable interface {
 	Click(x, y int) tea.Cmd
 }
 
-// Footed is a pane with a text in the lower edge of its frame; it may be empty.
+// Footed is a pane with a text, perhaps empty, in the lower edge of its frame.
 type Footed interface {
 	Foot() string
 }

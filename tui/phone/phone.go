@@ -20,7 +20,7 @@ import (
 	"daemon-proxy/tui/world"
 )
 
-// Screen is the screen with the code. The listener behind it ends with it.
+// Screen is the screen with the code. The listener ends when it is closed.
 type Screen struct {
 	look   *draw.Look
 	world  *world.World
@@ -37,7 +37,7 @@ type Screen struct {
 	inverted bool
 }
 
-// New returns the screen before the listener is open; cancel ends that.
+// New returns the screen before the listener is open; cancel ends the listener.
 func New(
 	l *draw.Look, w *world.World, now func() time.Time, copyText func(s, what string) tea.Cmd,
 	cancel context.CancelFunc, link api.Link, title string,
@@ -51,7 +51,7 @@ func (p *Screen) Show(link api.Link, share api.Share) {
 	p.code, p.err = newQRCode(share.URL)
 }
 
-// Whole says that it takes the whole window.
+// Whole reports that it takes the whole window.
 func (p *Screen) Whole() bool { return true }
 
 // HandleMsg implements overlay.
@@ -77,7 +77,7 @@ func (p *Screen) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 	return nil, false
 }
 
-// over says whether the link ended while its code is shown.
+// over reports whether the link ended while its code is shown.
 func (p *Screen) over() bool {
 	l := p.link
 	if i := slices.IndexFunc(p.world.Links, func(o api.Link) bool { return o.ID == l.ID }); i >= 0 {
@@ -107,7 +107,7 @@ func (p *Screen) View(width, height int) []string {
 	switch spare := height - 2 - len(url) - len(body); {
 	case !fits || spare < 0:
 		return append(append([]string{title, ""}, body...), append(append([]string{""}, url...), "", keys)...)
-	case spare > 3: // air above and below
+	case spare > 3: // empty lines above and below
 		body = append(slices.Repeat([]string{""}, spare/2), body...)
 		url = append([]string{""}, url...)
 	}
@@ -123,7 +123,7 @@ func (p *Screen) ended() api.Link {
 	return l
 }
 
-// body is the code, or why it is not there.
+// body returns the code, or why there is none.
 func (p *Screen) body(width, height int) ([]string, bool) {
 	l := p.look
 	switch {
@@ -139,7 +139,7 @@ func (p *Screen) body(width, height int) ([]string, bool) {
 		w, h = code.cells(l.ASCII)
 	}
 	if h > height || w > width {
-		// Title, URL and keys stand over and under it.
+		// Title, URL and keys are above and below it.
 		say := fmt.Sprintf("The window is too small for the QR code, which needs about %d×%d. "+
 			"The URL works without it:", w, h+3)
 		lines := text.Wrap(say, width-2)

@@ -8,31 +8,32 @@ import (
 	"daemon-proxy/tui/draw"
 )
 
-// Quiet zones in modules: what the standard asks for, and what phones read still.
+// Quiet zones in modules: what the standard requires, and what phones still read.
 const (
 	quietZone      = 4
 	quietZoneLeast = 2
 )
 
-// qrCode is a QR code to be drawn on a terminal.
+// qrCode is a QR code for a terminal.
 type qrCode struct {
 	code  *qr.Code
 	quiet int // modules of light around it
 }
 
-// newQRCode makes the smallest code of s: on a screen nothing is smudged.
+// newQRCode makes the smallest code of s: on a screen, the least error correction
+// is enough.
 func newQRCode(s string) (qrCode, error) {
 	code, err := qr.Encode(s, qr.L)
 	return qrCode{code, quietZone}, err
 }
 
-// side is the number of modules along a side, the quiet zone included.
+// side returns the number of modules along a side, including the quiet zone.
 func (q qrCode) side() int { return q.code.Size + 2*q.quiet }
 
-// light says whether the module at x, y of the whole is a light one.
+// light reports whether the module at x, y is a light one.
 func (q qrCode) light(x, y int) bool { return !q.code.Black(x-q.quiet, y-q.quiet) }
 
-// cells is the room that it takes on a terminal.
+// cells returns its size on a terminal.
 func (q qrCode) cells(ascii bool) (width, height int) {
 	if ascii {
 		return 2 * q.side(), q.side()
@@ -76,8 +77,8 @@ func (q qrCode) halves(l *draw.Look, inverted bool) []string {
 	return out
 }
 
-// blocks draws a module as two spaces: terminals without UTF-8 can still turn
-// foreground and background round.
+// blocks draws a module as two spaces: terminals without UTF-8 can still swap
+// foreground and background.
 func (q qrCode) blocks(l *draw.Look, inverted bool) []string {
 	const turn, back = "\x1b[7m", "\x1b[27m"
 	var out []string
@@ -86,7 +87,7 @@ func (q qrCode) blocks(l *draw.Look, inverted bool) []string {
 		var b strings.Builder
 		turned := false
 		for x := range q.side() {
-			// Turned is dark on light paper, and light without.
+			// Inverted spaces are dark on light paper, and light without it.
 			if want := q.light(x, y) == (inverted == painted); want != turned {
 				b.WriteString(map[bool]string{true: turn, false: back}[want])
 				turned = want

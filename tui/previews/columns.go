@@ -12,7 +12,7 @@ import (
 	"daemon-proxy/tui/world"
 )
 
-// columns are the widths of the list.
+// columns are the widths of the list's columns.
 type columns struct {
 	look                                     *draw.Look
 	port, label, link, requests, last, lives int
@@ -41,11 +41,11 @@ func (p *Pane) columns(page *world.Page) columns {
 	return c
 }
 
-// linkWidths are how wide the words of a page can be, whatever the time: a link
-// is without its scheme, over is for one that has ended.
+// linkWidths are the greatest widths of a page's texts at any time: link is
+// without the scheme, over is for links that have ended.
 type linkWidths struct{ label, link, lives, over int }
 
-// measure looks at every link of a page, once.
+// measure returns the widths of a page; they are computed once.
 func (p *Pane) measure(page *world.Page) linkWidths {
 	if p.measured == page {
 		return p.widths
@@ -67,7 +67,7 @@ func (p *Pane) measure(page *world.Page) linkWidths {
 	return w
 }
 
-// The widths under which a masked link and a label beside it say nothing.
+// The least useful widths of a masked link and of a label beside it.
 const (
 	leastLink  = 6
 	leastLabel = 12
@@ -96,7 +96,7 @@ func (p *Pane) row(c columns, l api.Link) string {
 	return c.line(fmt.Sprint(l.Port), p.label(l), link, format.Thousands(int(l.Requests)), p.last(l), left)
 }
 
-// label is what a link is called, with its sandbox where that has no page.
+// label returns a link's label, with its sandbox if that has no page.
 func (p *Pane) label(l api.Link) string {
 	label := format.OrDash(text.Clean(l.Label))
 	if p.world.LinkIsOf(l, p.ref) {
@@ -105,7 +105,7 @@ func (p *Pane) label(l api.Link) string {
 	return text.Clean(l.SandboxName) + ": " + label
 }
 
-// last is when a link was used last, or how many sockets are open on it now.
+// last returns when a link was last used, or how many sockets are open on it.
 func (p *Pane) last(l api.Link) string {
 	switch n := len(p.world.Sockets[l.ID]); {
 	case n > 0:
@@ -120,7 +120,7 @@ func (p *Pane) live(sockets int) string {
 	return fmt.Sprintf("live %s%d", p.look.Glyph.Sockets, sockets)
 }
 
-// left is how long a link still works; empty for one that has ended.
+// left returns how long a link still works; empty if it has ended.
 func (p *Pane) left(l api.Link) string {
 	switch {
 	case !world.Works(l, p.now()):
@@ -131,8 +131,8 @@ func (p *Pane) left(l api.Link) string {
 	return format.Coarse(l.ExpiresAt.Sub(p.now()))
 }
 
-// masked is the URL of a link without the most of its token, in the fullest
-// form that has room.
+// masked returns the URL of a link with its token masked, in the longest form that
+// fits.
 func (p *Pane) masked(l api.Link, width int) string {
 	forms := p.forms(l)
 	for _, form := range forms {
@@ -143,8 +143,8 @@ func (p *Pane) masked(l api.Link, width int) string {
 	return forms[len(forms)-1]
 }
 
-// forms are masked URLs of a link from the fullest to the shortest: whole,
-// without the scheme, and the path alone where the token is in it.
+// forms returns masked URLs of a link from the longest to the shortest: complete,
+// without the scheme, and only the path if it contains the token.
 func (p *Pane) forms(l api.Link) [3]string {
 	whole := text.Clean(p.world.LinkURL(l))
 	if p.world.IsDesktop(l) {

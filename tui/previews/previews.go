@@ -18,8 +18,8 @@ import (
 	"daemon-proxy/tui/world"
 )
 
-// Pane is the third tab: the links of a sandbox, those that work first,
-// and the chosen one whole below the list.
+// Pane is the third tab: the links of a sandbox, working ones first, and the
+// selected one in full below the list.
 type Pane struct {
 	look  *draw.Look
 	world *world.World
@@ -28,10 +28,10 @@ type Pane struct {
 
 	width, height int
 	ref           api.Ref
-	at            string // the id of the chosen link
+	at            string // the id of the selected link
 	cursor        draw.Cursor
-	above         int         // lines over the first row, as they were drawn last
-	measured      *world.Page // that widths are of
+	above         int         // lines above the first row in the last view
+	measured      *world.Page // the page of widths
 	widths        linkWidths
 }
 
@@ -52,8 +52,8 @@ func (p *Pane) Show(ref api.Ref, _ bool) tea.Cmd {
 	return nil
 }
 
-// page is that of the sandbox, with the cursor on the chosen link; if that is
-// gone, the one in its place is chosen.
+// page returns the sandbox's page and puts the cursor on the selected link; if it
+// is gone, the link in its place is selected.
 func (p *Pane) page() *world.Page {
 	page := p.world.Page(p.ref, p.now())
 	links := page.Links
@@ -69,7 +69,7 @@ func (p *Pane) page() *world.Page {
 	return page
 }
 
-// Selected is the link at the cursor, whether it works or not.
+// Selected returns the link at the cursor, whether it works or not.
 func (p *Pane) Selected() (api.Link, bool) {
 	links := p.page().Links
 	if len(links) == 0 {
@@ -111,7 +111,7 @@ func (p *Pane) Foot() string {
 	return p.look.Ink.Dim.Paint(fmt.Sprintf("%d of %d", p.cursor.At+1, p.cursor.Count))
 }
 
-// View is a line when the links cannot work now, the list, and the chosen link.
+// View shows why the links cannot work, if so, the list, and the selected link.
 func (p *Pane) View(focused bool) []string {
 	l := p.look
 	page := p.page()
@@ -137,7 +137,7 @@ func (p *Pane) View(focused bool) []string {
 	return append(lines, whole...)
 }
 
-// obstacle says why the links of the sandbox cannot work now, if that is so.
+// obstacle explains why the links of the sandbox cannot work now, if so.
 func (p *Pane) obstacle(page *world.Page) []string {
 	l := p.look
 	s, ok := p.world.Sandbox(p.ref)
@@ -178,7 +178,7 @@ func (p *Pane) obstacle(page *world.Page) []string {
 	return out
 }
 
-// nothing stands where there is no link yet.
+// nothing is shown while there is no link.
 func (p *Pane) nothing() []string {
 	l := p.look
 	name := "this machine"
@@ -193,7 +193,7 @@ func (p *Pane) nothing() []string {
 	return lines
 }
 
-// whole is the chosen link with all that the list has no room for.
+// whole shows the selected link in full.
 func (p *Pane) whole(l api.Link) []string {
 	now := p.now()
 	name := fmt.Sprintf(" port %d of %s", l.Port, text.Clean(l.SandboxName))

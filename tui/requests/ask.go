@@ -11,60 +11,60 @@ import (
 )
 
 const (
-	pageSize     = 200                    // how many of the newest a look at a filter's answer takes
-	pageInterval = 250 * time.Millisecond // between two such looks
-	pollInterval = time.Second            // between two looks at live exchanges
+	pageSize     = 200                    // how many of a filter's newest exchanges are requested
+	pageInterval = 250 * time.Millisecond // between two such requests
+	pollInterval = time.Second            // between two requests of live exchanges
 )
 
-// What is asked for in exchangesMsg.
+// What an exchangesMsg contains.
 const (
 	askedAll    = iota // the whole list of a sandbox
-	askedFilter        // all that a filter takes of it
-	askedPage          // the newest that it takes
-	askedLive          // those under way
+	askedFilter        // all of it that match a filter
+	askedPage          // the newest that match
+	askedLive          // those in progress
 )
 
 type (
-	// exchangesMsg is a part of the request log. Its number says which list or
-	// filter it is the answer for.
+	// exchangesMsg is a part of the request log. Its number identifies the list or
+	// filter that it answers.
 	exchangesMsg struct {
 		what, number int
 		list         []api.Exchange
 		err          error
 	}
-	// pageDueMsg says that the filter of that number is to be looked at again.
+	// pageDueMsg requests the newest page of the filter of that number.
 	pageDueMsg int
-	// pollMsg says that live exchanges are to be looked at again.
+	// pollMsg requests the live exchanges.
 	pollMsg struct{}
 )
 
-// pageState is how far the newest page of a filter's answer is asked for.
+// pageState is the state of the requests for a filter's newest page.
 type pageState struct {
-	due  bool // a look is planned or under way
-	more bool // something happened since the last one began
+	due  bool // a request is scheduled or running
+	more bool // something changed since it began
 }
 
-// asker asks for exchanges of the list and of what its filter takes.
+// asker requests the exchanges of the list, and those that match its filter.
 type asker struct {
 	do         pane.Calls
 	backend    Backend
 	ref        api.Ref
 	Everywhere bool   // all sandboxes instead of ref
-	query      string // the filter that was asked for
+	query      string // the requested filter
 	wrong      error  // what is wrong with it
-	scope      int    // which list answers belong to; older ones are dropped
-	asked      int    // which filter answers belong to
+	scope      int    // number of the list; answers for earlier ones are dropped
+	asked      int    // number of the filter, likewise
 	pages      pageState
 }
 
-// flow is how fast a live exchange moves.
+// flow is the transfer rate of a live exchange.
 type flow struct {
 	bytes int64
 	at    time.Time
-	rate  float64 // bytes a second; negative: not known yet
+	rate  float64 // bytes a second; negative: unknown
 }
 
-// load asks for the whole list and for what the filter takes of it.
+// load requests the whole list and the exchanges that match the filter.
 func (p *Pane) load() tea.Cmd {
 	if p.ref == (api.Ref{}) && !p.Everywhere {
 		return nil
@@ -83,7 +83,7 @@ func (p *Pane) takeEvents(events []api.Event) tea.Cmd {
 		p.store.put(*e.Exchange)
 		news = true
 		if p.Inspector != nil && e.Exchange.ID == p.Inspector.ID && !e.Exchange.Live {
-			cmd = p.Inspector.Refresh() // live ones are looked at once a second
+			cmd = p.Inspector.Refresh() // live ones are polled
 		}
 	}
 	if !news {
@@ -116,7 +116,7 @@ func (p *Pane) takeAnswer(msg exchangesMsg) tea.Cmd {
 	case askedPage:
 		p.pages.due = false
 		if msg.err != nil {
-			return nil // the next news ask again
+			return nil // the next event requests it again
 		}
 		if p.store.takePage(msg.list, len(msg.list) < pageSize) {
 			return p.askFilter()
@@ -140,7 +140,7 @@ func (p *Pane) askLive() tea.Cmd {
 	return p.ask(askedLive, p.scope, "live:true", 0)
 }
 
-// pollSoon looks at live exchanges again in a while, if one can be seen.
+// pollSoon schedules a request of the live exchanges, if one is visible.
 func (p *Pane) pollSoon() tea.Cmd {
 	if p.polling || !p.visible || !p.seesLive() {
 		return nil
@@ -162,7 +162,7 @@ func (p *Pane) seesLive() bool {
 	return false
 }
 
-// scoped is a filter within the list.
+// scoped returns a filter restricted to the list.
 func (a *asker) scoped(words string) string {
 	if a.Everywhere {
 		return words
@@ -188,7 +188,7 @@ func (a *asker) askFilter() tea.Cmd {
 	return a.ask(askedFilter, a.asked, a.query, 0)
 }
 
-// pageSoon looks at the newest page in a moment, at most once in pageEvery.
+// pageSoon schedules a request of the newest page, one in pageInterval at most.
 func (a *asker) pageSoon() tea.Cmd {
 	if a.query == "" || a.wrong != nil {
 		return nil
@@ -207,10 +207,10 @@ func (a *asker) askPage() tea.Cmd {
 	return a.ask(askedPage, a.asked, a.query, pageSize)
 }
 
-// flows are those of live exchanges by their number.
+// flows are the flows of live exchanges by id.
 type flows map[uint64]flow
 
-// next returns the flows of live exchanges now.
+// next returns the current flows of live exchanges.
 func (f flows) next(live []api.Exchange, now time.Time) flows {
 	next := make(flows, len(live))
 	for _, x := range live {

@@ -2,18 +2,18 @@ package requests
 
 import "daemon-proxy/tui/draw"
 
-// place is where the list stands: on the newest exchange while it follows, else
-// on the one at the cursor.
+// place is the position of the list: at the newest exchange while it follows,
+// else at the one at the cursor.
 type place struct {
 	store  store
 	cursor draw.Cursor
 	Chosen uint64 // the exchange at the cursor
 	paused bool
-	seen   uint64 // the newest when it was paused
+	seen   uint64 // the newest at the pause
 }
 
-// settle puts the cursor where it belongs after the list changed: on the newest
-// while it follows, else on the same exchange, which stays at its place on the screen.
+// settle moves the cursor after a change of the list: to the newest exchange while
+// it follows, else to the same exchange, at the same place on the screen.
 func (p *place) settle(height int) {
 	onScreen := p.cursor.At - p.cursor.Top
 	p.cursor.Resize(p.store.count(), height)
@@ -27,7 +27,7 @@ func (p *place) settle(height int) {
 	p.remember()
 }
 
-// remember notes which exchange is at the cursor.
+// remember stores which exchange is at the cursor.
 func (p *place) remember() {
 	x, _ := p.store.row(p.cursor.At)
 	p.Chosen = x.ID
@@ -41,7 +41,7 @@ func (p *place) pause() {
 	}
 }
 
-// missed is how many came since the pause.
+// missed returns how many exchanges are new since the pause.
 func (p *place) missed() int {
 	if !p.paused {
 		return 0
@@ -49,7 +49,7 @@ func (p *place) missed() int {
 	return max(0, p.store.rowOf(p.seen))
 }
 
-// goTo moves the cursor; away from the newest it stays, at the newest it follows.
+// goTo moves the cursor; at the newest exchange the list follows, else it pauses.
 func (p *place) goTo(move func()) {
 	p.pause()
 	move()

@@ -1,5 +1,5 @@
-// Package requests is the second tab: the exchanges that passed, newest first,
-// and the inspector of one of them.
+// Package requests is the second tab: the exchanges, newest first, and the
+// inspector of one of them.
 package requests
 
 import (
@@ -19,10 +19,9 @@ import (
 	"daemon-proxy/tui/world"
 )
 
-// Pane is the second tab: the exchanges that went through, newest first,
-// and the inspector of one of them. It holds what it shows by number, so that
-// nothing moves under the cursor; events keep it up to date, and the core is
-// asked what a filter takes.
+// Pane is the second tab: the exchanges, newest first, and the inspector of one of
+// them. It refers to exchanges by id, so that nothing moves under the cursor.
+// Events keep it up to date; the core evaluates filters.
 type Pane struct {
 	asker
 	place
@@ -35,30 +34,30 @@ type Pane struct {
 	width, height int
 	visible       bool
 
-	loaded  bool  // the list was asked for
+	loaded  bool  // the list was requested
 	known   bool  // the answer has arrived
 	failed  error // why the list is unknown
 	filter  draw.FilterLine
-	polling bool // live exchanges are due
+	polling bool // a pollMsg is due
 	flows   flows
 
 	Inspector *inspect.Inspector
 }
 
-// Backend is what the requests need of a core.
+// Backend is what the requests need from a core.
 type Backend interface {
 	Exchanges(ctx context.Context, filter string, n int) ([]api.Exchange, error)
 	HAR(ctx context.Context, filter string) ([]byte, error)
 	inspect.Backend
 }
 
-// State is what the next run starts with.
+// State is what is saved for the next run.
 type State struct {
 	Filter     string `json:"filter,omitempty"`
 	Everywhere bool   `json:"everywhere,omitempty"`
 }
 
-// New returns the pane, as the last run left it.
+// New returns the pane, with the state that the last run saved.
 func New(
 	l *draw.Look, w *world.World, do pane.Calls, backend Backend,
 	now func() time.Time, key func(string) string, saved State,
@@ -71,7 +70,7 @@ func New(
 	return p
 }
 
-// State is what the next run starts with.
+// State returns what is saved for the next run.
 func (p *Pane) State() State {
 	return State{Filter: strings.TrimSpace(p.filter.Value()), Everywhere: p.Everywhere}
 }
@@ -102,7 +101,7 @@ func (p *Pane) Show(ref api.Ref, visible bool) tea.Cmd {
 	return p.load()
 }
 
-// forget drops the list of another sandbox.
+// forget drops the list of the previous sandbox.
 func (p *Pane) forget() {
 	p.scope++
 	p.asked++
@@ -119,7 +118,7 @@ func (p *Pane) ToggleEverywhere() tea.Cmd {
 	return p.load()
 }
 
-// covers says whether an exchange belongs to the list.
+// covers reports whether an exchange belongs to the list.
 func (p *Pane) covers(x *api.Exchange) bool { return p.Everywhere || x.Sandbox == p.ref.String() }
 
 // HandleMsg implements pane.Pane.
@@ -187,8 +186,8 @@ func (p *Pane) Move(to draw.Motion) tea.Cmd {
 	return p.pollSoon()
 }
 
-// Click implements pane.Clickable: a click chooses, another one looks into it; in the
-// inspector, one on a title folds.
+// Click implements pane.Clickable: a click selects an exchange, another one inspects
+// it; in the inspector, a click on a title folds the section.
 func (p *Pane) Click(x, y int) tea.Cmd {
 	if p.Inspector != nil {
 		p.Inspector.Click(x, y)
@@ -216,7 +215,7 @@ func (p *Pane) Typing() bool {
 	return p.filter.Typing
 }
 
-// StartFilter begins the typing of a filter.
+// StartFilter starts typing a filter.
 func (p *Pane) StartFilter() tea.Cmd {
 	p.filter.Start()
 	return nil
@@ -241,7 +240,7 @@ func (p *Pane) HandleKey(key tea.KeyMsg) tea.Cmd {
 // Filtered reports whether a filter hides requests.
 func (p *Pane) Filtered() bool { return p.query != "" }
 
-// Scope is the filter of the whole list.
+// Scope returns the filter of the whole list.
 func (p *Pane) Scope() string { return p.scoped("") }
 
 // ClearFilter shows all requests.
@@ -250,7 +249,7 @@ func (p *Pane) ClearFilter() tea.Cmd {
 	return p.refilter()
 }
 
-// refilter asks for what the words take; until that comes the list stays.
+// refilter requests what matches the filter; the list stays until the answer.
 func (p *Pane) refilter() tea.Cmd {
 	words := strings.TrimSpace(p.filter.Value())
 	if words == p.query {
@@ -266,9 +265,9 @@ func (p *Pane) refilter() tea.Cmd {
 	return p.askFilter()
 }
 
-// Inspect opens an exchange, or the next one in the place of another.
+// Inspect opens an exchange in the inspector, or replaces the inspected one.
 func (p *Pane) Inspect(id uint64) tea.Cmd {
-	i, ok := p.store.find(id) // the filter may not take it
+	i, ok := p.store.find(id) // it may not match the filter
 	if !ok {
 		return nil
 	}
@@ -279,7 +278,7 @@ func (p *Pane) Inspect(id uint64) tea.Cmd {
 	return tea.Batch(p.Inspector.Ask(), p.pollSoon())
 }
 
-// CloseInspector ends a search in the inspector first.
+// CloseInspector ends a search in the inspector, or closes it.
 func (p *Pane) CloseInspector() tea.Cmd {
 	if p.Inspector.EndFind() {
 		return nil
@@ -288,7 +287,7 @@ func (p *Pane) CloseInspector() tea.Cmd {
 	return p.pollSoon()
 }
 
-// Exchange is the one at the cursor, or the one that is looked into.
+// Exchange returns the inspected exchange, or the one at the cursor.
 func (p *Pane) Exchange() (api.Exchange, bool) {
 	if p.Inspector != nil {
 		return p.Inspector.Exchange(), true
@@ -296,14 +295,14 @@ func (p *Pane) Exchange() (api.Exchange, bool) {
 	return p.store.row(p.cursor.At)
 }
 
-// Beside looks into the exchange that began before or after.
+// Beside inspects the exchange that began before or after.
 func (p *Pane) Beside(by int) tea.Cmd {
 	at := p.cursor.At
 	if p.Inspector != nil {
 		at = p.store.rowOf(p.Inspector.ID)
 	}
 	if x, _ := p.store.row(at); p.Inspector != nil && x.ID != p.Inspector.ID && by > 0 {
-		by-- // the filter has dropped it: in its place is the next older one
+		by-- // it no longer matches: at its row is the next older one
 	}
 	x, ok := p.store.row(at + by)
 	if !ok {
@@ -321,7 +320,7 @@ func (p *Pane) jump(x api.Exchange) {
 	}
 }
 
-// Select puts the cursor on an exchange, unless the filter does not take it.
+// Select puts the cursor on an exchange, if it matches the filter.
 func (p *Pane) Select(id uint64) {
 	at := p.store.rowOf(id)
 	if x, ok := p.store.row(at); ok && x.ID == id {
@@ -329,7 +328,7 @@ func (p *Pane) Select(id uint64) {
 	}
 }
 
-// Unsafe says whether a request of that method may change something.
+// Unsafe reports whether a request of that method may change something.
 func Unsafe(method string) bool {
 	return !slices.Contains([]string{"", "GET", "HEAD", "OPTIONS", "TRACE"}, strings.ToUpper(method))
 }
@@ -340,7 +339,7 @@ type ReplayedMsg struct {
 	Err      error
 }
 
-// afterReplay goes to the new exchange.
+// afterReplay selects the new exchange.
 func (p *Pane) afterReplay(msg ReplayedMsg) tea.Cmd {
 	if msg.Err != nil {
 		return func() tea.Msg { return pane.FailMsg{Action: "replay", Err: msg.Err} }
@@ -356,7 +355,7 @@ func (p *Pane) afterReplay(msg ReplayedMsg) tea.Cmd {
 	return say
 }
 
-// SaveHAR writes what the filter takes to a new file.
+// SaveHAR writes the exchanges that match the filter to a new file.
 func (p *Pane) SaveHAR() tea.Cmd {
 	backend, query, dir := p.backend, p.scoped(p.query), p.Dir
 	name := "daemon-proxy-" + p.now().Format(save.TimeFormat) + ".har"

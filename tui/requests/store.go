@@ -12,20 +12,19 @@ const (
 	exchangesOver = 1_000  // how many more there may be before the oldest are dropped
 )
 
-// store holds exchanges by their number, oldest first, and which of
-// them a filter takes. What has ended does not come alive again, in whatever
-// order the news comes.
+// store holds exchanges by id, oldest first, and which of them match the filter.
+// An exchange that has ended stays ended, in whatever order updates arrive.
 type store struct {
 	all      []api.Exchange
 	filtered bool
-	taken    []uint64 // the ids that the filter takes, oldest first
+	taken    []uint64 // the ids that match the filter, oldest first
 }
 
 func (s *store) find(id uint64) (int, bool) {
 	return slices.BinarySearchFunc(s.all, id, func(x api.Exchange, id uint64) int { return cmp.Compare(x.ID, id) })
 }
 
-// put takes the news of one exchange.
+// put stores an update of one exchange.
 func (s *store) put(x api.Exchange) {
 	if n := len(s.all); n == 0 || s.all[n-1].ID < x.ID {
 		s.all = append(s.all, x)
@@ -57,8 +56,8 @@ func (s *store) trim() {
 	s.taken = slices.DeleteFunc(s.taken, func(id uint64) bool { _, ok := s.find(id); return !ok })
 }
 
-// load takes a snapshot of all, newest first: what the core does not hold any
-// more goes, what is newer than the snapshot stays.
+// load replaces the exchanges by a snapshot, newest first. It keeps those that are
+// newer than the snapshot.
 func (s *store) load(newestFirst []api.Exchange) {
 	before := s.all
 	s.all = slices.Clone(newestFirst)
@@ -79,15 +78,15 @@ func (s *store) load(newestFirst []api.Exchange) {
 	s.taken = slices.DeleteFunc(s.taken, func(id uint64) bool { _, ok := s.find(id); return !ok })
 }
 
-// take makes the answer for a filter, newest first, what is shown.
+// take shows the answer for a filter, newest first.
 func (s *store) take(newestFirst []api.Exchange) {
 	s.filtered = true
 	s.taken = s.takenOf(newestFirst, s.taken[:0])
 }
 
-// takePage brings what is shown up to date with the newest page of the answer;
-// whole says that there is no more of it. It says whether something may be
-// missing between what was shown and the page.
+// takePage updates what is shown with the newest page of the answer; whole means
+// that the page is the whole answer. gap reports whether exchanges between the
+// page and what was shown may be missing.
 func (s *store) takePage(newestFirst []api.Exchange, whole bool) (gap bool) {
 	if whole || len(newestFirst) == 0 {
 		s.take(newestFirst)
@@ -110,10 +109,10 @@ func (s *store) takenOf(newestFirst []api.Exchange, ids []uint64) []uint64 {
 	return ids
 }
 
-// showAll is the end of a filter.
+// showAll removes the filter.
 func (s *store) showAll() { s.filtered, s.taken = false, nil }
 
-// count is how many are shown.
+// count returns how many are shown.
 func (s *store) count() int {
 	if s.filtered {
 		return len(s.taken)
@@ -121,7 +120,7 @@ func (s *store) count() int {
 	return len(s.all)
 }
 
-// row is the one that is shown at i, 0 the newest.
+// row returns the exchange at row i; 0 is the newest.
 func (s *store) row(i int) (api.Exchange, bool) {
 	i = s.count() - 1 - i
 	if i < 0 || i >= s.count() {
@@ -137,7 +136,7 @@ func (s *store) row(i int) (api.Exchange, bool) {
 	return s.all[at], true
 }
 
-// rowOf is the row of an exchange, or of the next older one.
+// rowOf returns the row of an exchange, or of the next older one.
 func (s *store) rowOf(id uint64) int {
 	i, ok := s.find(id)
 	if s.filtered {

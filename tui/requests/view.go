@@ -11,7 +11,7 @@ import (
 	"daemon-proxy/tui/text"
 )
 
-// The widths at which a list of requests leaves something out.
+// The widths below which a list of requests omits columns.
 const (
 	wholeTimeFrom = 90
 	bytesFrom     = 66
@@ -30,7 +30,7 @@ func (p *Pane) Foot() string {
 		format.Thousands(p.cursor.Count)))
 }
 
-// View implements pane.Pane; it draws the rows that can be seen, no others.
+// View implements pane.Pane; it draws only the visible rows.
 func (p *Pane) View(focused bool) []string {
 	l := p.look
 	out := append(make([]string, 0, p.height), p.head())
@@ -71,7 +71,7 @@ func (p *Pane) whose() string {
 	return text.Clean(p.ref.String())
 }
 
-// head is the filter, how many it takes, and whether the list follows.
+// head shows the filter, the number of matches, and whether the list follows.
 func (p *Pane) head() string {
 	l := p.look
 	n := format.Count(len(p.store.all), "request")
@@ -102,7 +102,7 @@ func (p *Pane) head() string {
 	return l.Ends(left, right, p.width)
 }
 
-// wrongLines say what is wrong with the filter, on three lines at most.
+// wrongLines explains what is wrong with the filter, on three lines at most.
 func (p *Pane) wrongLines() []string {
 	if p.wrong == nil {
 		return nil
@@ -126,7 +126,7 @@ type rows struct {
 	flows      flows
 }
 
-// row is one exchange; path and note share what the columns leave.
+// row draws one exchange; path and note share the remaining width.
 func (r *rows) row(x api.Exchange) string {
 	l := r.look
 	clock := "15:04:05"
@@ -162,7 +162,7 @@ func (r *rows) pathAndNote(x api.Exchange, width int) string {
 		return l.Fit(path, width)
 	}
 	n := text.Width(note)
-	if rest, ok := strings.CutPrefix(note, "websocket  "); ok && text.Width(path)+2+n > width { // its frames say so
+	if rest, ok := strings.CutPrefix(note, "websocket  "); ok && text.Width(path)+2+n > width { // the frames imply it
 		note, n = rest, text.Width(rest)
 	}
 	if over := text.Width(path) + 2 + n - width; over > 0 {
@@ -171,7 +171,7 @@ func (r *rows) pathAndNote(x api.Exchange, width int) string {
 	return l.Fit(path, width-n-1) + " " + l.Ink.Dim.Paint(l.Fit(note, n))
 }
 
-// took is how long an exchange took, or has been under way.
+// took returns how long an exchange took, or has been running.
 func (r *rows) took(x api.Exchange) string {
 	if x.Live {
 		return format.Span(max(x.Duration, r.now.Sub(x.Start)).Truncate(100 * time.Millisecond))
@@ -179,7 +179,7 @@ func (r *rows) took(x api.Exchange) string {
 	return format.Latency(x.Duration)
 }
 
-// note says in words what is special about an exchange.
+// note describes what is special about an exchange.
 func (r *rows) note(x api.Exchange) string {
 	l := r.look
 	var parts []string

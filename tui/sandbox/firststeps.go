@@ -12,16 +12,16 @@ import (
 	"daemon-proxy/tui/world"
 )
 
-// firstSteps is what stands where there are no containers: why, and what can be
-// done. The overview shows it, and the list where that is alone on the screen.
+// firstSteps explains why there are no containers and what can be done. The
+// overview shows it, and the list if that is alone on the screen.
 type firstSteps struct {
 	look  *draw.Look
 	world *world.World
 	key   func(action string) string
 }
 
-// why says why there is no container, and what to do about it, in lines of at
-// most width cells; nothing where there is one, or where nobody knows yet.
+// why explains why there is no container, and what to do about it, in lines of at
+// most width cells; empty if there is one, or if that is unknown.
 func (p firstSteps) why(width int) []string {
 	switch e := p.world.Engine; {
 	case p.world.Containers() > 0:
@@ -34,14 +34,14 @@ func (p firstSteps) why(width int) []string {
 	return nil
 }
 
-// noEngine says why no engine answers, and that it is found by itself once it does.
+// noEngine explains why no engine answers, and that it is retried automatically.
 func (p firstSteps) noEngine(width int) []string {
 	again := "Containers appear here by themselves once it does.  " + p.look.Ink.Key.Paint(p.key("refresh")) +
 		"  try now"
 	return slices.Concat(p.engineCause(width), text.Wrap(again, width), []string{""})
 }
 
-// engineCause is why no engine answers, and the next step.
+// engineCause returns why no engine answers, and the next step.
 func (p firstSteps) engineCause(width int) []string {
 	e := p.world.Engine.Error
 	if e == nil {
@@ -56,7 +56,7 @@ func (p firstSteps) engineCause(width int) []string {
 	return lines
 }
 
-// sentence is why no engine answers, said once.
+// sentence makes a sentence of the reason why no engine answers.
 func sentence(why string) string {
 	if rest, ok := strings.CutPrefix(why, "the "); ok {
 		return "The " + rest + "."
@@ -83,7 +83,7 @@ func (p firstSteps) noContainers(width int) []string {
 	return append(lines, "")
 }
 
-// machine is what listens on this machine, which needs no engine.
+// machine shows what listens on this machine, which needs no engine.
 func (p firstSteps) machine(width int) []string {
 	l, ports := p.look, p.world.Ports[api.Host]
 	var lines []string

@@ -12,7 +12,7 @@ import (
 	"daemon-proxy/tui/world"
 )
 
-// injectionLines draws an injection under way, one line a step.
+// injectionLines draws a running injection, one line a step.
 func (p *Overview) injectionLines(in *world.Injection) []string {
 	l := p.look
 	lines := []string{"", l.Ink.Title.Paint("injecting the daemon"), ""}
@@ -54,7 +54,7 @@ func (p *Overview) stepLine(in *world.Injection, n api.Injection, ahead string) 
 		max(8, min(30, p.width-text.Width(line)-text.Width(figures)-4))) + figures
 }
 
-// failureLines draw how an injection ended that failed, and what can be done.
+// failureLines explain why an injection failed, and what can be done.
 func (p *Overview) failureLines(problem *api.Problem) []string {
 	l := p.look
 	lines := []string{""}

@@ -18,8 +18,8 @@ import (
 	"daemon-proxy/tui/world"
 )
 
-// List is the pane on the left. The same sandbox stays selected while the list
-// changes around it.
+// List is the pane on the left. The selected sandbox stays selected when the list
+// changes.
 type List struct {
 	look  *draw.Look
 	world *world.World
@@ -43,14 +43,14 @@ type List struct {
 	filter   draw.FilterLine
 }
 
-// listRow is a sandbox, by its place in the world, or the heading of a project;
-// an empty one ends the last project.
+// listRow is a sandbox, by its index in the world, or the heading of a project; an
+// empty heading ends the last project.
 type listRow struct {
 	sandbox int // -1 for a heading
 	heading string
 }
 
-// NewList returns the list; selected is selected once it is there.
+// NewList returns the list; selected is selected once it is listed.
 func NewList(l *draw.Look, w *world.World, key func(string) string, selected api.Ref, filter string) *List {
 	line := draw.NewFilterLine()
 	line.SetValue(filter)
@@ -84,7 +84,7 @@ func (p *List) HandleKey(key tea.KeyMsg) tea.Cmd {
 	return nil
 }
 
-// Refresh makes the rows anew after the world or the filter changed.
+// Refresh recreates the rows after a change of the world or the filter.
 func (p *List) Refresh() {
 	p.applyPending()
 	p.rows = p.rows[:0]
@@ -96,7 +96,7 @@ func (p *List) Refresh() {
 			p.hidden++
 			continue
 		}
-		if s.Project != project { // the machine comes last and is in none: an empty line sets it apart
+		if s.Project != project { // the machine is last and in no project: separate it
 			project = s.Project
 			p.rows = append(p.rows, listRow{-1, project})
 		}
@@ -114,15 +114,15 @@ func (p *List) Refresh() {
 	p.follow()
 }
 
-// matches says whether the filter lets s through.
+// matches reports whether the filter lets s through.
 func (p *List) matches(s *api.Sandbox) bool {
 	want := strings.ToLower(strings.TrimSpace(p.filter.Value()))
 	return want == "" || strings.Contains(strings.ToLower(s.String()+" "+s.Project+" "+s.Image+" "+s.Container+" "+
 		string(s.Daemon.State)), want)
 }
 
-// Select chooses ref, as soon as it is in the list if it is not yet, whatever
-// the filter; a move before that is a choice of its own.
+// Select selects ref, even if the filter hides it; if it is not listed yet, it is
+// selected as soon as it is, unless the user moves the cursor before.
 func (p *List) Select(ref api.Ref) {
 	p.pending = ref
 	p.Refresh()
@@ -142,9 +142,9 @@ func (p *List) applyPending() {
 	}
 }
 
-// follow puts the cursor on the chosen sandbox; if that is gone, the one that
-// stands in its place is chosen. Until the person chose, it is the default
-// sandbox, or a container before the machine itself: containers are found later.
+// follow puts the cursor on the selected sandbox; if it is gone, the one in its
+// place is selected. Until the user selects one, that is the default sandbox, or a
+// container rather than the machine itself: containers are found later.
 func (p *List) follow() {
 	p.Selected, p.beforeFilter = cmp.Or(p.Selected, p.beforeFilter), api.Ref{}
 	at := func(ok func(s *api.Sandbox) bool) int {
@@ -171,7 +171,7 @@ func (p *List) follow() {
 	p.choose(1)
 }
 
-// choose takes the sandbox at the cursor, or the next one in a direction.
+// choose selects the sandbox at the cursor, or the next one in a direction.
 func (p *List) choose(by int) {
 	for _, by := range []int{by, -by} {
 		for i := p.cursor.At; i >= 0 && i < len(p.rows); i += by {
@@ -184,16 +184,16 @@ func (p *List) choose(by int) {
 	}
 }
 
-// Confirm makes the sandbox that somebody began to work at a choice of the person's,
-// so that none that comes takes its place. While the engine is still asked for
-// containers, nobody has chosen the machine.
+// Confirm makes the selected sandbox the user's choice, as the user works with it,
+// so that no new one replaces it. It does not while the engine is connecting, as
+// the machine is then selected only by default.
 func (p *List) Confirm() {
 	if p.Selected != (api.Ref{}) && p.world.Engine.State != "connecting" {
 		p.byUser, p.pending = true, api.Ref{}
 	}
 }
 
-// StartFilter begins the typing of a filter.
+// StartFilter starts typing a filter.
 func (p *List) StartFilter() tea.Cmd {
 	p.filter.Start()
 	return nil
@@ -209,10 +209,10 @@ func (p *List) ClearFilter() bool {
 	return true
 }
 
-// ForgetLost lets a sandbox that went come back without being selected again.
+// ForgetLost forgets the lost sandbox: if it returns, it is not selected again.
 func (p *List) ForgetLost() { p.lost = api.Ref{} }
 
-// Saved is what the next run starts with.
+// Saved returns what is saved for the next run.
 func (p *List) Saved() (ref api.Ref, filter string) {
 	return cmp.Or(p.pending, p.Selected, p.beforeFilter), p.filter.Value()
 }
@@ -247,7 +247,7 @@ func (p *List) Foot() string {
 	if len(p.rows) <= p.listHeight() {
 		return ""
 	}
-	at, n := 0, 0 // headings are no sandboxes
+	at, n := 0, 0 // headings are not counted
 	for i, r := range p.rows {
 		if r.sandbox >= 0 {
 			n++
@@ -289,7 +289,7 @@ func (p *List) View(focused bool) []string {
 	return append(out, p.filterLine())
 }
 
-// below are the first steps, under the rows.
+// below returns the first steps, which are shown below the rows.
 func (p *List) below() []string {
 	lines := p.first.why(p.width - 2)
 	if lines == nil {
@@ -315,7 +315,7 @@ func (p *List) filterLine() string {
 	return p.look.Ink.Dim.Paint("/ filter")
 }
 
-// row is one sandbox: glyph, name, state in words, version or progress, latency.
+// row draws one sandbox: glyph, name, state, version or progress, latency.
 func (p *List) row(s api.Sandbox) string {
 	l := p.look
 	glyph, ink, state, more := p.state(s)
@@ -327,12 +327,12 @@ func (p *List) row(s api.Sandbox) string {
 		l.Right(shownLatency(s), p.latencyWidth)
 }
 
-// besideName is what a row needs besides the name.
+// besideName returns the width that a row needs besides the name.
 func (p *List) besideName() int {
 	return len("> * ") + len(" ") + stateWidth + p.detailWidth + p.latencyWidth
 }
 
-// shownName is a sandbox's name as a row begins with it; those of a project are indented.
+// shownName returns a sandbox's name for a row; those of a project are indented.
 func shownName(s api.Sandbox) string {
 	switch name := text.Clean(s.String()); {
 	case s.IsHost():
@@ -350,7 +350,7 @@ const (
 	moreMost   = 10 // of a version or a second word
 )
 
-// shownLatency is a sandbox's latency in whole milliseconds, or nothing.
+// shownLatency returns a sandbox's latency in whole milliseconds, or nothing.
 func shownLatency(s api.Sandbox) string {
 	if s.Daemon.State != api.DaemonHealthy || s.Daemon.LatencyMS <= 0 {
 		return ""
@@ -358,7 +358,7 @@ func shownLatency(s api.Sandbox) string {
 	return fmt.Sprintf("%.0fms", max(1, s.Daemon.LatencyMS))
 }
 
-// failedFor are causes of a failed injection in a word.
+// failedFor has the causes of a failed injection in a word.
 var failedFor = map[string]string{
 	api.CodeReadOnlyRoot: "read-only", api.CodeArchMismatch: "wrong arch", api.CodeBinaryMissing: "no binary",
 	api.CodeNotExecutable: "no binary",
@@ -368,7 +368,7 @@ var failedFor = map[string]string{
 	api.CodeUnreachable: "no address",
 }
 
-// state is a sandbox in a glyph, its ink and two words.
+// state returns a sandbox's glyph, its ink and two words.
 func (p *List) state(s api.Sandbox) (glyph string, ink theme.Ink, state, more string) {
 	l := p.look
 	if in := p.world.Injections[s.Ref]; in != nil && !in.Finished {
@@ -404,8 +404,8 @@ func (p *List) state(s api.Sandbox) (glyph string, ink theme.Ink, state, more st
 	return l.Glyph.None, theme.Ink{}, "running", ""
 }
 
-// versionInList is a version that fits the list: what a build adds to it goes
-// first, then which commit a development version is of. The overview has it whole.
+// versionInList shortens a version for the list: it removes the build's suffix
+// first, then the commit of a development version. The overview shows all of it.
 func versionInList(s string) string {
 	v := format.Version(s)
 	if text.Width(v) > moreMost {

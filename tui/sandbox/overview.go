@@ -16,14 +16,14 @@ import (
 	"daemon-proxy/tui/world"
 )
 
-// roomy is from which width on a line also says what is less important.
+// roomy is the least width at which lines also show less important parts.
 const roomy = 70
 
 // linksShown is how many links of a sandbox the overview shows.
 const linksShown = 20
 
-// Overview is the first tab: all of one sandbox at a glance, an injection
-// while it runs, and what to do where there is nothing yet.
+// Overview is the first tab: a summary of one sandbox, an injection while it runs,
+// and the first steps if there is nothing yet.
 type Overview struct {
 	look  *draw.Look
 	world *world.World
@@ -93,8 +93,7 @@ func (p *Overview) content() []string {
 	return append(lines, p.container(s)...)
 }
 
-// unchosen says why there is nothing to look at: the filter of the list, and
-// what there would be without it.
+// unchosen explains why no sandbox is selected, and what to do if there is none.
 func (p *Overview) unchosen() []string {
 	var lines []string
 	if len(p.world.Sandboxes) > 0 {
@@ -106,7 +105,7 @@ func (p *Overview) unchosen() []string {
 	return append(lines, p.first.why(p.width-2)...)
 }
 
-// host is the machine itself: what listens on it.
+// host shows the machine itself: what listens on it.
 func (p *Overview) host(s api.Sandbox) []string {
 	if s.Daemon.State != api.DaemonHealthy {
 		lines := append(p.daemonLines(s),
@@ -136,7 +135,7 @@ func (p *Overview) container(s api.Sandbox) []string {
 
 func (p *Overview) label(s string) string { return p.look.Ink.Dim.Paint(p.look.Fit(s, 10)) }
 
-// wrapped is a label and text over as many lines as it needs.
+// wrapped returns a label and its text, wrapped.
 func (p *Overview) wrapped(label, s string, in theme.Ink) []string {
 	var out []string
 	for i, part := range text.Wrap(s, max(10, p.width-12)) {
@@ -179,7 +178,7 @@ func (p *Overview) daemonLines(s api.Sandbox) []string {
 	return []string{line}
 }
 
-// nextTry says when a daemon is tried again by itself, if it is.
+// nextTry returns when a daemon is retried automatically, if it is.
 func nextTry(d api.Daemon) string {
 	if d.RetryAt == nil {
 		return ""
@@ -187,7 +186,7 @@ func nextTry(d api.Daemon) string {
 	return ", next try at " + d.RetryAt.Local().Format("15:04:05")
 }
 
-// healthy is what there is to say of a daemon that answers.
+// healthy describes a daemon that answers.
 func (p *Overview) healthy(d api.Daemon) []string {
 	l := p.look
 	parts := []string{l.Ink.Good.Paint("healthy"),
@@ -195,7 +194,7 @@ func (p *Overview) healthy(d api.Daemon) []string {
 	switch {
 	case !d.StartedAt.IsZero():
 		parts = append(parts, "up "+format.Coarse(p.now().Sub(d.StartedAt)))
-	case !d.Since.IsZero(): // found, and it does not say since when it runs
+	case !d.Since.IsZero(): // adopted, and its start is unknown
 		parts = append(parts, "seen for "+format.Coarse(p.now().Sub(d.Since)))
 	}
 	if d.LatencyMS > 0 {
@@ -205,7 +204,7 @@ func (p *Overview) healthy(d api.Daemon) []string {
 	return parts
 }
 
-// offer is a key and what it would do here.
+// offer returns a key and what it does here.
 func (p *Overview) offer(action, words string) string {
 	return "   " + p.look.Ink.Key.Paint(p.key(action)) + " " + words
 }
@@ -258,7 +257,7 @@ func (p *Overview) portLines(s api.Sandbox) []string {
 	return append(p.flow("Ports", parts), warnings...)
 }
 
-// flow sets parts one after the other on as many lines as they need.
+// flow puts parts one after another on as many lines as they need.
 func (p *Overview) flow(label string, parts []string) []string {
 	var lines []string
 	for _, part := range parts {

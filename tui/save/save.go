@@ -1,4 +1,4 @@
-// Package save writes what a person wants to keep to new files.
+// Package save writes to new files.
 package save
 
 import (
@@ -10,12 +10,12 @@ import (
 	"daemon-proxy/core/api"
 )
 
-// TimeFormat names files; colons are no part of a file's name everywhere.
+// TimeFormat is for file names; some systems do not allow colons in them.
 const TimeFormat = "20060102-150405"
 
-// New writes a file that only its owner may read and that was not there
-// before; it returns the whole path. The file has its name only once all of it
-// is on the disk: whatever fails, no part of it stays.
+// New writes a new file that only its owner may read, and returns its absolute
+// path. The file gets its name once all of it is on disk; after an error no part
+// of it remains.
 func New(dir, name string, content []byte) (string, error) {
 	path, err := filepath.Abs(filepath.Join(dir, name))
 	if err != nil {
@@ -43,7 +43,7 @@ func New(dir, name string, content []byte) (string, error) {
 	return path, nil
 }
 
-// notWritten names the file that was wanted, not the one that was tried.
+// notWritten names the requested file in err, not the temporary one.
 func notWritten(path string, err error, hint string) error {
 	why := err
 	if failed := (*fs.PathError)(nil); errors.As(err, &failed) {

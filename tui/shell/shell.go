@@ -1,4 +1,4 @@
-// Package shell gives the terminal to a shell in a sandbox until that ends.
+// Package shell gives the terminal to a shell in a sandbox until the shell ends.
 package shell
 
 import (
@@ -17,7 +17,7 @@ import (
 	"daemon-proxy/tui/text"
 )
 
-// Backend is what a shell needs of a core.
+// Backend is what a shell needs from a core.
 type Backend interface {
 	Shell(ctx context.Context, ref api.Ref, columns, rows int) (api.Terminal, error)
 }
@@ -45,7 +45,7 @@ func (s *Shell) SetStdout(w io.Writer) { s.out = w }
 // SetStderr implements tea.ExecCommand.
 func (s *Shell) SetStderr(io.Writer) {}
 
-// Run opens the shell and carries bytes until it ends.
+// Run opens the shell and copies bytes until it ends.
 func (s *Shell) Run() error {
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
@@ -77,8 +77,8 @@ func (s *Shell) Run() error {
 	return s.carry(far)
 }
 
-// open opens the shell. What is typed before it is open is dropped: it was
-// meant for nobody. With esc or ctrl+c the person gives up, and there is none.
+// open opens the shell. Input before it is open is dropped; esc and ctrl+c cancel
+// the opening.
 func (s *Shell) open(ctx context.Context, isTTY bool, columns, rows int) (api.Terminal, error) {
 	ctx, giveUp := context.WithTimeout(ctx, pane.Quick)
 	defer giveUp()
@@ -109,7 +109,7 @@ func (s *Shell) open(ctx context.Context, isTTY bool, columns, rows int) (api.Te
 	return far, err
 }
 
-// drop reads keys until there are no more; esc and ctrl+c give up.
+// drop reads and drops keys until there are no more; esc and ctrl+c call giveUp.
 func drop(keys io.Reader, giveUp func()) {
 	typed := make([]byte, 256)
 	for {
@@ -123,7 +123,7 @@ func drop(keys io.Reader, giveUp func()) {
 	}
 }
 
-// carry copies both ways; the end of the shell ends the reading of keys too.
+// carry copies in both directions; it stops reading keys when the shell ends.
 func (s *Shell) carry(far api.Terminal) error {
 	keys, err := cancelreader.NewReader(s.in)
 	if err != nil {
@@ -133,7 +133,7 @@ func (s *Shell) carry(far api.Terminal) error {
 	typed := make(chan struct{})
 	go func() {
 		defer close(typed)
-		_, _ = io.Copy(far, keys) // its end is the shell's end or ours
+		_, _ = io.Copy(far, keys) // ends with the shell or the UI
 	}()
 	_, err = io.Copy(s.out, far)
 	if keys.Cancel() {

@@ -9,5 +9,5 @@ import (
 	"daemon-proxy/core/api"
 )
 
-// followSize does nothing: there is no signal for a new size here.
+// followSize does nothing: this platform has no signal for a new size.
 func followSize(context.Context, *os.File, api.Terminal) (stop func()) { return func() {} }

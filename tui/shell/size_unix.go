@@ -13,7 +13,7 @@ import (
 	"daemon-proxy/core/api"
 )
 
-// followSize tells far of every new size of tty until the returned function is called.
+// followSize reports every new size of tty to far until stop is called.
 func followSize(ctx context.Context, tty *os.File, far api.Terminal) (stop func()) {
 	changed, done, ended := make(chan os.Signal, 1), make(chan struct{}), make(chan struct{})
 	signal.Notify(changed, syscall.SIGWINCH)
@@ -25,7 +25,7 @@ func followSize(ctx context.Context, tty *os.File, far api.Terminal) (stop func(
 				return
 			case <-changed:
 				if w, h, err := term.GetSize(int(tty.Fd())); err == nil {
-					_ = far.Resize(ctx, w, h) // a shell of the old size is still a shell
+					_ = far.Resize(ctx, w, h) // the shell also works with the old size
 				}
 			}
 		}

@@ -1,5 +1,4 @@
-// Package system reaches what is around the terminal: a browser and the
-// clipboards.
+// Package system opens a browser and copies to the clipboards.
 package system
 
 import (
@@ -19,11 +18,11 @@ import (
 	"daemon-proxy/tui/format"
 )
 
-// ErrNoBrowser says that there is nowhere to open a page.
+// ErrNoBrowser is returned if there is no browser.
 var ErrNoBrowser = errors.New("no browser")
 
-// Browser opens pages with $BROWSER, else as the desktop does. Without a
-// desktop there is none: what xdg-open then starts would draw over the UI.
+// Browser opens pages with $BROWSER, else with the desktop's browser. Without a
+// desktop it does not use xdg-open, which would start a browser in the terminal.
 func Browser(env func(string) string) func(url string) error {
 	browser.Stdout, browser.Stderr = io.Discard, io.Discard
 	return func(url string) error {
@@ -38,8 +37,8 @@ func Browser(env func(string) string) func(url string) error {
 	}
 }
 
-// openWith tries the commands of $BROWSER, which stand between colons; a %s in
-// one is the URL.
+// openWith tries the commands of $BROWSER, which are separated by colons; %s is
+// replaced by the URL.
 func openWith(chosen, url string) error {
 	var errs []error
 	for one := range strings.SplitSeq(chosen, ":") {
@@ -65,28 +64,27 @@ func openWith(chosen, url string) error {
 		}
 		errs = append(errs, fmt.Errorf("$BROWSER: %w", err))
 	}
-	if errs == nil { // it names none
+	if errs == nil { // it has no command
 		return ErrNoBrowser
 	}
 	return errors.Join(errs...)
 }
 
-// maxCopied is what terminals take by OSC 52.
+// maxCopied is how much terminals accept with OSC 52.
 const maxCopied = 74_994
 
-// ErrTooLong is why a copy reached nobody.
+// ErrTooLong is returned for a text that no clipboard accepts.
 var ErrTooLong = errors.New("no clipboard of this machine took it, and terminals take " + format.Size(maxCopied) +
 	" at most")
 
-// How long others are waited for: a person has an answer after two seconds, in
-// tmux too.
+// Timeouts of other programs: in total two seconds at most, even in tmux.
 const (
 	BrowserTimeout   = 2 * time.Second
 	clipboardTimeout = time.Second
 )
 
-// Briefly runs f and gives late if it takes longer than d; what f brings after
-// that is dropped.
+// Briefly runs f and returns late if f takes longer than d; the result of f is
+// then dropped.
 func Briefly(d time.Duration, late error, f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()
@@ -98,7 +96,7 @@ func Briefly(d time.Duration, late error, f func() error) error {
 	}
 }
 
-// Clipboard fills the clipboard of this machine, if it has one.
+// Clipboard copies s to the clipboard of this machine, if it has one.
 func Clipboard(s string) error {
 	if clipboard.Unsupported {
 		return errors.New("no clipboard")
@@ -106,9 +104,8 @@ func Clipboard(s string) error {
 	return clipboard.WriteAll(s)
 }
 
-// toTmux gives s to the tmux server around this terminal, which hands it on to
-// the terminal around itself: with tmux's own defaults it takes no sequence for
-// the clipboard from a program.
+// toTmux passes s to the tmux server, which passes it to the outer terminal: by
+// default, tmux ignores the sequence for the clipboard from a program.
 func toTmux(s string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), clipboardTimeout)
 	defer cancel()
@@ -117,7 +114,7 @@ func toTmux(s string) error {
 	return cmd.Run()
 }
 
-// Copy fills the clipboard of the terminal, which may be far away, and that
+// Copy copies s to the clipboard of the terminal, which may be remote, and to that
 // of this machine.
 func Copy(terminal io.Writer, machine func(string) error, s string, env func(string) string) error {
 	seq := osc52.New(s).Limit(maxCopied)
@@ -129,7 +126,7 @@ func Copy(terminal io.Writer, machine func(string) error, s string, env func(str
 	}
 	_, err := io.WriteString(terminal, seq.String())
 	if env("TMUX") != "" {
-		if toTmux(s) != nil { // an old tmux, or none to be run: it may take the plain sequence
+		if toTmux(s) != nil { // tmux is too old or cannot be run: it may accept the plain sequence
 			_, err = io.WriteString(terminal, osc52.New(s).Limit(maxCopied).String())
 		}
 	}

@@ -9,9 +9,9 @@ import (
 // longestInks bounds the sequences that are repeated on each row, in bytes.
 const longestInks = 256
 
-// Rows breaks a line of a log, as Colours leaves it, into rows of at most width
-// cells, all but the first indented. Each row has the colours that it needs; of
-// very many sequences that set colours only the latest count.
+// Rows breaks a line of a log, as returned by Colours, into rows of at most width
+// cells, all but the first indented. Each row repeats the colours that it needs;
+// of very many colour sequences only the latest are repeated.
 func Rows(line string, width, indent int) []string {
 	if Width(line) <= width || width <= indent+1 {
 		return []string{line}

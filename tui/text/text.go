@@ -1,5 +1,5 @@
-// Package text makes foreign text fit for a terminal: it takes away what a
-// terminal would obey, and cuts and pads by cells instead of bytes.
+// Package text makes foreign text safe for a terminal: it removes control
+// sequences, and cuts and pads by cells instead of bytes.
 package text
 
 import (
@@ -10,12 +10,12 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// longest bounds a line before it is looked at: nobody sees more of it.
+// longest bounds a line before it is processed: no more of it is visible.
 const longest = 4096
 
-// Clean makes s one line that only shows: control characters become their
-// pictures (ESC is ␛), what reorders or joins text is taken out, and what is
-// left takes the same number of cells in every terminal.
+// Clean makes s one printable line: control characters become their pictures (ESC
+// is ␛), characters that reorder or join text are removed, and the rest takes the
+// same number of cells in every terminal.
 func Clean(s string) string {
 	if plain(s) {
 		return s
@@ -49,14 +49,14 @@ func Clean(s string) string {
 			b.WriteRune(r)
 		}
 	}
-	// Some scripts still join when they stand together.
+	// Some scripts still join adjacent characters.
 	if out := b.String(); ansi.StringWidth(out) == ansi.StringWidthWc(out) {
 		return out
 	}
 	return ASCII(b.String())
 }
 
-// plain is the fast way for what most text is.
+// plain is the fast path for most text.
 func plain(s string) bool {
 	if len(s) > longest {
 		return false
@@ -69,8 +69,8 @@ func plain(s string) bool {
 	return true
 }
 
-// Colours is Clean for a line of a log: colours stay, all else that a terminal
-// would obey goes.
+// Colours is Clean for a line of a log: it keeps colours and removes all other
+// control sequences.
 func Colours(s string) string {
 	if plain(s) {
 		return s
@@ -101,7 +101,7 @@ func Colours(s string) string {
 	return b.String()
 }
 
-// isSGR says whether seq is a colour or attribute, ESC [ digits ; … m, that
+// isSGR reports whether seq is a colour or attribute, ESC [ digits ; … m, that
 // neither blinks nor hides text.
 func isSGR(seq string) bool {
 	inner, ok := strings.CutPrefix(seq, "\x1b[")
@@ -127,7 +127,7 @@ func isSGR(seq string) bool {
 	return true
 }
 
-// ASCII replaces each cell outside ASCII by a question mark; escape sequences stay.
+// ASCII replaces each non-ASCII cell by a question mark; it keeps escape sequences.
 func ASCII(s string) string {
 	ascii := true
 	for i := range len(s) {
@@ -157,9 +157,9 @@ func Width(s string) int {
 	return ansi.StringWidth(s)
 }
 
-// simple is the width of what nearly all of a screen is made of: ASCII, frames,
-// glyphs and colours. It is measured often, and grapheme by grapheme would take
-// most of the time of drawing.
+// simple returns the width of ASCII, frames, glyphs and colours, which are nearly
+// all of a screen. It is a fast path: measuring every grapheme would take most of
+// the time of drawing.
 func simple(s string) (width int, ok bool) {
 	for i := 0; i < len(s); {
 		switch c := s[i]; {
@@ -174,7 +174,7 @@ func simple(s string) (width int, ok bool) {
 			continue
 		default:
 			r, n := utf8.DecodeRuneInString(s[i:])
-			if !narrow(r) { // it may be a mark that joins what stands before it
+			if !narrow(r) { // it may be a mark that joins the previous character
 				return 0, false
 			}
 			i += n
@@ -184,13 +184,13 @@ func simple(s string) (width int, ok bool) {
 	return width, true
 }
 
-// narrow knows some characters that take one cell: middle dot, dashes, the
-// ellipsis, and lines, blocks and shapes but for two that are emoji.
+// narrow reports whether r is known to take one cell: middle dot, dashes, the
+// ellipsis, and lines, blocks and shapes except for two that are emoji.
 func narrow(r rune) bool {
 	return r == '·' || r == '–' || r == '—' || r == '…' || r >= 0x2500 && r <= 0x25ff && r != 0x25fd && r != 0x25fe
 }
 
-// colour is the length of the sequence of a colour that s begins with, else 0.
+// colour returns the length of the colour sequence that s begins with, or 0.
 func colour(s string) int {
 	if len(s) < 3 || s[1] != '[' {
 		return 0
@@ -231,7 +231,7 @@ func Right(s string, width int, ellipsis string) string {
 	return Fit(s, width, ellipsis)
 }
 
-// Wrap breaks s into lines of at most width cells, words kept where they fit.
+// Wrap breaks s into lines of at most width cells, between words if possible.
 func Wrap(s string, width int) []string {
 	if width < 1 {
 		return nil

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/term"
 )
 
-// UTF8 says whether the locale that env tells of is a UTF-8 one.
+// UTF8 reports whether the locale in env is a UTF-8 one.
 func UTF8(env func(string) string) bool {
 	for _, key := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
 		if v := strings.ToLower(env(key)); v != "" {
@@ -20,8 +20,8 @@ func UTF8(env func(string) string) bool {
 	return env("WT_SESSION") != "" // Windows Terminal has no locale variables
 }
 
-// Choose is the name of the theme for a wish, an environment and, where that
-// says nothing, a terminal (nil: none to ask).
+// Choose returns the name of the theme for a wish, an environment and, if they do
+// not decide, the terminal's background; tty may be nil.
 func Choose(wish string, env func(string) string, tty *os.File) string {
 	if env("NO_COLOR") != "" || env("TERM") == "dumb" {
 		return Mono
@@ -48,9 +48,9 @@ const askFor = 200 * time.Millisecond
 
 var backgroundAnswer = regexp.MustCompile(`\]11;rgba?:([0-9a-fA-F]{2})[0-9a-fA-F]*/([0-9a-fA-F]{2})[0-9a-fA-F]*/([0-9a-fA-F]{2})`)
 
-// brightBackground asks the terminal for its background and for its device
-// attributes, which all of them answer, so that one which does not know the
-// first question costs no wait. A mute one costs askFor.
+// brightBackground queries the terminal's background and its device attributes. All
+// terminals answer the second query, so one without the first causes no wait; one
+// that does not answer at all costs askFor.
 func brightBackground(tty *os.File) bool {
 	before, err := term.MakeRaw(int(tty.Fd()))
 	if err != nil {
@@ -67,7 +67,7 @@ func brightBackground(tty *os.File) bool {
 	}
 	bright := 0.0
 	for i, weight := range []float64{0.299, 0.587, 0.114} {
-		n, _ := strconv.ParseUint(m[i+1], 16, 8) // the expression lets hex digits through only
+		n, _ := strconv.ParseUint(m[i+1], 16, 8) // the expression matches only hex digits
 		bright += weight * float64(n)
 	}
 	return bright > 127

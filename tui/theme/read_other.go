@@ -7,5 +7,5 @@ import (
 	"time"
 )
 
-// readFor does not ask: a console here cannot be read with a deadline.
+// readFor reads nothing: a console cannot be read with a deadline here.
 func readFor(*os.File, time.Duration, func(string) bool) string { return "" }

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readFor reads what tty says until done, or for at most d.
+// readFor reads from tty until done returns true, or for at most d.
 func readFor(tty *os.File, d time.Duration, done func(string) bool) string {
 	var got []byte
 	for end := time.Now().Add(d); ; {

@@ -1,6 +1,6 @@
-// Package theme holds what the UI looks like: inks, glyphs, and how they are
-// chosen for a terminal. Inks use the 16 colours of the terminal's own palette.
-// State is never said by colour alone: the mono theme has none.
+// Package theme has the inks and glyphs of the UI, and chooses them for a terminal.
+// Inks use the 16 colours of the terminal's own palette. Colour is never the only
+// sign of a state: the mono theme has none.
 package theme
 
 import (
@@ -12,7 +12,7 @@ import (
 // Ink is how a piece of text is painted. The zero Ink paints nothing.
 type Ink struct{ on string }
 
-// Paint is s in this ink. A piece that is painted already keeps its own.
+// Paint returns s in this ink. Parts that are already painted keep theirs.
 func (i Ink) Paint(s string) string {
 	if i.on == "" || s == "" {
 		return s
@@ -20,7 +20,7 @@ func (i Ink) Paint(s string) string {
 	return i.on + s + ansi.ResetStyle
 }
 
-// Over paints a whole line, what is painted in it already included.
+// Over paints a whole line, including parts that are already painted.
 func (i Ink) Over(s string) string {
 	if i.on == "" {
 		return s
@@ -33,19 +33,19 @@ func ink(s ansi.Style) Ink { return Ink{on: s.String()} }
 // Theme is a set of inks, named for what they say.
 type Theme struct {
 	Name string
-	// Title, Key and Accent lead the eye; Dim is for what one need not read.
+	// Title, Key and Accent are prominent; Dim is for less important text.
 	Title, Key, Accent, Dim Ink
 	// Good, Busy and Bad are the states of things.
 	Good, Busy, Bad Ink
-	// Cursor is the chosen row in the pane in focus, Chosen the same elsewhere.
+	// Cursor is the selected row in the focused pane, Chosen that of other panes.
 	Cursor, Chosen Ink
-	// Frame is a border, Focus that of the pane in focus.
+	// Frame is a border, Focus that of the focused pane.
 	Frame, Focus Ink
 	// QR is black on white whatever the terminal's palette is.
 	QR Ink
 }
 
-// The names of the themes. Auto is dark or light, as the terminal is.
+// The names of the themes. Auto is dark or light, like the terminal.
 const (
 	Auto  = "auto"
 	Dark  = "dark"
@@ -53,7 +53,7 @@ const (
 	Mono  = "mono"
 )
 
-// Names lists them as a flag may.
+// Names returns the valid names.
 var Names = []string{Auto, Dark, Light, Mono}
 
 // New is the theme of that name; anything but Light and Mono is Dark.
@@ -61,7 +61,7 @@ func New(name string) Theme {
 	plain := ansi.NewStyle()
 	bold, faint, reverse := plain.Bold(), plain.Faint(), plain.Reverse(true)
 	fg := func(c ansi.BasicColor) ansi.Style { return ansi.NewStyle().ForegroundColor(c) }
-	// From the part of the 256 colours that no palette changes.
+	// These of the 256 colours are not changed by palettes.
 	blackOnWhite := plain.ForegroundColor(ansi.IndexedColor(16)).BackgroundColor(ansi.IndexedColor(231))
 	switch name {
 	case Mono:
@@ -94,7 +94,7 @@ type Glyphs struct {
 	Open, Folded                          string // before the title of a section
 	Sockets                               string // open both ways
 	Bar, BarHalf, BarRest                 string
-	Both, In, Out, Mask                   string   // directions of frames; what stands for a secret
+	Both, In, Out, Mask                   string   // directions of frames; the mask of a secret
 	Spark                                 []string // from nothing to most
 	// The frame: corners clockwise from the top left, then lines.
 	TopLeft, TopRight, BottomRight, BottomLeft, Across, Along string

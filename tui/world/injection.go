@@ -55,11 +55,11 @@ func (w *World) applyInjection(n api.Injection, at time.Time) {
 	if n.Finished && (n.Error == nil || n.Error.Code == api.CodeCancelled) {
 		delete(w.Injections, n.Sandbox)
 	}
-	// n.Daemon is not taken: the sandbox's own events tell it, and may be newer.
+	// n.Daemon is ignored: the sandbox's own events have it, and may be newer.
 }
 
-// InjectionSteps are the steps in their order, what is said of one that is
-// still to come, and the word in the list while it runs.
+// InjectionSteps are the steps in their order, the text of a pending one, and the
+// word in the list while it runs.
 var InjectionSteps = []struct {
 	Step          api.InjectionStep
 	Ahead, inList string
@@ -72,7 +72,7 @@ var InjectionSteps = []struct {
 	{api.StepWait, "waiting for it to answer", "waiting"},
 }
 
-// Progress is an injection in two words: "copying", "62 %".
+// Progress returns an injection in two words: "copying", "62 %".
 func (in *Injection) Progress() (word, percent string) {
 	word = "injecting"
 	if len(in.Steps) == 0 {

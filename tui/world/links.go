@@ -11,13 +11,14 @@ import (
 	"daemon-proxy/tui/text"
 )
 
-// LinksOf are the links of a sandbox that work, newest first.
+// LinksOf returns the working links of a sandbox, newest first.
 func (w *World) LinksOf(ref api.Ref, now time.Time) []api.Link {
 	p := w.Page(ref, now)
 	return p.Links[:p.Own:p.Own]
 }
 
-// LinkIsOf compares by name if the link does not say its engine.
+// LinkIsOf reports whether a link is of ref. It compares names if the link does not
+// have its engine.
 func (w *World) LinkIsOf(l api.Link, ref api.Ref) bool {
 	if l.Sandbox != (api.Ref{}) {
 		return l.Sandbox == ref
@@ -30,8 +31,8 @@ func Works(l api.Link, now time.Time) bool {
 	return l.State == "active" && (l.ExpiresAt == nil || l.ExpiresAt.After(now))
 }
 
-// ActiveLinks is how many links to this machine and to containers of the engine
-// work, and how many that do not say their engine.
+// ActiveLinks returns how many links to this machine and to containers of the engine
+// work, including those that do not have their engine.
 func (w *World) ActiveLinks(now time.Time) int {
 	n := 0
 	for i := range w.Links {
@@ -43,7 +44,7 @@ func (w *World) ActiveLinks(now time.Time) int {
 	return n
 }
 
-// LinkName is the label of a link, or else its public id.
+// LinkName returns the label of a link, or its public id.
 func (w *World) LinkName(id string) string {
 	for i := range w.Links {
 		if w.Links[i].ID == id && w.Links[i].Label != "" {
@@ -53,21 +54,19 @@ func (w *World) LinkName(id string) string {
 	return "link " + text.Clean(id)
 }
 
-// What the list of previews shows of the links that the world knows.
-
-// Page are the links of a sandbox: those that work, newest first, then those
-// that have ended, the last one first. The page of the machine itself has those
-// of containers too that are not listed, as they have no page. It is made once,
-// however often it is drawn, and does not change.
+// Page has the links of a sandbox for the previews: working ones, newest first,
+// then those that have ended, the latest first. The page of the machine also has
+// the links of containers that are not listed, as these have no page. A page is
+// cached and does not change.
 type Page struct {
 	Links    []api.Link
-	Own      int       // how many of the sandbox work; they are the first
-	Strayed  int       // how many after them are of containers that are not listed
-	from, to time.Time // when it is true; until a link expires
+	Own      int       // how many links of the sandbox work; they are first
+	Strayed  int       // how many of the following are of containers that are not listed
+	from, to time.Time // when it is valid; a link expires at the end
 }
 
-// Page is what the links of a sandbox are now. What changes links, the list of
-// sandboxes, ports or the core's status drops all pages.
+// Page returns the current page of a sandbox. Changes of links, sandboxes, ports or
+// the core's status drop all cached pages.
 func (w *World) Page(ref api.Ref, now time.Time) *Page {
 	if p := w.Pages[ref]; p != nil && !now.Before(p.from) && (p.to.IsZero() || now.Before(p.to)) {
 		return p
@@ -111,7 +110,7 @@ func (w *World) newPage(ref api.Ref, now time.Time) *Page {
 	return p
 }
 
-// strayed says whether the sandbox of a link is not listed.
+// strayed reports whether the sandbox of a link is not listed.
 func (w *World) strayed() func(l api.Link) bool {
 	refs, names := map[api.Ref]bool{api.Host: true}, map[string]bool{api.Host.String(): true}
 	for i := range w.Sandboxes {
@@ -125,7 +124,7 @@ func (w *World) strayed() func(l api.Link) bool {
 	}
 }
 
-// ended is when a link that does not work any more stopped to.
+// ended returns when a link stopped working.
 func ended(l api.Link) time.Time {
 	switch {
 	case l.RevokedAt != nil:
@@ -136,7 +135,7 @@ func ended(l api.Link) time.Time {
 	return l.CreatedAt
 }
 
-// LinkURL is how a link is reached: with an origin of its own where that works.
+// LinkURL returns the URL of a link: with an origin of its own if that works.
 func (w *World) LinkURL(l api.Link) string {
 	if w.Status.HostLinks && l.HostURL != "" {
 		return l.HostURL + "/"
@@ -144,8 +143,8 @@ func (w *World) LinkURL(l api.Link) string {
 	return l.URL + "/"
 }
 
-// PageURL is where a link is opened: the page of a VNC desktop, the path that
-// the port's owner names, else the root.
+// PageURL returns the page at which a link is opened: that of a VNC desktop, the
+// path in the devcontainer's label, else the root.
 func (w *World) PageURL(l api.Link) string {
 	if w.IsDesktop(l) {
 		return w.DesktopURL(l)
@@ -154,19 +153,19 @@ func (w *World) PageURL(l api.Link) string {
 	return w.LinkURL(l) + strings.TrimLeft(card.Path, "/")
 }
 
-// DesktopURL is the noVNC page of a link, which connects by itself and fits the window.
+// DesktopURL returns the noVNC page of a link, which connects and scales automatically.
 func (w *World) DesktopURL(l api.Link) string {
 	base := w.LinkURL(l)
 	q := "autoconnect=true&resize=scale"
 	if !w.Status.HostLinks || l.HostURL == "" {
-		// noVNC looks for its socket at the root of the host unless told.
+		// noVNC expects its socket at the root of the host by default.
 		if u, err := url.Parse(base); err == nil {
 			q += "&path=" + url.QueryEscape(strings.TrimPrefix(u.Path, "/")+"websockify")
 		}
 	}
 	page := w.DesktopPage(l)
 	if page == liteDesktop {
-		q += "&scale=true" // its word for resize
+		q += "&scale=true" // its name for resize
 	}
 	return base + page + "?" + q
 }
@@ -174,7 +173,7 @@ func (w *World) DesktopURL(l api.Link) string {
 // liteDesktop is the smaller of noVNC's pages.
 const liteDesktop = "vnc_lite.html"
 
-// DesktopPage is the page of noVNC that a link's port has.
+// DesktopPage returns the page of noVNC on a link's port.
 func (w *World) DesktopPage(l api.Link) string {
 	if card, _ := w.card(w.refOf(l), l.Port); card.Path == "/"+liteDesktop {
 		return liteDesktop
@@ -191,7 +190,7 @@ func (w *World) IsDesktop(l api.Link) bool {
 	return card.Service == "vnc"
 }
 
-// refOf is the sandbox of a link, found by its name where the link crossed JSON.
+// refOf returns the sandbox of a link, by name if the link does not have its engine.
 func (w *World) refOf(l api.Link) api.Ref {
 	if l.Sandbox != (api.Ref{}) {
 		return l.Sandbox
@@ -202,7 +201,7 @@ func (w *World) refOf(l api.Link) api.Ref {
 	return api.Ref{Name: l.SandboxName}
 }
 
-// Where daytona's VNC desktop listens, and the label of links to it.
+// The port of daytona's VNC desktop, and the label of links to it.
 const (
 	VNCPort  = 6080
 	VNCLabel = "desktop"

@@ -1,4 +1,4 @@
-// Package world is the UI's picture of the core: the last snapshots and the
+// Package world is the UI's copy of the core's state: the last snapshots and the
 // events since. The root model applies what the core reports; panes only read.
 package world
 
@@ -12,7 +12,7 @@ import (
 	"daemon-proxy/core/api"
 )
 
-// World is the picture. It has no lock: Bubble Tea's loop is its only user.
+// World is the copy. It has no lock: only Bubble Tea's loop uses it.
 type World struct {
 	Status    api.Status
 	Engine    api.EngineStatus
@@ -68,7 +68,7 @@ func (w *World) Sandbox(ref api.Ref) (api.Sandbox, bool) {
 	return w.Sandboxes[i], true
 }
 
-// Containers counts the sandboxes are not the machine itself.
+// Containers counts the sandboxes that are not the machine itself.
 func (w *World) Containers() int {
 	n := 0
 	for i := range w.Sandboxes {
@@ -104,8 +104,8 @@ type Change struct {
 	NewPorts    []api.PortCard
 }
 
-// ApplyList takes a snapshot of the sandboxes, but for those of which a batch of
-// events told after it was asked for.
+// ApplyList applies a snapshot of the sandboxes, except for those that a batch of
+// events has updated since it was requested.
 func (w *World) ApplyList(list []api.Sandbox, after uint64) {
 	maps.DeleteFunc(w.lastBatch, func(_ api.Ref, n uint64) bool { return n <= after })
 	newer := func(s api.Sandbox) bool { return w.lastBatch[s.Ref] > 0 }
@@ -115,15 +115,15 @@ func (w *World) ApplyList(list []api.Sandbox, after uint64) {
 	w.forgetUnlisted()
 }
 
-// ApplyEngine takes the engine's state as it was after that many batches of
-// events, unless a later one brought another.
+// ApplyEngine applies the engine's state after that many batches of events, unless
+// a later batch has updated it.
 func (w *World) ApplyEngine(engine api.EngineStatus, after uint64) {
 	if w.engineBatch <= after {
 		w.Engine = engine
 	}
 }
 
-// Apply takes the batch of events of that number.
+// Apply applies the batch of events of that number.
 func (w *World) Apply(events []api.Event, number uint64) Change {
 	var c Change
 	for _, e := range events {
@@ -163,13 +163,13 @@ func (w *World) Apply(events []api.Event, number uint64) Change {
 	return c
 }
 
-// Unlisted says whether a sandbox of that name is known not to be there:
-// requests can name any, and news may come late.
+// Unlisted reports whether a sandbox of that name is known not to exist: requests
+// can have any name, and events may be late.
 func (w *World) Unlisted(name string) bool {
 	return w.Listed && !slices.ContainsFunc(w.Sandboxes, func(s api.Sandbox) bool { return s.String() == name })
 }
 
-// forgetUnlisted drops what was known of sandboxes that are not there any more.
+// forgetUnlisted drops the state of sandboxes that no longer exist.
 func (w *World) forgetUnlisted() {
 	if !w.Listed {
 		return
@@ -204,8 +204,8 @@ func (w *World) applySandbox(s api.Sandbox) {
 	w.sortSandboxes()
 }
 
-// ApplyLink brings a known link up to date, its URL kept: events may leave the
-// token out. It says whether the link was known.
+// ApplyLink updates a known link and keeps its URL, as events may omit the token.
+// It reports whether the link was known.
 func (w *World) ApplyLink(l api.Link) bool {
 	w.Pages = nil
 	i := slices.IndexFunc(w.Links, func(o api.Link) bool { return o.ID == l.ID })
@@ -223,7 +223,7 @@ func (w *World) ApplyLink(l api.Link) bool {
 	return true
 }
 
-// ApplyExchange takes the news of one exchange.
+// ApplyExchange applies an update of one exchange.
 func (w *World) ApplyExchange(x api.Exchange) {
 	w.applySocket(x)
 	list := w.Recent[x.Sandbox]
@@ -244,12 +244,12 @@ func (w *World) ApplyExchange(x api.Exchange) {
 	w.Recent[x.Sandbox] = slices.Insert(list, i, x)
 }
 
-// ForBrowser says whether a browser can show what answers at a port.
+// ForBrowser reports whether a browser can show what answers at a port.
 func ForBrowser(c api.PortCard) bool {
 	return c.Warning == "" && (c.Service == "http" || c.Service == "https" || c.Service == "vnc")
 }
 
-// card is what is known of a port.
+// card returns the card of a port, if it is known.
 func (w *World) card(ref api.Ref, port int) (api.PortCard, bool) {
 	cards := w.Ports[ref].Cards
 	if i := slices.IndexFunc(cards, func(c api.PortCard) bool { return c.Port.Port == port }); i >= 0 {
@@ -258,12 +258,12 @@ func (w *World) card(ref api.Ref, port int) (api.PortCard, bool) {
 	return api.PortCard{}, false
 }
 
-// applyPort adds a port that began to listen; it says whether that is news.
+// applyPort adds a port that began to listen; it reports whether it is new.
 func (w *World) applyPort(card api.PortCard) bool {
 	w.Pages = nil
 	known, listed := w.Ports[card.Sandbox]
 	if _, there := w.card(card.Sandbox, card.Port.Port); there {
-		return false // the list came first
+		return false // the list had it already
 	}
 	if listed && known.Err == nil {
 		known.Cards = append(slices.Clone(known.Cards), card)
