@@ -196,7 +196,8 @@ func (b *box) distrust(c source.Container, err error) bool {
 	if p == nil {
 		return false
 	}
-	b.set.log.Warn("the daemon that answers for a sandbox is not used", "sandbox", b.String(), "error", p.Error(), "hint", p.Hint)
+	b.set.log.Warn("the daemon that answers for a sandbox is not used",
+		"sandbox", b.String(), "error", p.Error(), "hint", p.Hint)
 	b.update(func(b *box) {
 		if b.Container == api.ContainerRunning {
 			b.Daemon.State, b.Daemon.LastError = api.DaemonFailed, p

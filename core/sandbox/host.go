@@ -103,7 +103,8 @@ func (in *injection) runHost() error {
 	f, err := h.client(port, "").Version(in.ctx)
 	if err == nil && f.Kind == daemon.KindDaytona {
 		in.did(api.StepAdopt, "a daytona answers already: adopted")
-		in.s.log.Warn("a daytona runs on this machine: anyone on the network who can reach its port controls the machine", "port", port)
+		in.s.log.Warn("a daytona runs on this machine: anyone on the network who can reach its port controls the machine",
+			"port", port)
 		in.adopt = f
 		h.use(port, "")
 		return nil
@@ -198,9 +199,11 @@ func (in *injection) serveBuiltIn(port int) error {
 func (in *injection) runDaytona(path string, port int, free bool) error {
 	if !free {
 		return problem(api.Host, api.CodePortTaken,
-			"something that is not a daemon uses "+loopback.Authority(port), "stop it; the Daytona daemon cannot use another port")
+			"something that is not a daemon uses "+loopback.Authority(port),
+			"stop it; the Daytona daemon cannot use another port")
 	}
-	in.s.log.Warn("starting a daytona on this machine: anyone on the network who can reach its port controls the machine", "path", path, "port", port)
+	in.s.log.Warn("starting a daytona on this machine: anyone on the network who can reach its port controls the machine",
+		"path", path, "port", port)
 	in.doing(api.StepStart, "starting %s", path)
 	workDirFlag, err := inject.KnowsWorkDir(api.Host, path)
 	if err != nil {

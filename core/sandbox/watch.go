@@ -183,7 +183,9 @@ func (f *engine) setStatus(state, version string, p *api.Problem, retryIn time.D
 	}
 	switch {
 	case changed && p != nil:
-		f.set.log.Warn("the engine does not answer: the last known state of its containers is shown", "engine", status.Name, "error", p.Error(), "hint", p.Hint)
+		f.set.log.Warn("the engine does not answer: the last known state of its containers is shown",
+			"engine", status.Name,
+			"error", p.Error(), "hint", p.Hint)
 	case changed:
 		f.set.log.Info("engine connected", "engine", status.Name, "version", status.Version)
 	}

@@ -70,7 +70,8 @@ func (j *Job) notWritable(why string) *api.Problem {
 // usr/bin) are not on the way to the default folder.
 func (j *Job) noSymlinks(ctx context.Context) error {
 	p := ""
-	for part := range strings.SplitSeq(strings.TrimPrefix(j.target, "/"), "/") { // from the top, so that no link is followed
+	// From the top, so that no link is followed.
+	for part := range strings.SplitSeq(strings.TrimPrefix(j.target, "/"), "/") {
 		p += "/" + part
 		stat, err := j.Source.Stat(ctx, j.Container.ID, p)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -244,5 +245,6 @@ func (j *Job) clean(ctx context.Context) {
 		j.Log.Warn("an incomplete copy could not be removed", "sandbox", j.Ref.String(), "path", j.target, "error", err)
 		return
 	}
-	j.Log.Warn("an incomplete copy could not be removed because the image has no rm; it was made empty", "sandbox", j.Ref.String(), "path", j.target)
+	j.Log.Warn("an incomplete copy could not be removed because the image has no rm; it was made empty",
+		"sandbox", j.Ref.String(), "path", j.target)
 }

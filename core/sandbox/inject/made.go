@@ -60,7 +60,8 @@ func (j *Job) noteMade(ctx context.Context, dir string) {
 		}
 	}
 	if err != nil {
-		j.Log.Debug("the new working directory could not be recorded, so eject will leave it", "sandbox", j.Ref.String(), "error", err)
+		j.Log.Debug("the new working directory could not be recorded, so eject will leave it",
+			"sandbox", j.Ref.String(), "error", err)
 	}
 }
 
@@ -97,7 +98,8 @@ func (j *Job) removeMade(ctx context.Context, dirs []string) error {
 			return fmt.Errorf("remove %s: %w", dir, err)
 		}
 		if code != 0 {
-			j.Log.Info("a working directory was not removed", "sandbox", j.Container.Name, "path", dir, "reason", logging.Line(string(out), 200))
+			j.Log.Info("a working directory was not removed",
+				"sandbox", j.Container.Name, "path", dir, "reason", logging.Line(string(out), 200))
 		}
 	}
 	return nil

@@ -200,7 +200,8 @@ func (j *Job) await(whole context.Context, p *Process) (daemon.Info, error) {
 				return daemon.Info{}, misplaced
 			}
 			return daemon.Info{}, problem(j.Ref, api.CodeStartTimeout,
-				fmt.Sprintf("the daemon in %s was started but did not listen on port %d within %v, and was stopped%s", j.Ref, j.Config.Port, timeout, words),
+				fmt.Sprintf("the daemon in %s was started but did not listen on port %d within %v, and was stopped%s",
+					j.Ref, j.Config.Port, timeout, words),
 				"raise daemon.startup_timeout, or see its log in the container: "+LogName)
 		case code := <-ended:
 			return daemon.Info{}, j.exited(whole, p, code)

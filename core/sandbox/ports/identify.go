@@ -180,7 +180,7 @@ func identifyDirectly(ctx context.Context, r reach.Reach, card *api.PortCard) {
 		return
 	}
 	_ = c.SetDeadline(deadline)
-	secure := tls.Client(c, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // only the protocol and the certificate's name are of interest
+	secure := tls.Client(c, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // it only identifies the service
 	if err := secure.HandshakeContext(ctx); err != nil {
 		if _, ok := errors.AsType[tls.AlertError](err); ok {
 			isTLS(card, "") // it refused, in TLS
