@@ -102,7 +102,7 @@ func (t *tunnel) watchFlow(f, back *flow) {
 func (t *tunnel) carry(f *flow) {
 	defer t.proxy.recovered(t.end)
 	err := t.copy(f)
-	if err == nil {
+	if err == nil && !t.goingAway() { // else it is the answer to our close frame
 		if c, ok := f.dst.(interface{ CloseWrite() error }); ok && c.CloseWrite() == nil {
 			t.halfClose(f.dst)
 			return

@@ -418,3 +418,24 @@ func TestP7NoWebSocketAfterClose(t *testing.T) {
 	c.MustHead()
 	require.ErrorIs(t, f.result(t).err, ErrGoingAway)
 }
+
+// The daemon may answer the close frame before the other direction has noticed
+// that the tunnel ends.
+func TestTheEndOfADaemonDoesNotReplaceTheCloseFrame(t *testing.T) {
+	t.Parallel()
+	front, client := net.Pipe()
+	back, daemon := net.Pipe()
+	tun := tunnel{proxy: New(Options{}), in: flow{src: front, dst: back, masked: true}, out: flow{src: back, dst: front}}
+	tun.end(ErrGoingAway)
+	require.NoError(t, daemon.Close())
+	carried := make(chan struct{})
+	go func() {
+		defer close(carried)
+		tun.carry(&tun.out)
+		front.Close()
+	}()
+	got, err := io.ReadAll(client)
+	require.NoError(t, err)
+	require.Equal(t, closeFrame(false), got)
+	<-carried
+}

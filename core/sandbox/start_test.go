@@ -160,7 +160,7 @@ func TestABinaryThatDoesNotFitIsNamedBeforeAByteIsCopied(t *testing.T) {
 		"wrong architecture": {write("s390x", foreign), api.CodeArchMismatch, []string{"linux/s390x", "linux/" + goarch()}},
 		"not an ELF":         {write("script", []byte("#!/bin/sh\nexit 0\n")), api.CodeNotExecutable, []string{"not an ELF"}},
 		"empty":              {write("empty", nil), api.CodeNotExecutable, []string{"not an ELF"}},
-		"no program":         {write("core", library), api.CodeNotExecutable, []string{"no executable"}},
+		"no program":         {write("core", library), api.CodeNotExecutable, []string{"not an executable"}},
 		"a folder":           {dir, api.CodeNotExecutable, []string{"not a regular file"}},
 		"missing":            {filepath.Join(dir, "nowhere"), api.CodeBinaryMissing, []string{"binary_source_path", "nowhere"}},
 		"dynamic":            {dynamic(t), api.CodeDynamicBinary, []string{"ld-"}},
