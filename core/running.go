@@ -11,7 +11,7 @@ import (
 	"daemon-proxy/core/api"
 )
 
-// Running names the core that runs on this desk: core.json in the state
+// Running names the core that runs on this machine: core.json in the state
 // directory, written when it listens and removed at its end.
 type Running struct {
 	Address string `json:"address"` // what it listens on: "127.0.0.1:8080"
@@ -82,7 +82,7 @@ func withHolder(err error, stateDir string) error {
 		return err
 	}
 	said := *problem
-	said.Detail = fmt.Sprintf("%s: daemon-proxy runs already, process %d, at %s", problem.Detail, r.PID, r.URL)
+	said.Detail = fmt.Sprintf("%s: daemon-proxy is already running: process %d, at %s", problem.Detail, r.PID, r.URL)
 	said.Hint = "use that one, or start a second with another --port and another --state-file"
 	return &said
 }

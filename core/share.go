@@ -24,7 +24,7 @@ func (c *Core) Share(ctx context.Context, id string) (share api.Share, err error
 	}
 	if live.ExpiresAt.IsZero() {
 		return share, api.NewProblem(api.CodeNeedsExpiry,
-			"this link lives until it is revoked; only one that expires is shown to the network",
+			"this link is valid until it is revoked; only one that expires can be shared on the network",
 			"make a new link with a time to live").In(link.SandboxName, link.Port)
 	}
 	listener, err := listenLAN(ctx)

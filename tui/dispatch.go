@@ -54,7 +54,7 @@ func (d *dispatcher) runOffered(msg runMsg) tea.Cmd {
 		d.requests().Select(id)
 	}
 	if d.about(a) != msg.about {
-		return d.notes.tell(a.id + ": what it was offered for is not chosen any more")
+		return d.notes.tell(a.id + ": selection changed; nothing was done")
 	}
 	return d.run(a)
 }
@@ -112,11 +112,11 @@ func (d *dispatcher) whyNot(a *action) string {
 	case !ok:
 		return "no sandbox is chosen"
 	case a.group == groupPreviews && a.id != "open-new-port":
-		return fmt.Sprintf("no preview of %s is there: %s makes one", name, d.keymap.key("new-preview"))
+		return fmt.Sprintf("%s has no preview: %s creates one", name, d.keymap.key("new-preview"))
 	case a.id == "inject" && (s.Daemon.State == api.DaemonHealthy || s.IsHost()):
-		return "a daemon answers already: " + name
+		return "a daemon is already running: " + name
 	case a.id == "inject" && (s.Daemon.State == api.DaemonInjecting || d.world.Injecting(s.Ref)):
-		return "an injection runs already: " + name
+		return "an injection is already running: " + name
 	case a.id == "stop-daemon" && !world.HasDaemon(s):
 		return "no daemon runs: " + name
 	case a.id == "stop-daemon":

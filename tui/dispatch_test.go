@@ -22,10 +22,10 @@ func TestAKeyThatDoesNothingSaysWhy(t *testing.T) {
 		at        api.Ref
 		keys, why string
 	}{
-		{boxRef, "i", "a daemon answers already: my-sandbox"},
+		{boxRef, "i", "a daemon is already running: my-sandbox"},
 		{ref("found"), "x", "this program did not start the daemon, so it does not stop it: found"},
 		{webRef, "x", "no daemon runs: web"},
-		{webRef, "o", "no preview of web is there: n makes one"},
+		{webRef, "o", "web has no preview: n creates one"},
 		{webRef, "2r", "there is no request here"},
 		{ref("old"), "e", "the container exited with 137 (killed, perhaps out of memory): s starts it"},
 		{ref("held"), "s", "the container is paused: docker unpause held"},

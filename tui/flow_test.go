@@ -191,12 +191,12 @@ func TestTheBuiltInDaemonIsNotAskedForADesktop(t *testing.T) {
 	f.sandboxes[1].Daemon.Kind = "built-in"
 	s := loaded(t, f, 120, 40, nil)
 	s.press("v")
-	s.shows("no desktop in my-sandbox", "the built-in daemon brings none", "start a VNC server")
+	s.shows("no desktop in my-sandbox", "the built-in daemon has none", "start a VNC server")
 	s.nothingOver()
 	f.push(api.Event{Kind: api.EventPort,
 		Port: &api.PortCard{Sandbox: boxRef, Port: api.Port{Port: 6080}, Service: "vnc", Name: "noVNC"}})
 	s.until("the port is known", func() bool { return s.m.news.newPort.waits != nil })
-	s.shows("the built-in daemon brings none")
+	s.shows("the built-in daemon has none")
 	s.press("o") // what o opens is not on the screen yet
 	s.shows("my-sandbox: 6080 noVNC is up")
 	require.Empty(t, f.calls("CreateLink"))

@@ -20,7 +20,7 @@ func (s *screen) openForm() {
 	s.press("n")
 	s.shows("Preview a port of")
 	s.until("the ports are asked for", func() bool { return len(s.f.calls("Ports")) > before })
-	s.hides("Looking for what listens")
+	s.hides("Looking for ports")
 }
 
 func TestTheFormIsAsDrawn(t *testing.T) {
@@ -142,7 +142,7 @@ func TestTheFormWithoutADaemonOffersToInject(t *testing.T) {
 	f.ports[webRef] = []api.PortCard{{Port: api.Port{Port: 5173}, Service: "http", Name: "Vite"}}
 	s := loaded(t, f, 120, 40, nil)
 	s.press("down", "down", "n")
-	s.shows("No daemon answers in it", "i injects one")
+	s.shows("No daemon is running there", "i injects one")
 	s.press("i")
 	s.until("it is injected", func() bool { return len(f.calls("Inject")) == 1 })
 	s.shows("▸ 5173   Vite")
@@ -158,7 +158,7 @@ func TestAnErrorOfThePortsSaysWhatToDo(t *testing.T) {
 	s := newScreen(t, f, 120, 40, nil)
 	s.shows("the daemon does not answer")
 	s.openForm()
-	s.shows("What listens is not known: the daemon does not answer", "look at its log", "R asks again")
+	s.shows("Its ports are unknown: the daemon does not answer", "look at its log", "R asks again")
 	f.mu.Lock()
 	delete(f.fail, "Ports")
 	f.mu.Unlock()
@@ -179,9 +179,9 @@ func TestTheFormWaitsForThePorts(t *testing.T) {
 	s := newScreen(t, f, 120, 40, nil)
 	s.shows("my-sandbox")
 	s.press("n")
-	s.shows("Looking for what listens")
+	s.shows("Looking for ports")
 	s.press("enter")
-	s.shows("still looking for what listens")
+	s.shows("still looking for ports")
 	close(release)
 	s.shows("▸ 3000")
 }

@@ -146,11 +146,11 @@ func wrongKey(key string) string {
 	case isKey(key):
 		return ""
 	case meant != "":
-		return fmt.Sprintf("%q is no key here: terminals send %q for it", key, meant)
+		return fmt.Sprintf("%q cannot be a key here: terminals send %q for it", key, meant)
 	case isKey(lower):
-		return fmt.Sprintf("%q is no key, %q is", key, lower)
+		return fmt.Sprintf("%q is not a key, %q is", key, lower)
 	}
-	return fmt.Sprintf("%q is no key: it takes one character or a name such as enter, space, pgup, f5, ctrl+n, alt+n",
+	return fmt.Sprintf("%q is not a key: use one character or a name such as enter, space, pgup, f5, ctrl+n, alt+n",
 		key)
 }
 

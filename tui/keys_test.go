@@ -74,9 +74,9 @@ func TestAKeyThatNoTerminalSendsIsRefused(t *testing.T) {
 		"ctrl+i": `terminals send "tab" for it`, "ctrl+m": `terminals send "enter" for it`,
 		"Ctrl+M": `terminals send "enter" for it`,
 		"Enter":  `"enter" is`, "PgUp": `"pgup" is`,
-		"ctl+i": `"ctl+i" is no key`, "hello": `"hello" is no key`, "runes": `"runes" is no key`,
-		"alt+space": "is no key", "alt+": "is no key", "alt+alt": "is no key", "i,,j": `"" is no key`,
-		"\x01": "is no key", "\xff": "is no key",
+		"ctl+i": `"ctl+i" is not a key`, "hello": `"hello" is not a key`, "runes": `"runes" is not a key`,
+		"alt+space": "is not a key", "alt+": "is not a key", "alt+alt": "is not a key", "i,,j": `"" is not a key`,
+		"\x01": "is not a key", "\xff": "is not a key",
 	} {
 		require.ErrorContains(t, CheckKeys(map[string]string{"inject": key}), why, key)
 	}

@@ -53,8 +53,8 @@ func (a *linkActions) askShare() tea.Cmd {
 		c.Yes = "make a link for " + format.TTL(sharedFor) + " and show it"
 		c.Lines = []string{
 			opens + " or the link expires.", "",
-			"Only a link that expires is shown to a network, and this one lives until it is revoked. " +
-				"A second one that lives " + format.TTL(sharedFor) + " can be made.", "", path,
+			"Only a link that expires can be shared on a network, and this one is valid until it is revoked. " +
+				"You can make a second one that is valid for " + format.TTL(sharedFor) + ".", "", path,
 		}
 	} else {
 		c.Lines = []string{opens + " or the link expires (" + format.Lifetime(l, now) + ").", "", path}

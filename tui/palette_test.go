@@ -125,7 +125,7 @@ func TestThePaletteActsOnTheSandboxThatItWasOpenedOn(t *testing.T) {
 	m.Update(inject)
 	require.False(t, m.world.Injecting(s.Ref))
 	require.Empty(t, m.sandboxes.waiting)
-	require.Contains(t, ansi.Strip(m.View()), "inject: what it was offered for is not chosen any more")
+	require.Contains(t, ansi.Strip(m.View()), "inject: selection changed; nothing was done")
 
 	m.dispatch.openPalette()
 	m.Update(offered(t, m, "inject"))
@@ -156,13 +156,13 @@ func TestThePaletteActsOnTheRequestThatItWasOpenedOn(t *testing.T) {
 	newer(301)
 	_, cmd := m.Update(har)
 	require.NotNil(t, cmd)
-	require.NotContains(t, ansi.Strip(m.View()), "not chosen any more", "that is about no one request")
+	require.NotContains(t, ansi.Strip(m.View()), "selection changed", "that is about no one request")
 
 	m.list.Select(webRef) // it is not in the list any more
 	m.arrange()
 	m.Update(replay)
 	requireNothingOver(t, m)
-	require.Contains(t, ansi.Strip(m.View()), "replay: what it was offered for is not chosen any more")
+	require.Contains(t, ansi.Strip(m.View()), "replay: selection changed; nothing was done")
 }
 
 func TestThePaletteActsOnThePreviewThatItWasOpenedOn(t *testing.T) {

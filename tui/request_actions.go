@@ -51,7 +51,7 @@ func (r *requestActions) replay() tea.Cmd {
 	r.overlays.push(&dialog.Confirm{
 		Look: r.look, Title: "Replay " + method + "?", Yes: "send again", No: "no", Run: run,
 		Lines: []string{fmt.Sprintf("%s %s goes to port %d of %s again.", method, text.Clean(x.Path), x.Port,
-			text.Clean(x.Sandbox)), "What it changes there, it changes once more."},
+			text.Clean(x.Sandbox)), "This repeats any side effects."},
 	})
 	return nil
 }

@@ -87,7 +87,7 @@ func (a *sandboxActions) afterVNC(msg vncMsg) tea.Cmd {
 // daemon can.
 func (a *sandboxActions) offerDesktop(ref api.Ref) tea.Cmd {
 	if s, _ := a.world.Sandbox(ref); s.Daemon.Kind == "built-in" {
-		return a.notes.fail(fmt.Sprintf("no desktop in %s: nothing listens on port %d, and the built-in daemon brings none", ref, world.VNCPort),
+		return a.notes.fail(fmt.Sprintf("no desktop in %s: nothing listens on port %d, and the built-in daemon has none", ref, world.VNCPort),
 			fmt.Sprintf("start a VNC server with a page (noVNC) on %d in it, use an image that has one, or a daytona as the daemon", world.VNCPort))
 	}
 	backend, links := a.do.backend, a.world.LinksOf(ref, a.options.Now())

@@ -47,14 +47,14 @@ func TestTheListenerEndsWithTheScreen(t *testing.T) {
 	s.press("esc")
 	require.Error(t, s.f.sharing.Err(), "the listener is closed")
 	s.nothingOver()
-	s.shows("the network does not reach port 3000 of my-sandbox any more")
+	s.shows("the network can no longer reach port 3000 of my-sandbox")
 }
 
 func TestALinkWithoutAnExpiryIsNotShared(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 120, 40, nil)
 	s.press("3", "Q")
-	s.shows("Only a link that expires is shown to a network", "make a link for 1h and show it")
+	s.shows("Only a link that expires can be shared on a network", "make a link for 1h and show it")
 	s.press("right", "enter")
 	s.until("it is shown", func() bool { return len(s.f.calls("Share")) == 1 })
 	require.Equal(t, []string{"CreateLink 6080 my-sandbox desktop"}, s.f.calls("CreateLink"))

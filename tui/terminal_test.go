@@ -173,7 +173,7 @@ func TestAShellHasTheTerminalUntilItExits(t *testing.T) {
 	x := startTerminal(t, "1")
 	x.shows("my-sandbox")
 	x.press("e")
-	x.shows("shell in my-sandbox, exit comes back")
+	x.shows("shell in my-sandbox, exit returns")
 	x.shows("size 120x40")
 	out := x.output()
 	require.Greater(t, strings.LastIndex(out, "\x1b[?1049l"), strings.LastIndex(out, "\x1b[?1049h"),

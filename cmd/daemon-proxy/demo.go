@@ -87,7 +87,7 @@ func newDemoPage() *cobra.Command {
 	}
 }
 
-// runDemo uses the core that runs on this desk, else one of its own for as
+// runDemo uses the core that runs on this machine, else one of its own for as
 // long as the person wants.
 func runDemo(ctx context.Context, cfg config.Config, stdout, stderr io.Writer, say sayer) error {
 	self, err := os.Executable()

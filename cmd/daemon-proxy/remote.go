@@ -105,7 +105,7 @@ func atTheTerminal(err error) error {
 }
 
 // clientCommand returns a command that talks to a core: the one of --server or
-// DAEMON_PROXY_URL, else the one that runs on this desk, else its own.
+// DAEMON_PROXY_URL, else the one that runs on this machine, else its own.
 func clientCommand(use, short string, needs own,
 	run func(ctx context.Context, r *remote, args []string) error) *cobra.Command {
 	var server string

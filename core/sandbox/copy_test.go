@@ -188,7 +188,7 @@ func TestWhatAPersonCancelsEndsForAllAndIsNotTriedAgain(t *testing.T) {
 
 	close(hold.release)
 	d.inject(name) // somebody asks again
-	require.ErrorContains(t, d.CancelInjection(t.Context(), d.ref(name)), "runs already")
+	require.ErrorContains(t, d.CancelInjection(t.Context(), d.ref(name)), "is already running")
 	require.Equal(t, api.DaemonHealthy, d.get(name).Daemon.State)
 }
 

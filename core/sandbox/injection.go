@@ -178,7 +178,7 @@ func (s *Sandboxes) CancelInjection(ctx context.Context, ref api.Ref) error {
 		}
 	}
 	if healthy {
-		return conflict(ref, "the daemon in "+ref.String()+" runs already", "stop it instead")
+		return conflict(ref, "the daemon in "+ref.String()+" is already running", "stop it instead")
 	}
 	return nil
 }

@@ -152,7 +152,7 @@ func TestASandboxIsBusyUntilItIsEjected(t *testing.T) {
 	<-hold.reached
 	require.Equal(t, api.DaemonEjecting, d.get(name).Daemon.State)
 	for _, refused := range []error{d.Inject(t.Context(), d.ref(name), nil), d.Eject(t.Context(), d.ref(name)), d.StopDaemon(t.Context(), d.ref(name))} {
-		require.ErrorContains(t, requireProblem(t, refused, api.CodeSandboxBusy), "is just being taken out")
+		require.ErrorContains(t, requireProblem(t, refused, api.CodeSandboxBusy), "is being removed")
 	}
 	_, err := d.Upstream(d.ref(name))
 	requireProblem(t, err, api.CodeSandboxBusy)

@@ -66,9 +66,9 @@ func unknown(ref api.Ref) *api.Problem {
 func busy(b *box) *api.Problem {
 	doing := "started or stopped"
 	if b.Daemon.State == api.DaemonEjecting {
-		doing = "taken out"
+		doing = "removed"
 	}
-	return problem(b.Ref, api.CodeSandboxBusy, "the daemon in "+b.String()+" is just being "+doing,
+	return problem(b.Ref, api.CodeSandboxBusy, "the daemon in "+b.String()+" is being "+doing,
 		"try again in a moment")
 }
 

@@ -21,9 +21,9 @@ func (s *Sandboxes) EnsureHost(ref api.Ref) error {
 	}
 	s.mu.Lock()
 	b := s.boxes[ref]
-	running := b != nil && b.Container == api.ContainerRunning
+	uses := b != nil && b.Container == api.ContainerRunning && b.usesHost()
 	s.mu.Unlock()
-	if !running || !s.Loopback(ref) {
+	if !uses {
 		return nil
 	}
 	return s.host.ensure()
@@ -69,9 +69,11 @@ func (s *Sandboxes) Loopback(ref api.Ref) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := s.boxes[ref]
-	if b == nil {
-		return false
-	}
+	return b != nil && b.usesHost()
+}
+
+// usesHost reports whether b uses the host's daemon; mu is held.
+func (b *box) usesHost() bool {
 	owner, err := b.owner()
 	return err == nil && owner.IsHost()
 }

@@ -148,7 +148,7 @@ func (s *Server) redirect(v *visit, status int, location string, ref api.Ref, po
 func (s *Server) forward(h *hop) error {
 	r := h.r
 	x := api.Exchange{
-		Start: time.Now(), Method: logging.ShownMethod(r.Method), Sandbox: h.ref.String(), Ref: h.ref, Port: h.port,
+		Start: h.start, Method: logging.ShownMethod(r.Method), Sandbox: h.ref.String(), Ref: h.ref, Port: h.port,
 		Kind: "proxy", Protocol: "http", Remote: h.remote,
 	}
 	x.Path, x.PathSize = traffic.ShownPath(h.rest)

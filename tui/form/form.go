@@ -233,7 +233,7 @@ func (f *Form) port() (int, error) {
 	s := f.other.Value()
 	switch n, err := strconv.Atoi(s); {
 	case s == "" && f.loading && f.cards == nil:
-		return 0, errors.New("still looking for what listens; a port can be typed")
+		return 0, errors.New("still looking for ports; you can type one")
 	case s == "":
 		return 0, errors.New("type a port, 1 to 65535")
 	case err != nil || n < 1 || n > 65535:

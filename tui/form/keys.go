@@ -165,7 +165,7 @@ func (c *ttlChoice) seconds() (int64, error) {
 
 // parseTime reads "90m", "1h30m", "2d" or "1w"; a bare number is minutes.
 func parseTime(s string) (time.Duration, error) {
-	wrong := errors.New("type how long the link lives: 90m, 1h30m, 2d")
+	wrong := errors.New("type how long the link is valid: 90m, 1h30m, 2d")
 	if s = strings.ToLower(strings.TrimSpace(s)); s == "" {
 		return 0, wrong
 	}

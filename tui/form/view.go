@@ -107,10 +107,10 @@ func (f *Form) state(width int) []string {
 	var what, try string
 	switch {
 	case !ok:
-		what = "It is not listed any more."
+		what = "It is no longer listed."
 	case f.err != nil:
 		what, try = format.Explain(f.err)
-		what = "What listens is not known: " + what
+		what = "Its ports are unknown: " + what
 		try = strings.TrimSpace(try + "   " + f.key("refresh") + " asks again")
 	case s.Container != api.ContainerRunning:
 		what, try = "The container is "+s.Container+".",
@@ -123,10 +123,10 @@ func (f *Form) state(width int) []string {
 	case s.Daemon.State == api.DaemonUnknown:
 		what = "Asking for the daemon" + l.Glyph.Ellipsis
 	case s.Daemon.State != api.DaemonHealthy:
-		what, try = "No daemon answers in it, so what listens is not known.",
-			f.key("inject")+" injects one; a port can be typed without"
+		what, try = "No daemon is running there, so its ports are unknown.",
+			f.key("inject")+" injects one; you can type a port without it"
 	case f.cards == nil:
-		what = "Looking for what listens" + l.Glyph.Ellipsis
+		what = "Looking for ports" + l.Glyph.Ellipsis
 	case len(f.cards) == 0:
 		what, try = "Nothing listens yet.", "a link to a port works as soon as something does"
 	default:

@@ -65,7 +65,7 @@ func (p *Screen) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 		if !p.ready {
 			return nil, true
 		}
-		return func() tea.Msg { return pane.SayMsg("closed: the network does not reach " + p.title + " any more") },
+		return func() tea.Msg { return pane.SayMsg("closed: the network can no longer reach " + p.title) },
 			true
 	case "y":
 		if p.ready {
@@ -128,7 +128,7 @@ func (p *Screen) body(width, height int) ([]string, bool) {
 	l := p.look
 	switch {
 	case p.over():
-		return []string{" " + l.Ink.Bad.Paint(l.Glyph.Bad+" The link has ended: nobody reaches it any more.")}, false
+		return []string{" " + l.Ink.Bad.Paint(l.Glyph.Bad+" The link has ended and no longer works.")}, false
 	case p.err != nil:
 		return []string{" " + l.Ink.Bad.Paint("No code can be made of this URL: "+text.Clean(p.err.Error()))}, false
 	}

@@ -101,7 +101,7 @@ func (p firstSteps) machine(width int) []string {
 	switch {
 	case ports.Err != nil:
 		what, _ := format.Explain(ports.Err)
-		lines = append(lines, l.Ink.Dim.Paint("  the ports are not known: "+text.Clean(what)))
+		lines = append(lines, l.Ink.Dim.Paint("  the ports are unknown: "+text.Clean(what)))
 	case len(lines) == 0 && ports.Cards == nil:
 		lines = append(lines, l.Ink.Dim.Paint("  looking"+l.Glyph.Ellipsis))
 	case len(lines) == 0:

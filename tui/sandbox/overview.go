@@ -229,7 +229,7 @@ func (p *Overview) portLines(s api.Sandbox) []string {
 	l, ports := p.look, p.world.Ports[s.Ref]
 	if ports.Err != nil {
 		what, _ := format.Explain(ports.Err)
-		return p.wrapped("Ports", "not known: "+text.Clean(what), l.Ink.Dim)
+		return p.wrapped("Ports", "unknown: "+text.Clean(what), l.Ink.Dim)
 	}
 	if ports.Cards == nil {
 		return []string{p.label("Ports") + l.Ink.Dim.Paint("looking"+l.Glyph.Ellipsis)}

@@ -73,7 +73,7 @@ func (s *Shell) Run() error {
 	if isTTY {
 		defer followSize(ctx, tty, far)()
 	}
-	fmt.Fprintf(s.out, "shell in %s, exit comes back\r\n", text.Clean(s.ref.String()))
+	fmt.Fprintf(s.out, "shell in %s, exit returns\r\n", text.Clean(s.ref.String()))
 	return s.carry(far)
 }
 
@@ -82,7 +82,7 @@ func (s *Shell) Run() error {
 func (s *Shell) open(ctx context.Context, isTTY bool, columns, rows int) (api.Terminal, error) {
 	ctx, giveUp := context.WithTimeout(ctx, pane.Quick)
 	defer giveUp()
-	fmt.Fprintf(s.out, "\r\nopening a shell in %s, esc gives up\r\n", text.Clean(s.ref.String()))
+	fmt.Fprintf(s.out, "\r\nopening a shell in %s, esc cancels\r\n", text.Clean(s.ref.String()))
 	if !isTTY {
 		return s.backend.Shell(ctx, s.ref, columns, rows)
 	}

@@ -72,12 +72,12 @@ func TestAShellIsOpenedOrGivenUp(t *testing.T) {
 		}()
 		require.True(t, lines.Scan()) // the end of what stood there
 		require.True(t, lines.Scan())
-		require.Equal(t, "opening a shell in my-sandbox, esc gives up", lines.Text())
+		require.Equal(t, "opening a shell in my-sandbox, esc cancels", lines.Text())
 		<-b.asked
 		if keys == "" {
 			close(b.release)
 			require.True(t, lines.Scan())
-			require.Equal(t, "shell in my-sandbox, exit comes back", lines.Text())
+			require.Equal(t, "shell in my-sandbox, exit returns", lines.Text())
 			keys = "exit\r"
 		}
 		_, err = io.WriteString(p, keys)

@@ -2,7 +2,6 @@ package inject
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
 	"debug/elf"
 	"errors"
@@ -181,13 +180,16 @@ func (j *Job) stream(ctx context.Context) error {
 	reader, writer := io.Pipe()
 	packed := make(chan error, 1)
 	go func() { // it ends before this returns
-		archive := tar.NewWriter(writer)
-		err := archive.WriteHeader(&tar.Header{Name: within(j.base, j.target), Mode: 0o755, Size: j.binary.size, Typeflag: tar.TypeReg, ModTime: time.Now()})
+		w := tar.NewWriter(writer)
+		err := w.WriteHeader(&tar.Header{
+			Name: within(j.base, j.target), Mode: 0o755, Size: j.binary.size, Typeflag: tar.TypeReg, ModTime: time.Now(),
+		})
 		if err == nil {
-			_, err = io.CopyBuffer(archive, &counting{ctx: ctx, j: j, r: io.LimitReader(f, j.binary.size)}, make([]byte, 256<<10))
+			content := &counting{ctx: ctx, j: j, r: io.LimitReader(f, j.binary.size)}
+			_, err = io.CopyBuffer(w, content, make([]byte, 256<<10))
 		}
 		if err == nil {
-			err = archive.Close()
+			err = w.Close()
 		}
 		writer.CloseWithError(err)
 		packed <- err
@@ -235,11 +237,9 @@ func (j *Job) clean(ctx context.Context) {
 	if err == nil && code == 0 {
 		return
 	}
-	var empty bytes.Buffer
-	archive := tar.NewWriter(&empty)
-	err = errors.Join(archive.WriteHeader(&tar.Header{Name: within(j.base, j.target), Mode: 0, Typeflag: tar.TypeReg}), archive.Close())
+	empty, err := archive(tar.Header{Name: within(j.base, j.target), Typeflag: tar.TypeReg}, "")
 	if err == nil {
-		err = j.Source.CopyIn(ctx, j.Container.ID, j.base, &empty)
+		err = j.Source.CopyIn(ctx, j.Container.ID, j.base, empty)
 	}
 	if err != nil {
 		j.Log.Warn("an incomplete copy could not be removed", "sandbox", j.Ref.String(), "path", j.target, "error", err)

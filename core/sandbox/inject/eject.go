@@ -2,7 +2,6 @@ package inject
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"path"
 	"strings"
-	"time"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/sandbox/source"
@@ -91,7 +89,11 @@ func (j *Job) remove(ctx context.Context, files []string) error {
 		if _, err := j.Source.Stat(ctx, j.Container.ID, file); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err := j.Source.CopyIn(ctx, j.Container.ID, path.Dir(file), emptied(path.Base(file))); err != nil {
+		empty, err := archive(tar.Header{Name: path.Base(file), Typeflag: tar.TypeReg}, "") // and not executable
+		if err == nil {
+			err = j.Source.CopyIn(ctx, j.Container.ID, path.Dir(file), empty)
+		}
+		if err != nil {
 			return j.Refused("remove "+file+" from", source.HintFiles, err)
 		}
 		left = append(left, file)
@@ -107,12 +109,3 @@ func (j *Job) remove(ctx context.Context, files []string) error {
 
 // logGlob matches the rotated logs.
 const logGlob = "/tmp/daemon-proxy-daemon-*.log"
-
-// emptied returns a tar with an empty file that is not executable.
-func emptied(name string) *bytes.Buffer {
-	var archive bytes.Buffer
-	w := tar.NewWriter(&archive)
-	_ = w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, ModTime: time.Now()}) // a buffer does not fail
-	_ = w.Close()
-	return &archive
-}

@@ -6,13 +6,17 @@
 package inject
 
 import (
+	"archive/tar"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"strings"
 	"sync"
+	"time"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/config"
@@ -155,6 +159,20 @@ func (j *Job) writable(dir string) (base, why string) {
 		return "", "its root is read-only"
 	}
 	return "/", ""
+}
+
+// archive returns a tar with one entry; the size of h is that of content.
+func archive(h tar.Header, content string) (*bytes.Buffer, error) {
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	h.Size, h.ModTime = int64(len(content)), time.Now()
+	if err := w.WriteHeader(&h); err != nil {
+		return nil, err
+	}
+	if _, err := io.WriteString(w, content); err != nil {
+		return nil, err
+	}
+	return &out, w.Close()
 }
 
 // within returns the name of a path in a tar that is unpacked in base.

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"path"
 	"strings"
-	"time"
 
 	"daemon-proxy/core/logging"
 	"daemon-proxy/core/sandbox/source"
@@ -47,16 +46,10 @@ func (j *Job) noteMade(ctx context.Context, dir string) {
 	base, why := j.writable(j.Config.InstallDir)
 	err := errors.New(why)
 	if base != "" {
-		var archive bytes.Buffer
-		w := tar.NewWriter(&archive)
-		err = w.WriteHeader(&tar.Header{
-			Name: within(base, j.madeFile()), Mode: 0o644, Typeflag: tar.TypeReg, Size: int64(len(note)), ModTime: time.Now(),
-		})
+		var list *bytes.Buffer
+		list, err = archive(tar.Header{Name: within(base, j.madeFile()), Mode: 0o644, Typeflag: tar.TypeReg}, note)
 		if err == nil {
-			_, err = io.WriteString(w, note)
-		}
-		if err = errors.Join(err, w.Close()); err == nil {
-			err = j.Source.CopyIn(ctx, j.Container.ID, base, &archive)
+			err = j.Source.CopyIn(ctx, j.Container.ID, base, list)
 		}
 	}
 	if err != nil {

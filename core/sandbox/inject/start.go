@@ -114,15 +114,13 @@ func (j *Job) makeDir(ctx context.Context, dir string) error {
 		return err
 	}
 	base, why := j.writable(dir)
-	var archive bytes.Buffer
-	w := tar.NewWriter(&archive)
-	err = errors.Join(w.WriteHeader(&tar.Header{Name: within(base, dir) + "/", Mode: 0o777, Typeflag: tar.TypeDir, ModTime: time.Now()}), w.Close())
+	folder, err := archive(tar.Header{Name: within(base, dir) + "/", Mode: 0o777, Typeflag: tar.TypeDir}, "")
 	switch {
 	case base == "":
 		err = errors.New(why)
 	case err == nil:
 		j.noteMade(ctx, path.Clean(dir))
-		err = j.Source.CopyIn(ctx, j.Container.ID, base, &archive)
+		err = j.Source.CopyIn(ctx, j.Container.ID, base, folder)
 	}
 	if err != nil {
 		return problem(j.Ref, api.CodeWorkDir,

@@ -77,7 +77,7 @@ func (p *Ports) StartDesktop(ctx context.Context, ref api.Ref) error {
 	case err != nil && !refused:
 		return noDesktop(ref, fmt.Sprintf("the daemon in %s did not answer when it was asked for its desktop: %v", ref, err), "see the daemon's log")
 	case refused && refusal.Status == http.StatusNotFound:
-		return noDesktop(ref, "the daemon in "+ref.String()+" knows no desktop (404)", "start one in the container yourself, with noVNC on port 6080, or use a newer daytona")
+		return noDesktop(ref, "the daemon in "+ref.String()+" cannot start a desktop (404)", "start one in the container yourself, with noVNC on port 6080, or use a newer daytona")
 	case refused:
 		return noDesktop(ref, fmt.Sprintf("the daemon in %s has no desktop to start: %s", ref, reason(refusal)),
 			"use an image with a desktop, or start one in the container with noVNC on port 6080")
