@@ -128,7 +128,7 @@ func (d *desk) DaemonStatus(_ context.Context, ref api.Ref) (api.DaemonStatus, e
 // Watch names the sandbox that is shown.
 func (d *desk) Watch(ref api.Ref) {
 	for _, s := range d.all() {
-		s.Watch(ref)
+		s.Watch([]api.Ref{ref})
 	}
 }
 

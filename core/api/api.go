@@ -293,7 +293,7 @@ const (
 	EventLink      EventKind = "link"      // a link was created, revoked, expired
 	EventExchange  EventKind = "exchange"  // an exchange began, got its answer or ended
 	EventEngine    EventKind = "engine"    // an engine was reached or lost
-	EventPort      EventKind = "port"      // a port of the watched sandbox began to listen
+	EventPort      EventKind = "port"      // a port of a watched sandbox began to listen
 )
 
 // Event is one element of the event stream.

@@ -52,7 +52,7 @@ func (s *Sandboxes) RetryEngine(ctx context.Context) error {
 }
 
 // begin decides the mode if that needs no engine, starts the timer for an engine
-// that does not answer, and follows the ports of the watched sandbox. The result
+// that does not answer, and follows the ports of the watched sandboxes. The result
 // must be called once ctx has ended; it waits for all of that.
 func (f *engine) begin(ctx context.Context) (end func()) {
 	var ports sync.WaitGroup

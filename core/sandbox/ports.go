@@ -58,10 +58,10 @@ func (s *Sandboxes) StartDesktop(ctx context.Context, ref api.Ref) error {
 	return wrap(ref, s.ports.StartDesktop(ctx, ref))
 }
 
-// Watch sets the watched sandbox: its daemon is checked every 2 s, and a port
-// that begins to listen there is reported as an event. The zero Ref: none.
-func (s *Sandboxes) Watch(ref api.Ref) {
-	if s.ports.Watch(ref) && ref != (api.Ref{}) {
+// Watch sets the watched sandboxes: their daemons are checked every 2 s, and a
+// port that begins to listen there is reported as an event.
+func (s *Sandboxes) Watch(refs []api.Ref) {
+	for _, ref := range s.ports.Watch(refs) {
 		s.keep(ref)
 	}
 }

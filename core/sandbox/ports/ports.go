@@ -1,6 +1,6 @@
 // Package ports finds out which TCP ports something listens on in a sandbox and
 // what answers there, starts the sandbox's desktop, and reports ports that
-// begin to listen in the watched sandbox.
+// begin to listen in the watched sandboxes.
 //
 // It sends a service the request that a preview would send, through the daemon,
 // and connects directly only if that failed. It does so rarely, and never on a
@@ -28,7 +28,7 @@ type Options struct {
 	// Target returns the current state of a sandbox, or why its daemon cannot be
 	// called.
 	Target func(api.Ref) (Target, error)
-	// OnEvent is called for each port that begins to listen in the watched sandbox.
+	// OnEvent is called for each port that begins to listen in a watched sandbox.
 	OnEvent func(api.Event)
 	// DaemonPort is the daemon's port in every container.
 	DaemonPort int
@@ -53,7 +53,7 @@ type Target struct {
 // Ports serves all sandboxes of one source, and the host.
 type Ports struct {
 	o       Options
-	watched atomic.Pointer[api.Ref]
+	watched atomic.Pointer[map[api.Ref]bool]
 	kick    chan struct{} // receives when watched changes
 
 	mu    sync.Mutex

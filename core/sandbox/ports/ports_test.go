@@ -2,6 +2,7 @@ package ports
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -45,7 +46,12 @@ func onHost(t *testing.T, chosen func(port int) bool) (*Ports, *events) {
 	}
 	told := &events{}
 	return New(Options{
-		Target:     func(api.Ref) (Target, error) { return target, nil },
+		Target: func(ref api.Ref) (Target, error) {
+			if ref != api.Host {
+				return Target{}, errors.New("no daemon")
+			}
+			return target, nil
+		},
 		OnEvent:    told.add,
 		DaemonPort: 2280,
 		Chosen:     chosen,
@@ -303,8 +309,9 @@ func TestAPortThatBeginsToListenIsTold(t *testing.T) {
 	following.Go(func() { d.Follow(ctx, 20*time.Millisecond) })
 	t.Cleanup(following.Wait)
 	t.Cleanup(cancel)
-	require.True(t, d.Watch(api.Host))
-	require.False(t, d.Watch(api.Host))
+	other := api.Ref{Engine: "default", Name: "gone"} // has no daemon, which keeps nothing from the host
+	require.Equal(t, []api.Ref{api.Host}, d.Watch([]api.Ref{api.Host}))
+	require.Equal(t, []api.Ref{other}, d.Watch([]api.Ref{other, api.Host, other}))
 	port := 0
 	// What listens before the first look is no news; so a port is opened until
 	// one of them is told.
