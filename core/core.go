@@ -6,6 +6,7 @@ package core
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -55,6 +56,7 @@ type Core struct {
 	links  *preview.Links
 	proxy  *proxy.Proxy
 	server *server.Server
+	key    string // of this run: who can read core.json may do what the API key allows
 	done   chan struct{}
 	err    error
 
@@ -69,7 +71,7 @@ var _ api.Backend = (*Core)(nil)
 // something that is not there. Nothing is left behind then. An engine or a
 // container that does not answer is no error.
 func Start(ctx context.Context, o Options) (_ *Core, err error) {
-	c := &Core{desk: &desk{options: o}, done: make(chan struct{})}
+	c := &Core{desk: &desk{options: o}, done: make(chan struct{}), key: rand.Text()}
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	var undo []func() error
 	defer func() {
@@ -141,7 +143,10 @@ func (c *Core) openLinks(ctx context.Context) (*preview.Links, error) {
 
 // list names the core in core.json, where other commands find it.
 func (c *Core) list(address net.Addr) {
-	running := Running{Address: address.String(), URL: c.URL(), PID: os.Getpid(), Version: c.options.Version}
+	running := Running{
+		Address: address.String(), URL: c.URL(), PID: os.Getpid(), Version: c.options.Version,
+		Protocol: api.Protocol, Key: c.key, Executable: c.options.Executable,
+	}
 	if err := writeRunning(c.options.Config.StateDir, running); err != nil {
 		c.options.Logger.Warn("other commands will not find this one: core.json cannot be written", "error", err)
 	}

@@ -18,6 +18,12 @@ type Running struct {
 	URL     string `json:"url"`     // how this machine reaches it
 	PID     int    `json:"pid"`
 	Version string `json:"version"`
+	// Protocol is api.Protocol of that program; empty if it is older than that.
+	Protocol string `json:"protocol,omitempty"`
+	// Key is accepted as the API key is, until that core ends.
+	Key string `json:"key,omitempty"`
+	// Executable is the path of that program; empty if unknown.
+	Executable string `json:"executable,omitempty"`
 }
 
 func runningFile(stateDir string) string { return filepath.Join(stateDir, "core.json") }

@@ -17,7 +17,8 @@ func TestRunningIsWrittenPrivateAndTakenAway(t *testing.T) {
 	_, ok := ReadRunning(dir)
 	require.False(t, ok)
 
-	want := Running{Address: "127.0.0.1:8080", URL: "http://localhost:8080", PID: os.Getpid(), Version: "v1"}
+	want := Running{Address: "127.0.0.1:8080", URL: "http://localhost:8080", PID: os.Getpid(), Version: "v1",
+		Protocol: "1.0", Key: "secret", Executable: "/usr/bin/daemon-proxy"}
 	require.NoError(t, writeRunning(dir, want))
 	got, ok := ReadRunning(dir)
 	require.True(t, ok)
@@ -56,4 +57,24 @@ func TestTheSecondCoreIsToldWhoRuns(t *testing.T) {
 
 	other := errors.New("other")
 	require.Same(t, other, withHolder(other, dir))
+}
+
+func TestACoreIsListedWithItsProtocolAndAKeyOfThisRun(t *testing.T) {
+	t.Parallel()
+	keys := map[string]bool{}
+	for range 2 {
+		var dir string
+		c := started(t, func(o *Options) {
+			dir, o.Executable, o.Config.Daemon.Mode = o.Config.StateDir, "/usr/bin/daemon-proxy", "host"
+		})
+		r, ok := ReadRunning(dir)
+		require.True(t, ok)
+		require.Equal(t, api.Protocol, r.Protocol)
+		require.Equal(t, "/usr/bin/daemon-proxy", r.Executable)
+		require.GreaterOrEqual(t, len(r.Key), 26, "128 bits, in base 32")
+		keys[r.Key] = true
+		_, health := get(t, c, "/health")
+		require.Equal(t, api.Protocol, health["protocol"])
+	}
+	require.Len(t, keys, 2)
 }

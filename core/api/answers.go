@@ -2,12 +2,18 @@ package api
 
 import "time"
 
+// Protocol is the version of the HTTP API, MAJOR.MINOR. A larger MINOR adds
+// fields, routes and kinds of events; clients ignore those that they do not
+// know. Between different MAJORs nothing is promised.
+const Protocol = "1.0"
+
 // Health is the document of GET /health. If the API key is required and missing,
 // only Status is set.
 type Health struct {
 	// Status is "healthy" or "degraded".
 	Status        string      `json:"status"`
 	Version       string      `json:"version,omitempty"`
+	Protocol      string      `json:"protocol,omitempty"` // of the HTTP API: "1.0"
 	UptimeSeconds float64     `json:"uptime_seconds,omitempty"`
 	Sandbox       string      `json:"sandbox,omitempty"` // the default sandbox
 	Daemon        DaemonState `json:"daemon,omitempty"`  // the state of its daemon

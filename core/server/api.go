@@ -129,7 +129,8 @@ func (m management) health(v *visit, _ values) error {
 	} else if engine, err := m.o.Service.Engine(v.r.Context()); err == nil && engine.State == "lost" {
 		answer.Status, answer.Reason = "degraded", engine.Error
 	}
-	answer.Version, answer.UptimeSeconds = m.o.Version, max(seconds(m.started), 0.001)
+	answer.Version, answer.Protocol = m.o.Version, api.Protocol
+	answer.UptimeSeconds = max(seconds(m.started), 0.001)
 	if m.o.Config.Exposed() {
 		answer.Warning = "anyone who can reach this address can use the API: security is off"
 	}
