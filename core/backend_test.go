@@ -1,13 +1,17 @@
 package core
 
 import (
+	"context"
 	"net/http"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"daemon-proxy/core/api"
 	"daemon-proxy/core/backendtest"
 	"daemon-proxy/core/client"
+	"daemon-proxy/core/docker/enginetest"
 	"daemon-proxy/core/wiretest"
 )
 
@@ -25,4 +29,43 @@ func TestTheCoreAndItsClientAreTheSameService(t *testing.T) {
 		require.NoError(t, err)
 		backendtest.Run(t, c)
 	})
+}
+
+// Over HTTP, too, an injection outlives the client that left it.
+func TestAnInjectionThatIsLeftOutlivesItsConnection(t *testing.T) {
+	t.Parallel()
+	c, ref := withContainer(t)
+	far, err := client.New(c.URL(), client.WithHTTPClient(wiretest.Client(t)))
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	var once sync.Once
+	err = far.Inject(ctx, ref, func(api.Injection) {
+		once.Do(func() {
+			require.NoError(t, far.LeaveInjection(t.Context(), ref))
+			cancel()
+		})
+	})
+	require.ErrorIs(t, err, context.Canceled)
+	require.Eventually(t, func() bool {
+		box, err := far.Sandbox(t.Context(), ref)
+		require.NoError(t, err)
+		return box.Daemon.State == api.DaemonHealthy
+	}, soon, look)
+}
+
+// withContainer is a core with a container that was made for it.
+func withContainer(t *testing.T) (*Core, api.Ref) {
+	t.Helper()
+	engine := enginetest.Require(t)
+	ref := api.Ref{Engine: engine.Name(), Name: enginetest.Name(t)}
+	enginetest.Run(t, enginetest.Busybox(t), enginetest.RunOptions{Name: ref.Name})
+	program := enginetest.StaticGo(t, "daemon-proxy/cmd/daemon-proxy")
+	c := started(t, func(o *Options) {
+		o.Config.Docker.Host, o.Executable, o.Config.Daemon.Mode = engine.Endpoint(), program, "docker"
+	})
+	require.Eventually(t, func() bool {
+		_, err := c.Resolve(ref)
+		return err == nil
+	}, soon, look)
+	return c, ref
 }

@@ -13,8 +13,7 @@ import (
 )
 
 // desk is the sources that are open, with their sandboxes: one engine, and this
-// machine beside it. It is api.Sandboxes, and what needs an engine of api.Core
-// and api.Local.
+// machine beside it. It is api.Sandboxes, and what needs an engine of api.Core.
 type desk struct {
 	options  Options
 	publish  func(api.Event)
@@ -159,6 +158,11 @@ func (d *desk) on(
 		return err
 	}
 	return act(s, ctx, ref)
+}
+
+// LeaveInjection makes the injection of ref independent of its callers.
+func (d *desk) LeaveInjection(ctx context.Context, ref api.Ref) error {
+	return d.on(ctx, ref, (*sandbox.Sandboxes).LeaveInjection)
 }
 
 // CancelInjection undoes the injection of ref, whoever started it.

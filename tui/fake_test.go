@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -146,6 +147,15 @@ func (f *fake) wait(ctx context.Context) {
 	}
 }
 
+// askOf is ask for what is done to a sandbox, which must be one.
+func (f *fake) askOf(method string, ref api.Ref) error {
+	err := f.ask(method, ref)
+	if err == nil {
+		_, err = f.Sandbox(context.Background(), ref)
+	}
+	return err
+}
+
 func (f *fake) calls(method string) []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -194,7 +204,13 @@ func (f *fake) Engines(context.Context) ([]api.EngineChoice, error) {
 
 func (f *fake) SwitchEngine(ctx context.Context, name string) error {
 	f.wait(ctx)
-	return f.ask("SwitchEngine", name)
+	if err := f.ask("SwitchEngine", name); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(f.engines, func(e api.EngineChoice) bool { return e.Name == name }) {
+		return api.NewProblem(api.CodeEngineUnreachable, "there is no engine "+name, "choose another")
+	}
+	return nil
 }
 
 func (f *fake) RetryEngine(context.Context) error {
@@ -276,13 +292,25 @@ func (f *fake) Inject(ctx context.Context, ref api.Ref, progress func(api.Inject
 	return nil
 }
 
+func (f *fake) LeaveInjection(_ context.Context, ref api.Ref) error {
+	if err := f.askOf("LeaveInjection", ref); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.cancel == nil {
+		return api.NewProblem(api.CodeBadRequest, "no injection into "+ref.String()+" is in progress", "inject a daemon")
+	}
+	return nil
+}
+
 func (f *fake) CancelInjection(_ context.Context, ref api.Ref) error {
 	f.mu.Lock()
 	if f.cancel != nil {
 		f.cancel()
 	}
 	f.mu.Unlock()
-	return f.ask("CancelInjection", ref)
+	return f.askOf("CancelInjection", ref)
 }
 
 func (f *fake) UndoInjections(ctx context.Context) error {
@@ -292,15 +320,15 @@ func (f *fake) UndoInjections(ctx context.Context) error {
 	return f.ask("UndoInjections")
 }
 
-func (f *fake) StopDaemon(_ context.Context, ref api.Ref) error { return f.ask("StopDaemon", ref) }
-func (f *fake) Eject(_ context.Context, ref api.Ref) error      { return f.ask("Eject", ref) }
+func (f *fake) StopDaemon(_ context.Context, ref api.Ref) error { return f.askOf("StopDaemon", ref) }
+func (f *fake) Eject(_ context.Context, ref api.Ref) error      { return f.askOf("Eject", ref) }
 func (f *fake) StartContainer(ctx context.Context, ref api.Ref) error {
 	f.wait(ctx)
-	return f.ask("StartContainer", ref)
+	return f.askOf("StartContainer", ref)
 }
 func (f *fake) StopContainer(ctx context.Context, ref api.Ref) error {
 	f.wait(ctx)
-	return f.ask("StopContainer", ref)
+	return f.askOf("StopContainer", ref)
 }
 
 func (f *fake) Ports(ctx context.Context, ref api.Ref) ([]api.PortCard, error) {
@@ -320,7 +348,9 @@ func (f *fake) Listeners(_ context.Context, ref api.Ref) (ports []api.Port, _ er
 	return ports, nil
 }
 
-func (f *fake) StartDesktop(_ context.Context, ref api.Ref) error { return f.ask("StartDesktop", ref) }
+func (f *fake) StartDesktop(_ context.Context, ref api.Ref) error {
+	return f.askOf("StartDesktop", ref)
+}
 
 func (f *fake) Shell(_ context.Context, ref api.Ref, columns, rows int) (Terminal, error) {
 	if err := f.ask("Shell", ref, columns, rows); err != nil {
@@ -492,18 +522,33 @@ func (f *fake) Exchange(_ context.Context, id uint64) (api.ExchangeDetail, error
 		d.RequestCaptured, d.ResponseCaptured = int64(len(d.RequestBody)), int64(len(d.ResponseBody))
 		return d, nil
 	}
+	x, err := f.find(id)
+	if err != nil {
+		return api.ExchangeDetail{}, err
+	}
+	return api.ExchangeDetail{Exchange: x, RequestHeader: http.Header{"Accept": {"*/*"}}}, nil
+}
+
+// find is an exchange of the log; f.mu is held.
+func (f *fake) find(id uint64) (api.Exchange, error) {
+	if d, ok := f.details[id]; ok {
+		return d.Exchange, nil
+	}
 	for _, x := range f.exchanges {
 		if x.ID == id {
-			return api.ExchangeDetail{Exchange: x, RequestHeader: http.Header{"Accept": {"*/*"}}}, nil
+			return x, nil
 		}
 	}
-	return api.ExchangeDetail{}, api.NewProblem(api.CodeUnknownExchange,
+	return api.Exchange{}, api.NewProblem(api.CodeUnknownExchange,
 		fmt.Sprintf("the request log does not hold request %d (any more)", id), "see the latest ones")
 }
 
 func (f *fake) Bodies(_ context.Context, id uint64) (request, response []byte, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if _, err := f.find(id); err != nil {
+		return nil, nil, err
+	}
 	raw := func(body []byte) []byte { return []byte(strings.ReplaceAll(string(body), "••••", "hunter2")) }
 	return raw(f.details[id].RequestBody), raw(f.details[id].ResponseBody), nil
 }
@@ -516,12 +561,24 @@ func (f *fake) Rates(context.Context) (api.Rates, error) {
 }
 
 func (f *fake) Curl(_ context.Context, id uint64) (string, error) {
-	return "curl http://localhost:8080/", f.ask("Curl", id)
+	if err := f.ask("Curl", id); err != nil {
+		return "", err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, err := f.find(id)
+	return "curl http://localhost:8080/", err
 }
 
 func (f *fake) Replay(ctx context.Context, id uint64) (api.Exchange, error) {
 	f.wait(ctx)
 	if err := f.ask("Replay", id); err != nil {
+		return api.Exchange{}, err
+	}
+	f.mu.Lock()
+	_, err := f.find(id)
+	f.mu.Unlock()
+	if err != nil {
 		return api.Exchange{}, err
 	}
 	x := api.Exchange{ID: 999, Start: clock, Method: "POST", Path: "/again", Status: 201, Sandbox: "my-sandbox",
@@ -530,11 +587,15 @@ func (f *fake) Replay(ctx context.Context, id uint64) (api.Exchange, error) {
 	return x, nil
 }
 
-func (f *fake) HAR(_ context.Context, filter string) ([]byte, error) {
-	if f.har != nil {
-		return f.har, f.ask("HAR", filter)
+func (f *fake) HAR(ctx context.Context, filter string) ([]byte, error) {
+	if err := f.ask("HAR", filter); err != nil || f.har != nil {
+		return f.har, err
 	}
-	return []byte("{}"), f.ask("HAR", filter)
+	entries, err := f.Exchanges(ctx, filter, 0)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(map[string]any{"log": map[string]any{"entries": entries}})
 }
 
 // What the fake answers of the service is what a core answers.

@@ -259,7 +259,9 @@ func readOnly(o *Options) { o.ReadOnly = true }
 
 func TestRequestsAreSavedAsHAR(t *testing.T) {
 	t.Parallel()
-	s := requestsScreen(t, busyFake(), 120, 30, readOnly)
+	f := busyFake()
+	f.har = []byte("{}")
+	s := requestsScreen(t, f, 120, 30, readOnly)
 	s.press("/")
 	s.word("login")
 	s.press("enter", "S")

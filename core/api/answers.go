@@ -86,3 +86,21 @@ func NewPortList(ref Ref, cards []PortCard) PortList {
 type ExchangeList struct {
 	Requests []Exchange `json:"requests"`
 }
+
+// EngineList is the document of GET /api/engines.
+type EngineList struct {
+	Engines []EngineChoice `json:"engines"`
+}
+
+// EngineName is the body of PUT /api/engine.
+type EngineName struct {
+	// Name is one of those that GET /api/engines lists.
+	Name string `json:"name"`
+}
+
+// Bodies is the document of GET /api/requests/{id}/bodies.
+type Bodies struct {
+	// Request and Response are what was captured of each, at most 64 KiB, as it passed.
+	Request  []byte `json:"request,omitempty"`
+	Response []byte `json:"response,omitempty"`
+}

@@ -26,7 +26,15 @@ type Backend interface {
 
 // Core is what there is to ask of the core itself: its engine, events and logs.
 type Core interface {
+	Status(ctx context.Context) (Status, error)
 	Engine(ctx context.Context) (EngineStatus, error)
+	// Engines are those that can be switched to.
+	Engines(ctx context.Context) ([]EngineChoice, error)
+	SwitchEngine(ctx context.Context, name string) error
+	// RetryEngine looks for the engine now instead of at the next retry.
+	RetryEngine(ctx context.Context) error
+	// Demo starts the demo sandbox and returns its link.
+	Demo(ctx context.Context) (Link, error)
 	// Events registers before it returns; what happened earlier is in the lists.
 	Events(ctx context.Context) (Events, error)
 	// Logs is the end of a log, all of it if tail is negative, and with follow
@@ -50,6 +58,9 @@ type Sandboxes interface {
 	// Inject returns when the daemon is healthy; progress, if not nil, is called
 	// for each step. The end of ctx undoes the injection.
 	Inject(ctx context.Context, ref Ref, progress func(Injection)) error
+	// LeaveInjection makes the injection into ref independent of the contexts of
+	// its callers: it goes on when they have ended. CancelInjection still undoes it.
+	LeaveInjection(ctx context.Context, ref Ref) error
 	// CancelInjection undoes the injection into ref, whoever started it, and
 	// returns when nothing of it is left. It is not retried until someone asks.
 	CancelInjection(ctx context.Context, ref Ref) error
@@ -58,6 +69,8 @@ type Sandboxes interface {
 	Eject(ctx context.Context, ref Ref) error
 	StartContainer(ctx context.Context, ref Ref) error
 	StopContainer(ctx context.Context, ref Ref) error
+	// StartDesktop asks the daemon for its VNC desktop and waits until 6080 listens.
+	StartDesktop(ctx context.Context, ref Ref) error
 	// Listeners are the ports that something listens on.
 	Listeners(ctx context.Context, ref Ref) ([]Port, error)
 	// Ports are the same with what answers there; ports of the core itself are
@@ -82,38 +95,30 @@ type Requests interface {
 	// traffic.ParseFilter), newest first; n 0 means all.
 	Exchanges(ctx context.Context, filter string, n int) ([]Exchange, error)
 	Exchange(ctx context.Context, id uint64) (ExchangeDetail, error)
+	// Bodies are what was captured of both bodies as they passed, secrets included.
+	Bodies(ctx context.Context, id uint64) (request, response []byte, err error)
+	Rates(ctx context.Context) (Rates, error)
+	// Curl is the request as a command for a shell, secrets as variables.
+	Curl(ctx context.Context, id uint64) (string, error)
+	// Replay sends the request again, to the same sandbox and port only, and
+	// returns what was recorded of it.
+	Replay(ctx context.Context, id uint64) (Exchange, error)
+	// HAR is what the filter matches as an HTTP archive, secrets masked.
+	HAR(ctx context.Context, filter string) ([]byte, error)
 }
 
 // Local is what only a front in the core's own process can do: it has no route.
 type Local interface {
-	Status(ctx context.Context) (Status, error)
-	Engines(ctx context.Context) ([]EngineChoice, error)
-	SwitchEngine(ctx context.Context, name string) error
-	// RetryEngine looks for the engine now instead of at the next retry.
-	RetryEngine(ctx context.Context) error
-	// Demo starts the demo sandbox and returns its link.
-	Demo(ctx context.Context) (Link, error)
 	// Watch names the sandbox that is shown: its health and ports are followed
 	// more closely.
 	Watch(ref Ref)
 	// UndoInjections cancels all injections, whoever started them, and returns
 	// when nothing of them is left. No other begins: it is for the end.
 	UndoInjections(ctx context.Context) error
-	// StartDesktop asks the daemon for its VNC desktop and waits until 6080 listens.
-	StartDesktop(ctx context.Context, ref Ref) error
 	// Shell opens a shell in the container on a terminal of that size.
 	Shell(ctx context.Context, ref Ref, columns, rows int) (Terminal, error)
 	// Share serves a link that expires on the LAN until ctx ends.
 	Share(ctx context.Context, id string) (Share, error)
-	// Bodies are what was captured of both bodies as they passed, secrets included.
-	Bodies(ctx context.Context, id uint64) (request, response []byte, err error)
-	Rates(ctx context.Context) (Rates, error)
-	// Curl is the request as a command for a shell, secrets as variables.
-	Curl(ctx context.Context, id uint64) (string, error)
-	// Replay sends the request again, to the same sandbox and port only.
-	Replay(ctx context.Context, id uint64) (Exchange, error)
-	// HAR is what the filter matches as an HTTP archive, secrets masked.
-	HAR(ctx context.Context, filter string) ([]byte, error)
 }
 
 // Terminal is the far end of a shell.

@@ -4,6 +4,7 @@ package backendtest
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"testing"
 	"time"
@@ -20,8 +21,8 @@ const patience = 10 * time.Second
 // newest a GET, but for the parts without.
 func Run(t *testing.T, s api.Service, without ...string) {
 	for name, part := range map[string]func(*testing.T, api.Service){
-		"sandboxes": sandboxes, "inject": inject, "ports": ports, "links": links, "events": events,
-		"logs": logs, "requests": requests,
+		"core": core, "sandboxes": sandboxes, "inject": inject, "ports": ports, "links": links, "events": events,
+		"logs": logs, "requests": requests, "repeat": repeat,
 	} {
 		if !slices.Contains(without, name) {
 			t.Run(name, func(t *testing.T) { part(t, s) })
@@ -35,6 +36,36 @@ func requireCode(t *testing.T, code string, err error) {
 	t.Helper()
 	require.ErrorIs(t, err, &api.Problem{Code: code})
 	require.NotEmpty(t, api.AsProblem(err).Hint)
+}
+
+func core(t *testing.T, s api.Service) {
+	status, err := s.Status(t.Context())
+	require.NoError(t, err)
+	require.NotEmpty(t, status.Version)
+	require.NotEmpty(t, status.Mode)
+	require.Regexp(t, `^https?://[^/]+$`, status.URL)
+	_, err = s.Engine(t.Context())
+	require.NoError(t, err)
+	engines, err := s.Engines(t.Context())
+	require.NoError(t, err)
+	current := 0
+	for _, engine := range engines {
+		require.NotEmpty(t, engine.Name)
+		if engine.Current {
+			current++
+		}
+	}
+	require.LessOrEqual(t, current, 1)
+	requireCode(t, api.CodeEngineUnreachable, s.SwitchEngine(t.Context(), nobody.Name))
+	after, err := s.Engines(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, engines, after, "a switch that fails changes nothing")
+	require.NoError(t, s.RetryEngine(t.Context()))
+	if link, err := s.Demo(t.Context()); err == nil {
+		require.Contains(t, link.URL, "/preview/"+link.Token)
+	} else {
+		requireCode(t, api.CodeEngineUnreachable, err)
+	}
 }
 
 func sandboxes(t *testing.T, s api.Service) {
@@ -60,8 +91,11 @@ func sandboxes(t *testing.T, s api.Service) {
 	status, err := s.DaemonStatus(t.Context(), api.Ref{})
 	require.NoError(t, err)
 	require.True(t, names[status.Sandbox], "the default is one of them")
-	_, err = s.Engine(t.Context())
-	require.NoError(t, err)
+	for _, change := range []func(context.Context, api.Ref) error{
+		s.StartDesktop, s.StopDaemon, s.Eject, s.StartContainer, s.StopContainer, s.LeaveInjection, s.CancelInjection,
+	} {
+		requireCode(t, api.CodeUnknownSandbox, change(t.Context(), nobody))
+	}
 }
 
 func inject(t *testing.T, s api.Service) {
@@ -71,6 +105,7 @@ func inject(t *testing.T, s api.Service) {
 	status, err := s.DaemonStatus(t.Context(), api.Host)
 	require.NoError(t, err)
 	require.True(t, status.Running)
+	requireCode(t, api.CodeBadRequest, s.LeaveInjection(t.Context(), api.Host)) // none is in progress
 }
 
 func ports(t *testing.T, s api.Service) {
@@ -169,4 +204,46 @@ func requests(t *testing.T, s api.Service) {
 	requireCode(t, api.CodeBadRequest, err)
 	_, err = s.Exchange(t.Context(), 1<<60)
 	requireCode(t, api.CodeUnknownExchange, err)
+}
+
+func repeat(t *testing.T, s api.Service) {
+	newest, err := s.Exchanges(t.Context(), "", 1)
+	require.NoError(t, err)
+	require.Len(t, newest, 1)
+	id := newest[0].ID
+
+	detail, err := s.Exchange(t.Context(), id)
+	require.NoError(t, err)
+	request, response, err := s.Bodies(t.Context(), id)
+	require.NoError(t, err)
+	require.Len(t, request, int(detail.RequestCaptured))
+	require.Len(t, response, int(detail.ResponseCaptured))
+	curl, err := s.Curl(t.Context(), id)
+	require.NoError(t, err)
+	require.Regexp(t, `^curl .*http://`, curl)
+	rates, err := s.Rates(t.Context())
+	require.NoError(t, err)
+	require.Positive(t, rates.P99)
+	archive, err := s.HAR(t.Context(), "method:get")
+	require.NoError(t, err)
+	var har struct{ Log struct{ Entries []any } }
+	require.NoError(t, json.Unmarshal(archive, &har))
+	require.NotEmpty(t, har.Log.Entries)
+
+	again, err := s.Replay(t.Context(), id)
+	require.NoError(t, err)
+	require.Greater(t, again.ID, id)
+	recorded, err := s.Exchange(t.Context(), again.ID)
+	require.NoError(t, err)
+	require.Equal(t, again, recorded.Exchange)
+
+	const unknown = 1 << 60
+	_, _, err = s.Bodies(t.Context(), unknown)
+	requireCode(t, api.CodeUnknownExchange, err)
+	_, err = s.Curl(t.Context(), unknown)
+	requireCode(t, api.CodeUnknownExchange, err)
+	_, err = s.Replay(t.Context(), unknown)
+	requireCode(t, api.CodeUnknownExchange, err)
+	_, err = s.HAR(t.Context(), "nothing:x")
+	requireCode(t, api.CodeBadRequest, err)
 }

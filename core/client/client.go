@@ -9,15 +9,12 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net"
 	"net/http"
 	"net/url"
@@ -28,20 +25,12 @@ import (
 	"daemon-proxy/core/api"
 )
 
-const (
-	maxAnswer = 32 << 20 // bytes of a document
-	maxTries  = 4
-	firstWait = 100 * time.Millisecond
-)
-
 var _ api.Service = (*Client)(nil)
 
 // Client talks to one server. Its methods may be called from any goroutine.
 type Client struct {
-	base    *url.URL
-	key     string
-	http    *http.Client
-	silence time.Duration // after which an event stream counts as broken
+	*wire
+	requests
 }
 
 // Option changes how New makes a client.
@@ -78,7 +67,8 @@ func New(baseURL string, options ...Option) (*Client, error) {
 	if base.Scheme != "http" && base.Scheme != "https" || base.Host == "" || base.RawQuery != "" || base.Fragment != "" {
 		return nil, fmt.Errorf("the server's URL is %q: want http:// or https:// and a host", baseURL)
 	}
-	c := &Client{base: base, http: &http.Client{CheckRedirect: stay}, silence: longestSilence}
+	w := &wire{base: base, http: &http.Client{CheckRedirect: stay}, silence: longestSilence}
+	c := &Client{wire: w, requests: requests{w}}
 	for _, option := range options {
 		option(c)
 	}
@@ -99,12 +89,6 @@ func (c *Client) Health(ctx context.Context) (api.Health, error) {
 // SandboxList is the host and the containers, with the state of the engine.
 func (c *Client) SandboxList(ctx context.Context) (api.SandboxList, error) {
 	return get[api.SandboxList](ctx, c, "/api/sandboxes")
-}
-
-// Engine is the state of the engine.
-func (c *Client) Engine(ctx context.Context) (api.EngineStatus, error) {
-	list, err := c.SandboxList(ctx)
-	return list.Engine, err
 }
 
 // Sandboxes are the host and the containers.
@@ -187,6 +171,12 @@ func (c *Client) change(ctx context.Context, method string, ref api.Ref, route s
 	return err
 }
 
+// LeaveInjection makes the injection into ref independent of the contexts of its
+// callers, those of other clients included.
+func (c *Client) LeaveInjection(ctx context.Context, ref api.Ref) error {
+	return c.change(ctx, http.MethodPost, ref, "/inject/leave")
+}
+
 // CancelInjection undoes the injection into ref, whoever started it.
 func (c *Client) CancelInjection(ctx context.Context, ref api.Ref) error {
 	return c.change(ctx, http.MethodDelete, ref, "/inject")
@@ -210,6 +200,11 @@ func (c *Client) StartContainer(ctx context.Context, ref api.Ref) error {
 // StopContainer stops the container of ref.
 func (c *Client) StopContainer(ctx context.Context, ref api.Ref) error {
 	return c.change(ctx, http.MethodPost, ref, "/container/stop")
+}
+
+// StartDesktop asks the daemon of ref for its desktop and waits until it is up.
+func (c *Client) StartDesktop(ctx context.Context, ref api.Ref) error {
+	return c.change(ctx, http.MethodPost, ref, "/desktop")
 }
 
 // Listeners are the ports that something listens on in ref.
@@ -287,145 +282,4 @@ func (c *Client) Inject(ctx context.Context, ref api.Ref, progress func(api.Inje
 			return nil
 		}
 	}
-}
-
-// Exchanges are the newest n that a filter matches, newest first; n 0 means all
-// that are kept. For filters see traffic.ParseFilter.
-func (c *Client) Exchanges(ctx context.Context, filter string, n int) ([]api.Exchange, error) {
-	query := url.Values{}
-	if filter != "" {
-		query.Set("filter", filter)
-	}
-	if n > 0 {
-		query.Set("limit", strconv.Itoa(n))
-	}
-	list, err := get[api.ExchangeList](ctx, c, "/api/requests"+queryOf(query))
-	return list.Requests, err
-}
-
-// Exchange is one with what was captured of it.
-func (c *Client) Exchange(ctx context.Context, id uint64) (api.ExchangeDetail, error) {
-	return get[api.ExchangeDetail](ctx, c, "/api/requests/"+strconv.FormatUint(id, 10))
-}
-
-// queryOf is a query with its question mark; nothing if there is none.
-func queryOf(query url.Values) string {
-	if len(query) == 0 {
-		return ""
-	}
-	return "?" + query.Encode()
-}
-
-func get[T any](ctx context.Context, c *Client, path string) (T, error) {
-	return call[T](ctx, c, http.MethodGet, path, nil)
-}
-
-func call[T any](ctx context.Context, c *Client, method, path string, body any) (T, error) {
-	var value T
-	response, err := c.open(ctx, method, path, "application/json", body)
-	if err != nil {
-		return value, err
-	}
-	defer response.Body.Close()
-	if err := json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(&value); err != nil {
-		return value, fmt.Errorf("%s %s: the answer: %w", method, plainPath(path), noEOF(err))
-	}
-	return value, nil
-}
-
-// open sends a request, again where it is safe, and returns its answer if it
-// is a good one.
-func (c *Client) open(ctx context.Context, method, path, accept string, body any) (*http.Response, error) {
-	var raw []byte
-	if body != nil {
-		var err error
-		if raw, err = json.Marshal(body); err != nil {
-			return nil, err
-		}
-	}
-	wait := firstWait
-	for try := 1; ; try++ {
-		response, err := c.send(ctx, method, path, accept, raw)
-		if err == nil {
-			return response, nil
-		}
-		if try == maxTries || ctx.Err() != nil || !again(method, err) {
-			return nil, fmt.Errorf("%s %s: %w", method, plainPath(path), withoutURL(err))
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(wait):
-			wait *= 2
-		}
-	}
-}
-
-func (c *Client) send(ctx context.Context, method, path, accept string, raw []byte) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, method, c.base.String()+path, bytes.NewReader(raw))
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("Accept", accept)
-	request.Header.Set("User-Agent", "daemon-proxy-client")
-	if raw != nil {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	if c.key != "" {
-		request.Header.Set("X-API-Key", c.key)
-	}
-	response, err := c.http.Do(request)
-	if err != nil || response.StatusCode < 300 {
-		return response, err
-	}
-	defer response.Body.Close()
-	return nil, problemOf(response)
-}
-
-// problemOf is what a bad answer says.
-func problemOf(response *http.Response) *api.Problem {
-	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
-	problem := &api.Problem{}
-	if kind == "application/problem+json" {
-		body := json.NewDecoder(io.LimitReader(response.Body, maxAnswer))
-		if body.Decode(problem) == nil && problem.Code != "" {
-			return problem
-		}
-	}
-	return api.NewProblem(api.CodeBadUpstream,
-		"the server answers "+response.Status+", which daemon-proxy never does",
-		"check the URL").WithStatus(response.StatusCode)
-}
-
-// again reports whether a call that failed may be made once more.
-func again(method string, err error) bool {
-	if _, ok := errors.AsType[*api.Problem](err); ok {
-		return false // it was answered
-	}
-	op, ok := errors.AsType[*net.OpError](err)
-	return ok && op.Op == "dial" || method == http.MethodGet
-}
-
-// plainPath is a path that may be shown: a link's token is cut off.
-func plainPath(path string) string {
-	path, _, _ = strings.Cut(path, "?")
-	if token, ok := strings.CutPrefix(path, "/api/preview/"); ok && token != "create" && token != "stats" {
-		return "/api/preview/" + token[:min(3, len(token))] + "…"
-	}
-	return path
-}
-
-// withoutURL drops the URL that http.Client puts into its errors.
-func withoutURL(err error) error {
-	if u, ok := errors.AsType[*url.Error](err); ok {
-		return u.Err
-	}
-	return err
-}
-
-func noEOF(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }

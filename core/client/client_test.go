@@ -120,6 +120,20 @@ func TestEachCallAsksForItsOwn(t *testing.T) {
 		{"GET /api/requests?filter=status%3A5xx+path%3A%2Fa&limit=3", "", func() error { _, err := c.Exchanges(ctx, "status:5xx path:/a", 3); return err }},
 		{"GET /api/requests", "", func() error { _, err := c.Exchanges(ctx, "", 0); return err }},
 		{"GET /api/requests/7", "", func() error { _, err := c.Exchange(ctx, 7); return err }},
+		{"GET /api/requests/7/bodies", "", func() error { _, _, err := c.Bodies(ctx, 7); return err }},
+		{"GET /api/requests/7/curl", "", func() error { _, err := c.Curl(ctx, 7); return err }},
+		{"POST /api/requests/7/replay", "", func() error { _, err := c.Replay(ctx, 7); return err }},
+		{"GET /api/requests.har?filter=status%3A5xx", "", func() error { _, err := c.HAR(ctx, "status:5xx"); return err }},
+		{"GET /api/requests.har", "", func() error { _, err := c.HAR(ctx, ""); return err }},
+		{"GET /api/rates", "", func() error { _, err := c.Rates(ctx); return err }},
+		{"GET /api/status", "", func() error { _, err := c.Status(ctx); return err }},
+		{"GET /api/engine", "", func() error { _, err := c.Engine(ctx); return err }},
+		{"GET /api/engines", "", func() error { _, err := c.Engines(ctx); return err }},
+		{"PUT /api/engine", `{"name":"lab"}`, func() error { return c.SwitchEngine(ctx, "lab") }},
+		{"POST /api/engine/retry", "", func() error { return c.RetryEngine(ctx) }},
+		{"POST /api/demo", "", func() error { _, err := c.Demo(ctx); return err }},
+		{"POST /api/sandboxes/web/desktop", "", func() error { return c.StartDesktop(ctx, api.Ref{Name: "web"}) }},
+		{"POST /api/sandboxes/web/inject/leave", "", func() error { return c.LeaveInjection(ctx, api.Ref{Name: "web"}) }},
 	}
 	for i, one := range calls {
 		require.NoError(t, one.call(), one.want)
@@ -202,6 +216,10 @@ func TestAReadingCallIsRepeatedAndAChangingOneIsNot(t *testing.T) {
 		"stop":   func(c *Client) error { return c.StopDaemon(t.Context(), api.Ref{Name: "web"}) },
 		"eject":  func(c *Client) error { return c.Eject(t.Context(), api.Ref{Name: "web"}) },
 		"inject": func(c *Client) error { return c.Inject(t.Context(), api.Ref{Name: "web"}, nil) },
+		"leave":  func(c *Client) error { return c.LeaveInjection(t.Context(), api.Ref{Name: "web"}) },
+		"switch": func(c *Client) error { return c.SwitchEngine(t.Context(), "lab") },
+		"demo":   func(c *Client) error { _, err := c.Demo(t.Context()); return err },
+		"replay": func(c *Client) error { _, err := c.Replay(t.Context(), 7); return err },
 	} {
 		c, got := serving(t, cutter(1, ok))
 		require.Error(t, call(c), name)
@@ -248,4 +266,21 @@ func TestNoErrorShowsAToken(t *testing.T) {
 	err := c.RevokeLink(t.Context(), token)
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), token)
+}
+
+// A server that never stops answering fills no memory.
+func TestATextHasABound(t *testing.T) {
+	t.Parallel()
+	const most = 1 << 10
+	for size, fits := range map[int]bool{most: true, most + 1: false} {
+		c, _ := serving(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, size)) })
+		text, err := c.read(t.Context(), "/api/requests.har", "application/json", most)
+		if fits {
+			require.NoError(t, err)
+			require.Len(t, text, size)
+			continue
+		}
+		require.ErrorContains(t, err, "more than 1024 bytes")
+		require.Empty(t, text)
+	}
 }

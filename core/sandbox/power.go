@@ -10,16 +10,23 @@ import (
 	"daemon-proxy/core/sandbox/source"
 )
 
+// containers is what can be done with containers, whether or not a daemon is in
+// them.
+type containers struct {
+	source source.Source // nil: there is none
+	why    problems
+}
+
 // inspect returns the current state of the container of ref, for an operation on
 // it: the list may be outdated.
-func (s *Sandboxes) inspect(ctx context.Context, ref api.Ref) (source.Container, error) {
+func (s containers) inspect(ctx context.Context, ref api.Ref) (source.Container, error) {
 	if ref.IsHost() {
 		return source.Container{}, conflict(ref, "the host is this machine, not a container", "choose a container")
 	}
-	if s.o.Source == nil || ref.Engine != s.o.Source.Name() {
+	if s.source == nil || ref.Engine != s.source.Name() {
 		return source.Container{}, missing(ref)
 	}
-	c, err := s.o.Source.Inspect(ctx, ref.Name)
+	c, err := s.source.Inspect(ctx, ref.Name)
 	if err != nil {
 		return c, asProblem(ref, err)
 	}
@@ -27,7 +34,7 @@ func (s *Sandboxes) inspect(ctx context.Context, ref api.Ref) (source.Container,
 }
 
 // StartContainer starts the container of ref; one that runs already is left alone.
-func (s *Sandboxes) StartContainer(ctx context.Context, ref api.Ref) error {
+func (s containers) StartContainer(ctx context.Context, ref api.Ref) error {
 	c, err := s.inspect(ctx, ref)
 	switch {
 	case err != nil:
@@ -37,7 +44,7 @@ func (s *Sandboxes) StartContainer(ctx context.Context, ref api.Ref) error {
 	case c.State == api.ContainerPaused:
 		return s.why.notRunning(ref, c.State)
 	}
-	if err := s.o.Source.StartContainer(ctx, c.ID); err != nil {
+	if err := s.source.StartContainer(ctx, c.ID); err != nil {
 		return s.why.refused(ref, "start", source.HintStart, err)
 	}
 	return nil
@@ -45,7 +52,7 @@ func (s *Sandboxes) StartContainer(ctx context.Context, ref api.Ref) error {
 
 // StopContainer stops the container of ref and kills it after its stop timeout;
 // one that does not run is left alone.
-func (s *Sandboxes) StopContainer(ctx context.Context, ref api.Ref) error {
+func (s containers) StopContainer(ctx context.Context, ref api.Ref) error {
 	c, err := s.inspect(ctx, ref)
 	switch {
 	case err != nil:
@@ -53,7 +60,7 @@ func (s *Sandboxes) StopContainer(ctx context.Context, ref api.Ref) error {
 	case c.State != api.ContainerRunning && c.State != api.ContainerRestarting && c.State != api.ContainerPaused:
 		return nil
 	}
-	if err := s.o.Source.StopContainer(ctx, c.ID, -1); err != nil {
+	if err := s.source.StopContainer(ctx, c.ID, -1); err != nil {
 		return s.why.refused(ref, "stop", source.HintStop, err)
 	}
 	return nil
@@ -67,7 +74,7 @@ var shells = [][]string{
 
 // Shell opens a shell in the container of ref on a terminal of that size. The
 // problem is no_shell if it has none.
-func (s *Sandboxes) Shell(ctx context.Context, ref api.Ref, columns, rows int) (source.Terminal, error) {
+func (s containers) Shell(ctx context.Context, ref api.Ref, columns, rows int) (source.Terminal, error) {
 	c, err := s.inspect(ctx, ref)
 	if err != nil {
 		return nil, err
@@ -76,14 +83,14 @@ func (s *Sandboxes) Shell(ctx context.Context, ref api.Ref, columns, rows int) (
 		return nil, err
 	}
 	for _, shell := range shells {
-		stat, err := s.o.Source.Stat(ctx, c.ID, shell[0])
+		stat, err := s.source.Stat(ctx, c.ID, shell[0])
 		if errors.Is(err, fs.ErrNotExist) || err == nil && stat.Mode.IsDir() {
 			continue
 		}
 		if err != nil {
 			return nil, s.why.refused(ref, "look for a shell in", source.HintExec, err)
 		}
-		t, err := s.o.Source.OpenTerminal(ctx, c.ID, source.ExecSpec{Cmd: shell, Env: []string{"TERM=xterm-256color"}}, columns, rows)
+		t, err := s.source.OpenTerminal(ctx, c.ID, source.ExecSpec{Cmd: shell, Env: []string{"TERM=xterm-256color"}}, columns, rows)
 		if err != nil {
 			return nil, s.why.refused(ref, "open a shell in", source.HintExec, err)
 		}
@@ -91,16 +98,16 @@ func (s *Sandboxes) Shell(ctx context.Context, ref api.Ref, columns, rows int) (
 	}
 	return nil, problem(ref, api.CodeNoShell,
 		"the image of "+ref.String()+" has no shell (looked for bash, sh, ash and busybox)",
-		"inspect it from outside: "+s.o.Source.Hint(source.HintFiles, ref.Name))
+		"inspect it from outside: "+s.source.Hint(source.HintFiles, ref.Name))
 }
 
 // ContainerLog returns the output of the container's main process: see Source.Logs.
-func (s *Sandboxes) ContainerLog(ctx context.Context, ref api.Ref, tail int, follow bool) (io.ReadCloser, error) {
+func (s containers) ContainerLog(ctx context.Context, ref api.Ref, tail int, follow bool) (io.ReadCloser, error) {
 	c, err := s.inspect(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
-	log, err := s.o.Source.Logs(ctx, c.ID, tail, follow)
+	log, err := s.source.Logs(ctx, c.ID, tail, follow)
 	if err != nil {
 		return nil, s.why.refused(ref, "read the log of", source.HintLogs, err)
 	}

@@ -58,13 +58,13 @@ type Options struct {
 // Sandboxes are all sandboxes of one engine, and the host. Their states are
 // updated only while Run runs.
 type Sandboxes struct {
+	containers
 	o      Options
 	keys   keyring
 	log    *slog.Logger
 	host   *host
 	engine *engine
 	prover prover
-	why    problems
 
 	ctx    context.Context // of everything that outlives a call; ended by Close
 	cancel context.CancelFunc
@@ -116,7 +116,7 @@ func New(o Options) (*Sandboxes, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Sandboxes{o: o, keys: key, log: o.Logger, boxes: map[api.Ref]*box{}, pace: usual}
-	s.why = problems{o.Source, o.Config.Port}
+	s.containers = containers{o.Source, problems{o.Source, o.Config.Port}}
 	s.prover = prover{source: o.Source, port: o.Config.Port, keys: key}
 	s.engine = &engine{set: s}
 	s.engine.decision.settled, s.engine.decision.retry = make(chan struct{}), make(chan struct{}, 1)

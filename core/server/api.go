@@ -55,19 +55,27 @@ func (m management) serve(v *visit) error {
 	return nil
 }
 
-func (m management) createLink(v *visit, _ values) error {
-	var body api.LinkRequest
+// decode reads the body of a request, one JSON document of known fields; hint
+// shows one.
+func decode(v *visit, body any, hint string) error {
 	decoder := json.NewDecoder(v.r.Body)
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&body); err != nil {
+	if err := decoder.Decode(body); err != nil {
 		if errors.Is(err, io.EOF) {
-			return api.NewProblem(api.CodeBadRequest, "the body is empty", `send {"port": 6080}`)
+			return api.NewProblem(api.CodeBadRequest, "the body is empty", hint)
 		}
-		return api.NewProblem(api.CodeBadRequest, "the body is invalid: "+err.Error(),
-			`send {"port": 6080}`)
+		return api.NewProblem(api.CodeBadRequest, "the body is invalid: "+err.Error(), hint)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return api.NewProblem(api.CodeBadRequest, "unexpected data after the JSON document", `send {"port": 6080}`)
+		return api.NewProblem(api.CodeBadRequest, "unexpected data after the JSON document", hint)
+	}
+	return nil
+}
+
+func (m management) createLink(v *visit, _ values) error {
+	var body api.LinkRequest
+	if err := decode(v, &body, `send {"port": 6080}`); err != nil {
+		return err
 	}
 	if body.Port == 0 {
 		return api.NewProblem(api.CodeBadPort, "the body has no port, or port 0", `send {"port": 6080}`)

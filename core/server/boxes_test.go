@@ -31,6 +31,7 @@ type boxes struct {
 	gone     error  // what is said of a container once it is stopped; nil: it is still there
 	dials    atomic.Int64
 	engine   api.EngineStatus
+	asked    []string // see note
 }
 
 type box struct {

@@ -193,6 +193,11 @@ func sandboxRoutes() []route {
 		answer: api.Sandbox{}, serve: changes(api.Service.CancelInjection),
 		codes: slices.Concat([]string{api.CodeCancelled}, unreachable),
 	}, {
+		method: "POST", path: "/api/sandboxes/{name}/inject/leave", summary: "Let the injection into a sandbox go on",
+		about: "The injection is no longer undone when the clients that started it disconnect. If none is in " +
+			"progress: 409.",
+		answer: api.Sandbox{}, serve: changes(api.Service.LeaveInjection), codes: unreachable,
+	}, {
 		method: "POST", path: "/api/sandboxes/{name}/stop", summary: "Stop the daemon of a sandbox",
 		about: "The container keeps running. A daemon that this program did not start, in this run or an earlier one, " +
 			"is not stopped: 409.",
@@ -210,6 +215,11 @@ func sandboxRoutes() []route {
 		method: "POST", path: "/api/sandboxes/{name}/container/stop", summary: "Stop the container of a sandbox",
 		answer: api.Sandbox{}, serve: changes(api.Service.StopContainer), codes: unreachable,
 	}, {
+		method: "POST", path: "/api/sandboxes/{name}/desktop", summary: "Start the VNC desktop of a sandbox",
+		about:  "Asks the daemon for its desktop and answers once port 6080 listens.",
+		answer: api.Sandbox{}, serve: changes(api.Service.StartDesktop),
+		codes: slices.Concat([]string{api.CodeNoDesktop}, unreachable, notInjected),
+	}, {
 		method: "GET", path: "/api/sandboxes/{name}/logs", summary: "Read a log",
 		about: "The text is unchanged: a client that prints it on a terminal must remove control characters.",
 		query: []param{
@@ -221,15 +231,18 @@ func sandboxRoutes() []route {
 	}}
 }
 
+// filterTerms is the parameter of routes that take a filter.
+var filterTerms = param{"filter", "Terms that must all match: status:5xx, status:404, method:post, port:3000, path:/api, " +
+	"sandbox:web, kind:preview, protocol:websocket, link:ID, live:true, or text to find in method, path, " +
+	"sandbox and note. A ! before a term negates it; quotes keep words together.", ""}
+
 func requestRoutes() []route {
 	return []route{{
 		method: "GET", path: "/api/requests", summary: "List the latest requests",
 		about: "The forwarded requests in the request log, newest first (10,000 requests, or fewer if traffic.memory " +
 			"cannot hold them). Secrets are masked.",
 		query: []param{
-			{"filter", "Terms that must all match: status:5xx, status:404, method:post, port:3000, path:/api, " +
-				"sandbox:web, kind:preview, protocol:websocket, link:ID, live:true, or text to find in method, path, " +
-				"sandbox and note. A ! before a term negates it; quotes keep words together.", ""},
+			filterTerms,
 			{"limit", "Maximum number of requests, at least 1; all in the log by default.", 1},
 		},
 		answer: api.ExchangeList{}, serve: management.listRequests,
@@ -239,6 +252,28 @@ func requestRoutes() []route {
 			"cut, and the headers and bodies of old requests are discarded; the answer marks both. Secrets are masked, " +
 			"in JSON and forms by their names.",
 		answer: api.ExchangeDetail{}, serve: management.oneRequest, codes: []string{api.CodeUnknownExchange},
+	}, {
+		method: "GET", path: "/api/requests/{id}/bodies", summary: "Get the bodies of a request as they passed",
+		about: "Bodies are base64, not decompressed, and hold what was captured of each: at most 64 KiB. Secrets in " +
+			"them are not masked.",
+		answer: api.Bodies{}, serve: management.bodies, codes: []string{api.CodeUnknownExchange},
+	}, {
+		method: "GET", path: "/api/requests/{id}/curl", summary: "Get a request as a command for a POSIX shell",
+		about: "Secrets are not in it: $COOKIE, $AUTH, $API_KEY and $SECRET stand for them.",
+		kind:  "text/plain", serve: management.curl, codes: []string{api.CodeUnknownExchange},
+	}, {
+		method: "POST", path: "/api/requests/{id}/replay", summary: "Send a request again",
+		about: "The same request to the same sandbox and port. The answer is what was recorded of it, within 30 " +
+			"seconds; of an event stream, the first second is read.",
+		answer: api.Exchange{}, serve: management.replay, codes: []string{api.CodeUnknownExchange,
+			api.CodeNotReplayable, api.CodeUnknownLink, api.CodeLinkRevoked, api.CodeLinkExpired},
+	}, {
+		method: "GET", path: "/api/requests.har", summary: "Get the latest requests as an HTTP archive",
+		about: "HAR 1.2 with the headers and bodies that were captured, secrets masked.",
+		query: []param{filterTerms}, answer: map[string]any{}, serve: management.archive,
+	}, {
+		method: "GET", path: "/api/rates", summary: "Get the rates of the last minute",
+		answer: api.Rates{}, serve: management.rates,
 	}, {
 		method: "GET", path: "/api/events", summary: "Follow the events",
 		about: "Server-sent events: event is the kind, data is the event in JSON. The lists above have everything from " +
@@ -253,6 +288,31 @@ func stateRoutes() []route {
 		method: "GET", path: "/health", summary: "Get the state of the server",
 		about:  "Answers everybody. If the API key is required and missing, the answer has only the status.",
 		answer: api.Health{}, serve: management.health, open: true,
+	}, {
+		method: "GET", path: "/api/status", summary: "Get the state of the core",
+		answer: api.Status{}, serve: management.status,
+	}, {
+		method: "GET", path: "/api/engine", summary: "Get the state of the engine",
+		answer: api.EngineStatus{}, serve: management.engine,
+	}, {
+		method: "PUT", path: "/api/engine", summary: "Switch to another engine",
+		about: "The answer does not wait until the new engine answers. Links to sandboxes of the previous engine work " +
+			"again once it is switched back to. The body is limited to 4 KiB.",
+		body: api.EngineName{}, answer: api.EngineStatus{}, serve: management.switchEngine,
+		codes: []string{api.CodeEngineUnreachable},
+	}, {
+		method: "POST", path: "/api/engine/retry", summary: "Look for the engine now",
+		about:  "If the engine is connected, its containers are listed again.",
+		answer: api.EngineStatus{}, serve: management.retryEngine, codes: []string{api.CodeEngineUnreachable},
+	}, {
+		method: "GET", path: "/api/engines", summary: "List the engines that can be switched to",
+		answer: api.EngineList{}, serve: management.listEngines,
+	}, {
+		method: "POST", path: "/api/demo", summary: "Start the demo sandbox",
+		about: "Creates the container if needed, puts a daemon into it and answers with a link to its page. If the " +
+			"client disconnects, the injection is undone.",
+		answer: api.Link{}, serve: management.demo, codes: slices.Concat([]string{api.CodeEngineUnreachable,
+			api.CodeForeignFile, api.CodeTooMany, api.CodeStateUnusable}, notInjected, unreachable),
 	}, {
 		method: "GET", path: "/daemon/status", summary: "Get the state of a sandbox's daemon",
 		query:  []param{{"sandbox", "Name of the sandbox; the default sandbox if omitted.", ""}},

@@ -1,0 +1,176 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"daemon-proxy/core/api"
+)
+
+const (
+	maxAnswer = 32 << 20 // bytes of a document
+	maxTries  = 4
+	firstWait = 100 * time.Millisecond
+)
+
+// wire is how a server is reached.
+type wire struct {
+	base    *url.URL
+	key     string
+	http    *http.Client
+	silence time.Duration // after which an event stream counts as broken
+}
+
+// wired is the wire, and what has one.
+type wired interface{ self() *wire }
+
+func (w *wire) self() *wire { return w }
+
+// queryOf is a query with its question mark; nothing if there is none.
+func queryOf(query url.Values) string {
+	if len(query) == 0 {
+		return ""
+	}
+	return "?" + query.Encode()
+}
+
+func get[T any](ctx context.Context, w wired, path string) (T, error) {
+	return call[T](ctx, w, http.MethodGet, path, nil)
+}
+
+func call[T any](ctx context.Context, w wired, method, path string, body any) (T, error) {
+	var value T
+	response, err := w.self().open(ctx, method, path, "application/json", body)
+	if err != nil {
+		return value, err
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(&value); err != nil {
+		return value, fmt.Errorf("%s %s: the answer: %w", method, plainPath(path), noEOF(err))
+	}
+	return value, nil
+}
+
+// open sends a request, again where it is safe, and returns its answer if it
+// is a good one.
+func (w *wire) open(ctx context.Context, method, path, accept string, body any) (*http.Response, error) {
+	var raw []byte
+	if body != nil {
+		var err error
+		if raw, err = json.Marshal(body); err != nil {
+			return nil, err
+		}
+	}
+	wait := firstWait
+	for try := 1; ; try++ {
+		response, err := w.send(ctx, method, path, accept, raw)
+		if err == nil {
+			return response, nil
+		}
+		if try == maxTries || ctx.Err() != nil || !again(method, err) {
+			return nil, fmt.Errorf("%s %s: %w", method, plainPath(path), withoutURL(err))
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(wait):
+			wait *= 2
+		}
+	}
+}
+
+func (w *wire) send(ctx context.Context, method, path, accept string, raw []byte) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, w.base.String()+path, bytes.NewReader(raw))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Accept", accept)
+	request.Header.Set("User-Agent", "daemon-proxy-client")
+	if raw != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if w.key != "" {
+		request.Header.Set("X-API-Key", w.key)
+	}
+	response, err := w.http.Do(request)
+	if err != nil || response.StatusCode < 300 {
+		return response, err
+	}
+	defer response.Body.Close()
+	return nil, problemOf(response)
+}
+
+// problemOf is what a bad answer says.
+func problemOf(response *http.Response) *api.Problem {
+	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
+	problem := &api.Problem{}
+	if kind == "application/problem+json" {
+		body := json.NewDecoder(io.LimitReader(response.Body, maxAnswer))
+		if body.Decode(problem) == nil && problem.Code != "" {
+			return problem
+		}
+	}
+	return api.NewProblem(api.CodeBadUpstream,
+		"the server answers "+response.Status+", which daemon-proxy never does",
+		"check the URL").WithStatus(response.StatusCode)
+}
+
+// again reports whether a call that failed may be made once more.
+func again(method string, err error) bool {
+	if _, ok := errors.AsType[*api.Problem](err); ok {
+		return false // it was answered
+	}
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial" || method == http.MethodGet
+}
+
+// plainPath is a path that may be shown: a link's token is cut off.
+func plainPath(path string) string {
+	path, _, _ = strings.Cut(path, "?")
+	if token, ok := strings.CutPrefix(path, "/api/preview/"); ok && token != "create" && token != "stats" {
+		return "/api/preview/" + token[:min(3, len(token))] + "…"
+	}
+	return path
+}
+
+// withoutURL drops the URL that http.Client puts into its errors.
+func withoutURL(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
+	}
+	return err
+}
+
+func noEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// read is an answer as it came, of at most so many bytes.
+func (w *wire) read(ctx context.Context, path, accept string, most int64) ([]byte, error) {
+	response, err := w.open(ctx, http.MethodGet, path, accept, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, most+1))
+	if err == nil && int64(len(text)) > most {
+		err = fmt.Errorf("it has more than %d bytes", most)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("GET %s: the answer: %w", plainPath(path), err)
+	}
+	return text, nil
+}

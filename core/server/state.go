@@ -1,0 +1,66 @@
+package server
+
+import (
+	"daemon-proxy/core/api"
+)
+
+// status describes the core, at the address under which the client reaches it.
+func (m management) status(v *visit, _ values) error {
+	status, err := m.o.Service.Status(v.r.Context())
+	if err != nil {
+		return err
+	}
+	status.URL = m.base(v)
+	reply(v.w, status)
+	return nil
+}
+
+func (m management) engine(v *visit, _ values) error {
+	engine, err := m.o.Service.Engine(v.r.Context())
+	if err != nil {
+		return err
+	}
+	reply(v.w, engine)
+	return nil
+}
+
+func (m management) listEngines(v *visit, _ values) error {
+	engines, err := m.o.Service.Engines(v.r.Context())
+	if err != nil {
+		return err
+	}
+	reply(v.w, api.EngineList{Engines: append([]api.EngineChoice{}, engines...)})
+	return nil
+}
+
+func (m management) switchEngine(v *visit, path values) error {
+	var body api.EngineName
+	if err := decode(v, &body, `send {"name": "default"}`); err != nil {
+		return err
+	}
+	if body.Name == "" {
+		return api.NewProblem(api.CodeBadRequest, "the body names no engine", "see GET /api/engines")
+	}
+	if err := m.o.Service.SwitchEngine(v.r.Context(), body.Name); err != nil {
+		return err
+	}
+	return m.engine(v, path)
+}
+
+func (m management) retryEngine(v *visit, path values) error {
+	if err := m.o.Service.RetryEngine(v.r.Context()); err != nil {
+		return err
+	}
+	return m.engine(v, path)
+}
+
+// demo answers with the demo's link. If the client disconnects, an injection
+// that is in progress is undone.
+func (m management) demo(v *visit, _ values) error {
+	link, err := m.o.Service.Demo(v.r.Context())
+	if err != nil {
+		return err
+	}
+	reply(v.w, m.withURLs(v, []api.Link{link})[0])
+	return nil
+}
