@@ -25,7 +25,7 @@ func TestTheCoreAndItsClientAreTheSameService(t *testing.T) {
 	f.latest()
 	t.Run("core", func(t *testing.T) { backendtest.Run(t, f.Core) })
 	t.Run("client", func(t *testing.T) {
-		c, err := client.New(f.URL(), client.WithHTTPClient(wiretest.Client(t)))
+		c, err := client.New(f.URL(), client.WithHTTPClient(wiretest.Client(t)), client.WithAPIKey(f.Key()))
 		require.NoError(t, err)
 		backendtest.Run(t, c)
 	})
@@ -35,7 +35,7 @@ func TestTheCoreAndItsClientAreTheSameService(t *testing.T) {
 func TestAnInjectionThatIsLeftOutlivesItsConnection(t *testing.T) {
 	t.Parallel()
 	c, ref := withContainer(t)
-	far, err := client.New(c.URL(), client.WithHTTPClient(wiretest.Client(t)))
+	far, err := client.New(c.URL(), client.WithHTTPClient(wiretest.Client(t)), client.WithAPIKey(c.Key()))
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	var once sync.Once

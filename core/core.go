@@ -119,6 +119,7 @@ func Start(ctx context.Context, o Options) (_ *Core, err error) {
 	c.server = server.New(server.Options{
 		Config: o.Config, Version: o.Version, Logger: o.Logger, Service: c, Sandboxes: c.desk, Links: c.links,
 		Publisher: c.Publisher, Proxy: c.proxy, Traffic: c.Log, Hostname: hostname, Certificate: certificate,
+		RunKey: c.key,
 	})
 	if !o.Unlisted {
 		c.list(listeners[0].Addr())
@@ -226,6 +227,10 @@ func (c *Core) Wait() error {
 // URL is how this machine reaches the core.
 func (c *Core) URL() string { return c.options.Config.Server.URL() }
 
+// Key is accepted as the API key is until the core ends. It is what core.json
+// says for those who may read that.
+func (c *Core) Key() string { return c.key }
+
 // Events follows the event stream until ctx ends; it is registered on return.
 func (c *Core) Events(ctx context.Context) (api.Events, error) { return c.news.Follow(ctx), nil }
 
@@ -234,6 +239,7 @@ func (c *Core) Status(context.Context) (api.Status, error) {
 	config := c.options.Config
 	return api.Status{
 		Version: c.options.Version, URL: c.URL(), Mode: c.current.Load().sandboxes.Mode(), Exposed: config.Exposed(),
+		ReadOnly:  config.Server.ReadOnly,
 		HostLinks: c.HostLinks(), ConfigFile: config.File, LogFile: config.Logging.File,
 		StopOnExit: config.Daemon.StopOnExit, LinkTTLSeconds: int64(config.Preview.DefaultTTL / time.Second),
 	}, nil

@@ -67,16 +67,6 @@ func (c *Core) Demo(ctx context.Context) (api.Link, error) {
 	return c.LinkTo(ctx, ref, DemoPort, "demo")
 }
 
-// StartDemo makes and starts the demo sandbox's container on the engine that d
-// means, without a core.
-func StartDemo(ctx context.Context, d config.Docker, executable string) error {
-	e, err := docker.Open(docker.Options{Host: d.Host, Context: d.Context})
-	if err != nil {
-		return err
-	}
-	return errors.Join(startDemo(ctx, e, demoProgram(executable)), e.Close())
-}
-
 // RemoveDemo removes the demo sandbox's container and image, and reports whether
 // there was either.
 func RemoveDemo(ctx context.Context, d config.Docker) (bool, error) {

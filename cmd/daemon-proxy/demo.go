@@ -16,7 +16,6 @@ import (
 
 	"daemon-proxy/core"
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/client"
 	"daemon-proxy/core/config"
 	"daemon-proxy/core/demo"
 	"daemon-proxy/core/logging"
@@ -94,17 +93,17 @@ func runDemo(ctx context.Context, cfg config.Config, stdout, stderr io.Writer, s
 	if err != nil {
 		return err
 	}
-	if running, ok := core.ReadRunning(cfg.StateDir); ok {
-		options, err := trusting(running.URL, cfg.StateDir, []client.Option{client.WithAPIKey(cfg.Security.APIKey)})
+	running, err := runningCore(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	if running != nil {
+		link, err := demoOn(ctx, running)
 		if err != nil {
-			return err
+			return atTheTerminal(err)
 		}
-		c, err := client.New(running.URL, options...)
-		if err == nil {
-			if _, err = c.Health(ctx); err == nil {
-				return demoOn(ctx, c, cfg, self, func(link api.Link) { say(stdout, link, false) })
-			}
-		}
+		say(stdout, link, false)
+		return nil
 	}
 	logger, logs, err := logging.New(logging.Options{
 		Level: cfg.Logging.Level, Format: cfg.Logging.Format, File: cfg.Logging.File,
@@ -120,9 +119,7 @@ func runDemo(ctx context.Context, cfg config.Config, stdout, stderr io.Writer, s
 	if err != nil {
 		return err
 	}
-	starting, done := context.WithTimeout(ctx, demoTime)
-	link, err := c.Demo(starting)
-	done()
+	link, err := demoOn(ctx, c)
 	if err != nil {
 		cancel()
 		_ = c.Wait() // the first error counts
@@ -132,60 +129,11 @@ func runDemo(ctx context.Context, cfg config.Config, stdout, stderr io.Writer, s
 	return c.Wait()
 }
 
-// demoOn starts the demo beside a core that runs already.
-func demoOn(ctx context.Context, c *client.Client, cfg config.Config, self string, say func(api.Link)) error {
+// demoOn starts the demo on a core.
+func demoOn(ctx context.Context, c api.Core) (api.Link, error) {
 	ctx, cancel := context.WithTimeout(ctx, demoTime)
 	defer cancel()
-	if err := core.StartDemo(ctx, cfg.Docker, self); err != nil {
-		return err
-	}
-	if err := appears(ctx, c); err != nil {
-		return err
-	}
-	if err := c.Inject(ctx, api.Ref{Name: core.DemoName}, nil); err != nil {
-		return err
-	}
-	links, err := c.Links(ctx)
-	if err != nil {
-		return err
-	}
-	for _, link := range links {
-		if link.SandboxName == core.DemoName && link.Port == core.DemoPort && link.State == "active" {
-			say(link)
-			return nil
-		}
-	}
-	link, err := c.CreateLink(ctx, api.LinkRequest{Port: core.DemoPort, Sandbox: core.DemoName, Label: "demo"})
-	if err != nil {
-		return err
-	}
-	say(link)
-	return nil
-}
-
-// appears waits until the running core knows the container.
-func appears(ctx context.Context, c *client.Client) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		list, err := c.SandboxList(ctx)
-		if err != nil {
-			return err
-		}
-		for _, box := range list.Sandboxes {
-			if box.Name == core.DemoName && box.Container == api.ContainerRunning {
-				return nil
-			}
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("the running daemon-proxy does not see the container %s: it may use another engine",
-				core.DemoName)
-		}
-	}
+	return c.Demo(ctx)
 }
 
 // sayer prints the link to the demo; own says that this program serves it.

@@ -59,6 +59,7 @@ talk to a running core: the one named by ` + "`--server` or `DAEMON_PROXY_URL`" 
 directory. If none is running, ` + "`sandboxes`, `inject`, `stop`, `eject`, `ports`, `logs`, `preview list` and `preview revoke`" + `
 start a core of their own for as long as they run, unless the mode is ` + "`host`" + `; the other commands report it and exit with code 3.
 The API key comes from the configuration or ` + "`SECURITY_API_KEY`" + `, never from a flag; it is also sent to a server that you name.
+The core that ` + "`core.json`" + ` names is sent the key of its run, which that file has.
 
 ` + "`daemon-proxy completion bash|zsh|fish|powershell`" + ` prints a completion script that also completes the sandboxes and links of the
 running core. For bash it needs the package bash-completion; ` + "`source <(daemon-proxy completion bash)`" + ` tries it out.

@@ -85,7 +85,7 @@ func (e hintedError) Unwrap() error { return e.error }
 
 // hints are what to do at a terminal where the server's own hint is for programs.
 var hints = map[string]string{
-	api.CodeUnauthorized:   "set SECURITY_API_KEY, or security.api_key in the configuration",
+	api.CodeUnauthorized:   "set SECURITY_API_KEY, or security.api_key in the configuration, to the API key of that server",
 	api.CodeDaemonPort:     "add --allow-daemon-port if that is what you want",
 	api.CodeUnknownSandbox: "daemon-proxy sandboxes lists them",
 }
@@ -138,36 +138,54 @@ func clientCommand(use, short string, needs own,
 // connect finds the core to talk to; end ends it if it is one's own.
 func (r *remote) connect(ctx context.Context, server string, needs own, command string) (end func() error, err error) {
 	nothing := func() error { return nil }
-	var options []client.Option
-	if r.config.Security.APIKey != "" {
-		options = append(options, client.WithAPIKey(r.config.Security.APIKey))
-	}
 	if server != "" {
-		if options, err = trusting(server, r.config.StateDir, options); err != nil {
-			return nil, err
-		}
-		if r.Client, err = client.New(server, options...); err != nil {
-			return nil, usageError{err}
-		}
-		return nothing, nil
+		r.Client, err = clientOf(server, r.config)
+		return nothing, err
 	}
-	if running, ok := core.ReadRunning(r.config.StateDir); ok {
-		if options, err = trusting(running.URL, r.config.StateDir, options); err != nil {
-			return nil, err
-		}
-		if r.Client, err = client.New(running.URL, options...); err != nil {
-			return nil, err
-		}
-		asking, stop := context.WithTimeout(ctx, aliveWithin)
-		defer stop()
-		if _, err := r.Health(asking); err == nil {
-			return nothing, nil
-		}
+	if r.Client, err = runningCore(ctx, r.config); r.Client != nil || err != nil {
+		return nothing, err
 	}
 	if needs == ownNone || r.config.Daemon.Mode == "host" {
 		return nil, noCoreError{command}
 	}
-	return r.startOwn(ctx, needs, options)
+	return r.startOwn(ctx, needs)
+}
+
+// clientOf returns a client of the core at url. Its key is the API key, of the
+// core that core.json names the key of its run.
+func clientOf(url string, cfg config.Config) (*client.Client, error) {
+	key := cfg.Security.APIKey
+	if running, ok := core.ReadRunning(cfg.StateDir); ok && running.Key != "" && strings.TrimSuffix(url, "/") == running.URL {
+		key = running.Key // which that core accepts, whatever its configuration
+	}
+	options, err := trusting(url, cfg.StateDir, []client.Option{client.WithAPIKey(key)})
+	if err != nil {
+		return nil, err
+	}
+	c, err := client.New(url, options...)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return c, nil
+}
+
+// runningCore returns a client of the core that runs on this machine, nil if
+// none does.
+func runningCore(ctx context.Context, cfg config.Config) (*client.Client, error) {
+	running, ok := core.ReadRunning(cfg.StateDir)
+	if !ok {
+		return nil, nil
+	}
+	c, err := clientOf(running.URL, cfg)
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithTimeout(ctx, aliveWithin)
+	defer stop()
+	if _, err := c.Health(ctx); err != nil {
+		return nil, nil // a crash left core.json behind
+	}
+	return c, nil
 }
 
 // trusting adds the authority that a core of this user may have created.
@@ -181,7 +199,7 @@ func trusting(url, stateDir string, options []client.Option) ([]client.Option, e
 
 // startOwn runs a core for the time of the command. It injects nothing by
 // itself, listens where nobody looks, and says nothing.
-func (r *remote) startOwn(ctx context.Context, needs own, options []client.Option) (end func() error, err error) {
+func (r *remote) startOwn(ctx context.Context, needs own) (end func() error, err error) {
 	cfg := r.config
 	r.container, cfg.Daemon.ContainerName = cfg.Daemon.ContainerName, ""
 	cfg.Daemon.Mode, cfg.Daemon.StopOnExit = "docker", false
@@ -211,7 +229,7 @@ func (r *remote) startOwn(ctx context.Context, needs own, options []client.Optio
 		cancel()
 		return errors.Join(c.Wait(), os.RemoveAll(folder))
 	}
-	if r.Client, err = client.New(c.URL(), options...); err == nil && needs != ownLinks {
+	if r.Client, err = client.New(c.URL(), client.WithAPIKey(c.Key())); err == nil && needs != ownLinks {
 		err = r.awaitEngine(ctx)
 	}
 	if err != nil {

@@ -84,7 +84,7 @@ func serve(ctx context.Context, flags *pflag.FlagSet, stdout, stderr io.Writer) 
 		stop() // a core that ended ends the UI
 	}()
 	err = tui.Run(running, c, tui.Options{
-		Out: terminal, Theme: cfg.TUI.Theme, ASCII: cfg.TUI.ASCII, NoMouse: !cfg.TUI.Mouse, ReadOnly: cfg.TUI.ReadOnly,
+		Out: terminal, Theme: cfg.TUI.Theme, ASCII: cfg.TUI.ASCII, NoMouse: !cfg.TUI.Mouse, ReadOnly: cfg.TUI.ReadOnly || cfg.Server.ReadOnly,
 		Keys:      cfg.TUI.Keys,
 		StateFile: filepath.Join(cfg.StateDir, "tui.json"), Logger: logger,
 	})

@@ -15,7 +15,9 @@ type Status struct {
 	// Exposed is true if other machines may use the API without a key.
 	Exposed bool `json:"exposed,omitempty"`
 	// HostLinks is true if the host form of links works on this machine.
-	HostLinks  bool   `json:"host_links"`
+	HostLinks bool `json:"host_links"`
+	// ReadOnly is true if the core refuses every route that changes something.
+	ReadOnly   bool   `json:"read_only,omitempty"`
 	ConfigFile string `json:"config_file,omitempty"`
 	LogFile    string `json:"log_file,omitempty"`
 	// StopOnExit is true if the daemons that the core started stop with it.

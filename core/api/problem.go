@@ -112,6 +112,7 @@ const (
 	CodePageMade         = "page_made"          // 403
 	CodeOutsidePrefix    = "outside_prefix"     // 403: a service worker's script at no preview
 	CodeUnauthorized     = "unauthorized"       // 401
+	CodeReadOnly         = "read_only"          // 403: server.read_only is on
 	CodeMethodNotAllowed = "method_not_allowed" // 405
 
 	CodeEngineUnreachable = "engine_unreachable"  // 503
@@ -175,6 +176,7 @@ var kinds = map[string]struct {
 	CodePageMade:          {403, "For programs only"},
 	CodeOutsidePrefix:     {403, "Outside every preview"},
 	CodeUnauthorized:      {401, "API key needed"},
+	CodeReadOnly:          {403, "Read-only"},
 	CodeMethodNotAllowed:  {405, "Method not allowed"},
 	CodeEngineUnreachable: {503, "Engine not reachable"},
 	CodeArchMismatch:      {422, "Wrong architecture"},

@@ -51,6 +51,7 @@ type Server struct {
 	PreviewDomain  string   // lower case, default "localhost"
 	TrustedProxies []string // addresses or CIDR prefixes whose X-Forwarded-* count
 	MaxConnections int      // open client connections; default 10000
+	ReadOnly       bool     // refuse every route that changes something
 	TLS            TLS
 }
 
@@ -116,6 +117,15 @@ type Docker struct {
 type Security struct {
 	Enabled bool
 	APIKey  string // visible ASCII, never empty if Enabled
+}
+
+// Key is the API key that is accepted, empty if there is none. That of the old
+// example is no secret.
+func (s Security) Key() string {
+	if s.APIKey == exampleAPIKey {
+		return ""
+	}
+	return s.APIKey
 }
 
 // Preview configures how links are stored and what previews may do.

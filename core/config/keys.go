@@ -144,6 +144,12 @@ func serverKeys() []key {
 			Doc:     "Maximum number of open client connections."},
 		value: number(func(c *Config) *int { return &c.Server.MaxConnections }, 1, 1_000_000),
 	}, {
+		Key: Key{Path: "server.read_only", Env: "DAEMON_PROXY_READ_ONLY", Flag: "read-only", Default: "false",
+			Doc: "Refuse everything that changes something: the terminal UI disables such actions, and the API " +
+				"answers them with 403 and the code read_only. Reading and previews go on, and so does what the " +
+				"program does by itself, such as injecting daemon.container_name."},
+		value: boolean(func(c *Config) *bool { return &c.Server.ReadOnly }),
+	}, {
 		Key: Key{Path: "server.tls.mode", Env: "DAEMON_PROXY_TLS_MODE", Flag: "tls-mode", Default: "off",
 			Doc: "TLS mode; with TLS, plain requests can use HTTP/2. off: plain HTTP. self-signed: a private " +
 				"authority signs a certificate for each name on demand; it is created once and kept as " +
@@ -351,8 +357,8 @@ func tuiKeys() []key {
 				"while the UI runs."},
 		value: boolean(func(c *Config) *bool { return &c.TUI.Mouse }),
 	}, {
-		Key: Key{Path: "tui.read_only", Env: "TUI_READ_ONLY", Flag: "read-only", Default: "false",
-			Doc: "Disable every action of the terminal UI that changes something. Saving requests and bodies stays " +
+		Key: Key{Path: "tui.read_only", Env: "TUI_READ_ONLY", Default: "false",
+			Doc: "Disable every action of the terminal UI that changes something, whatever server.read_only says. Saving requests and bodies stays " +
 				"available: it writes files on this machine and touches no sandbox."},
 		value: boolean(func(c *Config) *bool { return &c.TUI.ReadOnly }),
 	}, {

@@ -255,7 +255,7 @@ func TestHealthAndStatus(t *testing.T) {
 
 func TestSandboxes(t *testing.T) {
 	t.Parallel()
-	f := newFront(t, "127.0.0.1:1")
+	f := newFront(t, "127.0.0.1:1", withRunKey)
 	doc := document(t, f.get("/api/sandboxes"), "engine", "sandboxes")
 	require.Len(t, doc["sandboxes"], 2)
 	first := doc["sandboxes"].([]any)[0].(map[string]any)
@@ -270,7 +270,7 @@ func TestSandboxes(t *testing.T) {
 	require.Equal(t, "web", document(t, f.do("POST", "/api/sandboxes/web/stop", ""))["name"])
 	require.True(t, f.boxes.known["web"].stopped)
 	require.False(t, f.boxes.known["other"].stopped)
-	require.Equal(t, "web", document(t, f.do("POST", "/api/sandboxes/web/eject", ""))["name"])
+	require.Equal(t, "web", document(t, f.do("POST", "/api/sandboxes/web/eject", "", byRunKey))["name"])
 	require.True(t, f.boxes.known["web"].ejected)
 	require.False(t, f.boxes.known["other"].ejected)
 	require.Equal(t, "web", document(t, f.do("DELETE", "/api/sandboxes/web/inject", ""))["name"])

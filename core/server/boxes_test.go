@@ -136,6 +136,7 @@ func (b *boxes) StopDaemon(_ context.Context, ref api.Ref) error {
 }
 
 func (b *boxes) Eject(_ context.Context, ref api.Ref) error {
+	b.note("eject", ref.String())
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.known[ref.String()].ejected = true

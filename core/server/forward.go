@@ -96,6 +96,9 @@ func (s *Server) serveProxy(v *visit, route preview.Route) error {
 	if daemon.IsPort(port, s.o.Config.Daemon.Port) && v.r.Header.Get("X-Allow-Daemon-Port") != "true" {
 		return preview.DaemonPort(port, "a program that means it sends X-Allow-Daemon-Port: true")
 	}
+	if daemon.IsPort(port, s.o.Config.Daemon.Port) && s.readOnly {
+		return readOnly() // a daemon runs programs
+	}
 	if typed(v.r) {
 		return s.toPreview(v, ref, port, route.Rest)
 	}
@@ -109,6 +112,9 @@ func (s *Server) serveProxy(v *visit, route preview.Route) error {
 // toPreview sends a person who typed the address of a port to a preview link
 // of it, which is where browsers belong.
 func (s *Server) toPreview(v *visit, ref api.Ref, port int, rest string) error {
+	if _, ok := s.o.Links.Find(ref, port); !ok && s.readOnly {
+		return readOnly()
+	}
 	link, err := s.o.Publisher.LinkTo(v.r.Context(), ref, port, "")
 	if err != nil {
 		return err

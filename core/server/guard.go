@@ -33,17 +33,23 @@ func guarded(target string) bool {
 // guard decides who may ask, and whom to believe.
 type guard struct {
 	security config.Security
+	readOnly bool            // nothing may be changed
 	hosts    map[string]bool // names that a Host may have
 	trusted  []netip.Prefix  // reverse proxies
-	key      [sha256.Size]byte
+	keys     [][sha256.Size]byte
 	loopID   string // in CDN-Loop of all that goes to a daemon
 	cross    http.CrossOriginProtection
 }
 
-func newGuard(c config.Config, hostname string) *guard {
+func newGuard(c config.Config, hostname, runKey string) *guard {
 	g := &guard{
-		security: c.Security, hosts: map[string]bool{"localhost": true}, key: sha256.Sum256([]byte(c.Security.APIKey)),
+		security: c.Security, readOnly: c.Server.ReadOnly, hosts: map[string]bool{"localhost": true},
 		loopID: "daemon-proxy-" + strings.ToLower(rand.Text()[:10]),
+	}
+	for _, key := range []string{c.Security.Key(), runKey} {
+		if key != "" {
+			g.keys = append(g.keys, sha256.Sum256([]byte(key)))
+		}
 	}
 	_, public, _ := strings.Cut(c.Server.PublicURL, "://")
 	public, _ = splitHost(public)
@@ -88,7 +94,26 @@ func unauthorized() *api.Problem {
 		"send it as X-API-Key or as Authorization: Bearer")
 }
 
-// keyed reports whether the request carries the API key.
+// checkRoute is nil if a request that check has let in may use a route: for some
+// a key is needed even with security off, and some change something.
+func (g *guard) checkRoute(r *http.Request, row route) error {
+	if row.keyed && !g.keyed(r) {
+		return api.NewProblem(api.CodeUnauthorized, "this needs a key, whether or not security is on",
+			"send the API key or the key of this run, which is in core.json in the state directory, "+
+				"as X-API-Key or as Authorization: Bearer")
+	}
+	if row.changes && g.readOnly {
+		return readOnly()
+	}
+	return nil
+}
+
+func readOnly() *api.Problem {
+	return api.NewProblem(api.CodeReadOnly, "this server is read-only: nothing can be changed through it",
+		"start it without --read-only and server.read_only")
+}
+
+// keyed reports whether the request carries the API key or that of this run.
 func (g *guard) keyed(r *http.Request) bool {
 	if g.isKey(r.Header.Get("X-API-Key")) {
 		return true
@@ -120,12 +145,14 @@ func (g *guard) looped(r *http.Request) bool {
 	return false
 }
 
-// isKey reports whether a credential is the API key, in constant time. With
-// security off none is: the key in the configuration may be the example's.
+// isKey reports whether a credential is the API key or that of this run, in
+// constant time.
 func (g *guard) isKey(credential string) bool {
-	sum := sha256.Sum256([]byte(credential))
-	return g.security.Enabled && g.security.APIKey != "" &&
-		subtle.ConstantTimeCompare(sum[:], g.key[:]) == 1
+	sum, is := sha256.Sum256([]byte(credential)), 0
+	for _, key := range g.keys {
+		is |= subtle.ConstantTimeCompare(sum[:], key[:])
+	}
+	return is == 1
 }
 
 // remote is the client's address; a reverse proxy is believed only if it is a

@@ -148,7 +148,7 @@ func TestS3PagesMayNotUseTheAPI(t *testing.T) {
 	require.Zero(t, f.boxes.dials.Load())
 }
 
-func TestS3NoKeyIsTakenWithSecurityOff(t *testing.T) {
+func TestS3TheExamplesKeyIsNoneWithSecurityOff(t *testing.T) {
 	t.Parallel()
 	f, s := newStack(t, nil, func(s *settings) { s.config.Security.APIKey = "your-secret-key" })
 	for _, target := range []string{"/api/preview", "/proxy/" + strconv.Itoa(s.port) + "/"} {

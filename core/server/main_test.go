@@ -67,6 +67,7 @@ type settings struct {
 	boxes  *boxes
 	links  preview.Options
 	tls    certs.Get
+	runKey string
 	files  int
 	places int             // for clients' connections; 0: any number
 	log    logging.Options // its Level and Stderr are the front's
@@ -102,7 +103,7 @@ func newFront(t testing.TB, daemon string, changes ...func(*settings)) *front {
 	f.Server = New(Options{
 		Config: set.config, Version: "1.2.3", Logger: logger, Links: f.links, Publisher: f.urls, Proxy: p, Traffic: f.log,
 		Service: service{f.boxes, f.urls, traffic.Requests{Log: f.log}}, Sandboxes: f.boxes, Hostname: "my-desk",
-		Certificate: set.tls, OpenFiles: set.files,
+		Certificate: set.tls, OpenFiles: set.files, RunKey: set.runKey,
 	})
 	served := make(chan error, 1)
 	if set.places > 0 {

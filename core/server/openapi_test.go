@@ -126,7 +126,11 @@ func (s *schemas) operation(t *testing.T, row route) object {
 		operation["parameters"] = parameters
 	}
 	if !row.open {
-		operation["security"] = []any{object{}, object{"key": []any{}}, object{"bearer": []any{}}}
+		security := []any{object{"key": []any{}}, object{"bearer": []any{}}}
+		if !row.keyed {
+			security = append([]any{object{}}, security...)
+		}
+		operation["security"] = security
 	}
 	return operation
 }
@@ -150,10 +154,18 @@ func (s *schemas) response(n int, codes []string) object {
 	}
 }
 
+// ownCodes are the problems that are a route's own.
+func ownCodes(row route) []string {
+	if row.changes {
+		return slices.Concat(row.codes, []string{api.CodeReadOnly})
+	}
+	return row.codes
+}
+
 // byStatus sorts a route's problems by their status.
 func (s *schemas) byStatus(t *testing.T, row route) map[int][]string {
 	t.Helper()
-	all := slices.Concat(row.codes, everywhere)
+	all := slices.Concat(ownCodes(row), everywhere)
 	if !row.open {
 		all = append(all, guardedBy...)
 	}
@@ -238,6 +250,8 @@ This page is generated from the program's table of routes. [openapi.json](../cor
 ` + "`/openapi.json`" + `, has the same content and the schemas of all documents.
 
 With ` + "`security.enabled`" + `, every route except the open ones requires the key, in ` + "`X-API-Key`" + ` or as ` + "`Authorization: Bearer`" + `.
+Routes that say "needs a key" require one even with security off: the API key, or the random one of the program's current run, which is
+in ` + "`core.json`" + ` in its state directory. With ` + "`server.read_only`" + `, every route with the problem ` + "`read_only`" + ` answers with it.
 Every ` + "`GET`" + ` route also accepts ` + "`HEAD`" + `. Errors are ` + "`application/problem+json`" + ` with ` + "`title`, `status`, `code`, `detail` and `hint`" + `;
 the codes are at the end. Pages in a browser may use only previews.
 `)
@@ -249,6 +263,9 @@ the codes are at the end. Pages in a browser may use only previews.
 		b.WriteString("\n## " + method + " " + row.path + "\n\n" + row.summary + ".")
 		if row.open {
 			b.WriteString(" Open.")
+		}
+		if row.keyed {
+			b.WriteString(" Needs a key.")
 		}
 		b.WriteString("\n")
 		if row.about != "" {
@@ -269,8 +286,8 @@ the codes are at the end. Pages in a browser may use only previews.
 		if row.stream != nil {
 			b.WriteString("\nStreams, as `" + row.kind + "`, elements of type [" + nameOf(row.stream) + "](#" + strings.ToLower(nameOf(row.stream)) + ").\n")
 		}
-		if row.codes != nil {
-			b.WriteString("\nProblems: `" + strings.Join(slices.Sorted(slices.Values(row.codes)), "`, `") + "`.\n")
+		if codes := ownCodes(row); codes != nil {
+			b.WriteString("\nProblems: `" + strings.Join(slices.Sorted(slices.Values(codes)), "`, `") + "`.\n")
 		}
 	}
 	b.WriteString("\n# Documents\n")

@@ -32,6 +32,10 @@ type route struct {
 	codes []string
 	// open: the route needs no API key, and browsers may use it too.
 	open bool
+	// keyed: the route needs a key even with security off.
+	keyed bool
+	// changes: the route changes something, and a read-only server refuses it.
+	changes bool
 	// serve answers; nil: the request is forwarded (forward.go).
 	serve func(management, *visit, values) error
 }
@@ -102,6 +106,9 @@ func (m management) callAPI(v *visit) error {
 			continue
 		}
 		if r.Method == row.method || r.Method == http.MethodHead && row.method == http.MethodGet {
+			if err := m.checkRoute(r, row); err != nil {
+				return err
+			}
 			if row.open {
 				proxy.Refused(v.w, r)
 			} else if err := m.takeBody(v); err != nil {
@@ -137,7 +144,7 @@ func linkRoutes() []route {
 	return []route{{
 		method: "POST", path: "/api/preview/create", summary: "Create a preview link",
 		about: "Anyone who has the token of a link may view one port of one sandbox. The body is limited to 4 KiB.",
-		body:  api.LinkRequest{}, answer: api.Link{}, serve: management.createLink,
+		body:  api.LinkRequest{}, answer: api.Link{}, serve: management.createLink, changes: true,
 		codes: []string{api.CodeBadPort, api.CodeDaemonPort, api.CodeUnknownSandbox, api.CodeSandboxRequired,
 			api.CodeLoop, api.CodeTooMany, api.CodeStateUnusable},
 	}, {
@@ -152,7 +159,7 @@ func linkRoutes() []route {
 		method: "DELETE", path: "/api/preview/{token}", summary: "Revoke a preview link",
 		about: "The token may be the link's public id. Everything open through the link ends at once. Revoking a link " +
 			"again changes nothing.",
-		answer: api.Revoked{}, serve: management.revokeLink, codes: []string{api.CodeUnknownLink, api.CodeStateUnusable},
+		answer: api.Revoked{}, serve: management.revokeLink, changes: true, codes: []string{api.CodeUnknownLink, api.CodeStateUnusable},
 	}}
 }
 
@@ -183,41 +190,41 @@ func sandboxRoutes() []route {
 		about: "Answers when the daemon is healthy. With Accept: application/x-ndjson it answers at once and sends " +
 			"one line for each step; the last line has finished set, and error if the injection failed. If the client " +
 			"disconnects, the injection is undone.",
-		answer: api.Sandbox{}, kind: "application/x-ndjson", stream: api.Injection{}, both: true, serve: management.inject,
+		answer: api.Sandbox{}, kind: "application/x-ndjson", stream: api.Injection{}, both: true, serve: management.inject, changes: true,
 		codes: slices.Concat(notInjected, unreachable),
 	}, {
 		method: "DELETE", path: "/api/sandboxes/{name}/inject", summary: "Cancel the injection into a sandbox",
 		about: "The client that started it gets the problem cancelled. Everything is undone, and there is no retry " +
 			"until a client asks for one. If no injection is running, this cancels the retries of a failed one. A " +
 			"daemon that is already running is not stopped: 409.",
-		answer: api.Sandbox{}, serve: changes(api.Service.CancelInjection),
+		answer: api.Sandbox{}, serve: changes(api.Service.CancelInjection), changes: true,
 		codes: slices.Concat([]string{api.CodeCancelled}, unreachable),
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/inject/leave", summary: "Let the injection into a sandbox go on",
 		about: "The injection is no longer undone when the clients that started it disconnect. If none is in " +
 			"progress: 409.",
-		answer: api.Sandbox{}, serve: changes(api.Service.LeaveInjection), codes: unreachable,
+		answer: api.Sandbox{}, serve: changes(api.Service.LeaveInjection), changes: true, codes: unreachable,
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/stop", summary: "Stop the daemon of a sandbox",
 		about: "The container keeps running. A daemon that this program did not start, in this run or an earlier one, " +
 			"is not stopped: 409.",
-		answer: api.Sandbox{}, serve: changes(api.Service.StopDaemon), codes: unreachable,
+		answer: api.Sandbox{}, serve: changes(api.Service.StopDaemon), changes: true, codes: unreachable,
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/eject", summary: "Stop the daemon of a sandbox and remove its files",
 		about: "Removes the daemon's binary and logs, and its working directory if daemon-proxy created it and it is " +
 			"empty. If the image has no rm, the files are emptied instead: 409.",
-		answer: api.Sandbox{}, serve: changes(api.Service.Eject), codes: slices.Concat([]string{api.CodeEmptied},
+		answer: api.Sandbox{}, serve: changes(api.Service.Eject), keyed: true, changes: true, codes: slices.Concat([]string{api.CodeEmptied},
 			unreachable),
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/container/start", summary: "Start the container of a sandbox",
-		answer: api.Sandbox{}, serve: changes(api.Service.StartContainer), codes: unreachable,
+		answer: api.Sandbox{}, serve: changes(api.Service.StartContainer), changes: true, codes: unreachable,
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/container/stop", summary: "Stop the container of a sandbox",
-		answer: api.Sandbox{}, serve: changes(api.Service.StopContainer), codes: unreachable,
+		answer: api.Sandbox{}, serve: changes(api.Service.StopContainer), changes: true, codes: unreachable,
 	}, {
 		method: "POST", path: "/api/sandboxes/{name}/desktop", summary: "Start the VNC desktop of a sandbox",
 		about:  "Asks the daemon for its desktop and answers once port 6080 listens.",
-		answer: api.Sandbox{}, serve: changes(api.Service.StartDesktop),
+		answer: api.Sandbox{}, serve: changes(api.Service.StartDesktop), changes: true,
 		codes: slices.Concat([]string{api.CodeNoDesktop}, unreachable, notInjected),
 	}, {
 		method: "GET", path: "/api/sandboxes/{name}/logs", summary: "Read a log",
@@ -256,16 +263,16 @@ func requestRoutes() []route {
 		method: "GET", path: "/api/requests/{id}/bodies", summary: "Get the bodies of a request as they passed",
 		about: "Bodies are base64, not decompressed, and hold what was captured of each: at most 64 KiB. Secrets in " +
 			"them are not masked.",
-		answer: api.Bodies{}, serve: management.bodies, codes: []string{api.CodeUnknownExchange},
+		answer: api.Bodies{}, serve: management.bodies, keyed: true, codes: []string{api.CodeUnknownExchange},
 	}, {
 		method: "GET", path: "/api/requests/{id}/curl", summary: "Get a request as a command for a POSIX shell",
 		about: "Secrets are not in it: $COOKIE, $AUTH, $API_KEY and $SECRET stand for them.",
-		kind:  "text/plain", serve: management.curl, codes: []string{api.CodeUnknownExchange},
+		kind:  "text/plain", serve: management.curl, keyed: true, codes: []string{api.CodeUnknownExchange},
 	}, {
 		method: "POST", path: "/api/requests/{id}/replay", summary: "Send a request again",
 		about: "The same request to the same sandbox and port. The answer is what was recorded of it, within 30 " +
 			"seconds; of an event stream, the first second is read.",
-		answer: api.Exchange{}, serve: management.replay, codes: []string{api.CodeUnknownExchange,
+		answer: api.Exchange{}, serve: management.replay, keyed: true, changes: true, codes: []string{api.CodeUnknownExchange,
 			api.CodeNotReplayable, api.CodeUnknownLink, api.CodeLinkRevoked, api.CodeLinkExpired},
 	}, {
 		method: "GET", path: "/api/requests.har", summary: "Get the latest requests as an HTTP archive",
@@ -298,12 +305,12 @@ func stateRoutes() []route {
 		method: "PUT", path: "/api/engine", summary: "Switch to another engine",
 		about: "The answer does not wait until the new engine answers. Links to sandboxes of the previous engine work " +
 			"again once it is switched back to. The body is limited to 4 KiB.",
-		body: api.EngineName{}, answer: api.EngineStatus{}, serve: management.switchEngine,
+		body: api.EngineName{}, answer: api.EngineStatus{}, serve: management.switchEngine, keyed: true, changes: true,
 		codes: []string{api.CodeEngineUnreachable},
 	}, {
 		method: "POST", path: "/api/engine/retry", summary: "Look for the engine now",
 		about:  "If the engine is connected, its containers are listed again.",
-		answer: api.EngineStatus{}, serve: management.retryEngine, codes: []string{api.CodeEngineUnreachable},
+		answer: api.EngineStatus{}, serve: management.retryEngine, keyed: true, codes: []string{api.CodeEngineUnreachable},
 	}, {
 		method: "GET", path: "/api/engines", summary: "List the engines that can be switched to",
 		answer: api.EngineList{}, serve: management.listEngines,
@@ -311,7 +318,7 @@ func stateRoutes() []route {
 		method: "POST", path: "/api/demo", summary: "Start the demo sandbox",
 		about: "Creates the container if needed, puts a daemon into it and answers with a link to its page. If the " +
 			"client disconnects, the injection is undone.",
-		answer: api.Link{}, serve: management.demo, codes: slices.Concat([]string{api.CodeEngineUnreachable,
+		answer: api.Link{}, serve: management.demo, keyed: true, changes: true, codes: slices.Concat([]string{api.CodeEngineUnreachable,
 			api.CodeForeignFile, api.CodeTooMany, api.CodeStateUnusable}, notInjected, unreachable),
 	}, {
 		method: "GET", path: "/daemon/status", summary: "Get the state of a sandbox's daemon",
@@ -338,10 +345,11 @@ func forwardedRoutes() []route {
 	}, {
 		path: "/proxy/{port}/{path}", summary: "Send a request to a port of the default sandbox",
 		about: "For programs: pages in a browser are refused, and a person who types the address is redirected to a " +
-			"preview link. The daemon's own ports need the header X-Allow-Daemon-Port: true.",
-		codes: append([]string{api.CodeBadPort, api.CodeSandboxRequired}, failures...),
+			"preview link. The daemon's own ports need the header X-Allow-Daemon-Port: true, and are " +
+			"refused by a read-only server.",
+		codes: append([]string{api.CodeBadPort, api.CodeSandboxRequired, api.CodeReadOnly}, failures...),
 	}, {
 		path: "/sandboxes/{name}/proxy/{port}/{path}", summary: "Send a request to a port of any sandbox",
-		codes: append([]string{api.CodeBadPort}, failures...),
+		codes: append([]string{api.CodeBadPort, api.CodeReadOnly}, failures...),
 	}}
 }

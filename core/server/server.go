@@ -45,7 +45,7 @@ type Sandboxes interface {
 	Upstream(ref api.Ref) (Upstream, error)
 }
 
-// Options configure New. All but Hostname, Certificate and OpenFiles are needed.
+// Options configure New. All but Hostname, RunKey, Certificate and OpenFiles are needed.
 type Options struct {
 	Config    config.Config
 	Version   string
@@ -58,6 +58,8 @@ type Options struct {
 	Traffic   *traffic.Log
 	// Hostname is this machine's own name; requests may use it.
 	Hostname string
+	// RunKey is accepted as the API key is, also with security off; empty: none is.
+	RunKey string
 	// Certificate is tls.Config.GetCertificate; it is asked only for names that
 	// are served. nil: plain HTTP.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
@@ -85,7 +87,7 @@ type Server struct {
 // New makes the server; Serve runs it.
 func New(o Options) *Server {
 	s := &Server{
-		guard: newGuard(o.Config, o.Hostname), o: o, log: o.Logger, started: time.Now(), routes: routes(),
+		guard: newGuard(o.Config, o.Hostname, o.RunKey), o: o, log: o.Logger, started: time.Now(), routes: routes(),
 		descriptors: newDescriptors(orDefault(o.OpenFiles, openFiles())),
 	}
 	s.http = proxy.NewServer(s, o.Logger)

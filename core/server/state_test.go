@@ -77,12 +77,12 @@ func (b *boxes) Replay(_ context.Context, id uint64) (api.Exchange, error) {
 
 func TestTheStateOfTheCoreIsThatOfWhoAsks(t *testing.T) {
 	t.Parallel()
-	f := newFront(t, "127.0.0.1:1")
+	f := newFront(t, "127.0.0.1:1", withRunKey)
 	doc := document(t, f.get("/api/status", "Host: my-desk:99"), "version", "mode", "host_links")
 	require.Equal(t, "http://my-desk:99", doc["url"], "the address that works there")
 	require.Equal(t, "default", document(t, f.get("/api/engines"))["engines"].([]any)[0].(map[string]any)["name"])
 
-	doc = document(t, f.do("POST", "/api/demo", "", "Host: my-desk:99"), "token")
+	doc = document(t, f.do("POST", "/api/demo", "", "Host: my-desk:99", byRunKey), "token")
 	require.Equal(t, "http://my-desk:99/preview/the-token-of-the-demo", doc["url"])
 	require.Equal(t, "http://the-token-of-the-demo.localhost:99", doc["host_url"])
 	require.Equal(t, []string{"demo"}, f.boxes.notes())
@@ -90,9 +90,9 @@ func TestTheStateOfTheCoreIsThatOfWhoAsks(t *testing.T) {
 
 func TestTheEngineIsSwitchedAndRetried(t *testing.T) {
 	t.Parallel()
-	f := newFront(t, "127.0.0.1:1")
+	f := newFront(t, "127.0.0.1:1", withRunKey)
 	put := func(body string) (int, string) {
-		got := f.do("PUT", "/api/engine", body, "Content-Type: application/json")
+		got := f.do("PUT", "/api/engine", body, "Content-Type: application/json", byRunKey)
 		return got.StatusCode, got.Body
 	}
 	status, body := put(`{"name":"lab"}`)
@@ -103,18 +103,18 @@ func TestTheEngineIsSwitchedAndRetried(t *testing.T) {
 	require.Equal(t, engine.Name, document(t, f.get("/api/engine"))["name"])
 	require.Equal(t, []string{"switch lab"}, f.boxes.notes())
 
-	got := f.do("PUT", "/api/engine", `{"name":"nowhere"}`, "Content-Type: application/json")
+	got := f.do("PUT", "/api/engine", `{"name":"nowhere"}`, "Content-Type: application/json", byRunKey)
 	require.Equal(t, 503, got.StatusCode)
 	requireProblem(t, got, api.CodeEngineUnreachable)
 	f.boxes.notes()
 	for _, body := range []string{`{}`, `{"name":""}`, `{"name":1}`, `{"nom":"lab"}`, `[]`, `{"name":"lab"} x`} {
-		got := f.do("PUT", "/api/engine", body, "Content-Type: application/json")
+		got := f.do("PUT", "/api/engine", body, "Content-Type: application/json", byRunKey)
 		require.Equal(t, 400, got.StatusCode, body)
 		requireProblem(t, got, api.CodeBadRequest)
 	}
 	require.Empty(t, f.boxes.notes())
 
-	require.Equal(t, "lab", document(t, f.do("POST", "/api/engine/retry", ""))["name"])
+	require.Equal(t, "lab", document(t, f.do("POST", "/api/engine/retry", "", byRunKey))["name"])
 	require.Equal(t, []string{"retry"}, f.boxes.notes())
 }
 
@@ -133,7 +133,7 @@ func TestARequestIsCopiedRepeatedAndSavedOverHTTP(t *testing.T) {
 	t.Parallel()
 	f, s := newStack(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`{"password":"hunter2","ok":"yes"}`))
-	})
+	}, withRunKey)
 	link := f.link(s.port)
 	f.do("POST", "/preview/"+link.Token+"/login?token=hush", `{"password":"hunter2"}`, "Content-Type: application/json")
 	f.do("GET", "/proxy/"+portText(s.port)+"/plain", "", "Cookie: sid=hush")
@@ -142,20 +142,20 @@ func TestARequestIsCopiedRepeatedAndSavedOverHTTP(t *testing.T) {
 	of := func(i int, route string) string { return "/api/requests/" + strconv.FormatUint(all[i].ID, 10) + route }
 
 	var bodies api.Bodies
-	require.NoError(t, json.Unmarshal([]byte(f.get(of(1, "/bodies")).Body), &bodies))
+	require.NoError(t, json.Unmarshal([]byte(f.get(of(1, "/bodies"), byRunKey).Body), &bodies))
 	require.JSONEq(t, `{"password":"hunter2"}`, string(bodies.Request), "as they passed")
 	require.JSONEq(t, `{"password":"hunter2","ok":"yes"}`, string(bodies.Response))
-	require.Equal(t, `{"response":"`, f.get(of(0, "/bodies")).Body[:13], "there was no body")
+	require.Equal(t, `{"response":"`, f.get(of(0, "/bodies"), byRunKey).Body[:13], "there was no body")
 
-	curl := f.get(of(1, "/curl"), "Host: my-desk:99")
+	curl := f.get(of(1, "/curl"), "Host: my-desk:99", byRunKey)
 	require.Equal(t, "text/plain; charset=utf-8", curl.Header.Get("Content-Type"))
 	require.Equal(t, "no-store", curl.Header.Get("Cache-Control"))
 	require.Contains(t, curl.Body, "http://my-desk:99/preview/"+link.Token+"/login", "where the client finds it")
 	require.NotContains(t, curl.Body, "hunter2")
 	require.NotContains(t, curl.Body, "hush")
-	require.Contains(t, f.get(of(0, "/curl")).Body, "http://"+f.host+"/sandboxes/web/proxy/"+portText(s.port)+"/plain")
+	require.Contains(t, f.get(of(0, "/curl"), byRunKey).Body, "http://"+f.host+"/sandboxes/web/proxy/"+portText(s.port)+"/plain")
 
-	require.InDelta(t, 201, document(t, f.do("POST", of(0, "/replay"), ""))["status"], 0)
+	require.InDelta(t, 201, document(t, f.do("POST", of(0, "/replay"), "", byRunKey))["status"], 0)
 	require.Equal(t, []string{"replay " + strconv.FormatUint(all[0].ID, 10)}, f.boxes.notes())
 
 	require.NotContains(t, f.get("/api/requests.har").Body, "hush")
@@ -171,7 +171,7 @@ func TestARequestIsCopiedRepeatedAndSavedOverHTTP(t *testing.T) {
 	require.Len(t, rates["spark"], 60)
 	for _, route := range []string{"/bodies", "/curl"} {
 		for _, id := range []string{"0", "99999", "x"} {
-			got := f.get("/api/requests/" + id + route)
+			got := f.get("/api/requests/"+id+route, byRunKey)
 			require.Equal(t, 404, got.StatusCode, id+route)
 			requireProblem(t, got, api.CodeUnknownExchange)
 		}
