@@ -77,7 +77,7 @@ func sandboxRows(m *model) []action {
 		{
 			id: "demo", keys: []string{"D"}, short: "demo", desc: "start the demo sandbox and open it",
 			group: groupSandbox, in: onSandbox, changes: true,
-			when:    func() bool { return m.world.Engine.State == "connected" },
+			when:    func() bool { return m.world.Engine().State == "connected" },
 			offered: func() bool { return m.world.Containers() == 0 }, run: m.sandboxes.demo,
 			about: func() any { return nil },
 		},

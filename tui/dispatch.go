@@ -24,7 +24,7 @@ type runMsg struct {
 
 // dispatcher runs the actions of the table.
 type dispatcher struct {
-	*desk
+	*ui
 	keymap
 }
 

@@ -17,8 +17,8 @@ type enginesMsg struct {
 }
 
 // openEngines lists the docker contexts.
-func (d *desk) openEngines() tea.Cmd {
-	backend, do, l, log := d.do.backend, d.do, d.look, d.log
+func (u *ui) openEngines() tea.Cmd {
+	backend, do, l, log := u.do.backend, u.do, u.look, u.log
 	p := dialog.NewPicker(l, "Engines", nil)
 	p.Wait = "asking" + l.Glyph.Ellipsis
 	p.Take = func(msg tea.Msg) ([]dialog.Choice, bool, error) {
@@ -42,7 +42,7 @@ func (d *desk) openEngines() tea.Cmd {
 		}
 		return out, true, answer.err
 	}
-	d.overlays.push(p)
+	u.overlays.push(p)
 	return do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 		list, err := backend.Engines(ctx)
 		return enginesMsg{list, err}

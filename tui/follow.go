@@ -2,7 +2,6 @@ package tui
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -35,7 +34,7 @@ type (
 // follower keeps the world current in addition to the events: it watches the
 // selected sandbox, lists its ports, and updates what changes every second.
 type follower struct {
-	*desk
+	*ui
 	news *portNews
 
 	watched      api.Ref // the sandbox in the panes and of the core's Watch
@@ -96,30 +95,18 @@ func (f *follower) askPorts() tea.Cmd {
 }
 
 func (f *follower) takePorts(msg pane.PortsMsg) tea.Cmd {
-	before, known := f.world.Ports[msg.Ref]
 	var again tea.Cmd
 	if round := msg.Round; round == f.portsRound {
 		again = tea.Tick(portsEvery, func(time.Time) tea.Msg { return portsDueMsg(round) })
 	}
-	if samePorts(before, msg) {
+	changed, opened := f.world.SetPorts(msg.Ref, world.PortList{Cards: msg.Cards, Err: msg.Err})
+	if !changed {
 		return again
 	}
-	f.world.Ports[msg.Ref] = world.PortList{Cards: msg.Cards, Err: msg.Err}
-	f.world.Pages = nil // they show what answers on a link's port
 	f.changed()
 	cmds := []tea.Cmd{again, f.toPanes(msg)}
-	if known && before.Err == nil {
-		var came []api.PortCard
-		for _, card := range msg.Cards {
-			if !card.Daemon && !slices.ContainsFunc(before.Cards,
-				func(o api.PortCard) bool { return o.Port.Port == card.Port.Port }) {
-				card.Sandbox = msg.Ref
-				came = append(came, card)
-			}
-		}
-		if came != nil {
-			cmds = append(cmds, f.news.tell(came))
-		}
+	if opened != nil {
+		cmds = append(cmds, f.news.tell(opened))
 	}
 	return tea.Batch(cmds...)
 }
@@ -135,7 +122,7 @@ func (f *follower) trafficSoon() tea.Cmd {
 
 // trafficDue repeats the requests until the header shows no traffic.
 func (f *follower) trafficDue() tea.Cmd {
-	if f.world.Rates.Spark == ([60]int{}) {
+	if f.world.Rates().Spark == ([60]int{}) {
 		return nil
 	}
 	return f.trafficSoon()
@@ -152,7 +139,7 @@ func (f *follower) countLost() tea.Cmd {
 
 // tried says how the retry of a lost engine ended.
 func (f *follower) tried() tea.Cmd {
-	e := f.world.Engine
+	e := f.world.Engine()
 	if !f.retrying || e.State == "lost" && e.RetryAt == nil { // the retry is running
 		return nil
 	}
@@ -191,7 +178,7 @@ func (f *follower) lostStream(err error) tea.Cmd {
 // refresh requests everything again and reports the outcome; that of a lost
 // engine comes as an event.
 func (f *follower) refresh() tea.Cmd {
-	f.retrying = f.world.Engine.State == "lost"
+	f.retrying = f.world.EngineLost()
 	trying, did, backend := "refreshing", "up to date", f.do.backend
 	if f.retrying {
 		trying, did = "trying the engine", ""
@@ -201,14 +188,4 @@ func (f *follower) refresh() tea.Cmd {
 	f.askingPorts = false
 	return tea.Batch(tea.ClearScreen, f.notes.tell(trying+f.look.Glyph.Ellipsis),
 		tea.Sequence(retry, f.do.snapshot()), f.askPorts(), f.logs().retry())
-}
-
-func samePorts(before world.PortList, now pane.PortsMsg) bool {
-	if (before.Err == nil) != (now.Err == nil) {
-		return false
-	}
-	return before.Cards != nil && slices.EqualFunc(before.Cards, now.Cards, func(a, b api.PortCard) bool {
-		return a.Port == b.Port && a.Service == b.Service && a.Name == b.Name && a.Warning == b.Warning &&
-			a.Label == b.Label && slices.Equal(a.Remarks, b.Remarks)
-	})
 }

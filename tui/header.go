@@ -10,7 +10,7 @@ import (
 )
 
 // header is the first line of the screen.
-type header struct{ *desk }
+type header struct{ *ui }
 
 // line returns the first line: the program, the engine, the traffic. If space is
 // short, the engine's part is shortened first, unless the engine is lost; a narrow
@@ -45,7 +45,7 @@ func (h *header) line() string {
 		}
 	}
 	alone := traffic[1:]
-	if h.world.Engine.State != "connected" {
+	if h.world.Engine().State != "connected" {
 		alone = engines
 	}
 	for _, right := range alone {
@@ -58,7 +58,7 @@ func (h *header) line() string {
 
 func (h *header) url() string {
 	l := h.look
-	s := h.world.Status
+	s := h.world.Status()
 	if s.URL == "" {
 		return l.Ink.Dim.Paint(l.Glyph.None + " starting")
 	}
@@ -74,7 +74,7 @@ func (h *header) url() string {
 
 // engine returns texts for the engine's state, from the longest to the shortest.
 func (h *header) engine() []string {
-	l, e := h.look, h.world.Engine
+	l, e := h.look, h.world.Engine()
 	name, dot := text.Clean(e.Name), " "+l.Glyph.Dot+" "
 	switch {
 	case e.State == "connected":
@@ -97,7 +97,7 @@ func (h *header) engine() []string {
 				l.Ink.Dim.Paint(fmt.Sprintf("%s%s (%s now)", dot, retry, h.key("refresh"))),
 			name + " " + bad(since) + l.Ink.Dim.Paint(dot+retry), bad("engine " + since), bad("engine lost"),
 		}
-	case e.State == "lost", e.Name == "" && h.world.Status.Mode == "host":
+	case e.State == "lost", e.Name == "" && h.world.Status().Mode == "host":
 		none := "no container engine"
 		return []string{l.Ink.Dim.Paint(none + dot + "this machine"), l.Ink.Dim.Paint(none)}
 	}
@@ -106,7 +106,7 @@ func (h *header) engine() []string {
 
 // traffic returns texts for the traffic, from the longest to the shortest.
 func (h *header) traffic() [3]string {
-	r := h.world.Rates
+	r := h.world.Rates()
 	values := make([]float64, len(r.Spark))
 	for i, n := range r.Spark {
 		values[i] = float64(n)

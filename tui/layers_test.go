@@ -19,7 +19,7 @@ const layers = `
 	commands notes overlay help
 	logs logs_stream logs_scroll logs_life
 	stage
-	desk
+	ui
 	header titles port_news quit follow dispatch request_actions
 	sandbox_desktop sandbox_actions link_open link_share link_actions engines
 	model

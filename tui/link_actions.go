@@ -16,7 +16,7 @@ import (
 
 // linkActions are the actions on links.
 type linkActions struct {
-	*desk
+	*ui
 	news      *portNews
 	mouseKeys func() []string
 }
@@ -73,7 +73,7 @@ func (a *linkActions) askRevoke() tea.Cmd {
 		title = fmt.Sprintf("Revoke %q, the preview of port %d of %s?", l.Label, l.Port, l.SandboxName)
 	}
 	effect := "The link stops working for everyone who has it. A new preview gets another link."
-	switch n := len(a.world.Sockets[l.ID]); {
+	switch n := a.world.Sockets(l.ID); {
 	case n == 1:
 		effect = "1 socket is open on it and will be closed. " + effect
 	case n > 1:
@@ -88,7 +88,7 @@ func (a *linkActions) askRevoke() tea.Cmd {
 // newPreview opens the form for the selected sandbox. It selects the port that
 // has just opened, or that of the selected link if the link has ended.
 func (a *linkActions) newPreview() tea.Cmd {
-	f := form.New(a.look, &a.world, a.do.Calls, a.do.backend, a.options.Now, a.key, a.list.Selected)
+	f := form.New(a.look, a.world, a.do.Calls, a.do.backend, a.options.Now, a.key, a.list.Selected)
 	if a.news.shown() {
 		f.StartAt(a.news.newPort.card.Port.Port)
 	} else if a.place() == inPreviews {

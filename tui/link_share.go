@@ -67,7 +67,7 @@ func (a *linkActions) askShare() tea.Cmd {
 // share opens the listener and the screen that keeps it open.
 func (a *linkActions) share(msg shareMsg) tea.Cmd {
 	ctx, cancel := context.WithCancel(a.do.Ctx)
-	p := phone.New(a.look, &a.world, a.options.Now, a.copy, cancel, msg.link, a.linkName(msg.link))
+	p := phone.New(a.look, a.world, a.options.Now, a.copy, cancel, msg.link, a.linkName(msg.link))
 	a.overlays.push(p)
 	if !a.notes.note.failed {
 		a.notes.note = note{}

@@ -23,7 +23,7 @@ func (p *logs) lifeNow() life {
 	switch {
 	case source == api.LogProgram:
 		return life{runs: true}
-	case !ok, p.world.Engine.State == "lost", s.Container != api.ContainerRunning, source == api.LogDaemon &&
+	case !ok, p.world.EngineLost(), s.Container != api.ContainerRunning, source == api.LogDaemon &&
 		s.Daemon.State != api.DaemonHealthy:
 		return life{}
 	}
@@ -45,7 +45,7 @@ func (p *logs) revive() tea.Cmd {
 // retry reopens a log that has ended, at the user's request. It does not if the
 // log is paused, or if the engine is lost and the log would be empty.
 func (p *logs) retry() tea.Cmd {
-	if p.ended == nil || p.paused || p.currentSource() != api.LogProgram && p.world.Engine.State == "lost" {
+	if p.ended == nil || p.paused || p.currentSource() != api.LogProgram && p.world.EngineLost() {
 		return nil
 	}
 	return p.reopen()

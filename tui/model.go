@@ -14,7 +14,7 @@ import (
 // model is the only Bubble Tea model. It passes messages and keys to the panes,
 // the overlays and the types with the actions.
 type model struct {
-	*desk
+	*ui
 	dispatch  *dispatcher
 	sandboxes *sandboxActions
 	links     *linkActions
@@ -30,13 +30,13 @@ type model struct {
 
 // emptyModel connects the parts of a model, without a core and panes.
 func emptyModel() *model {
-	d := &desk{stage: &stage{}}
-	m := &model{desk: d, head: header{d}, titles: titles{d}, quitter: &quitter{desk: d}, requested: &requestActions{d}}
-	m.dispatch = &dispatcher{desk: d}
-	m.news = &portNews{desk: d}
-	m.follow = &follower{desk: d, news: m.news}
-	m.links = &linkActions{desk: d, news: m.news, mouseKeys: m.dispatch.mouseKeys}
-	m.sandboxes = &sandboxActions{desk: d, waiting: map[api.Ref]bool{}, thenDesktop: map[api.Ref]bool{}}
+	u := &ui{stage: &stage{}}
+	m := &model{ui: u, head: header{u}, titles: titles{u}, quitter: &quitter{ui: u}, requested: &requestActions{u}}
+	m.dispatch = &dispatcher{ui: u}
+	m.news = &portNews{ui: u}
+	m.follow = &follower{ui: u, news: m.news}
+	m.links = &linkActions{ui: u, news: m.news, mouseKeys: m.dispatch.mouseKeys}
+	m.sandboxes = &sandboxActions{ui: u, waiting: map[api.Ref]bool{}, thenDesktop: map[api.Ref]bool{}}
 	return m
 }
 
@@ -73,7 +73,7 @@ func (m *model) arrange() tea.Cmd { return tea.Batch(m.fit(), m.follow.selection
 // toLogs goes to the logs. After a failed injection it opens the one with the
 // cause: the daemon's if it has output, else this program's.
 func (m *model) toLogs() tea.Cmd {
-	in, p := m.world.Injections[m.list.Selected], m.logs()
+	in, p := m.world.Injection(m.list.Selected), m.logs()
 	if in == nil || in.Problem == nil || !m.atOverview() {
 		return m.goTo(tabLogs)
 	}

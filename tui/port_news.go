@@ -24,7 +24,7 @@ type newPort struct {
 
 // portNews reports ports that have opened.
 type portNews struct {
-	*desk
+	*ui
 	newPort newPort
 }
 

@@ -20,7 +20,7 @@ type leaveMsg struct{}
 
 // quitter ends the program; it asks for confirmation if something runs.
 type quitter struct {
-	*desk
+	*ui
 	interrupted time.Time       // the last ctrl+c
 	question    *dialog.Confirm // nil until it was asked
 	leaving     bool            // the answer was yes; injections are being undone
@@ -45,7 +45,7 @@ func (q *quitter) quit() tea.Cmd {
 		return nil
 	}
 	after := "Daemons that run go on and are found again next time."
-	if q.world.Status.StopOnExit {
+	if q.world.Status().StopOnExit {
 		after = "The daemons that this program started end too (daemon.stop_on_exit)."
 	}
 	q.question = &dialog.Confirm{
@@ -77,9 +77,10 @@ func (q *quitter) leave() tea.Cmd {
 
 // underWay returns what runs and what quitting does to it; empty if nothing runs.
 func (q *quitter) underWay() (work, loss string) {
-	injections, previews, sockets := q.world.InjectionCount(), len(q.world.Sockets), 0
-	for _, open := range q.world.Sockets {
-		sockets += len(open)
+	open := q.world.OpenSockets()
+	injections, previews, sockets := q.world.InjectionCount(), len(open), 0
+	for _, n := range open {
+		sockets += n
 	}
 	form := func(n int, one, more string) string {
 		if n == 1 {

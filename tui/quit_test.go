@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/tui/world"
 )
 
 // injects has the news come that an injection runs.
@@ -79,7 +78,7 @@ func TestQuittingNamesWhatRuns(t *testing.T) {
 	} {
 		m := still(t, 120, 40, newFake(), nil)
 		for i := range test.injections {
-			m.world.Injections[api.Ref{Name: fmt.Sprint(i)}] = &world.Injection{}
+			m.world.BeginInjection(api.Ref{Name: fmt.Sprint(i)})
 		}
 		var sockets []api.Exchange
 		for i, n := range test.sockets {

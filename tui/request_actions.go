@@ -17,7 +17,7 @@ import (
 const replayTime = 45 * time.Second
 
 // requestActions are the actions on requests.
-type requestActions struct{ *desk }
+type requestActions struct{ *ui }
 
 func (r *requestActions) copyCurl() tea.Cmd {
 	x, ok := r.requests().Exchange()

@@ -11,13 +11,12 @@ import (
 	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/shell"
-	"daemon-proxy/tui/world"
 )
 
 // sandboxActions are the actions on sandboxes. The core checks the state again
 // before it acts.
 type sandboxActions struct {
-	*desk
+	*ui
 	waiting     map[api.Ref]bool // injections started by this UI
 	thenDesktop map[api.Ref]bool // injections after which the desktop is opened
 }
@@ -48,7 +47,7 @@ func (a *sandboxActions) injectInto(ref api.Ref) tea.Cmd {
 		return nil // one runs
 	}
 	a.waiting[ref] = true
-	a.world.Injections[ref] = &world.Injection{}
+	a.world.BeginInjection(ref)
 	backend, now := a.do.backend, a.options.Now
 	return a.do.Do(pane.Slow, func(ctx context.Context) tea.Msg {
 		err := backend.Inject(ctx, ref, nil)
@@ -65,34 +64,26 @@ func (a *sandboxActions) cancelInjection(ref api.Ref) tea.Cmd {
 
 func (a *sandboxActions) afterInject(msg injectedMsg) tea.Cmd {
 	delete(a.waiting, msg.ref)
-	if !a.world.Unlisted(msg.ref.String()) {
-		a.world.InjectionEnded[msg.ref] = msg.at
-	}
+	a.world.EndInjection(msg.ref, msg.at)
 	desktop := a.thenDesktop[msg.ref]
 	delete(a.thenDesktop, msg.ref)
 	cmds := []tea.Cmd{a.do.sandboxes()}
-	switch in := a.world.Injections[msg.ref]; {
+	switch {
 	case msg.err == nil:
-		delete(a.world.Injections, msg.ref)
+		a.world.DismissInjection(msg.ref)
 		cmds = append(cmds, a.notes.say(msg.ref.String()+": the daemon is ready"))
 		if desktop {
 			cmds = append(cmds, a.desktop(msg.ref))
 		}
 	case isCancelled(msg.err):
-		delete(a.world.Injections, msg.ref)
+		a.world.DismissInjection(msg.ref)
 		cmds = append(cmds, a.notes.say(notKept(msg.ref)))
 	default:
-		if in == nil { // there was no event of it
-			in = &world.Injection{}
-			a.world.Injections[msg.ref] = in
+		problem := &api.Problem{Detail: msg.err.Error()}
+		if what, try := format.Explain(msg.err); try != "" {
+			problem.Detail, problem.Hint = what, try
 		}
-		in.Finished = true
-		if in.Problem == nil {
-			in.Problem = &api.Problem{Detail: msg.err.Error()}
-			if what, try := format.Explain(msg.err); try != "" {
-				in.Problem.Detail, in.Problem.Hint = what, try
-			}
-		}
+		a.world.FailInjection(msg.ref, problem)
 		cmds = append(cmds, a.notes.failWith("inject "+msg.ref.String(), msg.err))
 	}
 	return tea.Batch(cmds...)

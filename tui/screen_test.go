@@ -16,6 +16,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 	"github.com/stretchr/testify/require"
 
+	"daemon-proxy/core/api"
 	"daemon-proxy/tui/theme"
 )
 
@@ -78,11 +79,13 @@ func loaded(t *testing.T, f *fake, width, height int, with func(*Options)) *scre
 	t.Helper()
 	s := newScreen(t, f, width, height, with)
 	s.until("all is loaded", func() bool {
-		w := &s.m.world
-		return w.Listed && w.Status.URL != "" && w.Engine.State != "connecting" && len(w.Links) == len(f.links) &&
-			w.Rates == f.rates &&
-			(len(w.Recent) > 0 || len(f.exchanges) == 0) &&
-			(f.ports[s.m.list.Selected] == nil || w.Ports[s.m.list.Selected].Cards != nil)
+		w := s.m.world
+		unknown := func(l api.Link) bool { _, known := w.Link(l.ID); return !known }
+		recent := func(x api.Exchange) bool { return len(w.Recent(x.Sandbox)) > 0 }
+		return w.Listed() && w.Status().URL != "" && w.Engine().State != "connecting" &&
+			!slices.ContainsFunc(f.links, unknown) && w.Rates() == f.rates &&
+			(slices.ContainsFunc(f.exchanges, recent) || len(f.exchanges) == 0) &&
+			(f.ports[s.m.list.Selected] == nil || w.Ports(s.m.list.Selected).Cards != nil)
 	})
 	return s
 }

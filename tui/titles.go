@@ -9,7 +9,7 @@ import (
 )
 
 // titles draws the upper edges of the list and the details.
-type titles struct{ *desk }
+type titles struct{ *ui }
 
 func (t *titles) listTitle() string {
 	l := t.look

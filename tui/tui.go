@@ -34,27 +34,27 @@ const (
 func newModel(ctx context.Context, backend Backend, o Options) (*model, error) {
 	o = o.withDefaults()
 	m := emptyModel()
-	d := m.desk
-	d.options, d.log, d.look, d.world = o, o.Logger, draw.New(o.Theme, o.ASCII), world.New()
-	d.do = commands{Calls: pane.Calls{Ctx: ctx}, backend: backend}
-	d.notes = &notes{look: d.look, log: d.log, changed: d.changed}
+	u := m.ui
+	u.options, u.log, u.look, u.world = o, o.Logger, draw.New(o.Theme, o.ASCII), world.New()
+	u.do = commands{Calls: pane.Calls{Ctx: ctx}, backend: backend}
+	u.notes = &notes{look: u.look, log: u.log, changed: u.changed}
 	keys, err := newKeymap(actions(m), o.Keys, o.ReadOnly)
 	if err != nil {
 		return nil, err
 	}
-	m.dispatch.keymap, d.key, m.mouse = keys, keys.key, !o.NoMouse
+	m.dispatch.keymap, u.key, m.mouse = keys, keys.key, !o.NoMouse
 	saved := loadUIState(o.StateFile)
-	d.listFocused = true
-	d.list = sandbox.NewList(d.look, &d.world, d.key, saved.Sandbox, saved.Filter)
-	d.overview = sandbox.NewOverview(d.look, &d.world, o.Now, d.key, o.ReadOnly)
-	d.panes = [4]pane.Pane{
-		d.overview,
-		requests.New(d.look, &d.world, d.do.Calls, backend, o.Now, d.key, saved.Requests),
-		previews.New(d.look, &d.world, o.Now, d.key),
-		newLogs(d.look, &d.world, d.do.Calls, backend, d.key),
+	u.listFocused = true
+	u.list = sandbox.NewList(u.look, u.world, u.key, saved.Sandbox, saved.Filter)
+	u.overview = sandbox.NewOverview(u.look, u.world, o.Now, u.key, o.ReadOnly)
+	u.panes = [4]pane.Pane{
+		u.overview,
+		requests.New(u.look, u.world, u.do.Calls, backend, o.Now, u.key, saved.Requests),
+		previews.New(u.look, u.world, o.Now, u.key),
+		newLogs(u.look, u.world, u.do.Calls, backend, u.key),
 	}
-	if saved.Tab > 0 && saved.Tab < len(d.panes) {
-		d.tab = saved.Tab
+	if saved.Tab > 0 && saved.Tab < len(u.panes) {
+		u.tab = saved.Tab
 	}
 	return m, nil
 }

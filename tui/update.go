@@ -26,8 +26,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case pane.EventsMsg:
 		return m, m.takeEvents(msg)
 	case ratesMsg:
-		if msg.err == nil && msg.rates != m.world.Rates {
-			m.world.Rates = msg.rates
+		if msg.err == nil && m.world.SetRates(msg.rates) {
 			m.changed()
 		}
 		return m, m.follow.trafficDue()
@@ -75,7 +74,7 @@ func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
 		if msg.err != nil {
 			return m.notes.failWith("ask the core", msg.err)
 		}
-		m.world.Status, m.world.Pages = msg.status, nil
+		m.world.SetStatus(msg.status)
 		return nil
 	case engineMsg:
 		if msg.err == nil {
@@ -88,7 +87,7 @@ func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
 		if msg.err != nil {
 			return m.notes.failWith("list the previews", msg.err)
 		}
-		m.world.Links, m.world.Pages = msg.list, nil
+		m.world.SetLinks(msg.list)
 		return m.toPanes(msg)
 	case recentMsg:
 		for _, x := range msg {
@@ -164,7 +163,7 @@ func (m *model) takeFlow(msg tea.Msg) tea.Cmd {
 
 func (m *model) takeSandboxes(msg sandboxesMsg) tea.Cmd {
 	if msg.err != nil {
-		if m.world.Engine.State == "lost" {
+		if m.world.EngineLost() {
 			return nil // the header says so
 		}
 		return m.notes.failWith("list the sandboxes", msg.err)

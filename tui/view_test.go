@@ -138,7 +138,7 @@ func TestNothingIsDrawnWhileNothingChanges(t *testing.T) {
 	m := still(t, 120, 40, newFake(), nil)
 	first := m.View()
 	m.frame = "drawn already"
-	m.Update(ratesMsg{rates: m.world.Rates})
+	m.Update(ratesMsg{rates: m.world.Rates()})
 	m.Update(pane.EventsMsg{})
 	require.Equal(t, "drawn already", m.View())
 	m.changed()

@@ -2,54 +2,12 @@ package tui
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/tui/pane"
 )
-
-func TestWhatIsKnownOfASandboxGoesWithIt(t *testing.T) {
-	t.Parallel()
-	m := still(t, 120, 40, newFake(), nil)
-	w := &m.world
-	link := w.LinksOf(boxRef, clock)[0]
-	step := api.Injection{Sandbox: boxRef, Step: api.StepCopy, State: "running"}
-	socket := api.Exchange{ID: 500, Sandbox: "my-sandbox", LinkID: link.ID, Protocol: "websocket", Live: true}
-	m.sandboxes.afterInject(injectedMsg{ref: boxRef, at: clock})
-	w.Apply([]api.Event{
-		{Kind: api.EventInjection, Time: clock.Add(time.Second), Injection: &step},
-		{Kind: api.EventExchange, Exchange: &socket},
-	}, 1)
-	for what, n := range map[string]int{"recent": len(w.Recent), "over": len(w.InjectionEnded),
-		"injections": len(w.Injections), "sockets": len(w.Sockets), "ports": len(w.Ports)} {
-		require.NotZero(t, n, what)
-	}
-	removed := api.Event{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: boxRef}}
-	w.Apply([]api.Event{removed, {Kind: api.EventInjection, Time: clock.Add(time.Minute), Injection: &step}}, 2) // the last word comes late
-	m.sandboxes.afterInject(injectedMsg{ref: boxRef, at: clock})
-	require.Empty(t, w.Recent)
-	require.Empty(t, w.InjectionEnded)
-	require.Empty(t, w.Injections)
-	require.Empty(t, w.Sockets)
-	require.NotContains(t, w.Ports, boxRef)
-}
-
-func TestRequestsForWhatIsNoSandboxAreNotKeptByName(t *testing.T) {
-	t.Parallel()
-	m := newFresh(t)
-	before := api.Exchange{ID: 1, Sandbox: "before the list"}
-	m.world.Apply([]api.Event{{Kind: api.EventExchange, Exchange: &before}}, 1)
-	require.Contains(t, m.world.Recent, "before the list")
-	m.Update(sandboxesMsg{list: newFake().sandboxes})
-	require.Empty(t, m.world.Recent)
-	for _, name := range []string{"nobody", "web"} {
-		m.world.Apply([]api.Event{{Kind: api.EventExchange, Exchange: &api.Exchange{ID: 2, Sandbox: name}}}, 2)
-	}
-	require.Len(t, m.world.Recent, 1)
-	require.Contains(t, m.world.Recent, "web")
-}
 
 func newFresh(t *testing.T) *model {
 	t.Helper()
@@ -95,13 +53,13 @@ func TestASnapshotThatIsOlderThanAnEventDoesNotUndoIt(t *testing.T) {
 	require.False(t, has(old))
 	box, _ := m.world.Sandbox(boxRef)
 	require.Equal(t, "another", box.Image)
-	require.Equal(t, "lost", m.world.Engine.State)
+	require.Equal(t, "lost", m.world.Engine().State)
 	f.sandboxes = newFake().sandboxes
 	m.Update(m.do.sandboxes()())
 	m.Update(m.do.engine()())
 	require.False(t, has(later), "what is asked for later holds")
 	require.True(t, has(old))
-	require.Equal(t, "connected", m.world.Engine.State)
+	require.Equal(t, "connected", m.world.Engine().State)
 }
 
 func TestOnlyACountThatIsShownIsRedrawn(t *testing.T) {
@@ -115,6 +73,6 @@ func TestOnlyACountThatIsShownIsRedrawn(t *testing.T) {
 
 	f.sandboxes = f.sandboxes[:1] // the machine, no containers: the header has no count
 	m = still(t, 120, 40, f, nil)
-	require.Equal(t, "lost", m.world.Engine.State)
+	require.Equal(t, "lost", m.world.Engine().State)
 	require.False(t, m.follow.lostTimer)
 }

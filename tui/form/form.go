@@ -97,7 +97,7 @@ func New(
 	return &Form{
 		look: l, world: w, do: do, backend: backend, now: now, key: key, ref: ref,
 		other: draw.NewInput(5), label: draw.NewInput(60),
-		lives: newTTLChoice(time.Duration(w.Status.LinkTTLSeconds) * time.Second),
+		lives: newTTLChoice(time.Duration(w.Status().LinkTTLSeconds) * time.Second),
 	}
 }
 
@@ -113,7 +113,7 @@ func (f *Form) StartWith(l api.Link) {
 
 // Load shows the known ports and requests the current ones.
 func (f *Form) Load() tea.Cmd {
-	if known := f.world.Ports[f.ref]; known.Cards != nil && known.Err == nil {
+	if known := f.world.Ports(f.ref); known.Cards != nil && known.Err == nil {
 		f.take(known.Cards)
 	}
 	return f.ask()

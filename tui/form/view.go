@@ -104,6 +104,7 @@ func (f *Form) otherRow() string {
 func (f *Form) state(width int) []string {
 	l := f.look
 	s, ok := f.world.Sandbox(f.ref)
+	in := f.world.Injection(f.ref)
 	var what, try string
 	switch {
 	case !ok:
@@ -115,10 +116,10 @@ func (f *Form) state(width int) []string {
 	case s.Container != api.ContainerRunning:
 		what, try = "The container is "+s.Container+".",
 			format.StartHint(s, f.key)+"; a link works as soon as a daemon is in it"
-	case s.Daemon.State == api.DaemonInjecting, f.world.Injections[f.ref] != nil && !f.world.Injections[f.ref].Finished:
+	case s.Daemon.State == api.DaemonInjecting, f.world.Injecting(f.ref):
 		what = "The daemon is being injected" + l.Glyph.Ellipsis
-	case f.world.Injections[f.ref] != nil && f.world.Injections[f.ref].Problem != nil:
-		what, try = format.Explain(f.world.Injections[f.ref].Problem)
+	case in != nil && in.Problem != nil:
+		what, try = format.Explain(in.Problem)
 		try = strings.TrimSpace(try + "   " + f.key("inject") + " tries again")
 	case s.Daemon.State == api.DaemonUnknown:
 		what = "Asking for the daemon" + l.Glyph.Ellipsis

@@ -79,9 +79,9 @@ func (p *Screen) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 
 // over reports whether the link ended while its code is shown.
 func (p *Screen) over() bool {
-	l := p.link
-	if i := slices.IndexFunc(p.world.Links, func(o api.Link) bool { return o.ID == l.ID }); i >= 0 {
-		l = p.world.Links[i]
+	l, known := p.world.Link(p.link.ID)
+	if !known {
+		l = p.link
 	}
 	return !world.Works(l, p.now())
 }

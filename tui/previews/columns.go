@@ -21,8 +21,8 @@ type columns struct {
 func (p *Pane) columns(page *world.Page) columns {
 	w := p.measure(page)
 	c := columns{look: p.look, port: 5, label: max(5, w.label), requests: 8, last: 8, lives: w.lives}
-	for _, open := range p.world.Sockets {
-		c.last = max(c.last, text.Width(p.live(len(open))))
+	for _, open := range p.world.OpenSockets() {
+		c.last = max(c.last, text.Width(p.live(open)))
 	}
 	// Cursor 2, and 2 between columns. A masked link gives way to a label of usual length.
 	rest := p.width - 2 - c.port - c.requests - c.last - c.lives - 5*2
@@ -107,7 +107,7 @@ func (p *Pane) label(l api.Link) string {
 
 // last returns when a link was last used, or how many sockets are open on it.
 func (p *Pane) last(l api.Link) string {
-	switch n := len(p.world.Sockets[l.ID]); {
+	switch n := p.world.Sockets(l.ID); {
 	case n > 0:
 		return p.live(n)
 	case l.LastUsedAt == nil:

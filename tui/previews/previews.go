@@ -143,8 +143,8 @@ func (p *Pane) obstacle(page *world.Page) []string {
 	s, ok := p.world.Sandbox(p.ref)
 	name := text.Clean(p.ref.String())
 	var why, try string
-	switch engine := text.Clean(p.world.Engine.Name); {
-	case p.ref.IsHost() && p.world.Engine.State == "lost":
+	switch engine := text.Clean(p.world.Engine().Name); {
+	case p.ref.IsHost() && p.world.EngineLost():
 		n := p.world.ActiveLinks(p.now()) - page.Own
 		if n == 0 {
 			return nil
@@ -156,7 +156,7 @@ func (p *Pane) obstacle(page *world.Page) []string {
 	case p.ref.IsHost():
 		why = format.Count(page.Strayed, "link") +
 			" to containers that are not there now; they work again when one of that name runs"
-	case p.world.Engine.State == "lost":
+	case p.world.EngineLost():
 		why, try = fmt.Sprintf("Links to %s may not work until engine %s is back", name, engine),
 			p.key("refresh")+" try now"
 	case !ok:

@@ -21,7 +21,7 @@ var start = time.Date(2026, 5, 4, 14, 2, 30, 0, time.UTC)
 func newPane(now func() time.Time) *Pane {
 	w := world.New()
 	key := func(action string) string { return action }
-	p := New(draw.New("mono", false), &w, pane.Calls{}, nil, now, key, State{Everywhere: true})
+	p := New(draw.New("mono", false), w, pane.Calls{}, nil, now, key, State{Everywhere: true})
 	p.SetSize(140, 20)
 	p.Show(api.Host, true)
 	return p

@@ -23,12 +23,12 @@ type firstSteps struct {
 // why explains why there is no container, and what to do about it, in lines of at
 // most width cells; empty if there is one, or if that is unknown.
 func (p firstSteps) why(width int) []string {
-	switch e := p.world.Engine; {
+	switch e := p.world.Engine(); {
 	case p.world.Containers() > 0:
 		return nil
 	case e.State == "connected":
 		return p.noContainers(width)
-	case e.State == "lost", p.world.Status.Mode == "host":
+	case e.State == "lost", p.world.Status().Mode == "host":
 		return p.noEngine(width)
 	}
 	return nil
@@ -43,7 +43,7 @@ func (p firstSteps) noEngine(width int) []string {
 
 // engineCause returns why no engine answers, and the next step.
 func (p firstSteps) engineCause(width int) []string {
-	e := p.world.Engine.Error
+	e := p.world.Engine().Error
 	if e == nil {
 		return append([]string{"No Docker engine answers."},
 			text.Wrap("Docker is at https://docs.docker.com/get-docker/; Podman's socket works too (DOCKER_HOST).",
@@ -66,7 +66,7 @@ func sentence(why string) string {
 
 func (p firstSteps) noContainers(width int) []string {
 	l := p.look
-	lines := append(text.Wrap(fmt.Sprintf("No containers on engine %q.", text.Clean(p.world.Engine.Name)), width), "")
+	lines := append(text.Wrap(fmt.Sprintf("No containers on engine %q.", text.Clean(p.world.Engine().Name)), width), "")
 	const indent = "      "
 	say := func(first, words string, paint func(string) string) {
 		for _, part := range text.Wrap(words, max(10, width-len(indent))) {
@@ -85,7 +85,7 @@ func (p firstSteps) noContainers(width int) []string {
 
 // machine shows what listens on this machine, which needs no engine.
 func (p firstSteps) machine(width int) []string {
-	l, ports := p.look, p.world.Ports[api.Host]
+	l, ports := p.look, p.world.Ports(api.Host)
 	var lines []string
 	for _, card := range ports.Cards {
 		if card.Daemon {
@@ -107,7 +107,7 @@ func (p firstSteps) machine(width int) []string {
 	case len(lines) == 0:
 		lines = append(lines, l.Ink.Dim.Paint("  nothing listens"))
 	}
-	if p.world.Containers() == 0 && p.world.Engine.State != "connected" {
+	if p.world.Containers() == 0 && p.world.Engine().State != "connected" {
 		lines = append(text.Wrap("Until then, anything listening on this machine can be previewed:", width), lines...)
 	}
 	return lines

@@ -90,8 +90,8 @@ func (p *List) Refresh() {
 	p.rows = p.rows[:0]
 	p.detailWidth, p.latencyWidth, p.hidden = 0, 0, 0
 	project, nameWidth := "", 0
-	for i := range p.world.Sandboxes {
-		s := &p.world.Sandboxes[i]
+	for i := range p.world.Sandboxes() {
+		s := &p.world.Sandboxes()[i]
 		if !p.matches(s) {
 			p.hidden++
 			continue
@@ -149,7 +149,7 @@ func (p *List) follow() {
 	p.Selected, p.beforeFilter = cmp.Or(p.Selected, p.beforeFilter), api.Ref{}
 	at := func(ok func(s *api.Sandbox) bool) int {
 		return slices.IndexFunc(p.rows,
-			func(r listRow) bool { return r.sandbox >= 0 && ok(&p.world.Sandboxes[r.sandbox]) })
+			func(r listRow) bool { return r.sandbox >= 0 && ok(&p.world.Sandboxes()[r.sandbox]) })
 	}
 	i := at(func(s *api.Sandbox) bool { return s.Ref == p.Selected })
 	if !p.byUser {
@@ -177,7 +177,7 @@ func (p *List) choose(by int) {
 		for i := p.cursor.At; i >= 0 && i < len(p.rows); i += by {
 			if r := p.rows[i]; r.sandbox >= 0 {
 				p.cursor.Put(i)
-				p.Selected = p.world.Sandboxes[r.sandbox].Ref
+				p.Selected = p.world.Sandboxes()[r.sandbox].Ref
 				return
 			}
 		}
@@ -188,7 +188,7 @@ func (p *List) choose(by int) {
 // so that no new one replaces it. It does not while the engine is connecting, as
 // the machine is then selected only by default.
 func (p *List) Confirm() {
-	if p.Selected != (api.Ref{}) && p.world.Engine.State != "connecting" {
+	if p.Selected != (api.Ref{}) && p.world.Engine().State != "connecting" {
 		p.byUser, p.pending = true, api.Ref{}
 	}
 }
@@ -269,15 +269,15 @@ func (p *List) View(focused bool) []string {
 			out = append(out, p.look.Ink.Dim.Paint(text.Clean(r.heading)))
 			continue
 		}
-		s := p.world.Sandboxes[r.sandbox]
+		s := p.world.Sandboxes()[r.sandbox]
 		row := p.look.Row(p.row(s), p.width, i == p.cursor.At, focused && !p.filter.Typing)
-		if p.world.Engine.State == "lost" && !s.IsHost() && i != p.cursor.At {
+		if p.world.EngineLost() && !s.IsHost() && i != p.cursor.At {
 			row = p.look.Ink.Dim.Paint(ansi.Strip(row))
 		}
 		out = append(out, row)
 	}
 	switch {
-	case !p.world.Listed:
+	case !p.world.Listed():
 		out = append(out, p.look.Ink.Dim.Paint("  asking"+p.look.Glyph.Ellipsis))
 	case len(p.rows) == 0 && p.filter.Value() != "":
 		out = append(out, p.look.Ink.Dim.Paint("  nothing matches"))
@@ -371,8 +371,8 @@ var failedFor = map[string]string{
 // state returns a sandbox's glyph, its ink and two words.
 func (p *List) state(s api.Sandbox) (glyph string, ink theme.Ink, state, more string) {
 	l := p.look
-	if in := p.world.Injections[s.Ref]; in != nil && !in.Finished {
-		word, percent := in.Progress()
+	if p.world.Injecting(s.Ref) {
+		word, percent := p.world.Injection(s.Ref).Progress()
 		return l.Glyph.Busy, l.Ink.Busy, word, percent
 	}
 	if s.Container != api.ContainerRunning {

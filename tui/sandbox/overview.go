@@ -74,9 +74,9 @@ func (p *Overview) View(bool) []string {
 
 func (p *Overview) content() []string {
 	s, ok := p.world.Sandbox(p.ref)
-	in := p.world.Injections[p.ref]
+	in := p.world.Injection(p.ref)
 	switch {
-	case !ok && !p.world.Listed && p.world.Engine.State != "lost":
+	case !ok && !p.world.Listed() && p.world.Engine().State != "lost":
 		return []string{"", p.look.Ink.Dim.Paint("asking" + p.look.Glyph.Ellipsis)}
 	case !ok:
 		return p.unchosen()
@@ -96,10 +96,10 @@ func (p *Overview) content() []string {
 // unchosen explains why no sandbox is selected, and what to do if there is none.
 func (p *Overview) unchosen() []string {
 	var lines []string
-	if len(p.world.Sandboxes) > 0 {
+	if len(p.world.Sandboxes()) > 0 {
 		lines = append(text.Wrap("Nothing in the list matches its filter: no sandbox is chosen.", p.width-2), "")
 	}
-	if p.world.Engine.State == "lost" {
+	if p.world.EngineLost() {
 		return append(lines, p.first.noEngine(p.width-2)...)
 	}
 	return append(lines, p.first.why(p.width-2)...)
@@ -119,7 +119,7 @@ func (p *Overview) host(s api.Sandbox) []string {
 
 func (p *Overview) container(s api.Sandbox) []string {
 	lines := append(p.daemonLines(s), p.flow("Image", p.image(s))...)
-	if e := s.Daemon.LastError; e != nil && s.Daemon.State != api.DaemonHealthy && p.world.Injections[s.Ref] == nil {
+	if e := s.Daemon.LastError; e != nil && s.Daemon.State != api.DaemonHealthy && p.world.Injection(s.Ref) == nil {
 		lines = append(lines, p.wrapped("Error", text.Clean(e.Error()), p.look.Ink.Bad)...)
 		if e.Hint != "" {
 			lines = append(lines, p.wrapped("Try", text.Clean(e.Hint), theme.Ink{})...)
@@ -226,7 +226,7 @@ func (p *Overview) portLines(s api.Sandbox) []string {
 	if s.Daemon.State != api.DaemonHealthy {
 		return nil
 	}
-	l, ports := p.look, p.world.Ports[s.Ref]
+	l, ports := p.look, p.world.Ports(s.Ref)
 	if ports.Err != nil {
 		what, _ := format.Explain(ports.Err)
 		return p.wrapped("Ports", "unknown: "+text.Clean(what), l.Ink.Dim)
@@ -314,7 +314,7 @@ func (p *Overview) previews(ref api.Ref) []string {
 func (p *Overview) recent(s api.Sandbox) []string {
 	l := p.look
 	var lines []string
-	for i, x := range p.world.Recent[s.String()] {
+	for i, x := range p.world.Recent(s.String()) {
 		if i == 8 {
 			break
 		}

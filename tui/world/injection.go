@@ -17,31 +17,61 @@ type Injection struct {
 	Problem       *api.Problem
 }
 
+// injections are those of this run that have not been dismissed.
+type injections struct {
+	byRef map[api.Ref]*Injection
+	// ended is when an injection that this UI started ended; older news of it is ignored.
+	ended map[api.Ref]time.Time
+}
+
+// Injection returns the injection into ref; nil if there is none.
+func (w *injections) Injection(ref api.Ref) *Injection { return w.byRef[ref] }
+
 // Injecting reports whether an injection into ref is running.
-func (w *World) Injecting(ref api.Ref) bool {
-	in := w.Injections[ref]
+func (w *injections) Injecting(ref api.Ref) bool {
+	in := w.byRef[ref]
 	return in != nil && !in.Finished
 }
 
 // InjectionCount counts the sandboxes with a running injection.
-func (w *World) InjectionCount() int {
+func (w *injections) InjectionCount() int {
 	n := 0
-	for _, in := range w.Injections {
-		if !in.Finished {
+	for ref := range w.byRef {
+		if w.Injecting(ref) {
 			n++
 		}
 	}
 	return n
 }
 
-func (w *World) applyInjection(n api.Injection, at time.Time) {
-	if !at.After(w.InjectionEnded[n.Sandbox]) || w.Unlisted(n.Sandbox.String()) {
+// BeginInjection begins an injection that this UI starts; its steps come as events.
+func (w *injections) BeginInjection(ref api.Ref) { w.byRef[ref] = &Injection{} }
+
+// FailInjection ends an injection. An event may have brought its problem already.
+func (w *injections) FailInjection(ref api.Ref, problem *api.Problem) {
+	in := w.byRef[ref]
+	if in == nil {
+		in = &Injection{}
+		w.byRef[ref] = in
+	}
+	in.Finished = true
+	if in.Problem == nil {
+		in.Problem = problem
+	}
+}
+
+// DismissInjection forgets an injection.
+func (w *injections) DismissInjection(ref api.Ref) { delete(w.byRef, ref) }
+
+// apply applies an event of an injection.
+func (w *injections) apply(n api.Injection, at time.Time) {
+	if !at.After(w.ended[n.Sandbox]) {
 		return
 	}
-	in := w.Injections[n.Sandbox]
+	in := w.byRef[n.Sandbox]
 	if in == nil || in.Finished {
 		in = &Injection{}
-		w.Injections[n.Sandbox] = in
+		w.byRef[n.Sandbox] = in
 	}
 	if i := slices.IndexFunc(in.Steps, func(s api.Injection) bool { return s.Step == n.Step }); i >= 0 {
 		in.Steps[i] = n
@@ -53,7 +83,7 @@ func (w *World) applyInjection(n api.Injection, at time.Time) {
 	}
 	in.News, in.Finished, in.Problem = at, n.Finished, n.Error
 	if n.Finished && (n.Error == nil || n.Error.Code == api.CodeCancelled) {
-		delete(w.Injections, n.Sandbox)
+		delete(w.byRef, n.Sandbox)
 	}
 	// n.Daemon is ignored: the sandbox's own events have it, and may be newer.
 }

@@ -35,57 +35,53 @@ func Works(l api.Link, now time.Time) bool {
 // work, including those that do not have their engine.
 func (w *World) ActiveLinks(now time.Time) int {
 	n := 0
-	for i := range w.Links {
-		ref := w.Links[i].Sandbox
-		if Works(w.Links[i], now) && (ref == (api.Ref{}) || ref.IsHost() || ref.Engine == w.Engine.Name) {
+	for i := range w.links {
+		ref := w.links[i].Sandbox
+		if Works(w.links[i], now) && (ref == (api.Ref{}) || ref.IsHost() || ref.Engine == w.engine.Name) {
 			n++
 		}
 	}
 	return n
 }
 
-// LinkName returns the label of a link, or its public id.
-func (w *World) LinkName(id string) string {
-	for i := range w.Links {
-		if w.Links[i].ID == id && w.Links[i].Label != "" {
-			return text.Clean(w.Links[i].Label)
-		}
+// Link returns the link of that id.
+func (w *World) Link(id string) (api.Link, bool) {
+	i := slices.IndexFunc(w.links, func(l api.Link) bool { return l.ID == id })
+	if i < 0 {
+		return api.Link{}, false
 	}
-	return "link " + text.Clean(id)
+	return w.links[i], true
 }
 
-// Page has the links of a sandbox for the previews: working ones, newest first,
-// then those that have ended, the latest first. The page of the machine also has
-// the links of containers that are not listed, as these have no page. A page is
-// cached and does not change.
-type Page struct {
-	Links    []api.Link
-	Own      int       // how many links of the sandbox work; they are first
-	Strayed  int       // how many of the following are of containers that are not listed
-	from, to time.Time // when it is valid; a link expires at the end
+// LinkName returns the label of a link, or its public id.
+func (w *World) LinkName(id string) string {
+	if l, _ := w.Link(id); l.Label != "" {
+		return text.Clean(l.Label)
+	}
+	return "link " + text.Clean(id)
 }
 
 // Page returns the current page of a sandbox. Changes of links, sandboxes, ports or
 // the core's status drop all cached pages.
 func (w *World) Page(ref api.Ref, now time.Time) *Page {
-	if p := w.Pages[ref]; p != nil && !now.Before(p.from) && (p.to.IsZero() || now.Before(p.to)) {
+	if p := w.pages[ref]; p != nil && !now.Before(p.from) && (p.to.IsZero() || now.Before(p.to)) {
 		return p
 	}
-	if w.Pages == nil {
-		w.Pages = map[api.Ref]*Page{}
+	if w.pages == nil {
+		w.pages = map[api.Ref]*Page{}
 	}
-	w.Pages[ref] = w.newPage(ref, now)
-	return w.Pages[ref]
+	w.pages[ref] = w.newPage(ref, now)
+	return w.pages[ref]
 }
 
 func (w *World) newPage(ref api.Ref, now time.Time) *Page {
 	p := &Page{from: now}
 	strayed := func(api.Link) bool { return false }
-	if ref.IsHost() && w.Listed {
+	if ref.IsHost() && w.listed {
 		strayed = w.strayed()
 	}
 	var strays, over []api.Link
-	for _, l := range w.Links {
+	for _, l := range w.links {
 		own, work := w.LinkIsOf(l, ref), Works(l, now)
 		switch {
 		case own && work:
@@ -113,8 +109,8 @@ func (w *World) newPage(ref api.Ref, now time.Time) *Page {
 // strayed reports whether the sandbox of a link is not listed.
 func (w *World) strayed() func(l api.Link) bool {
 	refs, names := map[api.Ref]bool{api.Host: true}, map[string]bool{api.Host.String(): true}
-	for i := range w.Sandboxes {
-		refs[w.Sandboxes[i].Ref], names[w.Sandboxes[i].String()] = true, true
+	for i := range w.sandboxes {
+		refs[w.sandboxes[i].Ref], names[w.sandboxes[i].String()] = true, true
 	}
 	return func(l api.Link) bool {
 		if l.Sandbox != (api.Ref{}) {
@@ -137,7 +133,7 @@ func ended(l api.Link) time.Time {
 
 // LinkURL returns the URL of a link: with an origin of its own if that works.
 func (w *World) LinkURL(l api.Link) string {
-	if w.Status.HostLinks && l.HostURL != "" {
+	if w.status.HostLinks && l.HostURL != "" {
 		return l.HostURL + "/"
 	}
 	return l.URL + "/"
@@ -157,7 +153,7 @@ func (w *World) PageURL(l api.Link) string {
 func (w *World) DesktopURL(l api.Link) string {
 	base := w.LinkURL(l)
 	q := "autoconnect=true&resize=scale"
-	if !w.Status.HostLinks || l.HostURL == "" {
+	if !w.status.HostLinks || l.HostURL == "" {
 		// noVNC expects its socket at the root of the host by default.
 		if u, err := url.Parse(base); err == nil {
 			q += "&path=" + url.QueryEscape(strings.TrimPrefix(u.Path, "/")+"websockify")
@@ -195,8 +191,8 @@ func (w *World) refOf(l api.Link) api.Ref {
 	if l.Sandbox != (api.Ref{}) {
 		return l.Sandbox
 	}
-	if i := slices.IndexFunc(w.Sandboxes, func(s api.Sandbox) bool { return s.String() == l.SandboxName }); i >= 0 {
-		return w.Sandboxes[i].Ref
+	if i := slices.IndexFunc(w.sandboxes, func(s api.Sandbox) bool { return s.String() == l.SandboxName }); i >= 0 {
+		return w.sandboxes[i].Ref
 	}
 	return api.Ref{Name: l.SandboxName}
 }

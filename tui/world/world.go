@@ -14,65 +14,86 @@ import (
 
 // World is the copy. It has no lock: only Bubble Tea's loop uses it.
 type World struct {
-	Status    api.Status
-	Engine    api.EngineStatus
-	Sandboxes []api.Sandbox // in the order of the list
-	Listed    bool          // the list of sandboxes has arrived at least once
+	status    api.Status
+	engine    api.EngineStatus
+	sandboxes []api.Sandbox // in the order of the list
+	listed    bool          // the list of sandboxes has arrived at least once
 	// lastBatch is the number of the last batch of events with news of a sandbox
 	// since the last snapshot; engineBatch is that of the engine.
 	lastBatch   map[api.Ref]uint64
 	engineBatch uint64
-	Links       []api.Link
-	Pages       map[api.Ref]*Page // of links, computed on demand
-	Rates       api.Rates
-	// Injections are those of this run that have not been dismissed.
-	Injections map[api.Ref]*Injection
-	// InjectionEnded is when an injection that this UI started ended; older news
-	// of it is ignored.
-	InjectionEnded map[api.Ref]time.Time
-	Ports          map[api.Ref]PortList
-	// Recent are the newest exchanges of each sandbox by its name, newest first.
-	Recent map[string][]api.Exchange
-	// Sockets are the exchanges that stay open, by the id of their link.
-	Sockets map[string]map[uint64]bool
+	links       []api.Link
+	pages       map[api.Ref]*Page // of links, computed on demand
+	rates       api.Rates
+	injections
+	exchanges
+	ports
 }
 
-// recentKept is how many exchanges of a sandbox the overview can show.
-const recentKept = 20
-
-// PortList is what listens in a sandbox; Err is why that is unknown.
-type PortList struct {
-	Cards []api.PortCard
-	Err   error
+// Page has the links of a sandbox for the previews: working ones, newest first,
+// then those that have ended, the latest first. The page of the machine also has
+// the links of containers that are not listed, as these have no page. A page is
+// cached and does not change.
+type Page struct {
+	Links    []api.Link
+	Own      int       // how many links of the sandbox work; they are first
+	Strayed  int       // how many of the following are of containers that are not listed
+	from, to time.Time // when it is valid; a link expires at the end
 }
 
 // New returns the world before the core has answered.
-func New() World {
-	return World{
-		Engine:         api.EngineStatus{State: "connecting"},
-		Injections:     map[api.Ref]*Injection{},
-		InjectionEnded: map[api.Ref]time.Time{},
-		Ports:          map[api.Ref]PortList{},
-		Recent:         map[string][]api.Exchange{},
-		Sockets:        map[string]map[uint64]bool{},
-		lastBatch:      map[api.Ref]uint64{},
+func New() *World {
+	return &World{
+		engine:     api.EngineStatus{State: "connecting"},
+		lastBatch:  map[api.Ref]uint64{},
+		injections: injections{map[api.Ref]*Injection{}, map[api.Ref]time.Time{}},
+		exchanges:  exchanges{map[string][]api.Exchange{}, map[string]map[uint64]bool{}},
+		ports:      ports{},
 	}
 }
 
+// Status returns the core's status; zero until it has arrived.
+func (w *World) Status() api.Status { return w.status }
+
+// SetStatus applies the core's status.
+func (w *World) SetStatus(s api.Status) { w.status, w.pages = s, nil }
+
+// Engine returns the engine's state.
+func (w *World) Engine() api.EngineStatus { return w.engine }
+
+// EngineLost reports whether the engine has stopped answering, or never did.
+func (w *World) EngineLost() bool { return w.engine.State == "lost" }
+
+// Rates returns the traffic.
+func (w *World) Rates() api.Rates { return w.rates }
+
+// SetRates applies the traffic and reports whether it has changed.
+func (w *World) SetRates(r api.Rates) (changed bool) {
+	changed = w.rates != r
+	w.rates = r
+	return changed
+}
+
+// Sandboxes returns the sandboxes in the order of the list. They must not be changed.
+func (w *World) Sandboxes() []api.Sandbox { return w.sandboxes }
+
+// Listed reports whether the list of sandboxes has arrived at least once.
+func (w *World) Listed() bool { return w.listed }
+
 // Sandbox returns the sandbox of that name.
 func (w *World) Sandbox(ref api.Ref) (api.Sandbox, bool) {
-	i := slices.IndexFunc(w.Sandboxes, func(s api.Sandbox) bool { return s.Ref == ref })
+	i := slices.IndexFunc(w.sandboxes, func(s api.Sandbox) bool { return s.Ref == ref })
 	if i < 0 {
 		return api.Sandbox{}, false
 	}
-	return w.Sandboxes[i], true
+	return w.sandboxes[i], true
 }
 
 // Containers counts the sandboxes that are not the machine itself.
 func (w *World) Containers() int {
 	n := 0
-	for i := range w.Sandboxes {
-		if !w.Sandboxes[i].IsHost() {
+	for i := range w.sandboxes {
+		if !w.sandboxes[i].IsHost() {
 			n++
 		}
 	}
@@ -81,7 +102,7 @@ func (w *World) Containers() int {
 
 // sortSandboxes puts single containers first, then compose projects, then the machine.
 func (w *World) sortSandboxes() {
-	slices.SortFunc(w.Sandboxes, func(a, b api.Sandbox) int {
+	slices.SortFunc(w.sandboxes, func(a, b api.Sandbox) int {
 		if a.IsHost() != b.IsHost() {
 			if a.IsHost() {
 				return 1
@@ -109,8 +130,8 @@ type Change struct {
 func (w *World) ApplyList(list []api.Sandbox, after uint64) {
 	maps.DeleteFunc(w.lastBatch, func(_ api.Ref, n uint64) bool { return n <= after })
 	newer := func(s api.Sandbox) bool { return w.lastBatch[s.Ref] > 0 }
-	known := slices.DeleteFunc(slices.Clone(w.Sandboxes), func(s api.Sandbox) bool { return !newer(s) })
-	w.Sandboxes, w.Listed, w.Pages = slices.Concat(known, slices.DeleteFunc(list, newer)), true, nil
+	known := slices.DeleteFunc(slices.Clone(w.sandboxes), func(s api.Sandbox) bool { return !newer(s) })
+	w.sandboxes, w.listed, w.pages = slices.Concat(known, slices.DeleteFunc(list, newer)), true, nil
 	w.sortSandboxes()
 	w.forgetUnlisted()
 }
@@ -119,7 +140,7 @@ func (w *World) ApplyList(list []api.Sandbox, after uint64) {
 // a later batch has updated it.
 func (w *World) ApplyEngine(engine api.EngineStatus, after uint64) {
 	if w.engineBatch <= after {
-		w.Engine = engine
+		w.engine = engine
 	}
 }
 
@@ -133,11 +154,13 @@ func (w *World) Apply(events []api.Event, number uint64) Change {
 		switch {
 		case e.Injection != nil:
 			c.Visible = true
-			w.applyInjection(*e.Injection, e.Time)
+			if !w.Unlisted(e.Injection.Sandbox.String()) {
+				w.injections.apply(*e.Injection, e.Time)
+			}
 		case e.Kind == api.EventRemoved && e.Sandbox != nil:
-			c.Visible, w.Pages = true, nil
+			c.Visible, w.pages = true, nil
 			ref := e.Sandbox.Ref
-			w.Sandboxes = slices.DeleteFunc(w.Sandboxes, func(s api.Sandbox) bool { return s.Ref == ref })
+			w.sandboxes = slices.DeleteFunc(w.sandboxes, func(s api.Sandbox) bool { return s.Ref == ref })
 			w.forgetUnlisted()
 		case e.Sandbox != nil:
 			c.Visible = true
@@ -149,15 +172,16 @@ func (w *World) Apply(events []api.Event, number uint64) Change {
 			c.Visible, c.Exchanges = true, true
 			w.ApplyExchange(*e.Exchange)
 		case e.Port != nil:
-			if w.applyPort(*e.Port) {
+			w.pages = nil
+			if w.ports.add(*e.Port) {
 				c.Visible = true
 				c.NewPorts = append(c.NewPorts, *e.Port)
 			}
 		case e.Engine != nil:
 			c.Visible = true
-			c.EngineLost = c.EngineLost || w.Engine.State == "connected" && e.Engine.State == "lost"
-			c.EngineBack = c.EngineBack || w.Engine.State == "lost" && e.Engine.State == "connected"
-			w.Engine, w.engineBatch = *e.Engine, number
+			c.EngineLost = c.EngineLost || w.engine.State == "connected" && e.Engine.State == "lost"
+			c.EngineBack = c.EngineBack || w.EngineLost() && e.Engine.State == "connected"
+			w.engine, w.engineBatch = *e.Engine, number
 		}
 	}
 	return c
@@ -166,141 +190,90 @@ func (w *World) Apply(events []api.Event, number uint64) Change {
 // Unlisted reports whether a sandbox of that name is known not to exist: requests
 // can have any name, and events may be late.
 func (w *World) Unlisted(name string) bool {
-	return w.Listed && !slices.ContainsFunc(w.Sandboxes, func(s api.Sandbox) bool { return s.String() == name })
+	return w.listed && !slices.ContainsFunc(w.sandboxes, func(s api.Sandbox) bool { return s.String() == name })
 }
 
 // forgetUnlisted drops the state of sandboxes that no longer exist.
 func (w *World) forgetUnlisted() {
-	if !w.Listed {
+	if !w.listed {
 		return
 	}
-	there := make(map[string]bool, len(w.Sandboxes))
-	for i := range w.Sandboxes {
-		there[w.Sandboxes[i].String()] = true
+	there := make(map[string]bool, len(w.sandboxes))
+	for i := range w.sandboxes {
+		there[w.sandboxes[i].String()] = true
 	}
-	maps.DeleteFunc(w.Ports, func(ref api.Ref, _ PortList) bool { return !there[ref.String()] })
-	maps.DeleteFunc(w.Injections, func(ref api.Ref, _ *Injection) bool { return !there[ref.String()] })
-	maps.DeleteFunc(w.InjectionEnded, func(ref api.Ref, _ time.Time) bool { return !there[ref.String()] })
-	maps.DeleteFunc(w.Recent, func(name string, _ []api.Exchange) bool { return !there[name] })
-	for i := range w.Links {
-		if l := &w.Links[i]; !there[cmp.Or(l.SandboxName, l.Sandbox.String())] {
-			delete(w.Sockets, l.ID)
+	maps.DeleteFunc(w.ports, func(ref api.Ref, _ PortList) bool { return !there[ref.String()] })
+	maps.DeleteFunc(w.byRef, func(ref api.Ref, _ *Injection) bool { return !there[ref.String()] })
+	maps.DeleteFunc(w.ended, func(ref api.Ref, _ time.Time) bool { return !there[ref.String()] })
+	maps.DeleteFunc(w.recent, func(name string, _ []api.Exchange) bool { return !there[name] })
+	for i := range w.links {
+		if l := &w.links[i]; !there[cmp.Or(l.SandboxName, l.Sandbox.String())] {
+			delete(w.sockets, l.ID)
 		}
 	}
 }
 
 func (w *World) applySandbox(s api.Sandbox) {
-	w.Pages = nil
-	i := slices.IndexFunc(w.Sandboxes, func(o api.Sandbox) bool { return o.Ref == s.Ref })
+	w.pages = nil
+	i := slices.IndexFunc(w.sandboxes, func(o api.Sandbox) bool { return o.Ref == s.Ref })
 	if i >= 0 {
-		moved := w.Sandboxes[i].Project != s.Project
-		w.Sandboxes[i] = s
+		moved := w.sandboxes[i].Project != s.Project
+		w.sandboxes[i] = s
 		if !moved {
 			return
 		}
 	} else {
-		w.Sandboxes = append(w.Sandboxes, s)
+		w.sandboxes = append(w.sandboxes, s)
 	}
 	w.sortSandboxes()
 }
 
+// SetLinks applies a snapshot of the links.
+func (w *World) SetLinks(list []api.Link) { w.links, w.pages = list, nil }
+
 // ApplyLink updates a known link and keeps its URL, as events may omit the token.
 // It reports whether the link was known.
 func (w *World) ApplyLink(l api.Link) bool {
-	w.Pages = nil
-	i := slices.IndexFunc(w.Links, func(o api.Link) bool { return o.ID == l.ID })
+	w.pages = nil
+	i := slices.IndexFunc(w.links, func(o api.Link) bool { return o.ID == l.ID })
 	if i < 0 {
 		if l.Token != "" && l.URL != "" {
-			w.Links = append(w.Links, l)
+			w.links = append(w.links, l)
 			return true
 		}
 		return l.State != "active"
 	}
-	if known := w.Links[i]; l.Token == "" {
+	if known := w.links[i]; l.Token == "" {
 		l.Token, l.URL, l.HostURL, l.Sandbox = known.Token, known.URL, known.HostURL, known.Sandbox
 	}
-	w.Links[i] = l
+	w.links[i] = l
 	return true
 }
 
 // ApplyExchange applies an update of one exchange.
 func (w *World) ApplyExchange(x api.Exchange) {
 	w.applySocket(x)
-	list := w.Recent[x.Sandbox]
-	if list == nil && w.Unlisted(x.Sandbox) {
-		return
-	}
-	if i := slices.IndexFunc(list, func(o api.Exchange) bool { return o.ID == x.ID }); i >= 0 {
-		list[i] = x
-		return
-	}
-	if len(list) == recentKept {
-		if x.ID < list[recentKept-1].ID {
-			return
-		}
-		list = list[:recentKept-1]
-	}
-	i, _ := slices.BinarySearchFunc(list, x, func(a, b api.Exchange) int { return cmp.Compare(b.ID, a.ID) })
-	w.Recent[x.Sandbox] = slices.Insert(list, i, x)
-}
-
-// ForBrowser reports whether a browser can show what answers at a port.
-func ForBrowser(c api.PortCard) bool {
-	return c.Warning == "" && (c.Service == "http" || c.Service == "https" || c.Service == "vnc")
-}
-
-// card returns the card of a port, if it is known.
-func (w *World) card(ref api.Ref, port int) (api.PortCard, bool) {
-	cards := w.Ports[ref].Cards
-	if i := slices.IndexFunc(cards, func(c api.PortCard) bool { return c.Port.Port == port }); i >= 0 {
-		return cards[i], true
-	}
-	return api.PortCard{}, false
-}
-
-// applyPort adds a port that began to listen; it reports whether it is new.
-func (w *World) applyPort(card api.PortCard) bool {
-	w.Pages = nil
-	known, listed := w.Ports[card.Sandbox]
-	if _, there := w.card(card.Sandbox, card.Port.Port); there {
-		return false // the list had it already
-	}
-	if listed && known.Err == nil {
-		known.Cards = append(slices.Clone(known.Cards), card)
-		slices.SortFunc(known.Cards, func(a, b api.PortCard) int { return cmp.Compare(a.Port.Port, b.Port.Port) })
-		w.Ports[card.Sandbox] = known
-	}
-	return true
-}
-
-// applySocket counts what stays open: WebSockets and event streams.
-func (w *World) applySocket(x api.Exchange) {
-	if x.LinkID == "" {
-		return
-	}
-	if x.Live && (x.Protocol == "websocket" || x.Protocol == "event-stream") {
-		if w.Sockets[x.LinkID] == nil {
-			w.Sockets[x.LinkID] = map[uint64]bool{}
-		}
-		w.Sockets[x.LinkID][x.ID] = true
-		return
-	}
-	delete(w.Sockets[x.LinkID], x.ID)
-	if len(w.Sockets[x.LinkID]) == 0 {
-		delete(w.Sockets, x.LinkID)
+	if w.recent[x.Sandbox] != nil || !w.Unlisted(x.Sandbox) {
+		w.addRecent(x)
 	}
 }
 
-// ApplySockets restarts the count with all live exchanges, except those that an
-// event has reported as ended in the meantime.
-func (w *World) ApplySockets(live []api.Exchange) {
-	clear(w.Sockets)
-	for _, x := range live {
-		over := slices.ContainsFunc(w.Recent[x.Sandbox], func(o api.Exchange) bool { return o.ID == x.ID && !o.Live })
-		if !over {
-			w.applySocket(x)
-		}
+// EndInjection notes the end of an injection that this UI started: older news of it
+// is ignored.
+func (w *World) EndInjection(ref api.Ref, at time.Time) {
+	if !w.Unlisted(ref.String()) {
+		w.ended[ref] = at
 	}
+}
+
+// SetPorts applies a list of ports. It reports whether the screen may change, and
+// returns the ports that have opened since the previous list.
+func (w *World) SetPorts(ref api.Ref, now PortList) (changed bool, opened []api.PortCard) {
+	if w.ports[ref].same(now) {
+		return false, nil
+	}
+	w.pages = nil // they show what answers on a link's port
+	return true, w.replace(ref, now)
 }
 
 // HasDaemon reports whether a daemon answers, or should.

@@ -26,63 +26,63 @@ type (
 	}
 )
 
-// desk is what actions and views share: the core, the world, the panes on the
+// ui is what actions and views share: the core, the world, the panes on the
 // screen, and the overlays.
-type desk struct {
+type ui struct {
 	*stage
 	options  Options
 	do       commands
 	look     *draw.Look
 	key      func(action string) string // the key of an action
 	log      *slog.Logger
-	world    world.World
+	world    *world.World
 	notes    *notes
 	overlays overlays
 	frame    string // the last drawn screen; empty after a change
 }
 
 // selected is the sandbox that actions are about.
-func (d *desk) selected() (api.Sandbox, bool) { return d.world.Sandbox(d.list.Selected) }
+func (u *ui) selected() (api.Sandbox, bool) { return u.world.Sandbox(u.list.Selected) }
 
 // changed makes the next View redraw the screen.
-func (d *desk) changed() { d.frame = "" }
+func (u *ui) changed() { u.frame = "" }
 
 // engineLost reports whether the engine of the listed containers is lost.
-func (d *desk) engineLost() bool {
-	return d.world.Engine.State == "lost" && d.world.Containers() > 0
+func (u *ui) engineLost() bool {
+	return u.world.EngineLost() && u.world.Containers() > 0
 }
 
 // toPanes passes a message to all panes that listen, and to the overlays.
-func (d *desk) toPanes(msg tea.Msg) tea.Cmd {
+func (u *ui) toPanes(msg tea.Msg) tea.Cmd {
 	var cmds []tea.Cmd
-	for _, p := range d.panes {
+	for _, p := range u.panes {
 		if p, ok := p.(pane.Listener); ok {
 			cmds = append(cmds, p.HandleMsg(msg))
 		}
 	}
-	for _, o := range d.overlays {
+	for _, o := range u.overlays {
 		cmds = append(cmds, o.HandleMsg(msg))
 	}
 	return tea.Batch(cmds...)
 }
 
 // confirmThen asks for confirmation before it runs cmd.
-func (d *desk) confirmThen(title, effect, yes string, cmd tea.Cmd) tea.Cmd {
-	d.overlays.push(&dialog.Confirm{Look: d.look, Title: title, Lines: []string{effect}, Yes: yes, No: "no", Run: cmd})
+func (u *ui) confirmThen(title, effect, yes string, cmd tea.Cmd) tea.Cmd {
+	u.overlays.push(&dialog.Confirm{Look: u.look, Title: title, Lines: []string{effect}, Yes: yes, No: "no", Run: cmd})
 	return nil
 }
 
 // linkName returns the name of a link in texts.
-func (d *desk) linkName(l api.Link) string {
-	if d.world.IsDesktop(l) {
+func (u *ui) linkName(l api.Link) string {
+	if u.world.IsDesktop(l) {
 		return "the desktop of " + l.SandboxName
 	}
 	return fmt.Sprintf("port %d of %s", l.Port, l.SandboxName)
 }
 
 // open opens url in a browser; without one, it copies url and shows all of it.
-func (d *desk) open(url, label string) tea.Cmd {
-	browse := d.options.Browse
+func (u *ui) open(url, label string) tea.Cmd {
+	browse := u.options.Browse
 	return func() tea.Msg {
 		// A browser that still runs has opened it; its exit status does not matter.
 		return openedMsg{url, label, system.Briefly(system.BrowserTimeout, nil, func() error { return browse(url) })}
@@ -90,7 +90,7 @@ func (d *desk) open(url, label string) tea.Cmd {
 }
 
 // copy copies s to the clipboards; what names it in the note.
-func (d *desk) copy(s, what string) tea.Cmd {
-	clip := d.options.Copy
+func (u *ui) copy(s, what string) tea.Cmd {
+	clip := u.options.Copy
 	return func() tea.Msg { return copiedMsg{what, clip(s)} }
 }

@@ -1,0 +1,78 @@
+package world
+
+import (
+	"cmp"
+	"slices"
+
+	"daemon-proxy/core/api"
+)
+
+// recentKept is how many exchanges of a sandbox the overview can show.
+const recentKept = 20
+
+// exchanges are the newest exchanges of each sandbox, and what stays open.
+type exchanges struct {
+	recent  map[string][]api.Exchange  // by the sandbox's name, newest first
+	sockets map[string]map[uint64]bool // ids of WebSockets and event streams, by the id of their link
+}
+
+// Recent returns the newest exchanges of the sandbox of that name, newest first.
+func (w *exchanges) Recent(name string) []api.Exchange { return w.recent[name] }
+
+// Sockets returns how many sockets are open on a link.
+func (w *exchanges) Sockets(link string) int { return len(w.sockets[link]) }
+
+// OpenSockets returns the numbers of open sockets of all links that have some.
+func (w *exchanges) OpenSockets() []int {
+	var counts []int
+	for _, open := range w.sockets {
+		counts = append(counts, len(open))
+	}
+	return counts
+}
+
+func (w *exchanges) addRecent(x api.Exchange) {
+	list := w.recent[x.Sandbox]
+	if i := slices.IndexFunc(list, func(o api.Exchange) bool { return o.ID == x.ID }); i >= 0 {
+		list[i] = x
+		return
+	}
+	if len(list) == recentKept {
+		if x.ID < list[recentKept-1].ID {
+			return
+		}
+		list = list[:recentKept-1]
+	}
+	i, _ := slices.BinarySearchFunc(list, x, func(a, b api.Exchange) int { return cmp.Compare(b.ID, a.ID) })
+	w.recent[x.Sandbox] = slices.Insert(list, i, x)
+}
+
+// applySocket counts what stays open.
+func (w *exchanges) applySocket(x api.Exchange) {
+	if x.LinkID == "" {
+		return
+	}
+	if x.Live && (x.Protocol == "websocket" || x.Protocol == "event-stream") {
+		if w.sockets[x.LinkID] == nil {
+			w.sockets[x.LinkID] = map[uint64]bool{}
+		}
+		w.sockets[x.LinkID][x.ID] = true
+		return
+	}
+	delete(w.sockets[x.LinkID], x.ID)
+	if len(w.sockets[x.LinkID]) == 0 {
+		delete(w.sockets, x.LinkID)
+	}
+}
+
+// ApplySockets restarts the count with all live exchanges, except those that an
+// event has reported as ended in the meantime.
+func (w *exchanges) ApplySockets(live []api.Exchange) {
+	clear(w.sockets)
+	for _, x := range live {
+		over := slices.ContainsFunc(w.recent[x.Sandbox], func(o api.Exchange) bool { return o.ID == x.ID && !o.Live })
+		if !over {
+			w.applySocket(x)
+		}
+	}
+}
