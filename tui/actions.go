@@ -8,6 +8,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/logs"
 	"daemon-proxy/tui/requests"
 	"daemon-proxy/tui/world"
 )
@@ -309,26 +310,26 @@ func requestRows(m *model) []action {
 }
 
 func logRows(m *model) []action {
-	in := func(run func(*logs) tea.Cmd) func() tea.Cmd {
+	in := func(run func(*logs.Pane) tea.Cmd) func() tea.Cmd {
 		return func() tea.Cmd { return run(m.logs()) }
 	}
 	return []action{
 		{
 			id: "log-source", keys: []string{"t"}, short: "source",
 			desc: "switch between the logs of the container, the daemon and this program", group: groupRequests,
-			in: inLogs, run: in((*logs).nextSource),
+			in: inLogs, run: in((*logs.Pane).NextSource),
 		},
 		{
 			id: "log-follow", keys: []string{"f"}, short: "follow", desc: "follow the log (scrolling up pauses)",
-			group: groupRequests, in: inLogs, run: in((*logs).follow),
+			group: groupRequests, in: inLogs, run: in((*logs.Pane).Follow),
 		},
 		{
 			id: "log-wrap", keys: []string{"w"}, short: "wrap", desc: "wrap long lines, or cut them at the edge",
-			group: groupRequests, in: inLogs, run: in((*logs).toggleWrap),
+			group: groupRequests, in: inLogs, run: in((*logs.Pane).ToggleWrap),
 		},
 		{
 			id: "log-filter", keys: []string{"/"}, short: "search", desc: "show only lines that contain a text",
-			group: groupRequests, in: inLogs, run: in(func(p *logs) tea.Cmd { p.filter.Start(); return nil }),
+			group: groupRequests, in: inLogs, run: in((*logs.Pane).StartFilter),
 		},
 	}
 }

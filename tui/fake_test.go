@@ -32,6 +32,7 @@ type fake struct {
 	logs      string
 	logsOf    map[string]string // by source, where they differ
 	logsEnd   bool              // after what logs holds
+	log       *io.PipeWriter    // into the log that was opened last
 	asked     []string
 	fail      map[string]error // by the name of the method
 	requests  []api.LinkRequest
@@ -228,6 +229,9 @@ func (f *fake) Demo(ctx context.Context) (api.Link, error) {
 func (f *fake) Logs(ctx context.Context, ref api.Ref, source string, tail int, follow bool) (io.ReadCloser, error) {
 	r, w := io.Pipe()
 	context.AfterFunc(ctx, func() { w.Close() })
+	f.mu.Lock()
+	f.log = w
+	f.mu.Unlock()
 	go func() {
 		log, own := f.logsOf[source]
 		if !own {
@@ -239,6 +243,14 @@ func (f *fake) Logs(ctx context.Context, ref api.Ref, source string, tail int, f
 		}
 	}()
 	return r, f.ask("Logs", ref, source, tail, follow)
+}
+
+// writeLog writes to the log that was opened last.
+func (f *fake) writeLog(s string) {
+	f.mu.Lock()
+	w := f.log
+	f.mu.Unlock()
+	_, _ = io.WriteString(w, s)
 }
 
 func (f *fake) Sandboxes(context.Context) ([]api.Sandbox, error) {

@@ -187,5 +187,5 @@ func (f *follower) refresh() tea.Cmd {
 	f.portsRound++
 	f.askingPorts = false
 	return tea.Batch(tea.ClearScreen, f.notes.tell(trying+f.look.Glyph.Ellipsis),
-		tea.Sequence(retry, f.do.snapshot()), f.askPorts(), f.logs().retry())
+		tea.Sequence(retry, f.do.snapshot()), f.askPorts(), f.logs().Retry())
 }

@@ -17,7 +17,6 @@ import (
 const layers = `
 	backend options layout keymap
 	commands notes overlay help
-	logs logs_stream logs_scroll logs_life
 	stage
 	ui
 	header titles port_news quit follow dispatch request_actions

@@ -1,14 +1,11 @@
 package tui
 
 import (
-	"context"
-	"io"
 	"slices"
 
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/tui/pane"
 )
 
 // model is the only Bubble Tea model. It passes messages and keys to the panes,
@@ -70,29 +67,10 @@ func (m *model) sideways(by int) tea.Cmd {
 // arrange fits the panes to the window and follows the selected sandbox.
 func (m *model) arrange() tea.Cmd { return tea.Batch(m.fit(), m.follow.selection()) }
 
-// toLogs goes to the logs. After a failed injection it opens the one with the
-// cause: the daemon's if it has output, else this program's.
+// toLogs goes to the logs; after a failed injection, to the one with the cause.
 func (m *model) toLogs() tea.Cmd {
-	in, p := m.world.Injection(m.list.Selected), m.logs()
-	if in == nil || in.Problem == nil || !m.atOverview() {
-		return m.goTo(tabLogs)
+	if in := m.world.Injection(m.list.Selected); in != nil && in.Problem != nil && m.atOverview() {
+		m.logs().ShowCause(slices.ContainsFunc(in.Steps, func(n api.Injection) bool { return n.Step == api.StepWait }))
 	}
-	ran := slices.ContainsFunc(in.Steps, func(n api.Injection) bool { return n.Step == api.StepWait })
-	p.source = slices.Index(logSources, map[bool]string{true: api.LogDaemon, false: api.LogProgram}[ran])
-	show := m.goTo(tabLogs)
-	if !ran {
-		return show
-	}
-	ref, opened, backend := p.ref, p.opened, m.do.backend
-	return tea.Batch(show, m.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
-		r, err := backend.Logs(ctx, ref, api.LogDaemon, 1, false)
-		if err != nil {
-			return noWordsMsg(opened)
-		}
-		defer r.Close()
-		if n, _ := io.ReadFull(r, make([]byte, 1)); n == 0 {
-			return noWordsMsg(opened)
-		}
-		return nil
-	}))
+	return m.goTo(tabLogs)
 }

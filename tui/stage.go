@@ -6,6 +6,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/logs"
 	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/previews"
 	"daemon-proxy/tui/requests"
@@ -42,7 +43,7 @@ var (
 		pane.Listener
 		pane.Typist
 		pane.Footed
-	} = (*logs)(nil)
+	} = (*logs.Pane)(nil)
 )
 
 var tabNames = [...]string{"Overview", "Requests", "Previews", "Logs"}
@@ -117,7 +118,7 @@ func (g *stage) resize(width, height int) {
 	g.width, g.height = cmp.Or(width, 80), cmp.Or(height, 24)
 }
 
-func (g *stage) logs() *logs { return g.panes[tabLogs].(*logs) }
+func (g *stage) logs() *logs.Pane { return g.panes[tabLogs].(*logs.Pane) }
 
 func (g *stage) requests() *requests.Pane { return g.panes[tabRequests].(*requests.Pane) }
 

@@ -15,6 +15,7 @@ import (
 
 	_ "daemon-proxy/tui/background"
 	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/logs"
 	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/previews"
 	"daemon-proxy/tui/requests"
@@ -51,7 +52,7 @@ func newModel(ctx context.Context, backend Backend, o Options) (*model, error) {
 		u.overview,
 		requests.New(u.look, u.world, u.do.Calls, backend, o.Now, u.key, saved.Requests),
 		previews.New(u.look, u.world, o.Now, u.key),
-		newLogs(u.look, u.world, u.do.Calls, backend, u.key),
+		logs.New(u.look, u.world, u.do.Calls, backend, u.key),
 	}
 	if saved.Tab > 0 && saved.Tab < len(u.panes) {
 		u.tab = saved.Tab

@@ -64,7 +64,6 @@ func FuzzView(f *testing.F) {
 		for _, with := range []func(*Options){nil, func(o *Options) { o.ASCII = true }} {
 			m := still(t, int(width), int(height), back, with)
 			check(t, m)
-			m.Update(logMsg{opened: m.logs().opened, lines: []logLine{newLogLine(a), newLogLine(b)}, ended: problem})
 			m.Update(pane.EventsMsg{{Kind: api.EventInjection, Time: clock,
 				Injection: &api.Injection{Sandbox: ref, Step: api.StepCopy, State: "running", Detail: a, Bytes: 3,
 					Total: 2}}})

@@ -9,13 +9,6 @@ import (
 	"daemon-proxy/tui/pane"
 )
 
-func newFresh(t *testing.T) *model {
-	t.Helper()
-	m, err := newModel(t.Context(), newFake(), Options{})
-	require.NoError(t, err)
-	return m
-}
-
 func TestANewStreamBringsWhatWasMissed(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 120, 40, nil)

@@ -43,8 +43,8 @@ func (w ports) card(ref api.Ref, port int) (api.PortCard, bool) {
 	return api.PortCard{}, false
 }
 
-// add adds a port that began to listen; it reports whether it is new.
-func (w ports) add(card api.PortCard) bool {
+// addPort adds a port that began to listen; it reports whether it is new.
+func (w ports) addPort(card api.PortCard) bool {
 	known, listed := w[card.Sandbox]
 	if _, there := known.has(card.Port.Port); there {
 		return false // the list had it already

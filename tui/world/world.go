@@ -155,7 +155,7 @@ func (w *World) Apply(events []api.Event, number uint64) Change {
 		case e.Injection != nil:
 			c.Visible = true
 			if !w.Unlisted(e.Injection.Sandbox.String()) {
-				w.injections.apply(*e.Injection, e.Time)
+				w.applyInjection(*e.Injection, e.Time)
 			}
 		case e.Kind == api.EventRemoved && e.Sandbox != nil:
 			c.Visible, w.pages = true, nil
@@ -173,7 +173,7 @@ func (w *World) Apply(events []api.Event, number uint64) Change {
 			w.ApplyExchange(*e.Exchange)
 		case e.Port != nil:
 			w.pages = nil
-			if w.ports.add(*e.Port) {
+			if w.addPort(*e.Port) {
 				c.Visible = true
 				c.NewPorts = append(c.NewPorts, *e.Port)
 			}

@@ -1,4 +1,4 @@
-package tui
+package logs
 
 import (
 	"bufio"
@@ -19,23 +19,24 @@ import (
 const (
 	longestLine = 4096 // bytes; no more is kept of a line
 	lineCut     = " (cut)"
+	tail        = 500 // past lines that are requested
 	// pendingLines and pendingBytes bound what is buffered for the UI; more is
 	// dropped and counted.
 	pendingLines = 2000
-	pendingBytes = logTail * longestLine
+	pendingBytes = tail * longestLine
 )
 
-// logLine is a line as it is shown, and as plain text for the filter.
-type logLine struct{ shown, plain string }
+// line is a line as it is shown, and as plain text for the filter.
+type line struct{ shown, plain string }
 
-func newLogLine(s string) logLine {
+func newLine(s string) line {
 	shown := text.Colours(s)
-	return logLine{shown, strings.ToLower(ansi.Strip(shown))}
+	return line{shown, strings.ToLower(ansi.Strip(shown))}
 }
 
-// logStream reads a log line by line in a goroutine and buffers the lines, so
-// that a flood causes one message every tenth of a second.
-type logStream struct {
+// stream reads a log line by line in a goroutine and buffers the lines, so that a
+// flood causes one message every tenth of a second.
+type stream struct {
 	ctx   context.Context // of the log
 	mu    sync.Mutex
 	lines []string
@@ -45,18 +46,18 @@ type logStream struct {
 	ready chan struct{} // has an element while something is buffered
 }
 
-// logMsg is a message about a log: first its stream, then lines, then its end.
-type logMsg struct {
+// streamMsg is a message about a log: first its stream, then lines, then its end.
+type streamMsg struct {
 	opened  int
-	stream  *logStream
-	lines   []logLine
+	stream  *stream
+	lines   []line
 	skipped int
 	ended   error
 }
 
-// followLog reads r until it or ctx ends, and closes it.
-func followLog(ctx context.Context, r io.ReadCloser) *logStream {
-	s := &logStream{ctx: ctx, ready: make(chan struct{}, 1)}
+// follow reads r until it or ctx ends, and closes it.
+func follow(ctx context.Context, r io.ReadCloser) *stream {
+	s := &stream{ctx: ctx, ready: make(chan struct{}, 1)}
 	stop := context.AfterFunc(ctx, func() { r.Close() })
 	go func() {
 		defer r.Close()
@@ -66,7 +67,7 @@ func followLog(ctx context.Context, r io.ReadCloser) *logStream {
 	return s
 }
 
-func (s *logStream) read(r io.Reader) {
+func (s *stream) read(r io.Reader) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.put("", fmt.Errorf("reading the log: %v", p))
@@ -92,7 +93,7 @@ func (s *logStream) read(r io.Reader) {
 	}
 }
 
-func (s *logStream) put(line string, err error) {
+func (s *stream) put(line string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
@@ -111,10 +112,10 @@ func (s *logStream) put(line string, err error) {
 	}
 }
 
-var errLogEnded = errors.New("nothing more is written")
+var errEnded = errors.New("nothing more is written")
 
 // next waits for lines and cleans them; a stream has one such command at a time.
-func (s *logStream) next(opened int) tea.Cmd {
+func (s *stream) next(opened int) tea.Cmd {
 	return func() tea.Msg {
 		select {
 		case <-s.ctx.Done():
@@ -125,14 +126,14 @@ func (s *logStream) next(opened int) tea.Cmd {
 			return nil
 		}
 		s.mu.Lock()
-		lines, msg := s.lines, logMsg{opened: opened, skipped: s.lost, ended: s.err}
+		lines, msg := s.lines, streamMsg{opened: opened, skipped: s.lost, ended: s.err}
 		s.lines, s.bytes, s.lost = nil, 0, 0
 		s.mu.Unlock()
 		if errors.Is(msg.ended, io.EOF) {
-			msg.ended = errLogEnded
+			msg.ended = errEnded
 		}
 		for _, line := range lines {
-			msg.lines = append(msg.lines, newLogLine(line))
+			msg.lines = append(msg.lines, newLine(line))
 		}
 		return msg
 	}

@@ -1,7 +1,8 @@
-package tui
+package logs
 
 import (
 	"testing"
+	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/stretchr/testify/require"
@@ -13,23 +14,31 @@ import (
 
 func TestALogThatHasEndedIsOpenedWhenItGoesOn(t *testing.T) {
 	t.Parallel()
-	box := newFake().sandboxes[1]
 	sandbox := func(change func(*api.Sandbox)) pane.EventsMsg {
 		s := box
 		change(&s)
 		return pane.EventsMsg{{Kind: api.EventSandbox, Sandbox: &s}}
 	}
 	engine := func(state string) pane.EventsMsg {
-		e := newFake().engine
-		e.State = state
-		return pane.EventsMsg{{Kind: api.EventEngine, Engine: &e}}
+		return pane.EventsMsg{{Kind: api.EventEngine, Engine: &api.EngineStatus{State: state}}}
 	}
 	as := sandbox(func(*api.Sandbox) {})
 	exited := sandbox(func(s *api.Sandbox) { s.Container = api.ContainerExited })
-	restarted := sandbox(func(s *api.Sandbox) { s.Started = clock })
+	restarted := sandbox(func(s *api.Sandbox) { s.Started = time.Date(2026, 5, 4, 14, 2, 30, 0, time.UTC) })
 	down := sandbox(func(s *api.Sandbox) { s.Daemon.State = api.DaemonDown })
-	key := func(name string) tea.Msg { return tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(name)} }
-	ends := func(m *model, p *logs) { m.Update(logMsg{opened: p.opened, stream: &logStream{}, ended: errLogEnded}) }
+	type retry struct{} // the user's R
+	// send sends events as the root model does: the world has applied them.
+	send := func(p *Pane, msg tea.Msg) {
+		switch msg := msg.(type) {
+		case retry:
+			p.Retry()
+			return
+		case pane.EventsMsg:
+			p.world.Apply(msg, 1)
+		}
+		p.HandleMsg(msg)
+	}
+	ends := func(p *Pane) { p.HandleMsg(streamMsg{opened: p.opened, stream: &stream{}, ended: errEnded}) }
 
 	for name, c := range map[string]struct {
 		source string
@@ -43,11 +52,11 @@ func TestALogThatHasEndedIsOpenedWhenItGoesOn(t *testing.T) {
 		"it was restarted between two looks": {ended: []tea.Msg{restarted}, opened: 1},
 		"the engine is back": {ended: []tea.Msg{engine("lost"),
 			engine("connected")}, opened: 1},
-		"the engine is lost":                 {ended: []tea.Msg{engine("lost"), as, key("R")}},
+		"the engine is lost":                 {ended: []tea.Msg{engine("lost"), as, retry{}}},
 		"the engine is lost after a restart": {runs: []tea.Msg{restarted, engine("lost")}},
 		"it exits after the daemon was down": {source: api.LogDaemon,
 			runs: []tea.Msg{down, as, exited}},
-		"R": {ended: []tea.Msg{key("R")}, opened: 1},
+		"R": {ended: []tea.Msg{retry{}}, opened: 1},
 		"the daemon is healthy again": {source: api.LogDaemon, ended: []tea.Msg{down, as},
 			opened: 1},
 		"the daemon's container runs, the daemon does not yet": {source: api.LogDaemon, ended: []tea.Msg{exited, down}},
@@ -56,29 +65,30 @@ func TestALogThatHasEndedIsOpenedWhenItGoesOn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m, p := logsShown(t)
+			p := shown(t)
 			for c.source != "" && p.currentSource() != c.source {
-				p.nextSource()
+				p.NextSource()
 			}
 			first := p.opened
 			for _, msg := range c.runs {
-				m.Update(msg)
+				send(p, msg)
 			}
 			require.Equal(t, first, p.opened, "it is open")
-			ends(m, p)
+			ends(p)
 			for _, msg := range c.ended {
-				m.Update(msg)
+				send(p, msg)
 			}
 			require.Equal(t, c.opened, p.opened-first)
 			if c.opened == 0 {
 				return
 			}
 			require.True(t, p.loading)
-			now, _ := m.world.Sandbox(boxRef)
+			now, _ := p.world.Sandbox(box.Ref)
 			for range 3 { // it ends at once
-				ends(m, p)
-				m.Update(pane.EventsMsg{{Kind: api.EventSandbox, Sandbox: &now}})
-				m.Update(sandboxesMsg{list: []api.Sandbox{now}})
+				ends(p)
+				send(p, pane.EventsMsg{{Kind: api.EventSandbox, Sandbox: &now}})
+				p.world.ApplyList([]api.Sandbox{now}, 1)
+				p.HandleMsg(nil)
 			}
 			require.Equal(t, c.opened, p.opened-first, "once for each time that it goes on")
 		})
@@ -87,18 +97,20 @@ func TestALogThatHasEndedIsOpenedWhenItGoesOn(t *testing.T) {
 
 func TestALogThatIsReadIsNotOpenedAgainUntilItIsFollowed(t *testing.T) {
 	t.Parallel()
-	m, p := logsShown(t)
-	box := newFake().sandboxes[1]
-	m.Update(logMsg{opened: p.opened, stream: &logStream{}, lines: logLines(0, 100, "last words"), ended: errLogEnded})
+	p := shown(t)
+	s := box
+	p.HandleMsg(streamMsg{opened: p.opened, stream: &stream{}, lines: numbered(0, 100, "last words"), ended: errEnded})
 	p.Move(draw.Up)
 	first := p.opened
 	for _, state := range []string{api.ContainerExited, api.ContainerRunning} {
-		box.Container = state
-		m.Update(pane.EventsMsg{{Kind: api.EventSandbox, Sandbox: &box}})
+		s.Container = state
+		event := pane.EventsMsg{{Kind: api.EventSandbox, Sandbox: &s}}
+		p.world.Apply(event, 1)
+		p.HandleMsg(event)
 	}
-	m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("R")})
+	p.Retry()
 	require.Equal(t, first, p.opened)
 	require.Contains(t, said(p), "last words")
-	p.follow()
+	p.Follow()
 	require.Equal(t, first+1, p.opened)
 }
