@@ -14,45 +14,34 @@ import (
 // the model.
 type commands struct {
 	pane.Calls
-	backend Backend
+	backend api.Backend
 	taken   uint64 // batches of events so far; a snapshot has the number at which it was requested
 }
 
-// Messages with the core's answers. err is the reason if there is no answer.
+// answer brings what the core returned. The number is that of batches of events
+// when it was requested.
+type answer[T any] struct {
+	value T
+	after uint64
+	err   error
+}
+
 type (
+	statusMsg    = answer[api.Status]
+	engineMsg    = answer[api.EngineStatus]
+	sandboxesMsg = answer[[]api.Sandbox]
+	linksMsg     = answer[[]api.Link]
+	ratesMsg     = answer[api.Rates]
+	recentMsg    []api.Exchange
+	socketsMsg   []api.Exchange // every exchange that has not ended
+
 	// subscribedMsg brings the event stream; snapshots are requested after it.
 	subscribedMsg struct {
-		events Events
+		events api.Events
 		err    error
 	}
 	// streamEndedMsg reports the end of the event stream.
 	streamEndedMsg struct{ err error }
-
-	statusMsg struct {
-		status api.Status
-		err    error
-	}
-	engineMsg struct {
-		engine api.EngineStatus
-		after  uint64
-		err    error
-	}
-	sandboxesMsg struct {
-		list  []api.Sandbox
-		after uint64
-		err   error
-	}
-	linksMsg struct {
-		list []api.Link
-		err  error
-	}
-	ratesMsg struct {
-		rates api.Rates
-		err   error
-	}
-	recentMsg []api.Exchange
-	// socketsMsg is every exchange that has not ended.
-	socketsMsg []api.Exchange
 	// doneMsg is the outcome of an action: a word of success, or what failed.
 	doneMsg struct {
 		did  string
@@ -72,7 +61,7 @@ func (c commands) subscribe() tea.Cmd {
 
 // next waits for events. There is one such command at any time; meanwhile the
 // core keeps and merges events, so that it never waits for the UI.
-func (c commands) next(events Events) tea.Cmd {
+func (c commands) next(events api.Events) tea.Cmd {
 	return func() tea.Msg {
 		if pane.Pause(c.Ctx, pane.EventsApart) != nil {
 			return nil
@@ -85,57 +74,36 @@ func (c commands) next(events Events) tea.Cmd {
 	}
 }
 
-// snapshot requests everything that the world holds; each answer is a message.
+// request requests a value of the core; the answer is a message.
+func request[T any](c commands, deadline time.Duration, call func(context.Context) (T, error)) tea.Cmd {
+	return c.Do(deadline, func(ctx context.Context) tea.Msg {
+		value, err := call(ctx)
+		return answer[T]{value, c.taken, err}
+	})
+}
+
+func (c commands) status() tea.Cmd    { return request(c, pane.Quick, c.backend.Status) }
+func (c commands) engine() tea.Cmd    { return request(c, pane.Quick, c.backend.Engine) }
+func (c commands) sandboxes() tea.Cmd { return request(c, pane.Quick, c.backend.Sandboxes) }
+func (c commands) links() tea.Cmd     { return request(c, pane.Quick, c.backend.Links) }
+func (c commands) rates() tea.Cmd     { return request(c, pane.Quick, c.backend.Rates) }
+
+// exchanges requests exchanges; if there is an error, the list of requests shows it.
+func (c commands) exchanges(filter string, n int, msg func([]api.Exchange) tea.Msg) tea.Cmd {
+	return c.Do(pane.Quick, func(ctx context.Context) tea.Msg {
+		list, err := c.backend.Exchanges(ctx, filter, n)
+		if err != nil {
+			return nil
+		}
+		return msg(list)
+	})
+}
+
+// snapshot requests everything that the world holds.
 func (c commands) snapshot() tea.Cmd {
 	return tea.Batch(c.status(), c.engine(), c.sandboxes(), c.links(), c.rates(),
-		c.Do(pane.Quick, func(ctx context.Context) tea.Msg {
-			list, err := c.backend.Exchanges(ctx, "", 500)
-			if err != nil {
-				return nil // the list of requests shows the error
-			}
-			return recentMsg(list)
-		}), c.Do(pane.Quick, func(ctx context.Context) tea.Msg {
-			list, err := c.backend.Exchanges(ctx, "live:true", 0)
-			if err != nil {
-				return nil
-			}
-			return socketsMsg(list)
-		}))
-}
-
-func (c commands) status() tea.Cmd {
-	return c.Do(pane.Quick, func(ctx context.Context) tea.Msg {
-		s, err := c.backend.Status(ctx)
-		return statusMsg{s, err}
-	})
-}
-
-func (c commands) engine() tea.Cmd {
-	return c.Do(pane.Quick, func(ctx context.Context) tea.Msg {
-		e, err := c.backend.Engine(ctx)
-		return engineMsg{e, c.taken, err}
-	})
-}
-
-func (c commands) sandboxes() tea.Cmd {
-	return c.Do(pane.Quick, func(ctx context.Context) tea.Msg {
-		list, err := c.backend.Sandboxes(ctx)
-		return sandboxesMsg{list, c.taken, err}
-	})
-}
-
-func (c commands) links() tea.Cmd {
-	return c.Do(pane.Quick, func(ctx context.Context) tea.Msg {
-		list, err := c.backend.Links(ctx)
-		return linksMsg{list, err}
-	})
-}
-
-func (c commands) rates() tea.Cmd {
-	return c.Do(pane.Quick, func(ctx context.Context) tea.Msg {
-		r, err := c.backend.Rates(ctx)
-		return ratesMsg{r, err}
-	})
+		c.exchanges("", 500, func(list []api.Exchange) tea.Msg { return recentMsg(list) }),
+		c.exchanges("live:true", 0, func(list []api.Exchange) tea.Msg { return socketsMsg(list) }))
 }
 
 func (c commands) ports(ref api.Ref, round int) tea.Cmd {

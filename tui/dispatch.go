@@ -60,7 +60,7 @@ func (d *dispatcher) runOffered(msg runMsg) tea.Cmd {
 }
 
 func (d *dispatcher) openHelp() tea.Cmd {
-	d.overlays.push(&help{look: d.look, keys: d.keymap})
+	d.overlays.push(&help{look: d.Look, keys: d.keymap})
 	return nil
 }
 
@@ -68,23 +68,23 @@ func (d *dispatcher) openHelp() tea.Cmd {
 func (d *dispatcher) openPalette() tea.Cmd {
 	at := d.place()
 	var choices []dialog.Choice
-	for i := range d.actions {
-		a := &d.actions[i]
+	for i := range d.table {
+		a := &d.table[i]
 		if a.group != groupMove && d.usable(a, at) {
 			offer := runMsg{a.id, d.about(a)}
 			choices = append(choices, dialog.Choice{Words: a.id, About: a.desc, Right: format.Keys(a.keys),
-				Run: func() tea.Msg { return offer }})
+				Then: func() tea.Msg { return offer }})
 		}
 	}
-	d.overlays.push(dialog.NewPicker(d.look, "Actions", choices))
+	d.overlays.push(dialog.NewPicker(d.Look, "Actions", choices))
 	return nil
 }
 
 // inVain explains why the action of a key cannot be run now.
 func (d *dispatcher) inVain(key string) tea.Cmd {
 	at := d.place()
-	for i := range d.actions {
-		a := &d.actions[i]
+	for i := range d.table {
+		a := &d.table[i]
 		if a.in&at == 0 || !slices.Contains(a.keys, key) {
 			continue
 		}
@@ -115,7 +115,7 @@ func (d *dispatcher) whyNot(a *action) string {
 		return fmt.Sprintf("%s has no preview: %s creates one", name, d.keymap.key("new-preview"))
 	case a.id == "inject" && (s.Daemon.State == api.DaemonHealthy || s.IsHost()):
 		return "a daemon is already running: " + name
-	case a.id == "inject" && (s.Daemon.State == api.DaemonInjecting || d.world.Injecting(s.Ref)):
+	case a.id == "inject" && (s.Daemon.State == api.DaemonInjecting || d.World.Injecting(s.Ref)):
 		return "an injection is already running: " + name
 	case a.id == "stop-daemon" && !world.HasDaemon(s):
 		return "no daemon runs: " + name

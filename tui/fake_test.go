@@ -182,7 +182,7 @@ func (f *fake) push(events ...api.Event) {
 
 func (f *fake) Status(context.Context) (api.Status, error) { return f.status, f.ask("Status") }
 
-func (f *fake) Events(context.Context) (Events, error) { return f, f.ask("Events") }
+func (f *fake) Events(context.Context) (api.Events, error) { return f, f.ask("Events") }
 
 func (f *fake) Next(ctx context.Context) ([]api.Event, error) {
 	select {
@@ -364,7 +364,7 @@ func (f *fake) StartDesktop(_ context.Context, ref api.Ref) error {
 	return f.askOf("StartDesktop", ref)
 }
 
-func (f *fake) Shell(_ context.Context, ref api.Ref, columns, rows int) (Terminal, error) {
+func (f *fake) Shell(_ context.Context, ref api.Ref, columns, rows int) (api.Terminal, error) {
 	if err := f.ask("Shell", ref, columns, rows); err != nil {
 		return nil, err
 	}

@@ -245,7 +245,7 @@ func TestWhatIsConfirmedIsDone(t *testing.T) {
 func TestReadOnlyTakesEveryChangeAwayInDispatch(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 120, 40, func(o *Options) { o.ReadOnly = true })
-	for _, a := range s.m.dispatch.actions {
+	for _, a := range s.m.dispatch.table {
 		if !a.changes {
 			continue
 		}

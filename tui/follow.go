@@ -99,7 +99,7 @@ func (f *follower) takePorts(msg pane.PortsMsg) tea.Cmd {
 	if round := msg.Round; round == f.portsRound {
 		again = tea.Tick(portsEvery, func(time.Time) tea.Msg { return portsDueMsg(round) })
 	}
-	changed, opened := f.world.SetPorts(msg.Ref, world.PortList{Cards: msg.Cards, Err: msg.Err})
+	changed, opened := f.World.SetPorts(msg.Ref, world.PortList{Cards: msg.Cards, Err: msg.Err})
 	if !changed {
 		return again
 	}
@@ -122,7 +122,7 @@ func (f *follower) trafficSoon() tea.Cmd {
 
 // trafficDue repeats the requests until the header shows no traffic.
 func (f *follower) trafficDue() tea.Cmd {
-	if f.world.Rates().Spark == ([60]int{}) {
+	if f.World.Rates().Spark == ([60]int{}) {
 		return nil
 	}
 	return f.trafficSoon()
@@ -139,7 +139,7 @@ func (f *follower) countLost() tea.Cmd {
 
 // tried says how the retry of a lost engine ended.
 func (f *follower) tried() tea.Cmd {
-	e := f.world.Engine()
+	e := f.World.Engine()
 	if !f.retrying || e.State == "lost" && e.RetryAt == nil { // the retry is running
 		return nil
 	}
@@ -155,20 +155,20 @@ func (f *follower) tried() tea.Cmd {
 
 // engineBack returns the note that the engine is back, and its consequences.
 func (f *follower) engineBack() string {
-	now := f.options.Now()
+	now := f.Now()
 	// Links to this machine worked all the time.
-	switch n := f.world.ActiveLinks(now) - len(f.world.LinksOf(api.Host, now)); n {
+	switch n := f.World.ActiveLinks(now) - len(f.World.LinksOf(api.Host, now)); n {
 	case 0:
 		return "engine back"
 	case 1:
-		return "engine back " + f.look.Glyph.Dot + " 1 preview works again"
+		return "engine back " + f.Look.Glyph.Dot + " 1 preview works again"
 	default:
-		return fmt.Sprintf("engine back %s %s work again", f.look.Glyph.Dot, format.Count(n, "preview"))
+		return fmt.Sprintf("engine back %s %s work again", f.Look.Glyph.Dot, format.Count(n, "preview"))
 	}
 }
 
 func (f *follower) lostStream(err error) tea.Cmd {
-	if f.do.Ctx.Err() != nil {
+	if f.Ctx.Err() != nil {
 		return nil
 	}
 	f.log.Warn("no events from the core", "error", err)
@@ -178,7 +178,7 @@ func (f *follower) lostStream(err error) tea.Cmd {
 // refresh requests everything again and reports the outcome; that of a lost
 // engine comes as an event.
 func (f *follower) refresh() tea.Cmd {
-	f.retrying = f.world.EngineLost()
+	f.retrying = f.World.EngineLost()
 	trying, did, backend := "refreshing", "up to date", f.do.backend
 	if f.retrying {
 		trying, did = "trying the engine", ""
@@ -186,6 +186,6 @@ func (f *follower) refresh() tea.Cmd {
 	retry := f.do.act(pane.Quick, "try the engine", did, backend.RetryEngine)
 	f.portsRound++
 	f.askingPorts = false
-	return tea.Batch(tea.ClearScreen, f.notes.tell(trying+f.look.Glyph.Ellipsis),
+	return tea.Batch(tea.ClearScreen, f.notes.tell(trying+f.Look.Glyph.Ellipsis),
 		tea.Sequence(retry, f.do.snapshot()), f.askPorts(), f.logs().Retry())
 }

@@ -16,7 +16,7 @@ type header struct{ *ui }
 // short, the engine's part is shortened first, unless the engine is lost; a narrow
 // window shows only one of the two.
 func (h *header) line() string {
-	l := h.look
+	l := h.Look
 	left := " " + l.Ink.Title.Paint("daemon-proxy") + "  " + h.url()
 	engines, traffic := h.engine(), h.traffic()
 	var pairs [][2]string
@@ -45,7 +45,7 @@ func (h *header) line() string {
 		}
 	}
 	alone := traffic[1:]
-	if h.world.Engine().State != "connected" {
+	if h.World.Engine().State != "connected" {
 		alone = engines
 	}
 	for _, right := range alone {
@@ -57,8 +57,8 @@ func (h *header) line() string {
 }
 
 func (h *header) url() string {
-	l := h.look
-	s := h.world.Status()
+	l := h.Look
+	s := h.World.Status()
 	if s.URL == "" {
 		return l.Ink.Dim.Paint(l.Glyph.None + " starting")
 	}
@@ -74,30 +74,30 @@ func (h *header) url() string {
 
 // engine returns texts for the engine's state, from the longest to the shortest.
 func (h *header) engine() []string {
-	l, e := h.look, h.world.Engine()
+	l, e := h.Look, h.World.Engine()
 	name, dot := text.Clean(e.Name), " "+l.Glyph.Dot+" "
 	switch {
 	case e.State == "connected":
 		version, _, _ := strings.Cut(e.Version, "+")
-		containers := format.Count(h.world.Containers(), "container")
-		counts := containers + dot + format.Count(h.world.ActiveLinks(h.options.Now()), "preview")
+		containers := format.Count(h.World.Containers(), "container")
+		counts := containers + dot + format.Count(h.World.ActiveLinks(h.Now()), "preview")
 		return []string{
 			"engine " + name + " " + text.Clean(version) + dot + counts,
 			"engine " + name + dot + counts, name + dot + counts, counts, containers, "",
 		}
 	case h.engineLost():
-		since := "lost " + format.Span(h.options.Now().Sub(e.Since).Truncate(time.Second)) + " ago"
+		since := "lost " + format.Span(h.Now().Sub(e.Since).Truncate(time.Second)) + " ago"
 		retry := "retrying"
-		if e.RetryAt != nil && e.RetryAt.After(h.options.Now()) {
-			retry = "retry in " + format.Span(e.RetryAt.Sub(h.options.Now())+time.Second-1)
+		if e.RetryAt != nil && e.RetryAt.After(h.Now()) {
+			retry = "retry in " + format.Span(e.RetryAt.Sub(h.Now())+time.Second-1)
 		}
 		bad := func(s string) string { return l.Ink.Bad.Paint(l.Glyph.Bad + " " + s) }
 		return []string{
 			"engine " + name + " " + bad(since) +
-				l.Ink.Dim.Paint(fmt.Sprintf("%s%s (%s now)", dot, retry, h.key("refresh"))),
+				l.Ink.Dim.Paint(fmt.Sprintf("%s%s (%s now)", dot, retry, h.Key("refresh"))),
 			name + " " + bad(since) + l.Ink.Dim.Paint(dot+retry), bad("engine " + since), bad("engine lost"),
 		}
-	case e.State == "lost", e.Name == "" && h.world.Status().Mode == "host":
+	case e.State == "lost", e.Name == "" && h.World.Status().Mode == "host":
 		none := "no container engine"
 		return []string{l.Ink.Dim.Paint(none + dot + "this machine"), l.Ink.Dim.Paint(none)}
 	}
@@ -106,16 +106,16 @@ func (h *header) engine() []string {
 
 // traffic returns texts for the traffic, from the longest to the shortest.
 func (h *header) traffic() [3]string {
-	r := h.world.Rates()
+	r := h.World.Rates()
 	values := make([]float64, len(r.Spark))
 	for i, n := range r.Spark {
 		values[i] = float64(n)
 	}
 	rate := fmt.Sprintf("%.0f req/s", r.PerSecond)
 	if r.Spark == ([60]int{}) {
-		rate = h.look.Ink.Dim.Paint(rate)
+		rate = h.Look.Ink.Dim.Paint(rate)
 		return [3]string{rate, rate, rate}
 	}
 	more := fmt.Sprintf("%s  p50 %s  p99 %s", rate, format.Latency(r.P50), format.Latency(r.P99))
-	return [3]string{h.look.Ink.Accent.Paint(h.look.Spark(values, 8)) + " " + more, more, rate}
+	return [3]string{h.Look.Ink.Accent.Paint(h.Look.Spark(values, 8)) + " " + more, more, rate}
 }

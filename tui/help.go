@@ -62,7 +62,7 @@ func (h *help) View(width, height int) []string {
 	var lines []string
 	for _, group := range groups() {
 		lines = append(lines, l.Ink.Title.Paint(group))
-		for _, a := range h.keys.actions {
+		for _, a := range h.keys.table {
 			if a.group != group {
 				continue
 			}

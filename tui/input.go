@@ -148,13 +148,13 @@ func (m *model) toggleMouse() tea.Cmd {
 // back handles esc when there is no overlay.
 func (m *model) back() tea.Cmd {
 	ref := m.list.Selected
-	in := m.world.Injection(ref)
+	in := m.World.Injection(ref)
 	switch {
 	case m.listFocused && m.list.ClearFilter():
 	case in != nil && !in.Finished && m.atOverview() && !m.options.ReadOnly:
 		return m.sandboxes.cancelInjection(ref)
 	case in != nil && in.Problem != nil && m.atOverview():
-		m.world.DismissInjection(ref)
+		m.World.DismissInjection(ref)
 	default:
 		m.listFocused = true
 	}

@@ -79,7 +79,7 @@ func groups() []string {
 
 // keymap is the table with the configured keys.
 type keymap struct {
-	actions  []action
+	table    []action
 	readOnly bool
 }
 
@@ -87,23 +87,23 @@ type keymap struct {
 // key). The error lists every unknown action, every key that no terminal sends,
 // and every key that two actions would share in one place.
 func newKeymap(table []action, rebind map[string]string, readOnly bool) (keymap, error) {
-	k := keymap{actions: table, readOnly: readOnly}
+	k := keymap{table: table, readOnly: readOnly}
 	var wrong []string
 	for id, keys := range rebind {
-		i := slices.IndexFunc(k.actions, func(a action) bool { return a.id == id })
+		i := slices.IndexFunc(k.table, func(a action) bool { return a.id == id })
 		if i < 0 {
 			wrong = append(wrong, fmt.Sprintf("there is no action %q", id))
 			continue
 		}
-		k.actions[i].keys = splitKeys(keys)
-		for _, key := range k.actions[i].keys {
+		k.table[i].keys = splitKeys(keys)
+		for _, key := range k.table[i].keys {
 			if why := wrongKey(key); why != "" {
 				wrong = append(wrong, id+": "+why)
 			}
 		}
 	}
-	for i, a := range k.actions {
-		for _, b := range k.actions[:i] {
+	for i, a := range k.table {
+		for _, b := range k.table[:i] {
 			_, aSet := rebind[a.id]
 			_, bSet := rebind[b.id]
 			// Actions may share a key by default: the first usable one is run.
@@ -173,8 +173,8 @@ func isKey(key string) bool {
 
 // find returns the action of a key at a place.
 func (k keymap) find(key string, at place) *action {
-	for i := range k.actions {
-		a := &k.actions[i]
+	for i := range k.table {
+		a := &k.table[i]
 		if a.in&at != 0 && slices.Contains(a.keys, key) && (a.when == nil || a.when()) {
 			return a
 		}
@@ -183,9 +183,9 @@ func (k keymap) find(key string, at place) *action {
 }
 
 func (k keymap) byID(id string) *action {
-	for i := range k.actions {
-		if k.actions[i].id == id {
-			return &k.actions[i]
+	for i := range k.table {
+		if k.table[i].id == id {
+			return &k.table[i]
 		}
 	}
 	return nil
@@ -196,8 +196,8 @@ func (k keymap) forFooter(at place) []*action {
 	first := map[place]string{inPreviews: groupPreviews, inRequests: groupRequests, inInspector: groupRequests,
 		inLogs: groupRequests}[at]
 	var out, rest []*action
-	for i := range k.actions {
-		if a := &k.actions[i]; a.group == first {
+	for i := range k.table {
+		if a := &k.table[i]; a.group == first {
 			out = append(out, a)
 		} else {
 			rest = append(rest, a)

@@ -2,15 +2,20 @@ package tui
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/dialog"
 	"daemon-proxy/tui/form"
 	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/pane"
+	"daemon-proxy/tui/system"
+	"daemon-proxy/tui/text"
 	"daemon-proxy/tui/world"
 )
 
@@ -24,12 +29,12 @@ type linkActions struct {
 // current returns the link for o, y, d and Q, which works: the one at the cursor
 // of the previews, else the newest of the sandbox.
 func (a *linkActions) current() (api.Link, bool) {
-	now := a.options.Now()
+	now := a.Now()
 	if a.place() == inPreviews {
 		l, ok := a.previews().Selected()
 		return l, ok && world.Works(l, now)
 	}
-	links := a.world.LinksOf(a.list.Selected, now)
+	links := a.World.LinksOf(a.list.Selected, now)
 	if len(links) == 0 {
 		return api.Link{}, false
 	}
@@ -41,58 +46,49 @@ func (a *linkActions) hasLink() bool {
 	return ok
 }
 
-func (a *linkActions) openLink() tea.Cmd {
-	l, ok := a.current()
-	if !ok {
+// onCurrent returns an action on the current link.
+func (a *linkActions) onCurrent(run func(api.Link) tea.Cmd) func() tea.Cmd {
+	return func() tea.Cmd {
+		if l, ok := a.current(); ok {
+			return run(l)
+		}
 		return nil
 	}
-	return a.open(a.world.PageURL(l), a.linkName(l))
 }
 
-func (a *linkActions) copyLink() tea.Cmd {
-	l, ok := a.current()
-	if !ok {
-		return nil
-	}
-	return a.copyURL(l)
-}
+func (a *linkActions) openLink(l api.Link) tea.Cmd { return a.open(a.World.PageURL(l), a.linkName(l)) }
 
 func (a *linkActions) copyURL(l api.Link) tea.Cmd {
-	url := a.world.PageURL(l)
+	url := a.World.PageURL(l)
 	return a.copy(url, "Preview copied: "+url)
 }
 
-func (a *linkActions) askRevoke() tea.Cmd {
-	l, ok := a.current()
-	if !ok {
-		return nil
-	}
+func (a *linkActions) askRevoke(l api.Link) tea.Cmd {
 	backend := a.do.backend
 	title := fmt.Sprintf("Revoke the preview of port %d of %s?", l.Port, l.SandboxName)
 	if l.Label != "" {
 		title = fmt.Sprintf("Revoke %q, the preview of port %d of %s?", l.Label, l.Port, l.SandboxName)
 	}
 	effect := "The link stops working for everyone who has it. A new preview gets another link."
-	switch n := a.world.Sockets(l.ID); {
+	switch n := a.World.Sockets(l.ID); {
 	case n == 1:
 		effect = "1 socket is open on it and will be closed. " + effect
 	case n > 1:
 		effect = format.Count(n, "socket") + " are open on it and will be closed. " + effect
 	}
-	return a.confirmThen(title, effect, "revoke",
-		a.do.act(pane.Quick, fmt.Sprintf("revoke the preview of port %d", l.Port),
-			fmt.Sprintf("revoked: port %d of %s", l.Port, l.SandboxName),
-			func(ctx context.Context) error { return backend.RevokeLink(ctx, l.ID) }))
+	return a.ask(title, "revoke", a.do.act(pane.Quick, fmt.Sprintf("revoke the preview of port %d", l.Port),
+		fmt.Sprintf("revoked: port %d of %s", l.Port, l.SandboxName),
+		func(ctx context.Context) error { return backend.RevokeLink(ctx, l.ID) }), effect)
 }
 
 // newPreview opens the form for the selected sandbox. It selects the port that
 // has just opened, or that of the selected link if the link has ended.
 func (a *linkActions) newPreview() tea.Cmd {
-	f := form.New(a.look, a.world, a.do.Calls, a.do.backend, a.options.Now, a.key, a.list.Selected)
+	f := form.New(a.Env, a.do.backend, a.list.Selected)
 	if a.news.shown() {
 		f.StartAt(a.news.newPort.card.Port.Port)
 	} else if a.place() == inPreviews {
-		if l, found := a.previews().Selected(); found && !world.Works(l, a.options.Now()) {
+		if l, found := a.previews().Selected(); found && !world.Works(l, a.Now()) {
 			f.StartWith(l)
 		}
 	}
@@ -114,7 +110,7 @@ func (a *linkActions) afterCreate(msg form.CreatedMsg) tea.Cmd {
 		a.log.Error("an action failed", "action", "make a preview", "error", msg.Err)
 		return nil
 	}
-	a.world.ApplyLink(msg.Link)
+	a.World.ApplyLink(msg.Link)
 	switch {
 	case open:
 		a.overlays.close(msg.Form)
@@ -123,7 +119,37 @@ func (a *linkActions) afterCreate(msg form.CreatedMsg) tea.Cmd {
 	}
 	a.previews().Select(msg.Link)
 	if msg.Open {
-		return tea.Batch(a.do.links(), a.open(a.world.PageURL(msg.Link), a.linkName(msg.Link)))
+		return tea.Batch(a.do.links(), a.openLink(msg.Link))
 	}
 	return tea.Batch(a.do.links(), a.copyURL(msg.Link))
+}
+
+func (a *linkActions) afterOpen(msg openedMsg) tea.Cmd {
+	if msg.err == nil {
+		return a.notes.say("opened " + msg.label + ": " + msg.url)
+	}
+	why := "There is no browser here."
+	if !errors.Is(msg.err, system.ErrNoBrowser) {
+		a.log.Warn("the browser was not opened", "error", msg.err)
+		why = "The browser did not open: " + strings.ReplaceAll(msg.err.Error(), "\n", "; ") + "."
+	}
+	s := &dialog.Text{Look: a.Look, Title: text.Clean(msg.label),
+		Intro: text.Clean(why) + " Copied, open it where there is one:", Body: text.Clean(msg.url)}
+	s.Mouse, s.ToggleMouse = a.mouseKeys(), func() tea.Msg { return runMsg{action: "mouse"} }
+	a.overlays.push(s)
+	return a.copy(msg.url, "")
+}
+
+func (a *linkActions) afterCopy(msg copiedMsg) tea.Cmd {
+	if errors.Is(msg.err, system.ErrTooLong) {
+		msg.err = &api.Problem{Detail: msg.err.Error(),
+			Hint: a.Key("save-bodies") + " in the inspector saves the bodies of a request as files"}
+	}
+	if msg.err != nil {
+		return a.notes.failWith("copy", msg.err)
+	}
+	if msg.what == "" {
+		return nil
+	}
+	return a.notes.say(msg.what)
 }

@@ -10,7 +10,6 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/tui/dialog"
 	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/phone"
@@ -35,39 +34,26 @@ type (
 )
 
 // askShare explains what sharing opens and asks for confirmation.
-func (a *linkActions) askShare() tea.Cmd {
-	l, ok := a.current()
-	if !ok {
-		return nil
-	}
-	now := a.options.Now()
+func (a *linkActions) askShare(l api.Link) tea.Cmd {
 	opens := "This opens a second listener on this machine's address in the network. " +
 		"Whoever is on that network and has the link can look at this port, and at nothing else, " +
 		"until you close the screen with the code"
 	path := "The link is served by its path there: a page that insists on absolute paths may look different than here."
-	c := &dialog.Confirm{Look: a.look, Title: fmt.Sprintf("Show port %d of %s on a phone?", l.Port, l.SandboxName),
-		No: "no", Yes: "show the code"}
-	msg := shareMsg{link: l}
-	if l.ExpiresAt == nil {
-		msg.newLink = true
-		c.Yes = "make a link for " + format.TTL(sharedFor) + " and show it"
-		c.Lines = []string{
-			opens + " or the link expires.", "",
-			"Only a link that expires can be shared on a network, and this one is valid until it is revoked. " +
-				"You can make a second one that is valid for " + format.TTL(sharedFor) + ".", "", path,
-		}
-	} else {
-		c.Lines = []string{opens + " or the link expires (" + format.Lifetime(l, now) + ").", "", path}
+	title := fmt.Sprintf("Show port %d of %s on a phone?", l.Port, l.SandboxName)
+	share := func() tea.Msg { return shareMsg{link: l, newLink: l.ExpiresAt == nil} }
+	if l.ExpiresAt != nil {
+		return a.ask(title, "show the code", share, opens+" or the link expires ("+format.Lifetime(l, a.Now())+").", "",
+			path)
 	}
-	c.Run = func() tea.Msg { return msg }
-	a.overlays.push(c)
-	return nil
+	return a.ask(title, "make a link for "+format.TTL(sharedFor)+" and show it", share, opens+" or the link expires.", "",
+		"Only a link that expires can be shared on a network, and this one is valid until it is revoked. "+
+			"You can make a second one that is valid for "+format.TTL(sharedFor)+".", "", path)
 }
 
 // share opens the listener and the screen that keeps it open.
 func (a *linkActions) share(msg shareMsg) tea.Cmd {
-	ctx, cancel := context.WithCancel(a.do.Ctx)
-	p := phone.New(a.look, a.world, a.options.Now, a.copy, cancel, msg.link, a.linkName(msg.link))
+	ctx, cancel := context.WithCancel(a.Ctx)
+	p := phone.New(a.Env, a.copy, cancel, msg.link, a.linkName(msg.link))
 	a.overlays.push(p)
 	if !a.notes.note.failed {
 		a.notes.note = note{}
@@ -112,7 +98,7 @@ func (a *linkActions) afterShare(msg sharedMsg) tea.Cmd {
 		msg.screen.Cancel()
 		return a.do.links()
 	}
-	a.world.ApplyLink(msg.link)
+	a.World.ApplyLink(msg.link)
 	msg.screen.Show(msg.link, msg.share)
 	return a.do.links()
 }

@@ -60,7 +60,7 @@ func TestS41TheRecentRequestsOfASandboxAreBounded(t *testing.T) {
 	m := still(t, 120, 40, newFake(), nil)
 	mib := grown(m, func() {
 		for id := 1000; id < 4_000; id += 1000 {
-			m.world.Apply(requestNews(id, 1000), 1)
+			m.World.Apply(requestNews(id, 1000), 1)
 		}
 	})
 	t.Logf("%.1f MiB", mib)

@@ -21,7 +21,7 @@ type model struct {
 	quitter   *quitter
 	head      header
 	titles    titles
-	events    Events
+	events    api.Events
 	mouse     bool
 }
 
@@ -33,7 +33,7 @@ func emptyModel() *model {
 	m.news = &portNews{ui: u}
 	m.follow = &follower{ui: u, news: m.news}
 	m.links = &linkActions{ui: u, news: m.news, mouseKeys: m.dispatch.mouseKeys}
-	m.sandboxes = &sandboxActions{ui: u, waiting: map[api.Ref]bool{}, thenDesktop: map[api.Ref]bool{}}
+	m.sandboxes = &sandboxActions{desktops: desktops{u}, waiting: map[api.Ref]bool{}, thenDesktop: map[api.Ref]bool{}}
 	return m
 }
 
@@ -69,7 +69,7 @@ func (m *model) arrange() tea.Cmd { return tea.Batch(m.fit(), m.follow.selection
 
 // toLogs goes to the logs; after a failed injection, to the one with the cause.
 func (m *model) toLogs() tea.Cmd {
-	if in := m.world.Injection(m.list.Selected); in != nil && in.Problem != nil && m.atOverview() {
+	if in := m.World.Injection(m.list.Selected); in != nil && in.Problem != nil && m.atOverview() {
 		m.logs().ShowCause(slices.ContainsFunc(in.Steps, func(n api.Injection) bool { return n.Step == api.StepWait }))
 	}
 	return m.goTo(tabLogs)

@@ -13,7 +13,7 @@ import (
 
 func TestAKeyWithoutANameConfirmsNothing(t *testing.T) {
 	t.Parallel()
-	for _, c := range []dialog.Confirm{{Run: tea.Quit}, {Run: tea.Quit, YesKey: "y", NoKey: "n"}} {
+	for _, c := range []dialog.Confirm{{Then: tea.Quit}, {Then: tea.Quit, YesKey: "y", NoKey: "n"}} {
 		cmd, done := c.HandleKey(tea.KeyMsg{Type: tea.KeyRunes})
 		require.Nil(t, cmd)
 		require.False(t, done)

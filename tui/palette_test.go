@@ -82,8 +82,8 @@ func TestThePaletteOffersWhatWorksHere(t *testing.T) {
 					offered[name] = true
 				}
 				m.overlays = nil
-				for i := range m.dispatch.actions {
-					if a := &m.dispatch.actions[i]; a.group != groupMove {
+				for i := range m.dispatch.table {
+					if a := &m.dispatch.table[i]; a.group != groupMove {
 						require.Equal(t, m.dispatch.usable(a, m.place()), offered[a.id], "%s in %s of %s", a.id,
 							tabNames[tab], ref)
 					}
@@ -106,7 +106,7 @@ func offered(t *testing.T, m *model, action string) runMsg {
 	for _, c := range m.overlays[0].(*dialog.Picker).All {
 		if c.Words == action {
 			m.overlays = nil
-			return c.Run().(runMsg)
+			return c.Then().(runMsg)
 		}
 	}
 	require.Fail(t, "the palette does not offer "+action)
@@ -123,7 +123,7 @@ func TestThePaletteActsOnTheSandboxThatItWasOpenedOn(t *testing.T) {
 	s, _ := m.selected()
 	require.True(t, world.Injectable(s), "another one is chosen that could be injected")
 	m.Update(inject)
-	require.False(t, m.world.Injecting(s.Ref))
+	require.False(t, m.World.Injecting(s.Ref))
 	require.Empty(t, m.sandboxes.waiting)
 	require.Contains(t, ansi.Strip(m.View()), "inject: selection changed; nothing was done")
 
@@ -170,7 +170,7 @@ func TestThePaletteActsOnThePreviewThatItWasOpenedOn(t *testing.T) {
 	m := still(t, 120, 40, newFake(), nil)
 	m.dispatch.openPalette()
 	revoke := offered(t, m, "revoke")
-	m.world.ApplyLink(api.Link{ID: "new", Token: "newtoken", URL: "http://localhost:8080/preview/newtoken",
+	m.World.ApplyLink(api.Link{ID: "new", Token: "newtoken", URL: "http://localhost:8080/preview/newtoken",
 		Port: 3000, Sandbox: boxRef, SandboxName: "my-sandbox", State: "active", CreatedAt: clock})
 	m.Update(revoke)
 	requireNothingOver(t, m)

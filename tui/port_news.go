@@ -87,13 +87,13 @@ func (p *portNews) shown() bool {
 func (p *portNews) openNew() tea.Cmd {
 	card := p.newPort.card
 	ref := card.Sandbox
-	links := p.world.LinksOf(ref, p.options.Now())
+	links := p.World.LinksOf(ref, p.Now())
 	if i := slices.IndexFunc(links, func(l api.Link) bool { return l.Port == card.Port.Port }); i >= 0 {
-		return p.open(p.world.PageURL(links[i]), p.linkName(links[i]))
+		return p.open(p.World.PageURL(links[i]), p.linkName(links[i]))
 	}
 	backend, request := p.do.backend,
 		api.LinkRequest{Port: card.Port.Port, Sandbox: ref.String(), Label: form.SuggestedLabel(card)}
-	return p.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
+	return p.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 		link, err := backend.CreateLink(ctx, request)
 		return form.CreatedMsg{Link: link, Open: true, Err: err}
 	})

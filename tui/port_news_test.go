@@ -106,7 +106,7 @@ func TestOfSeveralNewPortsTheOneForABrowserIsNamed(t *testing.T) {
 		require.Contains(t, ansi.Strip(m.View()), "my-sandbox: 5173 Vite is up and 1 more   n preview   o open")
 	}
 	m := still(t, 120, 40, newFake(), nil)
-	m.Update(pane.PortsMsg{Ref: boxRef, Cards: append([]api.PortCard{other, vite}, m.world.Ports(boxRef).Cards...)})
+	m.Update(pane.PortsMsg{Ref: boxRef, Cards: append([]api.PortCard{other, vite}, m.World.Ports(boxRef).Cards...)})
 	require.Contains(t, ansi.Strip(m.View()), "my-sandbox: 5173 Vite is up and 1 more")
 
 	m = still(t, 120, 40, newFake(), nil)

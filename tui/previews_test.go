@@ -220,7 +220,7 @@ func TestTimesInThePreviewsChangeOnceAMinute(t *testing.T) {
 	s.press("3")
 	s.shows("59m")
 	now = now.Add(time.Minute)
-	s.send(ratesMsg{rates: s.f.rates})
+	s.send(ratesMsg{value: s.f.rates})
 	require.Contains(t, s.text(), "59m", "nothing that is shown changed, so nothing is drawn")
 	s.send(minuteMsg(now))
 	require.Contains(t, s.text(), "58m")

@@ -28,7 +28,7 @@ type quitter struct {
 
 // interrupt handles ctrl+c: like quit, but a second one soon after does not ask.
 func (q *quitter) interrupt() tea.Cmd {
-	now := q.options.Now()
+	now := q.Now()
 	if q.leaving || now.Sub(q.interrupted) < twice {
 		return tea.Quit
 	}
@@ -45,12 +45,12 @@ func (q *quitter) quit() tea.Cmd {
 		return nil
 	}
 	after := "Daemons that run go on and are found again next time."
-	if q.world.Status().StopOnExit {
+	if q.World.Status().StopOnExit {
 		after = "The daemons that this program started end too (daemon.stop_on_exit)."
 	}
 	q.question = &dialog.Confirm{
-		Look: q.look, Title: "Quit?", Lines: []string{work, loss, after},
-		Yes: "quit", No: "stay", Run: func() tea.Msg { return leaveMsg{} }, YesKey: "y", NoKey: "n",
+		Look: q.Look, Title: "Quit?", Lines: []string{work, loss, after},
+		Yes: "quit", No: "stay", Then: func() tea.Msg { return leaveMsg{} }, YesKey: "y", NoKey: "n",
 	}
 	q.overlays.push(q.question)
 	return nil
@@ -63,13 +63,13 @@ func (q *quitter) asking() bool {
 
 // leave quits when the injections are undone, as the question has promised.
 func (q *quitter) leave() tea.Cmd {
-	if q.leaving || q.world.InjectionCount() == 0 {
+	if q.leaving || q.World.InjectionCount() == 0 {
 		return tea.Quit
 	}
 	q.leaving = true
-	q.overlays.push(&dialog.Undoing{Look: q.look})
+	q.overlays.push(&dialog.Undoing{Look: q.Look})
 	backend := q.do.backend
-	return q.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
+	return q.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 		_ = backend.UndoInjections(ctx) // the core logs what it could not undo
 		return tea.Quit()
 	})
@@ -77,8 +77,8 @@ func (q *quitter) leave() tea.Cmd {
 
 // underWay returns what runs and what quitting does to it; empty if nothing runs.
 func (q *quitter) underWay() (work, loss string) {
-	open := q.world.OpenSockets()
-	injections, previews, sockets := q.world.InjectionCount(), len(open), 0
+	open := q.World.OpenSockets()
+	injections, previews, sockets := q.World.InjectionCount(), len(open), 0
 	for _, n := range open {
 		sockets += n
 	}

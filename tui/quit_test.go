@@ -78,7 +78,7 @@ func TestQuittingNamesWhatRuns(t *testing.T) {
 	} {
 		m := still(t, 120, 40, newFake(), nil)
 		for i := range test.injections {
-			m.world.BeginInjection(api.Ref{Name: fmt.Sprint(i)})
+			m.World.BeginInjection(api.Ref{Name: fmt.Sprint(i)})
 		}
 		var sockets []api.Exchange
 		for i, n := range test.sockets {
@@ -87,7 +87,7 @@ func TestQuittingNamesWhatRuns(t *testing.T) {
 					api.Exchange{ID: uint64(10*i + j), LinkID: fmt.Sprint(i), Protocol: "websocket", Live: true})
 			}
 		}
-		m.world.ApplySockets(sockets)
+		m.World.ApplySockets(sockets)
 		require.Nil(t, m.quitter.quit(), test.want) // it asks
 		require.Equal(t, test.want, strings.Join(m.quitter.question.Lines[:2], " "))
 		require.Contains(t, ansi.Strip(m.View()), "▸ n stay")

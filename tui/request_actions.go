@@ -7,7 +7,6 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
-	"daemon-proxy/tui/dialog"
 	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/requests"
 	"daemon-proxy/tui/text"
@@ -25,7 +24,7 @@ func (r *requestActions) copyCurl() tea.Cmd {
 		return nil
 	}
 	backend, clip := r.do.backend, r.options.Copy
-	return r.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
+	return r.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 		command, err := backend.Curl(ctx, x.ID)
 		if err != nil {
 			return pane.FailMsg{Action: "copy as curl", Err: err}
@@ -41,17 +40,13 @@ func (r *requestActions) replay() tea.Cmd {
 	}
 	backend := r.do.backend
 	method := text.Clean(x.Method)
-	run := working("sending "+method+" again", r.do.Do(replayTime, func(ctx context.Context) tea.Msg {
+	run := working("sending "+method+" again", r.Do(replayTime, func(ctx context.Context) tea.Msg {
 		again, err := backend.Replay(ctx, x.ID)
 		return requests.ReplayedMsg{Exchange: again, Err: err}
 	}))
 	if !requests.Unsafe(x.Method) {
 		return run
 	}
-	r.overlays.push(&dialog.Confirm{
-		Look: r.look, Title: "Replay " + method + "?", Yes: "send again", No: "no", Run: run,
-		Lines: []string{fmt.Sprintf("%s %s goes to port %d of %s again.", method, text.Clean(x.Path), x.Port,
-			text.Clean(x.Sandbox)), "This repeats any side effects."},
-	})
-	return nil
+	return r.ask("Replay "+method+"?", "send again", run, fmt.Sprintf("%s %s goes to port %d of %s again.", method,
+		text.Clean(x.Path), x.Port, text.Clean(x.Sandbox)), "This repeats any side effects.")
 }

@@ -2,7 +2,6 @@ package tui
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -16,13 +15,27 @@ import (
 // sandboxActions are the actions on sandboxes. The core checks the state again
 // before it acts.
 type sandboxActions struct {
-	*ui
+	desktops
 	waiting     map[api.Ref]bool // injections started by this UI
 	thenDesktop map[api.Ref]bool // injections after which the desktop is opened
 }
 
 // shellEndedMsg is the end of a shell.
 type shellEndedMsg struct{ err error }
+
+// vnc opens the desktop of the selected sandbox; if it has no daemon, vnc injects
+// one first and then continues.
+func (a *sandboxActions) vnc() tea.Cmd {
+	s, ok := a.selected()
+	if !ok {
+		return nil
+	}
+	if s.Daemon.State == api.DaemonHealthy {
+		return working("looking for the desktop of "+s.String(), a.find(s.Ref))
+	}
+	a.thenDesktop[s.Ref] = true
+	return a.injectInto(s.Ref)
+}
 
 // injectedMsg is the end of an injection.
 type injectedMsg struct {
@@ -34,10 +47,7 @@ type injectedMsg struct {
 // notKept is the note for a cancelled injection.
 func notKept(ref api.Ref) string { return ref.String() + ": cancelled, nothing was kept" }
 
-type demoMsg struct {
-	link api.Link
-	err  error
-}
+type demoMsg = answer[api.Link]
 
 // inject starts an injection into the selected sandbox; its steps come as events.
 func (a *sandboxActions) inject() tea.Cmd { return a.injectInto(a.list.Selected) }
@@ -47,9 +57,9 @@ func (a *sandboxActions) injectInto(ref api.Ref) tea.Cmd {
 		return nil // one runs
 	}
 	a.waiting[ref] = true
-	a.world.BeginInjection(ref)
-	backend, now := a.do.backend, a.options.Now
-	return a.do.Do(pane.Slow, func(ctx context.Context) tea.Msg {
+	a.World.BeginInjection(ref)
+	backend, now := a.do.backend, a.Now
+	return a.Do(pane.Slow, func(ctx context.Context) tea.Msg {
 		err := backend.Inject(ctx, ref, nil)
 		return injectedMsg{ref, now(), err}
 	})
@@ -57,54 +67,50 @@ func (a *sandboxActions) injectInto(ref api.Ref) tea.Cmd {
 
 // cancelInjection cancels and undoes any injection into ref.
 func (a *sandboxActions) cancelInjection(ref api.Ref) tea.Cmd {
-	backend, what := a.do.backend, "the injection into "+ref.String()
-	return working("cancelling "+what, a.do.act(2*pane.Quick, "cancel "+what, notKept(ref),
-		func(ctx context.Context) error { return backend.CancelInjection(ctx, ref) }))
+	what := "the injection into " + ref.String()
+	return a.change(ref, 2*pane.Quick, "cancelling "+what, "cancel "+what, notKept(ref), a.do.backend.CancelInjection)
 }
 
 func (a *sandboxActions) afterInject(msg injectedMsg) tea.Cmd {
 	delete(a.waiting, msg.ref)
-	a.world.EndInjection(msg.ref, msg.at)
+	a.World.EndInjection(msg.ref, msg.at)
 	desktop := a.thenDesktop[msg.ref]
 	delete(a.thenDesktop, msg.ref)
 	cmds := []tea.Cmd{a.do.sandboxes()}
 	switch {
 	case msg.err == nil:
-		a.world.DismissInjection(msg.ref)
+		a.World.DismissInjection(msg.ref)
 		cmds = append(cmds, a.notes.say(msg.ref.String()+": the daemon is ready"))
 		if desktop {
-			cmds = append(cmds, a.desktop(msg.ref))
+			cmds = append(cmds, a.find(msg.ref))
 		}
 	case isCancelled(msg.err):
-		a.world.DismissInjection(msg.ref)
+		a.World.DismissInjection(msg.ref)
 		cmds = append(cmds, a.notes.say(notKept(msg.ref)))
 	default:
 		problem := &api.Problem{Detail: msg.err.Error()}
 		if what, try := format.Explain(msg.err); try != "" {
 			problem.Detail, problem.Hint = what, try
 		}
-		a.world.FailInjection(msg.ref, problem)
+		a.World.FailInjection(msg.ref, problem)
 		cmds = append(cmds, a.notes.failWith("inject "+msg.ref.String(), msg.err))
 	}
 	return tea.Batch(cmds...)
 }
 
 func (a *sandboxActions) askStopDaemon() tea.Cmd {
-	ref, backend := a.list.Selected, a.do.backend
-	return a.confirmThen(fmt.Sprintf("Stop the daemon in %s?", ref),
-		"Its previews do not work until it is injected again.", "stop",
-		working("stopping the daemon in "+ref.String(),
-			a.do.act(pane.Quick, "stop the daemon in "+ref.String(), ref.String()+": the daemon has ended",
-				func(ctx context.Context) error { return backend.StopDaemon(ctx, ref) })))
+	ref, name := a.list.Selected, a.list.Selected.String()
+	stop := a.change(ref, pane.Quick, "stopping the daemon in "+name, "stop the daemon in "+name,
+		name+": the daemon has ended", a.do.backend.StopDaemon)
+	return a.ask("Stop the daemon in "+name+"?", "stop", stop, "Its previews do not work until it is injected again.")
 }
 
 func (a *sandboxActions) askEject() tea.Cmd {
-	ref, backend := a.list.Selected, a.do.backend
-	return a.confirmThen(fmt.Sprintf("Eject from %s?", ref),
-		"The daemon is stopped, its binary and its log are taken out of the container.", "eject",
-		working("ejecting from "+ref.String(),
-			a.do.act(2*pane.Quick, "eject from "+ref.String(), ref.String()+": nothing of ours is left in it",
-				func(ctx context.Context) error { return backend.Eject(ctx, ref) })))
+	ref, name := a.list.Selected, a.list.Selected.String()
+	eject := a.change(ref, 2*pane.Quick, "ejecting from "+name, "eject from "+name,
+		name+": nothing of ours is left in it", a.do.backend.Eject)
+	return a.ask("Eject from "+name+"?", "eject", eject,
+		"The daemon is stopped, its binary and its log are taken out of the container.")
 }
 
 func (a *sandboxActions) startOrStop() tea.Cmd {
@@ -112,29 +118,31 @@ func (a *sandboxActions) startOrStop() tea.Cmd {
 	if !ok {
 		return nil
 	}
-	ref, backend := s.Ref, a.do.backend
+	name := s.String()
 	if s.Container != api.ContainerRunning {
-		return working("starting "+ref.String(), a.do.act(2*pane.Quick, "start "+ref.String(), ref.String()+" runs",
-			func(ctx context.Context) error { return backend.StartContainer(ctx, ref) }))
+		return a.change(s.Ref, 2*pane.Quick, "starting "+name, "start "+name, name+" runs", a.do.backend.StartContainer)
 	}
-	return a.confirmThen(fmt.Sprintf("Stop the container %s?", ref),
-		"Everything in it ends; "+a.key("container")+" starts it again.", "stop",
-		working("stopping "+ref.String(),
-			a.do.act(4*pane.Quick, "stop "+ref.String(), ref.String()+" has stopped",
-				func(ctx context.Context) error { return backend.StopContainer(ctx, ref) })))
+	stop := a.change(s.Ref, 4*pane.Quick, "stopping "+name, "stop "+name, name+" has stopped",
+		a.do.backend.StopContainer)
+	return a.ask("Stop the container "+name+"?", "stop", stop,
+		"Everything in it ends; "+a.Key("container")+" starts it again.")
+}
+
+// change calls the core for a sandbox, with the words while it runs, in an error,
+// and on success.
+func (a *sandboxActions) change(
+	ref api.Ref, deadline time.Duration, doing, what, did string, call func(context.Context, api.Ref) error,
+) tea.Cmd {
+	return working(doing, a.do.act(deadline, what, did, func(ctx context.Context) error { return call(ctx, ref) }))
 }
 
 func (a *sandboxActions) demo() tea.Cmd {
-	backend := a.do.backend
-	return working("starting the demo sandbox", a.do.Do(pane.Slow, func(ctx context.Context) tea.Msg {
-		link, err := backend.Demo(ctx)
-		return demoMsg{link, err}
-	}))
+	return working("starting the demo sandbox", request(a.do, pane.Slow, a.do.backend.Demo))
 }
 
 // shell suspends the UI for a shell in the chosen container.
 func (a *sandboxActions) shell() tea.Cmd {
 	ref := a.list.Selected
-	return tea.Exec(shell.New(a.do.Ctx, a.do.backend, ref),
+	return tea.Exec(shell.New(a.Ctx, a.do.backend, ref),
 		func(err error) tea.Msg { return shellEndedMsg{err} })
 }

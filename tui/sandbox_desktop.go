@@ -8,7 +8,6 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/tui/dialog"
 	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/world"
@@ -25,34 +24,28 @@ type vncMsg struct {
 	err    error
 }
 
-func desktopLink(ctx context.Context, backend Backend, ref api.Ref, links []api.Link) vncMsg {
-	if i := slices.IndexFunc(links,
-		func(l api.Link) bool { return l.Port == world.VNCPort && l.ExpiresAt == nil }); i >= 0 {
+// desktops opens the VNC desktops of sandboxes with a daemon.
+type desktops struct{ *ui }
+
+// linkTo uses the first of the links that fits, or makes one.
+func linkTo(
+	ctx context.Context, backend api.Backend, ref api.Ref, label string, links []api.Link, fits func(api.Link) bool,
+) vncMsg {
+	i := slices.IndexFunc(links, func(l api.Link) bool { return l.Port == world.VNCPort && fits(l) })
+	if i >= 0 {
 		return vncMsg{ref: ref, link: links[i]}
 	}
 	link, err := backend.CreateLink(ctx,
-		api.LinkRequest{Port: world.VNCPort, Sandbox: ref.String(), Label: world.VNCLabel})
+		api.LinkRequest{Port: world.VNCPort, Sandbox: ref.String(), Label: label})
 	return vncMsg{ref: ref, link: link, err: err}
 }
 
-// vnc opens the desktop of the selected sandbox; if it has no daemon, vnc injects
-// one first and then continues.
-func (a *sandboxActions) vnc() tea.Cmd {
-	s, ok := a.selected()
-	if !ok {
-		return nil
-	}
-	if s.Daemon.State == api.DaemonHealthy {
-		return working("looking for the desktop of "+s.String(), a.desktop(s.Ref))
-	}
-	a.thenDesktop[s.Ref] = true
-	return a.injectInto(s.Ref)
-}
+func permanent(l api.Link) bool { return l.ExpiresAt == nil }
 
-// desktop finds or makes the link to port 6080 if something listens there.
-func (a *sandboxActions) desktop(ref api.Ref) tea.Cmd {
-	backend, links := a.do.backend, a.world.LinksOf(ref, a.options.Now())
-	return a.do.Do(2*pane.Quick, func(ctx context.Context) tea.Msg {
+// find finds or makes the link to port 6080 if something listens there.
+func (a desktops) find(ref api.Ref) tea.Cmd {
+	backend, links := a.do.backend, a.World.LinksOf(ref, a.Now())
+	return a.Do(2*pane.Quick, func(ctx context.Context) tea.Msg {
 		cards, err := backend.Ports(ctx, ref)
 		if err != nil {
 			return vncMsg{ref: ref, err: err}
@@ -64,11 +57,11 @@ func (a *sandboxActions) desktop(ref api.Ref) tea.Cmd {
 		case cards[i].Service != "vnc":
 			return vncMsg{ref: ref, other: cards[i]}
 		}
-		return desktopLink(ctx, backend, ref, links)
+		return linkTo(ctx, backend, ref, world.VNCLabel, links, permanent)
 	})
 }
 
-func (a *sandboxActions) afterVNC(msg vncMsg) tea.Cmd {
+func (a desktops) afterVNC(msg vncMsg) tea.Cmd {
 	switch {
 	case msg.err != nil:
 		return a.notes.failWith("open the desktop of "+msg.ref.String(), msg.err)
@@ -78,61 +71,53 @@ func (a *sandboxActions) afterVNC(msg vncMsg) tea.Cmd {
 		return a.offerPage(msg.ref, msg.other)
 	case msg.page:
 		return tea.Batch(a.do.links(),
-			a.open(a.world.LinkURL(msg.link), fmt.Sprintf("port %d of %s", world.VNCPort, msg.ref)))
+			a.open(a.World.LinkURL(msg.link), fmt.Sprintf("port %d of %s", world.VNCPort, msg.ref)))
 	}
-	return tea.Batch(a.do.links(), a.open(a.world.DesktopURL(msg.link), "the desktop of "+msg.ref.String()))
+	return tea.Batch(a.do.links(), a.open(a.World.DesktopURL(msg.link), "the desktop of "+msg.ref.String()))
 }
 
 // offerDesktop explains that no desktop runs and offers to start one, if the
 // daemon can.
-func (a *sandboxActions) offerDesktop(ref api.Ref) tea.Cmd {
-	if s, _ := a.world.Sandbox(ref); s.Daemon.Kind == "built-in" {
-		return a.notes.fail(fmt.Sprintf("no desktop in %s: nothing listens on port %d, and the built-in daemon has none", ref, world.VNCPort),
-			fmt.Sprintf("start a VNC server with a page (noVNC) on %d in it, use an image that has one, or a daytona as the daemon", world.VNCPort))
+func (a desktops) offerDesktop(ref api.Ref) tea.Cmd {
+	if s, _ := a.World.Sandbox(ref); s.Daemon.Kind == "built-in" {
+		return a.notes.fail(
+			fmt.Sprintf("no desktop in %s: nothing listens on port %d, and the built-in daemon has none", ref,
+				world.VNCPort),
+			fmt.Sprintf("start a VNC server with a page (noVNC) on %d in it, use an image that has one, or a daytona "+
+				"as the daemon", world.VNCPort))
 	}
-	backend, links := a.do.backend, a.world.LinksOf(ref, a.options.Now())
-	a.overlays.push(&dialog.Confirm{
-		Look: a.look, Title: "No desktop in " + ref.String(),
-		Lines: []string{"Nothing listens on port 6080, where a VNC page is expected.",
-			"The daemon can start one if the image has it (Xvfb, a VNC server, noVNC)."},
-		Yes: "start the desktop", No: "no",
-		Run: working("starting the desktop in "+ref.String(), a.do.Do(8*pane.Quick, func(ctx context.Context) tea.Msg {
-			if err := backend.StartDesktop(ctx, ref); err != nil {
-				return vncMsg{ref: ref, err: err}
-			}
-			return desktopLink(ctx, backend, ref, links)
-		})),
+	backend, links := a.do.backend, a.World.LinksOf(ref, a.Now())
+	start := a.Do(8*pane.Quick, func(ctx context.Context) tea.Msg {
+		if err := backend.StartDesktop(ctx, ref); err != nil {
+			return vncMsg{ref: ref, err: err}
+		}
+		return linkTo(ctx, backend, ref, world.VNCLabel, links, permanent)
 	})
-	return nil
+	start = working("starting the desktop in "+ref.String(), start)
+	return a.ask("No desktop in "+ref.String(), "start the desktop", start,
+		"Nothing listens on port 6080, where a VNC page is expected.",
+		"The daemon can start one if the image has it (Xvfb, a VNC server, noVNC).")
 }
 
 // offerPage reports what answers instead of a desktop, and offers to open it if it
 // is a page.
-func (a *sandboxActions) offerPage(ref api.Ref, card api.PortCard) tea.Cmd {
-	what := fmt.Sprintf("no desktop in %s: port %d has no noVNC page", ref, world.VNCPort)
+func (a desktops) offerPage(ref api.Ref, card api.PortCard) tea.Cmd {
+	const port = world.VNCPort
 	switch card.Service {
 	case "http":
 	case "unknown":
-		return a.notes.fail(fmt.Sprintf("no desktop in %s: what listens on port %d did not answer in time", ref,
-			world.VNCPort),
-			a.key("vnc")+" tries again")
+		return a.notes.fail(fmt.Sprintf("no desktop in %s: what listens on port %d did not answer in time", ref, port),
+			a.Key("vnc")+" tries again")
 	default:
-		return a.notes.fail(what+", but "+format.Card(card), fmt.Sprintf("let noVNC listen on %d in it", world.VNCPort))
+		return a.notes.fail(fmt.Sprintf("no desktop in %s: port %d has no noVNC page, but %s", ref, port, format.Card(card)),
+			fmt.Sprintf("let noVNC listen on %d in it", port))
 	}
-	backend, links := a.do.backend, a.world.LinksOf(ref, a.options.Now())
-	a.overlays.push(&dialog.Confirm{
-		Look: a.look, Title: "No desktop in " + ref.String(),
-		Lines: []string{fmt.Sprintf("Port %d has no noVNC page. What answers there: %s.", world.VNCPort,
-			format.Card(card))},
-		Yes: "open it as a page", No: "no",
-		Run: a.do.Do(2*pane.Quick, func(ctx context.Context) tea.Msg {
-			plain := func(l api.Link) bool { return l.Port == world.VNCPort && l.Label != world.VNCLabel }
-			if i := slices.IndexFunc(links, plain); i >= 0 {
-				return vncMsg{ref: ref, link: links[i], page: true}
-			}
-			link, err := backend.CreateLink(ctx, api.LinkRequest{Port: world.VNCPort, Sandbox: ref.String()})
-			return vncMsg{ref: ref, link: link, page: true, err: err}
-		}),
+	backend, links := a.do.backend, a.World.LinksOf(ref, a.Now())
+	open := a.Do(2*pane.Quick, func(ctx context.Context) tea.Msg {
+		msg := linkTo(ctx, backend, ref, "", links, func(l api.Link) bool { return l.Label != world.VNCLabel })
+		msg.page = true
+		return msg
 	})
-	return nil
+	return a.ask("No desktop in "+ref.String(), "open it as a page", open,
+		fmt.Sprintf("Port %d has no noVNC page. What answers there: %s.", port, format.Card(card)))
 }

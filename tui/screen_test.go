@@ -79,7 +79,7 @@ func loaded(t *testing.T, f *fake, width, height int, with func(*Options)) *scre
 	t.Helper()
 	s := newScreen(t, f, width, height, with)
 	s.until("all is loaded", func() bool {
-		w := s.m.world
+		w := s.m.World
 		unknown := func(l api.Link) bool { _, known := w.Link(l.ID); return !known }
 		recent := func(x api.Exchange) bool { return len(w.Recent(x.Sandbox)) > 0 }
 		return w.Listed() && w.Status().URL != "" && w.Engine().State != "connecting" &&

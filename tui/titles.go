@@ -12,7 +12,7 @@ import (
 type titles struct{ *ui }
 
 func (t *titles) listTitle() string {
-	l := t.look
+	l := t.Look
 	title := l.Ink.Title.Paint("Sandboxes")
 	if t.engineLost() {
 		title += l.Ink.Dim.Paint(" as last seen")
@@ -25,7 +25,7 @@ func (t *titles) listTitle() string {
 
 // detailTitle returns the selected sandbox's name and the tabs.
 func (t *titles) detailTitle() string {
-	l := t.look
+	l := t.Look
 	return l.Ink.Title.Paint(l.Cut(t.selectedName(), t.nameWidth())) + l.Ink.Frame.Paint(" "+l.Glyph.Dash+" ") +
 		t.names(t.tab)
 }
@@ -42,7 +42,7 @@ func (t *titles) selectedName() string {
 
 // names returns the names of the tabs, with the current one marked.
 func (t *titles) names(front int) string {
-	l := t.look
+	l := t.Look
 	parts := make([]string, len(tabNames))
 	for i, name := range tabNames {
 		parts[i] = fmt.Sprintf("%d %s", i+1, name)
@@ -58,7 +58,7 @@ func (t *titles) gap() string {
 	if t.width < 76 {
 		return " "
 	}
-	return t.look.Ink.Frame.Paint(" " + t.look.Glyph.Across + " ")
+	return t.Look.Ink.Frame.Paint(" " + t.Look.Glyph.Across + " ")
 }
 
 // nameWidth is the width of the selected sandbox's name in the detail pane's edge.

@@ -13,6 +13,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"golang.org/x/term"
 
+	"daemon-proxy/core/api"
 	_ "daemon-proxy/tui/background"
 	"daemon-proxy/tui/draw"
 	"daemon-proxy/tui/logs"
@@ -25,6 +26,9 @@ import (
 	"daemon-proxy/tui/world"
 )
 
+// Backend is what the UI needs from a core. It is never called from Update or View.
+type Backend = api.Backend
+
 // The window's title is saved on the terminal's stack (xterm, XTWINOPS).
 const (
 	saveTitle    = "\x1b[22;2t"
@@ -36,23 +40,21 @@ func newModel(ctx context.Context, backend Backend, o Options) (*model, error) {
 	o = o.withDefaults()
 	m := emptyModel()
 	u := m.ui
-	u.options, u.log, u.look, u.world = o, o.Logger, draw.New(o.Theme, o.ASCII), world.New()
-	u.do = commands{Calls: pane.Calls{Ctx: ctx}, backend: backend}
-	u.notes = &notes{look: u.look, log: u.log, changed: u.changed}
 	keys, err := newKeymap(actions(m), o.Keys, o.ReadOnly)
 	if err != nil {
 		return nil, err
 	}
-	m.dispatch.keymap, u.key, m.mouse = keys, keys.key, !o.NoMouse
+	u.Env = pane.Env{Look: draw.New(o.Theme, o.ASCII), World: world.New(), Now: o.Now, Key: keys.key,
+		Calls: pane.Calls{Ctx: ctx}}
+	u.options, u.log, u.do = o, o.Logger, commands{Calls: u.Calls, backend: backend}
+	u.notes = &notes{look: u.Look, log: u.log, changed: u.changed}
+	m.dispatch.keymap, m.mouse = keys, !o.NoMouse
 	saved := loadUIState(o.StateFile)
 	u.listFocused = true
-	u.list = sandbox.NewList(u.look, u.world, u.key, saved.Sandbox, saved.Filter)
-	u.overview = sandbox.NewOverview(u.look, u.world, o.Now, u.key, o.ReadOnly)
+	u.list = sandbox.NewList(u.Env, saved.Sandbox, saved.Filter)
+	u.overview = sandbox.NewOverview(u.Env, o.ReadOnly)
 	u.panes = [4]pane.Pane{
-		u.overview,
-		requests.New(u.look, u.world, u.do.Calls, backend, o.Now, u.key, saved.Requests),
-		previews.New(u.look, u.world, o.Now, u.key),
-		logs.New(u.look, u.world, u.do.Calls, backend, u.key),
+		u.overview, requests.New(u.Env, backend, saved.Requests), previews.New(u.Env), logs.New(u.Env, backend),
 	}
 	if saved.Tab > 0 && saved.Tab < len(u.panes) {
 		u.tab = saved.Tab

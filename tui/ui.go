@@ -8,10 +8,8 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/tui/dialog"
-	"daemon-proxy/tui/draw"
 	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/system"
-	"daemon-proxy/tui/world"
 )
 
 type (
@@ -29,27 +27,25 @@ type (
 // ui is what actions and views share: the core, the world, the panes on the
 // screen, and the overlays.
 type ui struct {
+	pane.Env
 	*stage
 	options  Options
 	do       commands
-	look     *draw.Look
-	key      func(action string) string // the key of an action
 	log      *slog.Logger
-	world    *world.World
 	notes    *notes
 	overlays overlays
 	frame    string // the last drawn screen; empty after a change
 }
 
 // selected is the sandbox that actions are about.
-func (u *ui) selected() (api.Sandbox, bool) { return u.world.Sandbox(u.list.Selected) }
+func (u *ui) selected() (api.Sandbox, bool) { return u.World.Sandbox(u.list.Selected) }
 
 // changed makes the next View redraw the screen.
 func (u *ui) changed() { u.frame = "" }
 
 // engineLost reports whether the engine of the listed containers is lost.
 func (u *ui) engineLost() bool {
-	return u.world.EngineLost() && u.world.Containers() > 0
+	return u.World.EngineLost() && u.World.Containers() > 0
 }
 
 // toPanes passes a message to all panes that listen, and to the overlays.
@@ -66,15 +62,15 @@ func (u *ui) toPanes(msg tea.Msg) tea.Cmd {
 	return tea.Batch(cmds...)
 }
 
-// confirmThen asks for confirmation before it runs cmd.
-func (u *ui) confirmThen(title, effect, yes string, cmd tea.Cmd) tea.Cmd {
-	u.overlays.push(&dialog.Confirm{Look: u.look, Title: title, Lines: []string{effect}, Yes: yes, No: "no", Run: cmd})
+// ask asks a question; if the answer is yes, it runs cmd.
+func (u *ui) ask(title, yes string, cmd tea.Cmd, lines ...string) tea.Cmd {
+	u.overlays.push(&dialog.Confirm{Look: u.Look, Title: title, Lines: lines, Yes: yes, No: "no", Then: cmd})
 	return nil
 }
 
 // linkName returns the name of a link in texts.
 func (u *ui) linkName(l api.Link) string {
-	if u.world.IsDesktop(l) {
+	if u.World.IsDesktop(l) {
 		return "the desktop of " + l.SandboxName
 	}
 	return fmt.Sprintf("port %d of %s", l.Port, l.SandboxName)

@@ -26,7 +26,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case pane.EventsMsg:
 		return m, m.takeEvents(msg)
 	case ratesMsg:
-		if msg.err == nil && m.world.SetRates(msg.rates) {
+		if msg.err == nil && m.World.SetRates(msg.value) {
 			m.changed()
 		}
 		return m, m.follow.trafficDue()
@@ -74,11 +74,11 @@ func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
 		if msg.err != nil {
 			return m.notes.failWith("ask the core", msg.err)
 		}
-		m.world.SetStatus(msg.status)
+		m.World.SetStatus(msg.value)
 		return nil
 	case engineMsg:
 		if msg.err == nil {
-			m.world.ApplyEngine(msg.engine, msg.after)
+			m.World.ApplyEngine(msg.value, msg.after)
 		}
 		return m.follow.countLost()
 	case sandboxesMsg:
@@ -87,15 +87,15 @@ func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
 		if msg.err != nil {
 			return m.notes.failWith("list the previews", msg.err)
 		}
-		m.world.SetLinks(msg.list)
+		m.World.SetLinks(msg.value)
 		return m.toPanes(msg)
 	case recentMsg:
 		for _, x := range msg {
-			m.world.ApplyExchange(x)
+			m.World.ApplyExchange(x)
 		}
 		return nil
 	case socketsMsg:
-		m.world.ApplySockets(msg)
+		m.World.ApplySockets(msg)
 		return nil
 	case leaveMsg:
 		return m.quitter.leave()
@@ -142,8 +142,8 @@ func (m *model) takeFlow(msg tea.Msg) tea.Cmd {
 		if msg.err != nil {
 			return m.notes.failWith("start the demo", msg.err)
 		}
-		m.list.Select(msg.link.Sandbox)
-		return tea.Batch(m.arrange(), m.do.sandboxes(), m.do.links(), m.open(m.world.PageURL(msg.link), "demo"))
+		m.list.Select(msg.value.Sandbox)
+		return tea.Batch(m.arrange(), m.do.sandboxes(), m.do.links(), m.open(m.World.PageURL(msg.value), "demo"))
 	case pane.SayMsg:
 		return m.notes.say(string(msg))
 	case pane.FailMsg:
@@ -163,19 +163,19 @@ func (m *model) takeFlow(msg tea.Msg) tea.Cmd {
 
 func (m *model) takeSandboxes(msg sandboxesMsg) tea.Cmd {
 	if msg.err != nil {
-		if m.world.EngineLost() {
+		if m.World.EngineLost() {
 			return nil // the header says so
 		}
 		return m.notes.failWith("list the sandboxes", msg.err)
 	}
-	m.world.ApplyList(msg.list, msg.after)
+	m.World.ApplyList(msg.value, msg.after)
 	m.list.Refresh()
 	return tea.Batch(m.arrange(), m.follow.countLost(), m.toPanes(msg))
 }
 
 func (m *model) takeEvents(batch pane.EventsMsg) tea.Cmd {
 	m.do.taken++
-	c := m.world.Apply(batch, m.do.taken)
+	c := m.World.Apply(batch, m.do.taken)
 	cmds := []tea.Cmd{m.do.next(m.events)}
 	if c.Visible {
 		m.changed()

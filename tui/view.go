@@ -21,7 +21,7 @@ func (m *model) View() string {
 
 // draw returns the screen: height lines of width cells.
 func (m *model) draw() []string {
-	l := m.look
+	l := m.Look
 	if m.layout.small && m.quitter.asking() {
 		return m.finish([]string{"y quit  n stay", m.quitter.question.Lines[0]})
 	}
@@ -62,9 +62,9 @@ func (m *model) draw() []string {
 func (m *model) noteLines() []string {
 	offer := ""
 	if m.news.shown() && !m.options.ReadOnly {
-		offer = fmt.Sprintf("   %s preview   %s open", m.key("new-preview"), m.key("open-new-port"))
+		offer = fmt.Sprintf("   %s preview   %s open", m.Key("new-preview"), m.Key("open-new-port"))
 	}
-	return m.notes.lines(m.width, offer, m.key)
+	return m.notes.lines(m.width, offer, m.Key)
 }
 
 // body returns the list and the details, or one of them.
@@ -90,12 +90,12 @@ var inASCII = strings.NewReplacer("×", "x", "←", "<", "→", ">", "↑", "^",
 
 // finish fits every line to the width, and converts it to ASCII if required.
 func (m *model) finish(lines []string) []string {
-	if m.look.ASCII {
+	if m.Look.ASCII {
 		for i := range lines {
 			lines[i] = text.ASCII(inASCII.Replace(lines[i]))
 		}
 	}
-	return m.look.Fill(lines, m.width, m.height)
+	return m.Look.Fill(lines, m.width, m.height)
 }
 
 func (m *model) box(p pane.Pane, title string, r rect, focused bool) []string {
@@ -106,12 +106,12 @@ func (m *model) box(p pane.Pane, title string, r rect, focused bool) []string {
 	if p, ok := p.(pane.Footed); ok {
 		foot = p.Foot()
 	}
-	return m.look.Box(title, foot, p.View(focused), r.w, r.h, focused)
+	return m.Look.Box(title, foot, p.View(focused), r.w, r.h, focused)
 }
 
 // footer shows the keys that work on what is in focus, as many as fit.
 func (m *model) footer() string {
-	l, at := m.look, m.place()
+	l, at := m.Look, m.place()
 	switch {
 	case len(m.overlays) > 0: // it names its own
 		return ""
@@ -119,7 +119,7 @@ func (m *model) footer() string {
 		return " " + l.Ink.Key.Paint("enter") + " keep  " + l.Ink.Key.Paint("esc") + " clear"
 	}
 	out := ""
-	last := " " + l.Ink.Key.Paint(m.key("help")) + " help  " + l.Ink.Key.Paint(m.key("quit")) + " quit "
+	last := " " + l.Ink.Key.Paint(m.Key("help")) + " help  " + l.Ink.Key.Paint(m.Key("quit")) + " quit "
 	most := 99
 	if !m.layout.wide && at != inInspector {
 		most = 4

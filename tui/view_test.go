@@ -28,9 +28,9 @@ func still(t testing.TB, width, height int, f *fake, with func(*Options)) *model
 	m, err := newModel(t.Context(), f, o)
 	require.NoError(t, err)
 	for _, msg := range []tea.Msg{
-		tea.WindowSizeMsg{Width: width, Height: height}, statusMsg{status: f.status}, engineMsg{engine: f.engine},
-		sandboxesMsg{list: f.sandboxes},
-		linksMsg{list: f.links}, ratesMsg{rates: f.rates}, recentMsg(f.exchanges),
+		tea.WindowSizeMsg{Width: width, Height: height}, statusMsg{value: f.status}, engineMsg{value: f.engine},
+		sandboxesMsg{value: f.sandboxes},
+		linksMsg{value: f.links}, ratesMsg{value: f.rates}, recentMsg(f.exchanges),
 	} {
 		m.Update(msg)
 	}
@@ -137,7 +137,7 @@ func TestNothingIsDrawnWhileNothingChanges(t *testing.T) {
 	m := still(t, 120, 40, newFake(), nil)
 	first := m.View()
 	m.frame = "drawn already"
-	m.Update(ratesMsg{rates: m.world.Rates()})
+	m.Update(ratesMsg{value: m.World.Rates()})
 	m.Update(pane.EventsMsg{})
 	require.Equal(t, "drawn already", m.View())
 	m.changed()

@@ -36,23 +36,23 @@ func TestASnapshotThatIsOlderThanAnEventDoesNotUndoIt(t *testing.T) {
 		{Kind: api.EventEngine, Engine: &api.EngineStatus{State: "lost"}},
 	})
 	snapshot := sandboxes.(sandboxesMsg)
-	snapshot.list[1].Image = "another" // my-sandbox, of which no event told
-	has := func(ref api.Ref) bool { _, ok := m.world.Sandbox(ref); return ok }
+	snapshot.value[1].Image = "another" // my-sandbox, of which no event told
+	has := func(ref api.Ref) bool { _, ok := m.World.Sandbox(ref); return ok }
 	m.Update(snapshot)
 	m.Update(engine)
-	web, _ := m.world.Sandbox(webRef)
+	web, _ := m.World.Sandbox(webRef)
 	require.Equal(t, api.DaemonHealthy, web.Daemon.State)
 	require.True(t, has(later))
 	require.False(t, has(old))
-	box, _ := m.world.Sandbox(boxRef)
+	box, _ := m.World.Sandbox(boxRef)
 	require.Equal(t, "another", box.Image)
-	require.Equal(t, "lost", m.world.Engine().State)
+	require.Equal(t, "lost", m.World.Engine().State)
 	f.sandboxes = newFake().sandboxes
 	m.Update(m.do.sandboxes()())
 	m.Update(m.do.engine()())
 	require.False(t, has(later), "what is asked for later holds")
 	require.True(t, has(old))
-	require.Equal(t, "connected", m.world.Engine().State)
+	require.Equal(t, "connected", m.World.Engine().State)
 }
 
 func TestOnlyACountThatIsShownIsRedrawn(t *testing.T) {
@@ -66,6 +66,6 @@ func TestOnlyACountThatIsShownIsRedrawn(t *testing.T) {
 
 	f.sandboxes = f.sandboxes[:1] // the machine, no containers: the header has no count
 	m = still(t, 120, 40, f, nil)
-	require.Equal(t, "lost", m.world.Engine().State)
+	require.Equal(t, "lost", m.World.Engine().State)
 	require.False(t, m.follow.lostTimer)
 }

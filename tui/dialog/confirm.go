@@ -16,7 +16,7 @@ type Confirm struct {
 	Title   string
 	Lines   []string
 	Yes, No string
-	Run     tea.Cmd
+	Then    tea.Cmd
 	// YesKey and NoKey are letters that answer immediately; empty: none.
 	YesKey, NoKey string
 	onYes         bool
@@ -32,7 +32,7 @@ func (c *Confirm) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 	switch name {
 	case "": // do not match letters that are not set
 	case c.YesKey:
-		return c.Run, true
+		return c.Then, true
 	case c.NoKey:
 		return nil, true
 	case "left", "right", "tab", "shift+tab":
@@ -43,7 +43,7 @@ func (c *Confirm) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 		c.top++
 	case "enter":
 		if c.onYes {
-			return c.Run, true
+			return c.Then, true
 		}
 		return nil, true
 	case "esc", "q":

@@ -36,7 +36,7 @@ type Choice struct {
 	Words string // its name
 	About string // in its own column; it is cut in favour of Right
 	Right string // at the right end: a key
-	Run   tea.Cmd
+	Then  tea.Cmd
 }
 
 // NewPicker returns a picker of one of these choices.
@@ -127,7 +127,7 @@ func (p *Picker) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 		if p.cursor.At >= len(p.found) {
 			return nil, true
 		}
-		return p.found[p.cursor.At].Run, true
+		return p.found[p.cursor.At].Then, true
 	default:
 		p.input, _ = p.input.Update(key)
 		p.cursor.Put(0)

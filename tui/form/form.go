@@ -24,13 +24,8 @@ import (
 // Form makes a link: it has the port, listed or typed, the label, and the lifetime
 // of the link.
 type Form struct {
-	look    *draw.Look
-	world   *world.World
-	do      pane.Calls
+	pane.Env
 	backend Backend
-	now     func() time.Time
-	key     func(action string) string
-
 	ref     api.Ref
 	cards   []api.PortCard // without the daemon's
 	daemons []int          // the daemon's ports
@@ -90,15 +85,9 @@ type ActionMsg struct {
 }
 
 // New returns the form of a sandbox.
-func New(
-	l *draw.Look, w *world.World, do pane.Calls, backend Backend,
-	now func() time.Time, key func(action string) string, ref api.Ref,
-) *Form {
-	return &Form{
-		look: l, world: w, do: do, backend: backend, now: now, key: key, ref: ref,
-		other: draw.NewInput(5), label: draw.NewInput(60),
-		lives: newTTLChoice(time.Duration(w.Status().LinkTTLSeconds) * time.Second),
-	}
+func New(env pane.Env, backend Backend, ref api.Ref) *Form {
+	return &Form{Env: env, backend: backend, ref: ref, other: draw.NewInput(5), label: draw.NewInput(60),
+		lives: newTTLChoice(time.Duration(env.World.Status().LinkTTLSeconds) * time.Second)}
 }
 
 // StartAt selects a port once it is in the list.
@@ -113,7 +102,7 @@ func (f *Form) StartWith(l api.Link) {
 
 // Load shows the known ports and requests the current ones.
 func (f *Form) Load() tea.Cmd {
-	if known := f.world.Ports(f.ref); known.Cards != nil && known.Err == nil {
+	if known := f.World.Ports(f.ref); known.Cards != nil && known.Err == nil {
 		f.take(known.Cards)
 	}
 	return f.ask()
@@ -130,14 +119,14 @@ func (f *Form) Created(err error) {
 
 // ask requests the ports, if there is a daemon.
 func (f *Form) ask() tea.Cmd {
-	s, ok := f.world.Sandbox(f.ref)
+	s, ok := f.World.Sandbox(f.ref)
 	if !ok || s.Daemon.State != api.DaemonHealthy {
 		return nil // the view shows that; events report a new daemon
 	}
 	f.loading, f.err = true, nil
 	f.asked++
 	asked, ref, backend := f.asked, f.ref, f.backend
-	return f.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
+	return f.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 		cards, err := backend.Ports(ctx, ref)
 		return portsMsg{f, asked, cards, err}
 	})
@@ -156,7 +145,7 @@ func (f *Form) HandleMsg(msg tea.Msg) tea.Cmd {
 		}
 	default:
 		// A daemon may have come up in the meantime.
-		if s, ok := f.world.Sandbox(f.ref); ok && s.Daemon.State == api.DaemonHealthy && f.cards == nil &&
+		if s, ok := f.World.Sandbox(f.ref); ok && s.Daemon.State == api.DaemonHealthy && f.cards == nil &&
 			!f.loading && f.err == nil {
 			return f.ask()
 		}
@@ -264,7 +253,7 @@ func (f *Form) create(open bool) tea.Cmd {
 	backend := f.backend
 	request := api.LinkRequest{Port: port, Sandbox: f.ref.String(), Label: strings.TrimSpace(f.label.Value()),
 		TTLSeconds: &ttl}
-	return f.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
+	return f.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 		link, err := backend.CreateLink(ctx, request)
 		return CreatedMsg{f, link, open, err}
 	})

@@ -60,8 +60,9 @@ func TestALateAnswerIsDropped(t *testing.T) {
 	w := world.New()
 	w.ApplyList([]api.Sandbox{box}, 0)
 	start := time.Date(2026, 5, 4, 14, 2, 30, 0, time.UTC)
-	f := New(draw.New("mono", false), w, pane.Calls{}, noCore{}, func() time.Time { return start },
-		func(action string) string { return action }, box.Ref)
+	env := pane.Env{Look: draw.New("mono", false), World: w, Now: func() time.Time { return start },
+		Key: func(action string) string { return action }}
+	f := New(env, noCore{}, box.Ref)
 	shown := func() string { return ansi.Strip(strings.Join(f.View(100, 40), "\n")) }
 	card := func(port int, name string) api.PortCard {
 		return api.PortCard{Port: api.Port{Port: port}, Service: "http", Name: name}

@@ -64,7 +64,7 @@ func (f *Form) move(to draw.Motion) {
 // portKey handles a key in the list of ports. A digit begins a typed port.
 func (f *Form) portKey(key tea.KeyMsg) tea.Cmd {
 	name := key.String()
-	s, _ := f.world.Sandbox(f.ref)
+	s, _ := f.World.Sandbox(f.ref)
 	switch {
 	case name == "left" || name == "right":
 		return f.livesKey(key)
@@ -85,15 +85,15 @@ func (f *Form) portKey(key tea.KeyMsg) tea.Cmd {
 		f.move(draw.ToTop)
 	case name == "G", name == "end":
 		f.move(draw.ToBottom)
-	case name == f.key("vnc"):
+	case name == f.Key("vnc"):
 		if card, ok := f.card(); ok && card.Service == "vnc" {
 			return f.wants("vnc", true)
 		}
-	case name == f.key("inject") && world.Injectable(s):
+	case name == f.Key("inject") && world.Injectable(s):
 		return f.wants("inject", false)
-	case name == f.key("container") && s.Container != api.ContainerRunning:
+	case name == f.Key("container") && s.Container != api.ContainerRunning:
 		return f.wants("container", false)
-	case name == f.key("refresh"):
+	case name == f.Key("refresh"):
 		return f.ask()
 	}
 	return nil

@@ -11,7 +11,7 @@ import (
 
 // View implements an overlay.
 func (f *Form) View(width, height int) []string {
-	l := f.look
+	l := f.Look
 	width = min(width, 84)
 	inner := width - 3
 	below := f.below(inner)
@@ -43,7 +43,7 @@ func (f *Form) View(width, height int) []string {
 
 // row draws a card: the port, what answers, and a remark or a warning.
 func (f *Form) row(card api.PortCard, width int) string {
-	l := f.look
+	l := f.Look
 	remark, ink := f.remarks(card), l.Ink.Dim
 	if card.Warning != "" {
 		remark, ink = l.Glyph.Warn+" "+text.Clean(card.Warning), l.Ink.Busy
@@ -59,7 +59,7 @@ func (f *Form) remarks(card api.PortCard) string {
 	case "https":
 		words = append(words, "http over TLS")
 	case "vnc":
-		words = append(words, "VNC desktop", f.key("vnc")+" opens it")
+		words = append(words, "VNC desktop", f.Key("vnc")+" opens it")
 	case "rfb":
 		words = append(words, "a VNC server")
 	case "unknown":
@@ -77,7 +77,7 @@ func (f *Form) remarks(card api.PortCard) string {
 		words = append(words, text.Clean(r))
 	}
 	n := 0
-	links := f.world.LinksOf(f.ref, f.now())
+	links := f.World.LinksOf(f.ref, f.Now())
 	for i := range links {
 		if links[i].Port == card.Port.Port {
 			n++
@@ -86,25 +86,25 @@ func (f *Form) remarks(card api.PortCard) string {
 	if n > 0 {
 		words = append(words, format.Count(n, "link"))
 	}
-	return strings.Join(words, " "+f.look.Glyph.Dot+" ")
+	return strings.Join(words, " "+f.Look.Glyph.Dot+" ")
 }
 
 // otherRow draws the line for a typed port.
 func (f *Form) otherRow() string {
 	value := f.other.Value()
-	field := f.look.Fit(value+strings.Repeat("_", max(0, 5-len(value))), 5)
+	field := f.Look.Fit(value+strings.Repeat("_", max(0, 5-len(value))), 5)
 	if !f.onOther() || f.focus != fieldPort {
-		return field + "  " + f.look.Ink.Dim.Paint("other port")
+		return field + "  " + f.Look.Ink.Dim.Paint("other port")
 	}
-	cursor := f.look.InputLine(f.other, len(value)+1)
-	return cursor + f.look.Fit(strings.Repeat("_", max(0, 4-len(value))), 6-len(value)) + "other port"
+	cursor := f.Look.InputLine(f.other, len(value)+1)
+	return cursor + f.Look.Fit(strings.Repeat("_", max(0, 4-len(value))), 6-len(value)) + "other port"
 }
 
 // state explains why there is no list, and what to do about it.
 func (f *Form) state(width int) []string {
-	l := f.look
-	s, ok := f.world.Sandbox(f.ref)
-	in := f.world.Injection(f.ref)
+	l := f.Look
+	s, ok := f.World.Sandbox(f.ref)
+	in := f.World.Injection(f.ref)
 	var what, try string
 	switch {
 	case !ok:
@@ -112,20 +112,20 @@ func (f *Form) state(width int) []string {
 	case f.err != nil:
 		what, try = format.Explain(f.err)
 		what = "Its ports are unknown: " + what
-		try = strings.TrimSpace(try + "   " + f.key("refresh") + " asks again")
+		try = strings.TrimSpace(try + "   " + f.Key("refresh") + " asks again")
 	case s.Container != api.ContainerRunning:
 		what, try = "The container is "+s.Container+".",
-			format.StartHint(s, f.key)+"; a link works as soon as a daemon is in it"
-	case s.Daemon.State == api.DaemonInjecting, f.world.Injecting(f.ref):
+			format.StartHint(s, f.Key)+"; a link works as soon as a daemon is in it"
+	case s.Daemon.State == api.DaemonInjecting, f.World.Injecting(f.ref):
 		what = "The daemon is being injected" + l.Glyph.Ellipsis
 	case in != nil && in.Problem != nil:
 		what, try = format.Explain(in.Problem)
-		try = strings.TrimSpace(try + "   " + f.key("inject") + " tries again")
+		try = strings.TrimSpace(try + "   " + f.Key("inject") + " tries again")
 	case s.Daemon.State == api.DaemonUnknown:
 		what = "Asking for the daemon" + l.Glyph.Ellipsis
 	case s.Daemon.State != api.DaemonHealthy:
 		what, try = "No daemon is running there, so its ports are unknown.",
-			f.key("inject")+" injects one; you can type a port without it"
+			f.Key("inject")+" injects one; you can type a port without it"
 	case f.cards == nil:
 		what = "Looking for ports" + l.Glyph.Ellipsis
 	case len(f.cards) == 0:
@@ -147,7 +147,7 @@ func (f *Form) state(width int) []string {
 
 // below draws the fields under the list, what is wrong with them, and the keys.
 func (f *Form) below(width int) []string {
-	l := f.look
+	l := f.Look
 	lines := []string{""}
 	if card, ok := f.card(); ok && card.Warning != "" && text.Width(card.Warning) > width/2-8 {
 		lines = nil
@@ -183,7 +183,7 @@ func (f *Form) below(width int) []string {
 
 // livesLine draws all lifetimes; the chosen one is marked visibly without colours.
 func (f *Form) livesLine() string {
-	l := f.look
+	l := f.Look
 	var parts []string
 	for i, d := range ttlChoices {
 		parts = append(parts, f.choice(format.TTL(d), i == f.lives.at))
@@ -201,7 +201,7 @@ func (f *Form) livesLine() string {
 }
 
 func (f *Form) choice(s string, taken bool) string {
-	l := f.look
+	l := f.Look
 	switch {
 	case !taken:
 		return " " + l.Ink.Dim.Paint(s)

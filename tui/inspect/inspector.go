@@ -17,19 +17,14 @@ import (
 	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/save"
-	"daemon-proxy/tui/world"
 )
 
 // Inspector shows one exchange in full. It fills the screen between header and
 // footer. Its layout is computed only when its content or width changes.
 type Inspector struct {
+	pane.Env
 	sheet
-	world   *world.World
-	do      pane.Calls
 	backend Backend
-	now     func() time.Time
-	key     func(action string) string
-
 	ID      uint64
 	first   api.Exchange // from the list, until the details arrive
 	failed  error
@@ -77,17 +72,14 @@ type Backend interface {
 }
 
 // New returns an empty inspector; Next makes one for an exchange.
-func New(
-	l *draw.Look, w *world.World, do pane.Calls, backend Backend, now func() time.Time, key func(string) string,
-) *Inspector {
-	return &Inspector{sheet: sheet{look: l}, world: w, do: do, backend: backend, now: now, key: key,
-		find: draw.NewFilterLine()}
+func New(env pane.Env, backend Backend) *Inspector {
+	return &Inspector{Env: env, sheet: sheet{look: env.Look}, backend: backend, find: draw.NewFilterLine()}
 }
 
 // Next returns the inspector of another exchange, with the same search and the
 // same sections folded.
 func (in *Inspector) Next(x api.Exchange) *Inspector {
-	next := New(in.look, in.world, in.do, in.backend, in.now, in.key)
+	next := New(in.Env, in.backend)
 	next.ID, next.first, next.find = x.ID, x, in.find
 	next.At, next.folded, next.wrapped = in.At, in.folded, in.wrapped
 	return next
@@ -107,7 +99,7 @@ func (in *Inspector) EndFind() bool {
 func (in *Inspector) Ask() tea.Cmd {
 	in.asking, in.again = true, false
 	id, backend := in.ID, in.backend
-	return in.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
+	return in.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 		d, err := backend.Exchange(ctx, id)
 		if err != nil {
 			return Msg{id: id, err: err}
@@ -326,8 +318,8 @@ func (in *Inspector) SaveBodies(dir string) tea.Cmd {
 	if in.seen == nil {
 		return nil
 	}
-	d, at, backend := in.seen.detail, in.now().Format(save.TimeFormat), in.backend
-	return in.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
+	d, at, backend := in.seen.detail, in.Now().Format(save.TimeFormat), in.backend
+	return in.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 		request, response, err := backend.Bodies(ctx, d.ID)
 		if err != nil {
 			return pane.FailMsg{Action: "save the bodies", Err: err}

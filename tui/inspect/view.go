@@ -11,7 +11,7 @@ import (
 
 // View is a box of width × height.
 func (in *Inspector) View(width, height int) []string {
-	l := in.look
+	l := in.Look
 	in.height = height
 	if width-2 != in.width {
 		in.width = width - 2
@@ -49,7 +49,7 @@ func (in *Inspector) line(i int) inspectorLine {
 
 // foot shows which section scrolls, how far, and whether frames are followed.
 func (in *Inspector) foot() string {
-	l := in.look
+	l := in.Look
 	var parts []string
 	if in.split() {
 		parts = append(parts, l.Ink.Dim.Paint([...]string{"request", "response"}[in.At]))
@@ -62,7 +62,7 @@ func (in *Inspector) foot() string {
 	case !x.Live || !in.HasFrames():
 	case in.paused:
 		parts = append(parts, l.Ink.Busy.Paint("PAUSED +"+format.Thousands(int(x.Frames-in.before)))+" "+
-			l.Glyph.Dot+" "+in.key("follow")+" follow")
+			l.Glyph.Dot+" "+in.Key("follow")+" follow")
 	default:
 		parts = append(parts, l.Ink.Good.Paint("following"))
 	}
@@ -70,7 +70,7 @@ func (in *Inspector) foot() string {
 }
 
 func (in *Inspector) paint(line inspectorLine, want string) string {
-	l := in.look
+	l := in.Look
 	if !line.beside {
 		return " " + in.cell(line.left, want)
 	}
@@ -85,24 +85,24 @@ func (in *Inspector) cell(c cell, want string) string {
 		if lower := strings.ToLower(c.text); len(lower) == len(c.text) {
 			if before, _, ok := strings.Cut(lower, want); ok {
 				at := len(before)
-				return c.text[:at] + in.look.Ink.Cursor.Paint(c.text[at:at+len(want)]) + c.text[at+len(want):]
+				return c.text[:at] + in.Look.Ink.Cursor.Paint(c.text[at:at+len(want)]) + c.text[at+len(want):]
 			}
 		} else if strings.Contains(lower, want) {
-			return in.look.Ink.Cursor.Paint(c.text)
+			return in.Look.Ink.Cursor.Paint(c.text)
 		}
 	}
-	name := in.look.Ink.Key
+	name := in.Look.Ink.Key
 	if c.chosen {
-		name = in.look.Ink.Cursor
+		name = in.Look.Ink.Cursor
 	}
 	return name.Paint(c.text[:c.name]) + c.ink.Paint(c.text[c.name:])
 }
 
 // title returns the request, its outcome, its sandbox and its time.
 func (in *Inspector) title() string {
-	l, x := in.look, in.Exchange()
+	l, x := in.Look, in.Exchange()
 	dash := l.Ink.Frame.Paint(" " + l.Glyph.Dash + " ")
-	outcome := "under way for " + format.Span(in.now().Sub(x.Start).Truncate(time.Second))
+	outcome := "under way for " + format.Span(in.Now().Sub(x.Start).Truncate(time.Second))
 	switch {
 	case !x.Live:
 		outcome = fmt.Sprintf("%s in %s", format.Status(x), format.Latency(x.Duration))
@@ -114,7 +114,7 @@ func (in *Inspector) title() string {
 		where += fmt.Sprintf(":%d", x.Port)
 	}
 	if x.LinkID != "" {
-		where += " via " + in.world.LinkName(x.LinkID)
+		where += " via " + in.World.LinkName(x.LinkID)
 	}
 	rest := dash + l.StatusInk(x.Status).Paint(outcome)
 	for _, s := range []string{where, x.Start.Local().Format("15:04:05.000")} {
@@ -128,10 +128,10 @@ func (in *Inspector) title() string {
 
 // times returns the phases of the exchange with their durations and bars.
 func (in *Inspector) times() string {
-	l, x := in.look, in.Exchange()
+	l, x := in.Look, in.Exchange()
 	total := x.Duration
 	if x.Live {
-		total = max(total, in.now().Sub(x.Start))
+		total = max(total, in.Now().Sub(x.Start))
 	}
 	if x.FirstByte <= 0 {
 		words := format.Code(x)
@@ -173,12 +173,12 @@ func (in *Inspector) times() string {
 }
 
 func (in *Inspector) findLine() string {
-	l := in.look
+	l := in.Look
 	n := fmt.Sprintf("%d of %d ", min(in.atFound+1, len(in.found)), len(in.found))
 	if in.find.Typing {
 		return l.Ends(l.Ink.Key.Paint(" / ")+l.InputLine(in.find.Model, max(10, in.width-16)), n, in.width)
 	}
 	return l.Ends(l.Ink.Key.Paint(" / ")+text.Clean(in.find.Value())+
-		l.Ink.Dim.Paint(fmt.Sprintf("   %s next  %s before  %s", in.key("find-next"), in.key("find-previous"),
-			in.key("close-inspector"))), n, in.width)
+		l.Ink.Dim.Paint(fmt.Sprintf("   %s next  %s before  %s", in.Key("find-next"), in.Key("find-previous"),
+			in.Key("close-inspector"))), n, in.width)
 }

@@ -34,7 +34,7 @@ func TestALogThatHasEndedIsOpenedWhenItGoesOn(t *testing.T) {
 			p.Retry()
 			return
 		case pane.EventsMsg:
-			p.world.Apply(msg, 1)
+			p.World.Apply(msg, 1)
 		}
 		p.HandleMsg(msg)
 	}
@@ -83,11 +83,11 @@ func TestALogThatHasEndedIsOpenedWhenItGoesOn(t *testing.T) {
 				return
 			}
 			require.True(t, p.loading)
-			now, _ := p.world.Sandbox(box.Ref)
+			now, _ := p.World.Sandbox(box.Ref)
 			for range 3 { // it ends at once
 				ends(p)
 				send(p, pane.EventsMsg{{Kind: api.EventSandbox, Sandbox: &now}})
-				p.world.ApplyList([]api.Sandbox{now}, 1)
+				p.World.ApplyList([]api.Sandbox{now}, 1)
 				p.HandleMsg(nil)
 			}
 			require.Equal(t, c.opened, p.opened-first, "once for each time that it goes on")
@@ -105,7 +105,7 @@ func TestALogThatIsReadIsNotOpenedAgainUntilItIsFollowed(t *testing.T) {
 	for _, state := range []string{api.ContainerExited, api.ContainerRunning} {
 		s.Container = state
 		event := pane.EventsMsg{{Kind: api.EventSandbox, Sandbox: &s}}
-		p.world.Apply(event, 1)
+		p.World.Apply(event, 1)
 		p.HandleMsg(event)
 	}
 	p.Retry()

@@ -16,7 +16,6 @@ import (
 	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/text"
-	"daemon-proxy/tui/world"
 )
 
 var sources = []string{api.LogContainer, api.LogDaemon, api.LogProgram}
@@ -28,11 +27,9 @@ type Backend interface {
 
 // Pane is the fourth tab.
 type Pane struct {
+	pane.Env
 	scroll
-	world   *world.World
-	do      pane.Calls
 	backend Backend
-	key     func(action string) string
 
 	ref       api.Ref
 	visible   bool
@@ -48,9 +45,9 @@ type Pane struct {
 }
 
 // New returns the pane.
-func New(l *draw.Look, w *world.World, do pane.Calls, backend Backend, key func(string) string) *Pane {
-	return &Pane{scroll: scroll{look: l, filter: draw.NewFilterLine(), wrapped: true},
-		world: w, do: do, backend: backend, key: key, stop: func() {}}
+func New(env pane.Env, backend Backend) *Pane {
+	return &Pane{Env: env, scroll: scroll{look: env.Look, filter: draw.NewFilterLine(), wrapped: true},
+		backend: backend, stop: func() {}}
 }
 
 // SetSize implements pane.Pane.
@@ -74,12 +71,12 @@ func (p *Pane) reopen() tea.Cmd {
 	p.stop, p.stream, p.ended, p.loading = func() {}, nil, nil, false
 	p.opened++
 	p.clear()
-	p.life, p.restarted = lifeOf(p.world, p.ref, p.currentSource()), false
+	p.life, p.restarted = lifeOf(p.World, p.ref, p.currentSource()), false
 	if !p.visible || p.ref == (api.Ref{}) {
 		return nil
 	}
 	p.loading = true
-	ctx, stop := context.WithCancel(p.do.Ctx)
+	ctx, stop := context.WithCancel(p.Ctx)
 	p.stop = stop
 	ref, source, opened, backend := p.ref, p.currentSource(), p.opened, p.backend
 	open := func() tea.Msg {
@@ -102,7 +99,7 @@ func (p *Pane) reopen() tea.Cmd {
 		return open
 	}
 	p.unsure = false
-	return tea.Batch(open, p.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
+	return tea.Batch(open, p.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 		r, err := backend.Logs(ctx, ref, api.LogDaemon, 1, false)
 		if err != nil {
 			return noWordsMsg(opened)
@@ -128,7 +125,7 @@ func (p *Pane) ShowCause(ran bool) {
 // revive opens the log again when its source has restarted: once for each life,
 // however soon that log ends, and not while the user reads the previous one.
 func (p *Pane) revive() tea.Cmd {
-	if now := lifeOf(p.world, p.ref, p.currentSource()); now != p.life {
+	if now := lifeOf(p.World, p.ref, p.currentSource()); now != p.life {
 		p.life, p.restarted = now, p.restarted || now.runs
 	}
 	if !p.restarted || !p.life.runs || p.ended == nil || p.paused {
@@ -140,7 +137,7 @@ func (p *Pane) revive() tea.Cmd {
 // Retry reopens a log that has ended, at the user's request. It does not if the
 // log is paused, or if the engine is lost and the log would be empty.
 func (p *Pane) Retry() tea.Cmd {
-	if p.ended == nil || p.paused || p.currentSource() != api.LogProgram && p.world.EngineLost() {
+	if p.ended == nil || p.paused || p.currentSource() != api.LogProgram && p.World.EngineLost() {
 		return nil
 	}
 	return p.reopen()
@@ -228,14 +225,14 @@ func (p *Pane) HandleKey(key tea.KeyMsg) tea.Cmd {
 // Foot implements pane.Footed.
 func (p *Pane) Foot() string {
 	if p.skipped > 0 {
-		return p.look.Ink.Dim.Paint(format.Thousands(p.skipped) + " earlier lines left out")
+		return p.Look.Ink.Dim.Paint(format.Thousands(p.skipped) + " earlier lines left out")
 	}
 	return ""
 }
 
 // View implements pane.Pane.
 func (p *Pane) View(bool) []string {
-	l := p.look
+	l := p.Look
 	out := append([]string{p.head()}, p.rowsInView()...)
 	say := func(words string) {
 		for _, s := range text.Wrap(words, max(1, p.width-2)) {
@@ -261,7 +258,7 @@ func (p *Pane) View(bool) []string {
 
 // head shows the source, the filter, and whether the log is followed.
 func (p *Pane) head() string {
-	l := p.look
+	l := p.Look
 	left := ""
 	for _, s := range sources {
 		if s == p.currentSource() {
@@ -280,7 +277,7 @@ func (p *Pane) head() string {
 	right := l.Ink.Good.Paint("following")
 	if p.paused {
 		right = l.Ink.Busy.Paint(fmt.Sprintf("PAUSED +%d", p.missed)) + " " + l.Glyph.Dot + " " +
-			p.key("log-follow") + " follow"
+			p.Key("log-follow") + " follow"
 	} else if p.ended != nil {
 		right = l.Ink.Dim.Paint("ended")
 	}

@@ -37,7 +37,8 @@ func newPane(t *testing.T) *Pane {
 	w.ApplyEngine(api.EngineStatus{State: "connected"}, 0)
 	w.ApplyList([]api.Sandbox{box}, 0)
 	key := func(action string) string { return action }
-	return New(draw.New("dark", false), w, pane.Calls{Ctx: t.Context()}, silent{}, key)
+	return New(pane.Env{Look: draw.New("dark", false), World: w, Key: key, Calls: pane.Calls{Ctx: t.Context()}},
+		silent{})
 }
 
 // shown is the visible pane of a sandbox; its commands are not run.

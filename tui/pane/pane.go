@@ -1,12 +1,16 @@
 // Package pane has what the panes of the UI share: how the root model calls them,
-// how they call the core, and the messages between them.
+// what they draw with, how they call the core, and the messages between them.
 package pane
 
 import (
+	"context"
+	"time"
+
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/world"
 )
 
 // Pane is a part of the screen that can be focused. Panes are plain structs that
@@ -51,4 +55,51 @@ type Footed interface {
 func IsTyping(p Pane) bool {
 	t, ok := p.(Typist)
 	return ok && t.Typing()
+}
+
+// Env is what the root model gives to panes and overlays. They do not change it.
+type Env struct {
+	*draw.Look
+	World *world.World
+	Now   func() time.Time
+	Key   func(action string) string // the key of an action
+	Calls
+}
+
+// The deadlines of calls.
+const (
+	Quick = 15 * time.Second // for the core's own state, or one call to the engine
+	Slow  = 15 * time.Minute // for copying a binary over a slow connection
+)
+
+// Calls makes commands that call the core. Each ends when ctx does, at the latest,
+// and returns one message.
+type Calls struct {
+	Ctx context.Context // the UI's
+}
+
+// Do runs f in a command with a deadline.
+func (c Calls) Do(deadline time.Duration, f func(ctx context.Context) tea.Msg) tea.Cmd {
+	parent := c.Ctx
+	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(parent, deadline)
+		defer cancel()
+		return f(ctx)
+	}
+}
+
+// EventsApart is the least time between two batches of events, so that they cause
+// at most seven frames a second, and rates and links two more.
+const EventsApart = 150 * time.Millisecond
+
+// Pause waits for d or the end of ctx.
+func Pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

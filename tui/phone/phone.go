@@ -7,13 +7,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/tui/draw"
 	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/text"
@@ -22,9 +20,7 @@ import (
 
 // Screen is the screen with the code. The listener ends when it is closed.
 type Screen struct {
-	look   *draw.Look
-	world  *world.World
-	now    func() time.Time
+	pane.Env
 	copy   func(s, what string) tea.Cmd
 	Cancel context.CancelFunc // ends the listener
 
@@ -39,10 +35,9 @@ type Screen struct {
 
 // New returns the screen before the listener is open; cancel ends the listener.
 func New(
-	l *draw.Look, w *world.World, now func() time.Time, copyText func(s, what string) tea.Cmd,
-	cancel context.CancelFunc, link api.Link, title string,
+	env pane.Env, copyText func(s, what string) tea.Cmd, cancel context.CancelFunc, link api.Link, title string,
 ) *Screen {
-	return &Screen{look: l, world: w, now: now, copy: copyText, Cancel: cancel, link: link, title: title}
+	return &Screen{Env: env, copy: copyText, Cancel: cancel, link: link, title: title}
 }
 
 // Show shows the code once the listener is open.
@@ -79,16 +74,16 @@ func (p *Screen) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 
 // over reports whether the link ended while its code is shown.
 func (p *Screen) over() bool {
-	l, known := p.world.Link(p.link.ID)
+	l, known := p.World.Link(p.link.ID)
 	if !known {
 		l = p.link
 	}
-	return !world.Works(l, p.now())
+	return !world.Works(l, p.Now())
 }
 
 // View implements overlay: the code in the middle, the URL below it.
 func (p *Screen) View(width, height int) []string {
-	l := p.look
+	l := p.Look
 	title := " " + l.Ink.Title.Paint(text.Clean(p.title))
 	keys := " " + l.Ink.Key.Paint("esc") + " close, the listener too"
 	if !p.ready {
@@ -97,7 +92,7 @@ func (p *Screen) View(width, height int) []string {
 			width, height)
 	}
 	keys += "   " + l.Ink.Key.Paint("y") + " copy the URL   " + l.Ink.Key.Paint("i") + " invert"
-	until := "scan it on this network " + l.Glyph.Dot + " " + format.Lifetime(p.ended(), p.now())
+	until := "scan it on this network " + l.Glyph.Dot + " " + format.Lifetime(p.ended(), p.Now())
 	title = l.Ends(title, l.Ink.Busy.Paint(until)+" ", width)
 	var url []string
 	for part := range strings.SplitSeq(ansi.Hardwrap(text.Clean(p.share.URL), max(1, width-2), true), "\n") {
@@ -125,7 +120,7 @@ func (p *Screen) ended() api.Link {
 
 // body returns the code, or why there is none.
 func (p *Screen) body(width, height int) ([]string, bool) {
-	l := p.look
+	l := p.Look
 	switch {
 	case p.over():
 		return []string{" " + l.Ink.Bad.Paint(l.Glyph.Bad+" The link has ended and no longer works.")}, false
@@ -158,7 +153,7 @@ func (p *Screen) body(width, height int) ([]string, bool) {
 // middle puts lines into the middle of the window.
 func (p *Screen) middle(lines []string, width, height int) []string {
 	for i := range lines {
-		lines[i] = p.look.Cut(lines[i], width)
+		lines[i] = p.Look.Cut(lines[i], width)
 	}
 	return append(slices.Repeat([]string{""}, max(0, (height-len(lines))/2)), lines...)
 }

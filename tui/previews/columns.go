@@ -20,8 +20,8 @@ type columns struct {
 
 func (p *Pane) columns(page *world.Page) columns {
 	w := p.measure(page)
-	c := columns{look: p.look, port: 5, label: max(5, w.label), requests: 8, last: 8, lives: w.lives}
-	for _, open := range p.world.OpenSockets() {
+	c := columns{look: p.Look, port: 5, label: max(5, w.label), requests: 8, last: 8, lives: w.lives}
+	for _, open := range p.World.OpenSockets() {
 		c.last = max(c.last, text.Width(p.live(open)))
 	}
 	// Cursor 2, and 2 between columns. A masked link gives way to a label of usual length.
@@ -86,12 +86,12 @@ func (c columns) line(port, label, link, requests, last, lives string) string {
 func (p *Pane) row(c columns, l api.Link) string {
 	link, left := "", p.left(l)
 	switch {
-	case world.Works(l, p.now()):
+	case world.Works(l, p.Now()):
 		link = p.masked(l, c.link)
 	case c.link > 0:
-		link = format.Lifetime(l, p.now())
+		link = format.Lifetime(l, p.Now())
 	default:
-		left = format.Lifetime(l, p.now())
+		left = format.Lifetime(l, p.Now())
 	}
 	return c.line(fmt.Sprint(l.Port), p.label(l), link, format.Thousands(int(l.Requests)), p.last(l), left)
 }
@@ -99,7 +99,7 @@ func (p *Pane) row(c columns, l api.Link) string {
 // label returns a link's label, with its sandbox if that has no page.
 func (p *Pane) label(l api.Link) string {
 	label := format.OrDash(text.Clean(l.Label))
-	if p.world.LinkIsOf(l, p.ref) {
+	if p.World.LinkIsOf(l, p.ref) {
 		return label
 	}
 	return text.Clean(l.SandboxName) + ": " + label
@@ -107,28 +107,28 @@ func (p *Pane) label(l api.Link) string {
 
 // last returns when a link was last used, or how many sockets are open on it.
 func (p *Pane) last(l api.Link) string {
-	switch n := p.world.Sockets(l.ID); {
+	switch n := p.World.Sockets(l.ID); {
 	case n > 0:
 		return p.live(n)
 	case l.LastUsedAt == nil:
 		return ""
 	}
-	return format.Ago(p.now().Sub(*l.LastUsedAt))
+	return format.Ago(p.Now().Sub(*l.LastUsedAt))
 }
 
 func (p *Pane) live(sockets int) string {
-	return fmt.Sprintf("live %s%d", p.look.Glyph.Sockets, sockets)
+	return fmt.Sprintf("live %s%d", p.Look.Glyph.Sockets, sockets)
 }
 
 // left returns how long a link still works; empty if it has ended.
 func (p *Pane) left(l api.Link) string {
 	switch {
-	case !world.Works(l, p.now()):
+	case !world.Works(l, p.Now()):
 		return ""
 	case l.ExpiresAt == nil:
 		return "until revoked"
 	}
-	return format.Coarse(l.ExpiresAt.Sub(p.now()))
+	return format.Coarse(l.ExpiresAt.Sub(p.Now()))
 }
 
 // masked returns the URL of a link with its token masked, in the longest form that
@@ -146,12 +146,12 @@ func (p *Pane) masked(l api.Link, width int) string {
 // forms returns masked URLs of a link from the longest to the shortest: complete,
 // without the scheme, and only the path if it contains the token.
 func (p *Pane) forms(l api.Link) [3]string {
-	whole := text.Clean(p.world.LinkURL(l))
-	if p.world.IsDesktop(l) {
-		whole += p.world.DesktopPage(l) + p.look.Glyph.Ellipsis
+	whole := text.Clean(p.World.LinkURL(l))
+	if p.World.IsDesktop(l) {
+		whole += p.World.DesktopPage(l) + p.Look.Glyph.Ellipsis
 	}
 	if token := text.Clean(l.Token); len(token) > 4 {
-		whole = strings.Replace(whole, token, token[:4]+p.look.Glyph.Ellipsis, 1)
+		whole = strings.Replace(whole, token, token[:4]+p.Look.Glyph.Ellipsis, 1)
 	}
 	_, bare, _ := strings.Cut(whole, "://")
 	path := bare

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
@@ -14,6 +13,7 @@ import (
 	"daemon-proxy/core/api"
 	"daemon-proxy/tui/draw"
 	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/text"
 	"daemon-proxy/tui/world"
 )
@@ -21,11 +21,7 @@ import (
 // Pane is the third tab: the links of a sandbox, working ones first, and the
 // selected one in full below the list.
 type Pane struct {
-	look  *draw.Look
-	world *world.World
-	now   func() time.Time
-	key   func(action string) string
-
+	pane.Env
 	width, height int
 	ref           api.Ref
 	at            string // the id of the selected link
@@ -36,9 +32,7 @@ type Pane struct {
 }
 
 // New returns the pane.
-func New(l *draw.Look, w *world.World, now func() time.Time, key func(string) string) *Pane {
-	return &Pane{look: l, world: w, now: now, key: key}
-}
+func New(env pane.Env) *Pane { return &Pane{Env: env} }
 
 // SetSize implements pane.Pane.
 func (p *Pane) SetSize(width, height int) { p.width, p.height = width, height }
@@ -55,7 +49,7 @@ func (p *Pane) Show(ref api.Ref, _ bool) tea.Cmd {
 // page returns the sandbox's page and puts the cursor on the selected link; if it
 // is gone, the link in its place is selected.
 func (p *Pane) page() *world.Page {
-	page := p.world.Page(p.ref, p.now())
+	page := p.World.Page(p.ref, p.Now())
 	links := page.Links
 	if at := p.cursor.At; at >= len(links) || links[at].ID != p.at {
 		if i := slices.IndexFunc(links, func(l api.Link) bool { return l.ID == p.at }); i >= 0 {
@@ -80,7 +74,7 @@ func (p *Pane) Selected() (api.Link, bool) {
 
 // Select puts the cursor on a link of this sandbox.
 func (p *Pane) Select(l api.Link) {
-	if p.world.LinkIsOf(l, p.ref) {
+	if p.World.LinkIsOf(l, p.ref) {
 		p.at = l.ID
 	}
 }
@@ -108,12 +102,12 @@ func (p *Pane) Foot() string {
 	if p.cursor.Count <= p.cursor.Height {
 		return ""
 	}
-	return p.look.Ink.Dim.Paint(fmt.Sprintf("%d of %d", p.cursor.At+1, p.cursor.Count))
+	return p.Look.Ink.Dim.Paint(fmt.Sprintf("%d of %d", p.cursor.At+1, p.cursor.Count))
 }
 
 // View shows why the links cannot work, if so, the list, and the selected link.
 func (p *Pane) View(focused bool) []string {
-	l := p.look
+	l := p.Look
 	page := p.page()
 	links := page.Links
 	lines := p.obstacle(page)
@@ -129,7 +123,7 @@ func (p *Pane) View(focused bool) []string {
 	from, to := p.cursor.Visible()
 	for i := from; i < to; i++ {
 		row := l.Row(p.row(c, links[i]), p.width, i == p.cursor.At, focused)
-		if i != p.cursor.At && !world.Works(links[i], p.now()) {
+		if i != p.cursor.At && !world.Works(links[i], p.Now()) {
 			row = l.Ink.Dim.Paint(ansi.Strip(row))
 		}
 		lines = append(lines, row)
@@ -139,35 +133,35 @@ func (p *Pane) View(focused bool) []string {
 
 // obstacle explains why the links of the sandbox cannot work now, if so.
 func (p *Pane) obstacle(page *world.Page) []string {
-	l := p.look
-	s, ok := p.world.Sandbox(p.ref)
+	l := p.Look
+	s, ok := p.World.Sandbox(p.ref)
 	name := text.Clean(p.ref.String())
 	var why, try string
-	switch engine := text.Clean(p.world.Engine().Name); {
-	case p.ref.IsHost() && p.world.EngineLost():
-		n := p.world.ActiveLinks(p.now()) - page.Own
+	switch engine := text.Clean(p.World.Engine().Name); {
+	case p.ref.IsHost() && p.World.EngineLost():
+		n := p.World.ActiveLinks(p.Now()) - page.Own
 		if n == 0 {
 			return nil
 		}
 		why, try = fmt.Sprintf("%s to containers may not work until engine %s is back", format.Count(n, "link"),
-			engine), p.key("refresh")+" try now"
+			engine), p.Key("refresh")+" try now"
 	case p.ref.IsHost() && page.Strayed == 0, !p.ref.IsHost() && page.Own == 0:
 		return nil
 	case p.ref.IsHost():
 		why = format.Count(page.Strayed, "link") +
 			" to containers that are not there now; they work again when one of that name runs"
-	case p.world.EngineLost():
+	case p.World.EngineLost():
 		why, try = fmt.Sprintf("Links to %s may not work until engine %s is back", name, engine),
-			p.key("refresh")+" try now"
+			p.Key("refresh")+" try now"
 	case !ok:
 		why = fmt.Sprintf("There is no %s now: its links work again when a container of that name runs", name)
 	case s.Container != api.ContainerRunning:
 		why = fmt.Sprintf("Links to %s cannot work while it is %s", name, text.Clean(s.Container))
 		if s.Container != api.ContainerMissing {
-			try = format.StartHint(s, p.key)
+			try = format.StartHint(s, p.Key)
 		}
 	case s.Daemon.State == api.DaemonNone, s.Daemon.State == api.DaemonDown, s.Daemon.State == api.DaemonFailed:
-		why, try = fmt.Sprintf("Links to %s cannot work until a daemon answers in it", name), p.key("inject")+" inject"
+		why, try = fmt.Sprintf("Links to %s cannot work until a daemon answers in it", name), p.Key("inject")+" inject"
 	default:
 		return nil
 	}
@@ -180,36 +174,36 @@ func (p *Pane) obstacle(page *world.Page) []string {
 
 // nothing is shown while there is no link.
 func (p *Pane) nothing() []string {
-	l := p.look
+	l := p.Look
 	name := "this machine"
 	if !p.ref.IsHost() {
 		name = text.Clean(p.ref.String())
 	}
 	lines := []string{"", " No preview of " + name + " yet.", "",
-		"   " + l.Ink.Key.Paint(p.key("new-preview")) + "  a link to a port of it"}
+		"   " + l.Ink.Key.Paint(p.Key("new-preview")) + "  a link to a port of it"}
 	if !p.ref.IsHost() {
-		lines = append(lines, "   "+l.Ink.Key.Paint(p.key("vnc"))+"  its VNC desktop in the browser")
+		lines = append(lines, "   "+l.Ink.Key.Paint(p.Key("vnc"))+"  its VNC desktop in the browser")
 	}
 	return lines
 }
 
 // whole shows the selected link in full.
 func (p *Pane) whole(l api.Link) []string {
-	now := p.now()
+	now := p.Now()
 	name := fmt.Sprintf(" port %d of %s", l.Port, text.Clean(l.SandboxName))
 	if l.Label != "" {
-		name += " " + p.look.Glyph.Dot + " " + text.Clean(l.Label)
+		name += " " + p.Look.Glyph.Dot + " " + text.Clean(l.Label)
 	}
-	lines := []string{"", p.look.Ink.Title.Paint(name)}
+	lines := []string{"", p.Look.Ink.Title.Paint(name)}
 	if world.Works(l, now) {
 		// A terminal joins what is selected over lines that are full.
-		for part := range strings.SplitSeq(ansi.Hardwrap(text.Clean(p.world.PageURL(l)), max(1, p.width-1), true),
+		for part := range strings.SplitSeq(ansi.Hardwrap(text.Clean(p.World.PageURL(l)), max(1, p.width-1), true),
 			"\n") {
-			lines = append(lines, " "+p.look.Ink.Accent.Paint(part))
+			lines = append(lines, " "+p.Look.Ink.Accent.Paint(part))
 		}
 	} else {
 		lines = append(lines, " This link has ended: "+format.Lifetime(l,
-			now)+".   "+p.look.Ink.Key.Paint(p.key("new-preview"))+" makes a new one")
+			now)+".   "+p.Look.Ink.Key.Paint(p.Key("new-preview"))+" makes a new one")
 	}
 	about := []string{"made " + format.Ago(now.Sub(l.CreatedAt))}
 	if l.ExpiresAt != nil && world.Works(l, now) {
@@ -221,8 +215,8 @@ func (p *Pane) whole(l api.Link) []string {
 	if !l.Fence {
 		about = append(about, "no fence")
 	}
-	for _, part := range text.Wrap(strings.Join(about, " "+p.look.Glyph.Dot+" "), p.width-1) {
-		lines = append(lines, " "+p.look.Ink.Dim.Paint(part))
+	for _, part := range text.Wrap(strings.Join(about, " "+p.Look.Glyph.Dot+" "), p.width-1) {
+		lines = append(lines, " "+p.Look.Ink.Dim.Paint(part))
 	}
 	return lines
 }

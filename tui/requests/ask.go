@@ -128,7 +128,7 @@ func (p *Pane) takeAnswer(msg exchangesMsg) tea.Cmd {
 		for _, x := range msg.list {
 			p.store.put(x)
 		}
-		p.flows = p.flows.next(msg.list, p.now())
+		p.flows = p.flows.next(msg.list, p.Now())
 	}
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -16,20 +15,16 @@ import (
 	"daemon-proxy/tui/inspect"
 	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/save"
-	"daemon-proxy/tui/world"
 )
 
 // Pane is the second tab: the exchanges, newest first, and the inspector of one of
 // them. It refers to exchanges by id, so that nothing moves under the cursor.
 // Events keep it up to date; the core evaluates filters.
 type Pane struct {
+	pane.Env
 	asker
 	place
-	look  *draw.Look
-	world *world.World
-	now   func() time.Time
-	key   func(action string) string
-	Dir   string // where files are saved; empty: the current directory
+	Dir string // where files are saved; empty: the current directory
 
 	width, height int
 	visible       bool
@@ -58,15 +53,11 @@ type State struct {
 }
 
 // New returns the pane, with the state that the last run saved.
-func New(
-	l *draw.Look, w *world.World, do pane.Calls, backend Backend,
-	now func() time.Time, key func(string) string, saved State,
-) *Pane {
-	p := &Pane{look: l, world: w, now: now, key: key, filter: draw.NewFilterLine(), flows: flows{}}
+func New(env pane.Env, backend Backend, saved State) *Pane {
+	p := &Pane{Env: env, filter: draw.NewFilterLine(), flows: flows{}}
 	p.filter.SetValue(saved.Filter)
-	p.asker = asker{
-		do: do, backend: backend, Everywhere: saved.Everywhere, query: strings.TrimSpace(saved.Filter),
-	}
+	query := strings.TrimSpace(saved.Filter)
+	p.asker = asker{do: env.Calls, backend: backend, Everywhere: saved.Everywhere, query: query}
 	return p
 }
 
@@ -272,7 +263,7 @@ func (p *Pane) Inspect(id uint64) tea.Cmd {
 		return nil
 	}
 	if p.Inspector == nil {
-		p.Inspector = inspect.New(p.look, p.world, p.do, p.backend, p.now, p.key)
+		p.Inspector = inspect.New(p.Env, p.backend)
 	}
 	p.Inspector = p.Inspector.Next(p.store.all[i])
 	return tea.Batch(p.Inspector.Ask(), p.pollSoon())
@@ -358,8 +349,8 @@ func (p *Pane) afterReplay(msg ReplayedMsg) tea.Cmd {
 // SaveHAR writes the exchanges that match the filter to a new file.
 func (p *Pane) SaveHAR() tea.Cmd {
 	backend, query, dir := p.backend, p.scoped(p.query), p.Dir
-	name := "daemon-proxy-" + p.now().Format(save.TimeFormat) + ".har"
-	return p.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
+	name := "daemon-proxy-" + p.Now().Format(save.TimeFormat) + ".har"
+	return p.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 		har, err := backend.HAR(ctx, query)
 		if err != nil {
 			return pane.FailMsg{Action: "save the requests", Err: err}

@@ -19,9 +19,8 @@ var start = time.Date(2026, 5, 4, 14, 2, 30, 0, time.UTC)
 
 // newPane is a pane of the requests of all sandboxes; its commands are not run.
 func newPane(now func() time.Time) *Pane {
-	w := world.New()
 	key := func(action string) string { return action }
-	p := New(draw.New("mono", false), w, pane.Calls{}, nil, now, key, State{Everywhere: true})
+	p := New(pane.Env{Look: draw.New("mono", false), World: world.New(), Now: now, Key: key}, nil, State{Everywhere: true})
 	p.SetSize(140, 20)
 	p.Show(api.Host, true)
 	return p

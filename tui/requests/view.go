@@ -26,16 +26,16 @@ func (p *Pane) Foot() string {
 	if p.cursor.Count <= p.listHeight() {
 		return ""
 	}
-	return p.look.Ink.Dim.Paint(fmt.Sprintf("%s of %s", format.Thousands(p.cursor.At+1),
+	return p.Look.Ink.Dim.Paint(fmt.Sprintf("%s of %s", format.Thousands(p.cursor.At+1),
 		format.Thousands(p.cursor.Count)))
 }
 
 // View implements pane.Pane; it draws only the visible rows.
 func (p *Pane) View(focused bool) []string {
-	l := p.look
+	l := p.Look
 	out := append(make([]string, 0, p.height), p.head())
 	out = append(out, p.wrongLines()...)
-	rows := rows{l, p.width, p.Everywhere, p.now(), p.flows}
+	rows := rows{l, p.width, p.Everywhere, p.Now(), p.flows}
 	from, to := p.cursor.Visible()
 	for i := from; i < to; i++ {
 		if x, ok := p.store.row(i); ok {
@@ -73,7 +73,7 @@ func (p *Pane) whose() string {
 
 // head shows the filter, the number of matches, and whether the list follows.
 func (p *Pane) head() string {
-	l := p.look
+	l := p.Look
 	n := format.Count(len(p.store.all), "request")
 	if p.store.filtered {
 		n = format.Thousands(p.store.count()) + " of " + format.Thousands(len(p.store.all))
@@ -84,7 +84,7 @@ func (p *Pane) head() string {
 	right := n + " " + l.Glyph.Dot + " " + l.Ink.Good.Paint("following")
 	if p.paused {
 		right = n + " " + l.Glyph.Dot + " " + l.Ink.Busy.Paint("PAUSED +"+format.Thousands(p.missed())) + " " +
-			l.Glyph.Dot + " " + p.key("follow") + " follow"
+			l.Glyph.Dot + " " + p.Key("follow") + " follow"
 	}
 	right += " "
 	var left string
@@ -94,7 +94,7 @@ func (p *Pane) head() string {
 	case p.query != "":
 		left = l.Ink.Key.Paint("/ ") + text.Clean(p.query)
 	default:
-		left = l.Ink.Dim.Paint(p.key("filter-requests") + " filter")
+		left = l.Ink.Dim.Paint(p.Key("filter-requests") + " filter")
 		if p.width > 100 {
 			left += l.Ink.Dim.Paint("  status:5xx method:post port:3000 path:/api, or a text")
 		}
@@ -111,7 +111,7 @@ func (p *Pane) wrongLines() []string {
 	var lines []string
 	for _, s := range text.Wrap(text.Clean(what), max(1, p.width-4)) {
 		if len(lines) < 3 {
-			lines = append(lines, p.look.Ink.Bad.Paint("  "+s))
+			lines = append(lines, p.Look.Ink.Bad.Paint("  "+s))
 		}
 	}
 	return lines

@@ -6,29 +6,24 @@ import (
 	"strings"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/tui/draw"
 	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/text"
-	"daemon-proxy/tui/world"
 )
 
 // firstSteps explains why there are no containers and what can be done. The
 // overview shows it, and the list if that is alone on the screen.
-type firstSteps struct {
-	look  *draw.Look
-	world *world.World
-	key   func(action string) string
-}
+type firstSteps struct{ pane.Env }
 
 // why explains why there is no container, and what to do about it, in lines of at
 // most width cells; empty if there is one, or if that is unknown.
 func (p firstSteps) why(width int) []string {
-	switch e := p.world.Engine(); {
-	case p.world.Containers() > 0:
+	switch e := p.World.Engine(); {
+	case p.World.Containers() > 0:
 		return nil
 	case e.State == "connected":
 		return p.noContainers(width)
-	case e.State == "lost", p.world.Status().Mode == "host":
+	case e.State == "lost", p.World.Status().Mode == "host":
 		return p.noEngine(width)
 	}
 	return nil
@@ -36,14 +31,14 @@ func (p firstSteps) why(width int) []string {
 
 // noEngine explains why no engine answers, and that it is retried automatically.
 func (p firstSteps) noEngine(width int) []string {
-	again := "Containers appear here by themselves once it does.  " + p.look.Ink.Key.Paint(p.key("refresh")) +
+	again := "Containers appear here by themselves once it does.  " + p.Look.Ink.Key.Paint(p.Key("refresh")) +
 		"  try now"
 	return slices.Concat(p.engineCause(width), text.Wrap(again, width), []string{""})
 }
 
 // engineCause returns why no engine answers, and the next step.
 func (p firstSteps) engineCause(width int) []string {
-	e := p.world.Engine().Error
+	e := p.World.Engine().Error
 	if e == nil {
 		return append([]string{"No Docker engine answers."},
 			text.Wrap("Docker is at https://docs.docker.com/get-docker/; Podman's socket works too (DOCKER_HOST).",
@@ -65,8 +60,8 @@ func sentence(why string) string {
 }
 
 func (p firstSteps) noContainers(width int) []string {
-	l := p.look
-	lines := append(text.Wrap(fmt.Sprintf("No containers on engine %q.", text.Clean(p.world.Engine().Name)), width), "")
+	l := p.Look
+	lines := append(text.Wrap(fmt.Sprintf("No containers on engine %q.", text.Clean(p.World.Engine().Name)), width), "")
 	const indent = "      "
 	say := func(first, words string, paint func(string) string) {
 		for _, part := range text.Wrap(words, max(10, width-len(indent))) {
@@ -75,7 +70,7 @@ func (p firstSteps) noContainers(width int) []string {
 		}
 	}
 	plain := func(s string) string { return s }
-	say("  "+l.Ink.Key.Paint(l.Fit(p.key("demo"), 3))+" ", "start the demo sandbox", plain)
+	say("  "+l.Ink.Key.Paint(l.Fit(p.Key("demo"), 3))+" ", "start the demo sandbox", plain)
 	say(indent, "made from this program, no download, ~1 s", l.Ink.Dim.Paint)
 	say(indent, "daemon-proxy demo --remove takes it away again", l.Ink.Dim.Paint)
 	say(indent, "or run one yourself; it shows up here at once:", plain)
@@ -85,7 +80,7 @@ func (p firstSteps) noContainers(width int) []string {
 
 // machine shows what listens on this machine, which needs no engine.
 func (p firstSteps) machine(width int) []string {
-	l, ports := p.look, p.world.Ports(api.Host)
+	l, ports := p.Look, p.World.Ports(api.Host)
 	var lines []string
 	for _, card := range ports.Cards {
 		if card.Daemon {
@@ -94,7 +89,7 @@ func (p firstSteps) machine(width int) []string {
 		line := fmt.Sprintf("  %s  %s  %s", l.Right(fmt.Sprint(card.Port.Port), 5), l.Fit(format.Card(card), 28),
 			l.Fit(text.Clean(card.Address), 16))
 		if len(lines) == 0 {
-			line += l.Ink.Key.Paint(p.key("new-preview")) + "  preview"
+			line += l.Ink.Key.Paint(p.Key("new-preview")) + "  preview"
 		}
 		lines = append(lines, line)
 	}
@@ -107,7 +102,7 @@ func (p firstSteps) machine(width int) []string {
 	case len(lines) == 0:
 		lines = append(lines, l.Ink.Dim.Paint("  nothing listens"))
 	}
-	if p.world.Containers() == 0 && p.world.Engine().State != "connected" {
+	if p.World.Containers() == 0 && p.World.Engine().State != "connected" {
 		lines = append(text.Wrap("Until then, anything listening on this machine can be previewed:", width), lines...)
 	}
 	return lines

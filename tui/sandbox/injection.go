@@ -14,7 +14,7 @@ import (
 
 // injectionLines draws a running injection, one line a step.
 func (p *Overview) injectionLines(in *world.Injection) []string {
-	l := p.look
+	l := p.Look
 	lines := []string{"", l.Ink.Title.Paint("injecting the daemon"), ""}
 	for _, s := range world.InjectionSteps {
 		i := slices.IndexFunc(in.Steps, func(n api.Injection) bool { return n.Step == s.Step })
@@ -27,11 +27,11 @@ func (p *Overview) injectionLines(in *world.Injection) []string {
 	if p.readOnly {
 		return lines
 	}
-	return append(lines, "", l.Ink.Key.Paint(p.key("back"))+" cancel, nothing is kept")
+	return append(lines, "", l.Ink.Key.Paint(p.Key("back"))+" cancel, nothing is kept")
 }
 
 func (p *Overview) stepLine(in *world.Injection, n api.Injection, ahead string) string {
-	l := p.look
+	l := p.Look
 	words := ahead
 	if n.Detail != "" {
 		words = text.Clean(n.Detail)
@@ -56,7 +56,7 @@ func (p *Overview) stepLine(in *world.Injection, n api.Injection, ahead string) 
 
 // failureLines explain why an injection failed, and what can be done.
 func (p *Overview) failureLines(problem *api.Problem) []string {
-	l := p.look
+	l := p.Look
 	lines := []string{""}
 	mark := l.Glyph.Bad + " "
 	for part := range strings.Lines(problem.Error()) { // its last words may be several lines
@@ -75,5 +75,5 @@ func (p *Overview) failureLines(problem *api.Problem) []string {
 		}
 	}
 	return append(lines, "", fmt.Sprintf("  %s try again   %s full log   %s dismiss",
-		l.Ink.Key.Paint(p.key("inject")), l.Ink.Key.Paint(p.key("logs")), l.Ink.Key.Paint(p.key("back"))), "")
+		l.Ink.Key.Paint(p.Key("inject")), l.Ink.Key.Paint(p.Key("logs")), l.Ink.Key.Paint(p.Key("back"))), "")
 }

@@ -13,17 +13,15 @@ import (
 	"daemon-proxy/core/api"
 	"daemon-proxy/tui/draw"
 	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/text"
 	"daemon-proxy/tui/theme"
-	"daemon-proxy/tui/world"
 )
 
 // List is the pane on the left. The selected sandbox stays selected when the list
 // changes.
 type List struct {
-	look  *draw.Look
-	world *world.World
-	first firstSteps
+	firstSteps
 	Alone bool // shown without the details beside it
 
 	width, height int
@@ -51,10 +49,10 @@ type listRow struct {
 }
 
 // NewList returns the list; selected is selected once it is listed.
-func NewList(l *draw.Look, w *world.World, key func(string) string, selected api.Ref, filter string) *List {
+func NewList(env pane.Env, selected api.Ref, filter string) *List {
 	line := draw.NewFilterLine()
 	line.SetValue(filter)
-	return &List{look: l, world: w, first: firstSteps{l, w, key}, pending: selected, filter: line}
+	return &List{firstSteps: firstSteps{env}, pending: selected, filter: line}
 }
 
 // SetSize implements pane.Pane.
@@ -90,8 +88,8 @@ func (p *List) Refresh() {
 	p.rows = p.rows[:0]
 	p.detailWidth, p.latencyWidth, p.hidden = 0, 0, 0
 	project, nameWidth := "", 0
-	for i := range p.world.Sandboxes() {
-		s := &p.world.Sandboxes()[i]
+	for i := range p.World.Sandboxes() {
+		s := &p.World.Sandboxes()[i]
 		if !p.matches(s) {
 			p.hidden++
 			continue
@@ -129,10 +127,10 @@ func (p *List) Select(ref api.Ref) {
 }
 
 func (p *List) applyPending() {
-	if _, back := p.world.Sandbox(p.lost); back {
+	if _, back := p.World.Sandbox(p.lost); back {
 		p.Selected, p.lost = p.lost, api.Ref{}
 	}
-	s, there := p.world.Sandbox(p.pending)
+	s, there := p.World.Sandbox(p.pending)
 	if !there {
 		return
 	}
@@ -149,7 +147,7 @@ func (p *List) follow() {
 	p.Selected, p.beforeFilter = cmp.Or(p.Selected, p.beforeFilter), api.Ref{}
 	at := func(ok func(s *api.Sandbox) bool) int {
 		return slices.IndexFunc(p.rows,
-			func(r listRow) bool { return r.sandbox >= 0 && ok(&p.world.Sandboxes()[r.sandbox]) })
+			func(r listRow) bool { return r.sandbox >= 0 && ok(&p.World.Sandboxes()[r.sandbox]) })
 	}
 	i := at(func(s *api.Sandbox) bool { return s.Ref == p.Selected })
 	if !p.byUser {
@@ -162,7 +160,7 @@ func (p *List) follow() {
 	}
 	if i >= 0 {
 		p.cursor.Put(i)
-	} else if _, there := p.world.Sandbox(p.Selected); p.byUser && !there {
+	} else if _, there := p.World.Sandbox(p.Selected); p.byUser && !there {
 		p.lost = p.Selected
 	}
 	if len(p.rows) == 0 {
@@ -177,7 +175,7 @@ func (p *List) choose(by int) {
 		for i := p.cursor.At; i >= 0 && i < len(p.rows); i += by {
 			if r := p.rows[i]; r.sandbox >= 0 {
 				p.cursor.Put(i)
-				p.Selected = p.world.Sandboxes()[r.sandbox].Ref
+				p.Selected = p.World.Sandboxes()[r.sandbox].Ref
 				return
 			}
 		}
@@ -188,7 +186,7 @@ func (p *List) choose(by int) {
 // so that no new one replaces it. It does not while the engine is connecting, as
 // the machine is then selected only by default.
 func (p *List) Confirm() {
-	if p.Selected != (api.Ref{}) && p.world.Engine().State != "connecting" {
+	if p.Selected != (api.Ref{}) && p.World.Engine().State != "connecting" {
 		p.byUser, p.pending = true, api.Ref{}
 	}
 }
@@ -256,7 +254,7 @@ func (p *List) Foot() string {
 			}
 		}
 	}
-	return p.look.Ink.Dim.Paint(fmt.Sprintf("%d of %d", at, n))
+	return p.Look.Ink.Dim.Paint(fmt.Sprintf("%d of %d", at, n))
 }
 
 // View implements pane.Pane.
@@ -266,37 +264,37 @@ func (p *List) View(focused bool) []string {
 	for i := from; i < to; i++ {
 		r := p.rows[i]
 		if r.sandbox < 0 {
-			out = append(out, p.look.Ink.Dim.Paint(text.Clean(r.heading)))
+			out = append(out, p.Look.Ink.Dim.Paint(text.Clean(r.heading)))
 			continue
 		}
-		s := p.world.Sandboxes()[r.sandbox]
-		row := p.look.Row(p.row(s), p.width, i == p.cursor.At, focused && !p.filter.Typing)
-		if p.world.EngineLost() && !s.IsHost() && i != p.cursor.At {
-			row = p.look.Ink.Dim.Paint(ansi.Strip(row))
+		s := p.World.Sandboxes()[r.sandbox]
+		row := p.Look.Row(p.row(s), p.width, i == p.cursor.At, focused && !p.filter.Typing)
+		if p.World.EngineLost() && !s.IsHost() && i != p.cursor.At {
+			row = p.Look.Ink.Dim.Paint(ansi.Strip(row))
 		}
 		out = append(out, row)
 	}
 	switch {
-	case !p.world.Listed():
-		out = append(out, p.look.Ink.Dim.Paint("  asking"+p.look.Glyph.Ellipsis))
+	case !p.World.Listed():
+		out = append(out, p.Look.Ink.Dim.Paint("  asking"+p.Look.Glyph.Ellipsis))
 	case len(p.rows) == 0 && p.filter.Value() != "":
-		out = append(out, p.look.Ink.Dim.Paint("  nothing matches"))
+		out = append(out, p.Look.Ink.Dim.Paint("  nothing matches"))
 	}
 	if p.Alone {
 		out = append(out, p.below()...)
 	}
-	out = p.look.Fill(out, p.width, p.listHeight())
+	out = p.Look.Fill(out, p.width, p.listHeight())
 	return append(out, p.filterLine())
 }
 
 // below returns the first steps, which are shown below the rows.
 func (p *List) below() []string {
-	lines := p.first.why(p.width - 2)
+	lines := p.why(p.width - 2)
 	if lines == nil {
 		return nil
 	}
-	if s, ok := p.world.Sandbox(p.Selected); ok && s.Daemon.State == api.DaemonHealthy {
-		lines = append(lines, p.first.machine(p.width-2)...)
+	if s, ok := p.World.Sandbox(p.Selected); ok && s.Daemon.State == api.DaemonHealthy {
+		lines = append(lines, p.machine(p.width-2)...)
 	}
 	for i := range lines {
 		lines[i] = " " + lines[i]
@@ -307,17 +305,17 @@ func (p *List) below() []string {
 func (p *List) filterLine() string {
 	switch {
 	case p.filter.Typing:
-		return p.look.Ink.Key.Paint("/ ") + p.look.InputLine(p.filter.Model, p.width-2)
+		return p.Look.Ink.Key.Paint("/ ") + p.Look.InputLine(p.filter.Model, p.width-2)
 	case p.filter.Value() != "":
-		return p.look.Ink.Key.Paint("/ ") + text.Clean(p.filter.Value()) +
-			p.look.Ink.Dim.Paint(fmt.Sprintf("  %s hidden, esc shows all", format.Thousands(p.hidden)))
+		return p.Look.Ink.Key.Paint("/ ") + text.Clean(p.filter.Value()) +
+			p.Look.Ink.Dim.Paint(fmt.Sprintf("  %s hidden, esc shows all", format.Thousands(p.hidden)))
 	}
-	return p.look.Ink.Dim.Paint("/ filter")
+	return p.Look.Ink.Dim.Paint("/ filter")
 }
 
 // row draws one sandbox: glyph, name, state, version or progress, latency.
 func (p *List) row(s api.Sandbox) string {
-	l := p.look
+	l := p.Look
 	glyph, ink, state, more := p.state(s)
 	words := ink.Paint(l.Fit(state, stateWidth)) + l.Fit(more, p.detailWidth)
 	if more == "" {
@@ -370,9 +368,9 @@ var failedFor = map[string]string{
 
 // state returns a sandbox's glyph, its ink and two words.
 func (p *List) state(s api.Sandbox) (glyph string, ink theme.Ink, state, more string) {
-	l := p.look
-	if p.world.Injecting(s.Ref) {
-		word, percent := p.world.Injection(s.Ref).Progress()
+	l := p.Look
+	if p.World.Injecting(s.Ref) {
+		word, percent := p.World.Injection(s.Ref).Progress()
 		return l.Glyph.Busy, l.Ink.Busy, word, percent
 	}
 	if s.Container != api.ContainerRunning {

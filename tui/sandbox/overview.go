@@ -4,16 +4,15 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/tui/draw"
 	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/text"
 	"daemon-proxy/tui/theme"
-	"daemon-proxy/tui/world"
 )
 
 // roomy is the least width at which lines also show less important parts.
@@ -25,12 +24,7 @@ const linksShown = 20
 // Overview is the first tab: a summary of one sandbox, an injection while it runs,
 // and the first steps if there is nothing yet.
 type Overview struct {
-	look  *draw.Look
-	world *world.World
-	now   func() time.Time
-	key   func(action string) string
-	first firstSteps
-
+	firstSteps
 	readOnly      bool
 	width, height int
 	ref           api.Ref
@@ -39,8 +33,8 @@ type Overview struct {
 }
 
 // NewOverview returns the overview.
-func NewOverview(l *draw.Look, w *world.World, now func() time.Time, key func(string) string, readOnly bool) *Overview {
-	return &Overview{look: l, world: w, now: now, key: key, first: firstSteps{l, w, key}, readOnly: readOnly}
+func NewOverview(env pane.Env, readOnly bool) *Overview {
+	return &Overview{firstSteps: firstSteps{env}, readOnly: readOnly}
 }
 
 // SetSize implements pane.Pane.
@@ -73,11 +67,11 @@ func (p *Overview) View(bool) []string {
 }
 
 func (p *Overview) content() []string {
-	s, ok := p.world.Sandbox(p.ref)
-	in := p.world.Injection(p.ref)
+	s, ok := p.World.Sandbox(p.ref)
+	in := p.World.Injection(p.ref)
 	switch {
-	case !ok && !p.world.Listed() && p.world.Engine().State != "lost":
-		return []string{"", p.look.Ink.Dim.Paint("asking" + p.look.Glyph.Ellipsis)}
+	case !ok && !p.World.Listed() && p.World.Engine().State != "lost":
+		return []string{"", p.Look.Ink.Dim.Paint("asking" + p.Look.Glyph.Ellipsis)}
 	case !ok:
 		return p.unchosen()
 	case in != nil && !in.Finished:
@@ -88,7 +82,7 @@ func (p *Overview) content() []string {
 		lines = p.failureLines(in.Problem)
 	}
 	if s.IsHost() {
-		return slices.Concat(lines, p.first.why(p.width-2), p.host(s))
+		return slices.Concat(lines, p.why(p.width-2), p.host(s))
 	}
 	return append(lines, p.container(s)...)
 }
@@ -96,31 +90,31 @@ func (p *Overview) content() []string {
 // unchosen explains why no sandbox is selected, and what to do if there is none.
 func (p *Overview) unchosen() []string {
 	var lines []string
-	if len(p.world.Sandboxes()) > 0 {
+	if len(p.World.Sandboxes()) > 0 {
 		lines = append(text.Wrap("Nothing in the list matches its filter: no sandbox is chosen.", p.width-2), "")
 	}
-	if p.world.EngineLost() {
-		return append(lines, p.first.noEngine(p.width-2)...)
+	if p.World.EngineLost() {
+		return append(lines, p.noEngine(p.width-2)...)
 	}
-	return append(lines, p.first.why(p.width-2)...)
+	return append(lines, p.why(p.width-2)...)
 }
 
 // host shows the machine itself: what listens on it.
 func (p *Overview) host(s api.Sandbox) []string {
 	if s.Daemon.State != api.DaemonHealthy {
 		lines := append(p.daemonLines(s),
-			p.look.Ink.Dim.Paint("What listens on this machine is seen once a daemon runs here."), "")
+			p.Look.Ink.Dim.Paint("What listens on this machine is seen once a daemon runs here."), "")
 		return append(append(lines, p.previews(s.Ref)...), p.recent(s)...)
 	}
-	lines := append(p.first.machine(p.width-2), "")
+	lines := append(p.machine(p.width-2), "")
 	lines = append(lines, p.previews(s.Ref)...)
 	return append(lines, p.recent(s)...)
 }
 
 func (p *Overview) container(s api.Sandbox) []string {
 	lines := append(p.daemonLines(s), p.flow("Image", p.image(s))...)
-	if e := s.Daemon.LastError; e != nil && s.Daemon.State != api.DaemonHealthy && p.world.Injection(s.Ref) == nil {
-		lines = append(lines, p.wrapped("Error", text.Clean(e.Error()), p.look.Ink.Bad)...)
+	if e := s.Daemon.LastError; e != nil && s.Daemon.State != api.DaemonHealthy && p.World.Injection(s.Ref) == nil {
+		lines = append(lines, p.wrapped("Error", text.Clean(e.Error()), p.Look.Ink.Bad)...)
 		if e.Hint != "" {
 			lines = append(lines, p.wrapped("Try", text.Clean(e.Hint), theme.Ink{})...)
 		}
@@ -133,7 +127,7 @@ func (p *Overview) container(s api.Sandbox) []string {
 	return append(lines, p.recent(s)...)
 }
 
-func (p *Overview) label(s string) string { return p.look.Ink.Dim.Paint(p.look.Fit(s, 10)) }
+func (p *Overview) label(s string) string { return p.Look.Ink.Dim.Paint(p.Look.Fit(s, 10)) }
 
 // wrapped returns a label and its text, wrapped.
 func (p *Overview) wrapped(label, s string, in theme.Ink) []string {
@@ -148,16 +142,16 @@ func (p *Overview) wrapped(label, s string, in theme.Ink) []string {
 }
 
 func (p *Overview) daemonLines(s api.Sandbox) []string {
-	l, d := p.look, s.Daemon
+	l, d := p.Look, s.Daemon
 	since := ""
 	if !d.Since.IsZero() {
-		since = format.Coarse(p.now().Sub(d.Since))
+		since = format.Coarse(p.Now().Sub(d.Since))
 	}
 	line := p.label("Daemon")
 	switch {
 	case s.Container != api.ContainerRunning:
 		return p.flow("Daemon", []string{l.Ink.Dim.Paint("the container " + format.Container(s)),
-			format.StartHint(s, func(id string) string { return l.Ink.Key.Paint(p.key(id)) })})
+			format.StartHint(s, func(id string) string { return l.Ink.Key.Paint(p.Key(id)) })})
 	case d.State == api.DaemonHealthy:
 		return p.flow("Daemon", p.healthy(d))
 	case d.State == api.DaemonDown:
@@ -188,14 +182,14 @@ func nextTry(d api.Daemon) string {
 
 // healthy describes a daemon that answers.
 func (p *Overview) healthy(d api.Daemon) []string {
-	l := p.look
+	l := p.Look
 	parts := []string{l.Ink.Good.Paint("healthy"),
 		strings.TrimSpace(text.Clean(d.Kind) + " " + format.Version(d.Version))}
 	switch {
 	case !d.StartedAt.IsZero():
-		parts = append(parts, "up "+format.Coarse(p.now().Sub(d.StartedAt)))
+		parts = append(parts, "up "+format.Coarse(p.Now().Sub(d.StartedAt)))
 	case !d.Since.IsZero(): // adopted, and its start is unknown
-		parts = append(parts, "seen for "+format.Coarse(p.now().Sub(d.Since)))
+		parts = append(parts, "seen for "+format.Coarse(p.Now().Sub(d.Since)))
 	}
 	if d.LatencyMS > 0 {
 		parts = append(parts, "latency "+format.Latency(format.Milliseconds(d.LatencyMS))+"  "+
@@ -206,7 +200,7 @@ func (p *Overview) healthy(d api.Daemon) []string {
 
 // offer returns a key and what it does here.
 func (p *Overview) offer(action, words string) string {
-	return "   " + p.look.Ink.Key.Paint(p.key(action)) + " " + words
+	return "   " + p.Look.Ink.Key.Paint(p.Key(action)) + " " + words
 }
 
 func (p *Overview) image(s api.Sandbox) []string {
@@ -226,7 +220,7 @@ func (p *Overview) portLines(s api.Sandbox) []string {
 	if s.Daemon.State != api.DaemonHealthy {
 		return nil
 	}
-	l, ports := p.look, p.world.Ports(s.Ref)
+	l, ports := p.Look, p.World.Ports(s.Ref)
 	if ports.Err != nil {
 		what, _ := format.Explain(ports.Err)
 		return p.wrapped("Ports", "unknown: "+text.Clean(what), l.Ink.Dim)
@@ -253,7 +247,7 @@ func (p *Overview) portLines(s api.Sandbox) []string {
 	if parts == nil {
 		parts = []string{l.Ink.Dim.Paint("nothing listens yet")}
 	}
-	parts = append(parts, l.Ink.Key.Paint(p.key("new-preview"))+" new preview", l.Ink.Key.Paint(p.key("vnc"))+" VNC")
+	parts = append(parts, l.Ink.Key.Paint(p.Key("new-preview"))+" new preview", l.Ink.Key.Paint(p.Key("vnc"))+" VNC")
 	return append(p.flow("Ports", parts), warnings...)
 }
 
@@ -273,9 +267,9 @@ func (p *Overview) flow(label string, parts []string) []string {
 }
 
 func (p *Overview) previews(ref api.Ref) []string {
-	l, now := p.look, p.now()
+	l, now := p.Look, p.Now()
 	var lines []string
-	links := p.world.LinksOf(ref, now)
+	links := p.World.LinksOf(ref, now)
 	few := links[:min(len(links), linksShown)]
 	requests := 0
 	for _, link := range few {
@@ -306,15 +300,15 @@ func (p *Overview) previews(ref api.Ref) []string {
 	}
 	if more := len(links) - linksShown; more > 0 {
 		lines = append(lines, p.label("")+l.Ink.Dim.Paint("and "+format.Thousands(more)+" more   ")+
-			l.Ink.Key.Paint(p.key("previews"))+" all of them")
+			l.Ink.Key.Paint(p.Key("previews"))+" all of them")
 	}
 	return lines
 }
 
 func (p *Overview) recent(s api.Sandbox) []string {
-	l := p.look
+	l := p.Look
 	var lines []string
-	for i, x := range p.world.Recent(s.String()) {
+	for i, x := range p.World.Recent(s.String()) {
 		if i == 8 {
 			break
 		}
