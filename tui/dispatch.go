@@ -11,7 +11,6 @@ import (
 	"daemon-proxy/tui/dialog"
 	"daemon-proxy/tui/form"
 	"daemon-proxy/tui/format"
-	"daemon-proxy/tui/text"
 	"daemon-proxy/tui/world"
 )
 
@@ -98,10 +97,7 @@ func (d *dispatcher) inVain(key string) tea.Cmd {
 // whyNot returns why an action cannot be run now; empty if there is no text for it.
 func (d *dispatcher) whyNot(a *action) string {
 	s, ok := d.selected()
-	name := text.Clean(s.String())
-	if s.IsHost() {
-		name = "this machine"
-	}
+	name := format.Sandbox(s.Ref)
 	switch {
 	case a.id == "demo":
 		return "no engine answers that could run the demo"
@@ -112,7 +108,7 @@ func (d *dispatcher) whyNot(a *action) string {
 	case !ok:
 		return "no sandbox is chosen"
 	case a.group == groupPreviews && a.id != "open-new-port":
-		return fmt.Sprintf("%s has no preview: %s creates one", name, d.keymap.key("new-preview"))
+		return fmt.Sprintf("%s has no preview: %s creates one", name, d.key("new-preview"))
 	case a.id == "inject" && (s.Daemon.State == api.DaemonHealthy || s.IsHost()):
 		return "a daemon is already running: " + name
 	case a.id == "inject" && (s.Daemon.State == api.DaemonInjecting || d.World.Injecting(s.Ref)):
@@ -124,7 +120,7 @@ func (d *dispatcher) whyNot(a *action) string {
 	case a.group == groupSandbox && s.IsHost():
 		return "this machine is not a container"
 	case a.group == groupSandbox && s.Container != api.ContainerRunning:
-		return fmt.Sprintf("the container %s: %s", format.Container(s), format.StartHint(s, d.keymap.key))
+		return fmt.Sprintf("the container %s: %s", format.Container(s), format.StartHint(s, d.key))
 	}
 	return ""
 }

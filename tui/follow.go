@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"fmt"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -161,9 +160,9 @@ func (f *follower) engineBack() string {
 	case 0:
 		return "engine back"
 	case 1:
-		return "engine back " + f.Look.Glyph.Dot + " 1 preview works again"
+		return "engine back " + f.Glyph.Dot + " 1 preview works again"
 	default:
-		return fmt.Sprintf("engine back %s %s work again", f.Look.Glyph.Dot, format.Count(n, "preview"))
+		return "engine back " + f.Glyph.Dot + " " + format.Count(n, "preview") + " work again"
 	}
 }
 
@@ -186,6 +185,6 @@ func (f *follower) refresh() tea.Cmd {
 	retry := f.do.act(pane.Quick, "try the engine", did, backend.RetryEngine)
 	f.portsRound++
 	f.askingPorts = false
-	return tea.Batch(tea.ClearScreen, f.notes.tell(trying+f.Look.Glyph.Ellipsis),
+	return tea.Batch(tea.ClearScreen, f.notes.tell(trying+f.Glyph.Ellipsis),
 		tea.Sequence(retry, f.do.snapshot()), f.askPorts(), f.logs().Retry())
 }

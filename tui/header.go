@@ -19,29 +19,22 @@ func (h *header) line() string {
 	l := h.Look
 	left := " " + l.Ink.Title.Paint("daemon-proxy") + "  " + h.url()
 	engines, traffic := h.engine(), h.traffic()
-	var pairs [][2]string
+	outer, inner := traffic[:], engines // the inner one is shortened first
 	switch {
 	case h.engineLost():
-		for _, e := range engines {
-			for _, t := range traffic {
-				pairs = append(pairs, [2]string{e, t})
-			}
-		}
-	case h.layout.wide:
-		for _, t := range traffic {
-			for _, e := range engines {
-				pairs = append(pairs, [2]string{e, t})
-			}
-		}
-	default:
-		for _, t := range traffic {
-			pairs = append(pairs, [2]string{engines[0], t})
-		}
+		outer, inner = engines, traffic[:]
+	case !h.layout.wide:
+		inner = engines[:1]
 	}
 	free := h.width - text.Width(left) - 1
-	for _, p := range pairs {
-		if gap := free - text.Width(p[0]) - text.Width(p[1]); gap >= 4 {
-			return l.Ends(left+strings.Repeat(" ", gap/2)+p[0], p[1]+" ", h.width)
+	for _, a := range outer {
+		for _, b := range inner {
+			if gap := free - text.Width(a) - text.Width(b); gap >= 4 {
+				if h.engineLost() {
+					a, b = b, a
+				}
+				return l.Ends(left+strings.Repeat(" ", gap/2)+b, a+" ", h.width)
+			}
 		}
 	}
 	alone := traffic[1:]
@@ -113,9 +106,9 @@ func (h *header) traffic() [3]string {
 	}
 	rate := fmt.Sprintf("%.0f req/s", r.PerSecond)
 	if r.Spark == ([60]int{}) {
-		rate = h.Look.Ink.Dim.Paint(rate)
+		rate = h.Ink.Dim.Paint(rate)
 		return [3]string{rate, rate, rate}
 	}
 	more := fmt.Sprintf("%s  p50 %s  p99 %s", rate, format.Latency(r.P50), format.Latency(r.P99))
-	return [3]string{h.Look.Ink.Accent.Paint(h.Look.Spark(values, 8)) + " " + more, more, rate}
+	return [3]string{h.Ink.Accent.Paint(h.Spark(values, 8)) + " " + more, more, rate}
 }

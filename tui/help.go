@@ -16,8 +16,6 @@ type help struct {
 	top  int
 }
 
-func (h *help) HandleMsg(tea.Msg) tea.Cmd { return nil }
-
 func (h *help) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 	switch key.String() {
 	case "up", "k":

@@ -6,11 +6,10 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 )
 
-// overlay is shown over the panes and gets every key.
+// overlay is shown over the panes and gets every key; it may be a pane.Listener.
 type overlay interface {
 	// HandleKey also reports whether the overlay is to be closed.
 	HandleKey(key tea.KeyMsg) (cmd tea.Cmd, done bool)
-	HandleMsg(msg tea.Msg) tea.Cmd
 	// View returns a box of at most width × height, including its frame.
 	View(width, height int) []string
 }

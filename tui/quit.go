@@ -57,9 +57,7 @@ func (q *quitter) quit() tea.Cmd {
 }
 
 // asking reports whether the question is on top.
-func (q *quitter) asking() bool {
-	return q.question != nil && q.overlays.top() == q.question
-}
+func (q *quitter) asking() bool { return q.question != nil && q.overlays.top() == q.question }
 
 // leave quits when the injections are undone, as the question has promised.
 func (q *quitter) leave() tea.Cmd {
@@ -82,21 +80,16 @@ func (q *quitter) underWay() (work, loss string) {
 	for _, n := range open {
 		sockets += n
 	}
-	form := func(n int, one, more string) string {
-		if n == 1 {
-			return one
-		}
-		return more
-	}
+	of := func(n int, one, more string) string { return map[bool]string{true: one, false: more}[n == 1] }
 	var works, losses []string
 	if injections > 0 {
-		works = append(works, format.Count(injections, "injection")+form(injections, " runs", " run"))
-		losses = append(losses, "undoes "+form(injections, "the injection", "the injections"))
+		works = append(works, format.Count(injections, "injection")+of(injections, " runs", " run"))
+		losses = append(losses, "undoes "+of(injections, "the injection", "the injections"))
 	}
 	if sockets > 0 {
-		watched := format.Count(previews, "preview") + form(previews, " is", " are")
+		watched := format.Count(previews, "preview") + of(previews, " is", " are")
 		works = append(works, watched+" being watched by "+format.Count(sockets, "open socket"))
-		losses = append(losses, "closes "+form(sockets, "the socket", "the sockets"))
+		losses = append(losses, "closes "+of(sockets, "the socket", "the sockets"))
 	}
 	if works == nil {
 		return "", ""

@@ -6,6 +6,8 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/dialog"
+	"daemon-proxy/tui/form"
 	"daemon-proxy/tui/logs"
 	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/previews"
@@ -21,10 +23,11 @@ const (
 	tabLogs
 )
 
-// What the panes can do beyond pane.Pane is found out at run time: without these
-// lines a changed method would cost a pane its keys or its messages.
+// What panes and overlays can do beyond their interface is found out at run time:
+// without these lines a changed method would cost one its keys or its messages.
 var (
-	_ interface {
+	_, _ pane.Listener = (*form.Form)(nil), (*dialog.Picker)(nil)
+	_    interface {
 		pane.Typist
 		pane.Clickable
 		pane.Footed

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/text"
 )
 
@@ -31,13 +32,10 @@ func (t *titles) detailTitle() string {
 }
 
 func (t *titles) selectedName() string {
-	switch {
-	case t.list.Selected.IsHost():
-		return "this machine"
-	case t.list.Selected == (api.Ref{}):
+	if t.list.Selected == (api.Ref{}) {
 		return "no sandbox"
 	}
-	return text.Clean(t.list.Selected.String())
+	return format.Sandbox(t.list.Selected)
 }
 
 // names returns the names of the tabs, with the current one marked.
@@ -58,7 +56,7 @@ func (t *titles) gap() string {
 	if t.width < 76 {
 		return " "
 	}
-	return t.Look.Ink.Frame.Paint(" " + t.Look.Glyph.Across + " ")
+	return t.Ink.Frame.Paint(" " + t.Glyph.Across + " ")
 }
 
 // nameWidth is the width of the selected sandbox's name in the detail pane's edge.

@@ -44,20 +44,21 @@ func (u *ui) selected() (api.Sandbox, bool) { return u.World.Sandbox(u.list.Sele
 func (u *ui) changed() { u.frame = "" }
 
 // engineLost reports whether the engine of the listed containers is lost.
-func (u *ui) engineLost() bool {
-	return u.World.EngineLost() && u.World.Containers() > 0
-}
+func (u *ui) engineLost() bool { return u.World.EngineLost() && u.World.Containers() > 0 }
 
 // toPanes passes a message to all panes that listen, and to the overlays.
 func (u *ui) toPanes(msg tea.Msg) tea.Cmd {
 	var cmds []tea.Cmd
-	for _, p := range u.panes {
+	take := func(p any) {
 		if p, ok := p.(pane.Listener); ok {
 			cmds = append(cmds, p.HandleMsg(msg))
 		}
 	}
+	for _, p := range u.panes {
+		take(p)
+	}
 	for _, o := range u.overlays {
-		cmds = append(cmds, o.HandleMsg(msg))
+		take(o)
 	}
 	return tea.Batch(cmds...)
 }

@@ -90,12 +90,12 @@ var inASCII = strings.NewReplacer("×", "x", "←", "<", "→", ">", "↑", "^",
 
 // finish fits every line to the width, and converts it to ASCII if required.
 func (m *model) finish(lines []string) []string {
-	if m.Look.ASCII {
+	if m.ASCII {
 		for i := range lines {
 			lines[i] = text.ASCII(inASCII.Replace(lines[i]))
 		}
 	}
-	return m.Look.Fill(lines, m.width, m.height)
+	return m.Fill(lines, m.width, m.height)
 }
 
 func (m *model) box(p pane.Pane, title string, r rect, focused bool) []string {
@@ -106,7 +106,7 @@ func (m *model) box(p pane.Pane, title string, r rect, focused bool) []string {
 	if p, ok := p.(pane.Footed); ok {
 		foot = p.Foot()
 	}
-	return m.Look.Box(title, foot, p.View(focused), r.w, r.h, focused)
+	return m.Box(title, foot, p.View(focused), r.w, r.h, focused)
 }
 
 // footer shows the keys that work on what is in focus, as many as fit.

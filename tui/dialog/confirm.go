@@ -23,9 +23,6 @@ type Confirm struct {
 	top           int // the first visible line of a text that is too long
 }
 
-// HandleMsg implements an overlay.
-func (c *Confirm) HandleMsg(tea.Msg) tea.Cmd { return nil }
-
 // HandleKey implements an overlay.
 func (c *Confirm) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 	name := key.String()
@@ -33,7 +30,7 @@ func (c *Confirm) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 	case "": // do not match letters that are not set
 	case c.YesKey:
 		return c.Then, true
-	case c.NoKey:
+	case c.NoKey, "esc", "q":
 		return nil, true
 	case "left", "right", "tab", "shift+tab":
 		c.onYes = !c.onYes
@@ -45,8 +42,6 @@ func (c *Confirm) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 		if c.onYes {
 			return c.Then, true
 		}
-		return nil, true
-	case "esc", "q":
 		return nil, true
 	}
 	return nil, false
@@ -67,9 +62,7 @@ func (c *Confirm) View(width, height int) []string {
 	width = min(width, 74)
 	var lines []string
 	for _, s := range c.Lines {
-		for _, part := range text.Wrap(text.Clean(s), width-4) {
-			lines = append(lines, " "+part)
-		}
+		lines = append(lines, text.Indent(text.Wrap(text.Clean(s), width-4), " ")...)
 	}
 	// The buttons are always visible; a text that is too long is scrolled.
 	foot := ""

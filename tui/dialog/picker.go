@@ -140,10 +140,7 @@ func (p *Picker) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 func (p *Picker) View(width, height int) []string {
 	l := p.look
 	width = min(width, 84)
-	var failed []string
-	for _, part := range text.Wrap(p.failed, width-5) {
-		failed = append(failed, "  "+l.Ink.Bad.Paint(part))
-	}
+	failed := l.Wrap(p.failed, width-5, "  ", l.Ink.Bad)
 	rows := max(1, min(height-4, max(len(p.All), len(failed))))
 	p.cursor.Resize(len(p.found), rows)
 	lines := []string{l.Ink.Key.Paint(": ") + l.InputLine(p.input, width-4)}

@@ -2,10 +2,8 @@ package dialog
 
 import (
 	"slices"
-	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
-	"github.com/charmbracelet/x/ansi"
 
 	"daemon-proxy/tui/draw"
 	"daemon-proxy/tui/format"
@@ -23,9 +21,6 @@ type Text struct {
 	ToggleMouse  tea.Cmd
 }
 
-// HandleMsg implements an overlay.
-func (s *Text) HandleMsg(tea.Msg) tea.Cmd { return nil }
-
 // HandleKey implements an overlay.
 func (s *Text) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 	switch name := format.KeyName(key); {
@@ -40,13 +35,8 @@ func (s *Text) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 // View implements an overlay.
 func (s *Text) View(width, height int) []string {
 	l := s.Look
-	lines := []string{""}
-	for _, part := range text.Wrap(s.Intro, width-4) {
-		lines = append(lines, " "+part)
-	}
-	lines = append(lines, "")
-	// A terminal joins what is selected over lines that are full.
-	for _, part := range strings.Split(ansi.Hardwrap(s.Body, width-4, true), "\n") {
+	lines := slices.Concat([]string{""}, text.Indent(text.Wrap(s.Intro, width-4), " "), []string{""})
+	for _, part := range text.Break(s.Body, width-4) {
 		lines = append(lines, " "+l.Ink.Accent.Paint(part))
 	}
 	foot := "esc closes"
@@ -55,4 +45,21 @@ func (s *Text) View(width, height int) []string {
 	}
 	return l.Box(l.Ink.Title.Paint(s.Title), l.Ink.Dim.Paint(foot), append(lines, ""), width,
 		min(height, len(lines)+3), true)
+}
+
+// Undoing is shown while the injections are undone, before the UI ends.
+type Undoing struct{ Look *draw.Look }
+
+// UndoingWords is the text of Undoing.
+const UndoingWords = "undoing the injection"
+
+// HandleKey implements an overlay.
+func (u *Undoing) HandleKey(tea.KeyMsg) (tea.Cmd, bool) { return nil, false }
+
+// View implements an overlay.
+func (u *Undoing) View(width, height int) []string {
+	l := u.Look
+	lines := []string{"", " " + UndoingWords + l.Glyph.Ellipsis, ""}
+	return l.Box(l.Ink.Title.Paint("Quit"), l.Ink.Dim.Paint("ctrl+c quits at once"), lines, min(width, 74),
+		min(height, len(lines)+2), true)
 }

@@ -154,6 +154,15 @@ func (l *Look) Field(input textinput.Model, width int, focused bool) string {
 	return value + l.Ink.Dim.Paint(strings.Repeat("_", width-text.Width(value)))
 }
 
+// Wrap breaks s into lines of at most width cells, each in an ink and after indent.
+func (l *Look) Wrap(s string, width int, indent string, in theme.Ink) []string {
+	lines := text.Wrap(s, width)
+	for i := range lines {
+		lines[i] = in.Paint(lines[i])
+	}
+	return text.Indent(lines, indent)
+}
+
 // Shorten returns at most that many lines of a text: the first ones and the last,
 // as those of an error say what failed and why. An ellipsis replaces the others.
 func (l *Look) Shorten(lines []string, most, width int) []string {

@@ -27,17 +27,13 @@ func (f *Form) View(width, height int) []string {
 		lines = append(lines, l.Row(row, width-2, i == f.cursor.At, f.focus == fieldPort && i < len(f.cards)))
 	}
 	lines = append(append(state, lines...), below...)
-	name := "this machine"
-	if !f.ref.IsHost() {
-		name = text.Clean(f.ref.String())
-	}
 	foot := ""
 	if f.cursor.Count > f.cursor.Height {
 		foot = fmt.Sprintf("%d of %d   ", f.cursor.At+1, f.cursor.Count)
 	}
 	arrows := func(a, b string) string { return format.Keys([]string{a}) + format.Keys([]string{b}) }
 	foot += arrows("up", "down") + " port   " + arrows("left", "right") + " lives   tab next field"
-	return l.Box(l.Ink.Title.Paint("Preview a port of "+name), l.Ink.Dim.Paint(foot), lines, width,
+	return l.Box(l.Ink.Title.Paint("Preview a port of "+format.Sandbox(f.ref)), l.Ink.Dim.Paint(foot), lines, width,
 		min(height, len(lines)+2), true)
 }
 
@@ -86,18 +82,18 @@ func (f *Form) remarks(card api.PortCard) string {
 	if n > 0 {
 		words = append(words, format.Count(n, "link"))
 	}
-	return strings.Join(words, " "+f.Look.Glyph.Dot+" ")
+	return strings.Join(words, " "+f.Glyph.Dot+" ")
 }
 
 // otherRow draws the line for a typed port.
 func (f *Form) otherRow() string {
 	value := f.other.Value()
-	field := f.Look.Fit(value+strings.Repeat("_", max(0, 5-len(value))), 5)
+	field := f.Fit(value+strings.Repeat("_", max(0, 5-len(value))), 5)
 	if !f.onOther() || f.focus != fieldPort {
-		return field + "  " + f.Look.Ink.Dim.Paint("other port")
+		return field + "  " + f.Ink.Dim.Paint("other port")
 	}
-	cursor := f.Look.InputLine(f.other, len(value)+1)
-	return cursor + f.Look.Fit(strings.Repeat("_", max(0, 4-len(value))), 6-len(value)) + "other port"
+	cursor := f.InputLine(f.other, len(value)+1)
+	return cursor + f.Fit(strings.Repeat("_", max(0, 4-len(value))), 6-len(value)) + "other port"
 }
 
 // state explains why there is no list, and what to do about it.
@@ -133,14 +129,9 @@ func (f *Form) state(width int) []string {
 	default:
 		return nil
 	}
-	var out []string
-	for _, part := range text.Wrap(text.Clean(what), width-1) {
-		out = append(out, " "+part)
-	}
+	out := text.Indent(text.Wrap(text.Clean(what), width-1), " ")
 	if try != "" {
-		for _, part := range text.Wrap(text.Clean(try), width-1) {
-			out = append(out, " "+l.Ink.Key.Paint(part))
-		}
+		out = append(out, l.Wrap(text.Clean(try), width-1, " ", l.Ink.Key)...)
 	}
 	return append(out, "")
 }
@@ -150,10 +141,7 @@ func (f *Form) below(width int) []string {
 	l := f.Look
 	lines := []string{""}
 	if card, ok := f.card(); ok && card.Warning != "" && text.Width(card.Warning) > width/2-8 {
-		lines = nil
-		for _, part := range text.Wrap(text.Clean(card.Warning), width-1) {
-			lines = append(lines, " "+l.Ink.Busy.Paint(part))
-		}
+		lines = l.Wrap(text.Clean(card.Warning), width-1, " ", l.Ink.Busy)
 	}
 	name := func(s string, field formField) string {
 		if f.focus == field {

@@ -1,6 +1,7 @@
 package format
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -80,14 +81,6 @@ func Card(card api.PortCard) string {
 	return text.Clean(card.Service)
 }
 
-// OrDash returns s, or a dash if it is empty.
-func OrDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
-}
-
 // Status is the status of an exchange, or dots if there is none yet.
 func Status(x api.Exchange) string {
 	if x.Status == 0 {
@@ -105,29 +98,28 @@ func Clock(t, now time.Time) string {
 	return t.Format("2006-01-02 15:04")
 }
 
+// codes has the codes of problems in words.
+var codes = map[string]string{
+	api.CodeNoDaemon: "no daemon there", api.CodeDaemonDown: "the daemon does not answer",
+	api.CodeUpstreamCut: "hung up before it answered", api.CodeBadUpstream: "what answered is not HTTP",
+	api.CodeCancelled: "the client went away", api.CodeSandboxMissing: "the container is gone",
+	api.CodeUnreachable: "no address to dial",
+}
+
 // Code returns a short text for the code of an exchange's problem.
 func Code(x api.Exchange) string {
-	switch x.Code {
-	case "":
-		return ""
-	case api.CodePortClosed:
+	if x.Code == api.CodePortClosed {
 		return fmt.Sprintf("nothing listens on %d", x.Port)
-	case api.CodeNoDaemon:
-		return "no daemon there"
-	case api.CodeDaemonDown:
-		return "the daemon does not answer"
-	case api.CodeUpstreamCut:
-		return "hung up before it answered"
-	case api.CodeBadUpstream:
-		return "what answered is not HTTP"
-	case api.CodeCancelled:
-		return "the client went away"
-	case api.CodeSandboxMissing:
-		return "the container is gone"
-	case api.CodeUnreachable:
-		return "no address to dial"
 	}
-	return strings.ReplaceAll(text.Clean(x.Code), "_", " ")
+	return cmp.Or(codes[x.Code], strings.ReplaceAll(text.Clean(x.Code), "_", " "))
+}
+
+// Sandbox returns the name of a sandbox in texts.
+func Sandbox(ref api.Ref) string {
+	if ref.IsHost() {
+		return "this machine"
+	}
+	return text.Clean(ref.String())
 }
 
 // Version returns a version with its prefix: "v0.190.0".

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
 )
 
 // Span is a duration in at most two units: "850ms", "3m12s", "2d4h".
@@ -63,9 +65,6 @@ func Latency(d time.Duration) string {
 	return Span(d)
 }
 
-// Milliseconds is ms as a duration.
-func Milliseconds(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }
-
 // Size is a number of bytes in decimal units.
 func Size(n int64) string {
 	if n < 1000 {
@@ -93,4 +92,27 @@ func Thousands(n int) string {
 		s = s[:i] + "," + s[i:]
 	}
 	return s
+}
+
+// keyNames maps the names of keys to how they are displayed.
+var keyNames = strings.NewReplacer(
+	"up", "↑", "down", "↓", "left", "←", "right", "→",
+	"pgup", "PgUp", "pgdown", "PgDn", "pg↑", "PgUp", "pg↓", "PgDn",
+)
+
+// Keys returns keys as they are displayed.
+func Keys(keys []string) string {
+	out := make([]string, len(keys))
+	for i, key := range keys {
+		out[i] = keyNames.Replace(key)
+	}
+	return strings.Join(out, " ")
+}
+
+// KeyName returns the name of a key in the action table and the configuration.
+func KeyName(key tea.KeyMsg) string {
+	if name := key.String(); name != " " {
+		return name
+	}
+	return "space"
 }

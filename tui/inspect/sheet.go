@@ -238,7 +238,7 @@ func wrap(s string, width int) []string {
 	if text.Width(s) <= width || width < 2 {
 		return []string{s}
 	}
-	return strings.Split(ansi.Hardwrap(s, width, true), "\n")
+	return text.Break(s, width)
 }
 
 // frameWords is the opcode of a frame in words.

@@ -85,15 +85,15 @@ func (in *Inspector) cell(c cell, want string) string {
 		if lower := strings.ToLower(c.text); len(lower) == len(c.text) {
 			if before, _, ok := strings.Cut(lower, want); ok {
 				at := len(before)
-				return c.text[:at] + in.Look.Ink.Cursor.Paint(c.text[at:at+len(want)]) + c.text[at+len(want):]
+				return c.text[:at] + in.Ink.Cursor.Paint(c.text[at:at+len(want)]) + c.text[at+len(want):]
 			}
 		} else if strings.Contains(lower, want) {
-			return in.Look.Ink.Cursor.Paint(c.text)
+			return in.Ink.Cursor.Paint(c.text)
 		}
 	}
-	name := in.Look.Ink.Key
+	name := in.Ink.Key
 	if c.chosen {
-		name = in.Look.Ink.Cursor
+		name = in.Ink.Cursor
 	}
 	return name.Paint(c.text[:c.name]) + c.ink.Paint(c.text[c.name:])
 }

@@ -234,11 +234,7 @@ func (p *Pane) Foot() string {
 func (p *Pane) View(bool) []string {
 	l := p.Look
 	out := append([]string{p.head()}, p.rowsInView()...)
-	say := func(words string) {
-		for _, s := range text.Wrap(words, max(1, p.width-2)) {
-			out = append(out, " "+l.Ink.Dim.Paint(s))
-		}
-	}
+	say := func(words string) { out = append(out, l.Wrap(words, max(1, p.width-2), " ", l.Ink.Dim)...) }
 	switch {
 	case p.loading:
 		say("loading" + l.Glyph.Ellipsis)

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
-	"github.com/charmbracelet/x/ansi"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/tui/format"
@@ -48,9 +47,6 @@ func (p *Screen) Show(link api.Link, share api.Share) {
 
 // Whole reports that it takes the whole window.
 func (p *Screen) Whole() bool { return true }
-
-// HandleMsg implements overlay.
-func (p *Screen) HandleMsg(tea.Msg) tea.Cmd { return nil }
 
 // HandleKey implements overlay.
 func (p *Screen) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
@@ -95,7 +91,7 @@ func (p *Screen) View(width, height int) []string {
 	until := "scan it on this network " + l.Glyph.Dot + " " + format.Lifetime(p.ended(), p.Now())
 	title = l.Ends(title, l.Ink.Busy.Paint(until)+" ", width)
 	var url []string
-	for part := range strings.SplitSeq(ansi.Hardwrap(text.Clean(p.share.URL), max(1, width-2), true), "\n") {
+	for _, part := range text.Break(text.Clean(p.share.URL), max(1, width-2)) {
 		url = append(url, strings.Repeat(" ", max(0, (width-text.Width(part))/2))+l.Ink.Accent.Paint(part))
 	}
 	body, fits := p.body(width, height-2-len(url))
@@ -137,23 +133,15 @@ func (p *Screen) body(width, height int) ([]string, bool) {
 		// Title, URL and keys are above and below it.
 		say := fmt.Sprintf("The window is too small for the QR code, which needs about %d×%d. "+
 			"The URL works without it:", w, h+3)
-		lines := text.Wrap(say, width-2)
-		for i := range lines {
-			lines[i] = " " + lines[i]
-		}
-		return lines, false
+		return text.Indent(text.Wrap(say, width-2), " "), false
 	}
-	lines := code.lines(l, p.inverted)
-	for i := range lines {
-		lines[i] = strings.Repeat(" ", (width-w)/2) + lines[i]
-	}
-	return lines, true
+	return text.Indent(code.lines(l, p.inverted), strings.Repeat(" ", (width-w)/2)), true
 }
 
 // middle puts lines into the middle of the window.
 func (p *Screen) middle(lines []string, width, height int) []string {
 	for i := range lines {
-		lines[i] = p.Look.Cut(lines[i], width)
+		lines[i] = p.Cut(lines[i], width)
 	}
 	return append(slices.Repeat([]string{""}, max(0, (height-len(lines))/2)), lines...)
 }

@@ -1,6 +1,7 @@
 package previews
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -98,7 +99,7 @@ func (p *Pane) row(c columns, l api.Link) string {
 
 // label returns a link's label, with its sandbox if that has no page.
 func (p *Pane) label(l api.Link) string {
-	label := format.OrDash(text.Clean(l.Label))
+	label := cmp.Or(text.Clean(l.Label), "-")
 	if p.World.LinkIsOf(l, p.ref) {
 		return label
 	}
@@ -117,7 +118,7 @@ func (p *Pane) last(l api.Link) string {
 }
 
 func (p *Pane) live(sockets int) string {
-	return fmt.Sprintf("live %s%d", p.Look.Glyph.Sockets, sockets)
+	return fmt.Sprintf("live %s%d", p.Glyph.Sockets, sockets)
 }
 
 // left returns how long a link still works; empty if it has ended.
@@ -148,10 +149,10 @@ func (p *Pane) masked(l api.Link, width int) string {
 func (p *Pane) forms(l api.Link) [3]string {
 	whole := text.Clean(p.World.LinkURL(l))
 	if p.World.IsDesktop(l) {
-		whole += p.World.DesktopPage(l) + p.Look.Glyph.Ellipsis
+		whole += p.World.DesktopPage(l) + p.Glyph.Ellipsis
 	}
 	if token := text.Clean(l.Token); len(token) > 4 {
-		whole = strings.Replace(whole, token, token[:4]+p.Look.Glyph.Ellipsis, 1)
+		whole = strings.Replace(whole, token, token[:4]+p.Glyph.Ellipsis, 1)
 	}
 	_, bare, _ := strings.Cut(whole, "://")
 	path := bare

@@ -102,7 +102,7 @@ func (p *Pane) Foot() string {
 	if p.cursor.Count <= p.cursor.Height {
 		return ""
 	}
-	return p.Look.Ink.Dim.Paint(fmt.Sprintf("%d of %d", p.cursor.At+1, p.cursor.Count))
+	return p.Ink.Dim.Paint(fmt.Sprintf("%d of %d", p.cursor.At+1, p.cursor.Count))
 }
 
 // View shows why the links cannot work, if so, the list, and the selected link.
@@ -165,21 +165,13 @@ func (p *Pane) obstacle(page *world.Page) []string {
 	default:
 		return nil
 	}
-	var out []string
-	for _, part := range text.Wrap(l.Glyph.Warn+" "+why+"   "+try, p.width-1) {
-		out = append(out, " "+l.Ink.Busy.Paint(part))
-	}
-	return out
+	return l.Wrap(l.Glyph.Warn+" "+why+"   "+try, p.width-1, " ", l.Ink.Busy)
 }
 
 // nothing is shown while there is no link.
 func (p *Pane) nothing() []string {
 	l := p.Look
-	name := "this machine"
-	if !p.ref.IsHost() {
-		name = text.Clean(p.ref.String())
-	}
-	lines := []string{"", " No preview of " + name + " yet.", "",
+	lines := []string{"", " No preview of " + format.Sandbox(p.ref) + " yet.", "",
 		"   " + l.Ink.Key.Paint(p.Key("new-preview")) + "  a link to a port of it"}
 	if !p.ref.IsHost() {
 		lines = append(lines, "   "+l.Ink.Key.Paint(p.Key("vnc"))+"  its VNC desktop in the browser")
@@ -192,18 +184,16 @@ func (p *Pane) whole(l api.Link) []string {
 	now := p.Now()
 	name := fmt.Sprintf(" port %d of %s", l.Port, text.Clean(l.SandboxName))
 	if l.Label != "" {
-		name += " " + p.Look.Glyph.Dot + " " + text.Clean(l.Label)
+		name += " " + p.Glyph.Dot + " " + text.Clean(l.Label)
 	}
-	lines := []string{"", p.Look.Ink.Title.Paint(name)}
+	lines := []string{"", p.Ink.Title.Paint(name)}
 	if world.Works(l, now) {
-		// A terminal joins what is selected over lines that are full.
-		for part := range strings.SplitSeq(ansi.Hardwrap(text.Clean(p.World.PageURL(l)), max(1, p.width-1), true),
-			"\n") {
-			lines = append(lines, " "+p.Look.Ink.Accent.Paint(part))
+		for _, part := range text.Break(text.Clean(p.World.PageURL(l)), max(1, p.width-1)) {
+			lines = append(lines, " "+p.Ink.Accent.Paint(part))
 		}
 	} else {
 		lines = append(lines, " This link has ended: "+format.Lifetime(l,
-			now)+".   "+p.Look.Ink.Key.Paint(p.Key("new-preview"))+" makes a new one")
+			now)+".   "+p.Ink.Key.Paint(p.Key("new-preview"))+" makes a new one")
 	}
 	about := []string{"made " + format.Ago(now.Sub(l.CreatedAt))}
 	if l.ExpiresAt != nil && world.Works(l, now) {
@@ -215,8 +205,5 @@ func (p *Pane) whole(l api.Link) []string {
 	if !l.Fence {
 		about = append(about, "no fence")
 	}
-	for _, part := range text.Wrap(strings.Join(about, " "+p.Look.Glyph.Dot+" "), p.width-1) {
-		lines = append(lines, " "+p.Look.Ink.Dim.Paint(part))
-	}
-	return lines
+	return append(lines, p.Wrap(strings.Join(about, " "+p.Glyph.Dot+" "), p.width-1, " ", p.Ink.Dim)...)
 }

@@ -26,7 +26,7 @@ func (p *Pane) Foot() string {
 	if p.cursor.Count <= p.listHeight() {
 		return ""
 	}
-	return p.Look.Ink.Dim.Paint(fmt.Sprintf("%s of %s", format.Thousands(p.cursor.At+1),
+	return p.Ink.Dim.Paint(fmt.Sprintf("%s of %s", format.Thousands(p.cursor.At+1),
 		format.Thousands(p.cursor.Count)))
 }
 
@@ -55,20 +55,15 @@ func (p *Pane) View(focused bool) []string {
 		return append(out, l.Ink.Dim.Paint("  no request matches, esc shows all"))
 	}
 	out = append(out, l.Ink.Dim.Paint("  no request went to "+p.whose()+" yet"))
-	for _, s := range text.Wrap("open a preview: what goes through appears here as it happens", max(1, p.width-4)) {
-		out = append(out, l.Ink.Dim.Paint("  "+s))
-	}
-	return out
+	const hint = "open a preview: what goes through appears here as it happens"
+	return append(out, l.Wrap(hint, max(1, p.width-4), "  ", l.Ink.Dim)...)
 }
 
 func (p *Pane) whose() string {
-	switch {
-	case p.Everywhere:
+	if p.Everywhere {
 		return "any sandbox"
-	case p.ref.IsHost():
-		return "this machine"
 	}
-	return text.Clean(p.ref.String())
+	return format.Sandbox(p.ref)
 }
 
 // head shows the filter, the number of matches, and whether the list follows.
@@ -108,13 +103,8 @@ func (p *Pane) wrongLines() []string {
 		return nil
 	}
 	what, _ := format.Explain(p.wrong)
-	var lines []string
-	for _, s := range text.Wrap(text.Clean(what), max(1, p.width-4)) {
-		if len(lines) < 3 {
-			lines = append(lines, p.Look.Ink.Bad.Paint("  "+s))
-		}
-	}
-	return lines
+	lines := p.Wrap(text.Clean(what), max(1, p.width-4), "  ", p.Ink.Bad)
+	return lines[:min(3, len(lines))]
 }
 
 // rows draws exchanges, each on a line.

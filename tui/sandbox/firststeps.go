@@ -31,7 +31,7 @@ func (p firstSteps) why(width int) []string {
 
 // noEngine explains why no engine answers, and that it is retried automatically.
 func (p firstSteps) noEngine(width int) []string {
-	again := "Containers appear here by themselves once it does.  " + p.Look.Ink.Key.Paint(p.Key("refresh")) +
+	again := "Containers appear here by themselves once it does.  " + p.Ink.Key.Paint(p.Key("refresh")) +
 		"  try now"
 	return slices.Concat(p.engineCause(width), text.Wrap(again, width), []string{""})
 }

@@ -254,7 +254,7 @@ func (p *List) Foot() string {
 			}
 		}
 	}
-	return p.Look.Ink.Dim.Paint(fmt.Sprintf("%d of %d", at, n))
+	return p.Ink.Dim.Paint(fmt.Sprintf("%d of %d", at, n))
 }
 
 // View implements pane.Pane.
@@ -264,26 +264,26 @@ func (p *List) View(focused bool) []string {
 	for i := from; i < to; i++ {
 		r := p.rows[i]
 		if r.sandbox < 0 {
-			out = append(out, p.Look.Ink.Dim.Paint(text.Clean(r.heading)))
+			out = append(out, p.Ink.Dim.Paint(text.Clean(r.heading)))
 			continue
 		}
 		s := p.World.Sandboxes()[r.sandbox]
-		row := p.Look.Row(p.row(s), p.width, i == p.cursor.At, focused && !p.filter.Typing)
+		row := p.Row(p.row(s), p.width, i == p.cursor.At, focused && !p.filter.Typing)
 		if p.World.EngineLost() && !s.IsHost() && i != p.cursor.At {
-			row = p.Look.Ink.Dim.Paint(ansi.Strip(row))
+			row = p.Ink.Dim.Paint(ansi.Strip(row))
 		}
 		out = append(out, row)
 	}
 	switch {
 	case !p.World.Listed():
-		out = append(out, p.Look.Ink.Dim.Paint("  asking"+p.Look.Glyph.Ellipsis))
+		out = append(out, p.Ink.Dim.Paint("  asking"+p.Glyph.Ellipsis))
 	case len(p.rows) == 0 && p.filter.Value() != "":
-		out = append(out, p.Look.Ink.Dim.Paint("  nothing matches"))
+		out = append(out, p.Ink.Dim.Paint("  nothing matches"))
 	}
 	if p.Alone {
 		out = append(out, p.below()...)
 	}
-	out = p.Look.Fill(out, p.width, p.listHeight())
+	out = p.Fill(out, p.width, p.listHeight())
 	return append(out, p.filterLine())
 }
 
@@ -296,21 +296,18 @@ func (p *List) below() []string {
 	if s, ok := p.World.Sandbox(p.Selected); ok && s.Daemon.State == api.DaemonHealthy {
 		lines = append(lines, p.machine(p.width-2)...)
 	}
-	for i := range lines {
-		lines[i] = " " + lines[i]
-	}
-	return append([]string{""}, lines...)
+	return append([]string{""}, text.Indent(lines, " ")...)
 }
 
 func (p *List) filterLine() string {
 	switch {
 	case p.filter.Typing:
-		return p.Look.Ink.Key.Paint("/ ") + p.Look.InputLine(p.filter.Model, p.width-2)
+		return p.Ink.Key.Paint("/ ") + p.InputLine(p.filter.Model, p.width-2)
 	case p.filter.Value() != "":
-		return p.Look.Ink.Key.Paint("/ ") + text.Clean(p.filter.Value()) +
-			p.Look.Ink.Dim.Paint(fmt.Sprintf("  %s hidden, esc shows all", format.Thousands(p.hidden)))
+		return p.Ink.Key.Paint("/ ") + text.Clean(p.filter.Value()) +
+			p.Ink.Dim.Paint(fmt.Sprintf("  %s hidden, esc shows all", format.Thousands(p.hidden)))
 	}
-	return p.Look.Ink.Dim.Paint("/ filter")
+	return p.Ink.Dim.Paint("/ filter")
 }
 
 // row draws one sandbox: glyph, name, state, version or progress, latency.
@@ -332,14 +329,10 @@ func (p *List) besideName() int {
 
 // shownName returns a sandbox's name for a row; those of a project are indented.
 func shownName(s api.Sandbox) string {
-	switch name := text.Clean(s.String()); {
-	case s.IsHost():
-		return "this machine"
-	case s.Project != "":
-		return " " + name
-	default:
-		return name
+	if s.Project != "" && !s.IsHost() {
+		return " " + format.Sandbox(s.Ref)
 	}
+	return format.Sandbox(s.Ref)
 }
 
 // Widths of the list, in cells.

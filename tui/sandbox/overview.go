@@ -1,9 +1,11 @@
 package sandbox
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -58,10 +60,7 @@ func (p *Overview) Move(to draw.Motion) tea.Cmd {
 
 // View implements pane.Pane.
 func (p *Overview) View(bool) []string {
-	lines := p.content()
-	for i := range lines {
-		lines[i] = " " + lines[i]
-	}
+	lines := text.Indent(p.content(), " ")
 	p.lines = len(lines)
 	return lines[min(p.top, max(0, len(lines)-p.height)):]
 }
@@ -71,7 +70,7 @@ func (p *Overview) content() []string {
 	in := p.World.Injection(p.ref)
 	switch {
 	case !ok && !p.World.Listed() && p.World.Engine().State != "lost":
-		return []string{"", p.Look.Ink.Dim.Paint("asking" + p.Look.Glyph.Ellipsis)}
+		return []string{"", p.Ink.Dim.Paint("asking" + p.Glyph.Ellipsis)}
 	case !ok:
 		return p.unchosen()
 	case in != nil && !in.Finished:
@@ -103,7 +102,7 @@ func (p *Overview) unchosen() []string {
 func (p *Overview) host(s api.Sandbox) []string {
 	if s.Daemon.State != api.DaemonHealthy {
 		lines := append(p.daemonLines(s),
-			p.Look.Ink.Dim.Paint("What listens on this machine is seen once a daemon runs here."), "")
+			p.Ink.Dim.Paint("What listens on this machine is seen once a daemon runs here."), "")
 		return append(append(lines, p.previews(s.Ref)...), p.recent(s)...)
 	}
 	lines := append(p.machine(p.width-2), "")
@@ -114,7 +113,7 @@ func (p *Overview) host(s api.Sandbox) []string {
 func (p *Overview) container(s api.Sandbox) []string {
 	lines := append(p.daemonLines(s), p.flow("Image", p.image(s))...)
 	if e := s.Daemon.LastError; e != nil && s.Daemon.State != api.DaemonHealthy && p.World.Injection(s.Ref) == nil {
-		lines = append(lines, p.wrapped("Error", text.Clean(e.Error()), p.Look.Ink.Bad)...)
+		lines = append(lines, p.wrapped("Error", text.Clean(e.Error()), p.Ink.Bad)...)
 		if e.Hint != "" {
 			lines = append(lines, p.wrapped("Try", text.Clean(e.Hint), theme.Ink{})...)
 		}
@@ -127,7 +126,7 @@ func (p *Overview) container(s api.Sandbox) []string {
 	return append(lines, p.recent(s)...)
 }
 
-func (p *Overview) label(s string) string { return p.Look.Ink.Dim.Paint(p.Look.Fit(s, 10)) }
+func (p *Overview) label(s string) string { return p.Ink.Dim.Paint(p.Fit(s, 10)) }
 
 // wrapped returns a label and its text, wrapped.
 func (p *Overview) wrapped(label, s string, in theme.Ink) []string {
@@ -192,7 +191,7 @@ func (p *Overview) healthy(d api.Daemon) []string {
 		parts = append(parts, "seen for "+format.Coarse(p.Now().Sub(d.Since)))
 	}
 	if d.LatencyMS > 0 {
-		parts = append(parts, "latency "+format.Latency(format.Milliseconds(d.LatencyMS))+"  "+
+		parts = append(parts, "latency "+format.Latency(time.Duration(d.LatencyMS*float64(time.Millisecond)))+"  "+
 			l.Ink.Accent.Paint(l.Spark(d.LatencyHistory, 8)))
 	}
 	return parts
@@ -200,7 +199,7 @@ func (p *Overview) healthy(d api.Daemon) []string {
 
 // offer returns a key and what it does here.
 func (p *Overview) offer(action, words string) string {
-	return "   " + p.Look.Ink.Key.Paint(p.Key(action)) + " " + words
+	return "   " + p.Ink.Key.Paint(p.Key(action)) + " " + words
 }
 
 func (p *Overview) image(s api.Sandbox) []string {
@@ -291,7 +290,7 @@ func (p *Overview) previews(ref api.Ref) []string {
 		if link.LastUsedAt != nil {
 			last = "last " + format.Ago(now.Sub(*link.LastUsedAt))
 		}
-		line := label + l.Fit(fmt.Sprint(link.Port), 6) + l.Fit(format.OrDash(text.Clean(link.Label)), labels) +
+		line := label + l.Fit(fmt.Sprint(link.Port), 6) + l.Fit(cmp.Or(text.Clean(link.Label), "-"), labels) +
 			"  " + l.Right(format.Count(int(link.Requests), "request"), requests) + "  "
 		if p.width >= roomy {
 			line += l.Fit(last, 13) + " "
