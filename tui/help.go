@@ -17,23 +17,11 @@ type help struct {
 }
 
 func (h *help) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
-	switch key.String() {
-	case "up", "k":
-		h.top--
-	case "down", "j":
-		h.top++
-	case "pgup":
-		h.top -= 10
-	case "pgdown", " ":
-		h.top += 10
-	case "home", "g":
-		h.top = 0
-	case "end", "G":
-		h.top = 1 << 20
-	default:
-		return nil, true
-	}
-	return nil, false
+	const end = 1 << 20
+	by, scrolls := map[string]int{"up": -1, "k": -1, "down": 1, "j": 1, "pgup": -10, "pgdown": 10, " ": 10,
+		"home": -end, "g": -end, "end": end, "G": end}[key.String()]
+	h.top += by // View keeps it in the text
+	return nil, !scrolls
 }
 
 // entry returns the lines of one action; its description may take several.
@@ -61,10 +49,9 @@ func (h *help) View(width, height int) []string {
 	for _, group := range groups() {
 		lines = append(lines, l.Ink.Title.Paint(group))
 		for _, a := range h.keys.table {
-			if a.group != group {
-				continue
+			if a.group == group {
+				lines = append(lines, h.entry(&a, width)...)
 			}
-			lines = append(lines, h.entry(&a, width)...)
 		}
 		lines = append(lines, "")
 	}

@@ -90,13 +90,13 @@ func newKeymap(table []action, rebind map[string]string, readOnly bool) (keymap,
 	k := keymap{table: table, readOnly: readOnly}
 	var wrong []string
 	for id, keys := range rebind {
-		i := slices.IndexFunc(k.table, func(a action) bool { return a.id == id })
-		if i < 0 {
+		a := k.byID(id)
+		if a == nil {
 			wrong = append(wrong, fmt.Sprintf("there is no action %q", id))
 			continue
 		}
-		k.table[i].keys = splitKeys(keys)
-		for _, key := range k.table[i].keys {
+		a.keys = splitKeys(keys)
+		for _, key := range a.keys {
 			if why := wrongKey(key); why != "" {
 				wrong = append(wrong, id+": "+why)
 			}

@@ -41,10 +41,7 @@ func (a *linkActions) current() (api.Link, bool) {
 	return links[0], true
 }
 
-func (a *linkActions) hasLink() bool {
-	_, ok := a.current()
-	return ok
-}
+func (a *linkActions) hasLink() bool { _, ok := a.current(); return ok }
 
 // onCurrent returns an action on the current link.
 func (a *linkActions) onCurrent(run func(api.Link) tea.Cmd) func() tea.Cmd {

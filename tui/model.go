@@ -44,10 +44,7 @@ func (m *model) goTo(tab int) tea.Cmd {
 	return m.arrange()
 }
 
-func (m *model) otherPane() tea.Cmd {
-	m.focus(!m.listFocused)
-	return m.arrange()
-}
+func (m *model) otherPane() tea.Cmd { m.focus(!m.listFocused); return m.arrange() }
 
 // sideways goes to the tab beside; the list is left of the first.
 func (m *model) sideways(by int) tea.Cmd {

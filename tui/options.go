@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"log/slog"
 	"os"
 	"time"
@@ -28,15 +29,8 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	if o.In == nil {
-		o.In = os.Stdin
-	}
-	if o.Out == nil {
-		o.Out = os.Stdout
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.In, o.Out = cmp.Or(o.In, os.Stdin), cmp.Or(o.Out, os.Stdout)
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if o.Now == nil {
 		o.Now = time.Now
 	}

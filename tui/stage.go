@@ -117,9 +117,7 @@ func (g *stage) focus(list bool) {
 }
 
 // resize sets the window's size; a terminal that does not know its size reports 0.
-func (g *stage) resize(width, height int) {
-	g.width, g.height = cmp.Or(width, 80), cmp.Or(height, 24)
-}
+func (g *stage) resize(width, height int) { g.width, g.height = cmp.Or(width, 80), cmp.Or(height, 24) }
 
 func (g *stage) logs() *logs.Pane { return g.panes[tabLogs].(*logs.Pane) }
 

@@ -22,9 +22,6 @@ type uiState struct {
 // loadUIState reads the file; if it is missing or damaged, the state is empty.
 func loadUIState(file string) uiState {
 	var s uiState
-	if file == "" {
-		return s
-	}
 	raw, err := os.ReadFile(file) //nolint:gosec // a file of ours in the state directory
 	if err != nil || json.Unmarshal(raw, &s) != nil {
 		return uiState{}

@@ -115,14 +115,12 @@ func (p *Picker) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 	switch key.String() {
 	case "esc":
 		return nil, true
-	case "up", "ctrl+p":
+	case "ctrl+p":
 		p.cursor.Move(draw.Up)
-	case "down", "ctrl+n":
+	case "ctrl+n":
 		p.cursor.Move(draw.Down)
-	case "pgup":
-		p.cursor.Move(draw.PageUp)
-	case "pgdown":
-		p.cursor.Move(draw.PageDown)
+	case "up", "down", "pgup", "pgdown":
+		p.cursor.Move(draw.Motions[key.String()])
 	case "enter":
 		if p.cursor.At >= len(p.found) {
 			return nil, true

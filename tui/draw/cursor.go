@@ -13,6 +13,9 @@ const (
 	ToBottom
 )
 
+// Motions are the keys that move in every list.
+var Motions = map[string]Motion{"up": Up, "down": Down, "pgup": PageUp, "pgdown": PageDown}
+
 // Cursor is a position in a list of Count rows, of which Height are visible from
 // Top on.
 type Cursor struct{ At, Top, Count, Height int }
@@ -34,20 +37,8 @@ func (c *Cursor) Put(at int) {
 
 // Move moves the cursor.
 func (c *Cursor) Move(to Motion) {
-	switch to {
-	case Up:
-		c.Put(c.At - 1)
-	case Down:
-		c.Put(c.At + 1)
-	case PageUp:
-		c.Put(c.At - c.Height)
-	case PageDown:
-		c.Put(c.At + c.Height)
-	case ToTop:
-		c.Put(0)
-	case ToBottom:
-		c.Put(c.Count - 1)
-	}
+	c.Put(map[Motion]int{Up: c.At - 1, Down: c.At + 1, PageUp: c.At - c.Height, PageDown: c.At + c.Height,
+		ToTop: 0, ToBottom: c.Count - 1}[to])
 }
 
 // Visible is the range of visible rows.

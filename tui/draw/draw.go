@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/charmbracelet/bubbles/textinput"
 	"github.com/charmbracelet/x/ansi"
 
 	"daemon-proxy/tui/text"
@@ -139,19 +138,6 @@ func (l *Look) Bar(share float64, width int) string {
 	full, half := halves/2, halves%2
 	return l.Ink.Busy.Paint(strings.Repeat(l.Glyph.Bar, full)+strings.Repeat(l.Glyph.BarHalf, half)) +
 		l.Ink.Dim.Paint(strings.Repeat(l.Glyph.BarRest, width-full-half))
-}
-
-// Field draws an input of width cells, underlined to its end; only the focused
-// one has a cursor.
-func (l *Look) Field(input textinput.Model, width int, focused bool) string {
-	if focused {
-		return l.InputLine(input, width)
-	}
-	value := text.Clean(input.Value())
-	if text.Width(value) >= width {
-		return l.Fit(value, width)
-	}
-	return value + l.Ink.Dim.Paint(strings.Repeat("_", width-text.Width(value)))
 }
 
 // Wrap breaks s into lines of at most width cells, each in an ink and after indent.

@@ -1,6 +1,8 @@
 package draw
 
 import (
+	"strings"
+
 	"github.com/charmbracelet/bubbles/textinput"
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
@@ -18,10 +20,7 @@ type FilterLine struct {
 func NewFilterLine() FilterLine { return FilterLine{Model: NewInput(200)} }
 
 // Start begins the typing.
-func (f *FilterLine) Start() {
-	f.Typing = true
-	f.CursorEnd()
-}
+func (f *FilterLine) Start() { f.Typing = true; f.CursorEnd() }
 
 // Handle handles a key: esc clears the line and ends the typing, enter and tab end it.
 func (f *FilterLine) Handle(key tea.KeyMsg) {
@@ -62,4 +61,17 @@ func (l *Look) InputLine(input textinput.Model, width int) string {
 		before = ansi.TruncateLeft(before, over+text.Width(l.Glyph.Ellipsis)+1, l.Glyph.Ellipsis)
 	}
 	return l.Fit(before+"\x1b[7m"+under+"\x1b[27m"+l.Fit(rest, room-text.Width(before)), width)
+}
+
+// Field draws an input of width cells, underlined to its end; only the focused
+// one has a cursor.
+func (l *Look) Field(input textinput.Model, width int, focused bool) string {
+	if focused {
+		return l.InputLine(input, width)
+	}
+	value := text.Clean(input.Value())
+	if text.Width(value) >= width {
+		return l.Fit(value, width)
+	}
+	return value + l.Ink.Dim.Paint(strings.Repeat("_", width-text.Width(value)))
 }

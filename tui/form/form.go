@@ -9,9 +9,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/charmbracelet/bubbles/textinput"
 	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/tui/draw"
@@ -257,4 +259,30 @@ func (f *Form) create(open bool) tea.Cmd {
 		link, err := backend.CreateLink(ctx, request)
 		return CreatedMsg{f, link, open, err}
 	})
+}
+
+// SuggestedLabel returns the port's label in the devcontainer, else a short word
+// from what answers there.
+func SuggestedLabel(card api.PortCard) string {
+	if card.Label != "" {
+		return text.Clean(card.Label) // an input drops what Clean replaces
+	}
+	if card.Service == "vnc" {
+		return world.VNCLabel
+	}
+	name := ansi.Strip(card.Name)
+	for _, between := range []string{" + ", " - ", " | ", " · ", " — ", " – ", ": "} {
+		name, _, _ = strings.Cut(name, between)
+	}
+	var b strings.Builder
+	for _, r := range strings.ToLower(name) {
+		switch {
+		case b.Len() >= 24:
+		case unicode.IsLetter(r) || unicode.IsDigit(r):
+			b.WriteRune(r)
+		case b.Len() > 0 && !strings.HasSuffix(b.String(), "-"):
+			b.WriteByte('-')
+		}
+	}
+	return strings.Trim(b.String(), "-")
 }

@@ -18,85 +18,50 @@ func looksLikeJSON(raw []byte) bool {
 func prettyJSON(raw []byte) (string, bool) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
-	var w jsonWriter
-	for {
+	var out strings.Builder
+	type level struct{ object, filled bool }
+	open := []level{{}} // objects and arrays that are not closed yet, in the outermost level
+	line := func() { out.WriteString("\n" + strings.Repeat("  ", min(len(open)-1, 40))) }
+	for named := false; ; { // named: a name was written; its value is next
 		token, err := d.Token()
-		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			if w.out.Len() == 0 {
-				return "", false
-			}
-			return w.out.String(), true
-		case err != nil:
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return out.String(), out.Len() > 0
+		} else if err != nil {
 			return "", false
 		}
-		w.token(token)
-	}
-}
-
-// jsonWriter writes tokens on lines.
-type jsonWriter struct {
-	out   strings.Builder
-	open  []jsonLevel
-	named bool // a name was written; its value is next
-}
-
-// jsonLevel is an object or array that is not closed yet.
-type jsonLevel struct{ object, filled bool }
-
-func (w *jsonWriter) token(token json.Token) {
-	delim, isDelim := token.(json.Delim)
-	if isDelim && (delim == '}' || delim == ']') {
-		level := w.open[len(w.open)-1]
-		w.open = w.open[:len(w.open)-1]
-		if level.filled {
-			w.line()
+		in := &open[len(open)-1]
+		delim, _ := token.(json.Delim)
+		if delim == '}' || delim == ']' {
+			open = open[:len(open)-1]
+			if in.filled {
+				line()
+			}
+			out.WriteString(delim.String())
+			named = false
+			continue
 		}
-		w.out.WriteString(delim.String())
-		w.named = false
-		return
-	}
-	w.separate()
-	if w.top().object && !w.named {
-		name, _ := token.(string) // the decoder accepts only strings as names
-		w.out.WriteString(jsonText(name) + ": ")
-		w.named = true
-		return
-	}
-	w.named = false
-	if isDelim {
-		w.open = append(w.open, jsonLevel{object: delim == '{'})
-		w.out.WriteString(delim.String())
-		return
-	}
-	w.out.WriteString(jsonText(token))
-}
-
-func (w *jsonWriter) top() jsonLevel {
-	if len(w.open) == 0 {
-		return jsonLevel{}
-	}
-	return w.open[len(w.open)-1]
-}
-
-// separate writes what must be between the previous token and the next.
-func (w *jsonWriter) separate() {
-	switch {
-	case w.named: // a value is on the line of its name
-	case len(w.open) > 0:
-		level := &w.open[len(w.open)-1]
-		if level.filled {
-			w.out.WriteByte(',')
+		if !named && in.filled {
+			if len(open) > 1 {
+				out.WriteByte(',')
+			}
+			line()
+		} else if !named && len(open) > 1 {
+			line()
 		}
-		level.filled = true
-		w.line()
-	case w.out.Len() > 0:
-		w.line()
+		in.filled = true
+		switch {
+		case in.object && !named:
+			out.WriteString(jsonText(token) + ": ")
+			named = true
+			continue
+		case delim != 0:
+			open = append(open, level{object: delim == '{'})
+			out.WriteString(delim.String())
+		default:
+			out.WriteString(jsonText(token))
+		}
+		named = false
 	}
-}
-
-func (w *jsonWriter) line() {
-	w.out.WriteString("\n" + strings.Repeat("  ", min(len(w.open), 40)))
 }
 
 // jsonText is a scalar as JSON, without the escapes that are for HTML.

@@ -11,14 +11,48 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/tui/draw"
 	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/text"
 	"daemon-proxy/tui/theme"
 )
 
 // besideFrom is the least inner width with request and response side by side.
 const besideFrom = 96
+
+// section is a part that can be folded to its title.
+type section int
+
+// The sections. Request and response are side by side if there is room and both
+// are open.
+const (
+	sectionRequest section = iota
+	sectionResponse
+	sectionFrames
+	sections
+)
+
+// details is an exchange with readable bodies.
+type details struct {
+	detail            api.ExchangeDetail
+	request, response shownBody
+}
+
+// inspect makes the bodies of an exchange readable.
+func inspect(d api.ExchangeDetail) *details {
+	seen := &details{
+		detail:   d,
+		request:  readBody(d.RequestHeader, d.RequestBody, d.RequestCaptured, d.BytesIn),
+		response: readBody(d.ResponseHeader, d.ResponseBody, d.ResponseCaptured, d.BytesOut),
+	}
+	switch {
+	case len(d.Frames) > 0: // the frames are shown instead
+		seen.request.note, seen.response.note = "", ""
+	case d.Code != "" && d.ResponseHeader == nil:
+		seen.response.note = "daemon-proxy answered this itself"
+	}
+	return seen
+}
 
 // inspectorLine is a line over the whole width, or two side by side.
 type inspectorLine struct {
@@ -38,10 +72,11 @@ func (c cell) holds(want string) bool { return strings.Contains(strings.ToLower(
 
 // sheet is an exchange laid out as lines of a width.
 type sheet struct {
-	look    *draw.Look
-	seen    *details // nil until they arrive
-	width   int      // what lines are laid out for
-	At      section  // the focused section
+	pane.Env
+	first   api.Exchange // from the list, until the details arrive
+	seen    *details     // nil until they arrive
+	width   int          // what lines are laid out for
+	At      section      // the focused section
 	folded  [sections]bool
 	wrapped bool // long headers are shown whole
 
@@ -51,11 +86,17 @@ type sheet struct {
 	frames  []int         // the line at which each frame begins
 }
 
+// Exchange returns the inspected exchange, as far as it is known.
+func (s *sheet) Exchange() api.Exchange {
+	if s.seen != nil {
+		return s.seen.detail.Exchange
+	}
+	return s.first
+}
+
 // split reports whether request and response are side by side with nothing below
 // them: they then scroll separately.
-func (s *sheet) split() bool {
-	return s.seen != nil && s.beside() && s.titles[sectionFrames] < 0
-}
+func (s *sheet) split() bool { return s.seen != nil && s.beside() && s.titles[sectionFrames] < 0 }
 
 func (s *sheet) columnWidth() int { return (s.width - 5) / 2 }
 
@@ -109,7 +150,7 @@ func (s *sheet) layOut() {
 
 // sectionTitle returns the title of a section, cut to width; only name is painted.
 func (s *sheet) sectionTitle(at section, name, rest string, width int) cell {
-	l := s.look
+	l := s.Look
 	mark := l.Glyph.Open
 	if s.folded[at] {
 		mark = l.Glyph.Folded
@@ -119,7 +160,7 @@ func (s *sheet) sectionTitle(at section, name, rest string, width int) cell {
 }
 
 func (s *sheet) section(at section, name string, h http.Header, body *shownBody, width int) []cell {
-	l := s.look
+	l := s.Look
 	out := []cell{s.sectionTitle(at, name, "  "+strings.Join(body.title(), "  "), width)}
 	if s.folded[at] {
 		return out
@@ -182,7 +223,7 @@ func (s *sheet) layOutFrames(frames []api.Frame) {
 	if len(frames) == 0 {
 		return
 	}
-	l := s.look
+	l := s.Look
 	title := format.Count(len(frames), "frame")
 	if all := s.seen.detail.Exchange.Frames; all > int64(len(frames)) {
 		title = "The last " + format.Thousands(len(frames)) + " of " + format.Count(int(all), "frame")
@@ -224,13 +265,13 @@ func (s *sheet) headerLines(line string, width int) []string {
 		return text.Wrap(line, width)
 	}
 	head := ansi.Truncate(line, max(1, width-16), "")
-	return []string{fmt.Sprintf("%s%s %s more", head, s.look.Glyph.Ellipsis,
+	return []string{fmt.Sprintf("%s%s %s more", head, s.Glyph.Ellipsis,
 		format.Thousands(utf8.RuneCountInString(line[len(head):])))}
 }
 
 // masks makes the core's mask readable without Unicode.
 func (s *sheet) masks(line string) string {
-	return strings.ReplaceAll(line, "••••", s.look.Glyph.Mask)
+	return strings.ReplaceAll(line, "••••", s.Glyph.Mask)
 }
 
 // wrap breaks a line that was cleaned at exactly width cells.

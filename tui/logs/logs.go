@@ -27,7 +27,6 @@ type Backend interface {
 
 // Pane is the fourth tab.
 type Pane struct {
-	pane.Env
 	scroll
 	backend Backend
 
@@ -46,15 +45,12 @@ type Pane struct {
 
 // New returns the pane.
 func New(env pane.Env, backend Backend) *Pane {
-	return &Pane{Env: env, scroll: scroll{look: env.Look, filter: draw.NewFilterLine(), wrapped: true},
-		backend: backend, stop: func() {}}
+	text := scroll{Env: env, filter: draw.NewFilterLine(), wrapped: true}
+	return &Pane{scroll: text, backend: backend, stop: func() {}}
 }
 
 // SetSize implements pane.Pane.
-func (p *Pane) SetSize(width, height int) {
-	p.width, p.height = width, height
-	p.by(0)
-}
+func (p *Pane) SetSize(width, height int) { p.width, p.height = width, height; p.by(0) }
 
 // Show implements pane.Pane.
 func (p *Pane) Show(ref api.Ref, visible bool) tea.Cmd {
@@ -207,10 +203,7 @@ func (p *Pane) HandleMsg(msg tea.Msg) tea.Cmd {
 }
 
 // StartFilter starts typing a filter.
-func (p *Pane) StartFilter() tea.Cmd {
-	p.filter.Start()
-	return nil
-}
+func (p *Pane) StartFilter() tea.Cmd { p.filter.Start(); return nil }
 
 // Typing implements pane.Typist.
 func (p *Pane) Typing() bool { return p.filter.Typing }
@@ -225,7 +218,7 @@ func (p *Pane) HandleKey(key tea.KeyMsg) tea.Cmd {
 // Foot implements pane.Footed.
 func (p *Pane) Foot() string {
 	if p.skipped > 0 {
-		return p.Look.Ink.Dim.Paint(format.Thousands(p.skipped) + " earlier lines left out")
+		return p.Ink.Dim.Paint(format.Thousands(p.skipped) + " earlier lines left out")
 	}
 	return ""
 }

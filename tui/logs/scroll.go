@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/text"
 )
 
@@ -16,7 +17,7 @@ const (
 // scroll is a log that is scrolled by rows: a wrapped line has several. Only the
 // visible lines are wrapped.
 type scroll struct {
-	look          *draw.Look
+	pane.Env
 	width, height int
 	filter        draw.FilterLine
 	wrapped       bool // long lines are wrapped
@@ -95,7 +96,7 @@ func (p *scroll) textHeight() int { return max(1, p.height-1) }
 func (p *scroll) rows(i int) []string {
 	line := p.lines[p.shown[i]].shown
 	if !p.wrapped {
-		return []string{p.look.Cut(line, p.width-2)}
+		return []string{p.Cut(line, p.width-2)}
 	}
 	return text.Rows(line, p.width-2, 2)
 }

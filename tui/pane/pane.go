@@ -52,10 +52,7 @@ type Footed interface {
 }
 
 // IsTyping reports whether keys are text for a pane.
-func IsTyping(p Pane) bool {
-	t, ok := p.(Typist)
-	return ok && t.Typing()
-}
+func IsTyping(p Pane) bool { t, ok := p.(Typist); return ok && t.Typing() }
 
 // Env is what the root model gives to panes and overlays. They do not change it.
 type Env struct {

@@ -9,6 +9,7 @@ import (
 	"daemon-proxy/core/api"
 	"daemon-proxy/tui/draw"
 	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/text"
 	"daemon-proxy/tui/world"
 )
@@ -19,7 +20,16 @@ type columns struct {
 	port, label, link, requests, last, lives int
 }
 
-func (p *Pane) columns(page *world.Page) columns {
+// table draws the list of links.
+type table struct {
+	pane.Env
+	ref      api.Ref
+	width    int
+	measured *world.Page // the page of widths
+	widths   linkWidths
+}
+
+func (p *table) columns(page *world.Page) columns {
 	w := p.measure(page)
 	c := columns{look: p.Look, port: 5, label: max(5, w.label), requests: 8, last: 8, lives: w.lives}
 	for _, open := range p.World.OpenSockets() {
@@ -47,7 +57,7 @@ func (p *Pane) columns(page *world.Page) columns {
 type linkWidths struct{ label, link, lives, over int }
 
 // measure returns the widths of a page; they are computed once.
-func (p *Pane) measure(page *world.Page) linkWidths {
+func (p *table) measure(page *world.Page) linkWidths {
 	if p.measured == page {
 		return p.widths
 	}
@@ -84,7 +94,7 @@ func (c columns) line(port, label, link, requests, last, lives string) string {
 	return strings.Join(parts, "  ")
 }
 
-func (p *Pane) row(c columns, l api.Link) string {
+func (p *table) row(c columns, l api.Link) string {
 	link, left := "", p.left(l)
 	switch {
 	case world.Works(l, p.Now()):
@@ -98,7 +108,7 @@ func (p *Pane) row(c columns, l api.Link) string {
 }
 
 // label returns a link's label, with its sandbox if that has no page.
-func (p *Pane) label(l api.Link) string {
+func (p *table) label(l api.Link) string {
 	label := cmp.Or(text.Clean(l.Label), "-")
 	if p.World.LinkIsOf(l, p.ref) {
 		return label
@@ -107,7 +117,7 @@ func (p *Pane) label(l api.Link) string {
 }
 
 // last returns when a link was last used, or how many sockets are open on it.
-func (p *Pane) last(l api.Link) string {
+func (p *table) last(l api.Link) string {
 	switch n := p.World.Sockets(l.ID); {
 	case n > 0:
 		return p.live(n)
@@ -117,12 +127,10 @@ func (p *Pane) last(l api.Link) string {
 	return format.Ago(p.Now().Sub(*l.LastUsedAt))
 }
 
-func (p *Pane) live(sockets int) string {
-	return fmt.Sprintf("live %s%d", p.Glyph.Sockets, sockets)
-}
+func (p *table) live(sockets int) string { return fmt.Sprintf("live %s%d", p.Glyph.Sockets, sockets) }
 
 // left returns how long a link still works; empty if it has ended.
-func (p *Pane) left(l api.Link) string {
+func (p *table) left(l api.Link) string {
 	switch {
 	case !world.Works(l, p.Now()):
 		return ""
@@ -134,7 +142,7 @@ func (p *Pane) left(l api.Link) string {
 
 // masked returns the URL of a link with its token masked, in the longest form that
 // fits.
-func (p *Pane) masked(l api.Link, width int) string {
+func (p *table) masked(l api.Link, width int) string {
 	forms := p.forms(l)
 	for _, form := range forms {
 		if text.Width(form) <= width {
@@ -146,7 +154,7 @@ func (p *Pane) masked(l api.Link, width int) string {
 
 // forms returns masked URLs of a link from the longest to the shortest: complete,
 // without the scheme, and only the path if it contains the token.
-func (p *Pane) forms(l api.Link) [3]string {
+func (p *table) forms(l api.Link) [3]string {
 	whole := text.Clean(p.World.LinkURL(l))
 	if p.World.IsDesktop(l) {
 		whole += p.World.DesktopPage(l) + p.Glyph.Ellipsis

@@ -18,21 +18,17 @@ import (
 	"daemon-proxy/tui/world"
 )
 
-// Pane is the third tab: the links of a sandbox, working ones first, and the
-// selected one in full below the list.
+// Pane is the third tab.
 type Pane struct {
-	pane.Env
-	width, height int
-	ref           api.Ref
-	at            string // the id of the selected link
-	cursor        draw.Cursor
-	above         int         // lines above the first row in the last view
-	measured      *world.Page // the page of widths
-	widths        linkWidths
+	table
+	height int
+	at     string // the id of the selected link
+	cursor draw.Cursor
+	above  int // lines above the first row in the last view
 }
 
 // New returns the pane.
-func New(env pane.Env) *Pane { return &Pane{Env: env} }
+func New(env pane.Env) *Pane { return &Pane{table: table{Env: env}} }
 
 // SetSize implements pane.Pane.
 func (p *Pane) SetSize(width, height int) { p.width, p.height = width, height }

@@ -7,7 +7,10 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/inspect"
 	"daemon-proxy/tui/pane"
+	"daemon-proxy/tui/save"
 )
 
 const (
@@ -44,10 +47,18 @@ type pageState struct {
 	more bool // something changed since it began
 }
 
+// Backend is what the requests need from a core.
+type Backend interface {
+	Exchanges(ctx context.Context, filter string, n int) ([]api.Exchange, error)
+	HAR(ctx context.Context, filter string) ([]byte, error)
+	inspect.Backend
+}
+
 // asker requests the exchanges of the list, and those that match its filter.
 type asker struct {
-	do         pane.Calls
+	pane.Env
 	backend    Backend
+	Dir        string // where files are saved; empty: the current directory
 	ref        api.Ref
 	Everywhere bool   // all sandboxes instead of ref
 	query      string // the requested filter
@@ -64,104 +75,6 @@ type flow struct {
 	rate  float64 // bytes a second; negative: unknown
 }
 
-// load requests the whole list and the exchanges that match the filter.
-func (p *Pane) load() tea.Cmd {
-	if p.ref == (api.Ref{}) && !p.Everywhere {
-		return nil
-	}
-	p.loaded = true
-	return tea.Batch(p.ask(askedAll, p.scope, "", 0), p.askFilter())
-}
-
-func (p *Pane) takeEvents(events []api.Event) tea.Cmd {
-	news := false
-	var cmd tea.Cmd
-	for _, e := range events {
-		if e.Exchange == nil || !p.covers(e.Exchange) {
-			continue
-		}
-		p.store.put(*e.Exchange)
-		news = true
-		if p.Inspector != nil && e.Exchange.ID == p.Inspector.ID && !e.Exchange.Live {
-			cmd = p.Inspector.Refresh() // live ones are polled
-		}
-	}
-	if !news {
-		return nil
-	}
-	return tea.Batch(cmd, p.pageSoon())
-}
-
-func (p *Pane) takeAnswer(msg exchangesMsg) tea.Cmd {
-	if msg.what == askedAll || msg.what == askedLive {
-		if msg.number != p.scope {
-			return nil
-		}
-	} else if msg.number != p.asked {
-		return nil
-	}
-	switch msg.what {
-	case askedAll:
-		p.known = true
-		if p.failed = msg.err; msg.err == nil {
-			p.store.load(msg.list)
-		}
-	case askedFilter:
-		if p.wrong = msg.err; msg.err == nil {
-			p.store.take(msg.list)
-		}
-		if p.pages.more && !p.pages.due {
-			return p.pageSoon()
-		}
-	case askedPage:
-		p.pages.due = false
-		if msg.err != nil {
-			return nil // the next event requests it again
-		}
-		if p.store.takePage(msg.list, len(msg.list) < pageSize) {
-			return p.askFilter()
-		}
-		if p.pages.more {
-			return p.pageSoon()
-		}
-	case askedLive:
-		for _, x := range msg.list {
-			p.store.put(x)
-		}
-		p.flows = p.flows.next(msg.list, p.Now())
-	}
-	return nil
-}
-
-func (p *Pane) askLive() tea.Cmd {
-	if !p.visible {
-		return nil
-	}
-	return p.ask(askedLive, p.scope, "live:true", 0)
-}
-
-// pollSoon schedules a request of the live exchanges, if one is visible.
-func (p *Pane) pollSoon() tea.Cmd {
-	if p.polling || !p.visible || !p.seesLive() {
-		return nil
-	}
-	p.polling = true
-	return tea.Tick(pollInterval, func(time.Time) tea.Msg { return pollMsg{} })
-}
-
-func (p *Pane) seesLive() bool {
-	if p.Inspector != nil {
-		return p.Inspector.Exchange().Live
-	}
-	from, to := p.cursor.Visible()
-	for i := from; i < to; i++ {
-		if x, ok := p.store.row(i); ok && x.Live {
-			return true
-		}
-	}
-	return false
-}
-
 // scoped returns a filter restricted to the list.
 func (a *asker) scoped(words string) string {
 	if a.Everywhere {
@@ -175,7 +88,7 @@ func (a *asker) scoped(words string) string {
 
 func (a *asker) ask(what, number int, words string, n int) tea.Cmd {
 	backend, query := a.backend, a.scoped(words)
-	return a.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
+	return a.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 		list, err := backend.Exchanges(ctx, query, n)
 		return exchangesMsg{what, number, list, err}
 	})
@@ -224,4 +137,21 @@ func (f flows) next(live []api.Exchange, now time.Time) flows {
 		next[x.ID] = n
 	}
 	return next
+}
+
+// SaveHAR writes the exchanges that match the filter to a new file.
+func (a *asker) SaveHAR() tea.Cmd {
+	backend, query, dir := a.backend, a.scoped(a.query), a.Dir
+	name := "daemon-proxy-" + a.Now().Format(save.TimeFormat) + ".har"
+	return a.Do(pane.Quick, func(ctx context.Context) tea.Msg {
+		har, err := backend.HAR(ctx, query)
+		if err != nil {
+			return pane.FailMsg{Action: "save the requests", Err: err}
+		}
+		file, err := save.New(dir, name, har)
+		if err != nil {
+			return pane.FailMsg{Action: "save the requests", Err: err}
+		}
+		return pane.SayMsg("saved " + format.Size(int64(len(har))) + " in " + file)
+	})
 }

@@ -3,9 +3,9 @@
 package requests
 
 import (
-	"context"
 	"slices"
 	"strings"
+	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -14,36 +14,13 @@ import (
 	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/inspect"
 	"daemon-proxy/tui/pane"
-	"daemon-proxy/tui/save"
 )
 
-// Pane is the second tab: the exchanges, newest first, and the inspector of one of
-// them. It refers to exchanges by id, so that nothing moves under the cursor.
-// Events keep it up to date; the core evaluates filters.
+// Pane is the second tab: the list, and the inspector of one of its exchanges.
 type Pane struct {
-	pane.Env
-	asker
-	place
-	Dir string // where files are saved; empty: the current directory
-
-	width, height int
-	visible       bool
-
-	loaded  bool  // the list was requested
-	known   bool  // the answer has arrived
-	failed  error // why the list is unknown
-	filter  draw.FilterLine
-	polling bool // a pollMsg is due
-	flows   flows
-
+	rows
+	polling   bool // a pollMsg is due
 	Inspector *inspect.Inspector
-}
-
-// Backend is what the requests need from a core.
-type Backend interface {
-	Exchanges(ctx context.Context, filter string, n int) ([]api.Exchange, error)
-	HAR(ctx context.Context, filter string) ([]byte, error)
-	inspect.Backend
 }
 
 // State is what is saved for the next run.
@@ -54,10 +31,10 @@ type State struct {
 
 // New returns the pane, with the state that the last run saved.
 func New(env pane.Env, backend Backend, saved State) *Pane {
-	p := &Pane{Env: env, filter: draw.NewFilterLine(), flows: flows{}}
-	p.filter.SetValue(saved.Filter)
 	query := strings.TrimSpace(saved.Filter)
-	p.asker = asker{do: env.Calls, backend: backend, Everywhere: saved.Everywhere, query: query}
+	ask := asker{Env: env, backend: backend, Everywhere: saved.Everywhere, query: query}
+	p := &Pane{rows: rows{asker: ask, filter: draw.NewFilterLine()}}
+	p.filter.SetValue(saved.Filter)
 	return p
 }
 
@@ -92,25 +69,12 @@ func (p *Pane) Show(ref api.Ref, visible bool) tea.Cmd {
 	return p.load()
 }
 
-// forget drops the list of the previous sandbox.
-func (p *Pane) forget() {
-	p.scope++
-	p.asked++
-	p.store = store{filtered: p.query != ""}
-	p.loaded, p.known, p.failed, p.wrong, p.paused, p.pages = false, false, nil, nil, false, pageState{}
-	p.cursor.Put(0)
-	p.settle(p.listHeight())
-}
-
 // ToggleEverywhere switches between one sandbox and all.
 func (p *Pane) ToggleEverywhere() tea.Cmd {
 	p.Everywhere = !p.Everywhere
 	p.forget()
 	return p.load()
 }
-
-// covers reports whether an exchange belongs to the list.
-func (p *Pane) covers(x *api.Exchange) bool { return p.Everywhere || x.Sandbox == p.ref.String() }
 
 // HandleMsg implements pane.Pane.
 func (p *Pane) HandleMsg(msg tea.Msg) tea.Cmd {
@@ -207,10 +171,7 @@ func (p *Pane) Typing() bool {
 }
 
 // StartFilter starts typing a filter.
-func (p *Pane) StartFilter() tea.Cmd {
-	p.filter.Start()
-	return nil
-}
+func (p *Pane) StartFilter() tea.Cmd { p.filter.Start(); return nil }
 
 // HandleKey implements pane.Pane.
 func (p *Pane) HandleKey(key tea.KeyMsg) tea.Cmd {
@@ -218,11 +179,8 @@ func (p *Pane) HandleKey(key tea.KeyMsg) tea.Cmd {
 		p.Inspector.HandleKey(key)
 		return nil
 	}
-	switch key.String() {
-	case "up":
-		return p.Move(draw.Up)
-	case "down":
-		return p.Move(draw.Down)
+	if to, ok := draw.Motions[key.String()]; ok && to <= draw.Down {
+		return p.Move(to)
 	}
 	p.filter.Handle(key)
 	return p.refilter()
@@ -235,10 +193,7 @@ func (p *Pane) Filtered() bool { return p.query != "" }
 func (p *Pane) Scope() string { return p.scoped("") }
 
 // ClearFilter shows all requests.
-func (p *Pane) ClearFilter() tea.Cmd {
-	p.filter.SetValue("")
-	return p.refilter()
-}
+func (p *Pane) ClearFilter() tea.Cmd { p.filter.SetValue(""); return p.refilter() }
 
 // refilter requests what matches the filter; the list stays until the answer.
 func (p *Pane) refilter() tea.Cmd {
@@ -346,19 +301,43 @@ func (p *Pane) afterReplay(msg ReplayedMsg) tea.Cmd {
 	return say
 }
 
-// SaveHAR writes the exchanges that match the filter to a new file.
-func (p *Pane) SaveHAR() tea.Cmd {
-	backend, query, dir := p.backend, p.scoped(p.query), p.Dir
-	name := "daemon-proxy-" + p.Now().Format(save.TimeFormat) + ".har"
-	return p.Do(pane.Quick, func(ctx context.Context) tea.Msg {
-		har, err := backend.HAR(ctx, query)
-		if err != nil {
-			return pane.FailMsg{Action: "save the requests", Err: err}
+func (p *Pane) takeEvents(events []api.Event) tea.Cmd {
+	news := false
+	var cmd tea.Cmd
+	for _, e := range events {
+		if e.Exchange == nil || !p.covers(e.Exchange) {
+			continue
 		}
-		file, err := save.New(dir, name, har)
-		if err != nil {
-			return pane.FailMsg{Action: "save the requests", Err: err}
+		p.store.put(*e.Exchange)
+		news = true
+		if p.Inspector != nil && e.Exchange.ID == p.Inspector.ID && !e.Exchange.Live {
+			cmd = p.Inspector.Refresh() // live ones are polled
 		}
-		return pane.SayMsg("saved " + format.Size(int64(len(har))) + " in " + file)
-	})
+	}
+	if !news {
+		return nil
+	}
+	return tea.Batch(cmd, p.pageSoon())
+}
+
+// pollSoon schedules a request of the live exchanges, if one is visible.
+func (p *Pane) pollSoon() tea.Cmd {
+	if p.polling || !p.visible || !p.seesLive() {
+		return nil
+	}
+	p.polling = true
+	return tea.Tick(pollInterval, func(time.Time) tea.Msg { return pollMsg{} })
+}
+
+func (p *Pane) seesLive() bool {
+	if p.Inspector != nil {
+		return p.Inspector.Exchange().Live
+	}
+	from, to := p.cursor.Visible()
+	for i := from; i < to; i++ {
+		if x, ok := p.store.row(i); ok && x.Live {
+			return true
+		}
+	}
+	return false
 }

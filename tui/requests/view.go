@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/tui/draw"
 	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/text"
 )
@@ -17,12 +16,8 @@ const (
 	bytesFrom     = 66
 )
 
-func (p *Pane) headHeight() int { return 1 + len(p.wrongLines()) }
-
-func (p *Pane) listHeight() int { return max(1, p.height-p.headHeight()) }
-
 // Foot implements pane.Pane.
-func (p *Pane) Foot() string {
+func (p *rows) Foot() string {
 	if p.cursor.Count <= p.listHeight() {
 		return ""
 	}
@@ -31,15 +26,14 @@ func (p *Pane) Foot() string {
 }
 
 // View implements pane.Pane; it draws only the visible rows.
-func (p *Pane) View(focused bool) []string {
+func (p *rows) View(focused bool) []string {
 	l := p.Look
 	out := append(make([]string, 0, p.height), p.head())
 	out = append(out, p.wrongLines()...)
-	rows := rows{l, p.width, p.Everywhere, p.Now(), p.flows}
 	from, to := p.cursor.Visible()
 	for i := from; i < to; i++ {
 		if x, ok := p.store.row(i); ok {
-			out = append(out, l.Row(rows.row(x), p.width, i == p.cursor.At, focused && !p.filter.Typing))
+			out = append(out, l.Row(p.row(x), p.width, i == p.cursor.At, focused && !p.filter.Typing))
 		}
 	}
 	if to > from {
@@ -59,7 +53,7 @@ func (p *Pane) View(focused bool) []string {
 	return append(out, l.Wrap(hint, max(1, p.width-4), "  ", l.Ink.Dim)...)
 }
 
-func (p *Pane) whose() string {
+func (p *rows) whose() string {
 	if p.Everywhere {
 		return "any sandbox"
 	}
@@ -67,7 +61,7 @@ func (p *Pane) whose() string {
 }
 
 // head shows the filter, the number of matches, and whether the list follows.
-func (p *Pane) head() string {
+func (p *rows) head() string {
 	l := p.Look
 	n := format.Count(len(p.store.all), "request")
 	if p.store.filtered {
@@ -97,36 +91,17 @@ func (p *Pane) head() string {
 	return l.Ends(left, right, p.width)
 }
 
-// wrongLines explains what is wrong with the filter, on three lines at most.
-func (p *Pane) wrongLines() []string {
-	if p.wrong == nil {
-		return nil
-	}
-	what, _ := format.Explain(p.wrong)
-	lines := p.Wrap(text.Clean(what), max(1, p.width-4), "  ", p.Ink.Bad)
-	return lines[:min(3, len(lines))]
-}
-
-// rows draws exchanges, each on a line.
-type rows struct {
-	look       *draw.Look
-	width      int
-	everywhere bool
-	now        time.Time
-	flows      flows
-}
-
 // row draws one exchange; path and note share the remaining width.
-func (r *rows) row(x api.Exchange) string {
-	l := r.look
+func (p *rows) row(x api.Exchange) string {
+	l := p.Look
 	clock := "15:04:05"
-	if r.width >= wholeTimeFrom {
+	if p.width >= wholeTimeFrom {
 		clock += ".000"
 	}
 	method := text.Clean(x.Method)
 	left := x.Start.Local().Format(clock) + "  " + l.StatusInk(x.Status).Paint(l.Right(format.Status(x), 3)) + " " +
 		l.Fit(method, max(4, min(7, text.Width(method)))) + " "
-	if pad := 7 - text.Width(method); pad > 0 && r.width >= bytesFrom {
+	if pad := 7 - text.Width(method); pad > 0 && p.width >= bytesFrom {
 		left += strings.Repeat(" ", min(pad, 3))
 	}
 	port := "-"
@@ -134,20 +109,20 @@ func (r *rows) row(x api.Exchange) string {
 		port = fmt.Sprint(x.Port)
 	}
 	left += l.Fit(port, 5) + " "
-	if r.everywhere && r.width >= bytesFrom {
-		left += l.Fit(text.Clean(x.Sandbox), max(8, min(20, r.width/8))) + " "
+	if p.Everywhere && p.width >= bytesFrom {
+		left += l.Fit(text.Clean(x.Sandbox), max(8, min(20, p.width/8))) + " "
 	}
-	right := l.Right(r.took(x), 7)
-	if r.width >= bytesFrom {
+	right := l.Right(p.took(x), 7)
+	if p.width >= bytesFrom {
 		right += l.Right(format.Size(x.BytesOut), 10)
 	}
 	right += " "
-	return left + r.pathAndNote(x, r.width-2-text.Width(left)-text.Width(right)) + right
+	return left + p.pathAndNote(x, p.width-2-text.Width(left)-text.Width(right)) + right
 }
 
-func (r *rows) pathAndNote(x api.Exchange, width int) string {
-	l := r.look
-	path, note := text.Clean(x.Path), r.note(x)
+func (p *rows) pathAndNote(x api.Exchange, width int) string {
+	l := p.Look
+	path, note := text.Clean(x.Path), p.note(x)
 	if note == "" {
 		return l.Fit(path, width)
 	}
@@ -162,16 +137,16 @@ func (r *rows) pathAndNote(x api.Exchange, width int) string {
 }
 
 // took returns how long an exchange took, or has been running.
-func (r *rows) took(x api.Exchange) string {
+func (p *rows) took(x api.Exchange) string {
 	if x.Live {
-		return format.Span(max(x.Duration, r.now.Sub(x.Start)).Truncate(100 * time.Millisecond))
+		return format.Span(max(x.Duration, p.Now().Sub(x.Start)).Truncate(100 * time.Millisecond))
 	}
 	return format.Latency(x.Duration)
 }
 
 // note describes what is special about an exchange.
-func (r *rows) note(x api.Exchange) string {
-	l := r.look
+func (p *rows) note(x api.Exchange) string {
+	l := p.Look
 	var parts []string
 	switch x.Protocol {
 	case "websocket":
@@ -182,7 +157,7 @@ func (r *rows) note(x api.Exchange) string {
 	case "event-stream":
 		parts = append(parts, "event stream")
 	}
-	if f, ok := r.flows[x.ID]; ok && x.Live && f.rate >= 0 {
+	if f, ok := p.flows[x.ID]; ok && x.Live && f.rate >= 0 {
 		parts = append(parts, format.Size(int64(f.rate))+"/s")
 	}
 	if words := format.Code(x); words != "" {

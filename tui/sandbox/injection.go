@@ -8,12 +8,20 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/text"
 	"daemon-proxy/tui/world"
 )
 
-// injectionLines draws a running injection, one line a step.
-func (p *Overview) injectionLines(in *world.Injection) []string {
+// injectionView draws an injection in lines of a width.
+type injectionView struct {
+	pane.Env
+	width    int
+	readOnly bool
+}
+
+// steps draws a running injection, one line a step.
+func (p injectionView) steps(in *world.Injection) []string {
 	l := p.Look
 	lines := []string{"", l.Ink.Title.Paint("injecting the daemon"), ""}
 	for _, s := range world.InjectionSteps {
@@ -22,7 +30,7 @@ func (p *Overview) injectionLines(in *world.Injection) []string {
 			lines = append(lines, l.Ink.Dim.Paint(l.Glyph.None+" "+s.Ahead))
 			continue
 		}
-		lines = append(lines, p.stepLine(in, in.Steps[i], s.Ahead))
+		lines = append(lines, p.step(in, in.Steps[i], s.Ahead))
 	}
 	if p.readOnly {
 		return lines
@@ -30,7 +38,7 @@ func (p *Overview) injectionLines(in *world.Injection) []string {
 	return append(lines, "", l.Ink.Key.Paint(p.Key("back"))+" cancel, nothing is kept")
 }
 
-func (p *Overview) stepLine(in *world.Injection, n api.Injection, ahead string) string {
+func (p injectionView) step(in *world.Injection, n api.Injection, ahead string) string {
 	l := p.Look
 	words := ahead
 	if n.Detail != "" {
@@ -54,8 +62,8 @@ func (p *Overview) stepLine(in *world.Injection, n api.Injection, ahead string) 
 		max(8, min(30, p.width-text.Width(line)-text.Width(figures)-4))) + figures
 }
 
-// failureLines explain why an injection failed, and what can be done.
-func (p *Overview) failureLines(problem *api.Problem) []string {
+// failure explains why an injection failed, and what can be done.
+func (p injectionView) failure(problem *api.Problem) []string {
 	l := p.Look
 	lines := []string{""}
 	mark := l.Glyph.Bad + " "

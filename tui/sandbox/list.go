@@ -71,11 +71,8 @@ func (p *List) Typing() bool { return p.filter.Typing }
 
 // HandleKey implements pane.Typist.
 func (p *List) HandleKey(key tea.KeyMsg) tea.Cmd {
-	switch key.String() {
-	case "up":
-		return p.Move(draw.Up)
-	case "down":
-		return p.Move(draw.Down)
+	if to, ok := draw.Motions[key.String()]; ok && to <= draw.Down {
+		return p.Move(to)
 	}
 	p.filter.Handle(key)
 	p.Refresh()
@@ -121,10 +118,7 @@ func (p *List) matches(s *api.Sandbox) bool {
 
 // Select selects ref, even if the filter hides it; if it is not listed yet, it is
 // selected as soon as it is, unless the user moves the cursor before.
-func (p *List) Select(ref api.Ref) {
-	p.pending = ref
-	p.Refresh()
-}
+func (p *List) Select(ref api.Ref) { p.pending = ref; p.Refresh() }
 
 func (p *List) applyPending() {
 	if _, back := p.World.Sandbox(p.lost); back {
@@ -192,10 +186,7 @@ func (p *List) Confirm() {
 }
 
 // StartFilter starts typing a filter.
-func (p *List) StartFilter() tea.Cmd {
-	p.filter.Start()
-	return nil
-}
+func (p *List) StartFilter() tea.Cmd { p.filter.Start(); return nil }
 
 // ClearFilter shows all sandboxes, if a filter hides some.
 func (p *List) ClearFilter() bool {

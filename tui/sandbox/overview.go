@@ -74,17 +74,19 @@ func (p *Overview) content() []string {
 	case !ok:
 		return p.unchosen()
 	case in != nil && !in.Finished:
-		return p.injectionLines(in)
+		return p.injection().steps(in)
 	}
 	var lines []string
 	if in != nil && in.Problem != nil {
-		lines = p.failureLines(in.Problem)
+		lines = p.injection().failure(in.Problem)
 	}
 	if s.IsHost() {
 		return slices.Concat(lines, p.why(p.width-2), p.host(s))
 	}
 	return append(lines, p.container(s)...)
 }
+
+func (p *Overview) injection() injectionView { return injectionView{p.Env, p.width, p.readOnly} }
 
 // unchosen explains why no sandbox is selected, and what to do if there is none.
 func (p *Overview) unchosen() []string {
@@ -100,14 +102,12 @@ func (p *Overview) unchosen() []string {
 
 // host shows the machine itself: what listens on it.
 func (p *Overview) host(s api.Sandbox) []string {
+	lines := p.machine(p.width - 2)
 	if s.Daemon.State != api.DaemonHealthy {
-		lines := append(p.daemonLines(s),
-			p.Ink.Dim.Paint("What listens on this machine is seen once a daemon runs here."), "")
-		return append(append(lines, p.previews(s.Ref)...), p.recent(s)...)
+		lines = append(p.daemonLines(s),
+			p.Ink.Dim.Paint("What listens on this machine is seen once a daemon runs here."))
 	}
-	lines := append(p.machine(p.width-2), "")
-	lines = append(lines, p.previews(s.Ref)...)
-	return append(lines, p.recent(s)...)
+	return slices.Concat(lines, []string{""}, p.previews(s.Ref), p.recent(s))
 }
 
 func (p *Overview) container(s api.Sandbox) []string {
@@ -121,9 +121,7 @@ func (p *Overview) container(s api.Sandbox) []string {
 	if s.SharesNetworkOf != "" {
 		lines = append(lines, p.label("Network")+"shared with "+text.Clean(s.SharesNetworkOf)+", whose daemon is used")
 	}
-	lines = append(lines, p.portLines(s)...)
-	lines = append(lines, p.previews(s.Ref)...)
-	return append(lines, p.recent(s)...)
+	return slices.Concat(lines, p.portLines(s), p.previews(s.Ref), p.recent(s))
 }
 
 func (p *Overview) label(s string) string { return p.Ink.Dim.Paint(p.Fit(s, 10)) }
@@ -203,16 +201,11 @@ func (p *Overview) offer(action, words string) string {
 }
 
 func (p *Overview) image(s api.Sandbox) []string {
-	parts := []string{text.Clean(s.Image)}
-	for _, part := range []string{s.Platform, s.Address} {
-		if part != "" {
-			parts = append(parts, text.Clean(part))
-		}
-	}
+	parts := []string{text.Clean(s.Image), text.Clean(s.Platform), text.Clean(s.Address)}
 	if s.Project != "" {
 		parts = append(parts, "project "+text.Clean(s.Project))
 	}
-	return parts
+	return append(parts[:1], slices.DeleteFunc(parts[1:], func(part string) bool { return part == "" })...)
 }
 
 func (p *Overview) portLines(s api.Sandbox) []string {

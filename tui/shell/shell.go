@@ -55,8 +55,6 @@ func (s *Shell) Run() error {
 		if w, h, err := term.GetSize(int(tty.Fd())); err == nil {
 			columns, rows = w, h
 		}
-	}
-	if isTTY {
 		before, err := term.MakeRaw(int(tty.Fd()))
 		if err != nil {
 			return fmt.Errorf("raw mode: %w", err)
@@ -86,20 +84,12 @@ func (s *Shell) open(ctx context.Context, isTTY bool, columns, rows int) (api.Te
 	if !isTTY {
 		return s.backend.Shell(ctx, s.ref, columns, rows)
 	}
-	keys, err := cancelreader.NewReader(s.in)
+	stop, err := s.readKeys(func(keys io.Reader) { drop(keys, giveUp) })
 	if err != nil {
-		return nil, fmt.Errorf("read keys: %w", err)
+		return nil, err
 	}
-	defer keys.Close()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		drop(keys, giveUp)
-	}()
 	far, err := s.backend.Shell(ctx, s.ref, columns, rows)
-	if keys.Cancel() {
-		<-ended
-	}
+	stop()
 	if errors.Is(ctx.Err(), context.Canceled) {
 		if err == nil {
 			far.Close()
@@ -107,6 +97,25 @@ func (s *Shell) open(ctx context.Context, isTTY bool, columns, rows int) (api.Te
 		return nil, nil
 	}
 	return far, err
+}
+
+// readKeys runs read with the keys until stop is called, which waits for it.
+func (s *Shell) readKeys(read func(keys io.Reader)) (stop func(), err error) {
+	keys, err := cancelreader.NewReader(s.in)
+	if err != nil {
+		return nil, fmt.Errorf("read keys: %w", err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		read(keys)
+	}()
+	return func() {
+		if keys.Cancel() {
+			<-ended
+		}
+		keys.Close()
+	}, nil
 }
 
 // drop reads and drops keys until there are no more; esc and ctrl+c call giveUp.
@@ -125,20 +134,12 @@ func drop(keys io.Reader, giveUp func()) {
 
 // carry copies in both directions; it stops reading keys when the shell ends.
 func (s *Shell) carry(far api.Terminal) error {
-	keys, err := cancelreader.NewReader(s.in)
+	stop, err := s.readKeys(func(keys io.Reader) { _, _ = io.Copy(far, keys) }) // ends with the shell or the UI
 	if err != nil {
-		return fmt.Errorf("read keys: %w", err)
+		return err
 	}
-	defer keys.Close()
-	typed := make(chan struct{})
-	go func() {
-		defer close(typed)
-		_, _ = io.Copy(far, keys) // ends with the shell or the UI
-	}()
 	_, err = io.Copy(s.out, far)
-	if keys.Cancel() {
-		<-typed
-	}
+	stop()
 	if errors.Is(err, io.EOF) || errors.Is(err, os.ErrClosed) || s.ctx.Err() != nil {
 		return nil
 	}

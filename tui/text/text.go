@@ -58,15 +58,7 @@ func Clean(s string) string {
 
 // plain is the fast path for most text.
 func plain(s string) bool {
-	if len(s) > longest {
-		return false
-	}
-	for i := range len(s) {
-		if s[i] < 0x20 || s[i] > 0x7e {
-			return false
-		}
-	}
-	return true
+	return len(s) <= longest && !strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r > 0x7e })
 }
 
 // Colours is Clean for a line of a log: it keeps colours and removes all other
@@ -129,11 +121,7 @@ func isSGR(seq string) bool {
 
 // ASCII replaces each non-ASCII cell by a question mark; it keeps escape sequences.
 func ASCII(s string) string {
-	ascii := true
-	for i := range len(s) {
-		ascii = ascii && s[i] < 0x80
-	}
-	if ascii {
+	if !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) {
 		return s
 	}
 	var b strings.Builder

@@ -99,7 +99,7 @@ func (w *World) newPage(ref api.Ref, now time.Time) *Page {
 	}
 	slices.SortStableFunc(p.Links, func(a, b api.Link) int { return b.CreatedAt.Compare(a.CreatedAt) })
 	slices.SortStableFunc(over, func(a, b api.Link) int {
-		return cmp.Or(ended(b).Compare(ended(a)), strings.Compare(a.ID, b.ID))
+		return cmp.Or(endOf(b).Compare(endOf(a)), strings.Compare(a.ID, b.ID))
 	})
 	p.Own, p.Strayed = len(p.Links), len(strays)
 	p.Links = slices.Concat(p.Links, strays, over)
@@ -120,8 +120,8 @@ func (w *World) strayed() func(l api.Link) bool {
 	}
 }
 
-// ended returns when a link stopped working.
-func ended(l api.Link) time.Time {
+// endOf returns when a link stopped working.
+func endOf(l api.Link) time.Time {
 	switch {
 	case l.RevokedAt != nil:
 		return *l.RevokedAt
