@@ -196,7 +196,7 @@ func press(m *model, key string) {
 func TestTheFootCountsSandboxes(t *testing.T) {
 	t.Parallel()
 	m := still(t, 120, 40, newFake(), nil)
-	m.list.SetSize(40, 7)
+	m.list.Show(api.Ref{}, 40, 7, true)
 	require.Equal(t, "1 of 6", ansi.Strip(m.list.Foot()))
 	m.list.Move(draw.ToBottom)
 	require.Equal(t, "6 of 6", ansi.Strip(m.list.Foot()))

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 
@@ -11,6 +12,7 @@ import (
 	"daemon-proxy/tui/dialog"
 	"daemon-proxy/tui/form"
 	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/world"
 )
 
@@ -27,7 +29,6 @@ type dispatcher struct {
 	keymap
 }
 
-// mouseKeys are the keys that turn the mouse on and off.
 func (d *dispatcher) mouseKeys() []string { return d.byID("mouse").keys }
 
 // about returns the current subject of an action; nil: none in particular.
@@ -79,7 +80,38 @@ func (d *dispatcher) openPalette() tea.Cmd {
 	return nil
 }
 
-// inVain explains why the action of a key cannot be run now.
+type enginesMsg = answer[[]api.EngineChoice]
+
+// openEngines lists the docker contexts.
+func (d *dispatcher) openEngines() tea.Cmd {
+	backend, do, l, log := d.do.backend, d.do, d.Look, d.log
+	p := dialog.NewPicker(l, "Engines", nil)
+	p.Wait = "asking" + l.Glyph.Ellipsis
+	p.Take = func(msg tea.Msg) ([]dialog.Choice, bool, error) {
+		list, mine := msg.(enginesMsg)
+		if !mine {
+			return nil, false, nil
+		}
+		if list.err != nil {
+			log.Error("an action failed", "action", "list the engines", "error", list.err)
+		}
+		var out []dialog.Choice
+		for _, e := range list.value {
+			right := e.Endpoint
+			if e.Current {
+				right += " " + l.Glyph.Healthy + " in use"
+			}
+			run := do.act(2*pane.Quick, "switch to engine "+e.Name, "engine "+e.Name,
+				func(ctx context.Context) error { return backend.SwitchEngine(ctx, e.Name) })
+			out = append(out, dialog.Choice{Words: e.Name, Right: right,
+				Then: working("switching to engine "+e.Name, run)})
+		}
+		return out, true, list.err
+	}
+	d.overlays.push(p)
+	return request(do, pane.Quick, backend.Engines)
+}
+
 func (d *dispatcher) inVain(key string) tea.Cmd {
 	at := d.place()
 	for i := range d.table {

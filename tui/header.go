@@ -5,11 +5,13 @@ import (
 	"strings"
 	"time"
 
+	"daemon-proxy/core/api"
 	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/text"
 )
 
-// header is the first line of the screen.
+// header draws the first line of the screen, and the upper edges of the list and
+// the details.
 type header struct{ *ui }
 
 // line returns the first line: the program, the engine, the traffic. If space is
@@ -111,4 +113,74 @@ func (h *header) traffic() [3]string {
 	}
 	more := fmt.Sprintf("%s  p50 %s  p99 %s", rate, format.Latency(r.P50), format.Latency(r.P99))
 	return [3]string{h.Ink.Accent.Paint(h.Spark(values, 8)) + " " + more, more, rate}
+}
+
+func (h *header) listTitle() string {
+	l := h.Look
+	title := l.Ink.Title.Paint("Sandboxes")
+	if h.engineLost() {
+		title += l.Ink.Dim.Paint(" as last seen")
+	}
+	if !h.layout.wide {
+		title += l.Ink.Dim.Paint(" " + l.Glyph.Dash + " " + h.names(-1))
+	}
+	return title
+}
+
+// detailTitle returns the selected sandbox's name and the tabs.
+func (h *header) detailTitle() string {
+	l := h.Look
+	return l.Ink.Title.Paint(l.Cut(h.selectedName(), h.nameWidth())) + l.Ink.Frame.Paint(" "+l.Glyph.Dash+" ") +
+		h.names(h.tab)
+}
+
+func (h *header) selectedName() string {
+	if h.list.Selected == (api.Ref{}) {
+		return "no sandbox"
+	}
+	return format.Sandbox(h.list.Selected)
+}
+
+// names returns the names of the tabs, with the current one marked.
+func (h *header) names(front int) string {
+	l := h.Look
+	parts := make([]string, len(tabNames))
+	for i, name := range tabNames {
+		parts[i] = fmt.Sprintf("%d %s", i+1, name)
+		if i == front {
+			parts[i] = l.Ink.Cursor.Paint(parts[i])
+		}
+	}
+	return strings.Join(parts, h.gap())
+}
+
+// gap returns the space between the names of tabs; it is less in a narrow window.
+func (h *header) gap() string {
+	if h.width < 76 {
+		return " "
+	}
+	return h.Ink.Frame.Paint(" " + h.Glyph.Across + " ")
+}
+
+// nameWidth is the width of the selected sandbox's name in the detail pane's edge.
+func (h *header) nameWidth() int {
+	return max(10, h.layout.detail.w-text.Width(h.names(-1))-len("+  --  -+"))
+}
+
+// tabAt returns the tab whose name is at column x of the upper edge of the details,
+// or of the list if it is alone; -1 if there is none.
+func (h *header) tabAt(x int) int {
+	at, title := h.layout.detail.x, h.detailTitle()
+	if h.layout.detail.w == 0 {
+		at, title = h.layout.list.x, h.listTitle()
+	}
+	at += 2 + text.Width(title) - text.Width(h.names(-1))
+	for i, name := range tabNames {
+		w := len(name) + 2
+		if x >= at && x < at+w {
+			return i
+		}
+		at += w + text.Width(h.gap())
+	}
+	return -1
 }

@@ -9,7 +9,6 @@ import (
 	"daemon-proxy/tui/text"
 )
 
-// help is every key, by group.
 type help struct {
 	look *draw.Look
 	keys keymap

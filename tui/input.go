@@ -123,7 +123,7 @@ func (m *model) takeMouse(mouse tea.MouseMsg) tea.Cmd {
 	case mouse.Button != tea.MouseButtonLeft:
 		return nil
 	case mouse.Y == r.y && (p != pane.Pane(m.list) || !m.layout.wide):
-		if tab := m.titles.tabAt(mouse.X); tab >= 0 {
+		if tab := m.head.tabAt(mouse.X); tab >= 0 {
 			return m.goTo(tab)
 		}
 	default:

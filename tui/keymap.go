@@ -72,7 +72,6 @@ const (
 	groupProgram  = "Program"
 )
 
-// groups are the headings in their order.
 func groups() []string {
 	return []string{groupSandbox, groupPreviews, groupRequests, groupMove, groupProgram}
 }
@@ -171,7 +170,6 @@ func isKey(key string) bool {
 	return false
 }
 
-// find returns the action of a key at a place.
 func (k keymap) find(key string, at place) *action {
 	for i := range k.table {
 		a := &k.table[i]

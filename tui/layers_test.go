@@ -14,12 +14,12 @@ import (
 // layers are the files of this package, from the lowest: none refers to what a
 // later line declares, be it a name, a field or a method.
 const layers = `
-	options layout keymap
+	options keymap
 	commands notes overlay help
 	stage
 	ui
-	header titles port_news quit follow dispatch request_actions
-	sandbox_desktop link_share link_actions engines
+	header port_news quit follow dispatch request_actions
+	sandbox_desktop link_share link_actions
 	sandbox_actions
 	model
 	input

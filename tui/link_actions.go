@@ -19,7 +19,6 @@ import (
 	"daemon-proxy/tui/world"
 )
 
-// linkActions are the actions on links.
 type linkActions struct {
 	*ui
 	news      *portNews

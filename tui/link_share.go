@@ -33,7 +33,6 @@ type (
 	}
 )
 
-// askShare explains what sharing opens and asks for confirmation.
 func (a *linkActions) askShare(l api.Link) tea.Cmd {
 	opens := "This opens a second listener on this machine's address in the network. " +
 		"Whoever is on that network and has the link can look at this port, and at nothing else, " +

@@ -20,7 +20,6 @@ type model struct {
 	follow    *follower
 	quitter   *quitter
 	head      header
-	titles    titles
 	events    api.Events
 	mouse     bool
 }
@@ -28,7 +27,7 @@ type model struct {
 // emptyModel connects the parts of a model, without a core and panes.
 func emptyModel() *model {
 	u := &ui{stage: &stage{}}
-	m := &model{ui: u, head: header{u}, titles: titles{u}, quitter: &quitter{ui: u}, requested: &requestActions{u}}
+	m := &model{ui: u, head: header{u}, quitter: &quitter{ui: u}, requested: &requestActions{u}}
 	m.dispatch = &dispatcher{ui: u}
 	m.news = &portNews{ui: u}
 	m.follow = &follower{ui: u, news: m.news}
@@ -37,7 +36,6 @@ func emptyModel() *model {
 	return m
 }
 
-// goTo focuses a tab.
 func (m *model) goTo(tab int) tea.Cmd {
 	m.tab = tab
 	m.focus(false)

@@ -40,7 +40,6 @@ type notes struct {
 // noteStays is how long a note stays, unless it is an error.
 const noteStays = 5 * time.Second
 
-// noteOverMsg ends the note of that age.
 type noteOverMsg int
 
 type (
@@ -78,7 +77,6 @@ func (n *notes) dismiss() bool {
 	return true
 }
 
-// end removes finished work.
 func (n *notes) end(words string) {
 	if i := slices.Index(n.works, words); i >= 0 {
 		n.works = slices.Delete(n.works, i, i+1)
@@ -125,7 +123,6 @@ func (n *notes) failWith(action string, err error) tea.Cmd {
 	return n.fail(action+": "+what, try)
 }
 
-// begin shows work until it ends.
 func (n *notes) begin(msg workMsg) tea.Cmd {
 	n.works = append(n.works, msg.words)
 	return func() tea.Msg { return workedMsg{msg.words, msg.cmd()} }

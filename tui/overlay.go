@@ -17,7 +17,6 @@ type overlay interface {
 // overlays is a stack; the last one is on top.
 type overlays []overlay
 
-// push puts an overlay on top.
 func (o *overlays) push(over overlay) { *o = append(*o, over) }
 
 // close removes an overlay from anywhere in the stack.
@@ -33,7 +32,6 @@ func (o overlays) top() overlay {
 	return o[len(o)-1]
 }
 
-// handleKey passes a key to the overlay on top.
 func (o *overlays) handleKey(key tea.KeyMsg) tea.Cmd {
 	top := o.top()
 	cmd, done := top.HandleKey(key)

@@ -22,7 +22,6 @@ type newPort struct {
 	waits []api.PortCard // shown once the current error is dismissed
 }
 
-// portNews reports ports that have opened.
 type portNews struct {
 	*ui
 	newPort newPort

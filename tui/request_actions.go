@@ -15,7 +15,6 @@ import (
 // replayTime bounds the wait for a replay's answer.
 const replayTime = 45 * time.Second
 
-// requestActions are the actions on requests.
 type requestActions struct{ *ui }
 
 func (r *requestActions) copyCurl() tea.Cmd {

@@ -20,7 +20,6 @@ type sandboxActions struct {
 	thenDesktop map[api.Ref]bool // injections after which the desktop is opened
 }
 
-// shellEndedMsg is the end of a shell.
 type shellEndedMsg struct{ err error }
 
 // vnc opens the desktop of the selected sandbox; if it has no daemon, vnc injects
@@ -37,14 +36,12 @@ func (a *sandboxActions) vnc() tea.Cmd {
 	return a.injectInto(s.Ref)
 }
 
-// injectedMsg is the end of an injection.
 type injectedMsg struct {
 	ref api.Ref
 	at  time.Time // when it ended
 	err error
 }
 
-// notKept is the note for a cancelled injection.
 func notKept(ref api.Ref) string { return ref.String() + ": cancelled, nothing was kept" }
 
 type demoMsg = answer[api.Link]
@@ -65,7 +62,6 @@ func (a *sandboxActions) injectInto(ref api.Ref) tea.Cmd {
 	})
 }
 
-// cancelInjection cancels and undoes any injection into ref.
 func (a *sandboxActions) cancelInjection(ref api.Ref) tea.Cmd {
 	what := "the injection into " + ref.String()
 	return a.change(ref, 2*pane.Quick, "cancelling "+what, "cancel "+what, notKept(ref), a.do.backend.CancelInjection)
@@ -143,6 +139,5 @@ func (a *sandboxActions) demo() tea.Cmd {
 // shell suspends the UI for a shell in the chosen container.
 func (a *sandboxActions) shell() tea.Cmd {
 	ref := a.list.Selected
-	return tea.Exec(shell.New(a.Ctx, a.do.backend, ref),
-		func(err error) tea.Msg { return shellEndedMsg{err} })
+	return tea.Exec(shell.New(a.Ctx, a.do.backend, ref), func(err error) tea.Msg { return shellEndedMsg{err} })
 }

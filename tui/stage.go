@@ -26,27 +26,10 @@ const (
 // What panes and overlays can do beyond their interface is found out at run time:
 // without these lines a changed method would cost one its keys or its messages.
 var (
-	_, _ pane.Listener = (*form.Form)(nil), (*dialog.Picker)(nil)
-	_    interface {
-		pane.Typist
-		pane.Clickable
-		pane.Footed
-	} = (*sandbox.List)(nil)
-	_ interface {
-		pane.Listener
-		pane.Typist
-		pane.Clickable
-		pane.Footed
-	} = (*requests.Pane)(nil)
-	_ interface {
-		pane.Clickable
-		pane.Footed
-	} = (*previews.Pane)(nil)
-	_ interface {
-		pane.Listener
-		pane.Typist
-		pane.Footed
-	} = (*logs.Pane)(nil)
+	_ = []pane.Listener{(*requests.Pane)(nil), (*logs.Pane)(nil), (*form.Form)(nil), (*dialog.Picker)(nil)}
+	_ = []pane.Typist{(*sandbox.List)(nil), (*requests.Pane)(nil), (*logs.Pane)(nil)}
+	_ = []pane.Clickable{(*sandbox.List)(nil), (*requests.Pane)(nil), (*previews.Pane)(nil)}
+	_ = []pane.Footed{(*sandbox.List)(nil), (*requests.Pane)(nil), (*previews.Pane)(nil), (*logs.Pane)(nil)}
 )
 
 var tabNames = [...]string{"Overview", "Requests", "Previews", "Logs"}
@@ -66,11 +49,10 @@ type stage struct {
 func (g *stage) fit() tea.Cmd {
 	g.layout = arrange(g.width, g.height, g.list.RowWidth, g.listFocused)
 	g.list.Alone = !g.layout.wide
-	g.list.SetSize(g.layout.list.w-2, g.layout.list.h-2)
-	cmds := []tea.Cmd{g.list.Show(g.list.Selected, g.layout.list.w > 0)}
+	left, right := g.layout.list, g.layout.detail
+	cmds := []tea.Cmd{g.list.Show(g.list.Selected, left.w-2, left.h-2, left.w > 0)}
 	for i, p := range g.panes {
-		p.SetSize(g.layout.detail.w-2, g.layout.detail.h-2)
-		cmds = append(cmds, p.Show(g.list.Selected, i == g.tab && g.layout.detail.w > 0))
+		cmds = append(cmds, p.Show(g.list.Selected, right.w-2, right.h-2, i == g.tab && right.w > 0))
 	}
 	return tea.Batch(cmds...)
 }
@@ -101,7 +83,7 @@ func (g *stage) place() place {
 	case *sandbox.Overview:
 		return inOverview
 	case *requests.Pane:
-		if p.Inspecting() {
+		if p.Inspector != nil {
 			return inInspector
 		}
 	}
@@ -127,3 +109,42 @@ func (g *stage) previews() *previews.Pane { return g.panes[tabPreviews].(*previe
 
 // atOverview reports whether the overview is visible.
 func (g *stage) atOverview() bool { return g.tab == tabOverview && (g.layout.wide || !g.listFocused) }
+
+// The sizes at which the layout changes.
+const (
+	leastWidth  = 60
+	leastHeight = 15
+	wideFrom    = 110
+)
+
+type rect struct{ x, y, w, h int }
+
+func (r rect) has(x, y int) bool { return x >= r.x && x < r.x+r.w && y >= r.y && y < r.y+r.h }
+
+// layout has the position of each part. A rectangle without width is not drawn.
+type layout struct {
+	small        bool // too small for more than a message
+	wide         bool // list and detail side by side
+	list, detail rect
+	status       int // the line of notes and errors, above the footer
+}
+
+// arrange places the parts of a screen of w × h: side by side, with up to 42 %
+// for the list if its rows need that, or only the focused part.
+func arrange(w, h, rowWidth int, listInFocus bool) layout {
+	if w < leastWidth || h < leastHeight {
+		return layout{small: true}
+	}
+	l := layout{wide: w >= wideFrom, status: h - 2}
+	body := rect{0, 1, w, h - 3}
+	switch {
+	case l.wide:
+		left := min(60, max(42, w*36/100, min(rowWidth+2, w*42/100)))
+		l.list, l.detail = rect{0, 1, left, body.h}, rect{left, 1, w - left, body.h}
+	case listInFocus:
+		l.list = body
+	default:
+		l.detail = body
+	}
+	return l
+}

@@ -69,7 +69,6 @@ func (u *ui) ask(title, yes string, cmd tea.Cmd, lines ...string) tea.Cmd {
 	return nil
 }
 
-// linkName returns the name of a link in texts.
 func (u *ui) linkName(l api.Link) string {
 	if u.World.IsDesktop(l) {
 		return "the desktop of " + l.SandboxName

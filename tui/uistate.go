@@ -10,7 +10,6 @@ import (
 	"daemon-proxy/tui/requests"
 )
 
-// uiState is what is restored from the last run.
 type uiState struct {
 	Sandbox api.Ref `json:"sandbox"`
 	Filter  string  `json:"filter,omitempty"`

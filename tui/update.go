@@ -57,7 +57,6 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, m.takeAnswer(msg)
 }
 
-// takeAnswer handles the answer of a command.
 func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case subscribedMsg:

@@ -67,22 +67,16 @@ func (m *model) noteLines() []string {
 	return m.notes.lines(m.width, offer, m.Key)
 }
 
-// body returns the list and the details, or one of them.
 func (m *model) body() []string {
-	var lines []string
-	list := m.box(m.list, m.titles.listTitle(), m.layout.list, m.listFocused)
-	detail := m.box(m.front(), m.titles.detailTitle(), m.layout.detail, !m.listFocused)
-	for i := range max(len(list), len(detail)) {
-		s := ""
-		if i < len(list) {
-			s = list[i]
-		}
-		if i < len(detail) {
-			s += detail[i]
-		}
-		lines = append(lines, s)
+	list := m.box(m.list, m.head.listTitle(), m.layout.list, m.listFocused)
+	detail := m.box(m.front(), m.head.detailTitle(), m.layout.detail, !m.listFocused)
+	if list == nil {
+		return detail
 	}
-	return lines
+	for i := range detail {
+		list[i] += detail[i]
+	}
+	return list
 }
 
 // inASCII replaces characters of texts by ASCII.

@@ -247,7 +247,7 @@ func TestALongNameLeavesTheTabsWhole(t *testing.T) {
 		before, _, whole := strings.Cut(top, "4 Logs ─")
 		require.True(t, whole, width)
 		x := text.Width(before)
-		require.Equal(t, 3, m.titles.tabAt(x), width)
-		require.NotEqual(t, 3, m.titles.tabAt(x-1), width)
+		require.Equal(t, 3, m.head.tabAt(x), width)
+		require.NotEqual(t, 3, m.head.tabAt(x-1), width)
 	}
 }

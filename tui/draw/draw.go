@@ -104,10 +104,7 @@ func (l *Look) Spark(values []float64, width int) string {
 	if len(values) > width {
 		values = values[len(values)-width:]
 	}
-	most := 0.0
-	for _, v := range values {
-		most = max(most, v)
-	}
+	most := slices.Max(append([]float64{0}, values...))
 	var b strings.Builder
 	for _, v := range values {
 		step := 0

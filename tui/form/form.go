@@ -236,7 +236,6 @@ func (f *Form) port() (int, error) {
 	}
 }
 
-// create makes the link.
 func (f *Form) create(open bool) tea.Cmd {
 	if f.creating {
 		return nil

@@ -16,9 +16,9 @@ import (
 	"daemon-proxy/tui/format"
 )
 
-// ttlChoice is the lifetime of a link: one of livesSome, or a typed one.
+// ttlChoice is the lifetime of a link: one of ttlChoices, or a typed one.
 type ttlChoice struct {
-	at    int // in livesSome; len(livesSome): the typed one
+	at    int // in ttlChoices; len(ttlChoices): the typed one
 	typed textinput.Model
 }
 

@@ -85,7 +85,6 @@ func (f *Form) remarks(card api.PortCard) string {
 	return strings.Join(words, " "+f.Glyph.Dot+" ")
 }
 
-// otherRow draws the line for a typed port.
 func (f *Form) otherRow() string {
 	value := f.other.Value()
 	field := f.Fit(value+strings.Repeat("_", max(0, 5-len(value))), 5)

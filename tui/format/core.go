@@ -49,7 +49,6 @@ func TTL(d time.Duration) string {
 	return fmt.Sprintf("%ds", d/time.Second)
 }
 
-// exitCodes has the meanings of common exit codes.
 var exitCodes = map[int]string{
 	0: "done", 1: "an error", 137: "killed, perhaps out of memory", 139: "segmentation fault", 143: "asked to end",
 }
@@ -98,7 +97,6 @@ func Clock(t, now time.Time) string {
 	return t.Format("2006-01-02 15:04")
 }
 
-// codes has the codes of problems in words.
 var codes = map[string]string{
 	api.CodeNoDaemon: "no daemon there", api.CodeDaemonDown: "the daemon does not answer",
 	api.CodeUpstreamCut: "hung up before it answered", api.CodeBadUpstream: "what answered is not HTTP",

@@ -94,7 +94,6 @@ func Thousands(n int) string {
 	return s
 }
 
-// keyNames maps the names of keys to how they are displayed.
 var keyNames = strings.NewReplacer(
 	"up", "↑", "down", "↓", "left", "←", "right", "→",
 	"pgup", "PgUp", "pgdown", "PgDn", "pg↑", "PgUp", "pg↓", "PgDn",

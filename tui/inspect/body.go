@@ -128,7 +128,6 @@ func cleanWhole(line string) string {
 	return b.String() + text.Clean(line)
 }
 
-// formLines returns the fields of a form, one a line.
 func formLines(s string) []string {
 	var out []string
 	for field := range strings.SplitSeq(s, "&") {

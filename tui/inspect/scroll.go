@@ -94,7 +94,6 @@ func (s *scroller) frameAtTop() (at time.Time, above int) {
 	return s.seen.detail.Frames[i].Time, s.top - s.frames[i]
 }
 
-// length returns the number of lines to scroll.
 func (s *scroller) length() int {
 	if s.split() {
 		return s.columns[s.At]

@@ -70,7 +70,6 @@ type cell struct {
 
 func (c cell) holds(want string) bool { return strings.Contains(strings.ToLower(c.text), want) }
 
-// sheet is an exchange laid out as lines of a width.
 type sheet struct {
 	pane.Env
 	first   api.Exchange // from the list, until the details arrive
@@ -282,7 +281,6 @@ func wrap(s string, width int) []string {
 	return text.Break(s, width)
 }
 
-// frameWords is the opcode of a frame in words.
 func frameWords(f *api.Frame) string {
 	word := map[int]string{0: "continued", 1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}[f.Opcode]
 	if word == "" {

@@ -49,11 +49,10 @@ func New(env pane.Env, backend Backend) *Pane {
 	return &Pane{scroll: text, backend: backend, stop: func() {}}
 }
 
-// SetSize implements pane.Pane.
-func (p *Pane) SetSize(width, height int) { p.width, p.height = width, height; p.by(0) }
-
 // Show implements pane.Pane.
-func (p *Pane) Show(ref api.Ref, visible bool) tea.Cmd {
+func (p *Pane) Show(ref api.Ref, width, height int, visible bool) tea.Cmd {
+	p.width, p.height = width, height
+	p.by(0)
 	if ref == p.ref && visible == p.visible {
 		return nil
 	}

@@ -45,8 +45,7 @@ func newPane(t *testing.T) *Pane {
 func shown(t *testing.T) *Pane {
 	t.Helper()
 	p := newPane(t)
-	p.SetSize(75, 35)
-	p.Show(box.Ref, true)
+	p.Show(box.Ref, 75, 35, true)
 	p.loading = false
 	return p
 }
@@ -145,8 +144,7 @@ func TestALogThatDoesNotOpenSaysSo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := newPane(t)
-		p.SetSize(80, 10)
-		open := p.Show(box.Ref, true)
+		open := p.Show(box.Ref, 80, 10, true)
 		begun := time.Now()
 		p.HandleMsg(open())
 		require.Equal(t, pane.Quick, time.Since(begun))
@@ -166,7 +164,7 @@ func said(p *Pane) string {
 func TestLongLinesOfALogAreWrapped(t *testing.T) {
 	t.Parallel()
 	p := shown(t)
-	p.SetSize(50, 11)
+	p.Show(box.Ref, 50, 11, true)
 	long := func(i int) string { return fmt.Sprintf("begin%d-%s-end%d", i, strings.Repeat("x", 30*i), i) }
 	var lines []line
 	for i := range 10 {
@@ -275,7 +273,7 @@ func FuzzView(f *testing.F) {
 	f.Add(uint8(60), uint8(15), "क्षि", strings.Repeat("long", 100), "")
 	f.Fuzz(func(t *testing.T, width, height uint8, a, b, filter string) {
 		p := shown(t)
-		p.SetSize(max(5, int(width)), int(height))
+		p.Show(box.Ref, max(5, int(width)), int(height), true)
 		p.HandleMsg(streamMsg{opened: p.opened, lines: []line{newLine(a), newLine(b)},
 			ended: &api.Problem{Detail: a, Hint: b}})
 		for _, to := range []draw.Motion{draw.Up, draw.PageUp, draw.ToTop, draw.Down, draw.ToBottom} {

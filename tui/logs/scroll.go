@@ -31,7 +31,6 @@ type scroll struct {
 	missed  int // lines since the pause
 }
 
-// clear removes all lines.
 func (p *scroll) clear() {
 	p.lines, p.shown, p.skipped, p.top, p.above, p.missed, p.paused = nil, nil, 0, 0, 0, 0, false
 }
@@ -92,7 +91,6 @@ func (p *scroll) trim() {
 
 func (p *scroll) textHeight() int { return max(1, p.height-1) }
 
-// rows returns the rows of a shown line.
 func (p *scroll) rows(i int) []string {
 	line := p.lines[p.shown[i]].shown
 	if !p.wrapped {
@@ -101,7 +99,6 @@ func (p *scroll) rows(i int) []string {
 	return text.Rows(line, p.width-2, 2)
 }
 
-// rowsInView returns the visible rows.
 func (p *scroll) rowsInView() []string {
 	var out []string
 	skip := p.above

@@ -18,12 +18,11 @@ import (
 // command does, and its message comes back through HandleMsg), and read the world
 // without changing it. The interfaces below are optional.
 type Pane interface {
-	SetSize(width, height int)
-	// Show sets the pane's sandbox and whether the pane is visible; one that is
-	// not visible must run no commands.
-	Show(ref api.Ref, visible bool) tea.Cmd
+	// Show sets the pane's sandbox, its size in cells, and whether it is visible;
+	// one that is not visible must run no commands.
+	Show(ref api.Ref, width, height int, visible bool) tea.Cmd
 	Move(to draw.Motion) tea.Cmd
-	// View returns at most the lines and cells of SetSize.
+	// View returns at most the lines and cells of that size.
 	View(focused bool) []string
 }
 

@@ -56,8 +56,7 @@ func (p *Screen) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 		if !p.ready {
 			return nil, true
 		}
-		return func() tea.Msg { return pane.SayMsg("closed: the network can no longer reach " + p.title) },
-			true
+		return func() tea.Msg { return pane.SayMsg("closed: the network can no longer reach " + p.title) }, true
 	case "y":
 		if p.ready {
 			return p.copy(p.share.URL, "copied: "+p.share.URL), false
@@ -95,15 +94,16 @@ func (p *Screen) View(width, height int) []string {
 		url = append(url, strings.Repeat(" ", max(0, (width-text.Width(part))/2))+l.Ink.Accent.Paint(part))
 	}
 	body, fits := p.body(width, height-2-len(url))
-	switch spare := height - 2 - len(url) - len(body); {
-	case !fits || spare < 0:
-		return append(append([]string{title, ""}, body...), append(append([]string{""}, url...), "", keys)...)
-	case spare > 3: // empty lines above and below
-		body = append(slices.Repeat([]string{""}, spare/2), body...)
-		url = append([]string{""}, url...)
+	spare := height - 2 - len(url) - len(body)
+	if !fits || spare < 0 {
+		return slices.Concat([]string{title, ""}, body, []string{""}, url, []string{"", keys})
 	}
-	lines := append(append([]string{title}, body...), url...)
-	return append(append(lines, slices.Repeat([]string{""}, max(0, height-1-len(lines)))...), keys)
+	empty := func(n int) []string { return make([]string, max(0, n)) }
+	if spare > 3 {
+		body = slices.Concat(empty(spare/2), body, empty(1))
+	}
+	lines := slices.Concat([]string{title}, body, url)
+	return slices.Concat(lines, empty(height-1-len(lines)), []string{keys})
 }
 
 func (p *Screen) ended() api.Link {

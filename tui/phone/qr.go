@@ -14,7 +14,6 @@ const (
 	quietZoneLeast = 2
 )
 
-// qrCode is a QR code for a terminal.
 type qrCode struct {
 	code  *qr.Code
 	quiet int // modules of light around it

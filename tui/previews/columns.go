@@ -14,13 +14,11 @@ import (
 	"daemon-proxy/tui/world"
 )
 
-// columns are the widths of the list's columns.
 type columns struct {
 	look                                     *draw.Look
 	port, label, link, requests, last, lives int
 }
 
-// table draws the list of links.
 type table struct {
 	pane.Env
 	ref      api.Ref

@@ -30,14 +30,11 @@ type Pane struct {
 // New returns the pane.
 func New(env pane.Env) *Pane { return &Pane{table: table{Env: env}} }
 
-// SetSize implements pane.Pane.
-func (p *Pane) SetSize(width, height int) { p.width, p.height = width, height }
-
 // Show implements pane.Pane.
-func (p *Pane) Show(ref api.Ref, _ bool) tea.Cmd {
+func (p *Pane) Show(ref api.Ref, width, height int, _ bool) tea.Cmd {
+	p.width, p.height = width, height
 	if ref != p.ref {
-		p.ref, p.at = ref, ""
-		p.cursor = draw.Cursor{}
+		p.ref, p.at, p.cursor = ref, "", draw.Cursor{}
 	}
 	return nil
 }
@@ -164,7 +161,6 @@ func (p *Pane) obstacle(page *world.Page) []string {
 	return l.Wrap(l.Glyph.Warn+" "+why+"   "+try, p.width-1, " ", l.Ink.Busy)
 }
 
-// nothing is shown while there is no link.
 func (p *Pane) nothing() []string {
 	l := p.Look
 	lines := []string{"", " No preview of " + format.Sandbox(p.ref) + " yet.", "",
@@ -175,7 +171,6 @@ func (p *Pane) nothing() []string {
 	return lines
 }
 
-// whole shows the selected link in full.
 func (p *Pane) whole(l api.Link) []string {
 	now := p.Now()
 	name := fmt.Sprintf(" port %d of %s", l.Port, text.Clean(l.SandboxName))

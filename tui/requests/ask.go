@@ -120,10 +120,8 @@ func (a *asker) askPage() tea.Cmd {
 	return a.ask(askedPage, a.asked, a.query, pageSize)
 }
 
-// flows are the flows of live exchanges by id.
 type flows map[uint64]flow
 
-// next returns the current flows of live exchanges.
 func (f flows) next(live []api.Exchange, now time.Time) flows {
 	next := make(flows, len(live))
 	for _, x := range live {

@@ -43,17 +43,10 @@ func (p *Pane) State() State {
 	return State{Filter: strings.TrimSpace(p.filter.Value()), Everywhere: p.Everywhere}
 }
 
-// Inspecting reports whether keys go to the inspector.
-func (p *Pane) Inspecting() bool { return p.Inspector != nil }
-
-// SetSize implements pane.Pane.
-func (p *Pane) SetSize(width, height int) {
+// Show implements pane.Pane.
+func (p *Pane) Show(ref api.Ref, width, height int, visible bool) tea.Cmd {
 	p.width, p.height = width, height
 	p.settle(p.listHeight())
-}
-
-// Show implements pane.Pane.
-func (p *Pane) Show(ref api.Ref, visible bool) tea.Cmd {
 	appeared := visible && !p.visible
 	p.visible = visible
 	if ref != p.ref {
@@ -285,7 +278,6 @@ type ReplayedMsg struct {
 	Err      error
 }
 
-// afterReplay selects the new exchange.
 func (p *Pane) afterReplay(msg ReplayedMsg) tea.Cmd {
 	if msg.Err != nil {
 		return func() tea.Msg { return pane.FailMsg{Action: "replay", Err: msg.Err} }

@@ -21,8 +21,7 @@ var start = time.Date(2026, 5, 4, 14, 2, 30, 0, time.UTC)
 func newPane(now func() time.Time) *Pane {
 	key := func(action string) string { return action }
 	p := New(pane.Env{Look: draw.New("mono", false), World: world.New(), Now: now, Key: key}, nil, State{Everywhere: true})
-	p.SetSize(140, 20)
-	p.Show(api.Host, true)
+	p.Show(api.Host, 140, 20, true)
 	return p
 }
 
@@ -51,7 +50,7 @@ func TestWhatIsWrongWithAFilterIsSaidWhole(t *testing.T) {
 		"method, path, port, sandbox, status and more")
 	for _, width := range []int{60, 80, 120} {
 		p := newPane(atStart)
-		p.SetSize(width, 20)
+		p.Show(api.Host, width, 20, true)
 		p.HandleMsg(exchangesMsg{what: askedFilter, number: p.asked, err: wrong})
 		said := strings.Join(strings.Fields(drawnOf(p)), " ")
 		require.Contains(t, said, wrong.Error())
@@ -87,7 +86,7 @@ func TestBesideARequestThatTheFilterDroppedIsTheNextOne(t *testing.T) {
 	x := func(id uint64) api.Exchange { return api.Exchange{ID: id, Live: true} }
 	p.store.load([]api.Exchange{x(99), x(97), x(95), x(93)})
 	p.store.take([]api.Exchange{x(99), x(95), x(93)}) // 97 has ended
-	p.SetSize(80, 20)
+	p.Show(api.Host, 80, 20, true)
 	at := func() uint64 { x, _ := p.Exchange(); return x.ID }
 	for by, want := range map[int]uint64{1: 95, -1: 99} {
 		p.Inspect(97)

@@ -34,7 +34,6 @@ func (p *rows) forget() {
 	p.settle(p.listHeight())
 }
 
-// covers reports whether an exchange belongs to the list.
 func (p *rows) covers(x *api.Exchange) bool { return p.Everywhere || x.Sandbox == p.ref.String() }
 
 func (p *rows) headHeight() int { return 1 + len(p.wrongLines()) }

@@ -25,7 +25,6 @@ func (s *store) find(id uint64) (int, bool) {
 	return slices.BinarySearchFunc(s.all, id, func(x api.Exchange, id uint64) int { return cmp.Compare(x.ID, id) })
 }
 
-// put stores an update of one exchange.
 func (s *store) put(x api.Exchange) {
 	if n := len(s.all); n == 0 || s.all[n-1].ID < x.ID {
 		s.all = append(s.all, x)
@@ -110,10 +109,8 @@ func (s *store) takenOf(newestFirst []api.Exchange, ids []uint64) []uint64 {
 	return ids
 }
 
-// showAll removes the filter.
 func (s *store) showAll() { s.filtered, s.taken = false, nil }
 
-// count returns how many are shown.
 func (s *store) count() int {
 	if s.filtered {
 		return len(s.taken)
@@ -174,7 +171,6 @@ func (p *place) settle(height int) {
 	p.remember()
 }
 
-// remember stores which exchange is at the cursor.
 func (p *place) remember() { x, _ := p.store.row(p.cursor.At); p.Chosen = x.ID }
 
 func (p *place) pause() {

@@ -21,8 +21,7 @@ func (p *rows) Foot() string {
 	if p.cursor.Count <= p.listHeight() {
 		return ""
 	}
-	return p.Ink.Dim.Paint(fmt.Sprintf("%s of %s", format.Thousands(p.cursor.At+1),
-		format.Thousands(p.cursor.Count)))
+	return p.Ink.Dim.Paint(fmt.Sprintf("%s of %s", format.Thousands(p.cursor.At+1), format.Thousands(p.cursor.Count)))
 }
 
 // View implements pane.Pane; it draws only the visible rows.
@@ -144,7 +143,6 @@ func (p *rows) took(x api.Exchange) string {
 	return format.Latency(x.Duration)
 }
 
-// note describes what is special about an exchange.
 func (p *rows) note(x api.Exchange) string {
 	l := p.Look
 	var parts []string

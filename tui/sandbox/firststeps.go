@@ -31,8 +31,7 @@ func (p firstSteps) why(width int) []string {
 
 // noEngine explains why no engine answers, and that it is retried automatically.
 func (p firstSteps) noEngine(width int) []string {
-	again := "Containers appear here by themselves once it does.  " + p.Ink.Key.Paint(p.Key("refresh")) +
-		"  try now"
+	again := "Containers appear here by themselves once it does.  " + p.Ink.Key.Paint(p.Key("refresh")) + "  try now"
 	return slices.Concat(p.engineCause(width), text.Wrap(again, width), []string{""})
 }
 
@@ -78,14 +77,10 @@ func (p firstSteps) noContainers(width int) []string {
 	return append(lines, "")
 }
 
-// machine shows what listens on this machine, which needs no engine.
 func (p firstSteps) machine(width int) []string {
 	l, ports := p.Look, p.World.Ports(api.Host)
 	var lines []string
-	for _, card := range ports.Cards {
-		if card.Daemon {
-			continue
-		}
+	for _, card := range ports.Services() {
 		line := fmt.Sprintf("  %s  %s  %s", l.Right(fmt.Sprint(card.Port.Port), 5), l.Fit(format.Card(card), 28),
 			l.Fit(text.Clean(card.Address), 16))
 		if len(lines) == 0 {

@@ -62,7 +62,6 @@ func (p injectionView) step(in *world.Injection, n api.Injection, ahead string) 
 		max(8, min(30, p.width-text.Width(line)-text.Width(figures)-4))) + figures
 }
 
-// failure explains why an injection failed, and what can be done.
 func (p injectionView) failure(problem *api.Problem) []string {
 	l := p.Look
 	lines := []string{""}

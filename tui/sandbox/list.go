@@ -55,16 +55,14 @@ func NewList(env pane.Env, selected api.Ref, filter string) *List {
 	return &List{firstSteps: firstSteps{env}, pending: selected, filter: line}
 }
 
-// SetSize implements pane.Pane.
-func (p *List) SetSize(width, height int) {
+// Show implements pane.Pane.
+func (p *List) Show(_ api.Ref, width, height int, _ bool) tea.Cmd {
 	p.width, p.height = width, height
 	p.cursor.Resize(len(p.rows), p.listHeight())
+	return nil
 }
 
 func (p *List) listHeight() int { return p.height - 1 }
-
-// Show implements pane.Pane.
-func (p *List) Show(api.Ref, bool) tea.Cmd { return nil }
 
 // Typing implements pane.Typist.
 func (p *List) Typing() bool { return p.filter.Typing }
@@ -109,7 +107,6 @@ func (p *List) Refresh() {
 	p.follow()
 }
 
-// matches reports whether the filter lets s through.
 func (p *List) matches(s *api.Sandbox) bool {
 	want := strings.ToLower(strings.TrimSpace(p.filter.Value()))
 	return want == "" || strings.Contains(strings.ToLower(s.String()+" "+s.Project+" "+s.Image+" "+s.Container+" "+
@@ -313,7 +310,6 @@ func (p *List) row(s api.Sandbox) string {
 		l.Right(shownLatency(s), p.latencyWidth)
 }
 
-// besideName returns the width that a row needs besides the name.
 func (p *List) besideName() int {
 	return len("> * ") + len(" ") + stateWidth + p.detailWidth + p.latencyWidth
 }

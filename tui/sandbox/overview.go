@@ -39,11 +39,9 @@ func NewOverview(env pane.Env, readOnly bool) *Overview {
 	return &Overview{firstSteps: firstSteps{env}, readOnly: readOnly}
 }
 
-// SetSize implements pane.Pane.
-func (p *Overview) SetSize(width, height int) { p.width, p.height = width, height }
-
 // Show implements pane.Pane.
-func (p *Overview) Show(ref api.Ref, _ bool) tea.Cmd {
+func (p *Overview) Show(ref api.Ref, width, height int, _ bool) tea.Cmd {
+	p.width, p.height = width, height
 	if ref != p.ref {
 		p.ref, p.top = ref, 0
 	}
@@ -126,7 +124,6 @@ func (p *Overview) container(s api.Sandbox) []string {
 
 func (p *Overview) label(s string) string { return p.Ink.Dim.Paint(p.Fit(s, 10)) }
 
-// wrapped returns a label and its text, wrapped.
 func (p *Overview) wrapped(label, s string, in theme.Ink) []string {
 	var out []string
 	for i, part := range text.Wrap(s, max(10, p.width-12)) {
@@ -177,7 +174,6 @@ func nextTry(d api.Daemon) string {
 	return ", next try at " + d.RetryAt.Local().Format("15:04:05")
 }
 
-// healthy describes a daemon that answers.
 func (p *Overview) healthy(d api.Daemon) []string {
 	l := p.Look
 	parts := []string{l.Ink.Good.Paint("healthy"),
@@ -195,7 +191,6 @@ func (p *Overview) healthy(d api.Daemon) []string {
 	return parts
 }
 
-// offer returns a key and what it does here.
 func (p *Overview) offer(action, words string) string {
 	return "   " + p.Ink.Key.Paint(p.Key(action)) + " " + words
 }
@@ -221,10 +216,7 @@ func (p *Overview) portLines(s api.Sandbox) []string {
 		return []string{p.label("Ports") + l.Ink.Dim.Paint("looking"+l.Glyph.Ellipsis)}
 	}
 	var parts, warnings []string
-	for _, card := range ports.Cards {
-		if card.Daemon {
-			continue
-		}
+	for _, card := range ports.Services() {
 		part := l.Ink.Accent.Paint(fmt.Sprint(card.Port.Port)) + " " + format.Card(card)
 		if card.Service == "https" {
 			part += " (TLS)"

@@ -141,7 +141,7 @@ func (s *Shell) carry(far api.Terminal) error {
 	_, err = io.Copy(s.out, far)
 	stop()
 	if errors.Is(err, io.EOF) || errors.Is(err, os.ErrClosed) || s.ctx.Err() != nil {
-		return nil
+		err = nil // the end of the shell, or of the UI
 	}
 	return err
 }

@@ -47,7 +47,6 @@ func (w *exchanges) addRecent(x api.Exchange) {
 	w.recent[x.Sandbox] = slices.Insert(list, i, x)
 }
 
-// applySocket counts what stays open.
 func (w *exchanges) applySocket(x api.Exchange) {
 	if x.LinkID == "" {
 		return

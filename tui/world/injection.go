@@ -63,7 +63,6 @@ func (w *injections) FailInjection(ref api.Ref, problem *api.Problem) {
 // DismissInjection forgets an injection.
 func (w *injections) DismissInjection(ref api.Ref) { delete(w.byRef, ref) }
 
-// applyInjection applies an event of an injection.
 func (w *injections) applyInjection(n api.Injection, at time.Time) {
 	if !at.After(w.ended[n.Sandbox]) {
 		return

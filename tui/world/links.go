@@ -120,7 +120,6 @@ func (w *World) strayed() func(l api.Link) bool {
 	}
 }
 
-// endOf returns when a link stopped working.
 func endOf(l api.Link) time.Time {
 	switch {
 	case l.RevokedAt != nil:

@@ -13,6 +13,11 @@ type PortList struct {
 	Err   error
 }
 
+// Services returns the cards without those of the daemon.
+func (l PortList) Services() []api.PortCard {
+	return slices.DeleteFunc(slices.Clone(l.Cards), func(c api.PortCard) bool { return c.Daemon })
+}
+
 func (l PortList) has(port int) (i int, ok bool) {
 	i = slices.IndexFunc(l.Cards, func(c api.PortCard) bool { return c.Port.Port == port })
 	return i, i >= 0
@@ -64,8 +69,8 @@ func (w ports) replace(ref api.Ref, now PortList) (opened []api.PortCard) {
 	if !known || before.Err != nil {
 		return nil
 	}
-	for _, card := range now.Cards {
-		if _, there := before.has(card.Port.Port); !there && !card.Daemon {
+	for _, card := range now.Services() {
+		if _, there := before.has(card.Port.Port); !there {
 			card.Sandbox = ref
 			opened = append(opened, card)
 		}
