@@ -588,12 +588,12 @@ func (f *fake) Replay(ctx context.Context, id uint64) (api.Exchange, error) {
 		return api.Exchange{}, err
 	}
 	f.mu.Lock()
-	_, err := f.find(id)
+	original, err := f.find(id)
 	f.mu.Unlock()
 	if err != nil {
 		return api.Exchange{}, err
 	}
-	x := api.Exchange{ID: 999, Start: clock, Method: "POST", Path: "/again", Status: 201, Sandbox: "my-sandbox",
+	x := api.Exchange{ID: 999, Start: clock, Method: original.Method, Path: "/again", Status: 201, Sandbox: "my-sandbox",
 		Port: 3000, Kind: "preview", Protocol: "http", Duration: time.Millisecond}
 	f.add(x)
 	return x, nil
