@@ -32,7 +32,6 @@ func ink(s ansi.Style) Ink { return Ink{on: s.String()} }
 
 // Theme is a set of inks, named for what they say.
 type Theme struct {
-	Name string
 	// Title, Key and Accent are prominent; Dim is for less important text.
 	Title, Key, Accent, Dim Ink
 	// Good, Busy and Bad are the states of things.
@@ -63,28 +62,24 @@ func New(name string) Theme {
 	fg := func(c ansi.BasicColor) ansi.Style { return ansi.NewStyle().ForegroundColor(c) }
 	// These of the 256 colours are not changed by palettes.
 	blackOnWhite := plain.ForegroundColor(ansi.IndexedColor(16)).BackgroundColor(ansi.IndexedColor(231))
-	switch name {
-	case Mono:
-		return Theme{
-			Name: Mono, Title: ink(bold), Key: ink(bold), Accent: ink(bold), Dim: ink(faint),
-			Bad: ink(bold), Cursor: ink(reverse), Chosen: ink(bold), Frame: ink(faint),
-		}
-	case Light:
-		return Theme{
-			Name: Light, Title: ink(bold), Key: ink(fg(ansi.Blue).Bold()), Accent: ink(fg(ansi.Blue)),
-			Dim:  ink(fg(ansi.BrightBlack)),
-			Good: ink(fg(ansi.Green)), Busy: ink(fg(ansi.Magenta)), Bad: ink(fg(ansi.Red).Bold()),
-			Cursor: ink(fg(ansi.Blue).Reverse(true)), Chosen: ink(bold), Frame: ink(fg(ansi.BrightBlack)),
-			Focus: ink(fg(ansi.Blue)), QR: ink(blackOnWhite),
-		}
-	}
-	return Theme{
-		Name: Dark, Title: ink(bold), Key: ink(fg(ansi.BrightCyan)), Accent: ink(fg(ansi.BrightCyan)),
-		Dim:  ink(fg(ansi.BrightBlack)),
+	t := Theme{
+		Title: ink(bold), Key: ink(fg(ansi.BrightCyan)), Accent: ink(fg(ansi.BrightCyan)), Dim: ink(fg(ansi.BrightBlack)),
 		Good: ink(fg(ansi.BrightGreen)), Busy: ink(fg(ansi.BrightYellow)), Bad: ink(fg(ansi.BrightRed)),
 		Cursor: ink(fg(ansi.BrightCyan).Reverse(true)), Chosen: ink(bold), Frame: ink(fg(ansi.BrightBlack)),
 		Focus: ink(fg(ansi.Cyan)), QR: ink(blackOnWhite),
 	}
+	switch name {
+	case Mono:
+		return Theme{
+			Title: ink(bold), Key: ink(bold), Accent: ink(bold), Dim: ink(faint),
+			Bad: ink(bold), Cursor: ink(reverse), Chosen: ink(bold), Frame: ink(faint),
+		}
+	case Light:
+		t.Key, t.Accent, t.Focus = ink(fg(ansi.Blue).Bold()), ink(fg(ansi.Blue)), ink(fg(ansi.Blue))
+		t.Good, t.Busy, t.Bad = ink(fg(ansi.Green)), ink(fg(ansi.Magenta)), ink(fg(ansi.Red).Bold())
+		t.Cursor = ink(fg(ansi.Blue).Reverse(true))
+	}
+	return t
 }
 
 // Glyphs are the characters that are not text.
