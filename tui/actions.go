@@ -17,26 +17,26 @@ import (
 
 // actions is the table, in the order of help and footer. If a key has several
 // actions, the first that is usable at the current place is run.
-func actions(m *model) []action {
+func actions(m *model) []*action {
 	return slices.Concat(
 		requestRows(m), sandboxRows(m), previewRows(m), logRows(m), moveRows(m), programRows(m),
 	)
 }
 
 // grouped returns the rows of a group; those without a place of their own are at in.
-func grouped(group string, in place, rows []action) []action {
-	for i := range rows {
-		rows[i].group, rows[i].in = group, cmp.Or(rows[i].in, in)
+func grouped(group string, in place, rows []*action) []*action {
+	for _, a := range rows {
+		a.group, a.in = group, cmp.Or(a.in, in)
 	}
 	return rows
 }
 
-func sandboxRows(m *model) []action {
+func sandboxRows(m *model) []*action {
 	on := func(fits func(s api.Sandbox) bool) func() bool {
 		return func() bool { s, ok := m.selected(); return ok && fits(s) }
 	}
 	running := on(func(s api.Sandbox) bool { return s.Container == api.ContainerRunning && !s.IsHost() })
-	return grouped(groupSandbox, onSandbox, []action{
+	return grouped(groupSandbox, onSandbox, []*action{
 		{id: "inject", keys: []string{"i"}, short: "inject", desc: "inject the daemon and start it", changes: true,
 			when: on(func(s api.Sandbox) bool { return world.Injectable(s) && !m.World.Injecting(s.Ref) }),
 			run:  m.sandboxes.inject},
@@ -59,13 +59,13 @@ func sandboxRows(m *model) []action {
 	})
 }
 
-func moveRows(m *model) []action {
-	move := func(id, desc string, to draw.Motion, keys ...string) action {
+func moveRows(m *model) []*action {
+	move := func(id, desc string, to draw.Motion, keys ...string) *action {
 		run := func() tea.Cmd { return m.inFocus().Move(to) }
-		return action{id: id, keys: keys, desc: desc, in: everywhere, run: run}
+		return &action{id: id, keys: keys, desc: desc, in: everywhere, run: run}
 	}
 	tab := func(tab int) func() tea.Cmd { return func() tea.Cmd { return m.goTo(tab) } }
-	return grouped(groupMove, onSandbox, []action{
+	return grouped(groupMove, onSandbox, []*action{
 		move("up", "move up", draw.Up, "up", "k"),
 		move("down", "move down", draw.Down, "down", "j"),
 		move("page-up", "page up", draw.PageUp, "pgup", "ctrl+b"),
@@ -88,8 +88,8 @@ func moveRows(m *model) []action {
 	})
 }
 
-func programRows(m *model) []action {
-	return grouped(groupProgram, everywhere, []action{
+func programRows(m *model) []*action {
+	return grouped(groupProgram, everywhere, []*action{
 		{id: "palette", keys: []string{":"}, desc: "run any action that applies here, by name",
 			run: m.dispatch.openPalette},
 		{id: "engine", keys: []string{"E"}, desc: "switch to another engine (docker context)", in: onSandbox,
@@ -104,13 +104,13 @@ func programRows(m *model) []action {
 	})
 }
 
-func previewRows(m *model) []action {
+func previewRows(m *model) []*action {
 	this := func() any { l, _ := m.links.current(); return l.ID }
-	onLink := func(a action, run func(api.Link) tea.Cmd) action {
+	onLink := func(a *action, run func(api.Link) tea.Cmd) *action {
 		a.when, a.about, a.run = m.links.hasLink, this, m.links.onCurrent(run)
 		return a
 	}
-	return grouped(groupPreviews, onSandbox, []action{
+	return grouped(groupPreviews, onSandbox, []*action{
 		{id: "new-preview", keys: []string{"n"}, short: "preview", changes: true, run: m.links.newPreview,
 			desc: "create a preview: a link to a port of the sandbox",
 			when: func() bool { _, ok := m.selected(); return ok }},
@@ -118,20 +118,20 @@ func previewRows(m *model) []action {
 			desc:  "open the port that just came up (while its note is shown)",
 			when:  func() bool { return m.news.shown() && !m.options.ReadOnly },
 			about: func() any { return fmt.Sprint(m.news.newPort.card.Sandbox, m.news.newPort.card.Port.Port) }},
-		onLink(action{id: "open", keys: []string{"o"}, short: "open", desc: "open the preview in the browser"},
+		onLink(&action{id: "open", keys: []string{"o"}, short: "open", desc: "open the preview in the browser"},
 			m.links.openLink),
-		onLink(action{id: "open-preview", keys: []string{"enter"}, desc: "open the preview in the browser",
+		onLink(&action{id: "open-preview", keys: []string{"enter"}, desc: "open the preview in the browser",
 			in: inPreviews}, m.links.openLink),
-		onLink(action{id: "copy", keys: []string{"y"}, short: "copy", desc: "copy the preview's URL"}, m.links.copyURL),
-		onLink(action{id: "revoke", keys: []string{"d"}, short: "revoke", desc: "revoke the preview (asks first)",
+		onLink(&action{id: "copy", keys: []string{"y"}, short: "copy", desc: "copy the preview's URL"}, m.links.copyURL),
+		onLink(&action{id: "revoke", keys: []string{"d"}, short: "revoke", desc: "revoke the preview (asks first)",
 			changes: true}, m.links.askRevoke),
-		onLink(action{id: "share", keys: []string{"Q"}, short: "phone", changes: true,
+		onLink(&action{id: "share", keys: []string{"Q"}, short: "phone", changes: true,
 			desc: "show the preview on a phone: a QR code, and a network listener while it is shown"},
 			m.links.askShare),
 	})
 }
 
-func requestRows(m *model) []action {
+func requestRows(m *model) []*action {
 	in := func(run func(*requests.Pane) tea.Cmd) func() tea.Cmd {
 		return func() tea.Cmd { return run(m.requests()) }
 	}
@@ -141,7 +141,7 @@ func requestRows(m *model) []action {
 	one := func() bool { _, ok := m.requests().Exchange(); return ok }
 	this := func() any { x, _ := m.requests().Exchange(); return x.ID }
 	const both = inRequests | inInspector
-	return grouped(groupRequests, inInspector, []action{
+	return grouped(groupRequests, inInspector, []*action{
 		{id: "inspect", keys: []string{"enter"}, short: "inspect", in: inRequests, when: one, about: this,
 			desc: "inspect a request: headers, bodies, frames",
 			run:  in(func(p *requests.Pane) tea.Cmd { return p.Inspect(p.Chosen) })},
@@ -189,11 +189,11 @@ func requestRows(m *model) []action {
 	})
 }
 
-func logRows(m *model) []action {
+func logRows(m *model) []*action {
 	in := func(run func(*logs.Pane) tea.Cmd) func() tea.Cmd {
 		return func() tea.Cmd { return run(m.logs()) }
 	}
-	return grouped(groupRequests, inLogs, []action{
+	return grouped(groupRequests, inLogs, []*action{
 		{id: "log-source", keys: []string{"t"}, short: "source", run: in((*logs.Pane).NextSource),
 			desc: "switch between the logs of the container, the daemon and this program"},
 		{id: "log-follow", keys: []string{"f"}, short: "follow", run: in((*logs.Pane).Follow),

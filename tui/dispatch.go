@@ -68,8 +68,7 @@ func (d *dispatcher) openHelp() tea.Cmd {
 func (d *dispatcher) openPalette() tea.Cmd {
 	at := d.place()
 	var choices []dialog.Choice
-	for i := range d.table {
-		a := &d.table[i]
+	for _, a := range d.table {
 		if a.group != groupMove && d.usable(a, at) {
 			offer := runMsg{a.id, d.about(a)}
 			choices = append(choices, dialog.Choice{Words: a.id, About: a.desc, Right: format.Keys(a.keys),
@@ -114,13 +113,9 @@ func (d *dispatcher) openEngines() tea.Cmd {
 
 func (d *dispatcher) inVain(key string) tea.Cmd {
 	at := d.place()
-	for i := range d.table {
-		a := &d.table[i]
-		if a.in&at == 0 || !slices.Contains(a.keys, key) {
-			continue
-		}
-		if why := d.whyNot(a); why != "" {
-			return d.notes.tell(why)
+	for _, a := range d.table {
+		if a.in&at != 0 && slices.Contains(a.keys, key) && d.whyNot(a) != "" {
+			return d.notes.tell(d.whyNot(a))
 		}
 	}
 	return nil

@@ -249,7 +249,7 @@ func TestReadOnlyTakesEveryChangeAwayInDispatch(t *testing.T) {
 		if !a.changes {
 			continue
 		}
-		s.send(runMsg{a.id, s.m.dispatch.about(&a)})
+		s.send(runMsg{a.id, s.m.dispatch.about(a)})
 		s.nothingOver()
 		s.shows("not in read-only mode")
 		for _, key := range a.keys {

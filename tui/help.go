@@ -45,11 +45,11 @@ func (h *help) View(width, height int) []string {
 	l := h.look
 	width = min(width, 84)
 	var lines []string
-	for _, group := range groups() {
+	for _, group := range groups {
 		lines = append(lines, l.Ink.Title.Paint(group))
 		for _, a := range h.keys.table {
 			if a.group == group {
-				lines = append(lines, h.entry(&a, width)...)
+				lines = append(lines, h.entry(a, width)...)
 			}
 		}
 		lines = append(lines, "")

@@ -72,20 +72,18 @@ const (
 	groupProgram  = "Program"
 )
 
-func groups() []string {
-	return []string{groupSandbox, groupPreviews, groupRequests, groupMove, groupProgram}
-}
+var groups = [...]string{groupSandbox, groupPreviews, groupRequests, groupMove, groupProgram}
 
 // keymap is the table with the configured keys.
 type keymap struct {
-	table    []action
+	table    []*action
 	readOnly bool
 }
 
 // newKeymap assigns actions the keys in rebind ("i, ctrl+n", or "none" for no
 // key). The error lists every unknown action, every key that no terminal sends,
 // and every key that two actions would share in one place.
-func newKeymap(table []action, rebind map[string]string, readOnly bool) (keymap, error) {
+func newKeymap(table []*action, rebind map[string]string, readOnly bool) (keymap, error) {
 	k := keymap{table: table, readOnly: readOnly}
 	var wrong []string
 	for id, keys := range rebind {
@@ -171,8 +169,7 @@ func isKey(key string) bool {
 }
 
 func (k keymap) find(key string, at place) *action {
-	for i := range k.table {
-		a := &k.table[i]
+	for _, a := range k.table {
 		if a.in&at != 0 && slices.Contains(a.keys, key) && (a.when == nil || a.when()) {
 			return a
 		}
@@ -181,9 +178,9 @@ func (k keymap) find(key string, at place) *action {
 }
 
 func (k keymap) byID(id string) *action {
-	for i := range k.table {
-		if k.table[i].id == id {
-			return &k.table[i]
+	for _, a := range k.table {
+		if a.id == id {
+			return a
 		}
 	}
 	return nil
@@ -194,8 +191,8 @@ func (k keymap) forFooter(at place) []*action {
 	first := map[place]string{inPreviews: groupPreviews, inRequests: groupRequests, inInspector: groupRequests,
 		inLogs: groupRequests}[at]
 	var out, rest []*action
-	for i := range k.table {
-		if a := &k.table[i]; a.group == first {
+	for _, a := range k.table {
+		if a.group == first {
 			out = append(out, a)
 		} else {
 			rest = append(rest, a)

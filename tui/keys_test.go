@@ -35,7 +35,7 @@ To change a key, map the action's name to new keys under ` + "`tui.keys`" + ` in
 
 Some keys have several actions. The first one that applies where you are and to what is selected runs.
 `)
-	for _, group := range groups() {
+	for _, group := range groups {
 		b.WriteString("\n## " + group + "\n\n| key | action | does | where |\n|---|---|---|---|\n")
 		for _, a := range actions(emptyModel()) {
 			if a.group != group {

@@ -83,7 +83,7 @@ func TestThePaletteOffersWhatWorksHere(t *testing.T) {
 				}
 				m.overlays = nil
 				for i := range m.dispatch.table {
-					if a := &m.dispatch.table[i]; a.group != groupMove {
+					if a := m.dispatch.table[i]; a.group != groupMove {
 						require.Equal(t, m.dispatch.usable(a, m.place()), offered[a.id], "%s in %s of %s", a.id,
 							tabNames[tab], ref)
 					}

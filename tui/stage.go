@@ -126,7 +126,6 @@ type layout struct {
 	small        bool // too small for more than a message
 	wide         bool // list and detail side by side
 	list, detail rect
-	status       int // the line of notes and errors, above the footer
 }
 
 // arrange places the parts of a screen of w × h: side by side, with up to 42 %
@@ -135,7 +134,7 @@ func arrange(w, h, rowWidth int, listInFocus bool) layout {
 	if w < leastWidth || h < leastHeight {
 		return layout{small: true}
 	}
-	l := layout{wide: w >= wideFrom, status: h - 2}
+	l := layout{wide: w >= wideFrom}
 	body := rect{0, 1, w, h - 3}
 	switch {
 	case l.wide:

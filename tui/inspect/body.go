@@ -47,22 +47,19 @@ func readBody(h http.Header, raw []byte, captured, whole int64) shownBody {
 		b.part = fmt.Sprintf("first %s of %s", format.Size(captured), format.Size(whole))
 		b.note = "the " + b.part
 	}
+	pretty, isJSON := "", false
+	if strings.HasSuffix(b.mediaType, "json") || looksLikeJSON(raw) {
+		pretty, isJSON = prettyJSON(raw)
+	}
 	switch {
-	case len(raw) == 0:
-	case b.mediaType == "application/x-www-form-urlencoded":
+	case b.mediaType == "application/x-www-form-urlencoded" && len(raw) > 0:
 		b.lines = formLines(string(raw))
-	case strings.HasSuffix(b.mediaType, "json") || looksLikeJSON(raw):
-		if pretty, ok := prettyJSON(raw); ok {
-			b.lines = textLines(pretty)
-			break
-		}
-		fallthrough
-	default:
-		if !isText(raw) {
-			b.binary = raw
-			break
-		}
+	case isJSON:
+		b.lines = textLines(pretty)
+	case isText(raw):
 		b.lines = textLines(string(raw))
+	default:
+		b.binary = raw
 	}
 	return b
 }
@@ -189,28 +186,16 @@ func frameData(f *api.Frame) string {
 }
 
 var endings = map[string]string{
-	"application/json": ".json", "text/html": ".html", "text/plain": ".txt", "text/css": ".css",
-	"text/javascript": ".js", "application/javascript": ".js",
+	"application/json": ".json", "text/html": ".html", "text/plain": ".txt", "text/css": ".css", "text/csv": ".csv",
+	"text/javascript": ".js", "application/javascript": ".js", "application/xml": ".xml", "text/xml": ".xml",
 	"image/png": ".png", "image/jpeg": ".jpg", "image/svg+xml": ".svg", "image/gif": ".gif", "image/webp": ".webp",
-	"application/xml": ".xml", "text/xml": ".xml",
-	"application/pdf": ".pdf", "application/zip": ".zip", "application/wasm": ".wasm", "text/csv": ".csv",
+	"application/pdf": ".pdf", "application/zip": ".zip", "application/wasm": ".wasm",
 	"application/x-www-form-urlencoded": ".txt",
 }
 
 // fileEnding returns the extension of a file with such a body.
 func fileEnding(h http.Header) string {
 	media, _, _ := mime.ParseMediaType(h.Get("Content-Type")) // an invalid one has no extension
-	ending, ok := endings[media]
-	if !ok {
-		ending = ".bin"
-	}
-	switch strings.ToLower(h.Get("Content-Encoding")) {
-	case "gzip", "x-gzip":
-		ending += ".gz"
-	case "br":
-		ending += ".br"
-	case "zstd":
-		ending += ".zst"
-	}
-	return ending
+	packed := map[string]string{"gzip": ".gz", "x-gzip": ".gz", "br": ".br", "zstd": ".zst"}
+	return cmp.Or(endings[media], ".bin") + packed[strings.ToLower(h.Get("Content-Encoding"))]
 }

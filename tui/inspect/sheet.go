@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -282,10 +283,8 @@ func wrap(s string, width int) []string {
 }
 
 func frameWords(f *api.Frame) string {
-	word := map[int]string{0: "continued", 1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}[f.Opcode]
-	if word == "" {
-		word = fmt.Sprintf("opcode %d", f.Opcode)
-	}
+	words := map[int]string{0: "continued", 1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}
+	word := cmp.Or(words[f.Opcode], fmt.Sprintf("opcode %d", f.Opcode))
 	if f.Compressed {
 		word += ", packed"
 	}

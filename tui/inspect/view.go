@@ -148,15 +148,12 @@ func (in *Inspector) times() string {
 	if x.Protocol != "http" && x.Protocol != "" {
 		body = strings.ReplaceAll(x.Protocol, "-", " ")
 	}
-	parts := []struct {
-		name string
-		took time.Duration
-	}{{"waited", x.Wait}, {"first byte", x.FirstByte - x.Wait}, {body, total - x.FirstByte}}
+	names := [...]string{"waited", "first byte", body}
 	room := min(40, in.width-58)
 	var out strings.Builder
-	for _, part := range parts {
-		took := max(0, part.took)
-		out.WriteString(" " + l.Ink.Dim.Paint(part.name) + " " + format.Latency(took) + " ")
+	for i, took := range [...]time.Duration{x.Wait, x.FirstByte - x.Wait, total - x.FirstByte} {
+		took = max(0, took)
+		out.WriteString(" " + l.Ink.Dim.Paint(names[i]) + " " + format.Latency(took) + " ")
 		if room >= 8 && took > 0 {
 			cells := int(float64(took) / float64(max(1, total)) * float64(room))
 			bar := strings.Repeat(l.Glyph.Bar, max(0, min(room, cells)))

@@ -69,7 +69,7 @@ func (p *Pane) ToggleEverywhere() tea.Cmd {
 	return p.load()
 }
 
-// HandleMsg implements pane.Pane.
+// HandleMsg implements pane.Listener.
 func (p *Pane) HandleMsg(msg tea.Msg) tea.Cmd {
 	var cmd tea.Cmd
 	switch msg := msg.(type) {
@@ -155,7 +155,7 @@ func (p *Pane) Click(x, y int) tea.Cmd {
 	return nil
 }
 
-// Typing implements pane.Pane.
+// Typing implements pane.Typist.
 func (p *Pane) Typing() bool {
 	if p.Inspector != nil {
 		return p.Inspector.Typing()
@@ -166,7 +166,7 @@ func (p *Pane) Typing() bool {
 // StartFilter starts typing a filter.
 func (p *Pane) StartFilter() tea.Cmd { p.filter.Start(); return nil }
 
-// HandleKey implements pane.Pane.
+// HandleKey implements pane.Typist.
 func (p *Pane) HandleKey(key tea.KeyMsg) tea.Cmd {
 	if p.Inspector != nil {
 		p.Inspector.HandleKey(key)

@@ -16,7 +16,7 @@ const (
 	bytesFrom     = 66
 )
 
-// Foot implements pane.Pane.
+// Foot implements pane.Footed.
 func (p *rows) Foot() string {
 	if p.cursor.Count <= p.listHeight() {
 		return ""

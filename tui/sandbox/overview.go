@@ -124,15 +124,17 @@ func (p *Overview) container(s api.Sandbox) []string {
 
 func (p *Overview) label(s string) string { return p.Ink.Dim.Paint(p.Fit(s, 10)) }
 
-func (p *Overview) wrapped(label, s string, in theme.Ink) []string {
-	var out []string
-	for i, part := range text.Wrap(s, max(10, p.width-12)) {
-		if i > 0 {
-			label = ""
-		}
-		out = append(out, p.label(label)+in.Paint(part))
+// labelled puts a label before the first of lines.
+func (p *Overview) labelled(label string, lines []string) []string {
+	for i := range lines {
+		lines[i] = p.label(label) + lines[i]
+		label = ""
 	}
-	return out
+	return lines
+}
+
+func (p *Overview) wrapped(label, s string, in theme.Ink) []string {
+	return p.labelled(label, p.Wrap(s, max(10, p.width-12), "", in))
 }
 
 func (p *Overview) daemonLines(s api.Sandbox) []string {
@@ -240,14 +242,13 @@ func (p *Overview) flow(label string, parts []string) []string {
 	var lines []string
 	for _, part := range parts {
 		last := len(lines) - 1
-		if last >= 0 && text.Width(lines[last])+3+text.Width(part) < p.width-1 {
+		if last >= 0 && text.Width(lines[last])+3+text.Width(part) < p.width-11 {
 			lines[last] += "   " + part
 			continue
 		}
-		lines = append(lines, p.label(label)+part)
-		label = ""
+		lines = append(lines, part)
 	}
-	return lines
+	return p.labelled(label, lines)
 }
 
 func (p *Overview) previews(ref api.Ref) []string {
@@ -266,16 +267,12 @@ func (p *Overview) previews(ref api.Ref) []string {
 	for _, link := range few {
 		labels = max(labels, min(text.Width(text.Clean(link.Label)), rest))
 	}
-	for i, link := range few {
-		label := p.label("")
-		if i == 0 {
-			label = p.label("Previews")
-		}
+	for _, link := range few {
 		last := "never used"
 		if link.LastUsedAt != nil {
 			last = "last " + format.Ago(now.Sub(*link.LastUsedAt))
 		}
-		line := label + l.Fit(fmt.Sprint(link.Port), 6) + l.Fit(cmp.Or(text.Clean(link.Label), "-"), labels) +
+		line := l.Fit(fmt.Sprint(link.Port), 6) + l.Fit(cmp.Or(text.Clean(link.Label), "-"), labels) +
 			"  " + l.Right(format.Count(int(link.Requests), "request"), requests) + "  "
 		if p.width >= roomy {
 			line += l.Fit(last, 13) + " "
@@ -283,30 +280,24 @@ func (p *Overview) previews(ref api.Ref) []string {
 		lines = append(lines, line+format.Lifetime(link, now))
 	}
 	if more := len(links) - linksShown; more > 0 {
-		lines = append(lines, p.label("")+l.Ink.Dim.Paint("and "+format.Thousands(more)+" more   ")+
+		lines = append(lines, l.Ink.Dim.Paint("and "+format.Thousands(more)+" more   ")+
 			l.Ink.Key.Paint(p.Key("previews"))+" all of them")
 	}
-	return lines
+	return p.labelled("Previews", lines)
 }
 
 func (p *Overview) recent(s api.Sandbox) []string {
 	l := p.Look
 	var lines []string
-	for i, x := range p.World.Recent(s.String()) {
-		if i == 8 {
-			break
-		}
-		label := p.label("")
-		if i == 0 {
-			label = p.label("Recent")
-		}
+	recent := p.World.Recent(s.String())
+	for _, x := range recent[:min(8, len(recent))] {
 		end := l.Right(format.Latency(x.Duration), 8)
 		if p.width >= roomy {
 			end += l.Right(format.Size(x.BytesOut), 10) + l.Right(fmt.Sprint(x.Port), 7)
 		}
-		line := label + x.Start.Local().Format("15:04:05") + "  " +
+		line := x.Start.Local().Format("15:04:05") + "  " +
 			l.StatusInk(x.Status).Paint(l.Fit(format.Status(x), 3)) + " " + l.Fit(text.Clean(x.Method), 7) + " "
-		lines = append(lines, l.Fit(line+text.Clean(x.Path), p.width-2-text.Width(end))+end)
+		lines = append(lines, l.Fit(line+text.Clean(x.Path), p.width-12-text.Width(end))+end)
 	}
-	return lines
+	return p.labelled("Recent", lines)
 }
