@@ -45,8 +45,8 @@ type Pane struct {
 
 // New returns the pane.
 func New(env pane.Env, backend Backend) *Pane {
-	text := scroll{Env: env, filter: draw.NewFilterLine(), wrapped: true}
-	return &Pane{scroll: text, backend: backend, stop: func() {}}
+	lines := scroll{Env: env, filter: draw.NewFilterLine(), wrapped: true}
+	return &Pane{scroll: lines, backend: backend, stop: func() {}}
 }
 
 // Show implements pane.Pane.
