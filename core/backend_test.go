@@ -25,9 +25,7 @@ func TestTheCoreAndItsClientAreTheSameService(t *testing.T) {
 	f.latest()
 	t.Run("core", func(t *testing.T) { backendtest.Run(t, f.Core) })
 	t.Run("client", func(t *testing.T) {
-		c, err := client.New(f.URL(), client.WithHTTPClient(wiretest.Client(t)), client.WithAPIKey(f.Key()))
-		require.NoError(t, err)
-		backendtest.Run(t, c)
+		backendtest.Run(t, far(t, f.Core))
 	})
 }
 
@@ -35,11 +33,10 @@ func TestTheCoreAndItsClientAreTheSameService(t *testing.T) {
 func TestAnInjectionThatIsLeftOutlivesItsConnection(t *testing.T) {
 	t.Parallel()
 	c, ref := withContainer(t)
-	far, err := client.New(c.URL(), client.WithHTTPClient(wiretest.Client(t)), client.WithAPIKey(c.Key()))
-	require.NoError(t, err)
+	far := far(t, c)
 	ctx, cancel := context.WithCancel(t.Context())
 	var once sync.Once
-	err = far.Inject(ctx, ref, func(api.Injection) {
+	err := far.Inject(ctx, ref, func(api.Injection) {
 		once.Do(func() {
 			require.NoError(t, far.LeaveInjection(t.Context(), ref))
 			cancel()
@@ -68,4 +65,19 @@ func withContainer(t *testing.T) (*Core, api.Ref) {
 		return err == nil
 	}, soon, look)
 	return c, ref
+}
+
+func TestTheCoreAndItsClientOpenTheSameShell(t *testing.T) {
+	t.Parallel()
+	c, ref := withContainer(t)
+	t.Run("core", func(t *testing.T) { backendtest.Shell(t, c, ref) })
+	t.Run("client", func(t *testing.T) { backendtest.Shell(t, far(t, c), ref) })
+}
+
+// far is a client of a core.
+func far(t *testing.T, c *Core) *client.Client {
+	t.Helper()
+	far, err := client.New(c.URL(), client.WithHTTPClient(wiretest.Client(t)), client.WithAPIKey(c.Key()))
+	require.NoError(t, err)
+	return far
 }

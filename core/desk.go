@@ -221,7 +221,7 @@ func (d *desk) Shell(ctx context.Context, ref api.Ref, columns, rows int) (api.T
 	}
 	t, err := s.Shell(ctx, ref, columns, rows)
 	if err != nil {
-		return nil, err // and not a nil *engine.Terminal
+		return nil, err // and not a nil *sandbox.Shell
 	}
 	return t, nil
 }

@@ -368,16 +368,20 @@ func (f *fake) Shell(_ context.Context, ref api.Ref, columns, rows int) (api.Ter
 	if err := f.ask("Shell", ref, columns, rows); err != nil {
 		return nil, err
 	}
+	if _, err := f.Sandbox(context.Background(), ref); err != nil {
+		return nil, err
+	}
 	r, w := io.Pipe()
-	s := &fakeShell{r, w, ""}
+	s := &fakeShell{PipeReader: r, said: w}
 	return s, s.Resize(context.Background(), columns, rows)
 }
 
-// fakeShell says what it is told, until that is exit.
+// fakeShell says what it is told, until that is exit, or exit with a code.
 type fakeShell struct {
 	*io.PipeReader
 	said  *io.PipeWriter
 	typed string
+	code  int
 }
 
 func (s *fakeShell) say(format string, args ...any) { go fmt.Fprintf(s.said, format+"\r\n", args...) }
@@ -389,7 +393,8 @@ func (s *fakeShell) Write(b []byte) (int, error) {
 		switch {
 		case !entered:
 			return len(b), nil
-		case line == "exit":
+		case line == "exit" || strings.HasPrefix(line, "exit "):
+			_, _ = fmt.Sscanf(line, "exit %d", &s.code)
 			s.said.Close()
 		default:
 			s.say("told %q", line)
@@ -397,6 +402,8 @@ func (s *fakeShell) Write(b []byte) (int, error) {
 		s.typed = rest
 	}
 }
+
+func (s *fakeShell) Wait(context.Context) (int, error) { return s.code, nil }
 
 func (s *fakeShell) Resize(_ context.Context, columns, rows int) error {
 	s.say("size %dx%d", columns, rows)
@@ -464,10 +471,21 @@ func (f *fake) RevokeLink(_ context.Context, id string) error {
 }
 
 func (f *fake) Share(ctx context.Context, id string) (api.Share, error) {
+	err := f.ask("Share", id)
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.sharing = ctx
-	f.mu.Unlock()
-	return api.Share{URL: f.shared, Expires: clock.Add(time.Hour)}, f.ask("Share", id)
+	if err != nil {
+		return api.Share{}, err
+	}
+	i := slices.IndexFunc(f.links, func(l api.Link) bool { return l.ID == id || l.Token == id })
+	if i < 0 {
+		return api.Share{}, api.NewProblem(api.CodeUnknownLink, "there is no such preview link", "choose another")
+	}
+	if f.links[i].ExpiresAt == nil {
+		return api.Share{}, api.NewProblem(api.CodeNeedsExpiry, "it is valid until it is revoked", "make another")
+	}
+	return api.Share{URL: f.shared, Expires: clock.Add(time.Hour)}, nil
 }
 
 func (f *fake) Exchanges(_ context.Context, filter string, n int) ([]api.Exchange, error) {
@@ -614,4 +632,5 @@ func (f *fake) HAR(ctx context.Context, filter string) ([]byte, error) {
 func TestTheFakeIsAService(t *testing.T) {
 	t.Parallel()
 	backendtest.Run(t, newFake(), "events", "logs")
+	t.Run("shell", func(t *testing.T) { backendtest.Shell(t, newFake(), api.ParseRef("my-sandbox")) })
 }

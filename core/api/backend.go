@@ -71,6 +71,9 @@ type Sandboxes interface {
 	StopContainer(ctx context.Context, ref Ref) error
 	// StartDesktop asks the daemon for its VNC desktop and waits until 6080 listens.
 	StartDesktop(ctx context.Context, ref Ref) error
+	// Shell opens a shell in the container on a terminal of that size; ctx bounds
+	// the opening only.
+	Shell(ctx context.Context, ref Ref, columns, rows int) (Terminal, error)
 	// Listeners are the ports that something listens on.
 	Listeners(ctx context.Context, ref Ref) ([]Port, error)
 	// Ports are the same with what answers there; ports of the core itself are
@@ -87,6 +90,9 @@ type Previews interface {
 	// RevokeLink ends a link, named by its token or its public id, and what is
 	// open through it.
 	RevokeLink(ctx context.Context, tokenOrID string) error
+	// Share serves a link that expires, named as for RevokeLink, on the network that
+	// the core is on until ctx ends. Nothing else is served there.
+	Share(ctx context.Context, tokenOrID string) (Share, error)
 }
 
 // Requests is the request log.
@@ -115,14 +121,14 @@ type Local interface {
 	// UndoInjections cancels all injections, whoever started them, and returns
 	// when nothing of them is left. No other begins: it is for the end.
 	UndoInjections(ctx context.Context) error
-	// Shell opens a shell in the container on a terminal of that size.
-	Shell(ctx context.Context, ref Ref, columns, rows int) (Terminal, error)
-	// Share serves a link that expires on the LAN until ctx ends.
-	Share(ctx context.Context, id string) (Share, error)
 }
 
-// Terminal is the far end of a shell.
+// Terminal is the far end of a shell: Read is what it shows and ends with io.EOF
+// when the shell does, Write types, Close hangs up and ends what runs in it.
 type Terminal interface {
 	io.ReadWriteCloser
 	Resize(ctx context.Context, columns, rows int) error
+	// Wait returns the exit code of the shell. It is called once Read has returned
+	// io.EOF.
+	Wait(ctx context.Context) (exitCode int, err error)
 }

@@ -5,6 +5,7 @@ package backendtest
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"slices"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ const patience = 10 * time.Second
 func Run(t *testing.T, s api.Service, without ...string) {
 	for name, part := range map[string]func(*testing.T, api.Service){
 		"core": core, "sandboxes": sandboxes, "inject": inject, "ports": ports, "links": links, "events": events,
-		"logs": logs, "requests": requests, "repeat": repeat,
+		"logs": logs, "requests": requests, "repeat": repeat, "share": share,
 	} {
 		if !slices.Contains(without, name) {
 			t.Run(name, func(t *testing.T) { part(t, s) })
@@ -91,6 +92,8 @@ func sandboxes(t *testing.T, s api.Service) {
 	status, err := s.DaemonStatus(t.Context(), api.Ref{})
 	require.NoError(t, err)
 	require.True(t, names[status.Sandbox], "the default is one of them")
+	_, err = s.Shell(t.Context(), nobody, 80, 24)
+	requireCode(t, api.CodeUnknownSandbox, err)
 	for _, change := range []func(context.Context, api.Ref) error{
 		s.StartDesktop, s.StopDaemon, s.Eject, s.StartContainer, s.StopContainer, s.LeaveInjection, s.CancelInjection,
 	} {
@@ -246,4 +249,60 @@ func repeat(t *testing.T, s api.Service) {
 	requireCode(t, api.CodeUnknownExchange, err)
 	_, err = s.HAR(t.Context(), "nothing:x")
 	requireCode(t, api.CodeBadRequest, err)
+}
+
+func share(t *testing.T, s api.Service) {
+	hour := int64(3600)
+	link, err := s.CreateLink(t.Context(), api.LinkRequest{Port: 3000, Sandbox: api.HostName, TTLSeconds: &hour})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for _, name := range []string{link.Token, link.ID} {
+		shared, err := s.Share(ctx, name)
+		if err != nil {
+			requireCode(t, api.CodeNoNetwork, err) // of a machine without one
+			continue
+		}
+		require.Regexp(t, `^http://[^/]+/preview/`, shared.URL)
+		require.False(t, shared.Expires.IsZero())
+	}
+	forever := int64(0)
+	link, err = s.CreateLink(t.Context(), api.LinkRequest{Port: 3000, Sandbox: api.HostName, TTLSeconds: &forever})
+	require.NoError(t, err)
+	_, err = s.Share(ctx, link.ID)
+	requireCode(t, api.CodeNeedsExpiry, err)
+	_, err = s.Share(ctx, nobody.Name)
+	requireCode(t, api.CodeUnknownLink, err)
+}
+
+// Shell tests the shell of s in a sandbox that has one.
+func Shell(t *testing.T, s api.Service, ref api.Ref) {
+	opening, cancel := context.WithTimeout(t.Context(), patience)
+	shell, err := s.Shell(opening, ref, 91, 17)
+	require.NoError(t, err)
+	cancel() // which bounds the opening only
+	require.NoError(t, shell.Resize(t.Context(), 120, 40))
+	require.NoError(t, shell.Resize(t.Context(), 0, 1<<30), "a terminal that has no size yet")
+	_, err = io.WriteString(shell, "exit 7\r")
+	require.NoError(t, err)
+	_, err = io.ReadAll(shell)
+	require.NoError(t, err)
+	code, err := shell.Wait(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 7, code)
+	require.NoError(t, shell.Close())
+
+	shell, err = s.Shell(t.Context(), ref, 80, 24)
+	require.NoError(t, err)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = io.Copy(io.Discard, shell)
+	}()
+	require.NoError(t, shell.Close())
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Fatal("Close does not end Read")
+	}
 }

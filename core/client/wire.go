@@ -21,6 +21,7 @@ const (
 	maxAnswer = 32 << 20 // bytes of a document
 	maxTries  = 4
 	firstWait = 100 * time.Millisecond
+	userAgent = "daemon-proxy-client"
 )
 
 // wire is how a server is reached.
@@ -95,7 +96,7 @@ func (w *wire) send(ctx context.Context, method, path, accept string, raw []byte
 		return nil, err
 	}
 	request.Header.Set("Accept", accept)
-	request.Header.Set("User-Agent", "daemon-proxy-client")
+	request.Header.Set("User-Agent", userAgent)
 	if raw != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}

@@ -2,8 +2,6 @@ package docker
 
 import (
 	"context"
-	"io"
-	"net"
 
 	"github.com/docker/docker/api/types/container"
 
@@ -11,13 +9,7 @@ import (
 )
 
 // terminal is a source.Terminal: an exec with its connection.
-type terminal struct {
-	engine    *Engine
-	id        string
-	container string
-	conn      net.Conn
-	output    io.Reader
-}
+type terminal struct{ process }
 
 // detachKeys replaces the engine's own detach keys, ctrl-p ctrl-q, by a sequence
 // that nobody types: a program in the terminal gets those two as any other key.
@@ -42,7 +34,8 @@ func (e *Engine) OpenTerminal(
 	if err != nil {
 		return nil, e.failExec(ctx, id, err)
 	}
-	t := &terminal{engine: e, id: created.ID, container: id, conn: conn, output: output}
+	t := &terminal{process{engine: e, id: created.ID, container: id, conn: conn}}
+	t.output = &processOutput{r: output, process: &t.process}
 	// Engines before API 1.42 know no size at the start. One that has ended
 	// already needs none.
 	_ = t.Resize(ctx, columns, rows)

@@ -90,7 +90,7 @@ func (x *exchange) prepare() error {
 		return badRequest(errNoTransfer)
 	}
 	x.hasBody = r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody
-	x.websocket = wantsWebSocket(r)
+	x.websocket = WantsWebSocket(r)
 
 	h, _ := headerMaps.Get().(http.Header)
 	defer func() { clear(h); headerMaps.Put(h) }()

@@ -123,10 +123,10 @@ func appendLine(b []byte, name, value string) []byte {
 	return append(b, "\r\n"...)
 }
 
-// wantsWebSocket reports whether r asks for an upgrade to a WebSocket (RFC 6455
+// WantsWebSocket reports whether r asks for an upgrade to a WebSocket (RFC 6455
 // §4.1). Any other upgrade, h2c above all, would hand the client a connection
 // on which nothing is checked any more (golang/go#80416).
-func wantsWebSocket(r *http.Request) bool {
+func WantsWebSocket(r *http.Request) bool {
 	return r.Method == http.MethodGet && r.ProtoMajor == 1 && r.ProtoMinor >= 1 && r.ContentLength == 0 &&
 		httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade") &&
 		httpguts.HeaderValuesContainsToken(r.Header["Upgrade"], "websocket")

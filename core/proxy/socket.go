@@ -55,3 +55,11 @@ func resetOnClose(c net.Conn) net.Conn {
 	}
 	return c
 }
+
+// Left reports whether the peer has ended the connection, also where it has sent
+// bytes before that which nobody has read. It is false where the system cannot
+// tell.
+func Left(c net.Conn) bool {
+	fin, reset := socketOf(c).over()
+	return fin || reset
+}

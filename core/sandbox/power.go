@@ -2,9 +2,7 @@ package sandbox
 
 import (
 	"context"
-	"errors"
 	"io"
-	"io/fs"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/sandbox/source"
@@ -64,41 +62,6 @@ func (s containers) StopContainer(ctx context.Context, ref api.Ref) error {
 		return s.why.refused(ref, "stop", source.HintStop, err)
 	}
 	return nil
-}
-
-// shells are tried in this order.
-var shells = [][]string{
-	{"/bin/bash"}, {"/usr/bin/bash"}, {"/usr/local/bin/bash"}, {"/bin/sh"}, {"/usr/bin/sh"}, {"/bin/ash"},
-	{"/bin/busybox", "sh"}, {"/busybox/sh"}, {"/busybox/busybox", "sh"}, {"/usr/bin/busybox", "sh"},
-}
-
-// Shell opens a shell in the container of ref on a terminal of that size. The
-// problem is no_shell if it has none.
-func (s containers) Shell(ctx context.Context, ref api.Ref, columns, rows int) (source.Terminal, error) {
-	c, err := s.inspect(ctx, ref)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.why.notRunning(ref, c.State); err != nil {
-		return nil, err
-	}
-	for _, shell := range shells {
-		stat, err := s.source.Stat(ctx, c.ID, shell[0])
-		if errors.Is(err, fs.ErrNotExist) || err == nil && stat.Mode.IsDir() {
-			continue
-		}
-		if err != nil {
-			return nil, s.why.refused(ref, "look for a shell in", source.HintExec, err)
-		}
-		t, err := s.source.OpenTerminal(ctx, c.ID, source.ExecSpec{Cmd: shell, Env: []string{"TERM=xterm-256color"}}, columns, rows)
-		if err != nil {
-			return nil, s.why.refused(ref, "open a shell in", source.HintExec, err)
-		}
-		return t, nil
-	}
-	return nil, problem(ref, api.CodeNoShell,
-		"the image of "+ref.String()+" has no shell (looked for bash, sh, ash and busybox)",
-		"inspect it from outside: "+s.source.Hint(source.HintFiles, ref.Name))
 }
 
 // ContainerLog returns the output of the container's main process: see Source.Logs.

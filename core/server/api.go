@@ -20,7 +20,7 @@ type statusWriter struct {
 }
 
 func (w *statusWriter) WriteHeader(status int) {
-	if status >= 200 { // not an interim answer
+	if status >= 200 || status == http.StatusSwitchingProtocols { // not an interim answer
 		w.status = status
 	}
 	w.ResponseWriter.WriteHeader(status)

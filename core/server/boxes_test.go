@@ -30,6 +30,8 @@ type boxes struct {
 	fallback string // the default sandbox; empty: sandbox_required
 	gone     error  // what is said of a container once it is stopped; nil: it is still there
 	dials    atomic.Int64
+	shell    func(ctx context.Context, ref api.Ref, size api.TerminalSize) (api.Terminal, error)
+	share    func(ctx context.Context, id string) (api.Share, error)
 	engine   api.EngineStatus
 	asked    []string // see note
 }

@@ -101,9 +101,13 @@ func (s *schemas) operation(t *testing.T, row route) object {
 		}
 		content[row.kind] = object{"schema": schema}
 	}
-	if row.serve == nil {
+	switch {
+	case row.serve == nil:
 		responses["default"] = object{"description": "What the service answers, or 307/308 to where it is."}
-	} else {
+	case row.message != nil:
+		s.of(reflect.TypeOf(row.message))
+		responses["101"] = object{"description": "A WebSocket; its text messages are " + nameOf(row.message) + "."}
+	default:
 		responses["200"] = object{"description": "Done.", "content": content}
 	}
 	by := s.byStatus(t, row)
@@ -286,6 +290,9 @@ the codes are at the end. Pages in a browser may use only previews.
 		if row.stream != nil {
 			b.WriteString("\nStreams, as `" + row.kind + "`, elements of type [" + nameOf(row.stream) + "](#" + strings.ToLower(nameOf(row.stream)) + ").\n")
 		}
+		if row.message != nil {
+			b.WriteString("\nText messages are [" + nameOf(row.message) + "](#" + strings.ToLower(nameOf(row.message)) + ").\n")
+		}
 		if codes := ownCodes(row); codes != nil {
 			b.WriteString("\nProblems: `" + strings.Join(slices.Sorted(slices.Values(codes)), "`, `") + "`.\n")
 		}
@@ -294,7 +301,7 @@ the codes are at the end. Pages in a browser may use only previews.
 	s := &schemas{source: src, named: map[string]object{}}
 	types := map[string]reflect.Type{}
 	for _, row := range routes() {
-		for _, v := range []any{row.answer, row.stream} {
+		for _, v := range []any{row.answer, row.stream, row.message} {
 			if v != nil {
 				collect(types, reflect.TypeOf(v))
 			}

@@ -26,6 +26,9 @@ type route struct {
 	// a value of the type of its elements, or nil for text.
 	kind   string
 	stream any
+	// message is a value of the type of the text messages of a WebSocket, which the
+	// route then is; nil: it is none.
+	message any
 	// both: the client chooses between answer and kind by Accept.
 	both bool
 	// codes are the problems that are this route's own.
@@ -160,6 +163,14 @@ func linkRoutes() []route {
 		about: "The token may be the link's public id. Everything open through the link ends at once. Revoking a link " +
 			"again changes nothing.",
 		answer: api.Revoked{}, serve: management.revokeLink, changes: true, codes: []string{api.CodeUnknownLink, api.CodeStateUnusable},
+	}, {
+		method: "POST", path: "/api/preview/{token}/share", summary: "Share a preview link on the network",
+		about: "Serves the link, which must expire, and nothing else on an address of the network that the server is on, " +
+			"until the client disconnects. The first line says where; it is repeated every 15 seconds. The stream ends " +
+			"with the link. The token may be the link's public id.",
+		kind: "application/x-ndjson", stream: api.Share{}, serve: management.share, keyed: true, changes: true,
+		codes: []string{api.CodeUnknownLink, api.CodeLinkRevoked, api.CodeLinkExpired, api.CodeNeedsExpiry,
+			api.CodeNoNetwork},
 	}}
 }
 
@@ -226,6 +237,17 @@ func sandboxRoutes() []route {
 		about:  "Asks the daemon for its desktop and answers once port 6080 listens.",
 		answer: api.Sandbox{}, serve: changes(api.Service.StartDesktop), changes: true,
 		codes: slices.Concat([]string{api.CodeNoDesktop}, unreachable, notInjected),
+	}, {
+		method: "GET", path: "/api/sandboxes/{name}/shell", summary: "Open a shell in a container",
+		about: "A WebSocket. Binary messages are the bytes that are typed and shown. Text messages are JSON: the client " +
+			`may send {"resize":{"columns":120,"rows":40}}, and the last message of the server is {"exit":0} with the ` +
+			"shell's exit code. If the client disconnects, what runs in the terminal is hung up and ended.",
+		query: []param{
+			{"columns", "Columns of the terminal, 1 to 10,000; 80 if omitted.", 1},
+			{"rows", "Rows of the terminal, 1 to 10,000; 24 if omitted.", 1},
+		},
+		message: api.ShellMessage{}, serve: management.shell, keyed: true, changes: true,
+		codes: slices.Concat([]string{api.CodeNoShell, api.CodeTooMany}, unreachable),
 	}, {
 		method: "GET", path: "/api/sandboxes/{name}/logs", summary: "Read a log",
 		about: "The text is unchanged: a client that prints it on a terminal must remove control characters.",

@@ -82,6 +82,7 @@ type Server struct {
 	fences atomic.Pointer[portFence]
 
 	streams streams
+	shells  streams
 }
 
 // New makes the server; Serve runs it.
@@ -127,11 +128,14 @@ func (s *Server) Serve(listeners []net.Listener) error {
 // Crowded reports whether over half of the descriptors are in use.
 func (s *Server) Crowded() bool { return s.descriptors.crowded() }
 
-// Shutdown ends event streams and WebSockets at once, waits for plain requests
-// until ctx ends, and then cuts what is left.
+// Shutdown ends event streams, WebSockets and shells at once, waits for plain
+// requests and the ends of the shells until ctx ends, and then cuts what is left.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.streams.end()
-	if err := s.http.Shutdown(ctx); err != nil {
+	s.shells.end()
+	err := s.http.Shutdown(ctx)
+	s.shells.wait(ctx)
+	if err != nil {
 		return s.http.Close()
 	}
 	return nil

@@ -68,6 +68,17 @@ func (b *boxes) StartDesktop(_ context.Context, ref api.Ref) error {
 	return nil
 }
 
+func (b *boxes) Shell(ctx context.Context, ref api.Ref, columns, rows int) (api.Terminal, error) {
+	return b.shell(ctx, ref, api.TerminalSize{Columns: columns, Rows: rows})
+}
+
+func (b *boxes) Share(ctx context.Context, id string) (api.Share, error) {
+	if b.share == nil {
+		return api.Share{}, api.NewProblem(api.CodeNeedsExpiry, "it lasts", "make another")
+	}
+	return b.share(ctx, id)
+}
+
 func (b *boxes) Curl(context.Context, uint64) (string, error) { panic("the server makes it") }
 
 func (b *boxes) Replay(_ context.Context, id uint64) (api.Exchange, error) {

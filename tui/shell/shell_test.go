@@ -55,6 +55,8 @@ func (r *recordedShell) Close() error { return nil }
 
 func (r *recordedShell) Resize(context.Context, int, int) error { return nil }
 
+func (r *recordedShell) Wait(context.Context) (int, error) { return 0, nil }
+
 func TestAShellIsOpenedOrGivenUp(t *testing.T) {
 	t.Parallel()
 	for _, keys := range []string{"", "\x1b", "\x03"} {

@@ -178,9 +178,14 @@ type Process interface {
 }
 
 // Terminal is a process in a container with a terminal: Read is what it shows
-// and ends with io.EOF when the process does, Write types, Close hangs up.
+// and ends with io.EOF when the process does, Write types, Close closes the
+// connection. The process continues then.
 type Terminal interface {
 	io.ReadWriteCloser
+	// Running reports whether the process runs, and its exit code if not.
+	Running(ctx context.Context) (running bool, exitCode int, err error)
+	// Wait waits for the end of the process.
+	Wait(ctx context.Context) (exitCode int, err error)
 	// Resize changes the terminal's size.
 	Resize(ctx context.Context, columns, rows int) error
 }

@@ -171,6 +171,13 @@ func terminal(t *testing.T, w World) {
 	for lines.Scan() { // to the end of the output
 	}
 	require.NoError(t, lines.Err())
+	code, err := shell.Wait(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 7, code)
+	running, code, err := shell.Running(t.Context())
+	require.NoError(t, err)
+	require.False(t, running)
+	require.Equal(t, 7, code)
 }
 
 func logs(t *testing.T, w World) {
