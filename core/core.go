@@ -64,7 +64,7 @@ type Core struct {
 	group  sync.WaitGroup     // what a front began and ctx ends
 }
 
-var _ api.Backend = (*Core)(nil)
+var _ api.Service = (*Core)(nil)
 
 // Start runs a core until ctx ends; Wait gives the outcome. The error is for a
 // person: the port or the links file is in use, the configuration names

@@ -14,7 +14,7 @@ import (
 // the model.
 type commands struct {
 	pane.Calls
-	backend api.Backend
+	backend Backend
 	taken   uint64 // batches of events so far; a snapshot has the number at which it was requested
 }
 

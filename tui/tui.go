@@ -27,7 +27,15 @@ import (
 )
 
 // Backend is what the UI needs from a core. It is never called from Update or View.
-type Backend = api.Backend
+type Backend interface {
+	api.Service
+	// Watch names the sandbox that is shown: its health and ports are followed
+	// more closely.
+	Watch(ref api.Ref)
+	// UndoInjections cancels all injections, whoever started them, and returns
+	// when nothing of them is left. No other begins: it is for the end.
+	UndoInjections(ctx context.Context) error
+}
 
 // The window's title is saved on the terminal's stack (xterm, XTWINOPS).
 const (

@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// Service is a core as all fronts use it, whether in its process or over HTTP:
-// what has a route. Every call may take its time and ends with its context.
+// Service is a core as all fronts use it, whether in its process or over HTTP.
+// Every call may take its time and ends with its context.
 // Errors are *Problem where a person can do something.
 //
 // A Ref may lack its source, as ParseRef gives it; the zero Ref means the
@@ -16,12 +16,6 @@ type Service interface {
 	Sandboxes
 	Previews
 	Requests
-}
-
-// Backend is all that the UI needs of a core.
-type Backend interface {
-	Service
-	Local
 }
 
 // Core is what there is to ask of the core itself: its engine, events and logs.
@@ -111,16 +105,6 @@ type Requests interface {
 	Replay(ctx context.Context, id uint64) (Exchange, error)
 	// HAR is what the filter matches as an HTTP archive, secrets masked.
 	HAR(ctx context.Context, filter string) ([]byte, error)
-}
-
-// Local is what only a front in the core's own process can do: it has no route.
-type Local interface {
-	// Watch names the sandbox that is shown: its health and ports are followed
-	// more closely.
-	Watch(ref Ref)
-	// UndoInjections cancels all injections, whoever started them, and returns
-	// when nothing of them is left. No other begins: it is for the end.
-	UndoInjections(ctx context.Context) error
 }
 
 // Terminal is the far end of a shell: Read is what it shows and ends with io.EOF
