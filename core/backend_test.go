@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"crypto/tls"
 	"net/http"
 	"sync"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/backendtest"
+	"daemon-proxy/core/certs"
 	"daemon-proxy/core/client"
 	"daemon-proxy/core/docker/enginetest"
 	"daemon-proxy/core/wiretest"
@@ -51,7 +53,7 @@ func TestAnInjectionThatIsLeftOutlivesItsConnection(t *testing.T) {
 }
 
 // withContainer is a core with a container that was made for it.
-func withContainer(t *testing.T) (*Core, api.Ref) {
+func withContainer(t *testing.T, changes ...func(*Options)) (*Core, api.Ref) {
 	t.Helper()
 	engine := enginetest.Require(t)
 	ref := api.Ref{Engine: engine.Name(), Name: enginetest.Name(t)}
@@ -59,6 +61,9 @@ func withContainer(t *testing.T) (*Core, api.Ref) {
 	program := enginetest.StaticGo(t, "daemon-proxy/cmd/daemon-proxy")
 	c := started(t, func(o *Options) {
 		o.Config.Docker.Host, o.Executable, o.Config.Daemon.Mode = engine.Endpoint(), program, "docker"
+		for _, change := range changes {
+			change(o)
+		}
 	})
 	require.Eventually(t, func() bool {
 		_, err := c.Resolve(ref)
@@ -72,6 +77,21 @@ func TestTheCoreAndItsClientOpenTheSameShell(t *testing.T) {
 	c, ref := withContainer(t)
 	t.Run("core", func(t *testing.T) { backendtest.Shell(t, c, ref) })
 	t.Run("client", func(t *testing.T) { backendtest.Shell(t, far(t, c), ref) })
+}
+
+// A client that speaks HTTP/2 where it can opens a WebSocket over HTTP/1.1.
+func TestAShellIsOpenedOverTLS(t *testing.T) {
+	t.Parallel()
+	c, ref := withContainer(t, func(o *Options) { o.Config.Server.TLS.Mode = "self-signed" })
+	pool, err := certs.Pool(c.options.Config.StateDir)
+	require.NoError(t, err)
+	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: pool}}
+	far, err := client.New(c.URL(), client.WithAPIKey(c.Key()), client.WithHTTPClient(&http.Client{Transport: transport}))
+	require.NoError(t, err)
+	defer transport.CloseIdleConnections()
+	_, err = far.Sandboxes(t.Context())
+	require.NoError(t, err)
+	backendtest.Shell(t, far, ref)
 }
 
 // far is a client of a core.
