@@ -138,6 +138,9 @@ const (
 	CodeNoNetwork         = "no_network"          // 503: this machine has no address on a network
 	CodeStateLocked       = "state_locked"        // 409: another program has the links file open
 	CodeStateUnusable     = "state_unusable"      // 500: the links file cannot be read or written
+	CodeSSHFailed         = "ssh_failed"          // 502: the core on another machine is not reached by ssh
+	CodeNotInstalled      = "not_installed"       // 502: this program is not on the other machine
+	CodeOtherVersion      = "other_version"       // 502: the core speaks another major protocol
 	CodeInternal          = "internal"            // 500
 )
 
@@ -201,5 +204,8 @@ var kinds = map[string]struct {
 	CodeNoNetwork:         {503, "No network"},
 	CodeStateLocked:       {409, "State in use"},
 	CodeStateUnusable:     {500, "State not usable"},
+	CodeSSHFailed:         {502, "No connection by ssh"},
+	CodeNotInstalled:      {502, "Not installed there"},
+	CodeOtherVersion:      {502, "Other version"},
 	CodeInternal:          {500, "Internal error"},
 }

@@ -1,0 +1,149 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-yamux/v5"
+)
+
+// Greeting is what the far end says of the core that it leads to, on the first
+// line of its output, in JSON.
+type Greeting struct {
+	// Protocol is the core's api.Protocol; empty if it is older than that. It is
+	// first, since the line is known by it.
+	Protocol string `json:"protocol"`
+	Version  string `json:"version"`
+	// Address is what the core listens on there: "127.0.0.1:8080".
+	Address string `json:"address"`
+	// Key is the core's key of this run.
+	Key string `json:"key"`
+	// Own: the core was started for the session, and ends with it.
+	Own bool `json:"own,omitempty"`
+}
+
+// Core is a core as the far end reaches it.
+type Core struct {
+	Greeting
+	Dial func(ctx context.Context) (net.Conn, error)
+}
+
+// The first byte of a stream says what it is for.
+const (
+	kindConnection = 'c' // a connection to the core
+	kindGreeting   = 'g' // a greeting, since the core may be another by now
+)
+
+const (
+	// dialWithin is how long a core on the same machine may take to accept.
+	dialWithin = 5 * time.Second
+	// kindWithin is how long the first byte of a stream may take.
+	kindWithin = 30 * time.Second
+)
+
+// Standard is the process's standard input and output for Serve.
+func Standard() (in, out *os.File) { return interruptible(os.Stdin), interruptible(os.Stdout) }
+
+// Serve is the far end of a session: it writes the greeting to out and then
+// connects streams to the core, until in ends, the session breaks or ctx ends.
+// find is called at the start, and again when the core cannot be reached any
+// more. Serve closes in and out. It returns an error only if it could not begin.
+func Serve(ctx context.Context, in, out *os.File, find func(context.Context) (Core, error), l Limits) error {
+	p := pipes{in, out}
+	defer func() { _ = p.Close() }() // the session may have closed them
+	first, err := find(ctx)
+	if err != nil {
+		return err
+	}
+	line, err := json.Marshal(first.Greeting)
+	if err != nil {
+		return err
+	}
+	if _, err := out.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("greet the other end: %w", err)
+	}
+	m, err := newMux(p, l, yamux.Server)
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = m.Close() })
+	defer stop()
+	f := &far{mux: m, find: find}
+	f.core.Store(&first)
+	var streams sync.WaitGroup
+	for {
+		s, err := m.accept()
+		if err != nil {
+			break // the session has ended
+		}
+		streams.Go(func() { f.serve(ctx, s) })
+	}
+	m.end()
+	streams.Wait()
+	return nil
+}
+
+// far connects streams to a core.
+type far struct {
+	mux  *mux
+	find func(context.Context) (Core, error)
+	core atomic.Pointer[Core]
+	one  sync.Mutex // held while a core is looked for
+}
+
+func (f *far) serve(ctx context.Context, s *stream) {
+	defer func() { _ = s.Close() }() // never fails
+	var kind [1]byte
+	_ = s.SetReadDeadline(time.Now().Add(kindWithin)) // never fails
+	if _, err := io.ReadFull(s, kind[:]); err != nil {
+		return
+	}
+	_ = s.SetReadDeadline(time.Time{})
+	switch kind[0] {
+	case kindConnection:
+		core, err := f.dial(ctx)
+		if err != nil {
+			_ = s.SetLinger(0) // never fails
+			return
+		}
+		join(s, core)
+	case kindGreeting:
+		if conn, err := f.dial(ctx); err == nil { // else what was known last
+			conn.Close()
+		}
+		_ = json.NewEncoder(s).Encode(f.core.Load().Greeting) // the other end sees what is missing
+	}
+}
+
+// dial connects to the core, or to the one that has taken its place.
+func (f *far) dial(ctx context.Context) (net.Conn, error) {
+	known := f.core.Load()
+	conn, err := known.connect(ctx)
+	if err == nil || ctx.Err() != nil {
+		return conn, err
+	}
+	f.one.Lock()
+	defer f.one.Unlock()
+	if now := f.core.Load(); now != known { // found meanwhile
+		return now.connect(ctx)
+	}
+	found, err := f.find(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f.core.Store(&found)
+	return found.connect(ctx)
+}
+
+func (c *Core) connect(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialWithin)
+	defer cancel()
+	return c.Dial(ctx)
+}
