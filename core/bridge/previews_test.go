@@ -34,7 +34,7 @@ func previewsOf(t *testing.T, s *Session) (p *Previews, addr string) {
 
 // The API answers at the far end; none of it can be had from here, whatever the
 // request looks like and whatever came before it on the connection.
-func TestOnlyPreviewsAreServed(t *testing.T) {
+func TestS81OnlyPreviewsAreServed(t *testing.T) {
 	t.Parallel()
 	_, addr := previews(t, func(w http.ResponseWriter, r *http.Request) {
 		require.Equal(t, []string{"previews run-key"}, r.Header[api.BridgeHeader])

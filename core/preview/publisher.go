@@ -120,24 +120,34 @@ func (p *Publisher) RevokeLink(_ context.Context, tokenOrID string) error {
 // WithURLs sets the URLs of links relative to base ("http://localhost:8080"),
 // in place.
 func (p *Publisher) WithURLs(base string, links []api.Link) []api.Link {
+	domain := ""
+	if p.HostLinks() {
+		domain = p.o.Server.PreviewDomain
+	}
+	return WithURLs(base, domain, links)
+}
+
+// WithURLs sets the URLs of links relative to base ("http://localhost:8080"), in
+// place: of the host form too unless domain is empty.
+func WithURLs(base, domain string, links []api.Link) []api.Link {
 	for i := range links {
 		links[i].URL = base + "/preview/" + links[i].Token
-		if p.HostLinks() {
-			links[i].HostURL = p.HostURL(base, links[i].Token)
+		if domain != "" {
+			links[i].HostURL = HostURL(base, domain, links[i].Token)
 		}
 	}
 	return links
 }
 
 // HostURL is the host form of a link relative to base, whether or not it works
-// here.
-func (p *Publisher) HostURL(base, token string) string {
+// anywhere.
+func HostURL(base, domain, token string) string {
 	scheme, host, _ := strings.Cut(base, "://")
 	port := ""
 	if _, number, err := net.SplitHostPort(host); err == nil && number != "" {
 		port = ":" + number
 	}
-	return scheme + "://" + token + "." + p.o.Server.PreviewDomain + port
+	return scheme + "://" + token + "." + domain + port
 }
 
 // HostLinks reports whether the host form of links works on this machine: the

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/preview"
 )
 
 // maxBody bounds the body of a request to the API, in bytes.
@@ -118,6 +119,9 @@ func (m management) revokeLink(v *visit, path values) error {
 
 // withURLs sets where the client finds the links.
 func (m management) withURLs(v *visit, links []api.Link) []api.Link {
+	if v.bridge != "" {
+		return preview.WithURLs(m.base(v), v.domain, links)
+	}
 	return m.o.Publisher.WithURLs(m.base(v), links)
 }
 

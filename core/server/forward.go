@@ -355,7 +355,7 @@ func (s *Server) otherPort(h *hop) func(int) (string, bool) {
 			return "", false
 		}
 		if h.hostMode {
-			return s.o.Publisher.HostURL(s.base(h.visit), link.Token), true
+			return preview.HostURL(s.base(h.visit), h.domain, link.Token), true
 		}
 		return "/preview/" + link.Token, true
 	}
@@ -376,7 +376,7 @@ func (s *Server) checkOrigin(h *hop) error {
 	} else if strings.EqualFold(origin, h.origin()) {
 		return nil
 	} else if _, host, ok := strings.Cut(origin, "://"); ok {
-		if token, ok := preview.SplitHost(host, s.o.Config.Server.PreviewDomain); ok {
+		if token, ok := preview.SplitHost(host, h.domain); ok {
 			if other, err := s.o.Links.Resolve(token); err == nil && other.Sandbox == h.ref {
 				return nil
 			}

@@ -145,6 +145,22 @@ func (g *guard) looped(r *http.Request) bool {
 	return false
 }
 
+// bridged is what a bridge carries the request for; empty if none does. It
+// removes the header that tells, whether or not its key is right: it is for nobody
+// else.
+func (g *guard) bridged(r *http.Request) string {
+	lines := r.Header[api.BridgeHeader]
+	if lines == nil {
+		return ""
+	}
+	delete(r.Header, api.BridgeHeader)
+	what, key, _ := strings.Cut(lines[0], " ")
+	if what != api.BridgeCalls && what != api.BridgePreviews || !g.isKey(key) {
+		return ""
+	}
+	return what
+}
+
 // isKey reports whether a credential is the API key or that of this run, in
 // constant time.
 func (g *guard) isKey(credential string) bool {

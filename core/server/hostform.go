@@ -11,7 +11,7 @@ import (
 // host form: there the preview is isolated from all others.
 func (s *Server) belongsOnHost(v *visit) bool {
 	r := v.r
-	return s.o.Config.Preview.RedirectToHost && s.o.Publisher.HostLinks() && v.name == "localhost" &&
+	return s.o.Config.Preview.RedirectToHost && s.hostLinks(v) && v.name == "localhost" &&
 		(r.Method == http.MethodGet || r.Method == http.MethodHead) &&
 		r.Header.Get("Sec-Fetch-Mode") == "navigate" &&
 		r.Header.Get("Sec-Fetch-Dest") == "document" && !isSafari(r.UserAgent())
@@ -33,13 +33,13 @@ func (s *Server) hostForm(v *visit, live *preview.Live, route preview.Route) str
 	if live.KeepPrefix {
 		rest = route.Prefix + rest
 	}
-	return s.o.Publisher.HostURL(v.origin(), live.Token) + rest
+	return preview.HostURL(v.origin(), v.domain, live.Token) + rest
 }
 
-// portFence is the fence for one port in Host.
+// portFence is the fence for one port in Host and one domain of previews.
 type portFence struct {
-	port  string
-	fence *preview.Fence
+	port, domain string
+	fence        *preview.Fence
 }
 
 // fence is the one around the answers of a link, nil for none.
@@ -47,10 +47,10 @@ func (s *Server) fence(v *visit, live *preview.Live) *preview.Fence {
 	if live.NoFence || !s.o.Config.Preview.Fence {
 		return nil
 	}
-	if last := s.fences.Load(); last != nil && last.port == v.port {
+	if last := s.fences.Load(); last != nil && last.port == v.port && last.domain == v.domain {
 		return last.fence
 	}
-	made := &portFence{v.port, preview.NewFence("host"+v.port, s.o.Config.Server.PreviewDomain)}
+	made := &portFence{v.port, v.domain, preview.NewFence("host"+v.port, v.domain)}
 	s.fences.Store(made)
 	return made.fence
 }

@@ -127,11 +127,15 @@ func (m management) callAPI(v *visit) error {
 		}
 	}
 	if len(fits) == 0 {
-		return api.NewProblem(api.CodeUnknownRoute, "there is nothing at this address",
-			"previews are at /preview/TOKEN/, ports at /proxy/PORT/")
+		return nothingHere()
 	}
 	v.w.Header().Set("Allow", allow(fits))
 	return api.NewProblem(api.CodeMethodNotAllowed, "allowed here: "+allow(fits), "use "+fits[0].method)
+}
+
+func nothingHere() *api.Problem {
+	return api.NewProblem(api.CodeUnknownRoute, "there is nothing at this address",
+		"previews are at /preview/TOKEN/, ports at /proxy/PORT/")
 }
 
 // routes is the table.

@@ -157,7 +157,8 @@ func (s *Server) serve(v *visit) error {
 	if s.looped(r) {
 		return loopProblem()
 	}
-	if !v.known {
+	previews := v.bridge == api.BridgePreviews
+	if !v.known || previews && v.token != "" {
 		return s.servePreviewHost(v)
 	}
 	target := r.RequestURI
@@ -171,6 +172,9 @@ func (s *Server) serve(v *visit) error {
 		if done, err := s.rescue(v); done || err != nil {
 			return err
 		}
+	}
+	if previews {
+		return s.servePreviewPath(v, target)
 	}
 	if guarded(target) {
 		if err := s.check(r); err != nil {
@@ -188,6 +192,18 @@ func (s *Server) serve(v *visit) error {
 		return s.serveProxy(v, route)
 	}
 	return management{s, s.routes}.serve(v)
+}
+
+// servePreviewPath serves a target for which nothing but a preview counts.
+func (s *Server) servePreviewPath(v *visit, target string) error {
+	route, err := preview.SplitPath(target)
+	if err != nil {
+		return err
+	}
+	if route.Kind != preview.KindPreview {
+		return nothingHere()
+	}
+	return s.servePreview(v, route, false)
 }
 
 func loopProblem() *api.Problem {

@@ -10,7 +10,7 @@ func (m management) status(v *visit, _ values) error {
 	if err != nil {
 		return err
 	}
-	status.URL = m.base(v)
+	status.URL, status.HostLinks = m.base(v), m.hostLinks(v)
 	reply(v.w, status)
 	return nil
 }

@@ -49,6 +49,9 @@ func fetch(t *testing.T, tr *http.Transport, method, url string, headers ...stri
 	require.NoError(t, err)
 	for _, line := range headers {
 		name, value, _ := strings.Cut(line, ": ")
+		if name == "Host" {
+			r.Host = value
+		}
 		r.Header.Set(name, value)
 	}
 	client := &http.Client{Transport: tr, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

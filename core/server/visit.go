@@ -22,6 +22,8 @@ type visit struct {
 	port    string // the port in Host: ":8080"; empty without one
 	known   bool   // Host names this server
 	token   string // of a preview in host mode; empty if Host is not one's
+	domain  string // under which previews have host names
+	bridge  string // what a bridge carries it for, one of api.Bridge…; empty: no bridge does
 	trusted bool   // a trusted reverse proxy sent it
 	remote  string // the client's address
 
@@ -43,14 +45,18 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request, handle func(*visi
 }
 
 func (s *Server) visit(w http.ResponseWriter, r *http.Request) *visit {
-	v := &visit{w: w, r: r, start: time.Now(), scheme: "http"}
+	v := &visit{w: w, r: r, start: time.Now(), scheme: "http", domain: s.o.Config.Server.PreviewDomain}
+	if v.bridge = s.bridged(r); v.bridge != "" {
+		v.domain = "localhost" // the client is a browser or a program on another machine, which finds itself there
+	}
 	v.name, v.port = splitHost(r.Host)
 	v.known = s.knownHost(v.name, v.port)
-	v.token, _ = preview.SplitHost(r.Host, s.o.Config.Server.PreviewDomain)
+	v.token, _ = preview.SplitHost(r.Host, v.domain)
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	v.trusted = err == nil && s.trusts(peer.Addr())
 	v.remote = s.remote(r, v.trusted)
-	if r.TLS != nil || v.trusted && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
+	secure := r.TLS != nil || v.trusted && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
+	if secure && v.bridge == "" { // up to the bridge it is plain
 		v.scheme = "https"
 	}
 	return v
@@ -78,7 +84,7 @@ func (v *visit) origin() string { return v.scheme + "://" + v.r.Host }
 
 // base is scheme and host under which the client reaches this server.
 func (s *Server) base(v *visit) string {
-	if url := s.o.Config.Server.PublicURL; url != "" {
+	if url := s.o.Config.Server.PublicURL; url != "" && v.bridge == "" {
 		return url
 	}
 	if addr, err := netip.ParseAddr(v.name); err == nil && addr.IsUnspecified() {
@@ -86,6 +92,9 @@ func (s *Server) base(v *visit) string {
 	}
 	return v.origin()
 }
+
+// hostLinks reports whether the host form of links works where the client is.
+func (s *Server) hostLinks(v *visit) bool { return v.bridge != "" || s.o.Publisher.HostLinks() }
 
 // target is what the log line names: the same in path and in host mode.
 func (v *visit) target() string {
