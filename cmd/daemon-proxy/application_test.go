@@ -65,7 +65,7 @@ func TestM5AnApplicationWorksWholeInPathMode(t *testing.T) {
 		"--daemon-mode", "docker", "--container-name", boxed(t, "./testdata/application"))
 	p.healthy()
 	token, _, _ := p.link(`{"port": 3000}`)
-	for _, host := range []string{"localhost", "127.0.0.1", bridge(t)} {
+	for _, host := range []string{"localhost", "127.0.0.1", otherAddress(t)} {
 		origin := "http://" + net.JoinHostPort(host, strconv.Itoa(d.port))
 		applicationWorks(t, b, origin+"/preview/"+token+"/", false)
 		require.Equal(t, origin, eval[string](b, "location.origin"))

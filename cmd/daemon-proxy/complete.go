@@ -3,12 +3,15 @@ package main
 import (
 	"cmp"
 	"context"
+	"io"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"daemon-proxy/core/bridge"
 	"daemon-proxy/core/config"
 	"daemon-proxy/core/logging"
 )
@@ -27,8 +30,12 @@ func offers(of func(ctx context.Context, r *remote) []cobra.Completion) cobra.Co
 		ctx, stop := context.WithTimeout(cmd.Context(), completesWithin)
 		defer stop()
 		server, _ := cmd.Flags().GetString("server")
-		r := &remote{config: cfg}
-		if _, err := r.connect(ctx, cmp.Or(server, os.Getenv(serverEnv)), ownNone, ""); err != nil {
+		server = cmp.Or(server, os.Getenv(serverEnv))
+		r := &remote{config: cfg, stderr: io.Discard}
+		if strings.HasPrefix(server, bridge.Scheme) { // ssh may prompt
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		if _, err := r.connect(ctx, server, ownNone, ""); err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		return of(ctx, r), cobra.ShellCompDirectiveNoFileComp

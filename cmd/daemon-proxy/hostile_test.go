@@ -149,8 +149,8 @@ func (s *scene) navigations(b *browser, page string, targets [][]string) (tries 
 	return tries
 }
 
-// bridge is an address of this machine that is not loopback.
-func bridge(t *testing.T) string {
+// otherAddress is an address of this machine that is not loopback.
+func otherAddress(t *testing.T) string {
 	t.Helper()
 	all, err := net.InterfaceAddrs()
 	require.NoError(t, err)
@@ -169,12 +169,12 @@ func TestS3AHostilePageInPathModeReachesNothing(t *testing.T) {
 	b := newBrowser(t)
 	s := newScene(t, "DAEMON_PROXY_HOST=0.0.0.0")
 	ways := append([]string{"worker", "sharedWorker"}, anywhere...)
-	for _, host := range []string{"localhost", "127.0.0.1", bridge(t)} {
+	for _, host := range []string{"localhost", "127.0.0.1", otherAddress(t)} {
 		origin := "http://" + net.JoinHostPort(host, s.port)
 		page := origin + "/preview/" + s.hostileToken + "/"
 		for _, quiet := range []bool{true, false} {
 			here := ways
-			if host != bridge(t) { // others are no secure context
+			if host != otherAddress(t) { // others are no secure context
 				here = append([]string{"serviceWorker", "takeover"}, ways...)
 			}
 			b.open(page)
@@ -194,7 +194,7 @@ func TestS3B2AHostilePageInHostModeReachesNothing(t *testing.T) {
 	s := newScene(t, "DAEMON_PROXY_HOST=0.0.0.0")
 	ways := append([]string{"worker", "sharedWorker", "serviceWorker"}, anywhere...)
 	targets := s.victims()
-	for _, host := range []string{"localhost", "127.0.0.1", bridge(t)} {
+	for _, host := range []string{"localhost", "127.0.0.1", otherAddress(t)} {
 		targets = append(targets, s.management("http://"+net.JoinHostPort(host, s.port))...)
 	}
 	for _, quiet := range []bool{true, false} {

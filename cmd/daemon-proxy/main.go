@@ -108,7 +108,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	root.SetVersionTemplate("daemon-proxy {{.Version}}\n")
 	root.AddCommand(newToolbox(), newDemo(stderr), newDemoPage(), newVersion(), newConfig())
 	root.AddCommand(newSandboxes(), newInject(), newStop(), newEject(), newPorts(), newPreview(), newRequests(),
-		newStatus(), newLogs())
+		newStatus(), newLogs(), newBridge())
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.InitDefaultCompletionCmd() // it keeps what it writes to

@@ -58,7 +58,8 @@ This page is generated from the program. ` + "`daemon-proxy` without a command s
 talk to a running core: the one named by ` + "`--server` or `DAEMON_PROXY_URL`" + `, otherwise the one named by ` + "`core.json`" + ` in the state
 directory. If none is running, ` + "`sandboxes`, `inject`, `stop`, `eject`, `ports`, `logs`, `preview list` and `preview revoke`" + `
 start a core of their own for as long as they run, unless the mode is ` + "`host`" + `; the other commands report it and exit with code 3.
-The API key comes from the configuration or ` + "`SECURITY_API_KEY`" + `, never from a flag; it is also sent to a server that you name.
+The API key for a server that you name comes from ` + "`DAEMON_PROXY_API_KEY`" + `, from the file that ` + "`DAEMON_PROXY_API_KEY_FILE`" + ` names, which
+nobody else may be able to use (mode 0600), or else from the configuration or ` + "`SECURITY_API_KEY`" + `; never from a flag.
 The core that ` + "`core.json`" + ` names is sent the key of its run, which that file has.
 
 ` + "`daemon-proxy completion bash|zsh|fish|powershell`" + ` prints a completion script that also completes the sandboxes and links of the

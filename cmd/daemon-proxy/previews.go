@@ -76,6 +76,9 @@ func (f *linkFlags) request(cmd *cobra.Command, port int) api.LinkRequest {
 	return request
 }
 
+// overSSH is said by --help of the commands that print a link's URL.
+const overSSH = "With --server ssh://… it then serves the preview at a local port until Ctrl-C; the link stays."
+
 func newCreate() *cobra.Command {
 	var flags linkFlags
 	var cmd *cobra.Command
@@ -87,14 +90,20 @@ func newCreate() *cobra.Command {
 				return err
 			}
 			if r.json {
-				return r.document(link)
+				err = r.document(link)
+			} else {
+				if link.HostURL != "" {
+					fmt.Fprintln(r.out, link.HostURL)
+				}
+				_, err = fmt.Fprintln(r.out, link.URL)
 			}
-			if link.HostURL != "" {
-				fmt.Fprintln(r.out, link.HostURL)
+			if err != nil {
+				return err
 			}
-			_, err = fmt.Fprintln(r.out, link.URL)
-			return err
+			return r.stay(ctx)
 		})
+	cmd.Annotations = map[string]string{servesPreviews: "yes"}
+	cmd.Long = "create creates a preview link and prints its URLs.\n" + overSSH + "\n\n" + exitCodes
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if err := flags.check(cmd, args); err != nil {
 			return err
@@ -168,14 +177,19 @@ func newOpen() *cobra.Command {
 			}
 			url := cmp.Or(link.HostURL, link.URL)
 			if r.json {
-				return errors.Join(r.document(link), browse(ctx, r.config.StateDir, url))
+				err = r.document(link)
+			} else {
+				_, err = fmt.Fprintln(r.out, url)
 			}
-			fmt.Fprintln(r.out, url)
-			return browse(ctx, r.config.StateDir, url)
+			if err := errors.Join(err, browse(ctx, r.config.StateDir, url)); err != nil {
+				return err
+			}
+			return r.stay(ctx)
 		})
+	cmd.Annotations = map[string]string{servesPreviews: "yes"}
 	cmd.Args, cmd.ValidArgsFunction = flags.check, first(offers(offeredLinks))
 	cmd.Long = "open opens a preview in the browser ($BROWSER, or the desktop's). ID opens that link. PORT\nopens " +
-		"the newest active link to the port, and creates one if there is none.\n\n" + exitCodes
+		"the newest active link to the port, and creates one if there is none.\n" + overSSH + "\n\n" + exitCodes
 	flags.bind(cmd)
 	return cmd
 }

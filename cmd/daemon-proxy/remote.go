@@ -59,7 +59,16 @@ type remote struct {
 	// container is what a command without a sandbox's name means; empty: the
 	// server decides.
 	container string
+	// stderr is for what a person should know beside the output.
+	stderr io.Writer
+	// serves: the command serves the previews of a core that ssh reaches.
+	serves bool
+	// far is the way to the core, if one was named.
+	far *far
 }
+
+// servesPreviews marks a client command that creates or opens links.
+const servesPreviews = "serves previews"
 
 // noCoreError reports that no core is running.
 type noCoreError struct{ what string }
@@ -85,7 +94,8 @@ func (e hintedError) Unwrap() error { return e.error }
 
 // hints are what to do at a terminal where the server's own hint is for programs.
 var hints = map[string]string{
-	api.CodeUnauthorized:   "set SECURITY_API_KEY, or security.api_key in the configuration, to the API key of that server",
+	api.CodeUnauthorized: "set " + keyEnv + ", or " + keyFileEnv + " to a file that has it, to the API key of that " +
+		"server (SECURITY_API_KEY and security.api_key count too)",
 	api.CodeDaemonPort:     "add --allow-daemon-port if that is what you want",
 	api.CodeUnknownSandbox: "daemon-proxy sandboxes lists them",
 }
@@ -115,7 +125,7 @@ func clientCommand(use, short string, needs own,
 	shown := map[string]bool{"config": true, "docker-host": true, "docker-context": true}
 	cmd.Flags().VisitAll(hideUnless(shown))
 	cmd.Flags().StringVar(&server, "server", "",
-		"URL of the daemon-proxy to talk to (environment: "+serverEnv+"; default: the one running here)")
+		"daemon-proxy to talk to: a URL, or ssh://[user@]host[:port] (environment: "+serverEnv+"; default: the one running here)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, in the form of the HTTP API")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		cfg, err := config.Load(config.Options{Flags: cmd.Flags()})
@@ -125,7 +135,9 @@ func clientCommand(use, short string, needs own,
 		if server == "" {
 			server = os.Getenv(serverEnv)
 		}
-		r := &remote{out: cmd.OutOrStdout(), json: asJSON, config: cfg}
+		outliveReaders()
+		r := &remote{out: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr(), json: asJSON, config: cfg,
+			serves: cmd.Annotations[servesPreviews] != ""}
 		end, err := r.connect(cmd.Context(), server, needs, cmd.CommandPath())
 		if err != nil {
 			return err
@@ -139,8 +151,14 @@ func clientCommand(use, short string, needs own,
 func (r *remote) connect(ctx context.Context, server string, needs own, command string) (end func() error, err error) {
 	nothing := func() error { return nil }
 	if server != "" {
-		r.Client, err = clientOf(server, r.config)
-		return nothing, err
+		if r.far, err = openFar(ctx, server, farOptions{Config: r.config, Previews: r.serves, Stderr: r.stderr}); err != nil {
+			return nil, err
+		}
+		r.Client = r.far.Client
+		if r.far.Own {
+			_ = r.awaitEngine(ctx) // the command itself meets what is wrong with it
+		}
+		return r.far.Close, nil
 	}
 	if r.Client, err = runningCore(ctx, r.config); r.Client != nil || err != nil {
 		return nothing, err
@@ -151,10 +169,9 @@ func (r *remote) connect(ctx context.Context, server string, needs own, command 
 	return r.startOwn(ctx, needs)
 }
 
-// clientOf returns a client of the core at url. Its key is the API key, of the
-// core that core.json names the key of its run.
-func clientOf(url string, cfg config.Config) (*client.Client, error) {
-	key := cfg.Security.APIKey
+// clientOf returns a client of the core at url, with that API key; for the core
+// that core.json names, with the key of its run.
+func clientOf(url, key string, cfg config.Config) (*client.Client, error) {
 	if running, ok := core.ReadRunning(cfg.StateDir); ok && running.Key != "" && strings.TrimSuffix(url, "/") == running.URL {
 		key = running.Key // which that core accepts, whatever its configuration
 	}
@@ -176,7 +193,7 @@ func runningCore(ctx context.Context, cfg config.Config) (*client.Client, error)
 	if !ok {
 		return nil, nil
 	}
-	c, err := clientOf(running.URL, cfg)
+	c, err := clientOf(running.URL, cfg.Security.APIKey, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -251,6 +268,8 @@ func (r *remote) awaitEngine(ctx context.Context) error {
 			return err
 		case list.Engine.Error != nil:
 			return list.Engine.Error
+		case list.Engine.State == "": // host mode
+			return nil
 		case list.Engine.State == "connected":
 			if connected.IsZero() {
 				connected = time.Now()

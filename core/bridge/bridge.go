@@ -122,6 +122,8 @@ type mux struct {
 	*yamux.Session
 	limits Limits
 	slots  chan struct{} // a place for each open stream
+	// replaced is called when a stream was reset because the core is another one by now.
+	replaced func()
 
 	mu      sync.Mutex
 	ended   bool
@@ -233,6 +235,10 @@ func (s *stream) Write(p []byte) (int, error) {
 func (s *stream) failure(err error) error {
 	if err != nil && s.closed.Load() {
 		return net.ErrClosed
+	}
+	if reset, ok := errors.AsType[*yamux.StreamError](err); ok && reset.Remote && reset.ErrorCode == resetReplaced &&
+		s.mux.replaced != nil {
+		s.mux.replaced()
 	}
 	return fromMux(err)
 }

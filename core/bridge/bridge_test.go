@@ -12,6 +12,8 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -177,8 +179,8 @@ func TestACoreThatIsNotThereResetsTheConnectionAndTheNextIsFound(t *testing.T) {
 	require.ErrorIs(t, err, syscall.ECONNRESET)
 
 	cores <- here.Addr().String()
-	dialled(t, s, here)
 	require.NoError(t, s.Refresh(t.Context()))
+	dialled(t, s, here)
 	require.Equal(t, here.Addr().String(), s.Greeting().Address)
 	require.NoError(t, s.Close())
 	require.NoError(t, wiretest.Receive(t, ended, "the far end ends"))
@@ -357,36 +359,41 @@ func TestTheWaitForAGreetingEndsWithItsContext(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-// The core ended and another one runs: calls go on with its key.
+// The core was replaced, at the same address: calls go on with the new one's key,
+// and none with the old key gets through.
 func TestCallsAreMadeWithTheKeyOfTheCoreThatRunsNow(t *testing.T) {
 	t.Parallel()
+	var mu sync.Mutex
 	var calls []string
-	addr := wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		calls = append(calls, r.Host+" "+r.Header.Get("X-Api-Key")+" "+r.Header.Get(api.BridgeHeader)+" "+string(body))
-		if r.Header.Get("X-Api-Key") != "second" {
-			w.WriteHeader(http.StatusUnauthorized)
-		}
+	addr := wiretest.Serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		calls = append(calls, r.Host+" "+r.Header.Get("X-Api-Key")+" "+r.Header.Get(api.BridgeHeader))
 	})
-	key := "first"
+	var key atomic.Value
+	key.Store("first")
 	in, out, ended := farEnd(t, func(context.Context) (Core, error) {
 		c := coreAt(addr)
-		c.Key = key
-		if key == "first" {
-			c.Dial = func(context.Context) (net.Conn, error) { return nil, syscall.ECONNREFUSED }
-		}
+		c.Key = key.Load().(string)
+		c.Replaced = func() bool { return key.Load() != c.Key }
 		return c, nil
 	}, Limits{})
 	s, err := Near(t.Context(), in, out, Limits{})
 	require.NoError(t, err)
-	key = "second"
-	c := &http.Client{Transport: s.Transport()}
-	response, err := c.Post("http://localhost:8123/api/x", "application/json", strings.NewReader("{}"))
-	require.NoError(t, err)
-	response.Body.Close()
-	require.Equal(t, http.StatusOK, response.StatusCode)
-	require.Equal(t, []string{"localhost:8123 first calls first {}", "localhost:8123 second calls second {}"}, calls)
-	c.CloseIdleConnections()
+	get := func(here bool) error {
+		c := &http.Client{Transport: s.Transport(here)}
+		defer c.CloseIdleConnections()
+		response, err := c.Get("http://localhost:8123/api/x")
+		if err == nil {
+			response.Body.Close()
+		}
+		return err
+	}
+	require.NoError(t, get(true))
+	key.Store("second")
+	require.ErrorIs(t, get(true), syscall.ECONNRESET)
+	require.Eventually(t, func() bool { return get(false) == nil }, wiretest.Patience, wiretest.Tick)
+	require.Equal(t, []string{"localhost:8123 first calls first", "localhost:8123 second "}, calls)
 	require.NoError(t, s.Close())
 	require.NoError(t, wiretest.Receive(t, ended, "the far end ends"))
 }

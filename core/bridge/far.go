@@ -27,19 +27,29 @@ type Greeting struct {
 	Key string `json:"key"`
 	// Own: the core was started for the session, and ends with it.
 	Own bool `json:"own,omitempty"`
+	// Turn counts the cores that the session has led to, this one included. Each
+	// connection says for which one it is meant, since it may have that one's key.
+	Turn byte `json:"turn"`
 }
 
 // Core is a core as the far end reaches it.
 type Core struct {
 	Greeting
 	Dial func(ctx context.Context) (net.Conn, error)
+	// Replaced reports whether another core runs in its place, perhaps at the same
+	// address. nil: that shows when it cannot be reached.
+	Replaced func() bool
 }
 
 // The first byte of a stream says what it is for.
 const (
-	kindConnection = 'c' // a connection to the core
+	kindConnection = 'c' // a connection to the core whose turn is the second byte
 	kindGreeting   = 'g' // a greeting, since the core may be another by now
 )
+
+// resetReplaced is the code of a reset that means that the core was replaced: the
+// other end must ask for a greeting.
+const resetReplaced = 1
 
 const (
 	// dialWithin is how long a core on the same machine may take to accept.
@@ -53,8 +63,8 @@ func Standard() (in, out *os.File) { return interruptible(os.Stdin), interruptib
 
 // Serve is the far end of a session: it writes the greeting to out and then
 // connects streams to the core, until in ends, the session breaks or ctx ends.
-// find is called at the start, and again when the core cannot be reached any
-// more. Serve closes in and out. It returns an error only if it could not begin.
+// find is called at the start, and again when the core cannot be reached any more
+// or was replaced. Serve closes in and out. It returns an error only if it could not begin.
 func Serve(ctx context.Context, in, out *os.File, find func(context.Context) (Core, error), l Limits) error {
 	p := pipes{in, out}
 	defer func() { _ = p.Close() }() // the session may have closed them
@@ -62,6 +72,7 @@ func Serve(ctx context.Context, in, out *os.File, find func(context.Context) (Co
 	if err != nil {
 		return err
 	}
+	first.Turn = 1
 	line, err := json.Marshal(first.Greeting)
 	if err != nil {
 		return err
@@ -100,7 +111,7 @@ type far struct {
 
 func (f *far) serve(ctx context.Context, s *stream) {
 	defer func() { _ = s.Close() }() // never fails
-	var kind [1]byte
+	var kind [2]byte
 	_ = s.SetReadDeadline(time.Now().Add(kindWithin)) // never fails
 	if _, err := io.ReadFull(s, kind[:]); err != nil {
 		return
@@ -108,38 +119,50 @@ func (f *far) serve(ctx context.Context, s *stream) {
 	_ = s.SetReadDeadline(time.Time{})
 	switch kind[0] {
 	case kindConnection:
-		core, err := f.dial(ctx)
+		core, conn, err := f.dial(ctx)
 		if err != nil {
 			_ = s.SetLinger(0) // never fails
 			return
 		}
-		join(s, core)
-	case kindGreeting:
-		if conn, err := f.dial(ctx); err == nil { // else what was known last
+		if core.Turn != kind[1] {
 			conn.Close()
+			_ = s.ResetWithError(resetReplaced) // never fails
+			return
 		}
-		_ = json.NewEncoder(s).Encode(f.core.Load().Greeting) // the other end sees what is missing
+		join(s, conn)
+	case kindGreeting:
+		core, conn, err := f.dial(ctx)
+		if err != nil {
+			return
+		}
+		conn.Close()
+		_ = json.NewEncoder(s).Encode(core.Greeting) // the other end sees what is missing
 	}
 }
 
 // dial connects to the core, or to the one that has taken its place.
-func (f *far) dial(ctx context.Context) (net.Conn, error) {
+func (f *far) dial(ctx context.Context) (*Core, net.Conn, error) {
 	known := f.core.Load()
-	conn, err := known.connect(ctx)
-	if err == nil || ctx.Err() != nil {
-		return conn, err
+	if known.Replaced == nil || !known.Replaced() {
+		conn, err := known.connect(ctx)
+		if err == nil || ctx.Err() != nil {
+			return known, conn, err
+		}
 	}
 	f.one.Lock()
 	defer f.one.Unlock()
-	if now := f.core.Load(); now != known { // found meanwhile
-		return now.connect(ctx)
+	now := f.core.Load()
+	if now == known { // nobody else has looked meanwhile
+		found, err := f.find(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		found.Turn = now.Turn + 1
+		now = &found
+		f.core.Store(now)
 	}
-	found, err := f.find(ctx)
-	if err != nil {
-		return nil, err
-	}
-	f.core.Store(&found)
-	return found.connect(ctx)
+	conn, err := now.connect(ctx)
+	return now, conn, err
 }
 
 func (c *Core) connect(ctx context.Context) (net.Conn, error) {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,7 @@ const maxNoise = 64 << 10
 type Session struct {
 	mux      *mux
 	greeting atomic.Pointer[Greeting]
+	asking   atomic.Bool // a question for the greeting is under way
 	// reason is why the session has ended, as far as the program at the other
 	// end of the pipes knows; it may be nil. end ends that program.
 	reason func() error
@@ -51,6 +53,7 @@ func Near(ctx context.Context, in, out *os.File, l Limits) (*Session, error) {
 	}
 	s := &Session{mux: m, reason: func() error { return nil }, end: func() error { return nil }}
 	s.greeting.Store(&greeting)
+	m.replaced = s.replaced
 	return s, nil
 }
 
@@ -132,10 +135,13 @@ func (s *Session) Close() error {
 
 // Dial opens a connection to the core. That the core cannot be reached shows
 // only when the connection is used: it is reset.
-func (s *Session) Dial(ctx context.Context) (net.Conn, error) {
+func (s *Session) Dial(ctx context.Context) (net.Conn, error) { return s.dial(ctx, s.greeting.Load()) }
+
+// dial opens a connection to that core.
+func (s *Session) dial(ctx context.Context, to *Greeting) (net.Conn, error) {
 	conn, err := s.mux.open(ctx)
 	if err == nil {
-		if _, err = conn.Write([]byte{kindConnection}); err != nil {
+		if _, err = conn.Write([]byte{kindConnection, to.Turn}); err != nil {
 			_ = conn.Close() // never fails
 		}
 	}
@@ -158,7 +164,7 @@ func (s *Session) Refresh(ctx context.Context) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		_ = conn.SetDeadline(deadline) // never fails
 	}
-	if _, err := conn.Write([]byte{kindGreeting}); err != nil {
+	if _, err := conn.Write([]byte{kindGreeting, 0}); err != nil {
 		return err
 	}
 	var g Greeting
@@ -172,53 +178,68 @@ func (s *Session) Refresh(ctx context.Context) error {
 	return nil
 }
 
+// replaced asks for the greeting of the core that has replaced the one that is known.
+func (s *Session) replaced() {
+	if s.asking.Swap(true) {
+		return
+	}
+	s.mux.later(func() {
+		defer s.asking.Store(false)
+		ctx, cancel := context.WithTimeout(context.Background(), refreshWithin)
+		defer cancel()
+		_ = s.Refresh(ctx) // the next connection shows it again
+	})
+}
+
 // refreshWithin bounds a question for the greeting.
 const refreshWithin = 10 * time.Second
 
-// Transport carries calls of the API, with the key that the core accepts.
-func (s *Session) Transport() http.RoundTripper {
-	return &transport{s, &http.Transport{
-		DialContext:     func(ctx context.Context, _, _ string) (net.Conn, error) { return s.Dial(ctx) },
-		IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 4, DisableCompression: true,
-	}}
+// Transport carries calls of the API, with the key that the core accepts. here:
+// addresses in answers are those of this machine, at the Host of the call;
+// otherwise they are those of the core's.
+func (s *Session) Transport(here bool) http.RoundTripper {
+	return &transport{session: s, here: here}
 }
 
-// transport is an http.RoundTripper.
+// transport is an http.RoundTripper. What it sends has the key of one core, and
+// goes through connections to that core only.
 type transport struct {
 	session *Session
-	http    *http.Transport
+	here    bool
+
+	mu   sync.Mutex
+	core *Greeting
+	http *http.Transport // its connections lead to core
+}
+
+// through returns the connections to a core, and closes those to another one.
+func (t *transport) through(core *Greeting) *http.Transport {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.core != core {
+		if t.http != nil {
+			t.http.CloseIdleConnections()
+		}
+		t.core, t.http = core, &http.Transport{
+			DialContext:     func(ctx context.Context, _, _ string) (net.Conn, error) { return t.session.dial(ctx, core) },
+			IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 4, DisableCompression: true,
+		}
+	}
+	return t.http
 }
 
 // CloseIdleConnections is called by http.Client.
-func (t *transport) CloseIdleConnections() { t.http.CloseIdleConnections() }
-
-// RoundTrip sends a call, and again with another key if the core is another
-// one by now.
-func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	key := t.session.Greeting().Key
-	response, err := t.http.RoundTrip(keyed(r, key))
-	if err != nil || response.StatusCode != http.StatusUnauthorized || r.Body != nil && r.GetBody == nil {
-		return response, err
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), refreshWithin)
-	defer cancel()
-	if t.session.Refresh(ctx) != nil || t.session.Greeting().Key == key {
-		return response, nil
-	}
-	again := r.Clone(r.Context())
-	if r.GetBody != nil {
-		if again.Body, err = r.GetBody(); err != nil {
-			return response, nil // the answer that there is
-		}
-	}
-	response.Body.Close()
-	return t.http.RoundTrip(keyed(again, t.session.Greeting().Key))
+func (t *transport) CloseIdleConnections() {
+	t.through(t.session.greeting.Load()).CloseIdleConnections()
 }
 
-// keyed is r with the key.
-func keyed(r *http.Request, key string) *http.Request {
+// RoundTrip sends a call with the key of the core.
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	core := t.session.greeting.Load()
 	r = r.Clone(r.Context())
-	r.Header.Set("X-Api-Key", key)
-	r.Header.Set(api.BridgeHeader, api.BridgeCalls+" "+key)
-	return r
+	r.Header.Set("X-Api-Key", core.Key)
+	if t.here {
+		r.Header.Set(api.BridgeHeader, api.BridgeCalls+" "+core.Key)
+	}
+	return t.through(core).RoundTrip(r)
 }

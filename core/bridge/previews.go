@@ -28,8 +28,6 @@ const (
 	drain = 200 * time.Millisecond
 	// openWithin bounds the wait for a free place in the session.
 	openWithin = 10 * time.Second
-	// pool names the connections to the core, of which there is one.
-	pool = "core"
 )
 
 // Previews serves the previews of the core at the far end to this machine, in
@@ -111,11 +109,11 @@ func (p *Previews) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, r, api.NewProblem(api.CodeUnknownRoute, "only previews are served here", "open the URL of a preview"))
 		return
 	}
+	core := p.session.greeting.Load()
 	result, err := p.proxy.Forward(w, r, proxy.Target{
-		Dial: p.session.Dial, DialTimeout: openWithin, Pool: pool, Authority: r.Host, RequestURI: r.RequestURI,
-		Header: func(h http.Header) {
-			h[api.BridgeHeader] = []string{api.BridgePreviews + " " + p.session.Greeting().Key}
-		},
+		Dial:        func(ctx context.Context) (net.Conn, error) { return p.session.dial(ctx, core) },
+		DialTimeout: openWithin, Pool: strconv.Itoa(int(core.Turn)), Authority: r.Host, RequestURI: r.RequestURI,
+		Header: func(h http.Header) { h[api.BridgeHeader] = []string{api.BridgePreviews + " " + core.Key} },
 	})
 	if result.Tunnel != nil {
 		p.proxy.Go(func() { result.Tunnel(context.Background()) })

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"runtime"
+	"strings"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/bridge"
+	"daemon-proxy/core/client"
+	"daemon-proxy/core/config"
+	"daemon-proxy/core/logging"
+)
+
+const (
+	// keyEnv holds the API key of the core that is named; keyFileEnv names a file
+	// that holds it.
+	keyEnv     = "DAEMON_PROXY_API_KEY"
+	keyFileEnv = "DAEMON_PROXY_API_KEY_FILE"
+	// longestKey bounds what is read of that file.
+	longestKey = 4 << 10
+)
+
+// far is the way to a core that was named by an address.
+type far struct {
+	Client *client.Client
+	// Previews is where this machine has the core's previews, without a slash at
+	// its end: "http://localhost:8080". Empty: it has none, since ssh carries calls only.
+	Previews string
+	// Own: the core was started there for this session, and ends with it.
+	Own bool
+	// Done is closed when the way has ended by itself, and Err is why. Over HTTP
+	// there is no way that could end: Done is nil.
+	Done <-chan struct{}
+	Err  func() error
+	// Close ends the way, and with it the previews on this machine.
+	Close func() error
+}
+
+// farOptions configure openFar.
+type farOptions struct {
+	Config config.Config
+	// Previews serves the previews of a core that ssh reaches at a local port:
+	// server.port, or the next one that is free.
+	Previews bool
+	// Stderr gets warnings, and what ssh has to say while it connects.
+	Stderr io.Writer
+	Logger *slog.Logger // of the previews; nil: nobody
+}
+
+// openFar opens the way to the core at an address: http:// or https:// and a
+// host, or ssh://[user@]host[:port]. ssh may ask for a password at the terminal.
+func openFar(ctx context.Context, address string, o farOptions) (*far, error) {
+	if strings.HasPrefix(address, bridge.Scheme) {
+		return overBridge(ctx, address, o)
+	}
+	key, err := farKey(o.Config)
+	if err != nil {
+		return nil, err
+	}
+	c, err := clientOf(address, key, o.Config)
+	if err != nil {
+		return nil, err
+	}
+	if key != "" && inTheOpen(address) {
+		fmt.Fprintf(o.Stderr, "daemon-proxy: warning: the API key goes to %s unencrypted, for everybody on the way to read\n"+
+			"  try: https:// with server.tls.mode there, or --server ssh://HOST\n", logging.Printable(c.URL()))
+	}
+	return &far{
+		Client: c, Previews: c.URL(), Err: func() error { return nil }, Close: func() error { return nil },
+	}, nil
+}
+
+func overBridge(ctx context.Context, address string, o farOptions) (*far, error) {
+	target, err := bridge.ParseTarget(address)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--server %q: %w", withoutPassword(address), err)}
+	}
+	session, err := bridge.SSH(ctx, target, bridge.SSHOptions{Stderr: o.Stderr})
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		return nil, hintedError{err, api.AsProblem(err).Hint, exitNoCore}
+	}
+	f := &far{Own: session.Greeting().Own, Done: session.Done(), Err: session.Err, Close: session.Close}
+	base := "http://" + net.JoinHostPort("localhost", portOf(session.Greeting().Address))
+	if o.Previews {
+		previews, err := bridge.ServePreviews(ctx, session, o.Config.Server.Port, o.Logger)
+		if err != nil {
+			return nil, errors.Join(err, session.Close())
+		}
+		f.Previews, base = previews.URL(), previews.URL()
+		f.Close = func() error { return errors.Join(previews.Close(), session.Close()) }
+	}
+	f.Client, err = client.New(base, client.WithHTTPClient(&http.Client{
+		Transport:     session.Transport(o.Previews),
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}))
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// portOf is the port of an address.
+func portOf(address string) string {
+	_, port, _ := net.SplitHostPort(address) // "" makes no URL, which is then reported
+	return port
+}
+
+// withoutPassword is an address as an error may show it.
+func withoutPassword(address string) string {
+	before, host, found := strings.Cut(address, "@")
+	user, _, secret := strings.Cut(strings.TrimPrefix(before, bridge.Scheme), ":")
+	if !found || !secret {
+		return address
+	}
+	return bridge.Scheme + user + ":…@" + host
+}
+
+// farKey is the API key for a core that was named.
+func farKey(cfg config.Config) (string, error) {
+	if key := os.Getenv(keyEnv); key != "" {
+		return key, nil
+	}
+	name := os.Getenv(keyFileEnv)
+	if name == "" {
+		return cfg.Security.APIKey, nil
+	}
+	file, err := os.Open(name) //nolint:gosec // the person's own choice
+	if err != nil {
+		return "", usageError{fmt.Errorf("%s: %w", keyFileEnv, err)}
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return "", usageError{fmt.Errorf("%s: %w", keyFileEnv, err)}
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		return "", usageError{fmt.Errorf("%s: others may use %s (mode %04o): chmod 600 it", keyFileEnv, name, info.Mode().Perm())}
+	}
+	text, err := io.ReadAll(io.LimitReader(file, longestKey))
+	if err != nil {
+		return "", usageError{fmt.Errorf("%s: %w", keyFileEnv, err)}
+	}
+	key := strings.TrimSpace(string(text))
+	if key == "" || strings.ContainsAny(key, "\r\n") {
+		return "", usageError{fmt.Errorf("%s: %s must have one line, the key", keyFileEnv, name)}
+	}
+	return key, nil
+}
+
+// inTheOpen reports whether what is sent to a URL can be read on a network.
+func inTheOpen(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" {
+		return false
+	}
+	addr, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() != "localhost" && !strings.HasSuffix(u.Hostname(), ".localhost") && (err != nil || !addr.IsLoopback())
+}
+
+// stay serves the previews of a core that ssh reaches until ctx ends, or says
+// why they ended earlier. With any other core, others serve them.
+func (r *remote) stay(ctx context.Context) error {
+	if r.far == nil || r.far.Done == nil {
+		return nil
+	}
+	fmt.Fprintln(r.stderr, "daemon-proxy serves this through ssh until you press Ctrl-C")
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-r.far.Done:
+		return cmp.Or(r.far.Err(), ctx.Err())
+	}
+}
