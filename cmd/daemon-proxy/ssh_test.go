@@ -271,6 +271,8 @@ func TestS82OverSSHNothingIsLeftOnTheOtherMachine(t *testing.T) {
 	require.Contains(t, stderr, "try: install it there")
 
 	b.install(".local/bin/daemon-proxy")
+	b.write("home/.local/state/daemon-proxy/core.json", 0o600, // a crash left it behind
+		`{"address":"127.0.0.1:1","url":"http://127.0.0.1:1","pid":4194304,"version":"v1","protocol":"1.0","key":"k"}`)
 	stdout, stderr, code = d.ssh(t, "sandboxes")
 	require.Zero(t, code, stderr)
 	require.Contains(t, stdout, "host")

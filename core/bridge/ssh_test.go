@@ -150,7 +150,7 @@ func TestSSHPromptsAtTheTerminalAndIgnoresCtrlC(t *testing.T) {
 	}
 	// It reads a password from the terminal, and then is a far end that answers.
 	look := fakeSSH(t, `printf 'password: ' >/dev/tty; read p </dev/tty; [ "$p" = secret ] || exit 255
-exec "$BRIDGE_TEST_SELF" -test.run '^^TestFarEndHelper$'`)
+exec "$BRIDGE_TEST_SELF" -test.run '^TestFarEndHelper$'`)
 	path, _ := look("ssh")
 	cmd := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$")
 	cmd.Env = append(os.Environ(), "BRIDGE_TEST_SSH="+path, "BRIDGE_TEST_SELF="+os.Args[0])
