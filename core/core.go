@@ -46,19 +46,20 @@ type Options struct {
 }
 
 // Core is a running core: the service that all fronts use. It is made of the
-// desk, the links and the request log.
+// desk, the links, the request log and the screens.
 type Core struct {
 	*desk
 	*preview.Publisher
 	traffic.Requests
 
-	news   news.Feed
-	links  *preview.Links
-	proxy  *proxy.Proxy
-	server *server.Server
-	key    string // of this run: who can read core.json may do what the API key allows
-	done   chan struct{}
-	err    error
+	news    news.Feed
+	screens *screens
+	links   *preview.Links
+	proxy   *proxy.Proxy
+	server  *server.Server
+	key     string // of this run: who can read core.json may do what the API key allows
+	done    chan struct{}
+	err     error
 
 	cancel context.CancelFunc // ends ctx
 	group  sync.WaitGroup     // what a front began and ctx ends
@@ -102,7 +103,8 @@ func Start(ctx context.Context, o Options) (_ *Core, err error) {
 		return nil
 	})
 	c.proxy = proxy.New(proxy.Options{Logger: o.Logger, Crowded: func() bool { return c.server.Crowded() }})
-	c.publish, c.dropPool = c.news.Publish, c.proxy.Drop
+	c.screens = &screens{news: &c.news, resolve: c.Resolve, watch: c.watch}
+	c.publish, c.dropPool, c.rewatch = c.news.Publish, c.proxy.Drop, c.screens.rewatch
 	first, err := c.open(o.Config.Docker)
 	if err != nil {
 		return nil, err
@@ -234,6 +236,14 @@ func (c *Core) Key() string { return c.key }
 // Events follows the event stream until ctx ends; it is registered on return.
 func (c *Core) Events(ctx context.Context) (api.Events, error) { return c.news.Follow(ctx), nil }
 
+// Attach is Events for a screen of that name; it is one until ctx ends.
+func (c *Core) Attach(ctx context.Context, name string) (api.Screen, error) {
+	return c.screens.attach(ctx, name)
+}
+
+// Screens are the fronts with a display that are attached, the oldest first.
+func (c *Core) Screens(context.Context) ([]api.ScreenStatus, error) { return c.screens.list(), nil }
+
 // Status describes the core itself.
 func (c *Core) Status(context.Context) (api.Status, error) {
 	config := c.options.Config
@@ -241,6 +251,6 @@ func (c *Core) Status(context.Context) (api.Status, error) {
 		Version: c.options.Version, URL: c.URL(), Mode: c.current.Load().sandboxes.Mode(), Exposed: config.Exposed(),
 		ReadOnly:  config.Server.ReadOnly,
 		HostLinks: c.HostLinks(), ConfigFile: config.File, LogFile: config.Logging.File,
-		StopOnExit: config.Daemon.StopOnExit, LinkTTLSeconds: int64(config.Preview.DefaultTTL / time.Second),
+		StopOnExit: config.Daemon.StopOnExit, LinkTTLSeconds: int64(config.Preview.DefaultTTL / time.Second), Screens: c.screens.list(),
 	}, nil
 }

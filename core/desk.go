@@ -18,6 +18,7 @@ type desk struct {
 	options  Options
 	publish  func(api.Event)
 	dropPool func(pool string) // ends the idle connections to a place that is gone
+	rewatch  func()            // calls watch for a source that was opened
 	ctx      context.Context   // ends when the core begins to
 
 	switching sync.Mutex // held while current is replaced
@@ -124,10 +125,10 @@ func (d *desk) DaemonStatus(_ context.Context, ref api.Ref) (api.DaemonStatus, e
 	return box.Status(s.Mode()), nil
 }
 
-// Watch names the sandbox that is shown.
-func (d *desk) Watch(ref api.Ref) {
+// watch sets the sandboxes that are followed closely.
+func (d *desk) watch(refs []api.Ref) {
 	for _, s := range d.all() {
-		s.Watch([]api.Ref{ref})
+		s.Watch(refs)
 	}
 }
 

@@ -64,6 +64,7 @@ func (d *desk) replace(e config.Docker) error {
 		return err
 	}
 	previous := d.current.Swap(next)
+	d.rewatch()
 	status := next.status()
 	d.publish(api.Event{Kind: api.EventEngine, Time: time.Now(), Engine: &status})
 	for _, box := range previous.sandboxes.List() {

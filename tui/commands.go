@@ -15,6 +15,7 @@ import (
 type commands struct {
 	pane.Calls
 	backend Backend
+	name    string // of this screen
 	taken   uint64 // batches of events so far; a snapshot has the number at which it was requested
 }
 
@@ -37,7 +38,7 @@ type (
 
 	// subscribedMsg brings the event stream; snapshots are requested after it.
 	subscribedMsg struct {
-		events api.Events
+		screen api.Screen
 		err    error
 	}
 	// streamEndedMsg reports the end of the event stream.
@@ -54,19 +55,19 @@ type (
 
 func (c commands) subscribe() tea.Cmd {
 	return func() tea.Msg {
-		events, err := c.backend.Events(c.Ctx)
-		return subscribedMsg{events, err}
+		screen, err := c.backend.Attach(c.Ctx, c.name)
+		return subscribedMsg{screen, err}
 	}
 }
 
 // next waits for events. There is one such command at any time; meanwhile the
 // core keeps and merges events, so that it never waits for the UI.
-func (c commands) next(events api.Events) tea.Cmd {
+func (c commands) next(screen api.Screen) tea.Cmd {
 	return func() tea.Msg {
 		if pane.Pause(c.Ctx, pane.EventsApart) != nil {
 			return nil
 		}
-		batch, err := events.Next(c.Ctx)
+		batch, err := screen.Next(c.Ctx)
 		if err != nil {
 			return streamEndedMsg{err}
 		}

@@ -34,6 +34,7 @@ type fake struct {
 	logsEnd   bool              // after what logs holds
 	log       *io.PipeWriter    // into the log that was opened last
 	asked     []string
+	attached  int              // screens so far
 	fail      map[string]error // by the name of the method
 	requests  []api.LinkRequest
 	sharing   context.Context // of the last Share
@@ -180,9 +181,70 @@ func (f *fake) push(events ...api.Event) {
 	}
 }
 
-func (f *fake) Status(context.Context) (api.Status, error) { return f.status, f.ask("Status") }
+func (f *fake) Status(context.Context) (api.Status, error) {
+	err := f.ask("Status")
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.status, err
+}
 
 func (f *fake) Events(context.Context) (api.Events, error) { return f, f.ask("Events") }
+
+// fakeScreen is a screen of the fake; all take from one stream.
+type fakeScreen struct {
+	*fake
+	id string
+}
+
+func (f *fake) Attach(ctx context.Context, name string) (api.Screen, error) {
+	err := f.ask("Attach", name)
+	if name == "" {
+		err = api.NewProblem(api.CodeBadRequest, "the screen has no name", "give it one")
+	}
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.attached++
+	s := fakeScreen{f, fmt.Sprint(f.attached)}
+	f.status.Screens = append(f.status.Screens, api.ScreenStatus{ID: s.id, Name: name, Since: clock})
+	context.AfterFunc(ctx, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.status.Screens = slices.DeleteFunc(f.status.Screens, func(o api.ScreenStatus) bool { return o.ID == s.id })
+	})
+	return s, nil
+}
+
+func (f *fake) Screens(context.Context) ([]api.ScreenStatus, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.status.Screens), nil
+}
+
+func (s fakeScreen) ID() string { return s.id }
+
+func (s fakeScreen) Watch(ctx context.Context, ref api.Ref) error {
+	if err := s.ask("Watch", ref); err != nil {
+		return err
+	}
+	if ref.Name != "" {
+		box, err := s.Sandbox(ctx, ref)
+		if err != nil {
+			return err
+		}
+		ref = box.Ref
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.status.Screens {
+		if s.status.Screens[i].ID == s.id {
+			s.status.Screens[i].Watching = ref
+		}
+	}
+	return nil
+}
 
 func (f *fake) Next(ctx context.Context) ([]api.Event, error) {
 	select {
@@ -276,8 +338,6 @@ func (f *fake) DaemonStatus(ctx context.Context, ref api.Ref) (api.DaemonStatus,
 	s, err := f.Sandbox(ctx, ref)
 	return s.Status(f.status.Mode), err
 }
-
-func (f *fake) Watch(ref api.Ref) { _ = f.ask("Watch", ref) }
 
 func (f *fake) Inject(ctx context.Context, ref api.Ref, progress func(api.Injection)) error {
 	if progress != nil {
@@ -449,7 +509,8 @@ func (f *fake) CreateLink(ctx context.Context, r api.LinkRequest) (api.Link, err
 	f.requests = append(f.requests, r)
 	defer f.mu.Unlock()
 	if n := len(f.requests); n > 1 {
-		l.ID = fmt.Sprint(l.ID, n)
+		l.ID, l.Token = fmt.Sprint(l.ID, n), fmt.Sprint(l.Token, n)
+		l.URL = "http://localhost:8080/preview/" + l.Token
 	}
 	f.links = append(f.links, l)
 	return l, nil
@@ -631,6 +692,6 @@ func (f *fake) HAR(ctx context.Context, filter string) ([]byte, error) {
 // What the fake answers of the service is what a core answers.
 func TestTheFakeIsAService(t *testing.T) {
 	t.Parallel()
-	backendtest.Run(t, newFake(), "events", "logs")
+	backendtest.Run(t, newFake(), "events", "screen news", "logs")
 	t.Run("shell", func(t *testing.T) { backendtest.Shell(t, newFake(), api.ParseRef("my-sandbox")) })
 }

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"context"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -26,7 +27,7 @@ type (
 	resubscribeMsg struct{}
 	trafficMsg     struct{}
 	portsDueMsg    int
-	watchedMsg     api.Ref // the core's Watch has returned
+	watchedMsg     api.Ref // the screen's Watch has returned
 	lostMsg        struct{}
 )
 
@@ -36,13 +37,14 @@ type follower struct {
 	*ui
 	news *portNews
 
-	watched      api.Ref // the sandbox in the panes and of the core's Watch
-	watching     bool    // a call of Watch is running
-	askingPorts  bool    // ports are being listed, or are about to be
-	portsRound   int     // incremented with each newly selected sandbox
-	trafficTimer bool    // rates and links are due
-	lostTimer    bool    // the countdown of a lost engine is due
-	retrying     bool    // the lost engine is retried on request
+	screen       api.Screen // nil before the first is attached
+	watched      api.Ref    // the sandbox in the panes and of the screen's Watch
+	watching     bool       // a call of Watch is running
+	askingPorts  bool       // ports are being listed, or are about to be
+	portsRound   int        // incremented with each newly selected sandbox
+	trafficTimer bool       // rates and links are due
+	lostTimer    bool       // the countdown of a lost engine is due
+	retrying     bool       // the lost engine is retried on request
 }
 
 // selection handles a change of the selected sandbox.
@@ -73,14 +75,27 @@ func (f *follower) watchDone(ref api.Ref) tea.Cmd {
 	return f.watch()
 }
 
-// watch calls the core's Watch, one call at a time.
+// attached watches what was selected before the screen was attached.
+func (f *follower) attached() tea.Cmd {
+	if f.watched == (api.Ref{}) {
+		return nil
+	}
+	return f.watch()
+}
+
+// watch calls the screen's Watch, one call at a time.
 func (f *follower) watch() tea.Cmd {
-	if f.watching {
+	if f.watching || f.screen == nil {
 		return nil
 	}
 	f.watching = true
-	ref, backend := f.watched, f.do.backend
-	return func() tea.Msg { backend.Watch(ref); return watchedMsg(ref) }
+	ref, screen, log := f.watched, f.screen, f.log
+	return f.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
+		if err := screen.Watch(ctx, ref); err != nil {
+			log.Warn("the core does not follow what is shown", "sandbox", ref.String(), "error", err)
+		}
+		return watchedMsg(ref)
+	})
 }
 
 // askPorts lists the ports of the selected sandbox, if it has a daemon, and again

@@ -42,7 +42,7 @@ func requestNews(id, n int) pane.EventsMsg {
 func TestS41TheListOfRequestsIsBounded(t *testing.T) {
 	f := newFake()
 	m := still(t, 120, 40, f, nil)
-	m.events = f
+	m.follow.screen = fakeScreen{fake: f}
 	m.goTo(tabRequests)
 	mib := grown(m, func() {
 		for id := 1000; id < 61_000; id += 1000 {

@@ -20,7 +20,6 @@ type model struct {
 	follow    *follower
 	quitter   *quitter
 	head      header
-	events    api.Events
 	mouse     bool
 }
 

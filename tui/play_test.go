@@ -69,7 +69,7 @@ func play() int {
 		f.rates = api.Rates{}
 		o.Now = func() time.Time { return clock }
 	case "panic in Update":
-		f.fail["Events"] = errors.New("no events")
+		f.fail["Attach"] = errors.New("no events")
 		o.Logger = slog.New(panicking{o.Logger.Handler()})
 	case "panic in View":
 		o.Now = func() time.Time { panic("the clock is broken") }

@@ -287,7 +287,7 @@ func newsOf(newestFirst []api.Exchange) (batch pane.EventsMsg) {
 func BenchmarkRequests(b *testing.B) {
 	f := crowd(500, 10_000)
 	m := still(b, 200, 60, f, nil)
-	m.events = f
+	m.follow.screen = fakeScreen{fake: f}
 	m.goTo(tabRequests)
 	m.Update(newsOf(f.exchanges))
 	keys := []tea.KeyMsg{{Type: tea.KeyDown}, {Type: tea.KeyPgDown}, {Type: tea.KeyUp}, {Type: tea.KeyPgUp}}
@@ -310,7 +310,7 @@ func TestKeysAreFastWithManyRequests(t *testing.T) {
 func BenchmarkRequestsBurst(b *testing.B) {
 	f := crowd(500, 10_000)
 	m := still(b, 200, 60, f, nil)
-	m.events = f
+	m.follow.screen = fakeScreen{fake: f}
 	m.goTo(tabRequests)
 	m.Update(newsOf(f.exchanges))
 	id := uint64(100_000)

@@ -13,7 +13,6 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"golang.org/x/term"
 
-	"daemon-proxy/core/api"
 	_ "daemon-proxy/tui/background"
 	"daemon-proxy/tui/draw"
 	"daemon-proxy/tui/logs"
@@ -25,17 +24,6 @@ import (
 	"daemon-proxy/tui/theme"
 	"daemon-proxy/tui/world"
 )
-
-// Backend is what the UI needs from a core. It is never called from Update or View.
-type Backend interface {
-	api.Service
-	// Watch names the sandbox that is shown: its health and ports are followed
-	// more closely.
-	Watch(ref api.Ref)
-	// UndoInjections cancels all injections, whoever started them, and returns
-	// when nothing of them is left. No other begins: it is for the end.
-	UndoInjections(ctx context.Context) error
-}
 
 // The window's title is saved on the terminal's stack (xterm, XTWINOPS).
 const (
@@ -54,7 +42,7 @@ func newModel(ctx context.Context, backend Backend, o Options) (*model, error) {
 	}
 	u.Env = pane.Env{Look: draw.New(o.Theme, o.ASCII), World: world.New(), Now: o.Now, Key: keys.key,
 		Calls: pane.Calls{Ctx: ctx}}
-	u.options, u.log, u.do = o, o.Logger, commands{Calls: u.Calls, backend: backend}
+	u.options, u.log, u.do = o, o.Logger, commands{Calls: u.Calls, backend: backend, name: o.Name}
 	u.notes = &notes{look: u.Look, log: u.log, changed: u.changed}
 	m.dispatch.keymap, m.mouse = keys, !o.NoMouse
 	saved := loadUIState(o.StateFile)

@@ -63,8 +63,8 @@ func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
 		if msg.err != nil {
 			return m.follow.lostStream(msg.err)
 		}
-		m.events = msg.events
-		return tea.Batch(m.do.snapshot(), m.do.next(m.events), m.toPanes(pane.ReconnectedMsg{}))
+		m.follow.screen = msg.screen
+		return tea.Batch(m.do.snapshot(), m.do.next(msg.screen), m.follow.attached(), m.toPanes(pane.ReconnectedMsg{}))
 	case streamEndedMsg:
 		return m.follow.lostStream(msg.err)
 	case resubscribeMsg:
@@ -175,7 +175,10 @@ func (m *model) takeSandboxes(msg sandboxesMsg) tea.Cmd {
 func (m *model) takeEvents(batch pane.EventsMsg) tea.Cmd {
 	m.do.taken++
 	c := m.World.Apply(batch, m.do.taken)
-	cmds := []tea.Cmd{m.do.next(m.events)}
+	cmds := []tea.Cmd{m.do.next(m.follow.screen)}
+	if slices.ContainsFunc(batch, func(e api.Event) bool { return e.Kind == api.EventReset }) {
+		cmds = append(cmds, m.do.snapshot(), m.toPanes(pane.ReconnectedMsg{}))
+	}
 	if c.Visible {
 		m.changed()
 		m.list.Refresh()

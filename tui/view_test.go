@@ -157,7 +157,7 @@ func BenchmarkKey(b *testing.B) {
 // BenchmarkBatch is a tenth of a second at 5,000 exchanges a second.
 func BenchmarkBatch(b *testing.B) {
 	m := still(b, 200, 60, crowd(50, 10_000), nil)
-	m.events = newFake()
+	m.follow.screen = fakeScreen{fake: newFake()}
 	id := uint64(100_000)
 	for b.Loop() {
 		batch := make(pane.EventsMsg, 500)

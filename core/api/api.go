@@ -282,7 +282,8 @@ type EngineStatus struct {
 	RetryAt *time.Time `json:"retry_at,omitempty"`
 }
 
-// EventKind names what an Event is about; exactly the field of that name is set.
+// EventKind names what an Event is about; exactly the field of that name is
+// set, and none for "reset". More kinds may come: ignore those that are unknown.
 type EventKind string
 
 // The kinds of event.
@@ -294,6 +295,9 @@ const (
 	EventExchange  EventKind = "exchange"  // an exchange began, got its answer or ended
 	EventEngine    EventKind = "engine"    // an engine was reached or lost
 	EventPort      EventKind = "port"      // a port of a watched sandbox began to listen
+	EventScreens   EventKind = "screens"   // a screen was attached, went or shows another sandbox: all of them
+	EventAttached  EventKind = "attached"  // over HTTP, the first event of a screen: which one it is
+	EventReset     EventKind = "reset"     // events were missed: begin with the lists again
 )
 
 // Event is one element of the event stream.
@@ -306,4 +310,7 @@ type Event struct {
 	Exchange  *Exchange     `json:"exchange,omitempty"`
 	Engine    *EngineStatus `json:"engine,omitempty"`
 	Port      *PortCard     `json:"port,omitempty"`
+	// Screens are all that are attached; omitted if none are.
+	Screens  []ScreenStatus `json:"screens,omitempty"`
+	Attached *ScreenStatus  `json:"attached,omitempty"`
 }

@@ -31,6 +31,11 @@ type Core interface {
 	Demo(ctx context.Context) (Link, error)
 	// Events registers before it returns; what happened earlier is in the lists.
 	Events(ctx context.Context) (Events, error)
+	// Attach is Events for a front with a display, which is listed with that name
+	// until ctx ends: "you@desk pts/3".
+	Attach(ctx context.Context, name string) (Screen, error)
+	// Screens are the fronts that are attached, the oldest first.
+	Screens(ctx context.Context) ([]ScreenStatus, error)
 	// Logs is the end of a log, all of it if tail is negative, and with follow
 	// what comes until ctx ends. Source is one of the Log… names. The text is
 	// as it was written: control characters are in it.
@@ -39,9 +44,20 @@ type Core interface {
 
 // Events is the event stream.
 type Events interface {
-	// Next waits for news and returns all of it. After an error of the stream
-	// itself the caller calls Core.Events again, and begins with the lists.
+	// Next waits for news and returns all of it. After an EventReset, what came
+	// before is worthless, and the caller begins with the lists. It does so too
+	// after an error of the stream itself, having called Events or Attach again.
 	Next(ctx context.Context) ([]Event, error)
+}
+
+// Screen is a front with a display that is attached to a core.
+type Screen interface {
+	Events
+	// ID names it among those of Core.Screens.
+	ID() string
+	// Watch names the sandbox that the screen shows; the zero Ref: none. The health
+	// and the ports of what any screen shows are followed more closely.
+	Watch(ctx context.Context, ref Ref) error
 }
 
 // Sandboxes are the containers and the host.

@@ -24,6 +24,29 @@ type Status struct {
 	StopOnExit bool `json:"stop_on_exit,omitempty"`
 	// LinkTTLSeconds is the default time to live of a link; 0: until revoked.
 	LinkTTLSeconds int64 `json:"link_ttl_seconds,omitempty"`
+	// Screens are the fronts with a display that are attached, the oldest first.
+	Screens []ScreenStatus `json:"screens,omitempty"`
+}
+
+// ScreenStatus is a front with a display that is attached to the core.
+type ScreenStatus struct {
+	ID string `json:"id"`
+	// Name is for people: "you@desk pts/3".
+	Name  string    `json:"name"`
+	Since time.Time `json:"since"`
+	// Watching is the sandbox that it shows; omitted if none.
+	Watching Ref `json:"watching,omitzero"`
+}
+
+// ScreenList is the document of GET /api/screens, the oldest first.
+type ScreenList struct {
+	Screens []ScreenStatus `json:"screens"`
+}
+
+// ScreenWatch is the body of PUT /api/screens/{screen}.
+type ScreenWatch struct {
+	// Sandbox is the name of the sandbox that the screen shows; empty: none.
+	Sandbox string `json:"sandbox"`
 }
 
 // LinkRequest is the body of POST /api/preview/create.

@@ -133,6 +133,9 @@ const (
 	CodeNoLog             = "no_log"              // 404
 	CodeEmptied           = "emptied"             // 409: what should have been removed could only be made empty
 	CodeUnknownExchange   = "unknown_exchange"    // 404: the request log does not hold it (any more)
+	CodeUnknownScreen     = "unknown_screen"      // 404: it has gone, or its connection broke
+	CodeCoreUnreachable   = "core_unreachable"    // 503: of a client; no server sends it
+	CodeProtocolMismatch  = "protocol_mismatch"   // 409: of a client; the core is of another major version
 	CodeNotReplayable     = "not_replayable"      // 409
 	CodeNeedsExpiry       = "needs_expiry"        // 409: only a link that expires may be shared
 	CodeNoNetwork         = "no_network"          // 503: this machine has no address on a network
@@ -199,6 +202,9 @@ var kinds = map[string]struct {
 	CodeNoLog:             {404, "No log"},
 	CodeEmptied:           {409, "Emptied, not removed"},
 	CodeUnknownExchange:   {404, "Unknown request"},
+	CodeUnknownScreen:     {404, "Unknown screen"},
+	CodeCoreUnreachable:   {503, "Core not reachable"},
+	CodeProtocolMismatch:  {409, "Other protocol"},
 	CodeNotReplayable:     {409, "Not replayable"},
 	CodeNeedsExpiry:       {409, "No expiry"},
 	CodeNoNetwork:         {503, "No network"},

@@ -24,6 +24,7 @@ func Run(t *testing.T, s api.Service, without ...string) {
 	for name, part := range map[string]func(*testing.T, api.Service){
 		"core": core, "sandboxes": sandboxes, "inject": inject, "ports": ports, "links": links, "events": events,
 		"logs": logs, "requests": requests, "repeat": repeat, "share": share,
+		"screens": screens, "screen news": screenNews,
 	} {
 		if !slices.Contains(without, name) {
 			t.Run(name, func(t *testing.T) { part(t, s) })
@@ -177,6 +178,82 @@ func events(t *testing.T, s api.Service) {
 	cancel()
 	_, err = stream.Next(ctx)
 	require.ErrorIs(t, err, context.Canceled)
+}
+
+func screens(t *testing.T, s api.Service) {
+	_, err := s.Attach(t.Context(), "")
+	requireCode(t, api.CodeBadRequest, err)
+	listed := func(screen api.Screen) *api.ScreenStatus {
+		all, err := s.Screens(t.Context())
+		require.NoError(t, err)
+		if i := slices.IndexFunc(all, func(o api.ScreenStatus) bool { return o.ID == screen.ID() }); i >= 0 {
+			return &all[i]
+		}
+		return nil
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	first, err := s.Attach(ctx, "you@desk pts/3")
+	require.NoError(t, err)
+	other, stop := context.WithCancel(t.Context())
+	defer stop()
+	second, err := s.Attach(other, "you@desk pts/4")
+	require.NoError(t, err)
+	require.NotEqual(t, first.ID(), second.ID())
+	require.Equal(t, "you@desk pts/3", listed(first).Name)
+	require.False(t, listed(first).Since.IsZero())
+	require.Empty(t, listed(first).Watching)
+
+	require.NoError(t, first.Watch(ctx, api.Host))
+	require.Equal(t, api.Host, listed(first).Watching)
+	require.Empty(t, listed(second).Watching)
+	requireCode(t, api.CodeUnknownSandbox, first.Watch(ctx, nobody))
+	require.Equal(t, api.Host, listed(first).Watching, "it shows what it did before")
+	require.NoError(t, first.Watch(ctx, api.Ref{}))
+	require.Empty(t, listed(first).Watching)
+
+	cancel()
+	require.Eventually(t, func() bool { return listed(first) == nil }, patience, patience/1000)
+	require.NotNil(t, listed(second))
+}
+
+// what another screen does is told: that it comes, what it shows, that it goes.
+func screenNews(t *testing.T, s api.Service) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	one, err := s.Attach(ctx, "one")
+	require.NoError(t, err)
+	// until waits for an event after which the other screen is as it should be.
+	until := func(id string, right func(o *api.ScreenStatus) bool) {
+		t.Helper()
+		for {
+			batch, err := one.Next(ctx)
+			require.NoError(t, err)
+			for _, e := range batch {
+				if e.Kind != api.EventScreens {
+					continue
+				}
+				var found *api.ScreenStatus
+				for i := range e.Screens {
+					if e.Screens[i].ID == id {
+						found = &e.Screens[i]
+					}
+				}
+				if right(found) {
+					return
+				}
+			}
+		}
+	}
+	other, leave := context.WithCancel(ctx)
+	defer leave()
+	two, err := s.Attach(other, "two")
+	require.NoError(t, err)
+	until(two.ID(), func(o *api.ScreenStatus) bool { return o != nil && o.Name == "two" })
+	require.NoError(t, two.Watch(ctx, api.Host))
+	until(two.ID(), func(o *api.ScreenStatus) bool { return o != nil && o.Watching == api.Host })
+	leave()
+	until(two.ID(), func(o *api.ScreenStatus) bool { return o == nil })
 }
 
 func logs(t *testing.T, s api.Service) {

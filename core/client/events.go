@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -27,11 +28,13 @@ const (
 // stream is the event stream of one connection.
 type stream struct {
 	*news.Follower
-	ended context.Context // the cause of its end is why
+	client *Client
+	ended  context.Context // the cause of its end is why
+	id     string          // of the screen
 }
 
 // Next waits for news and returns all of it.
-func (s stream) Next(ctx context.Context) ([]api.Event, error) {
+func (s *stream) Next(ctx context.Context) ([]api.Event, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.ended, cancel)()
@@ -45,21 +48,72 @@ func (s stream) Next(ctx context.Context) ([]api.Event, error) {
 // Events follows the event stream until ctx ends. It is registered on return.
 // A stream that breaks is not opened again: Next returns the reason.
 func (c *Client) Events(ctx context.Context) (api.Events, error) {
+	s, err := c.attach(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Attach is Events for a front with a display, which is listed with that name
+// until ctx ends.
+func (c *Client) Attach(ctx context.Context, name string) (api.Screen, error) {
+	if name == "" {
+		return nil, api.NewProblem(api.CodeBadRequest, "the screen has no name", "give it one, such as you@desk")
+	}
+	s, err := c.attach(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Screens are the fronts that are attached, the oldest first.
+func (c *Client) Screens(ctx context.Context) ([]api.ScreenStatus, error) {
+	list, err := get[api.ScreenList](ctx, c, "/api/screens")
+	return list.Screens, err
+}
+
+// attach opens an event stream, of a screen if it has a name.
+func (c *Client) attach(ctx context.Context, name string) (*stream, error) {
 	var feed news.Feed
 	ended, end := context.WithCancelCause(ctx)
-	follower, began := feed.Follow(ended), make(chan struct{})
+	s := &stream{Follower: feed.Follow(ended), client: c, ended: ended}
+	path, began := "/api/events", make(chan struct{})
+	if name != "" {
+		path += "?screen=" + url.QueryEscape(name)
+	}
 	go func() {
-		end(c.follow(ctx, func() { close(began) }, func(e api.Event) error {
+		end(c.follow(ctx, path, func() {
+			if name == "" {
+				close(began)
+			}
+		}, func(e api.Event) error {
+			if e.Kind == api.EventAttached && s.id == "" {
+				s.id = e.Attached.ID
+				close(began)
+				return nil
+			}
 			feed.Publish(e)
 			return nil
 		}))
 	}()
 	select {
 	case <-began:
-		return stream{follower, ended}, nil
+		return s, nil
 	case <-ended.Done():
 		return nil, context.Cause(ended)
 	}
+}
+
+// ID names the screen among those of Screens.
+func (s *stream) ID() string { return s.id }
+
+// Watch names the sandbox that the screen shows; the zero Ref: none.
+func (s *stream) Watch(ctx context.Context, ref api.Ref) error {
+	_, err := call[api.ScreenStatus](ctx, s.client, http.MethodPut, "/api/screens/"+url.PathEscape(s.id),
+		api.ScreenWatch{Sandbox: ref.Long()})
+	return err
 }
 
 // Follow reads the event stream and calls event for each, one at a time,
@@ -71,7 +125,7 @@ func (c *Client) Events(ctx context.Context) (api.Events, error) {
 func (c *Client) Follow(ctx context.Context, event func(api.Event) error, began func()) error {
 	back, reached := firstBack, false
 	for {
-		err := c.follow(ctx, func() {
+		err := c.follow(ctx, "/api/events", func() {
 			reached = true
 			if began != nil {
 				began()
@@ -109,12 +163,12 @@ func refused(err error) bool {
 }
 
 // follow reads one event stream (HTML, "Server-sent events").
-func (c *Client) follow(ctx context.Context, began func(), event func(api.Event) error) error {
+func (c *Client) follow(ctx context.Context, path string, began func(), event func(api.Event) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	silence := time.AfterFunc(c.silence, cancel)
 	defer silence.Stop()
-	response, err := c.open(ctx, http.MethodGet, "/api/events", "text/event-stream", nil)
+	response, err := c.open(ctx, http.MethodGet, path, "text/event-stream", nil)
 	if err != nil {
 		return err
 	}

@@ -200,5 +200,5 @@ func subjectOf(e api.Event) subject {
 	case e.Engine != nil:
 		return subject{kind: "engine", name: e.Engine.Name}
 	}
-	return subject{kind: string(e.Kind)}
+	return subject{kind: string(e.Kind)} // such as the screens, which come all at once
 }

@@ -6,8 +6,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/preview"
@@ -34,6 +37,8 @@ type boxes struct {
 	share    func(ctx context.Context, id string) (api.Share, error)
 	engine   api.EngineStatus
 	asked    []string // see note
+	screens  []api.ScreenStatus
+	attached int // screens so far
 }
 
 type box struct {
@@ -68,6 +73,53 @@ func (b *boxes) add(ref api.Ref, daemon string) *box {
 }
 
 func (b *boxes) Events(ctx context.Context) (api.Events, error) { return b.events(ctx), nil }
+
+// boxScreen is a screen, of which the boxes know what it shows.
+type boxScreen struct {
+	api.Events
+	boxes *boxes
+	id    string
+}
+
+func (b *boxes) Attach(ctx context.Context, name string) (api.Screen, error) {
+	if name == "" {
+		return nil, api.NewProblem(api.CodeBadRequest, "no name", "give one")
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.attached++
+	s := boxScreen{b.events(ctx), b, strconv.Itoa(b.attached)}
+	b.screens = append(b.screens, api.ScreenStatus{ID: s.id, Name: name, Since: time.Now()})
+	context.AfterFunc(ctx, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.screens = slices.DeleteFunc(b.screens, func(o api.ScreenStatus) bool { return o.ID == s.id })
+	})
+	return s, nil
+}
+
+func (b *boxes) Screens(context.Context) ([]api.ScreenStatus, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.screens), nil
+}
+
+func (s boxScreen) ID() string { return s.id }
+
+func (s boxScreen) Watch(_ context.Context, ref api.Ref) error {
+	ref, err := s.boxes.Resolve(ref)
+	if err != nil {
+		return err
+	}
+	s.boxes.mu.Lock()
+	defer s.boxes.mu.Unlock()
+	for i := range s.boxes.screens {
+		if s.boxes.screens[i].ID == s.id {
+			s.boxes.screens[i].Watching = ref
+		}
+	}
+	return nil
+}
 
 func (b *boxes) Logs(ctx context.Context, ref api.Ref, source string, tail int, follow bool) (io.ReadCloser, error) {
 	return b.logs(ctx, ref, source, tail, follow)

@@ -311,8 +311,21 @@ func requestRoutes() []route {
 		method: "GET", path: "/api/events", summary: "Follow the events",
 		about: "Server-sent events: event is the kind, data is the event in JSON. The lists above have everything from " +
 			"before the request. A comment is sent at least every 15 seconds. " +
-			"A slow reader misses intermediate states, but always gets the latest state of each item.",
-		kind: "text/event-stream", stream: api.Event{}, serve: management.events,
+			"A slow reader misses intermediate states, but always gets the latest state of each item. With screen, the " +
+			"client is listed as a screen until the connection ends, and the first event, attached, has its id.",
+		query: []param{{"screen", "Name of a program with a display, for people: you@desk pts/3.", ""}},
+		kind:  "text/event-stream", stream: api.Event{}, serve: management.events,
+		codes: []string{api.CodeBadRequest, api.CodeTooMany},
+	}, {
+		method: "GET", path: "/api/screens", summary: "List the screens",
+		about:  "The terminal UIs, and other programs with a display, that are attached; the oldest first.",
+		answer: api.ScreenList{}, serve: management.listScreens,
+	}, {
+		method: "PUT", path: "/api/screens/{screen}", summary: "Set the sandbox that a screen shows",
+		about: "The health and the ports of the sandboxes that the screens show are followed more closely. Only a screen " +
+			"that is attached over HTTP can be set.",
+		body: api.ScreenWatch{}, answer: api.ScreenStatus{}, serve: management.watchFrom,
+		codes: []string{api.CodeUnknownScreen, api.CodeUnknownSandbox},
 	}}
 }
 

@@ -83,6 +83,7 @@ type Server struct {
 
 	streams streams
 	shells  streams
+	screens screens
 }
 
 // New makes the server; Serve runs it.

@@ -1,0 +1,202 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"daemon-proxy/core/api"
+)
+
+const (
+	// heartbeat is the longest silence of an event stream.
+	heartbeat = 15 * time.Second
+	// newsApart is the shortest time between two batches of an event stream: each
+	// batch costs the request log, however little of it is new.
+	newsApart = 100 * time.Millisecond
+	// longestWrite is how long the reader of an event stream may take to read
+	// what is sent; after that it is cut, and may connect again.
+	longestWrite = 30 * time.Second
+	// lastWrite is how long it may take once the server shuts down.
+	lastWrite = time.Second
+)
+
+// screens are the event streams that belong to a screen, by its id. The zero
+// value has none.
+type screens struct {
+	mu   sync.Mutex
+	open map[string]api.Screen
+}
+
+func (s *screens) add(screen api.Screen) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open == nil {
+		s.open = map[string]api.Screen{}
+	}
+	s.open[screen.ID()] = screen
+}
+
+func (s *screens) get(id string) (api.Screen, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	screen, ok := s.open[id]
+	return screen, ok
+}
+
+// remove removes a screen; nil is none.
+func (s *screens) remove(o *api.ScreenStatus) {
+	if o == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, o.ID)
+}
+
+// listScreens lists all screens, those in the core's process too.
+func (m management) listScreens(v *visit, _ values) error {
+	list, err := m.o.Service.Screens(v.r.Context())
+	if err != nil {
+		return err
+	}
+	reply(v.w, api.ScreenList{Screens: append([]api.ScreenStatus{}, list...)})
+	return nil
+}
+
+// watchFrom takes what a screen shows, of those that are attached over HTTP.
+func (m management) watchFrom(v *visit, path values) error {
+	var body api.ScreenWatch
+	if err := decode(v, &body, `send {"sandbox": "web"}`); err != nil {
+		return err
+	}
+	screen, ok := m.screens.get(path["screen"])
+	if !ok {
+		return api.NewProblem(api.CodeUnknownScreen, "there is no such screen, or its event stream has ended",
+			"attach it with GET /api/events?screen=NAME")
+	}
+	if err := screen.Watch(v.r.Context(), api.ParseRef(body.Sandbox)); err != nil {
+		return err
+	}
+	status, err := m.screenOf(v.r.Context(), screen)
+	if err != nil {
+		return err
+	}
+	reply(v.w, status)
+	return nil
+}
+
+// screenOf describes a screen as all are listed.
+func (m management) screenOf(ctx context.Context, screen api.Screen) (*api.ScreenStatus, error) {
+	list, err := m.o.Service.Screens(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, status := range list {
+		if status.ID == screen.ID() {
+			return &status, nil
+		}
+	}
+	return nil, api.NewProblem(api.CodeUnknownScreen, "the screen has gone", "attach it again")
+}
+
+// follow registers for the events, as a screen if the query names one, which
+// until ctx ends is among the screens.
+func (m management) follow(ctx context.Context, query url.Values) (api.Events, *api.ScreenStatus, error) {
+	if !query.Has("screen") {
+		events, err := m.o.Service.Events(ctx)
+		return events, nil, err
+	}
+	screen, err := m.o.Service.Attach(ctx, query.Get("screen"))
+	if err != nil {
+		return nil, nil, err
+	}
+	status, err := m.screenOf(ctx, screen)
+	if err == nil {
+		m.screens.add(screen)
+	}
+	return screen, status, err
+}
+
+// events sends the event stream (HTML, "Server-sent events") until the client
+// goes or the server ends. A slow reader skips states in between; one that does
+// not read at all is cut. The client is a screen if it gives that a name.
+func (m management) events(v *visit, _ values) error {
+	ctx, cancel := context.WithCancelCause(v.r.Context())
+	defer cancel(nil)
+	m.streams.add(&cancel)
+	defer m.streams.remove(&cancel)
+	h := v.w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if v.r.Method == http.MethodHead {
+		return nil
+	}
+	news, attached, err := m.follow(ctx, v.r.URL.Query())
+	if err != nil {
+		return err
+	}
+	defer m.screens.remove(attached)
+	control := http.NewResponseController(v.w)
+	defer context.AfterFunc(ctx, func() { _ = control.SetWriteDeadline(time.Now().Add(lastWrite)) })()
+
+	out := eventWriter{w: v.w, control: control}
+	out.comment("the events of daemon-proxy")
+	if attached != nil {
+		out.events([]api.Event{{Kind: api.EventAttached, Time: time.Now(), Attached: attached}})
+	}
+	for out.err == nil {
+		waiting, stop := context.WithTimeout(ctx, heartbeat)
+		batch, err := news.Next(waiting)
+		silent := waiting.Err() != nil
+		stop()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && silent:
+			out.comment("still here")
+		case err != nil:
+			return nil // the client connects again, and begins with the lists
+		default:
+			out.events(batch)
+			select {
+			case <-time.After(newsApart):
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// eventWriter writes an event stream; after an error it does nothing more.
+type eventWriter struct {
+	w       io.Writer
+	control *http.ResponseController
+	err     error
+}
+
+func (o *eventWriter) comment(text string) { o.write(func() { fmt.Fprintf(o.w, ": %s\n\n", text) }) }
+
+func (o *eventWriter) events(batch []api.Event) {
+	o.write(func() {
+		for _, e := range batch {
+			fmt.Fprintf(o.w, "event: %s\ndata: ", e.Kind)
+			writeJSON(o.w, e)
+			fmt.Fprint(o.w, "\n")
+		}
+	})
+}
+
+func (o *eventWriter) write(put func()) {
+	if o.err = o.control.SetWriteDeadline(time.Now().Add(longestWrite)); o.err != nil {
+		return
+	}
+	put()
+	o.err = o.control.Flush() // says what went wrong before it too
+}
