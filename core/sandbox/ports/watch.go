@@ -65,7 +65,9 @@ func (p *Ports) compareAll(ctx context.Context, watched map[api.Ref]bool, known 
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	for ref := range watched {
+		mu.Lock() // the first may be done
 		before := known[ref]
+		mu.Unlock()
 		group.Go(func() {
 			t, err := p.o.Target(ref)
 			if err != nil {
