@@ -243,12 +243,15 @@ func Indent(lines []string, indent string) []string {
 const longestInks = 256
 
 // Rows breaks a line of a log, as returned by Colours, into rows of at most width
-// cells, all but the first indented. Each row repeats the colours that it needs;
-// of very many colour sequences only the latest are repeated.
+// cells, all but the first indented as far as there is room. The width is at least
+// that of a wide character, 2. Each row repeats the colours that it needs; of very
+// many colour sequences only the latest are repeated.
 func Rows(line string, width, indent int) []string {
-	if Width(line) <= width || width <= indent+1 {
+	if Width(line) <= width {
 		return []string{line}
 	}
+	width = max(2, width)
+	indent = min(indent, width-2)
 	var rows []string
 	var row strings.Builder
 	inks, free := "", width

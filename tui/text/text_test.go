@@ -99,14 +99,12 @@ func TestRowsKeepWhatALineSays(t *testing.T) {
 	require.Equal(t, []string{"a\x1b[1m\x1b[31mbcd\x1b[m", "  \x1b[1m\x1b[31mef\x1b[0m", "  g"},
 		text.Rows("a\x1b[1m\x1b[31mbcdef\x1b[0mg", 4, 2))
 	long := text.Colours(strings.Repeat("\x1b[32mdługi 日本語\x1b[0m \x1b[1;4m", 90_000))
-	for _, width := range []int{1, 4, 20, 300} {
+	for _, width := range []int{2, 3, 4, 20, 300} {
 		var said strings.Builder
 		for i, row := range text.Rows(long, width, 2) {
-			if width > 3 {
-				require.LessOrEqual(t, ansi.StringWidth(row), width)
-			}
+			require.LessOrEqual(t, ansi.StringWidth(row), width)
 			if plain := ansi.Strip(row); i > 0 {
-				said.WriteString(strings.TrimPrefix(plain, "  "))
+				said.WriteString(strings.TrimPrefix(plain, strings.Repeat(" ", min(2, width-2))))
 			} else {
 				said.WriteString(plain)
 			}
