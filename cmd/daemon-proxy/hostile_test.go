@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"slices"
 	"strconv"
@@ -223,7 +222,7 @@ func attacker(t *testing.T) (port string, seen func() string) {
 	t.Helper()
 	var mu sync.Mutex
 	var asked []string
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
 		if r.URL.Path != "/" {
@@ -233,9 +232,10 @@ func attacker(t *testing.T) (port string, seen func() string) {
 		w.Header().Set("Access-Control-Allow-Headers", "*")
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = w.Write([]byte("<!doctype html><title>attacker</title><body>"))
-	}))
-	t.Cleanup(server.Close)
-	return strconv.Itoa(server.Listener.Addr().(*net.TCPAddr).Port), func() string {
+	})
+	_, port, err := net.SplitHostPort(server)
+	require.NoError(t, err)
+	return port, func() string {
 		mu.Lock()
 		defer mu.Unlock()
 		return strings.Join(asked, "\n")

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -70,7 +69,7 @@ func TestS41TheProgramIsSmallAfterAnyLoad(t *testing.T) {
 		wiretest.Skip(t, "no /proc: resident memory cannot be read")
 	}
 	large, head := make([]byte, 100<<10), strings.Repeat("h", hugeHead)
-	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	service := wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/large":
 			_, _ = w.Write(large)
@@ -81,11 +80,10 @@ func TestS41TheProgramIsSmallAfterAnyLoad(t *testing.T) {
 			w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 			_, _ = io.WriteString(w, "export const answer = 42;\n")
 		}
-	}))
-	t.Cleanup(service.Close)
+	})
 	p := newDesk(t).serving(t, []string{"DAEMON_PORT=" + strconv.Itoa(wiretest.FreePort(t))}, "--daemon-mode", "host", "--log-level", "WARNING")
 	p.healthy()
-	_, port, err := net.SplitHostPort(service.Listener.Addr().String())
+	_, port, err := net.SplitHostPort(service)
 	require.NoError(t, err)
 	_, _, link := p.link(`{"port":` + port + `}`)
 	host := strings.TrimPrefix(link, "http://")

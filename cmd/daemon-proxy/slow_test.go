@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"strconv"
 	"syscall"
@@ -20,12 +19,11 @@ import (
 // echoes is a service on this machine that says hello once it has the whole body.
 func echoes(t *testing.T) (port string) {
 	t.Helper()
-	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	service := wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		_, _ = io.WriteString(w, "hello")
-	}))
-	t.Cleanup(service.Close)
-	_, port, err := net.SplitHostPort(service.Listener.Addr().String())
+	})
+	_, port, err := net.SplitHostPort(service)
 	require.NoError(t, err)
 	return port
 }
