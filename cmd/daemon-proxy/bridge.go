@@ -20,6 +20,7 @@ import (
 	"daemon-proxy/core/bridge"
 	"daemon-proxy/core/config"
 	"daemon-proxy/core/logging"
+	"daemon-proxy/core/mux"
 )
 
 const (
@@ -60,8 +61,8 @@ type farEnd struct {
 func (f *farEnd) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	in, out := bridge.Standard()
-	err := bridge.Serve(ctx, in, out, f.find, bridge.Limits{})
+	in, out := mux.Standard()
+	err := bridge.Serve(ctx, in, out, f.find, mux.Limits{})
 	cancel()
 	if f.own != nil {
 		err = errors.Join(err, f.own.Wait(), f.logs.Close())

@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/libp2p/go-yamux/v5"
+	"daemon-proxy/core/mux"
 )
 
 // Greeting is what the far end says of the core that it leads to, on the first
@@ -58,15 +58,12 @@ const (
 	kindWithin = 30 * time.Second
 )
 
-// Standard is the process's standard input and output for Serve.
-func Standard() (in, out *os.File) { return interruptible(os.Stdin), interruptible(os.Stdout) }
-
 // Serve is the far end of a session: it writes the greeting to out and then
 // connects streams to the core, until in ends, the session breaks or ctx ends.
 // find is called at the start, and again when the core cannot be reached any more
 // or was replaced. Serve closes in and out. It returns an error only if it could not begin.
-func Serve(ctx context.Context, in, out *os.File, find func(context.Context) (Core, error), l Limits) error {
-	p := pipes{in, out}
+func Serve(ctx context.Context, in, out *os.File, find func(context.Context) (Core, error), l mux.Limits) error {
+	p := mux.Pipes(in, out)
 	defer func() { _ = p.Close() }() // the session may have closed them
 	first, err := find(ctx)
 	if err != nil {
@@ -80,36 +77,35 @@ func Serve(ctx context.Context, in, out *os.File, find func(context.Context) (Co
 	if _, err := out.Write(append(line, '\n')); err != nil {
 		return fmt.Errorf("greet the other end: %w", err)
 	}
-	m, err := newMux(p, l, yamux.Server)
+	m, err := mux.Far(p, l)
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = m.Close() })
+	stop := context.AfterFunc(ctx, m.Break)
 	defer stop()
-	f := &far{mux: m, find: find}
+	f := &far{find: find}
 	f.core.Store(&first)
 	var streams sync.WaitGroup
 	for {
-		s, err := m.accept()
+		s, err := m.Accept()
 		if err != nil {
 			break // the session has ended
 		}
 		streams.Go(func() { f.serve(ctx, s) })
 	}
-	m.end()
+	m.Close()
 	streams.Wait()
 	return nil
 }
 
 // far connects streams to a core.
 type far struct {
-	mux  *mux
 	find func(context.Context) (Core, error)
 	core atomic.Pointer[Core]
 	one  sync.Mutex // held while a core is looked for
 }
 
-func (f *far) serve(ctx context.Context, s *stream) {
+func (f *far) serve(ctx context.Context, s *mux.Stream) {
 	defer func() { _ = s.Close() }() // never fails
 	var kind [2]byte
 	_ = s.SetReadDeadline(time.Now().Add(kindWithin)) // never fails
@@ -129,7 +125,7 @@ func (f *far) serve(ctx context.Context, s *stream) {
 			_ = s.ResetWithError(resetReplaced) // never fails
 			return
 		}
-		join(s, conn)
+		mux.Join(s, conn)
 	case kindGreeting:
 		core, conn, err := f.dial(ctx)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/mux"
 	"daemon-proxy/core/wiretest"
 )
 
@@ -34,7 +35,7 @@ func coreAt(addr string) Core {
 
 // far runs a far end and returns what its near end reads and writes, and what
 // Serve returns.
-func farEnd(t *testing.T, find func(context.Context) (Core, error), l Limits) (in, out *os.File, ended chan error) {
+func farEnd(t *testing.T, find func(context.Context) (Core, error), l mux.Limits) (in, out *os.File, ended chan error) {
 	t.Helper()
 	farIn, out, err := os.Pipe()
 	require.NoError(t, err)
@@ -46,7 +47,7 @@ func farEnd(t *testing.T, find func(context.Context) (Core, error), l Limits) (i
 }
 
 // session is both ends of one that leads to a core at an address.
-func session(t *testing.T, addr string, l Limits) *Session {
+func session(t *testing.T, addr string, l mux.Limits) *Session {
 	t.Helper()
 	in, out, ended := farEnd(t, func(context.Context) (Core, error) { return coreAt(addr), nil }, l)
 	s, err := Near(t.Context(), in, out, l)
@@ -56,15 +57,6 @@ func session(t *testing.T, addr string, l Limits) *Session {
 		require.NoError(t, wiretest.Receive(t, ended, "the far end ends"))
 	})
 	return s
-}
-
-// pair is a connection through a session, as both of its ends have it.
-func pair(t *testing.T, l Limits) (near net.Conn, core *net.TCPConn) {
-	t.Helper()
-	listener := wiretest.Listen(t)
-	t.Cleanup(func() { listener.Close() })
-	s := session(t, listener.Addr().String(), l)
-	return dialled(t, s, listener)
 }
 
 // dialled opens another connection.

@@ -15,9 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/libp2p/go-yamux/v5"
-
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/mux"
 )
 
 // maxNoise bounds what a login script may print before the greeting.
@@ -25,7 +24,7 @@ const maxNoise = 64 << 10
 
 // Session is the near end.
 type Session struct {
-	mux      *mux
+	mux      *mux.Session
 	greeting atomic.Pointer[Greeting]
 	asking   atomic.Bool // a question for the greeting is under way
 	// reason is why the session has ended, as far as the program at the other
@@ -37,8 +36,8 @@ type Session struct {
 // Near makes the near end of a session of what a far end has written to in and
 // reads from out. It waits for the greeting, until ctx ends; what comes before
 // that is ignored. The session closes in and out, also if there is an error.
-func Near(ctx context.Context, in, out *os.File, l Limits) (*Session, error) {
-	p := pipes{in, out}
+func Near(ctx context.Context, in, out *os.File, l mux.Limits) (*Session, error) {
+	p := mux.Pipes(in, out)
 	greeting, err := readGreeting(ctx, p)
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
@@ -47,20 +46,24 @@ func Near(ctx context.Context, in, out *os.File, l Limits) (*Session, error) {
 		_ = p.Close() // the reason is the version
 		return nil, err
 	}
-	m, err := newMux(p, l, yamux.Client)
+	m, err := mux.Near(p, l)
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	s := &Session{mux: m, reason: func() error { return nil }, end: func() error { return nil }}
 	s.greeting.Store(&greeting)
-	m.replaced = s.replaced
+	m.OnReset = func(code uint32) {
+		if code == resetReplaced {
+			s.replaced()
+		}
+	}
 	return s, nil
 }
 
 var errNoGreeting = errors.New("the other end said nothing that a bridge says")
 
 // readGreeting reads up to the end of the greeting and not a byte further.
-func readGreeting(ctx context.Context, p pipes) (Greeting, error) {
+func readGreeting(ctx context.Context, p net.Conn) (Greeting, error) {
 	stop := context.AfterFunc(ctx, func() { _ = p.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	var line []byte
@@ -111,7 +114,7 @@ func orNone(protocol string) string {
 func (s *Session) Greeting() Greeting { return *s.greeting.Load() }
 
 // Done is closed when the session has ended.
-func (s *Session) Done() <-chan struct{} { return s.mux.CloseChan() }
+func (s *Session) Done() <-chan struct{} { return s.mux.Done() }
 
 // Err is why the session has ended; nil while it has not.
 func (s *Session) Err() error {
@@ -123,13 +126,13 @@ func (s *Session) Err() error {
 	if err := s.reason(); err != nil {
 		return err
 	}
-	return errEnded
+	return mux.ErrEnded
 }
 
 // Close ends the session and everything that is open through it, and waits for
 // the end of what carries it.
 func (s *Session) Close() error {
-	s.mux.end()
+	s.mux.Close()
 	return s.end()
 }
 
@@ -139,7 +142,7 @@ func (s *Session) Dial(ctx context.Context) (net.Conn, error) { return s.dial(ct
 
 // dial opens a connection to that core.
 func (s *Session) dial(ctx context.Context, to *Greeting) (net.Conn, error) {
-	conn, err := s.mux.open(ctx)
+	conn, err := s.mux.Open(ctx)
 	if err == nil {
 		if _, err = conn.Write([]byte{kindConnection, to.Turn}); err != nil {
 			_ = conn.Close() // never fails
@@ -156,7 +159,7 @@ func (s *Session) dial(ctx context.Context, to *Greeting) (net.Conn, error) {
 
 // Refresh asks the far end again which core it leads to.
 func (s *Session) Refresh(ctx context.Context) error {
-	conn, err := s.mux.open(ctx)
+	conn, err := s.mux.Open(ctx)
 	if err != nil {
 		return err
 	}
@@ -183,7 +186,7 @@ func (s *Session) replaced() {
 	if s.asking.Swap(true) {
 		return
 	}
-	s.mux.later(func() {
+	s.mux.Later(func() {
 		defer s.asking.Store(false)
 		ctx, cancel := context.WithTimeout(context.Background(), refreshWithin)
 		defer cancel()

@@ -15,13 +15,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/mux"
 	"daemon-proxy/core/wiretest"
 )
 
 // previews serves those of a core that answers with h.
 func previews(t *testing.T, h http.HandlerFunc) (p *Previews, addr string) {
 	t.Helper()
-	return previewsOf(t, session(t, wiretest.Serve(t, h), Limits{}))
+	return previewsOf(t, session(t, wiretest.Serve(t, h), mux.Limits{}))
 }
 
 func previewsOf(t *testing.T, s *Session) (p *Previews, addr string) {
@@ -149,7 +150,7 @@ func TestInterimAnswersStreamsAndTheEndOfTheClientPass(t *testing.T) {
 
 func TestTheNextFreePortIsTaken(t *testing.T) {
 	t.Parallel()
-	s := session(t, wiretest.Serve(t, func(http.ResponseWriter, *http.Request) {}), Limits{})
+	s := session(t, wiretest.Serve(t, func(http.ResponseWriter, *http.Request) {}), mux.Limits{})
 	first, _ := previewsOf(t, s)
 	second, err := ServePreviews(t.Context(), s, first.port, nil)
 	require.NoError(t, err)
@@ -160,7 +161,7 @@ func TestTheNextFreePortIsTaken(t *testing.T) {
 
 func TestAPreviewOfASessionThatHasEndedSaysSo(t *testing.T) {
 	t.Parallel()
-	s := session(t, wiretest.Serve(t, func(http.ResponseWriter, *http.Request) {}), Limits{})
+	s := session(t, wiretest.Serve(t, func(http.ResponseWriter, *http.Request) {}), mux.Limits{})
 	s.reason = func() error {
 		return api.NewProblem(api.CodeSSHFailed, "the connection to box ended: broken pipe", "try again")
 	}
@@ -185,7 +186,7 @@ func TestACoreThatIsNotReachedIsNotCalledADaemon(t *testing.T) {
 	t.Parallel()
 	l := wiretest.Listen(t)
 	l.Close()
-	p, _ := previewsOf(t, session(t, l.Addr().String(), Limits{}))
+	p, _ := previewsOf(t, session(t, l.Addr().String(), mux.Limits{}))
 	response, err := wiretest.Client(t).Get(p.URL() + "/preview/abc/")
 	require.NoError(t, err)
 	defer response.Body.Close()

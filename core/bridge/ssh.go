@@ -13,6 +13,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/logging"
+	"daemon-proxy/core/mux"
 )
 
 const (
@@ -40,7 +41,7 @@ type SSHOptions struct {
 	// be touched. Prompts are not among it: ssh reads and writes them at
 	// the terminal itself. nil: only an error has it.
 	Stderr io.Writer
-	Limits Limits
+	Limits mux.Limits
 }
 
 // SSH runs the user's own ssh, with its configuration, agent and prompts, and the

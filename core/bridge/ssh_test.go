@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/mux"
 	"daemon-proxy/core/wiretest"
 )
 
@@ -188,12 +189,12 @@ func TestFarEndHelper(t *testing.T) {
 		t.Skip("it is a part of another test")
 	}
 	_ = os.WriteFile("/dev/tty", []byte("far end began"), 0)
-	in, out := Standard()
+	in, out := mux.Standard()
 	c := Core{Greeting: greeting("here"), Dial: func(context.Context) (net.Conn, error) {
 		one, _ := net.Pipe()
 		return one, nil
 	}}
-	_ = Serve(context.Background(), in, out, func(context.Context) (Core, error) { return c, nil }, Limits{})
+	_ = Serve(context.Background(), in, out, func(context.Context) (Core, error) { return c, nil }, mux.Limits{})
 	os.Exit(0)
 }
 

@@ -1,4 +1,4 @@
-package bridge
+package mux
 
 import (
 	"errors"
@@ -66,45 +66,45 @@ func (b *blocked) fails() bool {
 	}
 }
 
-// join carries bytes between a stream and a connection until both directions
+// Join carries bytes between a stream and a connection until both directions
 // have ended, or one side is gone. It closes both.
-func join(s *stream, core net.Conn) {
+func Join(s *Stream, service net.Conn) {
 	var both sync.WaitGroup
 	// A connection whose write is blocked is not read, and a stream shows its end
 	// only to its writer: so the other direction is woken to see it.
-	toCore := newBlocked(func() { _ = core.SetReadDeadline(time.Unix(1, 0)) })
+	toService := newBlocked(func() { _ = service.SetReadDeadline(time.Unix(1, 0)) })
 	both.Go(func() {
-		if !toTheCore(s, core, toCore) {
-			reset(core)
+		if !toTheService(s, service, toService) {
+			reset(service)
 		}
 	})
 	toStream := newBlocked(func() {
-		if broken(core) {
+		if broken(service) {
 			_ = s.SetWriteDeadline(time.Unix(1, 0))
 		}
 	})
-	if !toTheStream(s, core, toStream, toCore) {
+	if !toTheStream(s, service, toStream, toService) {
 		_ = s.SetLinger(0) // never fails
 		_ = s.Close()
-		reset(core)
+		reset(service)
 	}
 	both.Wait()
-	core.Close()
+	service.Close()
 	_ = s.Close()
 }
 
-// toTheCore reports whether the stream ended, and the core was told.
-func toTheCore(s *stream, core net.Conn, b *blocked) bool {
+// toTheService reports whether the stream ended, and the service was told.
+func toTheService(s *Stream, service net.Conn, b *blocked) bool {
 	buf := make([]byte, carried)
 	for {
 		n, err := s.Read(buf)
 		if n > 0 {
-			if _, err := b.write(core, buf[:n]); err != nil {
+			if _, err := b.write(service, buf[:n]); err != nil {
 				return false
 			}
 		}
 		if errors.Is(err, io.EOF) {
-			half, ok := core.(interface{ CloseWrite() error })
+			half, ok := service.(interface{ CloseWrite() error })
 			return ok && half.CloseWrite() == nil
 		}
 		if err != nil {
@@ -113,12 +113,12 @@ func toTheCore(s *stream, core net.Conn, b *blocked) bool {
 	}
 }
 
-// toTheStream reports whether the core's answer ended, and the stream was told.
+// toTheStream reports whether the service's answer ended, and the stream was told.
 // A reset that was reported to the writer looks like an end to the reader.
-func toTheStream(s *stream, core net.Conn, b, back *blocked) bool {
+func toTheStream(s *Stream, service net.Conn, b, back *blocked) bool {
 	buf := make([]byte, carried)
 	for {
-		n, err := core.Read(buf)
+		n, err := service.Read(buf)
 		if n > 0 {
 			if _, err := b.write(s, buf[:n]); err != nil {
 				return false
@@ -128,7 +128,7 @@ func toTheStream(s *stream, core net.Conn, b, back *blocked) bool {
 		case errors.Is(err, io.EOF):
 			return !back.fails() && s.CloseWrite() == nil
 		case errors.Is(err, os.ErrDeadlineExceeded): // woken
-			_ = core.SetReadDeadline(time.Time{})
+			_ = service.SetReadDeadline(time.Time{})
 			if s.gone() {
 				return false
 			}

@@ -1,4 +1,4 @@
-package bridge
+package mux
 
 import (
 	"errors"
@@ -7,7 +7,13 @@ import (
 	"time"
 )
 
-// pipes are an input and an output as one net.Conn.
+// Pipes are an input and an output as one net.Conn, which closes both.
+func Pipes(in, out *os.File) net.Conn { return pipes{in, out} }
+
+// Standard is the process's standard input and output, for Pipes. Close ends a
+// Read or Write of them that is blocked.
+func Standard() (in, out *os.File) { return interruptible(os.Stdin), interruptible(os.Stdout) }
+
 type pipes struct{ in, out *os.File }
 
 func (p pipes) Read(b []byte) (int, error)  { return p.in.Read(b) }
