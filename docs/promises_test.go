@@ -45,7 +45,8 @@ Each promise with the tests that hold it and a change to the code that makes one
 [promises.yaml](promises.yaml) by ` + "`go test ./docs -update`; `go test ./docs -mutate`" + ` makes each change in a copy and checks that the
 test fails.
 
-P is about forwarding, M about path mode, H about host mode, B about both, S about safety.
+P is about forwarding, M about path mode, H about host mode, B about both, S about safety,
+W about a core and the programs that use it.
 [SECURITY.md](SECURITY.md#not-promised) lists what is not promised.
 `)
 	for _, p := range promises {
@@ -140,8 +141,8 @@ func readPromises(t *testing.T) (promises []promise) {
 // findTests are all tests by the ids in their names, as "package name".
 func findTests(t *testing.T) map[string][]string {
 	t.Helper()
-	named := regexp.MustCompile(`(?m)^func (Test((?:[PMHBS]\d+)+)[A-Z]\w*)\(`)
-	id := regexp.MustCompile(`[PMHBS]\d+`)
+	named := regexp.MustCompile(`(?m)^func (Test((?:[PMHBSW]\d+)+)[A-Z]\w*)\(`)
+	id := regexp.MustCompile(`[PMHBSW]\d+`)
 	found := map[string][]string{}
 	for _, root := range []string{"cmd", "core", "tui"} {
 		err := filepath.WalkDir(filepath.Join("..", root), func(path string, entry fs.DirEntry, err error) error {

@@ -155,6 +155,11 @@ func (r *remote) connect(ctx context.Context, server string, needs own, command 
 			return nil, err
 		}
 		r.Client = r.far.Client
+		if r.far.Done == nil { // over ssh, the greeting was checked
+			if err := r.Check(ctx); err != nil {
+				return nil, errors.Join(atTheTerminal(err), r.far.Close())
+			}
+		}
 		if r.far.Own {
 			_ = r.awaitEngine(ctx) // the command itself meets what is wrong with it
 		}
@@ -187,7 +192,7 @@ func clientOf(url, key string, cfg config.Config) (*client.Client, error) {
 }
 
 // runningCore returns a client of the core that runs on this machine, nil if
-// none does.
+// none does. The error may be that it speaks another protocol.
 func runningCore(ctx context.Context, cfg config.Config) (*client.Client, error) {
 	running, ok := core.ReadRunning(cfg.StateDir)
 	if !ok {
@@ -199,7 +204,11 @@ func runningCore(ctx context.Context, cfg config.Config) (*client.Client, error)
 	}
 	ctx, stop := context.WithTimeout(ctx, aliveWithin)
 	defer stop()
-	if _, err := c.Health(ctx); err != nil {
+	err = c.Check(ctx)
+	if errors.Is(err, &api.Problem{Code: api.CodeProtocolMismatch}) {
+		return nil, err
+	}
+	if err != nil {
 		return nil, nil // a crash left core.json behind
 	}
 	return c, nil

@@ -2,11 +2,6 @@ package api
 
 import "time"
 
-// Protocol is the version of the HTTP API, MAJOR.MINOR. A larger MINOR adds
-// fields, routes and kinds of events; clients ignore those that they do not
-// know. Between different MAJORs nothing is promised.
-const Protocol = "1.0"
-
 // Health is the document of GET /health. If the API key is required and missing,
 // only Status is set.
 type Health struct {

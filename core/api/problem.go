@@ -134,8 +134,8 @@ const (
 	CodeEmptied           = "emptied"             // 409: what should have been removed could only be made empty
 	CodeUnknownExchange   = "unknown_exchange"    // 404: the request log does not hold it (any more)
 	CodeUnknownScreen     = "unknown_screen"      // 404: it has gone, or its connection broke
-	CodeCoreUnreachable   = "core_unreachable"    // 503: of a client; no server sends it
-	CodeProtocolMismatch  = "protocol_mismatch"   // 409: of a client; the core is of another major version
+	CodeCoreUnreachable   = "core_unreachable"    // 503: from the client only: it cannot connect to the core, or the connection broke
+	CodeProtocolMismatch  = "protocol_mismatch"   // 409: the client and the core speak protocols with different major numbers
 	CodeNotReplayable     = "not_replayable"      // 409
 	CodeNeedsExpiry       = "needs_expiry"        // 409: only a link that expires may be shared
 	CodeNoNetwork         = "no_network"          // 503: this machine has no address on a network
@@ -143,7 +143,6 @@ const (
 	CodeStateUnusable     = "state_unusable"      // 500: the links file cannot be read or written
 	CodeSSHFailed         = "ssh_failed"          // 502: the core on another machine is not reached by ssh
 	CodeNotInstalled      = "not_installed"       // 502: this program is not on the other machine
-	CodeOtherVersion      = "other_version"       // 502: the core speaks another major protocol
 	CodeInternal          = "internal"            // 500
 )
 
@@ -212,6 +211,5 @@ var kinds = map[string]struct {
 	CodeStateUnusable:     {500, "State not usable"},
 	CodeSSHFailed:         {502, "No connection by ssh"},
 	CodeNotInstalled:      {502, "Not installed there"},
-	CodeOtherVersion:      {502, "Other version"},
 	CodeInternal:          {500, "Internal error"},
 }

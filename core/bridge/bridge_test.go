@@ -75,8 +75,8 @@ func TestTheGreetingIsFoundBehindWhatALoginScriptPrints(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ said, code, text string }{
 		"after other lines": {"Welcome!\n{\"protocol\": 7}\n" + `{"protocol":"1.7","key":"k"}` + "\n", "", ""},
-		"another major":     {`{"protocol":"2.0","version":"v9"}` + "\n", api.CodeOtherVersion, "version v9 and another protocol (2.0, here 1.0)"},
-		"from before":       {`{"protocol":""}` + "\n", api.CodeOtherVersion, "(none, here 1.0)"},
+		"another major":     {`{"protocol":"2.0","version":"v9"}` + "\n", api.CodeProtocolMismatch, "(version v9) speaks protocol 2.0, and this program speaks 1.0"},
+		"from before":       {`{"protocol":""}` + "\n", api.CodeProtocolMismatch, "is older than protocol 1.0"},
 		"nothing":           {"bash: daemon-proxy: not found\n", "", "said nothing"},
 		"without end":       {strings.Repeat("x", maxNoise+1), "", "said nothing"},
 	} {

@@ -10,12 +10,12 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/logging"
 	"daemon-proxy/core/mux"
 )
 
@@ -90,24 +90,7 @@ func readGreeting(ctx context.Context, p net.Conn) (Greeting, error) {
 
 // speaks is nil if the core speaks this program's protocol.
 func speaks(g Greeting) error {
-	major := func(protocol string) string {
-		m, _, _ := strings.Cut(protocol, ".")
-		return m
-	}
-	if major(g.Protocol) == major(api.Protocol) {
-		return nil
-	}
-	return api.NewProblem(api.CodeOtherVersion,
-		fmt.Sprintf("the daemon-proxy there has version %s and another protocol (%s, here %s)",
-			g.Version, orNone(g.Protocol), api.Protocol),
-		"install the same version on both machines, and restart the one that runs there")
-}
-
-func orNone(protocol string) string {
-	if protocol == "" {
-		return "none"
-	}
-	return protocol
+	return api.CheckProtocol("this program", "the core there (version "+logging.Printable(g.Version)+")", logging.Printable(g.Protocol))
 }
 
 // Greeting describes the core at the far end, as it was known last.

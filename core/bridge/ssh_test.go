@@ -66,7 +66,7 @@ func TestWhySSHFailedIsSaid(t *testing.T) {
 		"not installed": {"echo 'daemon-proxy: not found' >&2; exit 127", api.CodeNotInstalled, "not installed on me@box:2222", "ssh -p 2222 me@box daemon-proxy version"},
 		"older":         {`echo 'daemon-proxy: unknown command "bridge"' >&2; exit 2`, api.CodeSSHFailed, `daemon-proxy on me@box:2222 failed: daemon-proxy: unknown command "bridge"`, "same version"},
 		"no bridge":     {"echo hello", api.CodeSSHFailed, "the connection to me@box:2222 ended", "daemon-proxy version"},
-		"other version": {`echo '{"protocol":"9.0","version":"v9"}'; cat`, api.CodeOtherVersion, "me@box:2222: the daemon-proxy there has version v9", "same version"},
+		"other version": {`echo '{"protocol":"9.0","version":"v9"}'; cat`, api.CodeProtocolMismatch, "me@box:2222: the core there (version v9) speaks protocol 9.0", "same version"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,11 +1,12 @@
 // Package client is api.Service over HTTP: what a core does for fronts, of one
 // that runs elsewhere.
 //
-// Errors of the server are *api.Problem values with a stable Code, and a Hint
-// for people; errors.Is(err, &api.Problem{Code: api.CodeSandboxStopped}) tells
-// one from another. A call is repeated, a few times and with growing pauses,
-// only where that cannot do a thing twice: when no connection came about, or
-// when it only reads.
+// Errors are *api.Problem values with a stable Code, and a Hint for people;
+// errors.Is(err, &api.Problem{Code: api.CodeSandboxStopped}) tells one from
+// another. They come from the server, except for api.CodeCoreUnreachable: no
+// connection came about, or one broke. A call is repeated, a few times and with
+// growing pauses, only where that cannot do a thing twice: when no connection
+// came about, or when it only reads. An error of the context is returned as such.
 package client
 
 import (
@@ -13,6 +14,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -23,6 +25,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/logging"
 )
 
 var _ api.Service = (*Client)(nil)
@@ -84,6 +87,26 @@ func (c *Client) URL() string { return c.base.String() }
 // Health is the state of the server. It needs no key, but says more with it.
 func (c *Client) Health(ctx context.Context) (api.Health, error) {
 	return get[api.Health](ctx, c, "/health")
+}
+
+// Check returns an error if the server cannot be used: api.CodeProtocolMismatch
+// if it speaks another major protocol, api.CodeCoreUnreachable if it does not
+// answer. A server that requires an API key says what it speaks only to those
+// who have it; otherwise Check returns nil, and every other call is refused.
+func (c *Client) Check(ctx context.Context) error {
+	health, err := c.Health(ctx)
+	if err != nil {
+		return err
+	}
+	if health.Status == "" {
+		return api.NewProblem(api.CodeBadUpstream, "what answers at "+c.base.Redacted()+" is not daemon-proxy", "check the URL")
+	}
+	if health.Version == "" && health.Protocol == "" {
+		return nil
+	}
+	return api.CheckProtocol("this program",
+		fmt.Sprintf("the core at %s (version %s)", c.base.Redacted(), logging.Printable(health.Version)),
+		logging.Printable(health.Protocol))
 }
 
 // SandboxList is the host and the containers, with the state of the engine.
@@ -270,7 +293,10 @@ func (c *Client) Inject(ctx context.Context, ref api.Ref, progress func(api.Inje
 	for steps := json.NewDecoder(response.Body); ; {
 		var step api.Injection
 		if err := steps.Decode(&step); err != nil {
-			return fmt.Errorf("inject %s: the server hung up before the end: %w", ref, noEOF(err))
+			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+				err = c.lost(ctx, io.ErrUnexpectedEOF)
+			}
+			return fmt.Errorf("inject %s: the server hung up before the end: %w", ref, err)
 		}
 		if progress != nil {
 			progress(step)

@@ -79,12 +79,12 @@ func (c *Client) attach(ctx context.Context, name string) (*stream, error) {
 	var feed news.Feed
 	ended, end := context.WithCancelCause(ctx)
 	s := &stream{Follower: feed.Follow(ended), client: c, ended: ended}
-	path, began := "/api/events", make(chan struct{})
+	path, last, began := "/api/events", "", make(chan struct{})
 	if name != "" {
 		path += "?screen=" + url.QueryEscape(name)
 	}
 	go func() {
-		end(c.follow(ctx, path, func() {
+		end(c.follow(ctx, path, &last, func() {
 			if name == "" {
 				close(began)
 			}
@@ -118,20 +118,28 @@ func (s *stream) Watch(ctx context.Context, ref api.Ref) error {
 
 // Follow reads the event stream and calls event for each, one at a time,
 // until ctx ends or event returns an error, which Follow returns. A stream
-// that breaks is opened again. began, if not nil, is called whenever one has
-// begun: what the lists say from then on, with the events that follow, misses
-// nothing. The error is a *api.Problem if the server refuses, and one of the
-// network if the first attempt finds no server.
+// that breaks is opened again, and continues where it broke. began, if not nil,
+// is called when a stream has begun and whenever one cannot be continued: what
+// the lists say from then on, with the events that follow, misses nothing. The
+// error is a *api.Problem if the server refuses, or if the first attempt finds
+// no server.
 func (c *Client) Follow(ctx context.Context, event func(api.Event) error, began func()) error {
-	back, reached := firstBack, false
+	if began == nil {
+		began = func() {}
+	}
+	back, reached, last := firstBack, false, ""
 	for {
-		err := c.follow(ctx, "/api/events", func() {
+		err := c.follow(ctx, "/api/events", &last, func() {
 			reached = true
-			if began != nil {
+			if last == "" {
 				began()
 			}
 		}, func(e api.Event) error {
 			back = firstBack
+			if e.Kind == api.EventReset {
+				began()
+				return nil
+			}
 			return event(e)
 		})
 		if ctx.Err() != nil {
@@ -162,37 +170,61 @@ func refused(err error) bool {
 	return ok && p.Status < http.StatusInternalServerError
 }
 
-// follow reads one event stream (HTML, "Server-sent events").
-func (c *Client) follow(ctx context.Context, path string, began func(), event func(api.Event) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	silence := time.AfterFunc(c.silence, cancel)
+// follow reads one event stream (HTML, "Server-sent events"). last is the id of
+// the last event that was handled; the stream begins after it, if it is not empty.
+func (c *Client) follow(ctx context.Context, path string, last *string, began func(), event func(api.Event) error) error {
+	reading, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silence := time.AfterFunc(c.silence, func() { cancel(fmt.Errorf("nothing came for %v, not even a heartbeat", c.silence)) })
 	defer silence.Stop()
-	response, err := c.open(ctx, http.MethodGet, path, "text/event-stream", nil)
-	if err != nil {
-		return err
+	response, err := c.ask(reading, question{
+		method: http.MethodGet, path: path, accept: "text/event-stream", lastEvent: *last,
+	})
+	if err == nil {
+		defer response.Body.Close()
+		began()
+		err = readEvents(response.Body, last, func() { silence.Reset(c.silence) }, event)
 	}
-	defer response.Body.Close()
-	began()
-	lines := bufio.NewScanner(response.Body)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case reading.Err() != nil: // it was silent
+		return c.lost(ctx, context.Cause(reading))
+	case errors.Is(err, io.EOF):
+		return c.lost(ctx, err)
+	}
+	return err
+}
+
+// readEvents reads an event stream up to its end, which is an error. alive is
+// called for each line.
+func readEvents(from io.Reader, last *string, alive func(), event func(api.Event) error) error {
+	lines := bufio.NewScanner(from)
 	lines.Buffer(nil, maxEvent)
 	var data strings.Builder
+	id := *last
 	for lines.Scan() {
-		silence.Reset(c.silence)
-		if part, ok := strings.CutPrefix(lines.Text(), "data:"); ok {
-			data.WriteString(part)
-			continue
-		}
-		if lines.Text() != "" || data.Len() == 0 {
-			continue // a comment, or the name of the event, which is in the data too
-		}
-		var e api.Event
-		if err := json.Unmarshal([]byte(data.String()), &e); err != nil {
-			return fmt.Errorf("the event stream: %w", err)
-		}
-		data.Reset()
-		if err := event(e); err != nil {
-			return stopError{err}
+		alive()
+		field, value, _ := strings.Cut(lines.Text(), ":")
+		value = strings.TrimPrefix(value, " ")
+		switch {
+		case field == "data":
+			data.WriteString(value)
+		case field == "id":
+			id = value
+		case lines.Text() != "": // a comment, or the kind of the event, which is in the data too
+		default:
+			if data.Len() > 0 {
+				var e api.Event
+				if err := json.Unmarshal([]byte(data.String()), &e); err != nil {
+					return fmt.Errorf("the event stream: %w", err)
+				}
+				data.Reset()
+				if err := event(e); err != nil {
+					return stopError{err}
+				}
+			}
+			*last = id
 		}
 	}
 	if err := lines.Err(); err != nil {

@@ -28,7 +28,7 @@ func (c *Client) Shell(ctx context.Context, ref api.Ref, columns, rows int) (api
 	if err != nil {
 		return nil, err
 	}
-	header := http.Header{"User-Agent": {userAgent}}
+	header := http.Header{"User-Agent": {userAgent}, api.ProtocolHeader: {api.Protocol}}
 	if c.key != "" {
 		header.Set("X-API-Key", c.key)
 	}
@@ -37,13 +37,10 @@ func (c *Client) Shell(ctx context.Context, ref api.Ref, columns, rows int) (api
 	options := websocket.DialOptions{HTTPClient: &dialling, HTTPHeader: header}
 	conn, _, err := websocket.Dial(ctx, c.base.String()+path, &options) //nolint:bodyclose // Dial has closed it
 	if err != nil {
-		if problem, ok := errors.AsType[*api.Problem](err); ok {
-			err = problem
-		}
-		return nil, fmt.Errorf("GET %s: %w", plainPath(path), withoutURL(err))
+		return nil, fmt.Errorf("GET %s: %w", plainPath(path), c.lost(ctx, err))
 	}
 	conn.SetReadLimit(-1) // nothing is kept
-	t := &terminal{conn: conn}
+	t := &terminal{conn: conn, wire: c.wire}
 	t.life, t.end = context.WithCancel(context.WithoutCancel(ctx))
 	return t, nil
 }
@@ -69,12 +66,13 @@ func (u upgrading) RoundTrip(r *http.Request) (*http.Response, error) {
 		return response, err
 	}
 	defer response.Body.Close()
-	return nil, problemOf(response)
+	return nil, refusal{problemOf(response)}
 }
 
 // terminal is a shell over its WebSocket.
 type terminal struct {
 	conn    *websocket.Conn
+	wire    *wire
 	life    context.Context
 	end     context.CancelFunc
 	message io.Reader // the one that is being read; nil: none
@@ -137,7 +135,7 @@ func (t *terminal) broken(err error) error {
 	if closed, ok := errors.AsType[websocket.CloseError](err); ok && closed.Reason != "" {
 		return fmt.Errorf("the shell was cut off: %s", closed.Reason)
 	}
-	return fmt.Errorf("the shell was cut off: %w", noEOF(err))
+	return fmt.Errorf("the shell was cut off: %w", t.wire.lost(t.life, noEOF(err)))
 }
 
 // Write implements io.Writer.
@@ -155,7 +153,10 @@ func (t *terminal) Resize(ctx context.Context, columns, rows int) error {
 	if err != nil {
 		return err
 	}
-	return t.conn.Write(ctx, websocket.MessageText, text)
+	if err := t.conn.Write(ctx, websocket.MessageText, text); err != nil {
+		return t.broken(err)
+	}
+	return nil
 }
 
 // Wait implements api.Terminal.

@@ -62,24 +62,35 @@ func call[T any](ctx context.Context, w wired, method, path string, body any) (T
 	return value, nil
 }
 
+// question is a request.
+type question struct {
+	method, path, accept string
+	raw                  []byte // the body; nil: none
+	lastEvent            string // the id of the last event that is known; empty: none
+}
+
 // open sends a request, again where it is safe, and returns its answer if it
 // is a good one.
 func (w *wire) open(ctx context.Context, method, path, accept string, body any) (*http.Response, error) {
-	var raw []byte
+	q := question{method: method, path: path, accept: accept}
 	if body != nil {
 		var err error
-		if raw, err = json.Marshal(body); err != nil {
+		if q.raw, err = json.Marshal(body); err != nil {
 			return nil, err
 		}
 	}
+	return w.ask(ctx, q)
+}
+
+func (w *wire) ask(ctx context.Context, q question) (*http.Response, error) {
 	wait := firstWait
 	for try := 1; ; try++ {
-		response, err := w.send(ctx, method, path, accept, raw)
+		response, err := w.send(ctx, q)
 		if err == nil {
 			return response, nil
 		}
-		if try == maxTries || ctx.Err() != nil || !again(method, err) {
-			return nil, fmt.Errorf("%s %s: %w", method, plainPath(path), withoutURL(err))
+		if try == maxTries || ctx.Err() != nil || !again(q.method, err) {
+			return nil, fmt.Errorf("%s %s: %w", q.method, plainPath(q.path), w.lost(ctx, err))
 		}
 		select {
 		case <-ctx.Done():
@@ -90,25 +101,75 @@ func (w *wire) open(ctx context.Context, method, path, accept string, body any) 
 	}
 }
 
-func (w *wire) send(ctx context.Context, method, path, accept string, raw []byte) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, method, w.base.String()+path, bytes.NewReader(raw))
+func (w *wire) send(ctx context.Context, q question) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, q.method, w.base.String()+q.path, bytes.NewReader(q.raw))
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("Accept", accept)
+	request.Header.Set("Accept", q.accept)
 	request.Header.Set("User-Agent", userAgent)
-	if raw != nil {
+	if q.raw != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
+	if q.lastEvent != "" {
+		request.Header.Set("Last-Event-ID", q.lastEvent)
+	}
+	request.Header.Set(api.ProtocolHeader, api.Protocol)
 	if w.key != "" {
 		request.Header.Set("X-API-Key", w.key)
 	}
 	response, err := w.http.Do(request)
-	if err != nil || response.StatusCode < 300 {
-		return response, err
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode < 300 {
+		response.Body = &body{response.Body, w, ctx}
+		return response, nil
 	}
 	defer response.Body.Close()
-	return nil, problemOf(response)
+	return nil, refusal{problemOf(response)}
+}
+
+// refusal is a problem that the server answered with.
+type refusal struct{ *api.Problem }
+
+// Unwrap is the problem itself.
+func (r refusal) Unwrap() error { return r.Problem }
+
+// lost is the error of a call: that of its context, what the server refused it
+// with, or that the server is not reachable.
+func (w *wire) lost(ctx context.Context, err error) error {
+	if refused, ok := errors.AsType[refusal](err); ok {
+		return refused.Problem
+	}
+	err = withoutURL(err)
+	if ctx.Err() != nil {
+		return err
+	}
+	if p, ok := errors.AsType[*api.Problem](err); ok && p.Code == api.CodeCoreUnreachable {
+		return p
+	}
+	hint := "check that daemon-proxy runs there and that its address is correct"
+	if p, ok := errors.AsType[*api.Problem](err); ok && p.Hint != "" {
+		hint = p.Hint // of a transport that knows more, such as ssh
+	}
+	return api.NewProblem(api.CodeCoreUnreachable, fmt.Sprintf("the core at %s is not reachable: %v", w.base.Redacted(), err), hint).Because(err)
+}
+
+// body is that of an answer; that it breaks off is a problem.
+type body struct {
+	io.ReadCloser
+	wire *wire
+	ctx  context.Context
+}
+
+// Read implements io.Reader.
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = b.wire.lost(b.ctx, err)
+	}
+	return n, err
 }
 
 // problemOf is what a bad answer says.
@@ -128,8 +189,8 @@ func problemOf(response *http.Response) *api.Problem {
 
 // again reports whether a call that failed may be made once more.
 func again(method string, err error) bool {
-	if _, ok := errors.AsType[*api.Problem](err); ok {
-		return false // it was answered
+	if _, ok := errors.AsType[refusal](err); ok {
+		return false
 	}
 	op, ok := errors.AsType[*net.OpError](err)
 	return ok && op.Op == "dial" || method == http.MethodGet

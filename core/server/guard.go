@@ -17,6 +17,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/config"
+	"daemon-proxy/core/logging"
 )
 
 // guarded reports whether a request target is for programs, whether or not there
@@ -95,12 +96,18 @@ func unauthorized() *api.Problem {
 }
 
 // checkRoute is nil if a request that check has let in may use a route: for some
-// a key is needed even with security off, and some change something.
+// a key is needed even with security off, some change something, and only the
+// open ones answer a client that speaks another protocol.
 func (g *guard) checkRoute(r *http.Request, row route) error {
 	if row.keyed && !g.keyed(r) {
 		return api.NewProblem(api.CodeUnauthorized, "this needs a key, whether or not security is on",
 			"send the API key or the key of this run, which is in core.json in the state directory, "+
 				"as X-API-Key or as Authorization: Bearer")
+	}
+	if protocol := r.Header.Get(api.ProtocolHeader); protocol != "" && !row.open {
+		if err := api.CheckProtocol("the core", "the client", logging.Printable(protocol)); err != nil {
+			return err
+		}
 	}
 	if row.changes && g.readOnly {
 		return readOnly()

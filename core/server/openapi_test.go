@@ -173,6 +173,9 @@ func (s *schemas) byStatus(t *testing.T, row route) map[int][]string {
 	all := slices.Concat(ownCodes(row), everywhere)
 	if !row.open {
 		all = append(all, guardedBy...)
+		if row.serve != nil {
+			all = append(all, api.CodeProtocolMismatch)
+		}
 	}
 	by := map[int][]string{}
 	for _, code := range all {
@@ -257,6 +260,9 @@ This page is generated from the program's table of routes. [openapi.json](../cor
 With ` + "`security.enabled`" + `, every route except the open ones requires the key, in ` + "`X-API-Key`" + ` or as ` + "`Authorization: Bearer`" + `.
 Routes that say "needs a key" require one even with security off: the API key, or the random one of the program's current run, which is
 in ` + "`core.json`" + ` in its state directory. With ` + "`server.read_only`" + `, every route with the problem ` + "`read_only`" + ` answers with it.
+A client may name the protocol that it speaks in ` + "`" + api.ProtocolHeader + ": " + api.Protocol + "`" + `, as the Go client and the commands do; with another major
+number, every route except the open ones answers with ` + "`protocol_mismatch`" + `. A larger minor number means additions only: clients
+ignore unknown fields and unknown kinds of events. ` + "`/health`" + ` has the server's number.
 Every ` + "`GET`" + ` route also accepts ` + "`HEAD`" + `. Errors are ` + "`application/problem+json`" + ` with ` + "`title`, `status`, `code`, `detail` and `hint`" + `;
 the codes are at the end. Pages in a browser may use only previews.
 `)
