@@ -52,7 +52,7 @@ func (b *box) keepLater() {
 
 // startMonitor starts the goroutine that monitors b unless it runs; mu is held.
 func (b *box) startMonitor(wait time.Duration) {
-	if b.monitored || b.plan.goal == unwanted && b.Container != api.ContainerRunning {
+	if b.monitored || b.state.goal == unwanted && b.Container != api.ContainerRunning {
 		return
 	}
 	b.monitored = true
@@ -80,7 +80,7 @@ func (b *box) monitor(wait time.Duration) {
 		switch b.check() {
 		case noDaemon:
 			b.set.mu.Lock()
-			if b.plan.goal == unwanted && len(b.kick) == 0 {
+			if b.state.goal == unwanted && len(b.kick) == 0 {
 				b.monitored = false
 				b.set.mu.Unlock()
 				return
@@ -93,7 +93,7 @@ func (b *box) monitor(wait time.Duration) {
 		case broken:
 			wait = retry
 			b.update(func(b *box) {
-				if b.plan.goal == wanted && (b.Daemon.State == api.DaemonFailed || b.Daemon.State == api.DaemonDown) {
+				if b.state.goal == wanted && (b.Daemon.State == api.DaemonFailed || b.Daemon.State == api.DaemonDown) {
 					at := time.Now().Add(wait)
 					b.Daemon.RetryAt = &at
 				}
@@ -124,7 +124,7 @@ const (
 // check calls the daemon of b once, and injects it if it is wanted and gone.
 func (b *box) check() outcome {
 	b.set.mu.Lock()
-	state, busy, stops := b.Container, b.plan.work != idle, b.stops
+	state, busy, stops := b.Container, b.state.work != idle, b.stops
 	b.set.mu.Unlock()
 	if busy {
 		return busyNow
@@ -146,9 +146,9 @@ func (b *box) check() outcome {
 		return healthy
 	}
 	b.set.mu.Lock()
-	restart := b.plan.goal == wanted
+	restart := b.state.goal == wanted
 	c := b.container
-	busy = b.plan.work == injecting || b.stoppedSince(stops)
+	busy = b.state.work == injecting || b.stoppedSince(stops)
 	b.misses++
 	late := errors.Is(err, daemon.ErrSilent) && before == api.DaemonHealthy && b.misses < patience
 	b.set.mu.Unlock()
@@ -176,9 +176,9 @@ func (b *box) check() outcome {
 		return broken
 	}
 	b.update(func(b *box) {
-		distrusted := b.Daemon.LastError != nil && b.Daemon.LastError.Code == api.CodeUnreachable
-		if b.Daemon.State != api.DaemonFailed && b.Daemon.State != api.DaemonInjecting || distrusted {
-			b.Daemon.State, b.Daemon.LastError = api.DaemonNone, nil
+		last := b.Daemon.LastError
+		if b.state.found != api.DaemonFailed || last != nil && last.Code == api.CodeUnreachable {
+			b.become(nobody, nil)
 		}
 	})
 	return noDaemon
@@ -200,7 +200,7 @@ func (b *box) distrust(c source.Container, err error) bool {
 		"sandbox", b.String(), "error", p.Error(), "hint", p.Hint)
 	b.update(func(b *box) {
 		if b.Container == api.ContainerRunning {
-			b.Daemon.State, b.Daemon.LastError = api.DaemonFailed, p
+			b.become(distrusted, p)
 		}
 	})
 	return true
@@ -214,10 +214,7 @@ func (b *box) setTaken() {
 		"another daemon-proxy has replaced the daemon in "+b.String()+" with its own",
 		"stop that one, then POST /api/sandboxes/"+b.String()+"/inject to get it back")
 	b.set.log.Warn("daemon replaced by another daemon-proxy", "sandbox", b.String())
-	b.update(func(b *box) {
-		b.plan = b.plan.next(renounced)
-		b.Daemon.State, b.Daemon.LastError = api.DaemonFailed, p
-	})
+	b.update(func(b *box) { b.become(taken, p) })
 }
 
 // probe calls the daemon of b, or of the owner of its network.
@@ -252,33 +249,37 @@ func (b *box) own() bool {
 
 // stoppedSince reports whether the daemon is being stopped, or was stopped on
 // request after b.stops had the value stops; mu is held.
-func (b *box) stoppedSince(stops int) bool { return b.plan.work == stopping || b.stops != stops }
+func (b *box) stoppedSince(stops int) bool { return b.state.ending() || b.stops != stops }
 
 // setHealthy records that the daemon answered. It returns false, and records
 // nothing, if the container or the daemon was stopped since b.stops had the value
 // stops.
 func (b *box) setHealthy(f daemon.Info, stops int) (still bool) {
-	b.update(func(b *box) {
-		if b.Container != api.ContainerRunning || b.stoppedSince(stops) {
-			return // it has stopped since it answered
-		}
-		if b.own() && b.proof.address == "" { // the container was replaced or restarted
-			b.Daemon.State = api.DaemonUnknown
-			return
-		}
-		still = true
-		b.misses, b.ended = 0, ""
-		if b.Daemon.State != api.DaemonHealthy {
-			b.Daemon.StartedAt = f.Started
-		}
-		b.Daemon.State, b.Daemon.Kind, b.Daemon.Version, b.Daemon.LastError = api.DaemonHealthy, f.Kind, f.Version, nil
-		b.Daemon.LatencyMS = float64(f.Latency.Microseconds()) / 1000
-		b.Daemon.LatencyHistory = sample(b.Daemon.LatencyHistory, b.Daemon.LatencyMS)
-		if !b.IsHost() && b.Address != "" {
-			b.Daemon.URL = "http://" + b.set.why.at(b.Address)
-		}
-	})
+	b.update(func(b *box) { still = b.found(f, stops) })
 	return still
+}
+
+// found is setHealthy within update.
+func (b *box) found(f daemon.Info, stops int) (still bool) {
+	if b.Container != api.ContainerRunning || b.stoppedSince(stops) {
+		return false // it has stopped since it answered
+	}
+	if b.own() && b.proof.address == "" { // the container was replaced or restarted
+		b.state = b.state.next(moved)
+		return false
+	}
+	b.misses, b.ended = 0, ""
+	if b.Daemon.State != api.DaemonHealthy {
+		b.Daemon.StartedAt = f.Started
+	}
+	b.become(answered, nil)
+	b.Daemon.Kind, b.Daemon.Version = f.Kind, f.Version
+	b.Daemon.LatencyMS = float64(f.Latency.Microseconds()) / 1000
+	b.Daemon.LatencyHistory = sample(b.Daemon.LatencyHistory, b.Daemon.LatencyMS)
+	if !b.IsHost() && b.Address != "" {
+		b.Daemon.URL = "http://" + b.set.why.at(b.Address)
+	}
+	return true
 }
 
 // setDown records that the daemon no longer answers, unless the container or the
@@ -298,9 +299,9 @@ func (b *box) setDown(err error, stops int) {
 			return // which is why it does not answer
 		}
 		down = true
-		b.Daemon.State, b.proof = api.DaemonDown, proof{}
-		b.Daemon.LastError = problem(b.Ref, api.CodeDaemonDown, detail,
-			"POST /api/sandboxes/"+b.String()+"/inject starts it again")
+		b.proof = proof{}
+		b.become(silent, problem(b.Ref, api.CodeDaemonDown, detail,
+			"POST /api/sandboxes/"+b.String()+"/inject starts it again"))
 		b.Daemon.LatencyHistory = sample(b.Daemon.LatencyHistory, 0)
 	})
 	if down {

@@ -99,10 +99,10 @@ func (s *Sandboxes) joinOrBegin(ctx context.Context, ref api.Ref, onlyWanted boo
 	case b == nil:
 		s.mu.Unlock()
 		return nil, missing(ref)
-	case onlyWanted && b.plan.goal == unwanted:
+	case onlyWanted && b.state.goal == unwanted:
 		s.mu.Unlock()
 		return nil, nil
-	case b.plan.work == stopping:
+	case b.state.ending():
 		defer s.mu.Unlock()
 		return nil, busy(b)
 	case b.injected != nil:
@@ -116,7 +116,7 @@ func (s *Sandboxes) joinOrBegin(ctx context.Context, ref api.Ref, onlyWanted boo
 		waiting: 1, stops: b.stops,
 	}
 	in.ctx, in.cancel = context.WithCancel(s.ctx)
-	b.injected, b.plan = in, b.plan.next(injectBegan)
+	b.injected, b.state = in, b.state.next(injectBegan)
 	s.group.Go(in.life)
 	s.mu.Unlock()
 	return in, nil
@@ -165,8 +165,8 @@ func (s *Sandboxes) CancelInjection(ctx context.Context, ref api.Ref) error {
 	switch {
 	case in == nil && !healthy:
 		b.update(func(b *box) {
-			if b.plan.work != injecting {
-				b.plan, b.Daemon.RetryAt = b.plan.next(renounced), nil
+			if b.state.work != injecting {
+				b.state, b.Daemon.RetryAt = b.state.next(renounced), nil
 			}
 		})
 	case in != nil:
@@ -191,7 +191,7 @@ var permanent = map[string]bool{api.CodeReadOnlyRoot: true, api.CodeArchMismatch
 func (in *injection) life() {
 	defer in.cancel()
 	s := in.s
-	in.box.update(func(b *box) { b.Daemon.State = api.DaemonInjecting })
+	in.box.update(func(*box) {}) // it shows that it is injecting
 	started := time.Now()
 	err := in.run()
 	if err != nil {
@@ -206,21 +206,20 @@ func (in *injection) life() {
 	}
 	p := in.err
 	in.box.update(func(b *box) {
-		b.injected, b.plan = nil, b.plan.next(in.end(b.Daemon.Kind == ""))
-		if p == nil {
+		b.injected = nil
+		if b.state = b.state.next(in.end(b.Daemon.Kind == "")); p == nil {
+			b.found(in.adopt, in.stops)
 			return
 		}
-		b.Daemon.State, b.Daemon.LastError = api.DaemonFailed, p
-		if p.Code == api.CodeCancelled { // as if it had not been requested
-			b.Daemon.State, b.Daemon.LastError = api.DaemonNone, nil
+		if b.Daemon.LastError = p; p.Code == api.CodeCancelled {
+			b.Daemon.LastError = nil
 		}
-		if in.s.why.notRunning(in.ref, b.Container) != nil {
-			b.Daemon.State = api.DaemonStopped
+		if b.Container != api.ContainerRunning {
+			b.state = b.state.next(containerStopped)
 		}
 	})
 	end := api.Injection{Step: in.lastStep(), State: "done", Finished: true}
 	if p == nil {
-		in.box.setHealthy(in.adopt, in.stops)
 		s.log.Info("daemon healthy", "sandbox", in.ref.String(), "version", in.adopt.Version, "kind", in.adopt.Kind, "duration", time.Since(started))
 	} else if end.State, end.Error = "failed", p; p.Code == api.CodeCancelled {
 		s.log.Info("injection cancelled", "sandbox", in.ref.String())
@@ -239,13 +238,15 @@ func (in *injection) life() {
 	in.box.dropGone()
 }
 
-// end returns the event for the plan; first: there was no daemon before.
+// end returns the event for the state; first: there was no daemon before.
 func (in *injection) end(first bool) event {
 	switch {
 	case in.err == nil:
 		return injectDone
 	case in.dropped:
 		return injectDropped
+	case in.err.Code == api.CodeCancelled:
+		return injectCancelled
 	case first && permanent[in.err.Code]:
 		return injectFailedPermanently
 	}

@@ -117,7 +117,7 @@ func (f *engine) decide(mode string) {
 		if b.Container == "" {
 			b.Container = api.ContainerMissing
 		}
-		b.Default, b.plan = true, b.plan.next(asked)
+		b.Default, b.state = true, b.state.next(asked)
 		changed = append(changed, b.snapshot())
 	}
 	f.set.mu.Unlock()
@@ -133,7 +133,7 @@ func (f *engine) decide(mode string) {
 func (f *engine) want(ref api.Ref) {
 	f.set.mu.Lock()
 	b := f.set.boxFor(ref)
-	b.plan = b.plan.next(asked)
+	b.state = b.state.next(asked)
 	f.set.mu.Unlock()
 	f.set.keep(ref)
 }

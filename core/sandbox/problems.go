@@ -65,7 +65,7 @@ func unknown(ref api.Ref) *api.Problem {
 // busy is the problem of a sandbox with an operation in progress; mu is held.
 func busy(b *box) *api.Problem {
 	doing := "started or stopped"
-	if b.Daemon.State == api.DaemonEjecting {
+	if b.state.work == ejecting {
 		doing = "removed"
 	}
 	return problem(b.Ref, api.CodeSandboxBusy, "the daemon in "+b.String()+" is being "+doing,

@@ -88,7 +88,7 @@ type box struct {
 	stops     int   // how often the daemon was stopped on request
 	proof     proof // where its daemon is
 	place     place // the destination of its requests
-	plan      plan  // whether it should have a daemon
+	state     state // Daemon.State follows from it
 	// monitored is true while a goroutine checks its daemon.
 	monitored bool
 	ended     string          // how its daemon ended on request: "was stopped"; empty otherwise
@@ -127,7 +127,7 @@ func New(o Options) (*Sandboxes, error) {
 		Ref: api.Host, Kind: "host", Container: api.ContainerRunning, Address: "127.0.0.1",
 		Platform: inject.HostPlatform(), Default: o.Config.Mode == "host",
 		Daemon: api.Daemon{State: api.DaemonNone, Since: time.Now()},
-	}}
+	}, state: state{found: api.DaemonNone}}
 	if o.Source != nil {
 		s.engine.status = api.EngineStatus{Name: o.Source.Name(), Endpoint: o.Source.Endpoint(), State: "connecting", Since: time.Now()}
 		if name := o.Config.ContainerName; name != "" && o.Config.Mode == "docker" {
@@ -149,9 +149,9 @@ func (s *Sandboxes) boxFor(ref api.Ref) *box {
 		b = &box{set: s, kick: make(chan struct{}, 1), Sandbox: api.Sandbox{
 			Ref: ref, Kind: "container", Daemon: api.Daemon{State: api.DaemonUnknown, Since: time.Now()},
 			Default: s.Mode() == "docker" && ref.Name == s.o.Config.ContainerName,
-		}}
+		}, state: state{found: api.DaemonUnknown}}
 		if b.Default {
-			b.plan = b.plan.next(asked)
+			b.state = b.state.next(asked)
 		}
 		s.boxes[ref] = b
 	}
@@ -295,6 +295,7 @@ func (b *box) update(change func(*box)) {
 	b.set.mu.Lock()
 	before := b.Sandbox
 	change(b)
+	b.Daemon.State = b.state.daemon()
 	b.updatePlace()
 	if before.Daemon.State != b.Daemon.State {
 		b.Daemon.Since, b.Daemon.RetryAt = time.Now(), nil
@@ -306,6 +307,11 @@ func (b *box) update(change func(*box)) {
 	if changed {
 		b.set.emit(api.Event{Kind: api.EventSandbox, Sandbox: &after})
 	}
+}
+
+// become changes the state and the last error; it is called within update.
+func (b *box) become(e event, lastError *api.Problem) {
+	b.state, b.Daemon.LastError = b.state.next(e), lastError
 }
 
 // sameLatency reports whether two latencies look the same: in whole milliseconds,

@@ -28,7 +28,7 @@ func (b *box) stopDaemon(ctx context.Context, eject func() error) error {
 	}
 	s.mu.Lock()
 	owner, err := b.owner()
-	if err == nil && owner.plan.work != idle {
+	if err == nil && owner.state.work != idle {
 		err = busy(owner)
 	}
 	if err != nil {
@@ -40,33 +40,29 @@ func (b *box) stopDaemon(ctx context.Context, eject func() error) error {
 		return conflict(ref, ref.String()+" uses the daemon of the host, which is served from within this program",
 			"end the program instead")
 	}
-	running, c, goal := owner.Daemon, owner.container, b.plan.goal
-	owner.plan = owner.plan.next(stopBegan)
-	b.plan.goal = unwanted // b may use the daemon of another sandbox
+	running, c, goal := owner.Daemon, owner.container, b.state.goal
+	owner.state = owner.state.next(stopBegan)
+	b.state = b.state.next(renounced) // it may use the daemon of another sandbox
 	s.mu.Unlock()
 	err = owner.stop(ctx, running, c)
 	if err != nil {
 		s.mu.Lock()
-		owner.plan, b.plan.goal = owner.plan.next(stopFailed), goal
+		if owner.state = owner.state.next(stopFailed); goal != unwanted {
+			b.state = b.state.next(asked)
+		}
 		s.mu.Unlock()
 		return asProblem(owner.Ref, err)
 	}
 	s.log.Info("daemon stopped", "sandbox", owner.String())
 	if eject != nil {
-		owner.update(func(b *box) { b.Daemon = api.Daemon{State: api.DaemonEjecting, Since: b.Daemon.Since} })
+		owner.update(func(b *box) { b.state, b.Daemon = b.state.next(ejectBegan), api.Daemon{Since: b.Daemon.Since} })
 		err = eject()
 	}
 	for _, stopped := range []*box{b, owner} {
 		stopped.update(func(b *box) {
-			state := api.DaemonNone
-			if b.Container != api.ContainerRunning {
-				state = api.DaemonStopped
-			}
-			b.Daemon, b.ended = api.Daemon{State: state, Since: b.Daemon.Since}, "was stopped"
-			if b.stops++; b.plan.work == stopping {
-				b.plan = b.plan.next(stopDone)
-			}
-			if eject != nil {
+			b.state, b.Daemon = b.state.next(stopDone), api.Daemon{Since: b.Daemon.Since}
+			b.stops++
+			if b.ended = "was stopped"; eject != nil {
 				b.ended = "was removed"
 			}
 		})

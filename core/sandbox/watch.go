@@ -128,9 +128,7 @@ func (f *engine) restarted(id string) {
 	again.update(func(b *box) {
 		b.began()
 		b.Started = time.Now()
-		if b.plan.work != injecting {
-			b.Daemon.State, b.Daemon.LastError = api.DaemonUnknown, nil
-		}
+		b.become(containerStarted, nil)
 	})
 	f.set.keep(again.Ref)
 }
@@ -138,7 +136,7 @@ func (f *engine) restarted(id string) {
 // began records that the container has started.
 func (b *box) began() {
 	b.starts++
-	b.proof, b.process, b.plan = proof{}, nil, b.plan.next(containerChanged)
+	b.proof, b.process = proof{}, nil
 }
 
 // problem is why the engine is lost.
@@ -227,8 +225,8 @@ func (f *engine) unseen(p *api.Problem) {
 	f.set.mu.Unlock()
 	for _, b := range boxes {
 		b.update(func(b *box) {
-			if b.Container == api.ContainerMissing && b.plan.work != injecting {
-				b.Daemon.State, b.Daemon.LastError = api.DaemonUnknown, asProblem(b.Ref, p)
+			if b.Container == api.ContainerMissing && b.state.work != injecting {
+				b.become(containerUnseen, asProblem(b.Ref, p))
 			}
 		})
 	}
@@ -274,10 +272,7 @@ func (f *engine) see(ref api.Ref, c source.Container) {
 		if b.ID != "" && b.ID != c.ID { // another container under the same name
 			b.began()
 			b.Started = time.Time{}
-			b.Daemon = api.Daemon{State: api.DaemonUnknown, Since: time.Now()}
-			if b.plan.work == injecting {
-				b.Daemon.State = api.DaemonInjecting
-			}
+			b.Daemon = api.Daemon{Since: time.Now()}
 		}
 		changed = b.ID != c.ID || b.Container != c.State || !slices.Equal(was.Addresses, c.Addresses)
 		if was.ID == c.ID && c.State == api.ContainerRunning && was.State != api.ContainerRunning && was.State != api.ContainerPaused {
@@ -286,12 +281,19 @@ func (f *engine) see(ref api.Ref, c source.Container) {
 		}
 		if b.proof.address != "" && !c.HostNetwork && !slices.Contains(c.Addresses, b.proof.address) {
 			b.proof = proof{}
-			if b.Daemon.State == api.DaemonHealthy {
-				b.Daemon.State = api.DaemonUnknown
+			if b.state.found == api.DaemonHealthy {
+				b.state = b.state.next(moved)
 			}
 		}
-		if b.ID != c.ID || b.Container != c.State {
-			b.plan = b.plan.next(containerChanged)
+		switch {
+		case c.State != api.ContainerRunning:
+			b.become(containerStopped, nil)
+			if b.state.goal != unwanted { // so its daemon is missing
+				b.Daemon.LastError = asProblem(ref, f.set.why.notRunning(ref, c.State))
+			}
+			b.Daemon.Started = false
+		case b.ID != c.ID || b.Container != c.State:
+			b.become(containerStarted, nil)
 		}
 		b.container = c
 		b.ID, b.Image, b.Container, b.ExitCode, b.Labels = c.ID, c.Image, c.State, c.ExitCode, c.Labels
@@ -307,18 +309,6 @@ func (f *engine) see(ref api.Ref, c source.Container) {
 			b.Started = c.StartedAt
 		}
 		b.SharesNetworkOf = f.sharesWith(c)
-		switch {
-		case c.State != api.ContainerRunning:
-			b.Daemon.State, b.Daemon.LastError = api.DaemonStopped, nil
-			if b.plan.goal != unwanted { // so its daemon is missing
-				b.Daemon.LastError = asProblem(ref, f.set.why.notRunning(ref, c.State))
-			}
-			b.Daemon.Started = false
-		case b.Daemon.State == api.DaemonStopped:
-			b.Daemon.State, b.Daemon.LastError = api.DaemonUnknown, nil
-		case was.ID == "":
-			b.Daemon.LastError = nil // it was that the engine did not answer
-		}
 	})
 	if changed {
 		f.set.keep(ref)
@@ -347,12 +337,13 @@ func (f *engine) lose(ref api.Ref) {
 		return
 	}
 	b.update(func(b *box) {
-		if b.Container == api.ContainerMissing && b.Daemon.State == api.DaemonStopped {
+		if b.Container == api.ContainerMissing && b.state.stopped {
 			return // known already
 		}
 		b.container, b.process = source.Container{Infra: b.container.Infra}, nil
 		b.ID, b.Address, b.Container, b.ExitCode = "", "", api.ContainerMissing, nil
-		b.Daemon = api.Daemon{State: api.DaemonStopped, Since: time.Now(), LastError: missing(ref)}
+		b.Daemon = api.Daemon{Since: time.Now()}
+		b.become(containerStopped, missing(ref))
 	})
 	b.dropGone()
 }
@@ -363,7 +354,7 @@ func (b *box) dropGone() {
 	b.set.eventMu.Lock()
 	defer b.set.eventMu.Unlock()
 	b.set.mu.Lock()
-	gone := b.set.boxes[b.Ref] == b && b.Container == api.ContainerMissing && !b.Default && b.plan.work != injecting
+	gone := b.set.boxes[b.Ref] == b && b.Container == api.ContainerMissing && !b.Default && b.state.work != injecting
 	if gone {
 		delete(b.set.boxes, b.Ref)
 		close(b.kick)
