@@ -89,6 +89,6 @@ func withHolder(err error, stateDir string) error {
 	}
 	said := *problem
 	said.Detail = fmt.Sprintf("%s: daemon-proxy is already running: process %d, at %s", problem.Detail, r.PID, r.URL)
-	said.Hint = "use that one, or start a second with another --port and another --state-file"
+	said.Hint = "daemon-proxy without other flags opens that one; --standalone starts a second one"
 	return &said
 }

@@ -116,7 +116,7 @@ func previewRows(m *model) []*action {
 			when: func() bool { _, ok := m.selected(); return ok }},
 		{id: "open-new-port", keys: []string{"o"}, changes: true, run: m.news.openNew,
 			desc:  "open the port that just came up (while its note is shown)",
-			when:  func() bool { return m.news.shown() && !m.options.ReadOnly },
+			when:  func() bool { return m.news.shown() && !m.World.ReadOnly() },
 			about: func() any { return fmt.Sprint(m.news.newPort.card.Sandbox, m.news.newPort.card.Port.Port) }},
 		onLink(&action{id: "open", keys: []string{"o"}, short: "open", desc: "open the preview in the browser"},
 			m.links.openLink),
@@ -208,6 +208,6 @@ func logRows(m *model) []*action {
 // CheckKeys validates a key configuration: it reports unknown actions, keys that
 // no terminal sends, and keys that two actions would share in one place.
 func CheckKeys(rebind map[string]string) error {
-	_, err := newKeymap(actions(emptyModel()), rebind, false)
+	_, err := newKeymap(actions(emptyModel()), rebind)
 	return err
 }

@@ -14,7 +14,7 @@ import (
 // the model.
 type commands struct {
 	pane.Calls
-	backend Backend
+	backend api.Service
 	name    string // of this screen
 	taken   uint64 // batches of events so far; a snapshot has the number at which it was requested
 }
@@ -53,9 +53,19 @@ type (
 	minuteMsg time.Time
 )
 
+// subscribe attaches the screen for as long as the UI runs; the deadline is only
+// for the call.
 func (c commands) subscribe() tea.Cmd {
 	return func() tea.Msg {
-		screen, err := c.backend.Attach(c.Ctx, c.name)
+		ctx, giveUp := context.WithCancel(c.Ctx)
+		deadline := time.AfterFunc(pane.Quick, giveUp)
+		screen, err := c.backend.Attach(ctx, c.name)
+		if !deadline.Stop() && err == nil {
+			err = context.DeadlineExceeded
+		}
+		if err != nil {
+			giveUp()
+		}
 		return subscribedMsg{screen, err}
 	}
 }

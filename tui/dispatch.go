@@ -60,7 +60,7 @@ func (d *dispatcher) runOffered(msg runMsg) tea.Cmd {
 }
 
 func (d *dispatcher) openHelp() tea.Cmd {
-	d.overlays.push(&help{look: d.Look, keys: d.keymap})
+	d.overlays.push(&help{look: d.Look, keys: d.keymap, readOnly: d.World.ReadOnly()})
 	return nil
 }
 
@@ -164,11 +164,23 @@ func (d *dispatcher) formWants(msg form.ActionMsg) tea.Cmd {
 	return d.run(a)
 }
 
-// run runs an action, unless --read-only excludes it or it has become unusable
-// since it was offered.
+// usable reports whether an action can be run at a place now.
+func (d *dispatcher) usable(a *action, at place) bool {
+	frozen := a.changes && (d.World.ReadOnly() || d.outage.is())
+	return a.in&at != 0 && !frozen && (a.when == nil || a.when())
+}
+
+// run runs an action, unless it is excluded or has become unusable since it was
+// offered.
 func (d *dispatcher) run(a *action) tea.Cmd {
-	if d.readOnly && a.changes {
+	switch {
+	case !a.changes:
+	case d.World.Status().ReadOnly:
+		return d.notes.fail("not on a read-only core: "+a.desc, "start the core without server.read_only")
+	case d.World.ReadOnly():
 		return d.notes.fail("not in read-only mode: "+a.desc, "start without --read-only")
+	case d.outage.is():
+		return d.notes.fail(d.coreName()+" is not reachable: nothing can be changed now", d.Key("refresh")+" tries it now")
 	}
 	if !d.usable(a, d.place()) {
 		return d.notes.tell(cmp.Or(d.whyNot(a), a.id+" does not apply here now"))

@@ -35,6 +35,8 @@ type fake struct {
 	log       *io.PipeWriter    // into the log that was opened last
 	asked     []string
 	attached  int              // screens so far
+	cut       chan error       // ends the event stream with that error
+	hold      chan struct{}    // what Attach waits for; nil: nothing
 	fail      map[string]error // by the name of the method
 	requests  []api.LinkRequest
 	sharing   context.Context // of the last Share
@@ -66,7 +68,7 @@ func newFake() *fake {
 	web, box := api.Ref{Engine: "default", Name: "web"}, api.Ref{Engine: "default", Name: "my-sandbox"}
 	history := []float64{1, 1.2, 1.1, 2, 1.3, 1, 1.1, 1.5, 1.1}
 	f := &fake{
-		ready: make(chan struct{}, 1), fail: map[string]error{},
+		ready: make(chan struct{}, 1), cut: make(chan error), fail: map[string]error{},
 		shared: "http://192.168.1.7:8081/preview/k3v9aaaabbbbccccddddeeeeffffgggg/",
 		status: api.Status{Version: "v0.1.0", URL: "http://localhost:8080", Mode: "docker", HostLinks: true},
 		engine: api.EngineStatus{Name: "default", Endpoint: "unix:///var/run/docker.sock", State: "connected",
@@ -198,6 +200,12 @@ type fakeScreen struct {
 
 func (f *fake) Attach(ctx context.Context, name string) (api.Screen, error) {
 	err := f.ask("Attach", name)
+	f.mu.Lock()
+	hold := f.hold
+	f.mu.Unlock()
+	if hold != nil {
+		<-hold
+	}
 	if name == "" {
 		err = api.NewProblem(api.CodeBadRequest, "the screen has no name", "give it one")
 	}
@@ -250,6 +258,8 @@ func (f *fake) Next(ctx context.Context) ([]api.Event, error) {
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	case err := <-f.cut:
+		return nil, err
 	case <-f.ready:
 	}
 	f.mu.Lock()

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -13,8 +14,7 @@ import (
 )
 
 const (
-	resubscribeAfter = time.Second
-	trafficEvery     = time.Second
+	trafficEvery = time.Second
 	// portsAfter is how long a sandbox must be selected before its ports are
 	// listed: moving the cursor past it makes no calls.
 	portsAfter = 100 * time.Millisecond
@@ -24,7 +24,7 @@ const (
 
 type (
 	// The timers; each runs only while it is needed.
-	resubscribeMsg struct{}
+	resubscribeMsg int // the round of the outage
 	trafficMsg     struct{}
 	portsDueMsg    int
 	watchedMsg     api.Ref // the screen's Watch has returned
@@ -37,7 +37,8 @@ type follower struct {
 	*ui
 	news *portNews
 
-	screen       api.Screen // nil before the first is attached
+	screen       api.Screen // nil while none is attached
+	attaching    bool       // a call of Attach is running
 	watched      api.Ref    // the sandbox in the panes and of the screen's Watch
 	watching     bool       // a call of Watch is running
 	askingPorts  bool       // ports are being listed, or are about to be
@@ -45,6 +46,14 @@ type follower struct {
 	trafficTimer bool       // rates and links are due
 	lostTimer    bool       // the countdown of a lost engine is due
 	retrying     bool       // the lost engine is retried on request
+}
+
+// self is the id of this screen; empty before it is attached.
+func (f *follower) self() string {
+	if f.screen == nil {
+		return ""
+	}
+	return f.screen.ID()
 }
 
 // selection handles a change of the selected sandbox.
@@ -75,12 +84,18 @@ func (f *follower) watchDone(ref api.Ref) tea.Cmd {
 	return f.watch()
 }
 
-// attached watches what was selected before the screen was attached.
-func (f *follower) attached() tea.Cmd {
-	if f.watched == (api.Ref{}) {
-		return nil
+// attached begins to follow the core: everything is requested anew, and what is
+// selected is watched.
+func (f *follower) attached(screen api.Screen) tea.Cmd {
+	f.screen = screen
+	cmds := []tea.Cmd{f.do.snapshot(), f.do.next(screen), f.toPanes(pane.ReconnectedMsg{})}
+	if f.outage.end() {
+		cmds = append(cmds, f.notes.say(f.coreName()+" is back"))
 	}
-	return f.watch()
+	if f.watched != (api.Ref{}) {
+		cmds = append(cmds, f.watch())
+	}
+	return tea.Batch(cmds...)
 }
 
 // watch calls the screen's Watch, one call at a time.
@@ -101,7 +116,7 @@ func (f *follower) watch() tea.Cmd {
 // askPorts lists the ports of the selected sandbox, if it has a daemon, and again
 // every portsEvery. Each newly selected sandbox starts a new round.
 func (f *follower) askPorts() tea.Cmd {
-	if s, ok := f.selected(); !ok || s.Daemon.State != api.DaemonHealthy || f.askingPorts {
+	if s, ok := f.selected(); !ok || s.Daemon.State != api.DaemonHealthy || f.askingPorts || f.outage.is() {
 		return nil
 	}
 	f.askingPorts = true
@@ -136,15 +151,16 @@ func (f *follower) trafficSoon() tea.Cmd {
 
 // trafficDue repeats the requests until the header shows no traffic.
 func (f *follower) trafficDue() tea.Cmd {
-	if f.World.Rates().Spark == ([60]int{}) {
+	if f.World.Rates().Spark == ([60]int{}) || f.outage.is() {
 		return nil
 	}
 	return f.trafficSoon()
 }
 
-// countLost redraws once a second while the header counts how long the engine is lost.
+// countLost redraws once a second while the header counts how long the engine is
+// lost, or when the core is tried again.
 func (f *follower) countLost() tea.Cmd {
-	if !f.engineLost() || f.lostTimer {
+	if !f.engineLost() && !f.outage.is() || f.lostTimer {
 		return nil
 	}
 	f.lostTimer = true
@@ -181,17 +197,75 @@ func (f *follower) engineBack() string {
 	}
 }
 
+// lostStream tries the core again in a while: it has gone, or refuses. A reason
+// that a person can do something about is shown once.
 func (f *follower) lostStream(err error) tea.Cmd {
 	if f.Ctx.Err() != nil {
 		return nil
 	}
+	f.screen = nil
 	f.log.Warn("no events from the core", "error", err)
-	return tea.Tick(resubscribeAfter, func(time.Time) tea.Msg { return resubscribeMsg{} })
+	wait := f.outage.failed(f.Now())
+	round := resubscribeMsg(f.outage.round)
+	cmds := []tea.Cmd{f.countLost(), tea.Tick(wait, func(time.Time) tea.Msg { return round })}
+	if p := reasonOf(err); p != nil && p.Detail != f.outage.said {
+		f.outage.said = p.Detail
+		cmds = append(cmds, f.notes.fail(p.Detail, p.Hint))
+	}
+	return tea.Batch(cmds...)
+}
+
+// reasonOf returns why the core is lost, nil if there is no more to say than that
+// nothing answers: it refuses, or what leads to it, such as ssh, has a problem.
+func reasonOf(err error) *api.Problem {
+	p, ok := errors.AsType[*api.Problem](err)
+	if ok && p.Code == api.CodeCoreUnreachable {
+		p, ok = errors.AsType[*api.Problem](p.Cause)
+	}
+	if !ok {
+		return nil
+	}
+	return p
+}
+
+// resubscribe tries the core again, unless it was tried since that round began.
+func (f *follower) resubscribe(round resubscribeMsg) tea.Cmd {
+	if int(round) != f.outage.round {
+		return nil
+	}
+	return f.subscribe()
+}
+
+// subscribe attaches the screen, one call at a time.
+func (f *follower) subscribe() tea.Cmd {
+	if f.attaching {
+		return nil
+	}
+	f.attaching = true
+	return f.do.subscribe()
+}
+
+// subscribed takes the answer.
+func (f *follower) subscribed(msg subscribedMsg) tea.Cmd {
+	f.attaching = false
+	if msg.err != nil {
+		return f.lostStream(msg.err)
+	}
+	return f.attached(msg.screen)
+}
+
+// retryCore tries the core now.
+func (f *follower) retryCore() tea.Cmd {
+	f.outage.round++
+	return tea.Batch(f.notes.tell("trying "+f.coreName()+f.Glyph.Ellipsis), f.subscribe())
 }
 
 // refresh requests everything again and reports the outcome; that of a lost
 // engine comes as an event.
 func (f *follower) refresh() tea.Cmd {
+	if f.outage.is() {
+		return f.retryCore()
+	}
 	f.retrying = f.World.EngineLost()
 	trying, did, backend := "refreshing", "up to date", f.do.backend
 	if f.retrying {

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -9,6 +10,10 @@ import (
 	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/text"
 )
+
+// roomyHeader is the least width at which the header says when a lost core is
+// tried again.
+const roomyHeader = 80
 
 // header draws the first line of the screen, and the upper edges of the list and
 // the details.
@@ -51,17 +56,34 @@ func (h *header) line() string {
 	return l.Ends(left, traffic[2]+" ", h.width)
 }
 
+// url returns what stands for the core: its name and URL, or when it is tried
+// again.
 func (h *header) url() string {
-	l := h.Look
-	s := h.World.Status()
-	if s.URL == "" {
+	l, s, attached := h.Look, h.World.Status(), h.options.Attached
+	name, url := l.Ink.Good.Paint(l.Glyph.Healthy)+" ", s.URL
+	if attached != nil {
+		name, url = l.Ink.Good.Paint(l.Glyph.Attached)+" ", cmp.Or(attached.URL, s.URL)
+		if attached.Name != "" {
+			name += text.Clean(attached.Name) + "  "
+		}
+	}
+	switch {
+	case h.outage.is():
+		lost := strings.TrimRight(name, " ") + " " + l.Ink.Bad.Paint(l.Glyph.Bad+" not reachable")
+		if h.width < roomyHeader {
+			return lost
+		}
+		left := max(0, h.outage.retry.Sub(h.Now()))
+		return lost + l.Ink.Dim.Paint(fmt.Sprintf(" %s retry in %s (%s now)", l.Glyph.Dot,
+			format.Span(left+time.Second-1), h.Key("refresh")))
+	case url == "":
 		return l.Ink.Dim.Paint(l.Glyph.None + " starting")
 	}
-	part := l.Ink.Good.Paint(l.Glyph.Healthy) + " " + text.Clean(s.URL)
+	part := name + text.Clean(url)
 	if s.Exposed {
 		part += " " + l.Ink.Bad.Paint(l.Glyph.Warn+" open to the network")
 	}
-	if h.options.ReadOnly {
+	if h.World.ReadOnly() {
 		part += " " + l.Ink.Busy.Paint("read-only")
 	}
 	return part
@@ -70,12 +92,15 @@ func (h *header) url() string {
 // engine returns texts for the engine's state, from the longest to the shortest.
 func (h *header) engine() []string {
 	l, e := h.Look, h.World.Engine()
-	name, dot := text.Clean(e.Name), " "+l.Glyph.Dot+" "
+	s, name, dot := h.World.Status(), text.Clean(e.Name), " "+l.Glyph.Dot+" "
 	switch {
 	case e.State == "connected":
 		version, _, _ := strings.Cut(e.Version, "+")
 		containers := format.Count(h.World.Containers(), "container")
 		counts := containers + dot + format.Count(h.World.ActiveLinks(h.Now()), "preview")
+		if n := len(s.Screens); n > 1 {
+			counts += dot + format.Count(n, "screen")
+		}
 		return []string{
 			"engine " + name + " " + text.Clean(version) + dot + counts,
 			"engine " + name + dot + counts, name + dot + counts, counts, containers, "",

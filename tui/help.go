@@ -10,9 +10,10 @@ import (
 )
 
 type help struct {
-	look *draw.Look
-	keys keymap
-	top  int
+	look     *draw.Look
+	keys     keymap
+	readOnly bool
+	top      int
 }
 
 func (h *help) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
@@ -26,7 +27,7 @@ func (h *help) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 // entry returns the lines of one action; its description may take several.
 func (h *help) entry(a *action, width int) []string {
 	l, key, desc := h.look, format.Keys(a.keys), a.desc
-	away := h.keys.readOnly && a.changes
+	away := a.changes && h.readOnly
 	if away {
 		desc += " (not in read-only mode)"
 	}

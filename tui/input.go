@@ -151,7 +151,7 @@ func (m *model) back() tea.Cmd {
 	in := m.World.Injection(ref)
 	switch {
 	case m.listFocused && m.list.ClearFilter():
-	case in != nil && !in.Finished && m.atOverview() && !m.options.ReadOnly:
+	case in != nil && !in.Finished && m.atOverview() && !m.World.ReadOnly():
 		return m.sandboxes.cancelInjection(ref)
 	case in != nil && in.Problem != nil && m.atOverview():
 		m.World.DismissInjection(ref)

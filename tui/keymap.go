@@ -75,16 +75,13 @@ const (
 var groups = [...]string{groupSandbox, groupPreviews, groupRequests, groupMove, groupProgram}
 
 // keymap is the table with the configured keys.
-type keymap struct {
-	table    []*action
-	readOnly bool
-}
+type keymap struct{ table []*action }
 
 // newKeymap assigns actions the keys in rebind ("i, ctrl+n", or "none" for no
 // key). The error lists every unknown action, every key that no terminal sends,
 // and every key that two actions would share in one place.
-func newKeymap(table []*action, rebind map[string]string, readOnly bool) (keymap, error) {
-	k := keymap{table: table, readOnly: readOnly}
+func newKeymap(table []*action, rebind map[string]string) (keymap, error) {
+	k := keymap{table: table}
 	var wrong []string
 	for id, keys := range rebind {
 		a := k.byID(id)
@@ -207,9 +204,4 @@ func (k keymap) key(id string) string {
 		return a.keys[0]
 	}
 	return ":" + id
-}
-
-// usable reports whether an action can be run at a place now.
-func (k keymap) usable(a *action, at place) bool {
-	return a.in&at != 0 && (!k.readOnly || !a.changes) && (a.when == nil || a.when())
 }

@@ -57,12 +57,12 @@ Some keys have several actions. The first one that applies where you are and to 
 
 func TestKeysAreReboundByName(t *testing.T) {
 	t.Parallel()
-	k, err := newKeymap(actions(emptyModel()), map[string]string{"inject": "I, ctrl+n", "eject": "none"}, false)
+	k, err := newKeymap(actions(emptyModel()), map[string]string{"inject": "I, ctrl+n", "eject": "none"})
 	require.NoError(t, err)
 	require.Equal(t, []string{"I", "ctrl+n"}, k.byID("inject").keys)
 	require.Empty(t, k.byID("eject").keys)
 
-	_, err = newKeymap(actions(emptyModel()), map[string]string{"injekt": "I", "help": "q"}, false)
+	_, err = newKeymap(actions(emptyModel()), map[string]string{"injekt": "I", "help": "q"})
 	require.ErrorContains(t, err, `no action "injekt"`)
 	require.ErrorContains(t, err, `"q" is the key of both "help" and "quit"`)
 }

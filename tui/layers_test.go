@@ -15,7 +15,7 @@ import (
 // later line declares, be it a name, a field or a method.
 const layers = `
 	options keymap
-	commands notes overlay help
+	commands notes overlay help outage
 	stage
 	ui
 	header port_news quit follow dispatch request_actions

@@ -26,12 +26,13 @@ type model struct {
 // emptyModel connects the parts of a model, without a core and panes.
 func emptyModel() *model {
 	u := &ui{stage: &stage{}}
-	m := &model{ui: u, head: header{u}, quitter: &quitter{ui: u}, requested: &requestActions{u}}
+	m := &model{ui: u, head: header{u}, requested: &requestActions{u}}
 	m.dispatch = &dispatcher{ui: u}
 	m.news = &portNews{ui: u}
 	m.follow = &follower{ui: u, news: m.news}
 	m.links = &linkActions{ui: u, news: m.news, mouseKeys: m.dispatch.mouseKeys}
 	m.sandboxes = &sandboxActions{desktops: desktops{u}, waiting: map[api.Ref]bool{}, thenDesktop: map[api.Ref]bool{}}
+	m.quitter = &quitter{ui: u, own: m.sandboxes.waiting, self: m.follow.self}
 	return m
 }
 

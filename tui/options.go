@@ -7,17 +7,8 @@ import (
 	"os"
 	"time"
 
-	"daemon-proxy/core/api"
 	"daemon-proxy/tui/system"
 )
-
-// Backend is what the UI needs from a core. It is never called from Update or View.
-type Backend interface {
-	api.Service
-	// UndoInjections cancels all injections, whoever started them, and returns
-	// when nothing of them is left. No other begins: it is for the end.
-	UndoInjections(ctx context.Context) error
-}
 
 // Options configure Run. The zero value is a UI on standard input and output
 // that saves nothing.
@@ -25,6 +16,11 @@ type Options struct {
 	In, Out *os.File // nil: standard input and output
 	// Name is this screen's name in the core; empty: user, machine and terminal.
 	Name string
+	// Undo cancels all injections, whoever started them, and returns when nothing of
+	// them is left, because the core ends with the UI. Nil: the core goes on.
+	Undo func(ctx context.Context) error
+	// Attached describes a core that runs without the UI; nil: it is the UI's own.
+	Attached *Attached
 	// Theme is one of theme.Names; ASCII draws without Unicode.
 	Theme string
 	ASCII bool
@@ -40,6 +36,18 @@ type Options struct {
 	// Browse opens a URL, Copy fills the clipboards; nil: those of package system.
 	Browse func(url string) error
 	Copy   func(s string) error
+}
+
+// Attached describes a core that runs without the UI.
+type Attached struct {
+	// Name is what people call it: "dev-box (ssh)". Empty: it is on this machine.
+	Name string
+	// URL is where this machine has the core's previews; empty: where the core says.
+	URL string
+	// Ends is true if the core was started for this session, and ends with it.
+	Ends bool
+	// Carries is true if the previews reach this machine through this program.
+	Carries bool
 }
 
 func (o Options) withDefaults() Options {

@@ -273,7 +273,7 @@ func TestRequestsAreSavedAsHAR(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 	s.press("S")
-	s.shows("save the requests: ", "file already exists")
+	s.shows("save the requests: ", "exists")
 }
 
 // newsOf is the news of exchanges that are given newest first.

@@ -20,7 +20,12 @@ type sandboxActions struct {
 	thenDesktop map[api.Ref]bool // injections after which the desktop is opened
 }
 
-type shellEndedMsg struct{ err error }
+// shellEndedMsg is the end of a shell: its exit code, or why there was none.
+type shellEndedMsg struct {
+	ref  api.Ref
+	code int
+	err  error
+}
 
 // vnc opens the desktop of the selected sandbox; if it has no daemon, vnc injects
 // one first and then continues.
@@ -139,5 +144,6 @@ func (a *sandboxActions) demo() tea.Cmd {
 // shell suspends the UI for a shell in the chosen container.
 func (a *sandboxActions) shell() tea.Cmd {
 	ref := a.list.Selected
-	return tea.Exec(shell.New(a.Ctx, a.do.backend, ref), func(err error) tea.Msg { return shellEndedMsg{err} })
+	far := shell.New(a.Ctx, a.do.backend, ref)
+	return tea.Exec(far, func(err error) tea.Msg { return shellEndedMsg{ref, far.ExitCode, err} })
 }

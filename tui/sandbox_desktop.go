@@ -29,7 +29,7 @@ type desktops struct{ *ui }
 
 // linkTo uses the first of the links that fits, or makes one.
 func linkTo(
-	ctx context.Context, backend Backend, ref api.Ref, label string, links []api.Link, fits func(api.Link) bool,
+	ctx context.Context, backend api.Service, ref api.Ref, label string, links []api.Link, fits func(api.Link) bool,
 ) vncMsg {
 	i := slices.IndexFunc(links, func(l api.Link) bool { return l.Port == world.VNCPort && fits(l) })
 	if i >= 0 {

@@ -61,7 +61,7 @@ func newScreen(t *testing.T, f *fake, width, height int, with func(*Options)) *s
 	s := &screen{t: t, f: f, msgs: make(chan tea.Msg, 1000)}
 	o := Options{
 		Theme: theme.Dark, Now: func() time.Time { return clock },
-		Browse: s.opened.keep, Copy: s.copied.keep,
+		Browse: s.opened.keep, Copy: s.copied.keep, Undo: f.UndoInjections,
 	}
 	if with != nil {
 		with(&o)

@@ -1,6 +1,6 @@
-// Package tui is the terminal UI of a core. It uses the core only through Backend,
-// is not the owner of any state of it, and never blocks: every call runs in a
-// command with a deadline, and its answer is a message.
+// Package tui is the terminal UI of a core. It uses the core only through
+// api.Service, is not the owner of any state of it, and never blocks: every call
+// runs in a command with a deadline, and its answer is a message.
 package tui
 
 import (
@@ -13,6 +13,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"golang.org/x/term"
 
+	"daemon-proxy/core/api"
 	_ "daemon-proxy/tui/background"
 	"daemon-proxy/tui/draw"
 	"daemon-proxy/tui/logs"
@@ -32,25 +33,28 @@ const (
 )
 
 // newModel returns the model of a core, with the state that the last run saved.
-func newModel(ctx context.Context, backend Backend, o Options) (*model, error) {
+func newModel(ctx context.Context, core api.Service, o Options) (*model, error) {
 	o = o.withDefaults()
 	m := emptyModel()
 	u := m.ui
-	keys, err := newKeymap(actions(m), o.Keys, o.ReadOnly)
+	keys, err := newKeymap(actions(m), o.Keys)
 	if err != nil {
 		return nil, err
 	}
 	u.Env = pane.Env{Look: draw.New(o.Theme, o.ASCII), World: world.New(), Now: o.Now, Key: keys.key,
 		Calls: pane.Calls{Ctx: ctx}}
-	u.options, u.log, u.do = o, o.Logger, commands{Calls: u.Calls, backend: backend, name: o.Name}
+	u.options, u.log, u.do = o, o.Logger, commands{Calls: u.Calls, backend: core, name: o.Name}
 	u.notes = &notes{look: u.Look, log: u.log, changed: u.changed}
 	m.dispatch.keymap, m.mouse = keys, !o.NoMouse
+	if o.ReadOnly {
+		u.World.SetReadOnly()
+	}
 	saved := loadUIState(o.StateFile)
 	u.listFocused = true
 	u.list = sandbox.NewList(u.Env, saved.Sandbox, saved.Filter)
-	u.overview = sandbox.NewOverview(u.Env, o.ReadOnly)
+	u.overview = sandbox.NewOverview(u.Env)
 	u.panes = [4]pane.Pane{
-		u.overview, requests.New(u.Env, backend, saved.Requests), previews.New(u.Env), logs.New(u.Env, backend),
+		u.overview, requests.New(u.Env, core, saved.Requests), previews.New(u.Env), logs.New(u.Env, core),
 	}
 	if saved.Tab > 0 && saved.Tab < len(u.panes) {
 		u.tab = saved.Tab
@@ -60,7 +64,7 @@ func newModel(ctx context.Context, backend Backend, o Options) (*model, error) {
 
 // Run shows the UI until the user quits or ctx ends, neither of which is an error.
 // It restores the terminal, even after a panic.
-func Run(ctx context.Context, backend Backend, o Options) error {
+func Run(ctx context.Context, core api.Service, o Options) error {
 	o = o.withDefaults()
 	o.ASCII = o.ASCII || !theme.UTF8(os.Getenv)
 	o.Theme = theme.Choose(o.Theme, os.Getenv, o.Out)
@@ -73,7 +77,7 @@ func Run(ctx context.Context, backend Backend, o Options) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends every command
-	m, err := newModel(ctx, backend, o)
+	m, err := newModel(ctx, core, o)
 	if err != nil {
 		return err
 	}

@@ -34,6 +34,7 @@ type ui struct {
 	log      *slog.Logger
 	notes    *notes
 	overlays overlays
+	outage   outage
 	frame    string // the last drawn screen; empty after a change
 }
 
@@ -42,6 +43,14 @@ func (u *ui) selected() (api.Sandbox, bool) { return u.World.Sandbox(u.list.Sele
 
 // changed makes the next View redraw the screen.
 func (u *ui) changed() { u.frame = "" }
+
+// coreName names the core in a sentence.
+func (u *ui) coreName() string {
+	if a := u.options.Attached; a != nil && a.Name != "" {
+		return a.Name
+	}
+	return "the core"
+}
 
 // engineLost reports whether the engine of the listed containers is lost.
 func (u *ui) engineLost() bool { return u.World.EngineLost() && u.World.Containers() > 0 }

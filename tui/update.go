@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 
 // Init implements tea.Model.
 func (m *model) Init() tea.Cmd {
-	return tea.Batch(m.arrange(), m.do.subscribe(), everyMinute(), tea.SetWindowTitle("daemon-proxy"))
+	return tea.Batch(m.arrange(), m.follow.subscribe(), everyMinute(), tea.SetWindowTitle("daemon-proxy"))
 }
 
 func everyMinute() tea.Cmd {
@@ -60,15 +61,11 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case subscribedMsg:
-		if msg.err != nil {
-			return m.follow.lostStream(msg.err)
-		}
-		m.follow.screen = msg.screen
-		return tea.Batch(m.do.snapshot(), m.do.next(msg.screen), m.follow.attached(), m.toPanes(pane.ReconnectedMsg{}))
+		return m.follow.subscribed(msg)
 	case streamEndedMsg:
 		return m.follow.lostStream(msg.err)
 	case resubscribeMsg:
-		return m.do.subscribe()
+		return m.follow.resubscribe(msg)
 	case statusMsg:
 		if msg.err != nil {
 			return m.notes.failWith("ask the core", msg.err)
@@ -152,8 +149,11 @@ func (m *model) takeFlow(msg tea.Msg) tea.Cmd {
 		if m.mouse {
 			cmds = append(cmds, tea.EnableMouseCellMotion) // Bubble Tea restores everything else
 		}
-		if msg.err != nil {
+		switch {
+		case msg.err != nil:
 			cmds = append(cmds, m.notes.failWith("shell", msg.err))
+		case msg.code != 0:
+			cmds = append(cmds, m.notes.tell(fmt.Sprintf("the shell in %s ended with exit code %d", msg.ref, msg.code)))
 		}
 		return tea.Batch(cmds...)
 	}

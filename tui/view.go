@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/charmbracelet/x/ansi"
+
 	"daemon-proxy/tui/dialog"
 	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/pane"
@@ -37,6 +39,11 @@ func (m *model) draw() []string {
 	} else {
 		lines = append(lines, m.body()...)
 	}
+	if m.outage.is() { // as last seen
+		for i, line := range lines[1:] {
+			lines[1+i] = l.Ink.Dim.Paint(ansi.Strip(line))
+		}
+	}
 	note := m.noteLines()
 	lines = append(lines[:len(lines)-len(note)+1], note...)
 	lines = append(lines, m.footer())
@@ -61,7 +68,7 @@ func (m *model) draw() []string {
 // noteLines returns the note, with the keys for a port that has just opened.
 func (m *model) noteLines() []string {
 	offer := ""
-	if m.news.shown() && !m.options.ReadOnly {
+	if m.news.shown() && !m.World.ReadOnly() {
 		offer = fmt.Sprintf("   %s preview   %s open", m.Key("new-preview"), m.Key("open-new-port"))
 	}
 	return m.notes.lines(m.width, offer, m.Key)

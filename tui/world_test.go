@@ -18,7 +18,7 @@ func TestANewStreamBringsWhatWasMissed(t *testing.T) {
 	s.f.exchanges = append([]api.Exchange{{ID: 300, Start: clock, Method: "GET", Path: "/missed", Status: 200,
 		Sandbox: "my-sandbox"}}, s.f.exchanges...)
 	s.f.mu.Unlock()
-	s.send(resubscribeMsg{}) // what was told meanwhile is not told again
+	s.send(resubscribeMsg(s.m.outage.round)) // what was told meanwhile is not told again
 	s.shows("/missed")
 }
 

@@ -34,6 +34,8 @@ const (
 // far is the way to a core that was named by an address.
 type far struct {
 	Client *client.Client
+	// Name is what people call it: "dev-box (ssh)", "example.org:8080".
+	Name string
 	// Previews is where this machine has the core's previews, without a slash at
 	// its end: "http://localhost:8080". Empty: it has none, since ssh carries calls only.
 	Previews string
@@ -53,6 +55,8 @@ type farOptions struct {
 	// Previews serves the previews of a core that ssh reaches at a local port:
 	// server.port, or the next one that is free.
 	Previews bool
+	// Reopen opens the way again once ssh has ended, as long as that needs no person.
+	Reopen bool
 	// Stderr gets warnings, and what ssh has to say while it connects.
 	Stderr io.Writer
 	Logger *slog.Logger // of the previews; nil: nobody
@@ -77,7 +81,7 @@ func openFar(ctx context.Context, address string, o farOptions) (*far, error) {
 			"  try: https:// with server.tls.mode there, or --server ssh://HOST\n", logging.Printable(c.URL()))
 	}
 	return &far{
-		Client: c, Previews: c.URL(), Err: func() error { return nil }, Close: func() error { return nil },
+		Client: c, Name: hostOf(address), Previews: c.URL(), Err: func() error { return nil }, Close: func() error { return nil },
 	}, nil
 }
 
@@ -93,24 +97,44 @@ func overBridge(ctx context.Context, address string, o farOptions) (*far, error)
 		}
 		return nil, hintedError{err, api.AsProblem(err).Hint, exitNoCore}
 	}
-	f := &far{Own: session.Greeting().Own, Done: session.Done(), Err: session.Err, Close: session.Close}
+	f := &far{
+		Name: target.Host + " (ssh)", Own: session.Greeting().Own, Done: session.Done(),
+		Err: session.Err, Close: session.Close,
+	}
+	var way bridge.Way = session
+	if o.Reopen {
+		line := bridge.NewLine(session, func(ctx context.Context) (*bridge.Session, error) {
+			return bridge.SSH(ctx, target, bridge.SSHOptions{Unattended: true})
+		})
+		way, f.Close = line, line.Close
+	}
 	base := "http://" + net.JoinHostPort("localhost", portOf(session.Greeting().Address))
 	if o.Previews {
-		previews, err := bridge.ServePreviews(ctx, session, o.Config.Server.Port, o.Logger)
+		previews, err := bridge.ServePreviews(ctx, way, o.Config.Server.Port, o.Logger)
 		if err != nil {
-			return nil, errors.Join(err, session.Close())
+			return nil, errors.Join(err, f.Close())
 		}
+		end := f.Close
 		f.Previews, base = previews.URL(), previews.URL()
-		f.Close = func() error { return errors.Join(previews.Close(), session.Close()) }
+		f.Close = func() error { return errors.Join(previews.Close(), end()) }
 	}
 	f.Client, err = client.New(base, client.WithHTTPClient(&http.Client{
-		Transport:     session.Transport(o.Previews),
+		Transport:     way.Transport(o.Previews),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}))
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// hostOf is the host of a URL, and its port if it has one.
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	return u.Host
 }
 
 // portOf is the port of an address.

@@ -93,7 +93,9 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		Use:   "daemon-proxy",
 		Short: "Open what runs inside containers: a preview daemon, a proxy and preview links",
 		Long: "daemon-proxy puts a small HTTP daemon into a Docker container and gives you links to\n" +
-			"whatever listens inside it: a VNC desktop, a dev server, a notebook.",
+			"whatever listens inside it: a VNC desktop, a dev server, a notebook.\n\n" +
+			"In a terminal it opens the UI: on the daemon-proxy that runs here, or on that of --server,\n" +
+			"which then keeps running; else it starts one, which ends with the UI.",
 		Version:       version(),
 		Args:          noArgs,
 		SilenceErrors: true,
@@ -104,6 +106,11 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	}
 	config.BindFlags(root.Flags())
 	root.Flags().Bool("no-tui", false, "run only the proxy and preview server, without the terminal UI")
+	root.Flags().String("server", "",
+		"open the terminal UI on that daemon-proxy: a URL, or ssh://[user@]host[:port] (environment: "+serverEnv+
+			"; default: the one running here, else a new one)")
+	root.Flags().Bool("standalone", false,
+		"start a new core even if one is running here, with the next free port and its own links")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.SetVersionTemplate("daemon-proxy {{.Version}}\n")
 	root.AddCommand(newToolbox(), newDemo(stderr), newDemoPage(), newVersion(), newConfig())

@@ -177,10 +177,14 @@ func (r *remote) connect(ctx context.Context, server string, needs own, command 
 // clientOf returns a client of the core at url, with that API key; for the core
 // that core.json names, with the key of its run.
 func clientOf(url, key string, cfg config.Config) (*client.Client, error) {
-	if running, ok := core.ReadRunning(cfg.StateDir); ok && running.Key != "" && strings.TrimSuffix(url, "/") == running.URL {
-		key = running.Key // which that core accepts, whatever its configuration
+	keyOf := func() string {
+		running, ok := core.ReadRunning(cfg.StateDir)
+		if ok && running.Key != "" && strings.TrimSuffix(url, "/") == running.URL {
+			return running.Key // which that core accepts, whatever its configuration
+		}
+		return key
 	}
-	options, err := trusting(url, cfg.StateDir, []client.Option{client.WithAPIKey(key)})
+	options, err := trusting(url, cfg.StateDir, []client.Option{client.WithAPIKeyOf(keyOf)})
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -31,39 +33,116 @@ func outliveReaders() {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 }
 
-// serve runs the core until ctx ends, and the terminal UI on it where there is
-// a terminal and nobody said --no-tui.
+// start is what the program does without a command: it runs a core, shows the
+// terminal UI on one, or both.
+type start struct {
+	flags          *pflag.FlagSet
+	config         config.Config
+	terminal       *os.File // nil: no UI is shown
+	stdout, stderr io.Writer
+}
+
+// serve shows the terminal UI on the core of --server or on the one that runs on
+// this machine. Where there is no terminal or no such core, it runs a core until
+// ctx ends.
 func serve(ctx context.Context, flags *pflag.FlagSet, stdout, stderr io.Writer) error {
 	cfg, err := config.Load(config.Options{Flags: flags})
 	if err != nil {
 		return err
 	}
 	outliveReaders()
-	noTUI, err := flags.GetBool("no-tui")
-	if err != nil {
+	s := &start{flags: flags, config: cfg, stdout: stdout, stderr: stderr}
+	noTUI, noTUIErr := flags.GetBool("no-tui")
+	standalone, standaloneErr := flags.GetBool("standalone")
+	address, addressErr := flags.GetString("server")
+	if err := errors.Join(noTUIErr, standaloneErr, addressErr); err != nil {
 		return err
 	}
-	terminal := terminalOf(stdout)
-	withUI := !noTUI && terminal != nil
-	logTo := stderr
-	if withUI {
-		logTo = nil // nothing may be written over the UI
+	if !noTUI {
+		s.terminal = terminalOf(stdout)
+	}
+	if s.terminal != nil {
 		if err := tui.CheckKeys(cfg.TUI.Keys); err != nil {
 			return usageError{fmt.Errorf("tui.%w", err)}
 		}
 	}
-	logger, logs, err := logging.New(logging.Options{
-		Level: cfg.Logging.Level, Format: cfg.Logging.Format, File: cfg.Logging.File,
-		MaxSizeMB: cfg.Logging.MaxSizeMB, MaxBackups: cfg.Logging.MaxBackups, Stderr: logTo,
-	})
-	if err != nil {
-		return fmt.Errorf("open the log: %w", err)
+	switch {
+	case address != "" && standalone:
+		return usageError{errors.New("--server opens a core that runs, --standalone starts one: give one of them")}
+	case address != "" && s.terminal == nil:
+		return usageError{errors.New("--server without a command opens the terminal UI, and there is no terminal for it")}
+	case standalone:
+		if err := s.standalone(ctx); err != nil {
+			return err
+		}
+	case s.terminal != nil:
+		if address = cmp.Or(address, os.Getenv(serverEnv)); address != "" {
+			return s.attachTo(ctx, address)
+		}
+		if s.configuresCore() {
+			break
+		}
+		if c, err := runningCore(ctx, cfg); err != nil {
+			return atTheTerminal(err)
+		} else if c != nil {
+			return s.attach(ctx, c, &tui.Attached{URL: c.URL()})
+		}
 	}
-	defer logs.Close()
-	if withUI {
+	return s.run(ctx, standalone)
+}
+
+// ofAScreen are the flags that configure a screen.
+var ofAScreen = map[string]bool{
+	"config": true, "log-level": true, "log-format": true, "log-file": true, "log-max-size-mb": true,
+	"log-max-backups": true, "theme": true, "ascii": true, "mouse": true, "keys": true, "read-only": true,
+	"server": true, "standalone": true, "no-tui": true,
+}
+
+// configuresCore reports whether a flag was given that a core which already runs
+// cannot heed.
+func (s *start) configuresCore() (yes bool) {
+	s.flags.Visit(func(f *pflag.Flag) { yes = yes || !ofAScreen[f.Name] })
+	return yes
+}
+
+// log opens the log. While the UI is shown, nothing is written over it.
+func (s *start) log() (*slog.Logger, io.Closer, error) {
+	c := s.config.Logging
+	o := logging.Options{
+		Level: c.Level, Format: c.Format, File: c.File, MaxSizeMB: c.MaxSizeMB, MaxBackups: c.MaxBackups,
+	}
+	if s.terminal == nil {
+		o.Stderr = s.stderr
+	}
+	logger, logs, err := logging.New(o)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open the log: %w", err)
+	}
+	if s.terminal != nil {
 		slog.SetDefault(logger) // and with it package log's
 	}
+	return logger, logs, nil
+}
 
+// screen configures the UI.
+func (s *start) screen(logger *slog.Logger) tui.Options {
+	c := s.config
+	return tui.Options{
+		Out: s.terminal, Theme: c.TUI.Theme, ASCII: c.TUI.ASCII, NoMouse: !c.TUI.Mouse,
+		ReadOnly: c.TUI.ReadOnly || c.Server.ReadOnly, Keys: c.TUI.Keys,
+		StateFile: filepath.Join(c.StateDir, "tui.json"), Logger: logger,
+	}
+}
+
+// run runs a core until ctx ends, with the UI on it if there is a terminal.
+// Unlisted, other commands do not find it.
+func (s *start) run(ctx context.Context, unlisted bool) error {
+	cfg := s.config
+	logger, logs, err := s.log()
+	if err != nil {
+		return err
+	}
+	defer logs.Close()
 	self, err := os.Executable()
 	if err != nil {
 		logger.Warn("cannot find the program's own file: the built-in daemon cannot be injected", "error", err)
@@ -71,11 +150,13 @@ func serve(ctx context.Context, flags *pflag.FlagSet, stdout, stderr io.Writer) 
 	defer keepSmall(cfg.Traffic.Memory)()
 	running, stop := context.WithCancel(ctx)
 	defer stop()
-	c, err := core.Start(running, core.Options{Config: cfg, Version: version(), Executable: self, Logger: logger})
+	c, err := core.Start(running, core.Options{
+		Config: cfg, Version: version(), Executable: self, Logger: logger, Unlisted: unlisted,
+	})
 	if err != nil {
 		return err
 	}
-	if !withUI {
+	if s.terminal == nil {
 		return c.Wait()
 	}
 	ended := make(chan error, 1)
@@ -83,11 +164,9 @@ func serve(ctx context.Context, flags *pflag.FlagSet, stdout, stderr io.Writer) 
 		ended <- c.Wait()
 		stop() // a core that ended ends the UI
 	}()
-	err = tui.Run(running, c, tui.Options{
-		Out: terminal, Theme: cfg.TUI.Theme, ASCII: cfg.TUI.ASCII, NoMouse: !cfg.TUI.Mouse, ReadOnly: cfg.TUI.ReadOnly || cfg.Server.ReadOnly,
-		Keys:      cfg.TUI.Keys,
-		StateFile: filepath.Join(cfg.StateDir, "tui.json"), Logger: logger,
-	})
+	o := s.screen(logger)
+	o.Undo = c.UndoInjections
+	err = tui.Run(running, c, o)
 	quit := err == nil && running.Err() == nil // a terminal that has gone is an error
 	stop()
 	if err != nil {

@@ -24,6 +24,7 @@ const maxNoise = 64 << 10
 
 // Session is the near end.
 type Session struct {
+	number   int // among those of a Line
 	mux      *mux.Session
 	greeting atomic.Pointer[Greeting]
 	asking   atomic.Bool // a question for the greeting is under way
@@ -184,14 +185,14 @@ const refreshWithin = 10 * time.Second
 // addresses in answers are those of this machine, at the Host of the call;
 // otherwise they are those of the core's.
 func (s *Session) Transport(here bool) http.RoundTripper {
-	return &transport{session: s, here: here}
+	return &transport{way: s, here: here}
 }
 
 // transport is an http.RoundTripper. What it sends has the key of one core, and
 // goes through connections to that core only.
 type transport struct {
-	session *Session
-	here    bool
+	way  Way
+	here bool
 
 	mu   sync.Mutex
 	core *Greeting
@@ -199,7 +200,7 @@ type transport struct {
 }
 
 // through returns the connections to a core, and closes those to another one.
-func (t *transport) through(core *Greeting) *http.Transport {
+func (t *transport) through(s *Session, core *Greeting) *http.Transport {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.core != core {
@@ -207,7 +208,7 @@ func (t *transport) through(core *Greeting) *http.Transport {
 			t.http.CloseIdleConnections()
 		}
 		t.core, t.http = core, &http.Transport{
-			DialContext:     func(ctx context.Context, _, _ string) (net.Conn, error) { return t.session.dial(ctx, core) },
+			DialContext:     func(ctx context.Context, _, _ string) (net.Conn, error) { return s.dial(ctx, core) },
 			IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 4, DisableCompression: true,
 		}
 	}
@@ -216,16 +217,24 @@ func (t *transport) through(core *Greeting) *http.Transport {
 
 // CloseIdleConnections is called by http.Client.
 func (t *transport) CloseIdleConnections() {
-	t.through(t.session.greeting.Load()).CloseIdleConnections()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.http != nil {
+		t.http.CloseIdleConnections()
+	}
 }
 
 // RoundTrip sends a call with the key of the core.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	core := t.session.greeting.Load()
+	s, err := t.way.session(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	core := s.greeting.Load()
 	r = r.Clone(r.Context())
 	r.Header.Set("X-Api-Key", core.Key)
 	if t.here {
 		r.Header.Set(api.BridgeHeader, api.BridgeCalls+" "+core.Key)
 	}
-	return t.through(core).RoundTrip(r)
+	return t.through(s, core).RoundTrip(r)
 }

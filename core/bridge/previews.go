@@ -36,7 +36,7 @@ const (
 // connect to the port. What is one is decided for each request; the core, which
 // knows the links, decides it again.
 type Previews struct {
-	session *Session
+	way     Way
 	proxy   *proxy.Proxy
 	server  *http.Server
 	port    int
@@ -46,7 +46,7 @@ type Previews struct {
 // ServePreviews listens on 127.0.0.1 and, where there is IPv6, ::1, on the
 // first port from the given one on that is free on both. Close ends it. logger
 // may be nil.
-func ServePreviews(ctx context.Context, s *Session, port int, logger *slog.Logger) (*Previews, error) {
+func ServePreviews(ctx context.Context, way Way, port int, logger *slog.Logger) (*Previews, error) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
@@ -54,7 +54,7 @@ func ServePreviews(ctx context.Context, s *Session, port int, logger *slog.Logge
 	if err != nil {
 		return nil, err
 	}
-	p := &Previews{session: s, proxy: proxy.New(proxy.Options{Logger: logger}), port: port}
+	p := &Previews{way: way, proxy: proxy.New(proxy.Options{Logger: logger}), port: port}
 	p.server = proxy.NewServer(p, logger)
 	for _, l := range listeners {
 		p.serving.Go(func() { _ = p.server.Serve(l) }) // it ends with Close
@@ -109,10 +109,16 @@ func (p *Previews) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, r, api.NewProblem(api.CodeUnknownRoute, "only previews are served here", "open the URL of a preview"))
 		return
 	}
-	core := p.session.greeting.Load()
+	session, err := p.way.session(r.Context())
+	if err != nil {
+		proxy.Refused(w, r)
+		answer(w, r, api.AsProblem(err))
+		return
+	}
+	core := session.greeting.Load()
 	result, err := p.proxy.Forward(w, r, proxy.Target{
-		Dial:        func(ctx context.Context) (net.Conn, error) { return p.session.dial(ctx, core) },
-		DialTimeout: openWithin, Pool: strconv.Itoa(int(core.Turn)), Authority: r.Host, RequestURI: r.RequestURI,
+		Dial:        func(ctx context.Context) (net.Conn, error) { return session.dial(ctx, core) },
+		DialTimeout: openWithin, Pool: fmt.Sprintf("%d.%d", session.number, core.Turn), Authority: r.Host, RequestURI: r.RequestURI,
 		Header: func(h http.Header) { h[api.BridgeHeader] = []string{api.BridgePreviews + " " + core.Key} },
 	})
 	if result.Tunnel != nil {
@@ -121,13 +127,13 @@ func (p *Previews) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		proxy.Refused(w, r)
-		answer(w, r, api.AsProblem(p.blame(err)))
+		answer(w, r, api.AsProblem(blame(session, err)))
 	}
 }
 
 // blame is err, or why the session has ended if that is the cause.
-func (p *Previews) blame(err error) error {
-	if ended := p.session.Err(); ended != nil {
+func blame(s *Session, err error) error {
+	if ended := s.Err(); ended != nil {
 		return ended
 	}
 	problem := api.AsProblem(err)

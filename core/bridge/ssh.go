@@ -41,7 +41,9 @@ type SSHOptions struct {
 	// be touched. Prompts are not among it: ssh reads and writes them at
 	// the terminal itself. nil: only an error has it.
 	Stderr io.Writer
-	Limits mux.Limits
+	// Unattended fails where ssh would have to ask a person.
+	Unattended bool
+	Limits     mux.Limits
 }
 
 // SSH runs the user's own ssh, with its configuration, agent and prompts, and the
@@ -56,7 +58,7 @@ func SSH(ctx context.Context, t Target, o SSHOptions) (*Session, error) {
 		return nil, api.NewProblem(api.CodeSSHFailed, "ssh is not installed on this machine",
 			"install an ssh client (Debian: openssh-client)").Because(err)
 	}
-	c, in, out, err := startSSH(program, t, o.Stderr)
+	c, in, out, err := startSSH(program, t, o)
 	if err != nil {
 		return nil, api.NewProblem(api.CodeSSHFailed, "ssh cannot be started: "+err.Error(), "try "+t.command()).Because(err)
 	}
@@ -88,7 +90,7 @@ type sshCommand struct {
 }
 
 // startSSH starts ssh; in and out are our ends of its streams.
-func startSSH(program string, t Target, stderr io.Writer) (c *sshCommand, in, out *os.File, err error) {
+func startSSH(program string, t Target, o SSHOptions) (c *sshCommand, in, out *os.File, err error) {
 	theirIn, out, err := os.Pipe()
 	if err != nil {
 		return nil, nil, nil, err
@@ -97,7 +99,7 @@ func startSSH(program string, t Target, stderr io.Writer) (c *sshCommand, in, ou
 	if err != nil {
 		return nil, nil, nil, errors.Join(err, theirIn.Close(), out.Close())
 	}
-	c = &sshCommand{target: t, cmd: command(program, t.args()), done: make(chan struct{})}
+	c = &sshCommand{target: t, cmd: command(program, t.args(o.Unattended)), done: make(chan struct{})}
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = theirIn, theirOut, &c.said
 	c.cmd.WaitDelay = hangUp
 	err = c.cmd.Start()
@@ -105,7 +107,7 @@ func startSSH(program string, t Target, stderr io.Writer) (c *sshCommand, in, ou
 	if err != nil {
 		return nil, nil, nil, errors.Join(err, in.Close(), out.Close())
 	}
-	c.said.showAfter(quiet, stderr)
+	c.said.showAfter(quiet, o.Stderr)
 	go func() { // close waits for done
 		defer close(c.done)
 		c.ended = c.cmd.Wait()

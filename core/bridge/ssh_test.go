@@ -33,7 +33,7 @@ func TestTargets(t *testing.T) {
 		got, err := ParseTarget(address)
 		require.NoError(t, err, address)
 		require.Equal(t, want, got, address)
-		args := got.args()
+		args := got.args(false)
 		require.Equal(t, []string{"--", got.Host, farCommand}, args[len(args)-3:])
 	}
 	for _, address := range []string{

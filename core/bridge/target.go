@@ -98,10 +98,13 @@ const farCommand = `exec sh -c '` +
 
 // args are the arguments of ssh. It never becomes the master of a shared
 // connection, which would outlive it, and it forwards nothing.
-func (t Target) args() []string {
+func (t Target) args(unattended bool) []string {
 	args := []string{
 		"-T", "-a", "-x", "-o", "ControlMaster=no", "-o", "ClearAllForwardings=yes", "-o", "PermitLocalCommand=no",
 		"-o", "RemoteCommand=none",
+	}
+	if unattended {
+		args = append(args, "-o", "BatchMode=yes", "-o", "ConnectTimeout=10")
 	}
 	if t.User != "" {
 		args = append(args, "-l", t.User)

@@ -40,7 +40,11 @@ type Client struct {
 type Option func(*Client)
 
 // WithAPIKey sends the key with every call.
-func WithAPIKey(key string) Option { return func(c *Client) { c.key = key } }
+func WithAPIKey(key string) Option { return WithAPIKeyOf(func() string { return key }) }
+
+// WithAPIKeyOf sends what key returns with each call: a server that is started
+// anew may have another key.
+func WithAPIKeyOf(key func() string) Option { return func(c *Client) { c.key = key } }
 
 // WithHTTPClient uses h for all calls. Its Timeout would end streams too, and
 // it should not follow redirects: the API makes none, and the key would go
@@ -70,7 +74,7 @@ func New(baseURL string, options ...Option) (*Client, error) {
 	if base.Scheme != "http" && base.Scheme != "https" || base.Host == "" || base.RawQuery != "" || base.Fragment != "" {
 		return nil, fmt.Errorf("the server's URL is %q: want http:// or https:// and a host", baseURL)
 	}
-	w := &wire{base: base, http: &http.Client{CheckRedirect: stay}, silence: longestSilence}
+	w := &wire{base: base, key: func() string { return "" }, http: &http.Client{CheckRedirect: stay}, silence: longestSilence}
 	c := &Client{wire: w, requests: requests{w}}
 	for _, option := range options {
 		option(c)

@@ -29,8 +29,8 @@ func (c *Client) Shell(ctx context.Context, ref api.Ref, columns, rows int) (api
 		return nil, err
 	}
 	header := http.Header{"User-Agent": {userAgent}, api.ProtocolHeader: {api.Protocol}}
-	if c.key != "" {
-		header.Set("X-API-Key", c.key)
+	if key := c.key(); key != "" {
+		header.Set("X-API-Key", key)
 	}
 	dialling := *c.http
 	dialling.Transport = upgrading{c.http.Transport}

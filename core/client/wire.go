@@ -27,7 +27,7 @@ const (
 // wire is how a server is reached.
 type wire struct {
 	base    *url.URL
-	key     string
+	key     func() string
 	http    *http.Client
 	silence time.Duration // after which an event stream counts as broken
 }
@@ -115,8 +115,8 @@ func (w *wire) send(ctx context.Context, q question) (*http.Response, error) {
 		request.Header.Set("Last-Event-ID", q.lastEvent)
 	}
 	request.Header.Set(api.ProtocolHeader, api.Protocol)
-	if w.key != "" {
-		request.Header.Set("X-API-Key", w.key)
+	if key := w.key(); key != "" {
+		request.Header.Set("X-API-Key", key)
 	}
 	response, err := w.http.Do(request)
 	if err != nil {

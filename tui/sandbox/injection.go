@@ -16,8 +16,7 @@ import (
 // injectionView draws an injection in lines of a width.
 type injectionView struct {
 	pane.Env
-	width    int
-	readOnly bool
+	width int
 }
 
 // steps draws a running injection, one line a step.
@@ -32,7 +31,7 @@ func (p injectionView) steps(in *world.Injection) []string {
 		}
 		lines = append(lines, p.step(in, in.Steps[i], s.Ahead))
 	}
-	if p.readOnly {
+	if p.World.ReadOnly() {
 		return lines
 	}
 	return append(lines, "", l.Ink.Key.Paint(p.Key("back"))+" cancel, nothing is kept")

@@ -27,7 +27,6 @@ const linksShown = 20
 // and the first steps if there is nothing yet.
 type Overview struct {
 	firstSteps
-	readOnly      bool
 	width, height int
 	ref           api.Ref
 	top           int
@@ -35,8 +34,8 @@ type Overview struct {
 }
 
 // NewOverview returns the overview.
-func NewOverview(env pane.Env, readOnly bool) *Overview {
-	return &Overview{firstSteps: firstSteps{env}, readOnly: readOnly}
+func NewOverview(env pane.Env) *Overview {
+	return &Overview{firstSteps: firstSteps{env}}
 }
 
 // Show implements pane.Pane.
@@ -84,7 +83,7 @@ func (p *Overview) content() []string {
 	return append(lines, p.container(s)...)
 }
 
-func (p *Overview) injection() injectionView { return injectionView{p.Env, p.width, p.readOnly} }
+func (p *Overview) injection() injectionView { return injectionView{p.Env, p.width} }
 
 // unchosen explains why no sandbox is selected, and what to do if there is none.
 func (p *Overview) unchosen() []string {

@@ -29,6 +29,9 @@ type Shell struct {
 	ref     api.Ref
 	in      io.Reader
 	out     io.Writer
+
+	// ExitCode is the shell's, once Run has returned without an error.
+	ExitCode int
 }
 
 // New returns a shell in a sandbox; ctx is the UI's.
@@ -72,7 +75,13 @@ func (s *Shell) Run() error {
 		defer followSize(ctx, tty, far)()
 	}
 	fmt.Fprintf(s.out, "shell in %s, exit returns\r\n", text.Clean(s.ref.String()))
-	return s.carry(far)
+	if err := s.carry(far); err != nil || ctx.Err() != nil {
+		return err
+	}
+	ctx, giveUp := context.WithTimeout(ctx, pane.Quick)
+	defer giveUp()
+	s.ExitCode, err = far.Wait(ctx)
+	return err
 }
 
 // open opens the shell. Input before it is open is dropped; esc and ctrl+c cancel

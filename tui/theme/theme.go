@@ -88,6 +88,7 @@ type Glyphs struct {
 	Cursor, Ellipsis, Dot, Up, Down, Dash string
 	Open, Folded                          string // before the title of a section
 	Sockets                               string // open both ways
+	Attached                              string // a core that runs without the UI
 	Bar, BarHalf, BarRest                 string
 	Both, In, Out, Mask                   string   // directions of frames; the mask of a secret
 	Spark                                 []string // from nothing to most
@@ -100,7 +101,8 @@ func Unicode() Glyphs {
 	return Glyphs{
 		Healthy: "●", Busy: "◐", None: "○", Bad: "✕", Done: "✓", Warn: "!",
 		Cursor: "▸", Ellipsis: "…", Dot: "·", Up: "↑", Down: "↓", Dash: "──", Open: "▾", Folded: "▸", Sockets: "⇄",
-		Bar: "█", BarHalf: "▌", BarRest: "░", Both: "⇅", In: "←", Out: "→", Mask: "••••",
+		Attached: "⇄",
+		Bar:      "█", BarHalf: "▌", BarRest: "░", Both: "⇅", In: "←", Out: "→", Mask: "••••",
 		Spark:   []string{" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"},
 		TopLeft: "╭", TopRight: "╮", BottomRight: "╯", BottomLeft: "╰", Across: "─", Along: "│",
 	}
@@ -111,7 +113,8 @@ func ASCII() Glyphs {
 	return Glyphs{
 		Healthy: "*", Busy: "~", None: "o", Bad: "x", Done: "+", Warn: "!",
 		Cursor: ">", Ellipsis: "~", Dot: "-", Up: "^", Down: "v", Dash: "--", Open: "v", Folded: ">", Sockets: "x",
-		Bar: "#", BarHalf: "=", BarRest: ".", Both: "<>", In: "<", Out: ">", Mask: "****",
+		Attached: "<>",
+		Bar:      "#", BarHalf: "=", BarRest: ".", Both: "<>", In: "<", Out: ">", Mask: "****",
 		Spark:   []string{" ", ".", ".", ":", ":", "-", "=", "+", "#"},
 		TopLeft: "+", TopRight: "+", BottomRight: "+", BottomLeft: "+", Across: "-", Along: "|",
 	}

@@ -15,6 +15,7 @@ import (
 // World is the copy. It has no lock: only Bubble Tea's loop uses it.
 type World struct {
 	status    api.Status
+	readOnly  bool // whatever the core allows
 	engine    api.EngineStatus
 	sandboxes []api.Sandbox // in the order of the list
 	listed    bool          // the list of sandboxes has arrived at least once
@@ -57,6 +58,22 @@ func (w *World) Status() api.Status { return w.status }
 
 // SetStatus applies the core's status.
 func (w *World) SetStatus(s api.Status) { w.status, w.pages = s, nil }
+
+// ReadOnly reports whether the core, or this UI, excludes what changes something.
+func (w *World) ReadOnly() bool { return w.readOnly || w.status.ReadOnly }
+
+// SetReadOnly excludes what changes something, whatever the core allows.
+func (w *World) SetReadOnly() { w.readOnly = true }
+
+// OtherScreens are the names of the screens at the core, except for one.
+func (w *World) OtherScreens(except string) (names []string) {
+	for _, s := range w.status.Screens {
+		if s.ID != except {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
 
 // Engine returns the engine's state.
 func (w *World) Engine() api.EngineStatus { return w.engine }
@@ -177,6 +194,8 @@ func (w *World) Apply(events []api.Event, number uint64) Change {
 				c.Visible = true
 				c.NewPorts = append(c.NewPorts, *e.Port)
 			}
+		case e.Kind == api.EventScreens:
+			c.Visible, w.status.Screens = true, e.Screens
 		case e.Engine != nil:
 			c.Visible = true
 			c.EngineLost = c.EngineLost || w.engine.State == "connected" && e.Engine.State == "lost"
