@@ -93,14 +93,15 @@ func (h *header) url() string {
 func (h *header) engine() []string {
 	l, e := h.Look, h.World.Engine()
 	s, name, dot := h.World.Status(), text.Clean(e.Name), " "+l.Glyph.Dot+" "
+	screens := ""
+	if n := len(s.Screens); n > 1 {
+		screens = dot + format.Count(n, "screen")
+	}
 	switch {
 	case e.State == "connected":
 		version, _, _ := strings.Cut(e.Version, "+")
 		containers := format.Count(h.World.Containers(), "container")
-		counts := containers + dot + format.Count(h.World.ActiveLinks(h.Now()), "preview")
-		if n := len(s.Screens); n > 1 {
-			counts += dot + format.Count(n, "screen")
-		}
+		counts := containers + dot + format.Count(h.World.ActiveLinks(h.Now()), "preview") + screens
 		return []string{
 			"engine " + name + " " + text.Clean(version) + dot + counts,
 			"engine " + name + dot + counts, name + dot + counts, counts, containers, "",
@@ -119,7 +120,7 @@ func (h *header) engine() []string {
 		}
 	case e.State == "lost", e.Name == "" && h.World.Status().Mode == "host":
 		none := "no container engine"
-		return []string{l.Ink.Dim.Paint(none + dot + "this machine"), l.Ink.Dim.Paint(none)}
+		return []string{l.Ink.Dim.Paint(none + dot + "this machine" + screens), l.Ink.Dim.Paint(none)}
 	}
 	return []string{l.Ink.Busy.Paint(l.Glyph.Busy+" looking for the engine") + l.Ink.Dim.Paint(l.Glyph.Ellipsis)}
 }

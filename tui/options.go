@@ -40,7 +40,7 @@ type Options struct {
 
 // Attached describes a core that runs without the UI.
 type Attached struct {
-	// Name is what people call it: "dev-box (ssh)". Empty: it is on this machine.
+	// Name is what people call it: "dev-box (ssh)". Empty: its URL says it.
 	Name string
 	// URL is where this machine has the core's previews; empty: where the core says.
 	URL string

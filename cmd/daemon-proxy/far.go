@@ -34,7 +34,7 @@ const (
 // far is the way to a core that was named by an address.
 type far struct {
 	Client *client.Client
-	// Name is what people call it: "dev-box (ssh)", "example.org:8080".
+	// Name is what people call it: "dev-box (ssh)". Empty: its URL says it.
 	Name string
 	// Previews is where this machine has the core's previews, without a slash at
 	// its end: "http://localhost:8080". Empty: it has none, since ssh carries calls only.
@@ -81,7 +81,7 @@ func openFar(ctx context.Context, address string, o farOptions) (*far, error) {
 			"  try: https:// with server.tls.mode there, or --server ssh://HOST\n", logging.Printable(c.URL()))
 	}
 	return &far{
-		Client: c, Name: hostOf(address), Previews: c.URL(), Err: func() error { return nil }, Close: func() error { return nil },
+		Client: c, Previews: c.URL(), Err: func() error { return nil }, Close: func() error { return nil },
 	}, nil
 }
 
@@ -126,15 +126,6 @@ func overBridge(ctx context.Context, address string, o farOptions) (*far, error)
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
-}
-
-// hostOf is the host of a URL, and its port if it has one.
-func hostOf(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return address
-	}
-	return u.Host
 }
 
 // portOf is the port of an address.
