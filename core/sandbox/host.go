@@ -19,12 +19,15 @@ import (
 	"daemon-proxy/core/proxy"
 	"daemon-proxy/core/reach"
 	"daemon-proxy/core/sandbox/inject"
+	"daemon-proxy/core/sandbox/source"
 )
 
-// host is this machine as a sandbox: its daemon is the built-in one, served by
-// this program, or a daytona process.
+// host is this machine, as a source of one sandbox, and the daemon on it: the
+// built-in one, served by this program, or a daytona process.
 type host struct {
-	s *Sandboxes
+	o     Options
+	life  context.Context // of the program
+	group *sync.WaitGroup // what Close waits for
 
 	mu      sync.Mutex
 	port    int    // of its daemon; 0: there is none yet
@@ -34,9 +37,35 @@ type host struct {
 	ended   chan struct{} // closed when command has ended
 }
 
+var _ source.Facts = (*host)(nil)
+
 // loopback connects to the daemon of this machine; the caller's context limits
 // the time that it may take.
 var loopback = reach.Direct(0, "127.0.0.1")
+
+// Name returns the Engine of api.Host.
+func (h *host) Name() string { return api.Host.Engine }
+
+// List returns this machine.
+func (h *host) List(context.Context) ([]source.Container, error) {
+	return []source.Container{h.facts()}, nil
+}
+
+// Inspect returns this machine.
+func (h *host) Inspect(_ context.Context, name string) (source.Container, error) {
+	if name != api.HostName {
+		return source.Container{}, missing(api.Ref{Name: name})
+	}
+	return h.facts(), nil
+}
+
+// facts are those of this machine, which has no ID.
+func (h *host) facts() source.Container {
+	return source.Container{
+		Name: api.HostName, State: api.ContainerRunning, Platform: inject.HostPlatform(),
+		HostNetwork: true, Addresses: []string{loopback.Host, "::1"},
+	}
+}
 
 // client returns a client of the daemon on a port of this machine.
 func (h *host) client(port int, secret string) daemon.Client {
@@ -50,34 +79,16 @@ func (h *host) current() (port int, secret string) {
 	return h.port, h.secret
 }
 
-// ensure starts the host's daemon if there is none.
-func (h *host) ensure() error {
-	if h.s.Mode() == "host" {
-		if p := h.lastError(); p != nil {
-			return p
-		}
-	}
-	return h.s.Inject(h.s.ctx, api.Host, nil)
-}
-
-// upstream returns how to reach the host's daemon.
-func (h *host) upstream() (Upstream, error) {
+// upstream returns a client of the host's daemon, and how to reach it.
+func (h *host) upstream() (daemon.Client, Upstream, error) {
 	port, secret := h.current()
 	if port == 0 {
-		return Upstream{}, unknown(api.Host)
+		return daemon.Client{}, Upstream{}, unknown(api.Host)
 	}
 	client := h.client(port, secret)
-	return Upstream{
-		Dial: client.Dial, Pool: "host " + client.Host, Authority: client.Host, Header: client.Authorize, Loopback: true,
-	}, nil
-}
-
-func (h *host) lastError() error {
-	now, _ := h.s.Get(api.Host)
-	if now.Daemon.State == api.DaemonFailed && now.Daemon.LastError != nil {
-		return now.Daemon.LastError
-	}
-	return nil
+	up := newUpstream(client, "host "+client.Host)
+	up.Loopback = true
+	return client, up, nil
 }
 
 // probe calls the host's daemon.
@@ -89,45 +100,16 @@ func (h *host) probe(ctx context.Context) (daemon.Info, error) {
 	return h.client(port, "").Version(ctx)
 }
 
-// runHost starts the daemon of the host, or adopts the one that answers.
-func (in *injection) runHost() error {
-	h := in.s.host
-	port := in.s.o.Config.Port
-	in.doing(api.StepAdopt, "is a daemon answering on %s?", loopback.Authority(port))
-	if current, _ := h.current(); current != 0 {
-		if f, err := h.client(current, "").Version(in.ctx); err == nil {
-			in.adopt = f
-			return nil
-		}
-	}
-	f, err := h.client(port, "").Version(in.ctx)
-	if err == nil && f.Kind == daemon.KindDaytona {
-		in.did(api.StepAdopt, "a daytona answers already: adopted")
-		in.s.log.Warn("a daytona runs on this machine: anyone on the network who can reach its port controls the machine",
-			"port", port)
-		in.adopt = f
-		h.use(port, "")
-		return nil
-	}
-	free := errors.Is(err, daemon.ErrRefused)
-	if in.s.Mode() == "host" {
-		path, err := h.binary()
-		if err != nil {
-			return err
-		}
-		if path != "" {
-			return in.runDaytona(path, port, free)
-		}
-	}
-	if !free {
-		port = 0
-	}
-	return in.serveBuiltIn(port)
+// use makes the daemon on a port the host's.
+func (h *host) use(port int, secret string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.port, h.secret = port, secret
 }
 
 // binary returns the daytona to run on the host; empty: the built-in daemon.
 func (h *host) binary() (string, error) {
-	switch path := h.s.o.Config.Path; {
+	switch path := h.o.Config.Path; {
 	case path != "" && !inject.IsFile(path):
 		return "", problem(api.Host, api.CodeBinaryMissing, fmt.Sprintf("daemon.path: there is no file %s", path),
 			"correct it (--daemon-path, DAEMON_PATH), or leave it empty to use the built-in daemon")
@@ -139,48 +121,38 @@ func (h *host) binary() (string, error) {
 	return "", nil
 }
 
-func (h *host) use(port int, secret string) {
+// serves reports whether this program serves the host's daemon.
+func (h *host) serves() bool {
 	h.mu.Lock()
-	h.port, h.secret = port, secret
-	h.mu.Unlock()
-	h.s.box(api.Host).update(func(b *box) { b.Daemon.URL = "http://" + loopback.Authority(port) })
+	defer h.mu.Unlock()
+	return h.server != nil
 }
 
-// serveBuiltIn serves the built-in daemon in this program, reachable only from
-// this machine, on that port or, if it is in use, on a free one.
-func (in *injection) serveBuiltIn(port int) error {
-	h := in.s.host
-	h.mu.Lock()
-	current, running := h.port, h.server != nil
-	h.mu.Unlock()
-	if running { // under load it may answer late; replacing it would cut all its connections
-		f, err := h.client(current, "").Version(in.ctx)
-		in.adopt = f
-		return err
-	}
-	in.doing(api.StepStart, "serving the built-in daemon")
-	secret := rand.Text()
-	handler, err := in.s.o.HostDaemon(secret)
+// serve serves the built-in daemon in this program, reachable only from this
+// machine, on that port or, if it is in use, on a free one.
+func (h *host) serve(ctx context.Context, port int) (at int, secret string, err error) {
+	secret = rand.Text()
+	handler, err := h.o.HostDaemon(secret)
 	if err != nil {
-		return err
+		return 0, "", err
 	}
 	var lc net.ListenConfig
-	listener, err := lc.Listen(in.ctx, "tcp", loopback.Authority(port))
+	listener, err := lc.Listen(ctx, "tcp", loopback.Authority(port))
 	if err != nil {
-		listener, err = lc.Listen(in.ctx, "tcp", loopback.Authority(0))
+		listener, err = lc.Listen(ctx, "tcp", loopback.Authority(0))
 	}
 	if err != nil {
-		return fmt.Errorf("listen for the built-in daemon: %w", err)
+		return 0, "", fmt.Errorf("listen for the built-in daemon: %w", err)
 	}
-	server := proxy.NewServer(handler, in.s.log)
-	server.BaseContext = func(net.Listener) context.Context { return in.s.ctx }
+	server := proxy.NewServer(handler, h.o.Logger)
+	server.BaseContext = func(net.Listener) context.Context { return h.life }
 	h.mu.Lock()
 	h.server = server
 	h.mu.Unlock()
-	context.AfterFunc(in.s.ctx, func() { _ = server.Close() }) // also if the program ended just now
-	in.s.group.Go(func() {
+	context.AfterFunc(h.life, func() { _ = server.Close() }) // also if the program ended just now
+	h.group.Go(func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			in.s.log.Error("the host's daemon ended", "error", err)
+			h.o.Logger.Error("the host's daemon ended", "error", err)
 		}
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -188,31 +160,22 @@ func (in *injection) serveBuiltIn(port int) error {
 			h.server = nil
 		}
 	})
-	port = listener.Addr().(*net.TCPAddr).Port
-	h.use(port, secret)
-	f, err := h.client(port, "").Version(in.ctx)
-	in.adopt = f
-	return err
+	return listener.Addr().(*net.TCPAddr).Port, secret, nil
 }
 
-// runDaytona runs a real daytona on this machine.
-func (in *injection) runDaytona(path string, port int, free bool) error {
-	if !free {
-		return problem(api.Host, api.CodePortTaken,
-			"something that is not a daemon uses "+loopback.Authority(port),
-			"stop it; the Daytona daemon cannot use another port")
-	}
-	in.s.log.Warn("starting a daytona on this machine: anyone on the network who can reach its port controls the machine",
-		"path", path, "port", port)
-	in.doing(api.StepStart, "starting %s", path)
+// hostLog is the log of a daytona on this machine, in the state folder.
+const hostLog = "host-daemon.log"
+
+// launch starts a daytona on this machine. The channel is closed when it has ended.
+func (h *host) launch(path string) (ended chan struct{}, err error) {
 	workDirFlag, err := inject.KnowsWorkDir(api.Host, path)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	dir := in.s.o.Config.WorkDir
+	dir := h.o.Config.WorkDir
 	if dir == "" {
 		if dir, err = os.Getwd(); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	var args []string
@@ -220,69 +183,33 @@ func (in *injection) runDaytona(path string, port int, free bool) error {
 		args = []string{"--work-dir", dir}
 	}
 	// A file, because the daemon may outlive this program and a broken pipe would end it.
-	log := filepath.Join(in.s.o.StateDir, hostLog)
-	output, err := os.OpenFile(log, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600) //nolint:gosec // in our own state folder
+	output, err := os.OpenFile(filepath.Join(h.o.StateDir, hostLog),
+		os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
-		return fmt.Errorf("the daemon's log: %w", err)
+		return nil, fmt.Errorf("the daemon's log: %w", err)
 	}
 	defer output.Close()
 	command := exec.Command(path, args...) //nolint:gosec,noctx // the configured binary; it does not end with this call
 	command.Dir, command.Stdout, command.Stderr = dir, output, output
 	detach(command)
 	command.Env = append(os.Environ(), "DAYTONA_SANDBOX_ID="+hostID(), "DAYTONA_PROJECT_DIR="+dir)
-	for name, value := range in.s.o.Config.Env {
+	for name, value := range h.o.Config.Env {
 		command.Env = append(command.Env, name+"="+value)
 	}
 	if err := command.Start(); err != nil {
-		return problem(api.Host, api.CodeNotExecutable, fmt.Sprintf("daemon.path: %v", err),
+		return nil, problem(api.Host, api.CodeNotExecutable, fmt.Sprintf("daemon.path: %v", err),
 			"check the file and its mode")
 	}
-	h := in.s.host
-	ended := make(chan struct{})
+	ended = make(chan struct{})
 	h.mu.Lock()
 	h.command, h.ended = command, ended
 	h.mu.Unlock()
-	context.AfterFunc(in.s.ctx, h.close) // also if the program ended just now
-	go func() {                          // not in group: without daemon.stop_on_exit the daemon outlives the program
+	context.AfterFunc(h.life, h.close) // also if the program ended just now
+	go func() {                        // not in group: without daemon.stop_on_exit the daemon outlives the program
 		defer close(ended)
 		_ = command.Wait() // the probes notice its end
 	}()
-	return in.awaitHost(log, port, ended)
-}
-
-// hostLog is the log of a daytona on this machine, in the state folder.
-const hostLog = "host-daemon.log"
-
-func (in *injection) awaitHost(log string, port int, ended chan struct{}) error {
-	ctx, cancel := context.WithTimeout(in.ctx, in.s.o.Config.StartupTimeout)
-	defer cancel()
-	poll := time.NewTicker(inject.PollEvery)
-	defer poll.Stop()
-	h := in.s.host
-	for {
-		select {
-		case <-ended:
-			return problem(api.Host, api.CodeDaemonExited,
-				"the daemon on this machine ended at once; its last words: "+endOf(log),
-				"see its own message, or leave daemon.path empty to use the built-in daemon")
-		case <-ctx.Done():
-			h.stop()
-			if in.ctx.Err() != nil {
-				return in.ctx.Err()
-			}
-			return problem(api.Host, api.CodeStartTimeout,
-				"the daemon on this machine did not listen on "+loopback.Authority(port)+" in time; its last words: "+endOf(log),
-				"raise daemon.startup_timeout")
-		case <-poll.C:
-			if f, err := h.client(port, "").Version(ctx); err == nil {
-				f.Started = time.Now()
-				in.adopt = f
-				h.use(port, "")
-				in.box.update(func(b *box) { b.Daemon.Started = true })
-				return nil
-			}
-		}
-	}
+	return ended, nil
 }
 
 func hostID() string {
@@ -293,9 +220,9 @@ func hostID() string {
 	return name
 }
 
-// endOf returns the end of a log file as one printable line.
-func endOf(log string) string {
-	f, err := os.Open(log) //nolint:gosec // our own log
+// lastWords returns the end of the log of a daytona on this machine.
+func (h *host) lastWords() string {
+	f, err := os.Open(filepath.Join(h.o.StateDir, hostLog))
 	if err != nil {
 		return ""
 	}
@@ -304,7 +231,7 @@ func endOf(log string) string {
 		_, _ = f.Seek(max(0, info.Size()-inject.KeepOutput), io.SeekStart) // an error shows in the next read
 	}
 	text, _ := io.ReadAll(io.LimitReader(f, inject.KeepOutput))
-	return inject.Shown(text)
+	return inject.LastWords(text)
 }
 
 // close stops the server of the built-in daemon and, with daemon.stop_on_exit, a
@@ -317,7 +244,7 @@ func (h *host) close() {
 	if server != nil {
 		_ = server.Close() // the program ends
 	}
-	if h.s.o.Config.StopOnExit {
+	if h.o.Config.StopOnExit {
 		h.stop()
 	}
 }

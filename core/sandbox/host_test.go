@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,6 +18,8 @@ import (
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/docker/enginetest"
+	"daemon-proxy/core/sandbox/inject"
+	"daemon-proxy/core/sandbox/source/sourcetest"
 	"daemon-proxy/core/toolbox"
 	"daemon-proxy/core/wiretest"
 )
@@ -29,6 +32,17 @@ func hostDaytona(t *testing.T, port int, stop bool) *desk {
 		o.Config.Path = enginetest.StaticGo(t, "./testdata/daytona")
 		o.Config.Env = map[string]string{"FAKE_PORT": strconv.Itoa(port)}
 	})
+}
+
+func TestTheHostKeepsTheContractOfASource(t *testing.T) {
+	t.Parallel()
+	this := sourcetest.Listed(t, &host{}, api.HostName)
+	require.Equal(t, api.ContainerRunning, this.State)
+	require.Equal(t, inject.HostPlatform(), this.Platform)
+	require.True(t, this.HostNetwork)
+	for _, address := range this.Addresses {
+		require.True(t, net.ParseIP(address).IsLoopback())
+	}
 }
 
 func TestTheHostsDaytonaEndsWithTheProgramOnlyIfItIsTo(t *testing.T) {

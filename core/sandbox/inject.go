@@ -8,26 +8,152 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/daemon"
-	"daemon-proxy/core/sandbox/inject"
-	"daemon-proxy/core/sandbox/source"
 )
 
+// inject is Inject; with onlyWanted it does nothing if no daemon is wanted in the
+// sandbox.
+func (s *set) inject(
+	ctx context.Context, ref api.Ref, progress func(api.Injection), onlyWanted bool,
+) *api.Problem {
+	for {
+		in, p := s.joinOrBegin(ctx, ref, onlyWanted)
+		if in == nil {
+			return p
+		}
+		left := in.follow(ctx, progress)
+		s.mu.Lock()
+		in.waiting--
+		last := left && in.waiting == 0
+		if last {
+			in.cancel()
+		}
+		s.mu.Unlock()
+		if last {
+			<-in.done // the injection is undone then
+		}
+		if left {
+			return asProblem(ref, ctx.Err())
+		}
+		if in.err == nil || in.err.Code != api.CodeCancelled || in.dropped || s.ctx.Err() != nil {
+			return in.err
+		}
+		// Its last caller left just as this one joined.
+	}
+}
+
+// joinOrBegin returns the injection of ref, which now has one more caller. It is
+// nil if there is nothing to do, or with a problem if none can begin.
+func (s *set) joinOrBegin(ctx context.Context, ref api.Ref, onlyWanted bool) (*injection, *api.Problem) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.boxes[ref]
+	switch {
+	case s.ending || s.ctx.Err() != nil || ctx.Err() != nil:
+		return nil, asProblem(ref, context.Canceled)
+	case b == nil:
+		return nil, missing(ref)
+	case onlyWanted && b.state.goal == unwanted:
+		return nil, nil
+	case b.state.ending():
+		return nil, b.busy()
+	case b.injected != nil:
+		b.injected.waiting++
+		return b.injected, nil
+	}
+	in := newInjection(s.ctx, ref, s.emit)
+	b.injected, b.state = in, b.state.next(injectBegan)
+	s.group.Go((&injector{injection: in, s: s, box: b, stops: b.stops, tell: in.report}).life)
+	return in, nil
+}
+
+// permanent are the problems that only a change of the container or of the
+// configuration can solve. A missing file is not one: it may be added.
+var permanent = map[string]bool{api.CodeReadOnlyRoot: true, api.CodeArchMismatch: true, api.CodeDynamicBinary: true}
+
+// life is the goroutine of the injection.
+func (in *injector) life() {
+	defer in.cancel()
+	s := in.s
+	in.box.update(func(*box) {}) // it shows that it is injecting
+	started := time.Now()
+	err := in.run()
+	if err != nil {
+		if in.ctx.Err() != nil {
+			err = in.ctx.Err() // whatever error the interrupted step returned
+		} else if in.removed() {
+			err = problem(in.ref, api.CodeSandboxMissing,
+				fmt.Sprintf("the container %s was removed while the daemon was put into it", in.ref),
+				"choose another container, or recreate this one")
+		}
+		in.err = asProblem(in.ref, err)
+	}
+	p := in.err
+	in.box.update(func(b *box) {
+		b.injected = nil
+		if b.state = b.state.next(in.end(b.Daemon.Kind == "")); p == nil {
+			b.found(in.adopt, in.stops)
+			return
+		}
+		if b.Daemon.LastError = p; p.Code == api.CodeCancelled {
+			b.Daemon.LastError = nil
+		}
+		if b.Container != api.ContainerRunning {
+			b.state = b.state.next(containerStopped)
+		}
+	})
+	end := api.Injection{Step: in.lastStep(), State: "done", Finished: true}
+	if p == nil {
+		s.log.Info("daemon healthy", "sandbox", in.ref.String(),
+			"version", in.adopt.Version, "kind", in.adopt.Kind, "duration", time.Since(started))
+	} else if end.State, end.Error = "failed", p; p.Code == api.CodeCancelled {
+		s.log.Info("injection cancelled", "sandbox", in.ref.String())
+	} else {
+		s.log.Error("injection failed", "sandbox", in.ref.String(),
+			"code", p.Code, "error", p.Error(), "hint", p.Hint)
+	}
+	now := in.box.shown()
+	end.Daemon = &now.Daemon
+	in.report(end)
+	close(in.done)
+	if p == nil || in.dropped {
+		s.keep(in.ref)
+	} else {
+		in.box.keepLater()
+	}
+	in.box.dropGone()
+}
+
+// end returns the event for the state; first: there was no daemon before.
+func (in *injector) end(first bool) event {
+	switch {
+	case in.err == nil:
+		return injectDone
+	case in.dropped:
+		return injectDropped
+	case in.err.Code == api.CodeCancelled:
+		return injectCancelled
+	case first && permanent[in.err.Code]:
+		return injectFailedPermanently
+	}
+	return injectFailed
+}
+
 // run executes the steps of the injection.
-func (in *injection) run() error {
+func (in *injector) run() error {
 	if in.ref.IsHost() {
 		return in.runHost()
 	}
-	in.doing(api.StepInspect, "looking at %s", in.ref)
-	c, err := in.s.o.Source.Inspect(in.ctx, in.ref.Name)
+	in.tell.Doing(api.StepInspect, "looking at %s", in.ref)
+	c, err := in.s.source.Inspect(in.ctx, in.ref.Name)
 	if errors.Is(err, &api.Problem{Code: api.CodeSandboxMissing}) {
-		in.s.engine.lose(in.ref)
+		in.s.lose(in.ref)
 		return missing(in.ref)
 	}
 	if err != nil {
 		return err
 	}
 	in.c = c
-	in.s.engine.see(in.ref, c)
+	in.s.see(in.ref, c)
 	if err := in.s.why.notRunning(in.ref, c.State); err != nil {
 		return err
 	}
@@ -37,13 +163,13 @@ func (in *injection) run() error {
 	if len(c.Addresses) == 0 {
 		return in.s.why.noAddress(in.ref)
 	}
-	in.did(api.StepInspect, "container runs, %s", c.Platform)
+	in.tell.Did(api.StepInspect, "container runs, %s", c.Platform)
 
-	in.doing(api.StepAdopt, "is a daemon answering on %s?", in.s.why.at(c.Addresses[0]))
+	in.tell.Doing(api.StepAdopt, "is a daemon answering on %s?", in.s.why.at(c.Addresses[0]))
 	if adopted, err := in.tryAdopt(); adopted || err != nil {
 		return err
 	}
-	in.did(api.StepAdopt, "no daemon answers on %s", in.s.why.at(c.Addresses[0]))
+	in.tell.Did(api.StepAdopt, "no daemon answers on %s", in.s.why.at(c.Addresses[0]))
 
 	job := in.job()
 	if err := job.Prepare(in.ctx); err != nil {
@@ -56,7 +182,7 @@ func (in *injection) run() error {
 }
 
 // runOwner injects into the owner of the network namespace instead, if it is shared.
-func (in *injection) runOwner() (shared bool, err error) {
+func (in *injector) runOwner() (shared bool, err error) {
 	if err := in.proveHost(); err != nil {
 		return false, err
 	}
@@ -66,85 +192,12 @@ func (in *injection) runOwner() (shared bool, err error) {
 	if err != nil || owner.Ref == in.ref {
 		return false, err
 	}
-	in.did(api.StepInspect, "%s uses the network of %s, and so its daemon", in.ref, owner.Ref)
-	if err := in.s.Inject(in.ctx, owner.Ref, nil); err != nil {
-		return true, err
+	in.tell.Did(api.StepInspect, "%s uses the network of %s, and so its daemon", in.ref, owner.Ref)
+	if p := in.s.inject(in.ctx, owner.Ref, nil, false); p != nil {
+		return true, p
 	}
-	now, _ := in.s.Get(owner.Ref)
+	now := owner.shown()
 	in.adopt = daemon.Info{Kind: now.Daemon.Kind, Version: now.Daemon.Version, Started: now.Daemon.StartedAt,
 		Latency: time.Duration(now.Daemon.LatencyMS * float64(time.Millisecond))}
 	return true, nil
-}
-
-// proveHost proves, for a container with host networking, that the host is this
-// machine.
-func (in *injection) proveHost() error {
-	in.s.mu.Lock()
-	network, err := in.box.networkOf()
-	if err != nil || !network.container.HostNetwork {
-		in.s.mu.Unlock()
-		return err
-	}
-	c := network.container
-	in.s.mu.Unlock()
-	err = network.onThisMachine(in.ctx, c)
-	if misplaced := in.s.why.misplaced(in.ref, c, err); misplaced != nil {
-		return misplaced
-	}
-	return err
-}
-
-// tryAdopt adopts the daemon that answers, if there is one.
-func (in *injection) tryAdopt() (adopted bool, err error) {
-	f, err := in.box.meet(in.ctx, in.c)
-	misplaced := in.s.why.misplaced(in.ref, in.c, err)
-	switch {
-	case err == nil:
-	case in.ctx.Err() != nil:
-		return false, in.ctx.Err()
-	case misplaced != nil:
-		return false, misplaced
-	case errors.Is(err, daemon.ErrSecret):
-		return false, in.replaceStranger("the built-in daemon there had a secret that is lost")
-	case errors.Is(err, daemon.ErrNoChallenge):
-		return false, in.replaceStranger("the built-in daemon there is of a version that cannot prove itself")
-	case errors.Is(err, daemon.ErrNotDaemon), errors.Is(err, daemon.ErrSilent):
-		return false, problem(in.ref, api.CodePortTaken,
-			fmt.Sprintf("port %d of %s is used by something that is not a daemon, or by one that hangs: %v", in.s.o.Config.Port, in.ref, err),
-			inject.PortHint)
-	default:
-		return false, nil // refused or not reachable: start one
-	}
-	in.adopt = in.box.claim(in.ctx, f)
-	in.did(api.StepAdopt, "a daemon answers already (%s %s): adopted", f.Kind, f.Version)
-	return true, nil
-}
-
-// job returns the injection's work in the container.
-func (in *injection) job() *inject.Job {
-	job := in.s.job(in.ref, in.c)
-	job.Report = in.report
-	job.Meet = func(ctx context.Context) (daemon.Info, error) {
-		f, err := in.box.meet(ctx, in.c)
-		if misplaced := in.s.why.misplaced(in.ref, in.c, err); misplaced != nil {
-			return f, misplaced
-		}
-		return f, err
-	}
-	job.Started = func(p *inject.Process) {
-		in.s.mu.Lock()
-		in.box.process = p
-		in.s.mu.Unlock()
-	}
-	return job
-}
-
-// job returns a Job for the container c of ref.
-func (s *Sandboxes) job(ref api.Ref, c source.Container) *inject.Job {
-	return &inject.Job{
-		Ref: ref, Container: c, Source: s.o.Source, Config: s.o.Config,
-		Executable: s.o.Executable, CacheDir: s.o.CacheDir,
-		Secret: s.keys.secret(c.ID), Mark: s.keys.mark(c.ID), Log: s.log, Life: s.ctx, Group: &s.group,
-		Refused: func(doing, verb string, err error) *api.Problem { return s.why.refused(ref, doing, verb, err) },
-	}
 }

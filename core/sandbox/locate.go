@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -13,22 +14,88 @@ import (
 	"strings"
 	"time"
 
+	"daemon-proxy/core/daemon"
+	"daemon-proxy/core/reach"
 	"daemon-proxy/core/sandbox/inject"
 	"daemon-proxy/core/sandbox/source"
 )
 
-// locateTimeout bounds the questions to the engine for one proof.
-const locateTimeout = 5 * time.Second
+// Every engine assigns addresses from the same private ranges, so the address of
+// a container on another machine may belong to a container here. A daemon is used
+// only once it has been proved to be in the container. The built-in daemon proves
+// it with its secret, which is not sent before. The Daytona daemon has no secret:
+// for it, the other end of our connection must be a socket in the container's
+// network.
+
+const (
+	// callTimeout bounds a short call to an engine, dialTimeout a connection.
+	callTimeout, dialTimeout = time.Second, time.Second
+	// locateTimeout bounds the questions to the engine for one proof.
+	locateTimeout = 5 * time.Second
+)
 
 // tables are the files in which Linux lists the TCP sockets of a network
 // namespace, relative to a process's folder in /proc.
 var tables = []string{"net/tcp", "net/tcp6"}
+
+// proof is where the daemon of a container is. The zero value: not proved.
+type proof struct {
+	id      string // of the container
+	address string // without the port
+	pid     int    // of a process of the container on this machine; 0: none is known
+	inside  bool   // the container's own programs proved it, and nothing has changed since
+	from    string // our own address at that time: if it changes, so did the route
+}
 
 // prover checks whether a daemon is in a container.
 type prover struct {
 	source source.Source
 	port   int // the daemon's
 	keys   keyring
+}
+
+// meetAt is meet at one address. A connection that was closed is in no table, so
+// it proves nothing: what listened there may have ended, and is asked once more.
+func (p prover) meetAt(
+	ctx context.Context, c source.Container, address string, known proof,
+) (info daemon.Info, got proof, err error) {
+	for range 2 {
+		info, got, err = p.meetOnce(ctx, c, address, known)
+		if !errors.Is(err, daemon.ErrClosed) {
+			break
+		}
+	}
+	return info, got, err
+}
+
+func (p prover) meetOnce(
+	ctx context.Context, c source.Container, address string, known proof,
+) (daemon.Info, proof, error) {
+	v, err := daemon.NewClient(reach.Direct(dialTimeout, address), p.port, "").Open(ctx)
+	if err != nil {
+		return daemon.Info{}, proof{}, err
+	}
+	defer v.Close()
+	f, err := v.Version(ctx)
+	got := proof{id: c.ID, address: address}
+	switch {
+	case err == nil && f.Kind == daemon.KindBuiltIn:
+		err = v.Challenge(ctx, p.keys.secret(c.ID))
+	case err == nil:
+		got, err = p.locate(ctx, c, v, known)
+		return f, got, err
+	}
+	late := errors.Is(err, daemon.ErrSilent) && known.address != address
+	if errors.Is(err, daemon.ErrClosed) {
+		return f, got, err
+	}
+	if late || errors.Is(err, daemon.ErrSecret) || errors.Is(err, daemon.ErrNoChallenge) ||
+		errors.Is(err, daemon.ErrNotDaemon) {
+		if _, where := p.locate(ctx, c, v, proof{}); errors.Is(where, inject.ErrElsewhere) {
+			err = where
+		}
+	}
+	return f, got, err
 }
 
 // locate proves that the other end of conn is a socket in the network of the

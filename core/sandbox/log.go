@@ -37,7 +37,7 @@ func (s *Sandboxes) DaemonLog(ctx context.Context, ref api.Ref, tail int, follow
 	if err != nil {
 		return nil, err
 	}
-	daemon := &daemonLog{s: s, id: c.ID, kept: kept}
+	daemon := &daemonLog{source: s.source, id: c.ID, kept: kept}
 	first, err := daemon.read(ctx)
 	if errors.Is(err, fs.ErrNotExist) && kept != nil {
 		daemon.inMemory = true
@@ -45,7 +45,7 @@ func (s *Sandboxes) DaemonLog(ctx context.Context, ref api.Ref, tail int, follow
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, problem(ref, api.CodeNoLog, "no daemon of this program has written a log in "+ref.String(),
-			"inject one, or see "+s.o.Source.Hint(source.HintLogs, ref.Name))
+			"inject one, or see "+s.source.Hint(source.HintLogs, ref.Name))
 	}
 	if err != nil {
 		return nil, s.why.refused(ref, "read the daemon's log of", source.HintFiles, err)
@@ -76,7 +76,7 @@ func (c closing) Close() error { return c.close() }
 // daemonLog reads a daemon's log: a file in the container, or what this
 // program kept of its output.
 type daemonLog struct {
-	s        *Sandboxes
+	source   source.Source
 	id       string
 	kept     *inject.Process
 	inMemory bool
@@ -93,11 +93,11 @@ func (l *daemonLog) read(ctx context.Context) ([]byte, error) {
 		l.last = now
 		return since(before, now), nil
 	}
-	stat, err := l.s.o.Source.Stat(ctx, l.id, inject.LogName)
+	stat, err := l.source.Stat(ctx, l.id, inject.LogName)
 	if err != nil || stat.Size == l.size {
 		return nil, err
 	}
-	content, stat, err := l.s.o.Source.CopyOut(ctx, l.id, inject.LogName)
+	content, stat, err := l.source.CopyOut(ctx, l.id, inject.LogName)
 	if err != nil {
 		return nil, err
 	}

@@ -1,11 +1,6 @@
 package sandbox
 
-import (
-	"context"
-	"fmt"
-
-	"daemon-proxy/core/api"
-)
+import "context"
 
 // place is the destination of a sandbox's requests: one start of one container,
 // at the address at which its daemon was proved to be. Its context ends when that
@@ -18,49 +13,19 @@ type place struct {
 	end context.CancelCauseFunc
 }
 
-// updatePlace updates the place of b after a change of its state; mu is held. A
-// paused container keeps its place, and so does a daemon that is about to be
-// checked.
-func (b *box) updatePlace() {
-	key := ""
-	if b.proof.address != "" && !b.IsHost() {
-		key = fmt.Sprintf("%s %s %d", b.proof.id, b.proof.address, b.starts)
+// newPlace makes a place; onGone, unless it is nil, is called once it is left.
+func newPlace(key string, onGone func(key string)) place {
+	ctx, end := context.WithCancelCause(context.Background())
+	if onGone != nil {
+		context.AfterFunc(ctx, func() { onGone(key) })
 	}
-	switch {
-	case b.Container == api.ContainerPaused:
-		return
-	case b.Container != api.ContainerRunning:
-	case b.place.key == key && (b.Daemon.State == api.DaemonUnknown || b.Daemon.State == api.DaemonInjecting):
-		return
-	case b.Daemon.State == api.DaemonHealthy && key != "":
-		if b.place.key == key {
-			return
-		}
-		b.leave(b.gone())
-		b.place.key = key
-		b.place.ctx, b.place.end = context.WithCancelCause(context.Background())
-		if b.set.o.OnGone != nil {
-			context.AfterFunc(b.place.ctx, func() { b.set.o.OnGone(key) })
-		}
-		return
-	}
-	b.leave(b.gone())
+	return place{key, ctx, end}
 }
 
-// leave ends the place, if there is one; mu is held.
-func (b *box) leave(why error) {
-	if b.place.end != nil {
-		b.place.end(why)
+// leave ends the place, if there is one.
+func (p *place) leave(why error) {
+	if p.end != nil {
+		p.end(why)
 	}
-	b.place = place{}
-}
-
-// gone is the problem of requests that wait for the daemon of b; mu is held.
-func (b *box) gone() error {
-	if err := b.unusable(); err != nil {
-		return err
-	}
-	return problem(b.Ref, api.CodeDaemonDown,
-		"the daemon in "+b.String()+" has moved: the container was restarted, or its address has changed",
-		"send the request again")
+	*p = place{}
 }

@@ -62,15 +62,8 @@ func unknown(ref api.Ref) *api.Problem {
 		"daemon-proxy is still checking whether a daemon runs in "+ref.String(), "try again in a moment")
 }
 
-// busy is the problem of a sandbox with an operation in progress; mu is held.
-func busy(b *box) *api.Problem {
-	doing := "started or stopped"
-	if b.state.work == ejecting {
-		doing = "removed"
-	}
-	return problem(b.Ref, api.CodeSandboxBusy, "the daemon in "+b.String()+" is being "+doing,
-		"try again in a moment")
-}
+// errUnproved is why a daemon is not used although it may be in the container.
+var errUnproved = errors.New("what answers there cannot be proved to be in the container")
 
 // problems makes the problems of containers, with the source's own commands as
 // hints.
@@ -96,7 +89,8 @@ func (w problems) notRunning(ref api.Ref, state string) error {
 			w.source.Hint(source.HintUnpause, ref.Name))
 	case api.ContainerRestarting:
 		return problem(ref, api.CodeSandboxBusy, fmt.Sprintf("the container %s is restarting", ref),
-			"wait a moment; if it keeps restarting, see "+w.source.Hint(source.HintLogs, ref.Name)).WithStatus(http.StatusServiceUnavailable)
+			"wait a moment; if it keeps restarting, see "+w.source.Hint(source.HintLogs, ref.Name)).
+			WithStatus(http.StatusServiceUnavailable)
 	case api.ContainerDead:
 		return problem(ref, api.CodeSandboxStopped, fmt.Sprintf("the container %s is being removed", ref),
 			"choose another container, or recreate this one")
@@ -135,15 +129,17 @@ func (w problems) misplaced(ref api.Ref, c source.Container, err error) *api.Pro
 	switch {
 	case c.HostNetwork && (errors.Is(err, inject.ErrElsewhere) || errors.Is(err, errUnproved)):
 		p := problem(ref, api.CodeUnreachable,
-			ref.String()+" uses the network of the engine's machine, and that is not known to be this one: "+err.Error(),
+			ref.String()+" uses the network of the engine's machine, and that is not known to be this one: "+
+				err.Error(),
 			"run daemon-proxy on the engine's machine, or give the container a network of its own")
 		p.Cause = err
 		return p
 	case errors.Is(err, inject.ErrElsewhere):
 		p := problem(ref, api.CodeUnreachable,
-			what+": the engine's containers are not on a network of this machine, and here that address belongs to something else",
-			"run daemon-proxy on the engine's machine, or put the container into a network whose addresses nothing here uses: "+
-				w.source.Hint(source.HintSubnet, ""))
+			what+": the engine's containers are not on a network of this machine, "+
+				"and here that address belongs to something else",
+			"run daemon-proxy on the engine's machine, "+
+				"or put the container into a network whose addresses nothing here uses: "+w.source.Hint(source.HintSubnet, ""))
 		p.Cause = err
 		return p
 	case errors.Is(err, errUnproved):

@@ -6,30 +6,12 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"time"
 
 	"daemon-proxy/core/daemon"
-	"daemon-proxy/core/reach"
 	"daemon-proxy/core/sandbox/inject"
 	"daemon-proxy/core/sandbox/source"
 )
-
-// Every engine assigns addresses from the same private ranges, so the address of
-// a container on another machine may belong to a container here. A daemon is used
-// only once it has been proved to be in the container. The built-in daemon proves
-// it with its secret, which is not sent before. The Daytona daemon has no secret:
-// for it, the other end of our connection must be a socket in the container's
-// network.
-
-var errUnproved = errors.New("what answers there cannot be proved to be in the container")
-
-// proof is where the daemon of a container is. The zero value: not proved.
-type proof struct {
-	id      string // of the container
-	address string // without the port
-	pid     int    // of a process of the container on this machine; 0: none is known
-	inside  bool   // the container's own programs proved it, and nothing has changed since
-	from    string // our own address at that time: if it changes, so did the route
-}
 
 // meet calls the daemon of b, whose container is c, and has it prove that it is
 // in the container. It stores the proof in b. The errors are those of probe,
@@ -78,54 +60,11 @@ func (b *box) prove(c source.Container, starts int, p proof) {
 	})
 }
 
-// meetAt is meet at one address. A connection that was closed is in no table, so
-// it proves nothing: what listened there may have ended, and is asked once more.
-func (p prover) meetAt(
-	ctx context.Context, c source.Container, address string, known proof,
-) (info daemon.Info, got proof, err error) {
-	for range 2 {
-		info, got, err = p.meetOnce(ctx, c, address, known)
-		if !errors.Is(err, daemon.ErrClosed) {
-			break
-		}
-	}
-	return info, got, err
-}
-
-func (p prover) meetOnce(
-	ctx context.Context, c source.Container, address string, known proof,
-) (daemon.Info, proof, error) {
-	v, err := daemon.NewClient(reach.Direct(dialTimeout, address), p.port, "").Open(ctx)
-	if err != nil {
-		return daemon.Info{}, proof{}, err
-	}
-	defer v.Close()
-	f, err := v.Version(ctx)
-	got := proof{id: c.ID, address: address}
-	switch {
-	case err == nil && f.Kind == daemon.KindBuiltIn:
-		err = v.Challenge(ctx, p.keys.secret(c.ID))
-	case err == nil:
-		got, err = p.locate(ctx, c, v, known)
-		return f, got, err
-	}
-	late := errors.Is(err, daemon.ErrSilent) && known.address != address
-	if errors.Is(err, daemon.ErrClosed) {
-		return f, got, err
-	}
-	if late || errors.Is(err, daemon.ErrSecret) || errors.Is(err, daemon.ErrNoChallenge) || errors.Is(err, daemon.ErrNotDaemon) {
-		if _, where := p.locate(ctx, c, v, proof{}); errors.Is(where, inject.ErrElsewhere) {
-			err = where
-		}
-	}
-	return f, got, err
-}
-
 // onThisMachine proves that a container with host networking uses this machine's
 // network: its engine may be on another machine.
 func (b *box) onThisMachine(ctx context.Context, c source.Container) error {
 	b.set.mu.Lock()
-	proved, starts := b.proof.id == c.ID && b.proof.id != "", b.starts
+	proved, starts := b.proof.id == c.ID, b.starts // the host itself has no ID and needs no proof
 	b.set.mu.Unlock()
 	if proved {
 		return nil
@@ -146,4 +85,55 @@ func (b *box) onThisMachine(ctx context.Context, c source.Container) error {
 		b.prove(c, starts, got)
 	}
 	return err
+}
+
+// probe calls the daemon of b, or of the owner of its network.
+func (b *box) probe() (daemon.Info, error) {
+	b.set.mu.Lock()
+	owner, err := b.networkOf()
+	if err != nil {
+		b.set.mu.Unlock()
+		return daemon.Info{}, err
+	}
+	c := owner.container
+	b.set.mu.Unlock()
+	if c.HostNetwork {
+		if err := owner.onThisMachine(b.set.ctx, c); err != nil {
+			return daemon.Info{}, err
+		}
+		return b.set.host.probe(b.set.ctx)
+	}
+	if len(c.Addresses) == 0 {
+		return daemon.Info{}, b.set.why.noAddress(b.Ref)
+	}
+	return owner.meet(b.set.ctx, c)
+}
+
+// claim finds out whether this program, perhaps in an earlier run, started the
+// daemon in b, and when. A built-in daemon that knows our secret was started by
+// this program; for a daytona a script is run in the container. If that fails
+// (no shell), the previous state is kept.
+func (b *box) claim(ctx context.Context, f daemon.Info) daemon.Info {
+	b.set.mu.Lock()
+	c, started := b.container, b.Daemon.Started
+	own := b.own()
+	b.set.mu.Unlock()
+	if !own {
+		return f
+	}
+	if f.Kind == daemon.KindBuiltIn {
+		started = true
+	} else {
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		age, running, err := b.set.job(b.Ref, c).Age(ctx)
+		if err == nil {
+			started = running
+		}
+		if err == nil && running && age >= 0 {
+			f.Started = time.Now().Add(-age)
+		}
+	}
+	b.update(func(b *box) { b.Daemon.Started = started })
+	return f
 }

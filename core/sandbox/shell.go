@@ -35,7 +35,7 @@ var shells = [][]string{
 
 // Shell opens a shell in the container of ref on a terminal of that size; ctx
 // bounds the opening only. The problem is no_shell if it has none.
-func (s containers) Shell(ctx context.Context, ref api.Ref, columns, rows int) (*Shell, error) {
+func (s control) Shell(ctx context.Context, ref api.Ref, columns, rows int) (*Shell, error) {
 	c, err := s.inspect(ctx, ref)
 	if err != nil {
 		return nil, err

@@ -9,36 +9,25 @@ import (
 	"daemon-proxy/core/sandbox/source"
 )
 
-// StopDaemon ends the daemon of ref, if it is the built-in one or one that
-// this program started. It is not restarted until it is requested again.
-func (s *Sandboxes) StopDaemon(ctx context.Context, ref api.Ref) error {
-	b := s.box(ref)
-	if b == nil {
-		return missing(ref)
-	}
-	return b.stopDaemon(ctx, nil)
-}
-
 // stopDaemon is StopDaemon; if eject is not nil, the sandbox stays busy until
 // eject has returned.
 func (b *box) stopDaemon(ctx context.Context, eject func() error) error {
 	s, ref := b.set, b.Ref
-	if b.IsHost() {
-		return conflict(ref, "the host is served from within this program", "end the program instead")
-	}
 	s.mu.Lock()
 	owner, err := b.owner()
-	if err == nil && owner.state.work != idle {
-		err = busy(owner)
+	switch {
+	case err != nil:
+	case owner == b && b.container.HostNetwork:
+		err = conflict(ref, "the host is served from within this program", "end the program instead")
+	case owner.state.work != idle:
+		err = owner.busy()
+	case owner.container.HostNetwork:
+		err = conflict(ref, ref.String()+" uses the daemon of the host, which is served from within this program",
+			"end the program instead")
 	}
 	if err != nil {
 		s.mu.Unlock()
 		return err
-	}
-	if owner.IsHost() {
-		s.mu.Unlock()
-		return conflict(ref, ref.String()+" uses the daemon of the host, which is served from within this program",
-			"end the program instead")
 	}
 	running, c, goal := owner.Daemon, owner.container, b.state.goal
 	owner.state = owner.state.next(stopBegan)
@@ -92,7 +81,7 @@ func (b *box) stop(ctx context.Context, running api.Daemon, c source.Container) 
 	if err := s.job(ref, c).KillOurs(ctx); err != nil {
 		return conflict(ref,
 			fmt.Sprintf("the daemon in %s cannot be stopped; this needs a shell and grep in the image: %v", ref, err),
-			s.o.Source.Hint(source.HintRestart, ref.Name)).Because(err)
+			s.source.Hint(source.HintRestart, ref.Name)).Because(err)
 	}
 	return nil
 }

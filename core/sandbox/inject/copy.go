@@ -40,7 +40,7 @@ func (j *Job) copy(ctx context.Context) error {
 		j.Report(api.Injection{Step: api.StepCopy, State: "skipped", Detail: j.target + " is there already"})
 		return nil
 	}
-	j.Report(api.Injection{Step: api.StepCopy, State: "running", Detail: "copying " + j.binary.name(), Total: j.binary.size})
+	j.copying(0)
 	began := time.Now()
 	if err := j.stream(ctx); err != nil {
 		j.clean(ctx)
@@ -57,11 +57,18 @@ func (j *Job) copy(ctx context.Context) error {
 	return nil
 }
 
+// copying reports how many bytes of the binary are copied.
+func (j *Job) copying(bytes int64) {
+	j.Report(api.Injection{Step: api.StepCopy, State: "running", Detail: "copying " + j.binary.name(),
+		Bytes: bytes, Total: j.binary.size})
+}
+
 // notWritable is the problem of a folder that cannot be copied to.
 func (j *Job) notWritable(why string) *api.Problem {
 	return problem(j.Ref, api.CodeReadOnlyRoot,
 		fmt.Sprintf("nothing can be copied to %s in %s: %s", path.Dir(j.target), j.Ref, why),
-		"set daemon.install_dir to a folder on a writable volume (a tmpfs will not work), or put the daemon into the image and use --injection-mode direct")
+		"set daemon.install_dir to a folder on a writable volume (a tmpfs will not work), "+
+			"or put the daemon into the image and use --injection-mode direct")
 }
 
 // noSymlinks refuses a target that is, or lies behind, a symbolic link: it
@@ -220,7 +227,7 @@ func (c *counting) Read(p []byte) (int, error) {
 	c.n += int64(n)
 	if now := time.Now(); now.Sub(c.last) >= 100*time.Millisecond {
 		c.last = now
-		c.j.Report(api.Injection{Step: api.StepCopy, State: "running", Bytes: c.n, Total: c.j.binary.size, Detail: "copying " + c.j.binary.name()})
+		c.j.copying(c.n)
 	}
 	return n, err
 }
@@ -242,7 +249,8 @@ func (j *Job) clean(ctx context.Context) {
 		err = j.Source.CopyIn(ctx, j.Container.ID, j.base, empty)
 	}
 	if err != nil {
-		j.Log.Warn("an incomplete copy could not be removed", "sandbox", j.Ref.String(), "path", j.target, "error", err)
+		j.Log.Warn("an incomplete copy could not be removed",
+			"sandbox", j.Ref.String(), "path", j.target, "error", err)
 		return
 	}
 	j.Log.Warn("an incomplete copy could not be removed because the image has no rm; it was made empty",

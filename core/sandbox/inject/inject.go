@@ -39,7 +39,7 @@ type Job struct {
 	Secret, Mark string
 	Log          *slog.Logger
 	// Report is called with each step; Prepare and Start need it.
-	Report func(api.Injection)
+	Report Report
 	// Meet calls the daemon and checks that it is in the container; Start needs
 	// it. An *api.Problem is the reason why the daemon that answers is not used.
 	Meet func(context.Context) (daemon.Info, error)
@@ -64,12 +64,17 @@ func (j *Job) Prepare(ctx context.Context) error {
 	return j.bring(ctx)
 }
 
-func (j *Job) doing(step api.InjectionStep, format string, args ...any) {
-	j.Report(api.Injection{Step: step, State: "running", Detail: fmt.Sprintf(format, args...)})
+// Report reports a step of an injection.
+type Report func(api.Injection)
+
+// Doing reports that a step has begun.
+func (r Report) Doing(step api.InjectionStep, format string, args ...any) {
+	r(api.Injection{Step: step, State: "running", Detail: fmt.Sprintf(format, args...)})
 }
 
-func (j *Job) did(step api.InjectionStep, format string, args ...any) {
-	j.Report(api.Injection{Step: step, State: "done", Detail: fmt.Sprintf(format, args...)})
+// Did reports that a step is done.
+func (r Report) Did(step api.InjectionStep, format string, args ...any) {
+	r(api.Injection{Step: step, State: "done", Detail: fmt.Sprintf(format, args...)})
 }
 
 // problem makes an *api.Problem about a sandbox.
@@ -80,7 +85,7 @@ func problem(ref api.Ref, code, detail, hint string) *api.Problem {
 // useInside uses the container's own binary: injection mode "direct".
 func (j *Job) useInside(ctx context.Context) error {
 	j.target = j.installed(false)
-	j.doing(api.StepPrepare, "looking for %s in the container", j.target)
+	j.Report.Doing(api.StepPrepare, "looking for %s in the container", j.target)
 	file := j.target
 	if stat, err := j.Source.Stat(ctx, j.Container.ID, file); err == nil && stat.LinkTarget != "" {
 		file = stat.LinkTarget // the image's own link; it is only read and run
@@ -104,14 +109,14 @@ func (j *Job) useInside(ctx context.Context) error {
 	if j.binary.workDirFlag, err = streamHolds(content, workDirHelp); err != nil {
 		return fmt.Errorf("read %s in the container: %w", j.target, err)
 	}
-	j.did(api.StepPrepare, "%s is there", j.target)
+	j.Report.Did(api.StepPrepare, "%s is there", j.target)
 	j.Report(api.Injection{Step: api.StepCopy, State: "skipped", Detail: "direct: nothing is copied"})
 	return nil
 }
 
 // bring stages the binary and copies it into the container: mode "volume".
 func (j *Job) bring(ctx context.Context) error {
-	j.doing(api.StepPrepare, "preparing the daemon's binary")
+	j.Report.Doing(api.StepPrepare, "preparing the daemon's binary")
 	b, err := j.choose()
 	if err != nil {
 		return err
@@ -131,7 +136,7 @@ func (j *Job) bring(ctx context.Context) error {
 	if b.interp != "" {
 		kind = "dynamic"
 	}
-	j.did(api.StepPrepare, "%s, %s binary fits %s", b.name(), kind, b.platform)
+	j.Report.Did(api.StepPrepare, "%s, %s binary fits %s", b.name(), kind, b.platform)
 	j.target = j.installed(b.builtIn)
 	return j.copy(ctx)
 }

@@ -8,15 +8,16 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"path"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/daemon"
+	"daemon-proxy/core/logging"
 	"daemon-proxy/core/sandbox/source"
 )
 
@@ -31,6 +32,10 @@ const (
 
 // LogName is the daemon's log inside the sandbox.
 const LogName = "/tmp/daemon-proxy-daemon.log"
+
+// toLog runs a command with its output in the log, unless that is another user's
+// and cannot be written.
+const toLog = `(: >` + LogName + `) 2>/dev/null && exec "$0" "$@" >` + LogName + ` 2>&1; exec "$0" "$@"`
 
 // Process is a daemon that this program started.
 type Process struct {
@@ -61,13 +66,14 @@ func (p *Process) Tail() []byte {
 }
 
 // PortHint is the next step if something else uses the daemon's port.
-const PortHint = "stop that service, let it use another port, or give the built-in daemon another one: --daemon-port (daemon.port, DAEMON_PORT)"
+const PortHint = "stop that service, let it use another port, " +
+	"or give the built-in daemon another one: --daemon-port (daemon.port, DAEMON_PORT)"
 
 // Start makes the working directory, starts the daemon in it and waits for its
 // answer.
 func (j *Job) Start(ctx context.Context) (daemon.Info, error) {
 	dir := j.workDir(ctx)
-	j.doing(api.StepStart, "starting in %s", dir)
+	j.Report.Doing(api.StepStart, "starting in %s", dir)
 	if err := j.makeDir(ctx, dir); err != nil {
 		return daemon.Info{}, err
 	}
@@ -76,7 +82,7 @@ func (j *Job) Start(ctx context.Context) (daemon.Info, error) {
 		return daemon.Info{}, err
 	}
 	j.Started(p)
-	j.did(api.StepStart, "started in %s", dir)
+	j.Report.Did(api.StepStart, "started in %s", dir)
 	return j.await(ctx, p)
 }
 
@@ -147,8 +153,7 @@ func (j *Job) launch(ctx context.Context, dir string) (*Process, error) {
 		_, shellErr := j.Source.Stat(ctx, j.Container.ID, "/bin/sh")
 		_, tmpErr := j.Source.Stat(ctx, j.Container.ID, path.Dir(LogName))
 		if shellErr == nil && tmpErr == nil && !j.Container.ReadOnlyRoot {
-			// The start must not fail if the log is another user's and cannot be written.
-			spec.Cmd = append([]string{"/bin/sh", "-c", `(: >` + LogName + `) 2>/dev/null && exec "$0" "$@" >` + LogName + ` 2>&1; exec "$0" "$@"`}, spec.Cmd...)
+			spec.Cmd = append([]string{"/bin/sh", "-c", toLog}, spec.Cmd...)
 			p.log = LogName
 		}
 	}
@@ -173,7 +178,7 @@ func (j *Job) launch(ctx context.Context, dir string) (*Process, error) {
 // await polls until the daemon answers, ends, or the timeout is over.
 func (j *Job) await(whole context.Context, p *Process) (daemon.Info, error) {
 	timeout := j.Config.StartupTimeout
-	j.doing(api.StepWait, "waiting for it to answer")
+	j.Report.Doing(api.StepWait, "waiting for it to answer")
 	ctx, cancel := context.WithTimeout(whole, timeout)
 	defer cancel()
 	var misplaced *api.Problem // why the daemon that answers is not used
@@ -214,7 +219,7 @@ func (j *Job) await(whole context.Context, p *Process) (daemon.Info, error) {
 				continue
 			}
 			f.Started = time.Now()
-			j.did(api.StepWait, "%s %s answers", f.Kind, f.Version)
+			j.Report.Did(api.StepWait, "%s %s answers", f.Kind, f.Version)
 			return f, nil
 		}
 	}
@@ -266,22 +271,16 @@ func (j *Job) Output(ctx context.Context, p *Process) string {
 			raw, _ = io.ReadAll(io.LimitReader(content, KeepOutput))
 		}
 	}
-	return Shown(raw)
+	return LastWords(raw)
 }
 
-// Shown returns the end of an output as one printable line.
-func Shown(raw []byte) string {
+// LastWords returns the last lines of an output as one printable line.
+func LastWords(raw []byte) string {
 	lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
 	const most = 5
-	text := strings.Join(lines[max(0, len(lines)-most):], " / ")
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, text)
+	text := logging.Line(strings.Join(lines[max(0, len(lines)-most):], " / "), math.MaxInt)
 	if runes := []rune(text); len(runes) > 600 {
 		text = "…" + string(runes[len(runes)-600:])
 	}
-	return strings.TrimSpace(text)
+	return text
 }

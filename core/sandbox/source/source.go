@@ -10,6 +10,19 @@ import (
 	"time"
 )
 
+// Facts says what runs at a place. This machine has no more than that: it is one
+// container, which has no ID and the machine's own network.
+type Facts interface {
+	// Name is unique among the sources of a desk; it is the Engine of an api.Ref.
+	Name() string
+	// List returns all containers, in any state, sorted by name.
+	List(ctx context.Context) ([]Container, error)
+	// Inspect returns one container, by its whole name, its ID or at least 12
+	// digits of the ID. If there is none, the error is an *api.Problem of code
+	// sandbox_missing.
+	Inspect(ctx context.Context, nameOrID string) (Container, error)
+}
+
 // Source is a place where containers run, such as a Docker engine. It is safe
 // for concurrent use, and every call ends when its context does.
 //
@@ -18,8 +31,7 @@ import (
 // sandbox_missing; if it must run and does not, one of sandbox_stopped,
 // sandbox_paused or sandbox_busy. A missing path is fs.ErrNotExist.
 type Source interface {
-	// Name is unique among the sources of a desk; it is the Engine of an api.Ref.
-	Name() string
+	Facts
 	// Endpoint is the source's address, for people.
 	Endpoint() string
 	// Ping returns the source's version.
@@ -29,11 +41,6 @@ type Source interface {
 	// HintCheck and HintSubnet.
 	Hint(verb, container string) string
 
-	// List returns all containers, in any state, sorted by name.
-	List(ctx context.Context) ([]Container, error)
-	// Inspect returns one container, by its whole name, its ID or at least 12
-	// digits of the ID.
-	Inspect(ctx context.Context, nameOrID string) (Container, error)
 	// Events follows what happens to containers from now on. When the stream
 	// ends, the first channel is closed and the second gives the one error and is
 	// closed. Events are not dropped: read them, or end ctx.
@@ -99,7 +106,8 @@ type Container struct {
 	// ExitCode is of the last run once it ended; nil before that and if unknown.
 	ExitCode *int
 	// Addresses are those of its own networks, the most likely to be reachable
-	// first. Empty unless it runs in a network namespace of its own.
+	// first. Empty unless it runs in a network namespace of its own, or is this
+	// machine.
 	Addresses []string
 	// HostNetwork is set if it uses the machine's network namespace.
 	HostNetwork bool

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"daemon-proxy/core/api"
@@ -16,37 +17,62 @@ const (
 	retryEngine    = time.Second      // the first wait before a lost engine is retried
 	maxRetryEngine = 10 * time.Second // the longest
 	coalesce       = 50 * time.Millisecond
+	// decideWithin is how long an engine may take to answer before mode "auto"
+	// means the host.
+	decideWithin = 3 * time.Second
 )
 
-// engine follows the engine and has its state.
-type engine struct {
-	set      *Sandboxes
-	status   api.EngineStatus // guarded by Sandboxes.mu
-	decision decision         // what mode "auto" means
+// follower follows the engine and sets its state.
+type follower struct {
+	decision
+	retry chan struct{} // requests an immediate retry
+}
+
+// newFollower makes what follows the engine of s, which has no containers yet.
+func newFollower(s *set) *follower {
+	e := &follower{decision{set: s, settled: make(chan struct{})}, make(chan struct{}, 1)}
+	if s.source != nil {
+		s.status = api.EngineStatus{
+			Name: s.source.Name(), Endpoint: s.source.Endpoint(), State: "connecting", Since: time.Now(),
+		}
+		if name := s.o.Config.ContainerName; name != "" && s.o.Config.Mode == "docker" {
+			s.boxFor(s.ref(name)).Container = api.ContainerMissing
+		}
+	}
+	return e
 }
 
 // Run follows the engine and its containers until ctx ends; it reconnects to an
 // engine that was lost. It also starts the daemon of the default sandbox.
-func (s *Sandboxes) Run(ctx context.Context) {
-	defer s.engine.begin(ctx)()
-	if s.o.Source == nil {
+func (f *follower) Run(ctx context.Context) {
+	var ports sync.WaitGroup
+	ports.Go(func() { f.set.ports.Follow(ctx, f.set.pace.often) })
+	defer ports.Wait()
+	defer f.settle()
+	if f.set.source == nil || f.set.o.Config.Mode == "host" {
+		f.decide("host")
+		f.want(api.Host)
+	}
+	if f.set.source == nil {
+		f.settle()
 		<-ctx.Done()
 		return
 	}
+	defer time.AfterFunc(decideWithin, func() { f.giveUpWaiting(ctx) }).Stop()
 	wait := retryEngine
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := s.engine.follow(ctx)
+		err := f.follow(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		if time.Since(began) > maxRetryEngine {
 			wait = retryEngine
 		}
-		s.engine.setStatus("lost", "", s.engine.problem(err), wait)
+		f.setStatus("lost", "", f.problem(err), wait)
 		select {
 		case <-ctx.Done():
-		case <-s.engine.decision.retry:
+		case <-f.retry:
 			wait = retryEngine
 			continue
 		case <-time.After(wait):
@@ -55,15 +81,48 @@ func (s *Sandboxes) Run(ctx context.Context) {
 	}
 }
 
+// giveUpWaiting calls an engine lost that has not answered yet.
+func (f *follower) giveUpWaiting(ctx context.Context) {
+	if ctx.Err() == nil && f.Engine().State == "connecting" {
+		f.setStatus("lost", "", api.NewProblem(api.CodeEngineUnreachable,
+			"the engine at "+f.set.source.Endpoint()+
+				" accepts connections but has not answered for "+decideWithin.String(),
+			"check whether it is overloaded: "+f.set.source.Hint(source.HintCheck, "")+"; daemon-proxy keeps trying"), 0)
+	}
+}
+
+// Engine returns the state of the engine; zero if there is none.
+func (f *follower) Engine() api.EngineStatus {
+	f.set.mu.Lock()
+	defer f.set.mu.Unlock()
+	return f.set.status
+}
+
+// RetryEngine connects to the engine now instead of at the next retry; if it is
+// connected, it lists the containers again.
+func (f *follower) RetryEngine(ctx context.Context) error {
+	if f.set.source == nil {
+		return nil
+	}
+	if f.Engine().State == "connected" {
+		return f.relist(ctx)
+	}
+	select {
+	case f.retry <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
 // follow lists the containers and follows events until the engine is lost.
-func (f *engine) follow(ctx context.Context) error {
+func (f *follower) follow(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	version, err := f.set.o.Source.Ping(ctx)
+	version, err := f.set.source.Ping(ctx)
 	if err != nil {
 		return err
 	}
-	events, ended := f.set.o.Source.Events(ctx)
+	events, ended := f.set.source.Events(ctx)
 	if err := f.relist(ctx); err != nil {
 		return err
 	}
@@ -113,7 +172,7 @@ func deathIn(e source.Event, died []string) []string {
 
 // restarted handles the death of a container. If the container is listed as
 // running, it was restarted: its daemon and the connections to it are gone.
-func (f *engine) restarted(id string) {
+func (f *follower) restarted(id string) {
 	f.set.mu.Lock()
 	var again *box
 	for _, b := range f.set.boxes {
@@ -133,43 +192,37 @@ func (f *engine) restarted(id string) {
 	f.set.keep(again.Ref)
 }
 
-// began records that the container has started.
-func (b *box) began() {
-	b.starts++
-	b.proof, b.process = proof{}, nil
-}
-
 // problem is why the engine is lost.
-func (f *engine) problem(err error) *api.Problem {
+func (f *follower) problem(err error) *api.Problem {
 	if p, ok := errors.AsType[*api.Problem](err); ok {
 		return p
 	}
 	return api.NewProblem(api.CodeEngineUnreachable,
-		fmt.Sprintf("the connection to the Docker engine at %s broke: %v", f.set.o.Source.Endpoint(), err),
-		"daemon-proxy keeps trying; check it with "+f.set.o.Source.Hint(source.HintCheck, "")).Because(err)
+		fmt.Sprintf("the connection to the Docker engine at %s broke: %v", f.set.source.Endpoint(), err),
+		"daemon-proxy keeps trying; check it with "+f.set.source.Hint(source.HintCheck, "")).Because(err)
 }
 
 // setStatus records the engine's state and, if retryIn > 0, when the next attempt
 // is; changes of the state are logged.
-func (f *engine) setStatus(state, version string, p *api.Problem, retryIn time.Duration) {
+func (f *follower) setStatus(state, version string, p *api.Problem, retryIn time.Duration) {
 	f.set.mu.Lock()
-	was := f.status.State
+	was := f.set.status.State
 	changed := was != state
 	if changed {
-		f.status.Since = time.Now()
+		f.set.status.Since = time.Now()
 	}
 	if changed && state == "connected" {
 		f.doubt()
 	}
-	f.status.State, f.status.Error, f.status.RetryAt = state, p, nil
+	f.set.status.State, f.set.status.Error, f.set.status.RetryAt = state, p, nil
 	if retryIn > 0 {
 		at := time.Now().Add(retryIn)
-		f.status.RetryAt = &at
+		f.set.status.RetryAt = &at
 	}
 	if version != "" {
-		f.status.Version = version
+		f.set.status.Version = version
 	}
-	status := f.status
+	status := f.set.status
 	f.set.mu.Unlock()
 	f.set.emit(api.Event{Kind: api.EventEngine, Engine: &status})
 	if p != nil {
@@ -182,8 +235,7 @@ func (f *engine) setStatus(state, version string, p *api.Problem, retryIn time.D
 	switch {
 	case changed && p != nil:
 		f.set.log.Warn("the engine does not answer: the last known state of its containers is shown",
-			"engine", status.Name,
-			"error", p.Error(), "hint", p.Hint)
+			"engine", status.Name, "error", p.Error(), "hint", p.Hint)
 	case changed:
 		f.set.log.Info("engine connected", "engine", status.Name, "version", status.Version)
 	}
@@ -191,20 +243,18 @@ func (f *engine) setStatus(state, version string, p *api.Problem, retryIn time.D
 
 // checkAll checks all daemons now: an engine that is, or was, lost does not report
 // that a container ended and another got its address.
-func (f *engine) checkAll() {
+func (f *follower) checkAll() {
 	f.set.mu.Lock()
 	refs := slices.Collect(maps.Keys(f.set.boxes))
 	f.set.mu.Unlock()
 	for _, ref := range refs {
-		if !ref.IsHost() {
-			f.set.keep(ref)
-		}
+		f.set.keep(ref)
 	}
 }
 
 // doubt discards the proofs that came through the engine: while it did not
 // answer, other containers may have got the addresses; mu is held.
-func (f *engine) doubt() {
+func (f *follower) doubt() {
 	for _, b := range f.set.boxes {
 		if b.proof.pid == 0 {
 			b.proof.inside = false
@@ -214,7 +264,7 @@ func (f *engine) doubt() {
 
 // unseen sets p as the problem of the containers that were never listed: they may
 // exist, but the engine does not answer.
-func (f *engine) unseen(p *api.Problem) {
+func (f *follower) unseen(p *api.Problem) {
 	f.set.mu.Lock()
 	var boxes []*box
 	for _, b := range f.set.boxes {
@@ -233,8 +283,8 @@ func (f *engine) unseen(p *api.Problem) {
 }
 
 // relist updates all boxes from a new list of the containers.
-func (f *engine) relist(ctx context.Context) error {
-	containers, err := f.set.o.Source.List(ctx)
+func (f *follower) relist(ctx context.Context) error {
+	containers, err := f.set.source.List(ctx)
 	if err != nil {
 		return err
 	}
@@ -244,7 +294,9 @@ func (f *engine) relist(ctx context.Context) error {
 	}
 	for range 2 { // the second pass finds the owners of shared networks
 		for _, c := range containers {
-			f.see(f.set.ref(c.Name), c)
+			if ref := f.set.ref(c.Name); f.set.see(ref, c) {
+				f.set.keep(ref)
+			}
 		}
 	}
 	f.set.mu.Lock()
@@ -256,111 +308,7 @@ func (f *engine) relist(ctx context.Context) error {
 	}
 	f.set.mu.Unlock()
 	for _, ref := range gone {
-		f.lose(ref)
+		f.set.lose(ref)
 	}
 	return nil
-}
-
-// see updates the box of a container with what the engine reported.
-func (f *engine) see(ref api.Ref, c source.Container) {
-	changed := false
-	f.set.mu.Lock()
-	seen := f.set.boxFor(ref)
-	f.set.mu.Unlock()
-	seen.update(func(b *box) {
-		was := b.container
-		if b.ID != "" && b.ID != c.ID { // another container under the same name
-			b.began()
-			b.Started = time.Time{}
-			b.Daemon = api.Daemon{Since: time.Now()}
-		}
-		changed = b.ID != c.ID || b.Container != c.State || !slices.Equal(was.Addresses, c.Addresses)
-		if was.ID == c.ID && c.State == api.ContainerRunning && was.State != api.ContainerRunning && was.State != api.ContainerPaused {
-			b.began()
-			b.Started = time.Now() // a list does not have it, and the stop before may have been missed
-		}
-		if b.proof.address != "" && !c.HostNetwork && !slices.Contains(c.Addresses, b.proof.address) {
-			b.proof = proof{}
-			if b.state.found == api.DaemonHealthy {
-				b.state = b.state.next(moved)
-			}
-		}
-		switch {
-		case c.State != api.ContainerRunning:
-			b.become(containerStopped, nil)
-			if b.state.goal != unwanted { // so its daemon is missing
-				b.Daemon.LastError = asProblem(ref, f.set.why.notRunning(ref, c.State))
-			}
-			b.Daemon.Started = false
-		case b.ID != c.ID || b.Container != c.State:
-			b.become(containerStarted, nil)
-		}
-		b.container = c
-		b.ID, b.Image, b.Container, b.ExitCode, b.Labels = c.ID, c.Image, c.State, c.ExitCode, c.Labels
-		b.Project = c.Labels["com.docker.compose.project"]
-		if c.Platform != "" {
-			b.Platform = c.Platform
-		}
-		b.Address = ""
-		if len(c.Addresses) > 0 {
-			b.Address = c.Addresses[0]
-		}
-		if !c.StartedAt.IsZero() {
-			b.Started = c.StartedAt
-		}
-		b.SharesNetworkOf = f.sharesWith(c)
-	})
-	if changed {
-		f.set.keep(ref)
-	}
-}
-
-func (f *engine) sharesWith(c source.Container) string {
-	if c.HostNetwork {
-		return api.HostName
-	}
-	for ref, b := range f.set.boxes {
-		if c.SharesNetworkOf != "" && b.ID == c.SharesNetworkOf {
-			return ref.String()
-		}
-	}
-	return c.SharesNetworkOf
-}
-
-// lose records that a container is gone. The default one stays in the list as
-// missing, as it is configured by name.
-func (f *engine) lose(ref api.Ref) {
-	f.set.mu.Lock()
-	b := f.set.boxes[ref]
-	f.set.mu.Unlock()
-	if b == nil {
-		return
-	}
-	b.update(func(b *box) {
-		if b.Container == api.ContainerMissing && b.state.stopped {
-			return // known already
-		}
-		b.container, b.process = source.Container{Infra: b.container.Infra}, nil
-		b.ID, b.Address, b.Container, b.ExitCode = "", "", api.ContainerMissing, nil
-		b.Daemon = api.Daemon{Since: time.Now()}
-		b.become(containerStopped, missing(ref))
-	})
-	b.dropGone()
-}
-
-// dropGone removes a box whose container is gone from the list, unless it is the
-// default one or an injection is still in progress.
-func (b *box) dropGone() {
-	b.set.eventMu.Lock()
-	defer b.set.eventMu.Unlock()
-	b.set.mu.Lock()
-	gone := b.set.boxes[b.Ref] == b && b.Container == api.ContainerMissing && !b.Default && b.state.work != injecting
-	if gone {
-		delete(b.set.boxes, b.Ref)
-		close(b.kick)
-	}
-	b.set.mu.Unlock()
-	if gone && b.announced {
-		b.set.emit(api.Event{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: b.Ref}})
-	}
 }

@@ -8,16 +8,16 @@ import (
 	"daemon-proxy/core/sandbox/source"
 )
 
-// containers is what can be done with containers, whether or not a daemon is in
+// control is what can be done with containers, whether or not a daemon is in
 // them.
-type containers struct {
+type control struct {
 	source source.Source // nil: there is none
 	why    problems
 }
 
 // inspect returns the current state of the container of ref, for an operation on
 // it: the list may be outdated.
-func (s containers) inspect(ctx context.Context, ref api.Ref) (source.Container, error) {
+func (s control) inspect(ctx context.Context, ref api.Ref) (source.Container, error) {
 	if ref.IsHost() {
 		return source.Container{}, conflict(ref, "the host is this machine, not a container", "choose a container")
 	}
@@ -32,7 +32,7 @@ func (s containers) inspect(ctx context.Context, ref api.Ref) (source.Container,
 }
 
 // StartContainer starts the container of ref; one that runs already is left alone.
-func (s containers) StartContainer(ctx context.Context, ref api.Ref) error {
+func (s control) StartContainer(ctx context.Context, ref api.Ref) error {
 	c, err := s.inspect(ctx, ref)
 	switch {
 	case err != nil:
@@ -50,7 +50,7 @@ func (s containers) StartContainer(ctx context.Context, ref api.Ref) error {
 
 // StopContainer stops the container of ref and kills it after its stop timeout;
 // one that does not run is left alone.
-func (s containers) StopContainer(ctx context.Context, ref api.Ref) error {
+func (s control) StopContainer(ctx context.Context, ref api.Ref) error {
 	c, err := s.inspect(ctx, ref)
 	switch {
 	case err != nil:
@@ -65,7 +65,7 @@ func (s containers) StopContainer(ctx context.Context, ref api.Ref) error {
 }
 
 // ContainerLog returns the output of the container's main process: see Source.Logs.
-func (s containers) ContainerLog(ctx context.Context, ref api.Ref, tail int, follow bool) (io.ReadCloser, error) {
+func (s control) ContainerLog(ctx context.Context, ref api.Ref, tail int, follow bool) (io.ReadCloser, error) {
 	c, err := s.inspect(ctx, ref)
 	if err != nil {
 		return nil, err
