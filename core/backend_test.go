@@ -97,7 +97,12 @@ func TestAShellIsOpenedOverTLS(t *testing.T) {
 // far is a client of a core.
 func far(t *testing.T, c *Core) *client.Client {
 	t.Helper()
-	far, err := client.New(c.URL(), client.WithHTTPClient(wiretest.Client(t)), client.WithAPIKey(c.Key()))
+	return clientAt(t, c.URL(), c.Key())
+}
+
+func clientAt(t *testing.T, url, key string) *client.Client {
+	t.Helper()
+	c, err := client.New(url, client.WithHTTPClient(wiretest.Client(t)), client.WithAPIKey(key))
 	require.NoError(t, err)
-	return far
+	return c
 }

@@ -131,3 +131,53 @@ func TestEventsEndWithTheContext(t *testing.T) {
 	err := c.Follow(ctx, func(api.Event) error { cancel(); return nil }, nil)
 	require.ErrorIs(t, err, context.Canceled)
 }
+
+// What a client gets is what follows the last event that it has handled whole.
+func TestW3ABrokenEventStreamIsResumed(t *testing.T) {
+	t.Parallel()
+	var streams atomic.Int64
+	c, got := serving(t, func(w http.ResponseWriter, _ *http.Request) {
+		switch streams.Add(1) {
+		case 1:
+			_, _ = io.WriteString(w, "id: a-0\n\n")
+			send(w, 1)
+			_, _ = io.WriteString(w, "id: a-1\nevent: exchange\ndata: {\"kind\":\"exchange\",\"exchange\":{\"id\":2}}\n\n")
+			send(w, 3)
+			_, _ = io.WriteString(w, "id: a-2\ndata: {\"kind\":")
+		case 2:
+			_, _ = io.WriteString(w, "id: a-1\n\n") // nothing was missed
+		case 3:
+			_, _ = io.WriteString(w, "id: b-7\nevent: reset\ndata: {\"kind\":\"reset\"}\n\n")
+			send(w, 4)
+		case 4:
+			send(w, 5)
+		}
+	})
+	begun := 0
+	seen, err := ids(t.Context(), c, 5, func() { begun++ })
+	require.Equal(t, errEnough, err)
+	require.Equal(t, []uint64{1, 2, 3, 4, 5}, seen)
+	require.Equal(t, 2, begun, "at first, and after the reset")
+	var asked []string
+	for _, r := range got.seen {
+		asked = append(asked, r.Header.Get("Last-Event-ID"))
+	}
+	require.Equal(t, []string{"", "a-1", "a-1", "b-7"}, asked)
+}
+
+// A stream that breaks is not opened again behind the back of a front, which
+// shows that the core is gone, and then begins with the lists.
+func TestW3ANewStreamBeginsAnew(t *testing.T) {
+	t.Parallel()
+	c, got := serving(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "id: a-1\nevent: attached\ndata: {\"kind\":\"attached\",\"attached\":{\"id\":\"7\"}}\n\n")
+	})
+	for range 2 {
+		screen, err := c.Attach(t.Context(), "me")
+		require.NoError(t, err)
+		_, err = screen.Next(t.Context())
+		require.ErrorIs(t, err, &api.Problem{Code: api.CodeCoreUnreachable})
+		require.Empty(t, got.seen[got.count()-1].Header.Get("Last-Event-ID"))
+	}
+	require.Equal(t, 2, got.count())
+}

@@ -2,14 +2,19 @@
 // follower: what one has not taken yet is kept for it, later news of a thing
 // replacing earlier news of it, so that a slow follower skips steps but always
 // learns the last state of everything. A follower that takes nothing is cut
-// once too much is owed to it.
+// once too much is owed to it. One whose connection broke may resume: the latest
+// events are kept for a while.
 package news
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +38,8 @@ type Feed struct {
 	log Log
 
 	mu        sync.Mutex // held while an event is published and while followers changes
+	run       string     // names this feed in positions; empty: nobody has followed
+	history   history
 	followers atomic.Pointer[[]*Follower]
 }
 
@@ -40,19 +47,24 @@ type Feed struct {
 type Log interface {
 	// Changed is what has changed since that change, and the number of the last.
 	Changed(since uint64) ([]api.Exchange, uint64)
+	// Complete reports whether Changed misses nothing since that change.
+	Complete(since uint64) bool
 }
 
 // Follower is one reader of the event stream. One goroutine may use it.
 type Follower struct {
+	feed        *Feed
 	log         Log
 	unsubscribe func()
 	seen        uint64        // the number of the last change of an exchange that was taken
+	taken       uint64        // the number of the last event that was taken
 	dirty       atomic.Bool   // exchanges have changed since
 	ready       chan struct{} // holds one element while there is something to take
 
 	mu      sync.Mutex
 	pending []api.Event
 	index   map[subject]int // subject → position in pending
+	newest  uint64          // the number of the last event that was pending
 	behind  bool
 }
 
@@ -61,11 +73,17 @@ func (f *Feed) SetLog(log Log) { f.log = log }
 
 // Follow registers a follower before it returns; the following ends with ctx.
 func (f *Feed) Follow(ctx context.Context) *Follower {
-	o := &Follower{log: f.log, index: map[subject]int{}, ready: make(chan struct{}, 1)}
+	o := &Follower{feed: f, log: f.log, index: map[subject]int{}, ready: make(chan struct{}, 1)}
 	if o.log != nil {
 		_, o.seen = o.log.Changed(math.MaxUint64)
 	}
-	f.change(func(all []*Follower) []*Follower { return append(all, o) })
+	f.change(func(all []*Follower) []*Follower {
+		if f.run == "" {
+			f.run = strings.ToLower(rand.Text()[:10])
+		}
+		o.newest, o.taken = f.history.last, f.history.last
+		return append(all, o)
+	})
 	o.unsubscribe = func() {
 		f.change(func(all []*Follower) []*Follower {
 			return slices.DeleteFunc(all, func(other *Follower) bool { return other == o })
@@ -92,10 +110,14 @@ func (f *Feed) all() []*Follower {
 
 // Publish passes an event to all followers.
 func (f *Feed) Publish(event api.Event) {
+	about := subjectOf(event)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.history.add(about, event)
 	for _, o := range f.all() {
-		o.put(event)
+		o.mu.Lock()
+		o.put(about, event, f.history.last)
+		o.mu.Unlock()
 	}
 }
 
@@ -116,10 +138,9 @@ func (o *Follower) wake() {
 	}
 }
 
-func (o *Follower) put(event api.Event) {
-	about := subjectOf(event)
-	o.mu.Lock()
-	defer o.mu.Unlock()
+// put adds an event to those that are pending; mu is held.
+func (o *Follower) put(about subject, event api.Event, number uint64) {
+	o.newest = number
 	if at, ok := o.index[about]; ok {
 		o.pending[at] = event
 		return // ready is set already
@@ -153,7 +174,7 @@ func (o *Follower) Next(ctx context.Context) ([]api.Event, error) {
 func (o *Follower) take() ([]api.Event, error) {
 	o.mu.Lock()
 	batch, behind := o.pending, o.behind
-	o.pending = nil
+	o.pending, o.taken = nil, o.newest
 	clear(o.index)
 	o.mu.Unlock()
 	if behind {
@@ -171,6 +192,43 @@ func (o *Follower) take() ([]api.Event, error) {
 		batch = append(batch, api.Event{Kind: api.EventExchange, Time: now, Exchange: &changed[i]})
 	}
 	return batch, nil
+}
+
+// Position names what was taken so far, for Resume.
+func (o *Follower) Position() string {
+	return fmt.Sprintf("%s-%d-%d", o.feed.run, o.taken, o.seen)
+}
+
+// Resume makes Next return what has happened since the position of another
+// follower, instead of what has happened since this one registered. It reports
+// false and changes nothing if some of that is not known any more, or if the
+// position is none of this feed: the caller then begins with snapshots.
+func (o *Follower) Resume(position string) bool {
+	parts := strings.Split(position, "-")
+	if len(parts) != 3 || parts[0] != o.feed.run {
+		return false
+	}
+	event, err1 := strconv.ParseUint(parts[1], 10, 64)
+	change, err2 := strconv.ParseUint(parts[2], 10, 64)
+	if err1 != nil || err2 != nil || o.log != nil && !o.log.Complete(change) {
+		return false
+	}
+	o.feed.mu.Lock()
+	defer o.feed.mu.Unlock()
+	missed, ok := o.feed.history.since(event)
+	if !ok {
+		return false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.pending, o.taken, o.seen = nil, event, change
+	clear(o.index)
+	for _, one := range missed {
+		o.put(one.about, one.event, one.number)
+	}
+	o.dirty.Store(o.log != nil)
+	o.wake()
+	return true
 }
 
 // subject is the thing that an event is about: a later event of the same

@@ -3,7 +3,9 @@ package news
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -156,5 +158,169 @@ func TestSubjectsOfDifferentThingsDiffer(t *testing.T) {
 		key := subjectOf(e)
 		require.False(t, seen[key], fmt.Sprint(i, " ", key))
 		seen[key] = true
+	}
+}
+
+// broken follows until it has taken what there is, and ends; the rest is for
+// another one.
+func broken(t *testing.T, e *Feed, before func()) (position string) {
+	t.Helper()
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	s := e.Follow(ctx)
+	position = s.Position()
+	if before != nil {
+		before()
+		_, err := s.Next(ctx)
+		require.NoError(t, err)
+		require.NotEqual(t, position, s.Position())
+		position = s.Position()
+	}
+	return position
+}
+
+func TestW3AFollowerResumesWhereAnotherOneBroke(t *testing.T) {
+	t.Parallel()
+	e, log := newFeed()
+	e.Publish(linkEvent(1, "before"))
+	var live *traffic.Recording
+	position := broken(t, e, func() {
+		e.Publish(linkEvent(1, "taken"))
+		live = log.Begin(api.Exchange{Path: "/ws"})
+		log.Begin(api.Exchange{}).End(traffic.End{Status: 200})
+	})
+	for _, state := range []string{"active", "expired"} {
+		e.Publish(linkEvent(2, state))
+		e.Publish(linkEvent(3, state))
+	}
+	for _, step := range []api.InjectionStep{api.StepInspect, api.StepCopy} {
+		e.Publish(api.Event{Kind: api.EventInjection, Injection: &api.Injection{Step: step, State: "done"}})
+	}
+	live.End(traffic.End{Status: 101})
+
+	s := e.Follow(t.Context())
+	e.Publish(api.Event{Kind: api.EventInjection, Injection: &api.Injection{Step: api.StepStart, State: "done"}})
+	require.True(t, s.Resume(position))
+	require.Equal(t, position, s.Position(), "it has taken nothing yet")
+	e.Publish(linkEvent(2, "revoked"))
+	batch, err := s.Next(t.Context())
+	require.NoError(t, err)
+	var got []string
+	for _, event := range batch {
+		switch {
+		case event.Link != nil:
+			got = append(got, event.Link.ID+" "+event.Link.State)
+		case event.Injection != nil:
+			got = append(got, string(event.Injection.Step))
+		default:
+			got = append(got, event.Exchange.Path)
+			require.Equal(t, 101, event.Exchange.Status)
+		}
+	}
+	require.Equal(t, []string{"2 revoked", "3 expired", "inspect", "copy", "start", "/ws"}, got)
+	require.True(t, e.Follow(t.Context()).Resume(s.Position()))
+}
+
+func TestW3AResumedFollowerThatMissedNothingIsNotWoken(t *testing.T) {
+	t.Parallel()
+	e, _ := newFeed()
+	position := broken(t, e, func() { e.Publish(linkEvent(1, "active")) })
+	s := e.Follow(t.Context())
+	require.True(t, s.Resume(position))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*tick)
+	defer cancel()
+	_, err := s.Next(ctx)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+}
+
+// What a position names may be forgotten, or was never this feed's.
+func TestW3AFollowerThatCannotResumeIsToldSo(t *testing.T) {
+	t.Parallel()
+	e, _ := newFeed()
+	first := broken(t, e, nil)
+	run, _, _ := strings.Cut(first, "-")
+	restarted, _ := newFeed()
+	for _, position := range []string{
+		"", "-", "--", "nonsense", run, run + "-9999-0", run + "-0-1", run + "-0", first + "-0", run + "--1-0", run + "-x-0",
+		run + "-0-x", broken(t, restarted, nil), strings.Repeat("9", 100),
+	} {
+		s := e.Follow(t.Context())
+		e.Publish(api.Event{Kind: api.EventEngine, Engine: &api.EngineStatus{Name: position}})
+		require.False(t, s.Resume(position), position)
+		batch, err := s.Next(t.Context())
+		require.NoError(t, err)
+		require.Len(t, batch, 1, "it goes on from where it registered")
+	}
+	for i := range uint64(maxKept) {
+		e.Publish(linkEvent(i, "active"))
+		e.Publish(linkEvent(i, "expired"))
+	}
+	require.False(t, e.Follow(t.Context()).Resume(broken(t, restarted, nil)))
+	last := broken(t, e, nil)
+	for i := range uint64(maxKept) {
+		e.Publish(linkEvent(i, "revoked"))
+	}
+	s := e.Follow(t.Context())
+	require.True(t, s.Resume(last), "as many subjects as are kept")
+	batch, err := s.Next(t.Context())
+	require.NoError(t, err)
+	require.Len(t, batch, maxKept)
+	e.Publish(linkEvent(maxKept, "active"))
+	require.False(t, e.Follow(t.Context()).Resume(last), "and one more")
+	require.Equal(t, maxKept, e.history.kept.Len())
+	require.Len(t, e.history.latest, maxKept)
+}
+
+func TestW3AFollowerDoesNotResumeAfterAnExchangeWhoseEndIsForgotten(t *testing.T) {
+	t.Parallel()
+	e := &Feed{}
+	log := traffic.New(traffic.Options{Exchanges: 3, OnChange: e.LogChanged})
+	e.SetLog(log)
+	last := broken(t, e, func() { log.Begin(api.Exchange{}).End(traffic.End{}) })
+	for range 3 {
+		log.Begin(api.Exchange{}).End(traffic.End{})
+	}
+	require.True(t, e.Follow(t.Context()).Resume(last), "the end of the one that is gone was taken")
+	log.Begin(api.Exchange{}).End(traffic.End{})
+	require.False(t, e.Follow(t.Context()).Resume(last))
+}
+
+// However long a follower takes nothing, it costs little, and learns the last
+// state of everything.
+func TestW4AFollowerThatTakesNothingCostsLittle(t *testing.T) {
+	e, log := newFeed()
+	s := e.Follow(t.Context())
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	round := func(state string) {
+		for i := range uint64(500) {
+			e.Publish(api.Event{Kind: api.EventSandbox, Sandbox: &api.Sandbox{
+				Ref: api.Ref{Engine: "e", Name: strconv.FormatUint(i, 10)}, Image: state,
+			}})
+			log.Begin(api.Exchange{Path: "/" + state}).End(traffic.End{Status: 200})
+		}
+	}
+	for range 50 { // the request log is full, too
+		round("first")
+	}
+	before := heap()
+	for i := range 200 {
+		round(strconv.Itoa(i))
+	}
+	require.Less(t, heap()-before, int64(4<<20), "bytes after 200,000 events")
+	batch, err := s.Next(t.Context())
+	require.NoError(t, err)
+	require.Len(t, batch, 500+10_000)
+	for _, event := range batch {
+		switch {
+		case event.Sandbox != nil:
+			require.Equal(t, "199", event.Sandbox.Image)
+		default:
+			require.False(t, event.Exchange.Live)
+		}
 	}
 }

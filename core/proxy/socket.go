@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net"
+	"net/http"
 	"syscall"
 	"time"
 )
@@ -54,6 +55,16 @@ func resetOnClose(c net.Conn) net.Conn {
 		_ = tcp.SetLinger(0)
 	}
 	return c
+}
+
+// EndUnheard makes the system end the connection of a server's request once
+// nothing that was sent to the client has been acknowledged for that long: the
+// client's machine has gone, or the network to it. 0: after the system's own time,
+// a quarter of an hour on Linux. It does nothing where the system cannot.
+func EndUnheard(r *http.Request, after time.Duration) {
+	if c, ok := r.Context().Value(connKey{}).(net.Conn); ok {
+		socketOf(c).endUnheard(after)
+	}
 }
 
 // Left reports whether the peer has ended the connection, also where it has sent

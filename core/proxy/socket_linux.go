@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -57,6 +58,15 @@ func (s *socket) over() (fin, reset bool) {
 		}
 	})
 	return fin && err == nil, reset && err == nil
+}
+
+func (s *socket) endUnheard(after time.Duration) {
+	if s == nil {
+		return
+	}
+	_ = s.raw.Control(func(fd uintptr) { // a connection that is closed needs none
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(after.Milliseconds()))
+	})
 }
 
 // queued is how many bytes the peer's kernel has not acknowledged yet.

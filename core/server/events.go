@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/proxy"
 )
 
 const (
@@ -19,11 +20,24 @@ const (
 	// batch costs the request log, however little of it is new.
 	newsApart = 100 * time.Millisecond
 	// longestWrite is how long the reader of an event stream may take to read
-	// what is sent; after that it is cut, and may connect again.
+	// what is sent, and its system to acknowledge it; after that it is cut, and may
+	// connect again.
 	longestWrite = 30 * time.Second
+	// eventsAtOnce is how many events a reader must take in that time.
+	eventsAtOnce = 32
 	// lastWrite is how long it may take once the server shuts down.
 	lastWrite = time.Second
 )
+
+// resumable is an event stream that can continue where another one broke, as
+// that of a core can.
+type resumable interface {
+	// Position names what Next has returned so far.
+	Position() string
+	// Resume makes Next return what has happened since a position; false if that
+	// is not known any more, and nothing is changed.
+	Resume(position string) bool
+}
 
 // screens are the event streams that belong to a screen, by its id. The zero
 // value has none.
@@ -124,7 +138,8 @@ func (m management) follow(ctx context.Context, query url.Values) (api.Events, *
 
 // events sends the event stream (HTML, "Server-sent events") until the client
 // goes or the server ends. A slow reader skips states in between; one that does
-// not read at all is cut. The client is a screen if it gives that a name.
+// not read at all is cut. The client is a screen if it gives that a name. One
+// that comes back with the id of its last event gets what it missed, or a reset.
 func (m management) events(v *visit, _ values) error {
 	ctx, cancel := context.WithCancelCause(v.r.Context())
 	defer cancel(nil)
@@ -143,13 +158,26 @@ func (m management) events(v *visit, _ values) error {
 	}
 	defer m.screens.remove(attached)
 	control := http.NewResponseController(v.w)
+	proxy.EndUnheard(v.r, longestWrite)
+	defer proxy.EndUnheard(v.r, 0) // the connection may go on
 	defer context.AfterFunc(ctx, func() { _ = control.SetWriteDeadline(time.Now().Add(lastWrite)) })()
 
 	out := eventWriter{w: v.w, control: control}
 	out.comment("the events of daemon-proxy")
-	if attached != nil {
-		out.events([]api.Event{{Kind: api.EventAttached, Time: time.Now(), Attached: attached}})
+	position := func() string { return "" }
+	stream, ok := news.(resumable)
+	if ok {
+		position = stream.Position
 	}
+	var first []api.Event
+	if attached != nil {
+		first = append(first, api.Event{Kind: api.EventAttached, Time: time.Now(), Attached: attached})
+	}
+	last := v.r.Header.Get("Last-Event-ID")
+	if resumed := ok && stream.Resume(last); last != "" && !resumed {
+		first = append(first, api.Event{Kind: api.EventReset, Time: time.Now()})
+	}
+	out.events(first, position())
 	for out.err == nil {
 		waiting, stop := context.WithTimeout(ctx, heartbeat)
 		batch, err := news.Next(waiting)
@@ -163,7 +191,7 @@ func (m management) events(v *visit, _ values) error {
 		case err != nil:
 			return nil // the client connects again, and begins with the lists
 		default:
-			out.events(batch)
+			out.events(batch, position())
 			select {
 			case <-time.After(newsApart):
 			case <-ctx.Done():
@@ -183,20 +211,46 @@ type eventWriter struct {
 
 func (o *eventWriter) comment(text string) { o.write(func() { fmt.Fprintf(o.w, ": %s\n\n", text) }) }
 
-func (o *eventWriter) events(batch []api.Event) {
+// events writes a batch; the id comes with the last event, so that a client
+// which has only a part of the batch resumes before it.
+func (o *eventWriter) events(batch []api.Event, id string) {
 	o.write(func() {
-		for _, e := range batch {
+		for i, e := range batch {
+			if i == len(batch)-1 {
+				o.id(id)
+			}
+			if i%eventsAtOnce == eventsAtOnce-1 && !o.inTime() { // a slow reader is not cut because a batch is long
+				return
+			}
 			fmt.Fprintf(o.w, "event: %s\ndata: ", e.Kind)
 			writeJSON(o.w, e)
+			fmt.Fprint(o.w, "\n")
+		}
+		if len(batch) == 0 && id != "" {
+			o.id(id)
 			fmt.Fprint(o.w, "\n")
 		}
 	})
 }
 
+func (o *eventWriter) id(id string) {
+	if id != "" {
+		fmt.Fprintf(o.w, "id: %s\n", id)
+	}
+}
+
 func (o *eventWriter) write(put func()) {
-	if o.err = o.control.SetWriteDeadline(time.Now().Add(longestWrite)); o.err != nil {
+	if !o.inTime() {
 		return
 	}
 	put()
-	o.err = o.control.Flush() // says what went wrong before it too
+	if o.err == nil {
+		o.err = o.control.Flush() // says what went wrong before it too
+	}
+}
+
+// inTime gives the reader its time for what comes next.
+func (o *eventWriter) inTime() bool {
+	o.err = o.control.SetWriteDeadline(time.Now().Add(longestWrite))
+	return o.err == nil
 }

@@ -242,3 +242,26 @@ func (l *onePipe) Accept() (net.Conn, error) {
 }
 func (l *onePipe) Close() error   { close(l.closed); return nil }
 func (l *onePipe) Addr() net.Addr { return &net.TCPAddr{} }
+
+// A reader that takes one event after another, each late, gets all of a batch.
+func TestALongBatchMayTakeLong(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		more := make(news)
+		_, lines := streamIn(t, more)
+		batch := make([]api.Event, 10*eventsAtOnce)
+		for i := range batch {
+			batch[i] = api.Event{Kind: api.EventLink, Link: &api.Link{ID: strconv.Itoa(i), Label: strings.Repeat("x", 300)}}
+		}
+		start := time.Now()
+		go func() { more <- batch }()
+		for i := 0; i < len(batch); {
+			require.True(t, lines.Scan(), "it was cut after %d events, %v", i, lines.Err())
+			if strings.HasPrefix(lines.Text(), "data: ") {
+				i++
+				time.Sleep(longestWrite / eventsAtOnce / 2) // of the bubble's time
+			}
+		}
+		require.Greater(t, time.Since(start), 4*longestWrite)
+	})
+}

@@ -311,8 +311,12 @@ func requestRoutes() []route {
 		method: "GET", path: "/api/events", summary: "Follow the events",
 		about: "Server-sent events: event is the kind, data is the event in JSON. The lists above have everything from " +
 			"before the request. A comment is sent at least every 15 seconds. " +
-			"A slow reader misses intermediate states, but always gets the latest state of each item. With screen, the " +
-			"client is listed as a screen until the connection ends, and the first event, attached, has its id.",
+			"A slow reader misses intermediate states, but always gets the latest state of each item. The last event of " +
+			"each batch has an id. A client whose connection broke sends the id that it saw last as Last-Event-ID and gets " +
+			"the latest state of everything that has changed since; if the server does not have all of that any more, or " +
+			"was restarted, the client gets the event reset and begins with the lists. With screen, the client is listed " +
+			"as a screen until the connection ends, and the first event, attached, has its id. A screen that connects " +
+			"again is another one, with another id, and must set again what it shows.",
 		query: []param{{"screen", "Name of a program with a display, for people: you@desk pts/3.", ""}},
 		kind:  "text/event-stream", stream: api.Event{}, serve: management.events,
 		codes: []string{api.CodeBadRequest, api.CodeTooMany},

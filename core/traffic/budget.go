@@ -72,6 +72,7 @@ func (l *Log) evict() {
 	l.discard(r)
 	l.ended.remove(r)
 	delete(l.known, r.id())
+	l.evicted = r.change
 	l.held -= r.cost
 	r.cost = 0
 }

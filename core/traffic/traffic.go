@@ -57,6 +57,7 @@ type Log struct {
 	ended   chain  // in the order in which they ended
 	holders chain  // those with a detail
 	change  uint64 // the number of the latest change
+	evicted uint64 // that of the latest exchange that was evicted
 	held    int    // bytes in use, by this package's own count
 }
 
@@ -162,6 +163,14 @@ func (l *Log) Changed(since uint64) ([]api.Exchange, uint64) {
 	l.mu.Unlock()
 	slices.SortFunc(changed, func(a, b *Recording) int { return cmp.Compare(a.id(), b.id()) })
 	return snapshots(changed), last
+}
+
+// Complete reports whether Changed misses nothing since that change: the log
+// still holds every exchange that has changed, and the change is one of its own.
+func (l *Log) Complete(since uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.evicted <= since && since <= l.change
 }
 
 func snapshots(recordings []*Recording) []api.Exchange {
