@@ -53,7 +53,7 @@ func TestTheSecondCoreIsToldWhoRuns(t *testing.T) {
 	said := withHolder(locked, dir)
 	require.ErrorContains(t, said, "4242")
 	require.ErrorContains(t, said, "http://localhost:8080")
-	require.Contains(t, api.AsProblem(said).Hint, "--port")
+	require.Contains(t, api.AsProblem(said).Hint, "--standalone")
 
 	other := errors.New("other")
 	require.Same(t, other, withHolder(other, dir))

@@ -22,11 +22,8 @@ func (s *start) attachTo(ctx context.Context, address string) error {
 	if err != nil {
 		return atTheTerminal(err)
 	}
-	asking, stop := context.WithTimeout(ctx, aliveWithin)
-	_, err = way.Client.Status(asking)
-	stop()
-	if err != nil {
-		return errors.Join(atTheTerminal(err), way.Close())
+	if err := way.usable(ctx); err != nil {
+		return errors.Join(err, way.Close())
 	}
 	err = s.attach(ctx, way.Client, &tui.Attached{
 		Name: way.Name, URL: way.Previews, Ends: way.Own, Carries: way.Done != nil,

@@ -3,6 +3,9 @@
 package main
 
 import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -141,10 +144,50 @@ func TestASecondCoreIsStartedOnPurpose(t *testing.T) {
 		"--server " + running.url + " --standalone":                 "give one of them",
 		"--no-tui --server " + running.url:                          "there is no terminal for it",
 		"--server http://127.0.0.1:1":                               "start daemon-proxy there",
+		"--server localhost:8080":                                   `is "localhost:8080": want http://HOST`,
+		"--server " + running.url + "/api":                          "is not the address of daemon-proxy",
+		"--standalone --port " + strconv.Itoa(d.port):               "open it with --server " + running.url,
 	} {
 		s.keys("clear; "+d.binary+" "+args, "Enter")
 		s.shows(says)
 	}
+}
+
+// A core that is named, and on which no screen can be.
+func TestWhyTheRunningCoreIsNotOpenedIsSaid(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	host := "DAEMON_MODE=host"
+	s := newScreen(t, d, host)
+	running := d.serving(t, []string{host})
+	require.NoError(t, running.cmd.Process.Signal(syscall.SIGSTOP))
+	s.keys(d.binary, "Enter")
+	s.shows(`process `+strconv.Itoa(running.cmd.Process.Pid)+`\) has not answered for 3s`, "--standalone starts a second core")
+	require.NoError(t, running.cmd.Process.Signal(syscall.SIGCONT))
+	require.Zero(t, running.signal(syscall.SIGTERM))
+
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(api.Health{Status: "healthy", Version: "v9.1.0", Protocol: "9.0"})
+	}))
+	defer other.Close()
+	listed, err := json.Marshal(core.Running{URL: other.URL, PID: os.Getpid(), Version: "v9.1.0", Protocol: "9.0"})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(d.dir, "state", "daemon-proxy", "core.json"), listed, 0o600))
+	s.keys("clear; "+d.binary, "Enter")
+	s.shows(`version v9\.1\.0\) speaks protocol 9\.0, and this program speaks`, "install the same version")
+
+	other.Close() // as a crash leaves it
+	s.keys("clear; "+d.binary, "Enter")
+	s.shows("● http://localhost:" + strconv.Itoa(d.port))
+	s.keys("q")
+	s.shows(`ready>\s*$`)
+}
+
+func TestACoreSaysThatItIgnoresTheAddressOfAnother(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	p := d.serving(t, []string{"DAEMON_MODE=host", "DAEMON_PROXY_URL=http://127.0.0.1:1"})
+	p.eventually("it says so", func() bool { return strings.Contains(p.stderr.String(), "DAEMON_PROXY_URL is ignored") })
 }
 
 func TestAScreenOnACoreThatAddressNames(t *testing.T) {

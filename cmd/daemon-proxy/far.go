@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"regexp"
 	"runtime"
 	"strings"
 
@@ -68,6 +69,10 @@ func openFar(ctx context.Context, address string, o farOptions) (*far, error) {
 	if strings.HasPrefix(address, bridge.Scheme) {
 		return overBridge(ctx, address, o)
 	}
+	if u, err := url.Parse(address); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, usageError{fmt.Errorf("--server or %s is %q: want http://HOST:PORT, https://HOST or ssh://[USER@]HOST",
+			serverEnv, withoutPassword(address))}
+	}
 	key, err := farKey(o.Config)
 	if err != nil {
 		return nil, err
@@ -84,6 +89,49 @@ func openFar(ctx context.Context, address string, o farOptions) (*far, error) {
 		Client: c, Previews: c.URL(), Err: func() error { return nil }, Close: func() error { return nil },
 	}, nil
 }
+
+// check returns nil if a core of a fitting protocol answers there; it may still
+// refuse the key.
+func (f *far) check(ctx context.Context) error { return f.ask(ctx, f.Client.Check) }
+
+// usable returns nil if that core also accepts the key.
+func (f *far) usable(ctx context.Context) error {
+	return f.ask(ctx, func(ctx context.Context) error {
+		err := f.Client.Check(ctx)
+		if err == nil {
+			_, err = f.Client.Status(ctx)
+		}
+		return err
+	})
+}
+
+// ask makes a first call. The error is for a person: it names the core, not the call.
+func (f *far) ask(ctx context.Context, call func(context.Context) error) error {
+	asking, stop := context.WithTimeout(ctx, farWithin)
+	defer stop()
+	err := call(asking)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	name := cmp.Or(f.Name, withoutPassword(f.Client.URL()))
+	if asking.Err() != nil {
+		return hintedError{fmt.Errorf("the core at %s has not answered for %v", name, farWithin),
+			"repeat the command, or check that daemon-proxy runs there", exitNoCore}
+	}
+	problem, ok := errors.AsType[*api.Problem](err)
+	switch {
+	case !ok: // no answer of ours
+		return hintedError{fmt.Errorf("what answers at %s is not daemon-proxy: %w", name, err), checkAddress, exitFailed}
+	case problem.Code == api.CodeUnknownRoute || problem.Code == api.CodeBadUpstream:
+		return hintedError{fmt.Errorf("%s is not the address of daemon-proxy: %w", name, problem), checkAddress, exitFailed}
+	case problem.Code == api.CodeCoreUnreachable, problem.Code == api.CodeProtocolMismatch:
+		return atTheTerminal(problem) // which names it
+	}
+	return atTheTerminal(fmt.Errorf("the core at %s: %w", name, problem))
+}
+
+// checkAddress is what to do where something else answers.
+const checkAddress = "correct --server or " + serverEnv + ": the start of the URL, such as http://localhost:8080"
 
 func overBridge(ctx context.Context, address string, o farOptions) (*far, error) {
 	target, err := bridge.ParseTarget(address)
@@ -134,14 +182,12 @@ func portOf(address string) string {
 	return port
 }
 
+// password finds one in an address, also in one that is mistyped.
+var password = regexp.MustCompile(`^((?:\w+:/*)?[^:@]*):.*@`)
+
 // withoutPassword is an address as an error may show it.
 func withoutPassword(address string) string {
-	before, host, found := strings.Cut(address, "@")
-	user, _, secret := strings.Cut(strings.TrimPrefix(before, bridge.Scheme), ":")
-	if !found || !secret {
-		return address
-	}
-	return bridge.Scheme + user + ":…@" + host
+	return password.ReplaceAllString(address, "$1:…@")
 }
 
 // farKey is the API key for a core that was named.

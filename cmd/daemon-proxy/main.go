@@ -82,6 +82,13 @@ func report(stderr io.Writer, err error) int {
 		fmt.Fprintf(stderr, "  try: %s\n", hint.hint)
 		return hint.code
 	}
+	if hint, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err); ok {
+		fmt.Fprintf(stderr, "  try: %s\n", hint.Hint())
+		return exitFailed
+	}
 	if problem, ok := errors.AsType[*api.Problem](err); ok && problem.Hint != "" {
 		fmt.Fprintf(stderr, "  try: %s\n", problem.Hint)
 	}

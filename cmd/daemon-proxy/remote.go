@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -27,8 +28,10 @@ import (
 )
 
 const (
-	// aliveWithin is how long a core that is named may take to answer.
+	// aliveWithin is how long the core of this machine may take to answer, and
+	// farWithin a core that was named.
 	aliveWithin = 3 * time.Second
+	farWithin   = 10 * time.Second
 	// engineWithin is how long a core of one's own may look for the engine.
 	engineWithin = 10 * time.Second
 	// daemonsWithin is how long it then may ask the containers for their daemons.
@@ -156,8 +159,8 @@ func (r *remote) connect(ctx context.Context, server string, needs own, command 
 		}
 		r.Client = r.far.Client
 		if r.far.Done == nil { // over ssh, the greeting was checked
-			if err := r.Check(ctx); err != nil {
-				return nil, errors.Join(atTheTerminal(err), r.far.Close())
+			if err := r.far.check(ctx); err != nil {
+				return nil, errors.Join(err, r.far.Close())
 			}
 		}
 		if r.far.Own {
@@ -196,7 +199,7 @@ func clientOf(url, key string, cfg config.Config) (*client.Client, error) {
 }
 
 // runningCore returns a client of the core that runs on this machine, nil if
-// none does. The error may be that it speaks another protocol.
+// none does. The error may be that it speaks another protocol, or hangs.
 func runningCore(ctx context.Context, cfg config.Config) (*client.Client, error) {
 	running, ok := core.ReadRunning(cfg.StateDir)
 	if !ok {
@@ -206,16 +209,31 @@ func runningCore(ctx context.Context, cfg config.Config) (*client.Client, error)
 	if err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithTimeout(ctx, aliveWithin)
+	asking, stop := context.WithTimeout(ctx, aliveWithin)
 	defer stop()
-	err = c.Check(ctx)
-	if errors.Is(err, &api.Problem{Code: api.CodeProtocolMismatch}) {
+	err = c.Check(asking)
+	switch {
+	case err == nil:
+		return c, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(err, &api.Problem{Code: api.CodeProtocolMismatch}):
 		return nil, err
+	case asking.Err() != nil && lives(running.PID):
+		return nil, api.NewProblem(api.CodeCoreUnreachable, fmt.Sprintf("the core at %s (process %d) has not answered for %v",
+			running.URL, running.PID, aliveWithin), "repeat the command, or end that process; daemon-proxy --standalone starts a second core")
 	}
+	return nil, nil // a crash left core.json behind
+}
+
+// lives reports whether there is such a process.
+func lives(pid int) bool {
+	process, err := os.FindProcess(pid)
 	if err != nil {
-		return nil, nil // a crash left core.json behind
+		return false
 	}
-	return c, nil
+	defer func() { _ = process.Release() }()
+	return !errors.Is(process.Signal(syscall.Signal(0)), os.ErrProcessDone)
 }
 
 // trusting adds the authority that a core of this user may have created.

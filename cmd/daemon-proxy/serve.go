@@ -17,6 +17,7 @@ import (
 	"golang.org/x/term"
 
 	"daemon-proxy/core"
+	"daemon-proxy/core/client"
 	"daemon-proxy/core/config"
 	"daemon-proxy/core/logging"
 	"daemon-proxy/tui"
@@ -70,7 +71,8 @@ func serve(ctx context.Context, flags *pflag.FlagSet, stdout, stderr io.Writer) 
 	case address != "" && standalone:
 		return usageError{errors.New("--server opens a core that runs, --standalone starts one: give one of them")}
 	case address != "" && s.terminal == nil:
-		return usageError{errors.New("--server without a command opens the terminal UI, and there is no terminal for it")}
+		return usageError{errors.New("--server without a command opens the terminal UI, and there is no terminal for it: " +
+			"give a command, such as daemon-proxy status --server …")}
 	case standalone:
 		if err := s.standalone(ctx); err != nil {
 			return err
@@ -143,6 +145,9 @@ func (s *start) run(ctx context.Context, unlisted bool) error {
 		return err
 	}
 	defer logs.Close()
+	if s.terminal == nil && os.Getenv(serverEnv) != "" {
+		logger.Warn(serverEnv + " is ignored: it is for commands and the terminal UI, and this runs a core")
+	}
 	self, err := os.Executable()
 	if err != nil {
 		logger.Warn("cannot find the program's own file: the built-in daemon cannot be injected", "error", err)
@@ -154,7 +159,7 @@ func (s *start) run(ctx context.Context, unlisted bool) error {
 		Config: cfg, Version: version(), Executable: self, Logger: logger, Unlisted: unlisted,
 	})
 	if err != nil {
-		return err
+		return s.orOpenThat(ctx, err)
 	}
 	if s.terminal == nil {
 		return c.Wait()
@@ -181,6 +186,26 @@ func (s *start) run(ctx context.Context, unlisted bool) error {
 		}
 	}
 	return orElse(err, <-ended)
+}
+
+// orOpenThat adds to the error of a start that the port is taken by a core which
+// can be opened: it is another user's, or has another state directory.
+func (s *start) orOpenThat(ctx context.Context, err error) error {
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return err
+	}
+	address := fmt.Sprintf("http://localhost:%d", s.config.Server.Port)
+	there, clientErr := client.New(address)
+	if clientErr != nil {
+		return errors.Join(err, clientErr)
+	}
+	ctx, stop := context.WithTimeout(ctx, aliveWithin)
+	defer stop()
+	if there.Check(ctx) != nil {
+		return err
+	}
+	return hintedError{err, "that is a daemon-proxy: open it with --server " + address +
+		", or choose another port with --port", exitFailed}
 }
 
 func orElse(first, second error) error {

@@ -15,7 +15,8 @@ import (
 
 // Listen opens what the configuration names: for a loopback address 127.0.0.1
 // and ::1 of the same port, where IPv6 exists, since browsers take either for
-// localhost. The error names who has the port and how to choose another.
+// localhost. If the port is taken, the error wraps syscall.EADDRINUSE, names who has
+// it, and has a Hint.
 func Listen(ctx context.Context, c config.Server) ([]net.Listener, error) {
 	hosts := []string{c.Host}
 	if c.OnLoopback() {
@@ -43,11 +44,23 @@ func Listen(ctx context.Context, c config.Server) ([]net.Listener, error) {
 		}
 	}
 	if len(taken) > 0 {
-		err := fmt.Errorf("%s: choose another port with --port, DAEMON_PROXY_PORT or server.port", strings.Join(taken, ", "))
-		return nil, errors.Join(err, closeAll(open))
+		return nil, errors.Join(portTakenError(strings.Join(taken, ", ")), closeAll(open))
 	}
 	return open, nil
 }
+
+// portTakenError says who has the port; it wraps EADDRINUSE.
+type portTakenError string
+
+func (e portTakenError) Error() string { return string(e) }
+
+// Hint is the next thing to try.
+func (portTakenError) Hint() string {
+	return "choose another port with --port, DAEMON_PROXY_PORT or server.port"
+}
+
+// Unwrap is the system's error.
+func (portTakenError) Unwrap() error { return syscall.EADDRINUSE }
 
 func closeAll(open []net.Listener) (err error) {
 	for _, l := range open {
