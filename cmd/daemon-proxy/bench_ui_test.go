@@ -33,6 +33,9 @@ func TestMain(m *testing.M) {
 		playUI()
 		return
 	}
+	if order := os.Getenv(screenEnv); order != "" {
+		playScreen(order)
+	}
 	if addresses := os.Getenv(reverseProxyEnv); addresses != "" {
 		playReverseProxy(addresses)
 	}

@@ -3,9 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -159,8 +161,12 @@ func newStatus() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			screens, err := r.Screens(ctx)
+			if err != nil && !errors.Is(err, &api.Problem{Code: api.CodeUnauthorized}) { // /health needs no key
+				return err
+			}
 			if r.json && len(args) == 0 {
-				return r.document(health)
+				return r.document(stateOfCore{health, screens})
 			}
 			rows := [][]string{{"daemon-proxy", health.Version, health.Status, r.URL()}}
 			var ref api.Ref
@@ -181,12 +187,25 @@ func newStatus() *cobra.Command {
 					rows = append(rows, []string{"", "", p.Code, p.Error()})
 				}
 			}
+			if ref.Name == "" {
+				for _, s := range screens {
+					rows = append(rows, []string{"screen", s.Name, "since " + s.Since.Local().Format(time.DateTime),
+						orDash(s.Watching.String())})
+				}
+			}
 			return r.table(rows...)
 		})
 	cmd.Args, cmd.ValidArgsFunction = atMostOne, first(offers(offeredSandboxes))
 	cmd.Long = "status asks the running daemon-proxy for its state; the health check of a container can\nuse it. If " +
-		"the daemon is down, the state is \"degraded\" but the exit code is still 0.\n\n" + exitCodes
+		"the daemon is down, the state is \"degraded\" but the exit code is still 0. Without SANDBOX\nit also lists the " +
+		"terminals that are attached, since when, and the sandbox that each of them shows.\n\n" + exitCodes
 	return cmd
+}
+
+// stateOfCore is what status prints as JSON.
+type stateOfCore struct {
+	api.Health
+	Screens []api.ScreenStatus `json:"screens,omitempty"`
 }
 
 // atMostOne is cobra.MaximumNArgs(1) with an error that counts as wrong usage.
