@@ -21,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
+	"github.com/creack/pty"
 	"github.com/stretchr/testify/require"
 	"gopkg.in/yaml.v3"
 
@@ -109,6 +111,9 @@ func TestTheImageInjectsAndPreviews(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return strings.TrimSpace(output(t, time.Minute, "", "docker", "inspect", "-f", "{{.State.Health.Status}}", own)) == "healthy"
 	}, time.Minute, 200*time.Millisecond)
+	requireAScreenOpensInTheContainer(t, own)
+	_, err = c.Status(t.Context())
+	require.NoError(t, err, "the service goes on without the screen")
 	// The links are in the volume, and live as long as it.
 	output(t, time.Minute, "", "docker", "restart", own)
 	require.Eventually(t, func() bool {
@@ -120,6 +125,34 @@ func TestTheImageInjectsAndPreviews(t *testing.T) {
 		return response.StatusCode == http.StatusOK
 	}, time.Minute, 100*time.Millisecond)
 	requireTheMountedConfigurationProtects(t, image, own)
+}
+
+// requireAScreenOpensInTheContainer does what a person does who wants to see the
+// service, and leaves it again.
+func requireAScreenOpensInTheContainer(t *testing.T, name string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "docker", "exec", "-it", name, "daemon-proxy")
+	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Cols: 120, Rows: 40})
+	require.NoError(t, err)
+	defer terminal.Close()
+	shown := &wiretest.Buffer{}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		_, _ = io.Copy(shown, terminal) // EIO: the program has ended
+	}()
+	shows := func(what string) {
+		require.Eventually(t, func() bool { return strings.Contains(ansi.Strip(shown.String()), what) }, time.Minute,
+			20*time.Millisecond, "the screen shows %s", what)
+	}
+	shows("⇄ http://localhost:8080")
+	shows("Sandboxes")
+	_, err = terminal.WriteString("q")
+	require.NoError(t, err)
+	shows("The core keeps running at http://localhost:8080.")
+	<-read
+	require.NoError(t, cmd.Wait())
+	require.NotContains(t, ansi.Strip(shown.String()), "warning")
 }
 
 // requireTheMountedConfigurationProtects runs the image as its own user, who
@@ -207,6 +240,29 @@ func TestTheServiceIsHardened(t *testing.T) {
 		text, err := os.ReadFile(page)
 		require.NoError(t, err)
 		require.Contains(t, string(text), strconv.FormatFloat(exposure, 'f', 1, 64)+" of 10", page)
+	}
+}
+
+// systemd understands each line of both units.
+func TestTheServicesAreValid(t *testing.T) {
+	t.Parallel()
+	wiretest.Program(t, "systemd-analyze")
+	program := enginetest.StaticGo(t, "daemon-proxy/cmd/daemon-proxy")
+	for unit, arguments := range map[string][]string{
+		"daemon-proxy.service": {"verify", "--man=no"}, "daemon-proxy-user.service": {"--user", "verify", "--man=no"},
+	} {
+		text, err := os.ReadFile(unit)
+		require.NoError(t, err)
+		require.Contains(t, string(text), "ExecStart=/usr/local/bin/daemon-proxy --no-tui\n")
+		folder := t.TempDir()
+		installed := filepath.Join(folder, "daemon-proxy.service")
+		require.NoError(t, os.WriteFile(installed,
+			[]byte(strings.Replace(string(text), "/usr/local/bin/daemon-proxy", program, 1)), 0o600))
+		cmd := exec.CommandContext(t.Context(), "systemd-analyze", append(arguments, installed)...)
+		cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+folder)
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, string(out))
+		require.Empty(t, string(out), unit)
 	}
 }
 

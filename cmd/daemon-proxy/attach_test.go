@@ -196,10 +196,13 @@ func TestAScreenOnACoreThatAddressNames(t *testing.T) {
 	running := d.serving(t, []string{"DAEMON_MODE=host", "SECURITY_ENABLED=true", "SECURITY_API_KEY=a-key-for-this-test"},
 		"--read-only")
 	other := newDesk(t)
+	other.port = d.port
 	file := filepath.Join(other.dir, "key")
 	require.NoError(t, os.WriteFile(file, []byte("a-key-for-this-test\n"), 0o600))
 	s := newScreen(t, other, "DAEMON_PROXY_URL="+running.url)
-	s.keys(d.binary, "Enter")
+	s.keys("DAEMON_PROXY_URL= "+d.binary, "Enter")
+	s.shows("open it with --server " + running.url) // another user's service is found by its port
+	s.keys("clear; "+d.binary, "Enter")
 	s.shows("401|API key", "DAEMON_PROXY_API_KEY")
 	s.keys("clear; DAEMON_PROXY_API_KEY_FILE="+file+" "+d.binary, "Enter")
 	s.shows("⇄ "+running.url+" read-only", "this machine")
