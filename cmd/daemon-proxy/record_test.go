@@ -49,21 +49,26 @@ func TestRecord(t *testing.T) {
 		enginetest.Run(t, "acme/workspace:1.4", enginetest.RunOptions{Name: name, CreateOnly: name == "notebook",
 			Labels: map[string]string{recorded: "1", "com.docker.compose.project": project}})
 	}
-	f := &film{screen: newScreen(t, d, append(onlyRecorded(t, d), "COLORFGBG=15;0")...)}
+	env := append(onlyRecorded(t, d), "COLORFGBG=15;0")
+	p := d.serving(t, env)
+	f := &film{screen: newScreen(t, d, env...)}
 	f.tmux("set-option", "-g", "set-clipboard", "on") // the link is copied
 	f.tmux("resize-window", "-x", "120", "-y", fmt.Sprint(rows))
 
 	f.keys(d.binary, "Enter")
 	f.shows("my-sandbox", "shop-db", "notebook")
-	f.take("your containers; no daemon in any yet", `▸ ○ my-sandbox +running +no daemon`, `shop-db +running`, `daemon-proxy  ●`)
-	f.keys("i")
-	f.take("i: the daemon goes in", `\d+ ?%|MB`)
+	f.take("your containers; no daemon in any yet", `▸ ○ my-sandbox +running +no daemon`, `shop-db +running`, `daemon-proxy  ⇄`)
+	second := newScreen(t, d, env...)
+	second.keys(d.binary, "Enter")
+	f.take("another terminal opens a second screen on the same core", `2 screens`)
+	second.shows(`▸ ○ my-sandbox +running +no daemon`)
+	second.keys("i")
+	f.take("i there: the daemon goes in, and both screens show it", `\d+ ?%|MB`)
 	f.take("healthy, and what listens inside", `Daemon +healthy`, `3000 Storefront`, `6080 noVNC`, `8080`)
 	f.keys("n")
 	f.take("n: a preview of a port", "Preview a port", "3000 +Storefront")
 	f.keys("Enter")
 	f.shows(`Previews +3000`)
-	p := &program{t: t, url: "http://localhost:8080"}
 	_, _, api := p.link(`{"port": 8080, "label": "api", "sandbox": "my-sandbox", "ttl_seconds": 3600}`)
 	f.keys("3")
 	f.take("the link is in the clipboard", `PORT +LABEL +LINK`, `8080 +api`)
@@ -85,8 +90,10 @@ func TestRecord(t *testing.T) {
 	f.keys("1")
 	f.best = len(f.frames)
 	f.take("the whole sandbox at a glance", `(?s)[1-9] requests.*[1-9] requests`, `Recent`, `201 POST`)
-	f.keys("q")
-	f.shows(`ready>\s*$`)
+	for _, s := range []*screen{f.screen, second} {
+		s.keys("q")
+		s.shows("The core keeps running")
+	}
 
 	require.NoError(t, os.WriteFile(*record, f.svg(), 0o644))
 	require.NoError(t, os.WriteFile(strings.TrimSuffix(*record, ".svg")+".txt", []byte(ansi.Strip(f.frames[f.best].text)), 0o644))
