@@ -37,7 +37,7 @@ func TestTheHeaderNamesACoreThatRunsElsewhere(t *testing.T) {
 	s.shows("⇄ http://localhost:8080 ")
 }
 
-func TestALostCoreKeepsTheScreenUntilItIsBack(t *testing.T) {
+func TestW20ALostCoreKeepsTheScreenUntilItIsBack(t *testing.T) {
 	t.Parallel()
 	f := newFake()
 	s := loaded(t, f, 120, 40, attached)
@@ -116,7 +116,7 @@ func TestAReadOnlyCoreOffersNoChanges(t *testing.T) {
 	require.Empty(t, f.calls("Inject"))
 }
 
-func TestLeavingACoreLeavesItsInjections(t *testing.T) {
+func TestW21LeavingACoreLeavesItsInjections(t *testing.T) {
 	t.Parallel()
 	f := newFake()
 	f.injecting = func(ctx context.Context, _ api.Ref) error { <-ctx.Done(); return ctx.Err() }
@@ -145,7 +145,7 @@ func TestQuittingWhileTheCoreIsLostAsksNothing(t *testing.T) {
 	require.Empty(t, f.calls("LeaveInjection"))
 }
 
-func TestQuittingAsksWhereOthersWouldLoseTheCore(t *testing.T) {
+func TestW25QuittingAsksWhereOthersWouldLoseTheCore(t *testing.T) {
 	t.Parallel()
 	screens := func(names ...string) (list []api.ScreenStatus) {
 		for _, name := range names {
