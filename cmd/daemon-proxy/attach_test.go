@@ -145,6 +145,7 @@ func TestW24ASecondCoreIsStartedOnPurpose(t *testing.T) {
 		"--server " + running.url + " --standalone":                 "give one of them",
 		"--no-tui --server " + running.url:                          "there is no terminal for it",
 		"--server http://127.0.0.1:1":                               "start daemon-proxy there",
+		"--daemon-mode host --server " + running.url:                "--daemon-mode configures a core",
 		"--server localhost:8080":                                   `is "localhost:8080": want http://HOST`,
 		"--server " + running.url + "/api":                          "is not the address of daemon-proxy",
 		"--standalone --port " + strconv.Itoa(d.port):               "open it with --server " + running.url,

@@ -79,9 +79,13 @@ func serve(ctx context.Context, flags *pflag.FlagSet, stdout, stderr io.Writer) 
 		}
 	case s.terminal != nil:
 		if address = cmp.Or(address, os.Getenv(serverEnv)); address != "" {
+			if flag := s.ofACore(); flag != "" && flag != "port" { // where ssh puts the previews
+				return usageError{fmt.Errorf("--%s configures a core, and --server (%s) opens one that runs: give one of them",
+					flag, serverEnv)}
+			}
 			return s.attachTo(ctx, address)
 		}
-		if s.configuresCore() {
+		if s.ofACore() != "" {
 			break
 		}
 		if c, err := runningCore(ctx, cfg); err != nil {
@@ -100,11 +104,15 @@ var ofAScreen = map[string]bool{
 	"server": true, "standalone": true, "no-tui": true,
 }
 
-// configuresCore reports whether a flag was given that a core which already runs
-// cannot heed.
-func (s *start) configuresCore() (yes bool) {
-	s.flags.Visit(func(f *pflag.Flag) { yes = yes || !ofAScreen[f.Name] })
-	return yes
+// ofACore is a flag that was given which a core that already runs cannot heed,
+// port only if it is the only one; empty if there is none.
+func (s *start) ofACore() (name string) {
+	s.flags.Visit(func(f *pflag.Flag) {
+		if !ofAScreen[f.Name] && (name == "" || name == "port") {
+			name = f.Name
+		}
+	})
+	return name
 }
 
 // log opens the log. While the UI is shown, nothing is written over it.
