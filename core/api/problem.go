@@ -34,6 +34,11 @@ func NewProblem(code, detail, hint string) *Problem {
 	return &Problem{Title: kind.title, Status: kind.status, Code: code, Detail: detail, Hint: hint}
 }
 
+// Problem makes the problem of a sandbox.
+func (r Ref) Problem(code, detail, hint string) *Problem {
+	return NewProblem(code, detail, hint).In(r.String(), 0)
+}
+
 // In names where the problem is; "" and 0 mean nowhere.
 func (p *Problem) In(sandbox string, port int) *Problem {
 	p.Sandbox, p.Port = sandbox, port

@@ -109,6 +109,18 @@ func (s *set) box(ref api.Ref) *box {
 	return s.boxes[ref]
 }
 
+// where returns the boxes that fit.
+func (s *set) where(fits func(*box) bool) (list []*box) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.boxes {
+		if fits(b) {
+			list = append(list, b)
+		}
+	}
+	return list
+}
+
 // shown returns a copy of what is shown of b.
 func (b *box) shown() api.Sandbox {
 	b.set.mu.Lock()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -114,6 +113,8 @@ func (f *follower) RetryEngine(ctx context.Context) error {
 	return nil
 }
 
+var errEventsEnded = errors.New("the event stream ended")
+
 // follow lists the containers and follows events until the engine is lost.
 func (f *follower) follow(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -127,69 +128,50 @@ func (f *follower) follow(ctx context.Context) error {
 		return err
 	}
 	f.setStatus("connected", version, nil, 0)
+	var died []string            // containers whose processes ended
+	var settled <-chan time.Time // one list covers all events of a short time
 	for {
-		var died []string // containers whose processes ended
 		select {
-		case e, open := <-events:
-			if !open {
-				return errors.Join(<-ended, errors.New("the event stream ended"))
-			}
-			died = deathIn(e, died)
 		case <-ctx.Done():
 			return ctx.Err()
-		}
-		// One list covers all events of a short time.
-		settle := time.NewTimer(coalesce)
-	drain:
-		for {
-			select {
-			case e, open := <-events:
-				if !open {
-					break drain
-				}
-				died = deathIn(e, died)
-			case <-settle.C:
-				break drain
+		case e, open := <-events:
+			if e.Died {
+				died = append(died, e.ID)
 			}
+			switch {
+			case !open && settled == nil:
+				return errors.Join(<-ended, errEventsEnded)
+			case !open:
+				events = nil // until the list
+			case settled == nil:
+				settled = time.After(coalesce)
+			}
+			continue
+		case <-settled:
 		}
-		settle.Stop()
 		if err := f.relist(ctx); err != nil {
 			return err
 		}
-		for _, id := range died {
-			f.restarted(id)
+		for _, b := range f.set.where(func(b *box) bool {
+			return b.Container == api.ContainerRunning && slices.Contains(died, b.ID)
+		}) {
+			f.restarted(b)
+		}
+		if died, settled = nil, nil; events == nil {
+			return errors.Join(<-ended, errEventsEnded)
 		}
 	}
 }
 
-// deathIn adds the container of e to died if the event is its death.
-func deathIn(e source.Event, died []string) []string {
-	if e.Died {
-		died = append(died, e.ID)
-	}
-	return died
-}
-
-// restarted handles the death of a container. If the container is listed as
-// running, it was restarted: its daemon and the connections to it are gone.
-func (f *follower) restarted(id string) {
-	f.set.mu.Lock()
-	var again *box
-	for _, b := range f.set.boxes {
-		if b.ID == id && b.Container == api.ContainerRunning {
-			again = b
-		}
-	}
-	f.set.mu.Unlock()
-	if again == nil {
-		return
-	}
-	again.update(func(b *box) {
+// restarted handles the death of a container that is listed as running: it was
+// restarted, so its daemon and the connections to it are gone.
+func (f *follower) restarted(b *box) {
+	b.update(func(b *box) {
 		b.began()
 		b.Started = time.Now()
 		b.become(containerStarted, nil)
 	})
-	f.set.keep(again.Ref)
+	f.set.keep(b.Ref)
 }
 
 // problem is why the engine is lost.
@@ -230,7 +212,11 @@ func (f *follower) setStatus(state, version string, p *api.Problem, retryIn time
 	}
 	f.decideBy(state)
 	if changed && was != "connecting" {
-		f.checkAll()
+		// An engine that is, or was, lost does not report that a container ended and
+		// another got its address.
+		for _, b := range f.set.where(func(*box) bool { return true }) {
+			f.set.keep(b.Ref)
+		}
 	}
 	switch {
 	case changed && p != nil:
@@ -238,17 +224,6 @@ func (f *follower) setStatus(state, version string, p *api.Problem, retryIn time
 			"engine", status.Name, "error", p.Error(), "hint", p.Hint)
 	case changed:
 		f.set.log.Info("engine connected", "engine", status.Name, "version", status.Version)
-	}
-}
-
-// checkAll checks all daemons now: an engine that is, or was, lost does not report
-// that a container ended and another got its address.
-func (f *follower) checkAll() {
-	f.set.mu.Lock()
-	refs := slices.Collect(maps.Keys(f.set.boxes))
-	f.set.mu.Unlock()
-	for _, ref := range refs {
-		f.set.keep(ref)
 	}
 }
 
@@ -265,15 +240,7 @@ func (f *follower) doubt() {
 // unseen sets p as the problem of the containers that were never listed: they may
 // exist, but the engine does not answer.
 func (f *follower) unseen(p *api.Problem) {
-	f.set.mu.Lock()
-	var boxes []*box
-	for _, b := range f.set.boxes {
-		if b.Container == api.ContainerMissing {
-			boxes = append(boxes, b)
-		}
-	}
-	f.set.mu.Unlock()
-	for _, b := range boxes {
+	for _, b := range f.set.where(func(b *box) bool { return b.Container == api.ContainerMissing }) {
 		b.update(func(b *box) {
 			if b.Container == api.ContainerMissing && b.state.work != injecting {
 				b.become(containerUnseen, asProblem(b.Ref, p))
@@ -299,16 +266,8 @@ func (f *follower) relist(ctx context.Context) error {
 			}
 		}
 	}
-	f.set.mu.Lock()
-	var gone []api.Ref
-	for ref := range f.set.boxes {
-		if !seen[ref] {
-			gone = append(gone, ref)
-		}
-	}
-	f.set.mu.Unlock()
-	for _, ref := range gone {
-		f.set.lose(ref)
+	for _, b := range f.set.where(func(b *box) bool { return !seen[b.Ref] }) {
+		b.lose()
 	}
 	return nil
 }

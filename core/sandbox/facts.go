@@ -79,15 +79,9 @@ func (b *box) began() {
 	b.proof, b.process = proof{}, nil
 }
 
-// lose records that a container is gone. The default one stays in the list as
-// missing, as it is configured by name.
-func (s *set) lose(ref api.Ref) {
-	s.mu.Lock()
-	b := s.boxes[ref]
-	s.mu.Unlock()
-	if b == nil {
-		return
-	}
+// lose records that the container of b is gone. The default one stays in the list
+// as missing, as it is configured by name.
+func (b *box) lose() {
 	b.update(func(b *box) {
 		if b.Container == api.ContainerMissing && b.state.stopped {
 			return // known already
@@ -95,7 +89,7 @@ func (s *set) lose(ref api.Ref) {
 		b.container, b.process = source.Container{Infra: b.container.Infra}, nil
 		b.ID, b.Address, b.Container, b.ExitCode = "", "", api.ContainerMissing, nil
 		b.Daemon = api.Daemon{Since: time.Now()}
-		b.become(containerStopped, missing(ref))
+		b.become(containerStopped, missing(b.Ref))
 	})
 	b.dropGone()
 }

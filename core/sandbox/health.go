@@ -66,7 +66,7 @@ func (b *box) setDown(err error, stops int) {
 		}
 		down = true
 		b.proof = proof{}
-		b.become(silent, problem(b.Ref, api.CodeDaemonDown, detail,
+		b.become(silent, b.Problem(api.CodeDaemonDown, detail,
 			"POST /api/sandboxes/"+b.String()+"/inject starts it again"))
 		b.Daemon.LatencyHistory = sample(b.Daemon.LatencyHistory, 0)
 	})
@@ -80,7 +80,7 @@ func (b *box) setDown(err error, stops int) {
 func (b *box) distrust(c source.Container, err error) bool {
 	p := b.set.why.misplaced(b.Ref, c, err)
 	if p == nil && errors.Is(err, daemon.ErrNoChallenge) {
-		p = problem(b.Ref, api.CodePortTaken,
+		p = b.Problem(api.CodePortTaken,
 			"the built-in daemon in "+b.String()+" is of an older version, which cannot prove that it is ours",
 			"POST /api/sandboxes/"+b.String()+"/inject replaces it")
 	}
@@ -101,7 +101,7 @@ func (b *box) distrust(c source.Container, err error) bool {
 // replaced until an injection is requested: two programs that keep replacing
 // each other's daemon would serve no requests.
 func (b *box) setTaken() {
-	p := problem(b.Ref, api.CodePortTaken,
+	p := b.Problem(api.CodePortTaken,
 		"another daemon-proxy has replaced the daemon in "+b.String()+" with its own",
 		"stop that one, then POST /api/sandboxes/"+b.String()+"/inject to get it back")
 	b.set.log.Warn("daemon replaced by another daemon-proxy", "sandbox", b.String())

@@ -111,7 +111,7 @@ func (h *host) use(port int, secret string) {
 func (h *host) binary() (string, error) {
 	switch path := h.o.Config.Path; {
 	case path != "" && !inject.IsFile(path):
-		return "", problem(api.Host, api.CodeBinaryMissing, fmt.Sprintf("daemon.path: there is no file %s", path),
+		return "", api.Host.Problem(api.CodeBinaryMissing, fmt.Sprintf("daemon.path: there is no file %s", path),
 			"correct it (--daemon-path, DAEMON_PATH), or leave it empty to use the built-in daemon")
 	case path != "":
 		return path, nil
@@ -197,7 +197,7 @@ func (h *host) launch(path string) (ended chan struct{}, err error) {
 		command.Env = append(command.Env, name+"="+value)
 	}
 	if err := command.Start(); err != nil {
-		return nil, problem(api.Host, api.CodeNotExecutable, fmt.Sprintf("daemon.path: %v", err),
+		return nil, api.Host.Problem(api.CodeNotExecutable, fmt.Sprintf("daemon.path: %v", err),
 			"check the file and its mode")
 	}
 	ended = make(chan struct{})

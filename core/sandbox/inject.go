@@ -81,7 +81,7 @@ func (in *injector) life() {
 		if in.ctx.Err() != nil {
 			err = in.ctx.Err() // whatever error the interrupted step returned
 		} else if in.removed() {
-			err = problem(in.ref, api.CodeSandboxMissing,
+			err = in.ref.Problem(api.CodeSandboxMissing,
 				fmt.Sprintf("the container %s was removed while the daemon was put into it", in.ref),
 				"choose another container, or recreate this one")
 		}
@@ -146,7 +146,7 @@ func (in *injector) run() error {
 	in.tell.Doing(api.StepInspect, "looking at %s", in.ref)
 	c, err := in.s.source.Inspect(in.ctx, in.ref.Name)
 	if errors.Is(err, &api.Problem{Code: api.CodeSandboxMissing}) {
-		in.s.lose(in.ref)
+		in.box.lose()
 		return missing(in.ref)
 	}
 	if err != nil {

@@ -55,7 +55,7 @@ func (in *injector) tryAdopt() (adopted bool, err error) {
 	case errors.Is(err, daemon.ErrNoChallenge):
 		return false, in.replaceStranger("the built-in daemon there is of a version that cannot prove itself")
 	case errors.Is(err, daemon.ErrNotDaemon), errors.Is(err, daemon.ErrSilent):
-		return false, problem(in.ref, api.CodePortTaken,
+		return false, in.ref.Problem(api.CodePortTaken,
 			fmt.Sprintf("port %d of %s is used by something that is not a daemon, or by one that hangs: %v",
 				in.s.o.Config.Port, in.ref, err),
 			inject.PortHint)
@@ -70,7 +70,7 @@ func (in *injector) tryAdopt() (adopted bool, err error) {
 // replaceStranger ends a built-in daemon that is not known to be ours.
 func (in *injector) replaceStranger(why string) error {
 	if err := in.job().KillBuiltIn(in.ctx); err != nil {
-		return problem(in.ref, api.CodePortTaken,
+		return in.ref.Problem(api.CodePortTaken,
 			fmt.Sprintf("a built-in daemon answers for %s that does not prove to be ours, and it cannot be ended there: %v",
 				in.ref, err),
 			in.s.source.Hint(source.HintRestart, in.ref.Name)).Because(err)

@@ -66,7 +66,7 @@ func (in *injector) serveBuiltIn(port int) (err error) {
 // runDaytona runs a real daytona on this machine.
 func (in *injector) runDaytona(path string, port int, free bool) error {
 	if !free {
-		return problem(api.Host, api.CodePortTaken,
+		return api.Host.Problem(api.CodePortTaken,
 			"something that is not a daemon uses "+loopback.Authority(port),
 			"stop it; the Daytona daemon cannot use another port")
 	}
@@ -85,7 +85,7 @@ func (in *injector) runDaytona(path string, port int, free bool) error {
 	for {
 		select {
 		case <-ended:
-			return problem(api.Host, api.CodeDaemonExited,
+			return api.Host.Problem(api.CodeDaemonExited,
 				"the daemon on this machine ended at once; its last words: "+h.lastWords(),
 				"see its own message, or leave daemon.path empty to use the built-in daemon")
 		case <-ctx.Done():
@@ -93,7 +93,7 @@ func (in *injector) runDaytona(path string, port int, free bool) error {
 			if in.ctx.Err() != nil {
 				return in.ctx.Err()
 			}
-			return problem(api.Host, api.CodeStartTimeout,
+			return api.Host.Problem(api.CodeStartTimeout,
 				"the daemon on this machine did not listen on "+loopback.Authority(port)+
 					" in time; its last words: "+h.lastWords(),
 				"raise daemon.startup_timeout")

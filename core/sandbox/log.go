@@ -44,7 +44,7 @@ func (s *Sandboxes) DaemonLog(ctx context.Context, ref api.Ref, tail int, follow
 		first, err = daemon.read(ctx)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, problem(ref, api.CodeNoLog, "no daemon of this program has written a log in "+ref.String(),
+		return nil, ref.Problem(api.CodeNoLog, "no daemon of this program has written a log in "+ref.String(),
 			"inject one, or see "+s.source.Hint(source.HintLogs, ref.Name))
 	}
 	if err != nil {

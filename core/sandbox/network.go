@@ -28,12 +28,12 @@ func (b *box) networkOf() (*box, error) {
 			}
 		}
 		if !found {
-			return nil, problem(b.Ref, api.CodeSandboxMissing,
+			return nil, b.Problem(api.CodeSandboxMissing,
 				fmt.Sprintf("%s uses the network of a container that is gone (%.12s)", b, id),
 				"start that container again, or recreate this one")
 		}
 	}
-	return nil, problem(b.Ref, api.CodeUnreachable, b.String()+" has a circular network reference",
+	return nil, b.Problem(api.CodeUnreachable, b.String()+" has a circular network reference",
 		"recreate the container")
 }
 

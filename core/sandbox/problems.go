@@ -12,20 +12,15 @@ import (
 	"daemon-proxy/core/sandbox/source"
 )
 
-// problem makes an *api.Problem about a sandbox.
-func problem(ref api.Ref, code, detail, hint string) *api.Problem {
-	return api.NewProblem(code, detail, hint).In(ref.String(), 0)
-}
-
 // conflict is the problem of a request that conflicts with the state of ref.
 func conflict(ref api.Ref, detail, hint string) *api.Problem {
-	return problem(ref, api.CodeBadRequest, detail, hint).WithStatus(http.StatusConflict)
+	return ref.Problem(api.CodeBadRequest, detail, hint).WithStatus(http.StatusConflict)
 }
 
 // asProblem returns err as a problem that names the sandbox.
 func asProblem(ref api.Ref, err error) *api.Problem {
 	if errors.Is(err, context.Canceled) {
-		return problem(ref, api.CodeCancelled, "the injection into "+ref.String()+" was cancelled",
+		return ref.Problem(api.CodeCancelled, "the injection into "+ref.String()+" was cancelled",
 			"nothing was left behind; you can inject again at any time")
 	}
 	if p, ok := errors.AsType[*api.Problem](err); ok {
@@ -37,9 +32,9 @@ func asProblem(ref api.Ref, err error) *api.Problem {
 		return p
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return problem(ref, api.CodeStartTimeout, ref.String()+": "+err.Error(), "try again")
+		return ref.Problem(api.CodeStartTimeout, ref.String()+": "+err.Error(), "try again")
 	}
-	return problem(ref, api.CodeInternal, ref.String()+": "+err.Error(),
+	return ref.Problem(api.CodeInternal, ref.String()+": "+err.Error(),
 		"see the engine's log").WithStatus(http.StatusBadGateway).Because(err)
 }
 
@@ -52,13 +47,13 @@ func wrap(ref api.Ref, err error) error {
 }
 
 func missing(ref api.Ref) *api.Problem {
-	return problem(ref, api.CodeSandboxMissing,
+	return ref.Problem(api.CodeSandboxMissing,
 		fmt.Sprintf("the container %s does not exist", ref), "create it; daemon-proxy will find it")
 }
 
 // unknown is the problem of a daemon that is about to be checked.
 func unknown(ref api.Ref) *api.Problem {
-	return problem(ref, api.CodeDaemonDown,
+	return ref.Problem(api.CodeDaemonDown,
 		"daemon-proxy is still checking whether a daemon runs in "+ref.String(), "try again in a moment")
 }
 
@@ -85,22 +80,22 @@ func (w problems) notRunning(ref api.Ref, state string) error {
 	case api.ContainerMissing:
 		return missing(ref)
 	case api.ContainerPaused:
-		return problem(ref, api.CodeSandboxPaused, fmt.Sprintf("the container %s is paused", ref),
+		return ref.Problem(api.CodeSandboxPaused, fmt.Sprintf("the container %s is paused", ref),
 			w.source.Hint(source.HintUnpause, ref.Name))
 	case api.ContainerRestarting:
-		return problem(ref, api.CodeSandboxBusy, fmt.Sprintf("the container %s is restarting", ref),
+		return ref.Problem(api.CodeSandboxBusy, fmt.Sprintf("the container %s is restarting", ref),
 			"wait a moment; if it keeps restarting, see "+w.source.Hint(source.HintLogs, ref.Name)).
 			WithStatus(http.StatusServiceUnavailable)
 	case api.ContainerDead:
-		return problem(ref, api.CodeSandboxStopped, fmt.Sprintf("the container %s is being removed", ref),
+		return ref.Problem(api.CodeSandboxStopped, fmt.Sprintf("the container %s is being removed", ref),
 			"choose another container, or recreate this one")
 	}
-	return problem(ref, api.CodeSandboxStopped,
+	return ref.Problem(api.CodeSandboxStopped,
 		fmt.Sprintf("the container %s does not run (%s)", ref, state), w.source.Hint(source.HintStart, ref.Name))
 }
 
 func (w problems) noAddress(ref api.Ref) *api.Problem {
-	return problem(ref, api.CodeUnreachable,
+	return ref.Problem(api.CodeUnreachable,
 		ref.String()+" has no network address that can be dialled (--network none?)",
 		"connect it: "+w.source.Hint(source.HintConnect, ref.Name))
 }
@@ -111,7 +106,7 @@ func (w problems) refused(ref api.Ref, doing, verb string, err error) *api.Probl
 		return asProblem(ref, p)
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return problem(ref, api.CodeCancelled,
+		return ref.Problem(api.CodeCancelled,
 			fmt.Sprintf("the engine did not %s %s in time", doing, ref),
 			"it may still complete; check the list").WithStatus(http.StatusGatewayTimeout).Because(err)
 	}
@@ -128,14 +123,14 @@ func (w problems) misplaced(ref api.Ref, c source.Container, err error) *api.Pro
 	}
 	switch {
 	case c.HostNetwork && (errors.Is(err, inject.ErrElsewhere) || errors.Is(err, errUnproved)):
-		p := problem(ref, api.CodeUnreachable,
+		p := ref.Problem(api.CodeUnreachable,
 			ref.String()+" uses the network of the engine's machine, and that is not known to be this one: "+
 				err.Error(),
 			"run daemon-proxy on the engine's machine, or give the container a network of its own")
 		p.Cause = err
 		return p
 	case errors.Is(err, inject.ErrElsewhere):
-		p := problem(ref, api.CodeUnreachable,
+		p := ref.Problem(api.CodeUnreachable,
 			what+": the engine's containers are not on a network of this machine, "+
 				"and here that address belongs to something else",
 			"run daemon-proxy on the engine's machine, "+
@@ -143,7 +138,7 @@ func (w problems) misplaced(ref api.Ref, c source.Container, err error) *api.Pro
 		p.Cause = err
 		return p
 	case errors.Is(err, errUnproved):
-		p := problem(ref, api.CodeUnreachable,
+		p := ref.Problem(api.CodeUnreachable,
 			"a daemon answers at the address of "+ref.String()+", but it is not used: "+err.Error(),
 			"use the built-in daemon, which proves itself: end the other one and leave daemon.binary_source_path empty")
 		p.Cause = err

@@ -165,7 +165,7 @@ func (s *Sandboxes) Close(ctx context.Context) error {
 	s.mu.Lock() // so that no goroutine joins the group from now on
 	s.cancel()
 	for _, b := range s.boxes {
-		b.place.leave(problem(b.Ref, api.CodeSandboxMissing, "the program no longer follows "+b.String(),
+		b.place.leave(b.Problem(api.CodeSandboxMissing, "the program no longer follows "+b.String(),
 			"send the request again"))
 	}
 	s.mu.Unlock()

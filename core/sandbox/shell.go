@@ -57,7 +57,7 @@ func (s control) Shell(ctx context.Context, ref api.Ref, columns, rows int) (*Sh
 		}
 		return shell, nil
 	}
-	return nil, problem(ref, api.CodeNoShell,
+	return nil, ref.Problem(api.CodeNoShell,
 		"the image of "+ref.String()+" has no shell (looked for bash, sh, ash and busybox)",
 		"inspect it from outside: "+s.source.Hint(source.HintFiles, ref.Name))
 }

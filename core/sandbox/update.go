@@ -92,7 +92,7 @@ func (b *box) gone() error {
 	if err := b.unusable(); err != nil {
 		return err
 	}
-	return problem(b.Ref, api.CodeDaemonDown,
+	return b.Problem(api.CodeDaemonDown,
 		"the daemon in "+b.String()+" has moved: the container was restarted, or its address has changed",
 		"send the request again")
 }
@@ -113,11 +113,11 @@ func (b *box) unusable() error {
 		return p
 	}
 	if p := b.Daemon.LastError; p != nil {
-		return problem(b.Ref, api.CodeDaemonDown,
+		return b.Problem(api.CodeDaemonDown,
 			fmt.Sprintf("no daemon runs in %s: %s", b, p.Error()), p.Hint).Because(p)
 	}
 	if b.Daemon.State == api.DaemonInjecting {
-		return problem(b.Ref, api.CodeDaemonDown, "the daemon in "+b.String()+" is being started",
+		return b.Problem(api.CodeDaemonDown, "the daemon in "+b.String()+" is being started",
 			"try again in a moment")
 	}
 	if b.Daemon.State == api.DaemonEjecting {
@@ -127,7 +127,7 @@ func (b *box) unusable() error {
 	if b.ended != "" {
 		detail = "the daemon in " + b.String() + " " + b.ended
 	}
-	return problem(b.Ref, api.CodeNoDaemon, detail, "POST /api/sandboxes/"+b.String()+"/inject")
+	return b.Problem(api.CodeNoDaemon, detail, "POST /api/sandboxes/"+b.String()+"/inject")
 }
 
 // busy is the problem of a sandbox with an operation in progress; mu is held.
@@ -136,7 +136,7 @@ func (b *box) busy() *api.Problem {
 	if b.state.work == ejecting {
 		doing = "removed"
 	}
-	return problem(b.Ref, api.CodeSandboxBusy, "the daemon in "+b.String()+" is being "+doing,
+	return b.Problem(api.CodeSandboxBusy, "the daemon in "+b.String()+" is being "+doing,
 		"try again in a moment")
 }
 

@@ -92,18 +92,18 @@ func inspectBinary(ref api.Ref, file string, builtIn bool) (binary, error) {
 	b := binary{path: file, builtIn: builtIn}
 	f, err := os.Open(file) //nolint:gosec // the daemon binary that was configured, or its staged copy
 	if err != nil && builtIn {
-		return b, problem(ref, api.CodeBinaryMissing,
+		return b, ref.Problem(api.CodeBinaryMissing,
 			fmt.Sprintf("the program's own file, which is the built-in daemon, cannot be read: %v", err),
 			"restart daemon-proxy: its file was moved or replaced")
 	}
 	if err != nil {
-		return b, problem(ref, api.CodeBinaryMissing, fmt.Sprintf("daemon.binary_source_path: %v", err),
+		return b, ref.Problem(api.CodeBinaryMissing, fmt.Sprintf("daemon.binary_source_path: %v", err),
 			"correct the path (--binary-source-path, DAEMON_BINARY_SOURCE_PATH), or leave it empty to use the built-in daemon")
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() {
-		return b, problem(ref, api.CodeNotExecutable, file+" is not a regular file", "name the daemon's binary")
+		return b, ref.Problem(api.CodeNotExecutable, file+" is not a regular file", "name the daemon's binary")
 	}
 	b.size = info.Size()
 	if err := b.readELF(ref, f); err != nil {
@@ -125,11 +125,11 @@ var architectures = map[elf.Machine]string{
 func (b *binary) readELF(ref api.Ref, r io.ReaderAt) error {
 	f, err := elf.NewFile(r)
 	if err != nil {
-		return problem(ref, api.CodeNotExecutable,
+		return ref.Problem(api.CodeNotExecutable,
 			fmt.Sprintf("%s is not an ELF executable: %v", b.path, err), "use a Linux build of the daemon")
 	}
 	if f.Type != elf.ET_EXEC && f.Type != elf.ET_DYN {
-		return problem(ref, api.CodeNotExecutable, b.path+" is an ELF file but not an executable",
+		return ref.Problem(api.CodeNotExecutable, b.path+" is an ELF file but not an executable",
 			"use a Linux build of the daemon")
 	}
 	arch, ok := architectures[f.Machine]
@@ -264,14 +264,14 @@ func (b binary) fits(ref api.Ref, platform string, loader func(path string) erro
 		if b.builtIn && len(want) == 2 {
 			hint = "put daemon-proxy-" + want[0] + "-" + want[1] + " of the release beside the program, or " + hint
 		}
-		return problem(ref, api.CodeArchMismatch,
+		return ref.Problem(api.CodeArchMismatch,
 			fmt.Sprintf("%s is built for %s, the container %s is %s", b.path, b.platform, ref, platform), hint)
 	}
 	if b.interp == "" {
 		return nil
 	}
 	if err := loader(b.interp); errors.Is(err, fs.ErrNotExist) {
-		return problem(ref, api.CodeDynamicBinary,
+		return ref.Problem(api.CodeDynamicBinary,
 			fmt.Sprintf("%s is dynamically linked and needs %s, which the container %s does not have", b.path, b.interp, ref),
 			"use a static build, or leave binary_source_path empty to use the built-in daemon")
 	} else if err != nil {

@@ -65,7 +65,7 @@ func (j *Job) copying(bytes int64) {
 
 // notWritable is the problem of a folder that cannot be copied to.
 func (j *Job) notWritable(why string) *api.Problem {
-	return problem(j.Ref, api.CodeReadOnlyRoot,
+	return j.Ref.Problem(api.CodeReadOnlyRoot,
 		fmt.Sprintf("nothing can be copied to %s in %s: %s", path.Dir(j.target), j.Ref, why),
 		"set daemon.install_dir to a folder on a writable volume (a tmpfs will not work), "+
 			"or put the daemon into the image and use --injection-mode direct")
@@ -87,12 +87,12 @@ func (j *Job) noSymlinks(ctx context.Context) error {
 			return fmt.Errorf("stat %s: %w", p, err)
 		}
 		if stat.LinkTarget != "" || stat.Mode&fs.ModeSymlink != 0 {
-			return problem(j.Ref, api.CodeForeignFile,
+			return j.Ref.Problem(api.CodeForeignFile,
 				fmt.Sprintf("%s in %s is a symbolic link to %s; it is not followed", p, j.Ref, stat.LinkTarget),
 				"remove it, or set daemon.install_dir to another folder")
 		}
 		if p != j.target && !stat.Mode.IsDir() || p == j.target && !stat.Mode.IsRegular() {
-			return problem(j.Ref, api.CodeForeignFile,
+			return j.Ref.Problem(api.CodeForeignFile,
 				fmt.Sprintf("%s in %s has an unexpected type (%v)", p, j.Ref, stat.Mode),
 				"remove it, or set daemon.install_dir to another folder")
 		}
@@ -131,7 +131,7 @@ func (j *Job) compare(ctx context.Context) (same bool, err error) {
 	}
 	known, err := isDaemon(content)
 	if err == nil && !known {
-		err = problem(j.Ref, api.CodeForeignFile,
+		err = j.Ref.Problem(api.CodeForeignFile,
 			fmt.Sprintf("%s in %s is not a daemon of ours; it is not replaced", j.target, j.Ref),
 			"remove it, or set daemon.install_dir to another folder")
 	}

@@ -99,7 +99,7 @@ func (j *Job) remove(ctx context.Context, files []string) error {
 		left = append(left, file)
 	}
 	if len(left) > 0 {
-		return problem(j.Ref, api.CodeEmptied,
+		return j.Ref.Problem(api.CodeEmptied,
 			fmt.Sprintf("the image of %s has no rm: %s stay there with 0 bytes", j.Ref, strings.Join(left, " and ")),
 			"they are harmless; a new container does not have them")
 	}

@@ -77,11 +77,6 @@ func (r Report) Did(step api.InjectionStep, format string, args ...any) {
 	r(api.Injection{Step: step, State: "done", Detail: fmt.Sprintf(format, args...)})
 }
 
-// problem makes an *api.Problem about a sandbox.
-func problem(ref api.Ref, code, detail, hint string) *api.Problem {
-	return api.NewProblem(code, detail, hint).In(ref.String(), 0)
-}
-
 // useInside uses the container's own binary: injection mode "direct".
 func (j *Job) useInside(ctx context.Context) error {
 	j.target = j.installed(false)
@@ -92,7 +87,7 @@ func (j *Job) useInside(ctx context.Context) error {
 	}
 	content, stat, err := j.Source.CopyOut(ctx, j.Container.ID, file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return problem(j.Ref, api.CodeBinaryMissing,
+		return j.Ref.Problem(api.CodeBinaryMissing,
 			fmt.Sprintf("injection mode \"direct\" uses the container's own %s, and %s has none", j.target, j.Ref),
 			"put it into the image, or use --injection-mode volume")
 	}
@@ -101,7 +96,7 @@ func (j *Job) useInside(ctx context.Context) error {
 	}
 	defer content.Close()
 	if stat.Mode.Perm()&0o111 == 0 {
-		return problem(j.Ref, api.CodeNotExecutable,
+		return j.Ref.Problem(api.CodeNotExecutable,
 			fmt.Sprintf("%s in %s is not executable (mode %v)", j.target, j.Ref, stat.Mode.Perm()),
 			"chmod +x it in the image")
 	}

@@ -113,7 +113,7 @@ func (j *Job) makeDir(ctx context.Context, dir string) error {
 		return nil
 	}
 	if err == nil {
-		return problem(j.Ref, api.CodeWorkDir,
+		return j.Ref.Problem(api.CodeWorkDir,
 			fmt.Sprintf("%s in %s is not a folder", dir, j.Ref), "set daemon.work_dir to a folder")
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -129,7 +129,7 @@ func (j *Job) makeDir(ctx context.Context, dir string) error {
 		err = j.Source.CopyIn(ctx, j.Container.ID, base, folder)
 	}
 	if err != nil {
-		return problem(j.Ref, api.CodeWorkDir,
+		return j.Ref.Problem(api.CodeWorkDir,
 			fmt.Sprintf("the folder %s does not exist in %s and cannot be made: %v", dir, j.Ref, err),
 			"set daemon.work_dir to a folder that exists").Because(err)
 	}
@@ -202,7 +202,7 @@ func (j *Job) await(whole context.Context, p *Process) (daemon.Info, error) {
 			if misplaced != nil {
 				return daemon.Info{}, misplaced
 			}
-			return daemon.Info{}, problem(j.Ref, api.CodeStartTimeout,
+			return daemon.Info{}, j.Ref.Problem(api.CodeStartTimeout,
 				fmt.Sprintf("the daemon in %s was started but did not listen on port %d within %v, and was stopped%s",
 					j.Ref, j.Config.Port, timeout, words),
 				"raise daemon.startup_timeout, or see its log in the container: "+LogName)
@@ -234,18 +234,18 @@ func (j *Job) exited(ctx context.Context, p *Process, code int) error {
 	}
 	words := j.lastWords(ctx, p)
 	if strings.Contains(words, "address already in use") {
-		return problem(j.Ref, api.CodePortTaken,
+		return j.Ref.Problem(api.CodePortTaken,
 			fmt.Sprintf("port %d of %s is used by something else%s", j.Config.Port, j.Ref, words), PortHint)
 	}
 	if code == 126 && strings.Contains(words, "chdir to cwd") {
-		return problem(j.Ref, api.CodeWorkDir, "the daemon could not be started"+words,
+		return j.Ref.Problem(api.CodeWorkDir, "the daemon could not be started"+words,
 			"set daemon.work_dir to a folder that exists")
 	}
 	hint := "see the daemon's own message; leave binary_source_path empty to use the built-in daemon"
 	if j.binary.builtIn {
 		hint = "see the daemon's own message"
 	}
-	return problem(j.Ref, api.CodeDaemonExited,
+	return j.Ref.Problem(api.CodeDaemonExited,
 		fmt.Sprintf("the daemon in %s ended at once with exit code %d%s", j.Ref, code, words), hint)
 }
 

@@ -81,9 +81,8 @@ func (p *Ports) List(ctx context.Context, ref api.Ref) ([]api.Port, error) {
 func (p *Ports) list(ctx context.Context, t Target) ([]api.Port, error) {
 	listeners, err := t.Daemon.Ports(ctx)
 	if refusal, ok := errors.AsType[*daemon.StatusError](err); ok {
-		return nil, api.NewProblem(api.CodeBadUpstream,
-			fmt.Sprintf("the daemon in %s answers GET /port with %d", t.Ref, refusal.Status),
-			"see the daemon's log").In(t.Ref.String(), 0)
+		return nil, t.Ref.Problem(api.CodeBadUpstream,
+			fmt.Sprintf("the daemon in %s answers GET /port with %d", t.Ref, refusal.Status), "see the daemon's log")
 	}
 	if err != nil {
 		return nil, err
