@@ -47,6 +47,15 @@ type proof struct {
 	from    string // our own address at that time: if it changes, so did the route
 }
 
+// reach connects to the ports of the container; it is the zero Reach unless a
+// daemon was found there.
+func (p proof) reach() reach.Reach {
+	if p.address == "" {
+		return reach.Reach{}
+	}
+	return reach.Direct(dialTimeout, p.address)
+}
+
 // prover checks whether a daemon is in a container.
 type prover struct {
 	source source.Source
@@ -71,13 +80,13 @@ func (p prover) meetAt(
 func (p prover) meetOnce(
 	ctx context.Context, c source.Container, address string, known proof,
 ) (daemon.Info, proof, error) {
-	v, err := daemon.NewClient(reach.Direct(dialTimeout, address), p.port, "").Open(ctx)
+	got := proof{id: c.ID, address: address}
+	v, err := daemon.NewClient(got.reach(), p.port, "").Open(ctx)
 	if err != nil {
 		return daemon.Info{}, proof{}, err
 	}
 	defer v.Close()
 	f, err := v.Version(ctx)
-	got := proof{id: c.ID, address: address}
 	switch {
 	case err == nil && f.Kind == daemon.KindBuiltIn:
 		err = v.Challenge(ctx, p.keys.secret(c.ID))

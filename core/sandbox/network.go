@@ -58,19 +58,16 @@ func (b *box) usesHost() bool {
 	return err == nil && owner.container.HostNetwork
 }
 
-// reach connects to the ports of b, which has a daemon of its own; it is the zero
-// Reach unless that daemon was found there. Every Reach of a sandbox is made here;
+// reach connects to the ports of b, which has a daemon of its own or is the host;
 // mu is held.
 func (b *box) reach() reach.Reach {
 	switch {
 	case b.container.HostNetwork:
 		return reach.Direct(0, b.container.Addresses...)
-	case b.proof.address == "":
-		return reach.Reach{}
 	case b.place.key == "":
-		return reach.Direct(dialTimeout, b.proof.address)
+		return b.proof.reach()
 	}
-	return reach.Direct(dialTimeout, b.proof.address).Until(b.place.ctx, b.place.key)
+	return b.proof.reach().Until(b.place.ctx, b.place.key)
 }
 
 // upstream returns a client of the daemon of ref, and how to reach it; see
