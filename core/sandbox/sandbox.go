@@ -25,8 +25,8 @@ import (
 // Sandboxes are all sandboxes of one engine, and the host. Their states are
 // updated only while Run runs.
 type Sandboxes struct {
-	*set
-	*follower
+	*set      // what can be done with containers, and Mode
+	*follower // Run, and what is known of the engine
 }
 
 // New makes the set; Run fills it and Close ends it.
