@@ -76,13 +76,16 @@ func (s *set) newBox(ref api.Ref, kind string, found api.DaemonState) *box {
 	}}
 }
 
-// addHost adds the box of the host.
-func (s *set) addHost() {
-	b := s.newBox(api.Host, "host", api.DaemonNone)
-	b.container = s.host.facts()
-	b.Container, b.Address, b.Platform = b.container.State, b.container.Addresses[0], b.container.Platform
-	b.Default = s.o.Config.Mode == "host"
-	s.boxes[b.Ref] = b
+// addHost adds what the host lists: this machine.
+func (s *set) addHost(host source.Facts) error {
+	list, err := host.List(s.ctx)
+	for _, c := range list {
+		b := s.newBox(api.Ref{Engine: host.Name(), Name: c.Name}, "host", api.DaemonNone)
+		b.container, b.Container, b.Address, b.Platform = c, c.State, c.Addresses[0], c.Platform
+		b.Default = s.o.Config.Mode == "host"
+		s.boxes[b.Ref] = b
+	}
+	return err
 }
 
 // ref returns the Ref of the container with that name.

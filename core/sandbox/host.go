@@ -37,8 +37,6 @@ type host struct {
 	ended   chan struct{} // closed when command has ended
 }
 
-var _ source.Facts = (*host)(nil)
-
 // loopback connects to the daemon of this machine; the caller's context limits
 // the time that it may take.
 var loopback = reach.Direct(0, "127.0.0.1")
@@ -48,23 +46,10 @@ func (h *host) Name() string { return api.Host.Engine }
 
 // List returns this machine.
 func (h *host) List(context.Context) ([]source.Container, error) {
-	return []source.Container{h.facts()}, nil
-}
-
-// Inspect returns this machine.
-func (h *host) Inspect(_ context.Context, name string) (source.Container, error) {
-	if name != api.HostName {
-		return source.Container{}, missing(api.Ref{Name: name})
-	}
-	return h.facts(), nil
-}
-
-// facts are those of this machine, which has no ID.
-func (h *host) facts() source.Container {
-	return source.Container{
-		Name: api.HostName, State: api.ContainerRunning, Platform: inject.HostPlatform(),
+	return []source.Container{{
+		Name: api.Host.Name, State: api.ContainerRunning, Platform: inject.HostPlatform(),
 		HostNetwork: true, Addresses: []string{loopback.Host, "::1"},
-	}
+	}}, nil
 }
 
 // client returns a client of the daemon on a port of this machine.

@@ -36,7 +36,10 @@ func hostDaytona(t *testing.T, port int, stop bool) *desk {
 
 func TestTheHostKeepsTheContractOfASource(t *testing.T) {
 	t.Parallel()
-	this := sourcetest.Listed(t, &host{}, api.HostName)
+	list := sourcetest.Listed(t, &host{})
+	require.Len(t, list, 1)
+	this := list[0]
+	require.Equal(t, api.Host, api.Ref{Engine: (&host{}).Name(), Name: this.Name})
 	require.Equal(t, api.ContainerRunning, this.State)
 	require.Equal(t, inject.HostPlatform(), this.Platform)
 	require.True(t, this.HostNetwork)

@@ -52,7 +52,9 @@ func New(o Options) (*Sandboxes, error) {
 	s.ports = ports.New(s.portsOptions())
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.host = &host{o: o, life: s.ctx, group: &s.group}
-	s.addHost()
+	if err := s.addHost(s.host); err != nil {
+		return nil, err
+	}
 	return &Sandboxes{s, newFollower(s)}, nil
 }
 

@@ -17,10 +17,6 @@ type Facts interface {
 	Name() string
 	// List returns all containers, in any state, sorted by name.
 	List(ctx context.Context) ([]Container, error)
-	// Inspect returns one container, by its whole name, its ID or at least 12
-	// digits of the ID. If there is none, the error is an *api.Problem of code
-	// sandbox_missing.
-	Inspect(ctx context.Context, nameOrID string) (Container, error)
 }
 
 // Source is a place where containers run, such as a Docker engine. It is safe
@@ -41,6 +37,9 @@ type Source interface {
 	// HintCheck and HintSubnet.
 	Hint(verb, container string) string
 
+	// Inspect returns one container, by its whole name, its ID or at least 12
+	// digits of the ID.
+	Inspect(ctx context.Context, nameOrID string) (Container, error)
 	// Events follows what happens to containers from now on. When the stream
 	// ends, the first channel is closed and the second gives the one error and is
 	// closed. Events are not dropped: read them, or end ctx.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,16 +93,28 @@ func (w World) inspect(t *testing.T, nameOrID string) source.Container {
 // listed is the container as List gives it.
 func (w World) listed(t *testing.T, id string) (c source.Container, found bool) {
 	t.Helper()
-	list, err := w.Source.List(t.Context())
-	require.NoError(t, err)
-	require.True(t, slices.IsSortedFunc(list, func(a, b source.Container) int {
-		return bytes.Compare([]byte(a.Name), []byte(b.Name))
-	}))
+	list := Listed(t, w.Source)
 	i := slices.IndexFunc(list, func(c source.Container) bool { return c.ID == id })
 	if i < 0 {
 		return c, false
 	}
 	return list[i], true
+}
+
+// Listed tests the list of a source, and returns it.
+func Listed(t *testing.T, s source.Facts) []source.Container {
+	t.Helper()
+	list, err := s.List(t.Context())
+	require.NoError(t, err)
+	require.True(t, slices.IsSortedFunc(list, func(a, b source.Container) int {
+		return strings.Compare(a.Name, b.Name)
+	}))
+	for _, c := range list {
+		require.NotEmpty(t, c.Name)
+		require.NotEmpty(t, c.State, c.Name)
+		require.NotEqual(t, api.ContainerMissing, c.State, c.Name)
+	}
+	return list
 }
 
 func container(t *testing.T, w World) {
@@ -118,32 +131,19 @@ func container(t *testing.T, w World) {
 	require.False(t, c.HostNetwork || c.Infra)
 	require.Empty(t, c.SharesNetworkOf)
 
-	require.Equal(t, id, Listed(t, w.Source, c.Name).ID)
+	listed, found := w.listed(t, id)
+	require.True(t, found)
+	for _, pair := range [][2]any{
+		{c.Name, listed.Name}, {c.Image, listed.Image}, {c.State, listed.State}, {c.Platform, listed.Platform},
+		{c.Addresses, listed.Addresses}, {c.Labels, listed.Labels},
+	} {
+		require.Equal(t, pair[0], pair[1])
+	}
+	require.Equal(t, id, w.inspect(t, c.Name).ID)
 	require.Equal(t, id, w.inspect(t, id[:12]).ID)
 	_, err := w.Source.Inspect(t.Context(), id[:6])
 	require.ErrorIs(t, err, &api.Problem{Code: api.CodeSandboxMissing}, "a short piece of an ID is a name")
 	require.NotEmpty(t, api.AsProblem(err).Hint)
-}
-
-// Listed tests that a source lists a container as it is, and returns it.
-func Listed(t *testing.T, s source.Facts, name string) source.Container {
-	t.Helper()
-	c, err := s.Inspect(t.Context(), name)
-	require.NoError(t, err)
-	list, err := s.List(t.Context())
-	require.NoError(t, err)
-	i := slices.IndexFunc(list, func(c source.Container) bool { return c.Name == name })
-	require.NotEqual(t, -1, i, "it is not listed")
-	listed := list[i]
-	for _, pair := range [][2]any{
-		{c.ID, listed.ID}, {c.Image, listed.Image}, {c.State, listed.State}, {c.Platform, listed.Platform},
-		{c.Addresses, listed.Addresses}, {c.HostNetwork, listed.HostNetwork}, {c.Labels, listed.Labels},
-	} {
-		require.Equal(t, pair[0], pair[1])
-	}
-	_, err = s.Inspect(t.Context(), name+"-does-not-exist")
-	require.ErrorIs(t, err, &api.Problem{Code: api.CodeSandboxMissing})
-	return c
 }
 
 func states(t *testing.T, w World) {
