@@ -244,11 +244,7 @@ func (j *Job) clean(ctx context.Context) {
 	if err == nil && code == 0 {
 		return
 	}
-	empty, err := archive(tar.Header{Name: within(j.base, j.target), Typeflag: tar.TypeReg}, "")
-	if err == nil {
-		err = j.Source.CopyIn(ctx, j.Container.ID, j.base, empty)
-	}
-	if err != nil {
+	if err := j.put(ctx, j.base, tar.Header{Name: j.target, Typeflag: tar.TypeReg}, ""); err != nil {
 		j.Log.Warn("an incomplete copy could not be removed",
 			"sandbox", j.Ref.String(), "path", j.target, "error", err)
 		return

@@ -89,11 +89,8 @@ func (j *Job) remove(ctx context.Context, files []string) error {
 		if _, err := j.Source.Stat(ctx, j.Container.ID, file); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		empty, err := archive(tar.Header{Name: path.Base(file), Typeflag: tar.TypeReg}, "") // and not executable
-		if err == nil {
-			err = j.Source.CopyIn(ctx, j.Container.ID, path.Dir(file), empty)
-		}
-		if err != nil {
+		// Empty, and not executable.
+		if err := j.put(ctx, path.Dir(file), tar.Header{Name: file, Typeflag: tar.TypeReg}, ""); err != nil {
 			return j.Refused("remove "+file+" from", source.HintFiles, err)
 		}
 		left = append(left, file)

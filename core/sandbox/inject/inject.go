@@ -161,18 +161,20 @@ func (j *Job) writable(dir string) (base, why string) {
 	return "/", ""
 }
 
-// archive returns a tar with one entry; the size of h is that of content.
-func archive(h tar.Header, content string) (*bytes.Buffer, error) {
+// put unpacks one entry in base, below which its name is; the size of h is that of
+// content.
+func (j *Job) put(ctx context.Context, base string, h tar.Header, content string) error {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
-	h.Size, h.ModTime = int64(len(content)), time.Now()
-	if err := w.WriteHeader(&h); err != nil {
-		return nil, err
+	h.Name, h.Size, h.ModTime = within(base, h.Name), int64(len(content)), time.Now()
+	err := w.WriteHeader(&h)
+	if err == nil {
+		_, err = io.WriteString(w, content)
 	}
-	if _, err := io.WriteString(w, content); err != nil {
-		return nil, err
+	if err = errors.Join(err, w.Close()); err != nil {
+		return err
 	}
-	return &out, w.Close()
+	return j.Source.CopyIn(ctx, j.Container.ID, base, &out)
 }
 
 // within returns the name of a path in a tar that is unpacked in base.

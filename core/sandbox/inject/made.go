@@ -2,7 +2,6 @@ package inject
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -46,11 +45,7 @@ func (j *Job) noteMade(ctx context.Context, dir string) {
 	base, why := j.writable(j.Config.InstallDir)
 	err := errors.New(why)
 	if base != "" {
-		var list *bytes.Buffer
-		list, err = archive(tar.Header{Name: within(base, j.madeFile()), Mode: 0o644, Typeflag: tar.TypeReg}, note)
-		if err == nil {
-			err = j.Source.CopyIn(ctx, j.Container.ID, base, list)
-		}
+		err = j.put(ctx, base, tar.Header{Name: j.madeFile(), Mode: 0o644, Typeflag: tar.TypeReg}, note)
 	}
 	if err != nil {
 		j.Log.Debug("the new working directory could not be recorded, so eject will leave it",

@@ -120,13 +120,10 @@ func (j *Job) makeDir(ctx context.Context, dir string) error {
 		return err
 	}
 	base, why := j.writable(dir)
-	folder, err := archive(tar.Header{Name: within(base, dir) + "/", Mode: 0o777, Typeflag: tar.TypeDir}, "")
-	switch {
-	case base == "":
-		err = errors.New(why)
-	case err == nil:
+	err = errors.New(why)
+	if base != "" {
 		j.noteMade(ctx, path.Clean(dir))
-		err = j.Source.CopyIn(ctx, j.Container.ID, base, folder)
+		err = j.put(ctx, base, tar.Header{Name: dir + "/", Mode: 0o777, Typeflag: tar.TypeDir}, "")
 	}
 	if err != nil {
 		return j.Ref.Problem(api.CodeWorkDir,
