@@ -75,9 +75,12 @@ func (p *Ports) StartDesktop(ctx context.Context, ref api.Ref) error {
 	case err != nil && ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil && !refused:
-		return noDesktop(ref, fmt.Sprintf("the daemon in %s did not answer when it was asked for its desktop: %v", ref, err), "see the daemon's log")
+		return noDesktop(ref,
+			fmt.Sprintf("the daemon in %s did not answer when it was asked for its desktop: %v", ref, err),
+			"see the daemon's log")
 	case refused && refusal.Status == http.StatusNotFound:
-		return noDesktop(ref, "the daemon in "+ref.String()+" cannot start a desktop (404)", "start one in the container yourself, with noVNC on port 6080, or use a newer daytona")
+		return noDesktop(ref, "the daemon in "+ref.String()+" cannot start a desktop (404)",
+			"start one in the container yourself, with noVNC on port 6080, or use a newer daytona")
 	case refused:
 		return noDesktop(ref, fmt.Sprintf("the daemon in %s has no desktop to start: %s", ref, reason(refusal)),
 			"use an image with a desktop, or start one in the container with noVNC on port 6080")
@@ -96,7 +99,10 @@ func (p *Ports) StartDesktop(ctx context.Context, ref api.Ref) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			return noDesktop(ref, fmt.Sprintf("the daemon in %s started its desktop, but noVNC's page is not on port %d after %v", ref, vncPort, desktopTimeout), "see the daemon's log")
+			return noDesktop(ref,
+				fmt.Sprintf("the daemon in %s started its desktop, but noVNC's page is not on port %d after %v",
+					ref, vncPort, desktopTimeout),
+				"see the daemon's log")
 		}
 	}
 }

@@ -117,7 +117,8 @@ func (p page) redirect(port int) string {
 func (p page) wantsTLS() bool {
 	text := strings.ToLower(p.body)
 	return p.status == http.StatusBadRequest && (strings.Contains(text, "http request to an https server") ||
-		strings.Contains(text, "plain http request was sent to https port") || strings.Contains(text, "speaking plain http to an ssl-enabled"))
+		strings.Contains(text, "plain http request was sent to https port") ||
+		strings.Contains(text, "speaking plain http to an ssl-enabled"))
 }
 
 var (
@@ -137,15 +138,18 @@ func describe(card *api.PortCard, p page) {
 		card.Name = oneLine(p.header.Get("Server"))
 	}
 	lower := strings.ToLower(p.body)
-	if p.status == http.StatusUpgradeRequired || strings.Contains(lower, "new websocket(") || strings.Contains(lower, "/@vite/client") ||
+	if p.status == http.StatusUpgradeRequired || strings.Contains(lower, "new websocket(") ||
+		strings.Contains(lower, "/@vite/client") ||
 		strings.Contains(lower, "websockify") || strings.Contains(lower, "socket.io") {
 		card.Remarks = append(card.Remarks, "websocket")
 	}
-	if p.status == http.StatusUnauthorized || p.status == http.StatusForbidden || passwordForm.MatchString(p.body) || loginPath.MatchString(p.path) {
+	if p.status == http.StatusUnauthorized || p.status == http.StatusForbidden ||
+		passwordForm.MatchString(p.body) || loginPath.MatchString(p.path) {
 		card.Remarks = append(card.Remarks, "login")
 	}
 	base := ""
-	if path, _, _ := strings.Cut(p.path, "?"); strings.Count(path, "/") == 2 && strings.HasSuffix(path, "/") && !loginPath.MatchString(path) {
+	if path, _, _ := strings.Cut(p.path, "?"); strings.Count(path, "/") == 2 && strings.HasSuffix(path, "/") &&
+		!loginPath.MatchString(path) {
 		base = path
 	} else if match := publicBase.FindStringSubmatch(p.body); match != nil {
 		base = oneLine(match[1])
