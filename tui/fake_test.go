@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -141,7 +142,19 @@ func (f *fake) ask(method string, args ...any) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked = append(f.asked, strings.TrimSpace(method+" "+fmt.Sprintln(args...)))
-	return f.fail[method]
+	return spoken(f.fail[method])
+}
+
+// spoken is an error as a core has it that is asked over HTTP: one with a code.
+func spoken(err error) error {
+	if p, ok := errors.AsType[*api.Problem](err); ok && p.Code != "" || !*overHTTP || err == nil {
+		return err
+	} else if ok {
+		return api.NewProblem(api.CodeBadRequest, p.Detail, p.Hint)
+	} else if errors.Is(err, context.Canceled) {
+		return api.NewProblem(api.CodeCancelled, "cancelled", "")
+	}
+	return api.NewProblem(api.CodeBadRequest, err.Error(), "")
 }
 
 // calls are what was asked of the method, with its arguments.
@@ -349,9 +362,9 @@ func (f *fake) DaemonStatus(ctx context.Context, ref api.Ref) (api.DaemonStatus,
 	return s.Status(f.status.Mode), err
 }
 
-func (f *fake) Inject(ctx context.Context, ref api.Ref, progress func(api.Injection)) error {
+func (f *fake) Inject(ctx context.Context, ref api.Ref, progress func(api.Injection)) (err error) {
 	if progress != nil {
-		defer progress(api.Injection{Sandbox: ref, Finished: true})
+		defer func() { progress(api.Injection{Sandbox: ref, Finished: err == nil, Error: api.AsProblem(err)}) }()
 	}
 	if err := f.ask("Inject", ref); err != nil {
 		return err
@@ -362,7 +375,7 @@ func (f *fake) Inject(ctx context.Context, ref api.Ref, progress func(api.Inject
 		f.mu.Lock()
 		f.cancel = cancel
 		f.mu.Unlock()
-		return f.injecting(ctx, ref)
+		return spoken(f.injecting(ctx, ref))
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -620,6 +633,7 @@ func (f *fake) Exchange(_ context.Context, id uint64) (api.ExchangeDetail, error
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if d, ok := f.details[id]; ok {
+		d.FrameCount = d.Exchange.Frames
 		d.RequestCaptured, d.ResponseCaptured = int64(len(d.RequestBody)), int64(len(d.ResponseBody))
 		return d, nil
 	}

@@ -117,6 +117,9 @@ type ExchangeDetail struct {
 	Discarded bool `json:"discarded,omitempty"`
 	// Frames are the last 200 frames of a WebSocket, oldest first.
 	Frames []Frame `json:"frames,omitempty"`
+	// FrameCount is how many there were in all. It is Exchange.Frames, whose name
+	// in JSON the frames themselves have here.
+	FrameCount int64 `json:"frame_count,omitempty"`
 }
 
 // Frame is one WebSocket frame.

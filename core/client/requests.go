@@ -37,7 +37,9 @@ func (r requests) Exchanges(ctx context.Context, filter string, n int) ([]api.Ex
 
 // Exchange is one with what was captured of it.
 func (r requests) Exchange(ctx context.Context, id uint64) (api.ExchangeDetail, error) {
-	return get[api.ExchangeDetail](ctx, r, requestPath(id, ""))
+	detail, err := get[api.ExchangeDetail](ctx, r, requestPath(id, ""))
+	detail.Exchange.Frames = detail.FrameCount
+	return detail, err
 }
 
 // Bodies are what was captured of both bodies as they passed, secrets included.

@@ -51,6 +51,7 @@ func (d *detail) bodies() (request, response []byte) {
 // show is the exchange with what is kept of it, secrets masked.
 func (r *Recording) show() api.ExchangeDetail {
 	shown := api.ExchangeDetail{Exchange: r.snapshot()}
+	shown.FrameCount = shown.Exchange.Frames
 	d := r.detail.Load()
 	if d == nil || d.renewed {
 		shown.Discarded = true
