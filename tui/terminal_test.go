@@ -94,6 +94,7 @@ func (x *terminal) restored() (exitCode int) {
 	case <-time.After(soon):
 		x.t.Fatalf("it does not end")
 	}
+	x.shows(restoreTitle) // the last that it writes
 	for _, sequence := range []string{"\x1b[?1049l", "\x1b[?25h", "\x1b[?2004l", "\x1b[?1002l"} {
 		on := strings.NewReplacer("?25h", "?25l", "l", "h").Replace(sequence)
 		x.shows(sequence)
@@ -101,7 +102,6 @@ func (x *terminal) restored() (exitCode int) {
 		require.Greater(x.t, strings.LastIndex(out, sequence), strings.LastIndex(out, on), "%q is the last word",
 			sequence)
 	}
-	x.shows(restoreTitle)
 	mode, err := unix.IoctlGetTermios(int(x.tty.Fd()), unix.TCGETS)
 	require.NoError(x.t, err)
 	require.Equal(x.t, x.mode.Lflag, mode.Lflag)
