@@ -19,7 +19,7 @@ build: ## build bin/daemon-proxy, a static binary
 
 test: ## run every test that this machine supports; a skipped test says why
 	@[ -n "$(RACE)" ] || echo "no C compiler: testing without -race"
-	set -o pipefail; $(GO) test -json $(RACE) -timeout 20m ./... | $(GO) run ./deploy/testreport
+	set -o pipefail; { $(GO) test -json $(RACE) -timeout 20m ./... && $(GO) test -json $(RACE) ./tui -http; } | $(GO) run ./deploy/testreport
 
 e2e: build ## run the end-to-end tests against the real Docker engine, verbosely
 	$(GO) test $(RACE) -timeout 20m -count 1 -v ./cmd/... | grep -E '^(=== RUN|--- |\s+--- |ok|FAIL|PASS|panic|\s+.*_test.go)' ; exit $${PIPESTATUS[0]}

@@ -66,6 +66,7 @@ func TestARecreatedContainerStaysChosen(t *testing.T) {
 
 func TestACursorThatPassesAsksForNoPorts(t *testing.T) {
 	t.Parallel()
+	inProcess(t, "the clock is made up")
 	synctest.Test(t, func(t *testing.T) {
 		t.Cleanup(func() { <-time.After(2 * time.Minute) }) // timers that have begun end
 		s := loaded(t, crowd(500, 0), 120, 40, nil)

@@ -101,6 +101,7 @@ func TestAFilterTakesNamesAndProjects(t *testing.T) {
 
 func TestOneKeyOpensTheDesktop(t *testing.T) {
 	t.Parallel()
+	inProcess(t, "the server makes the URLs")
 	t.Run("an old link is used again", func(t *testing.T) {
 		t.Parallel()
 		s := loaded(t, newFake(), 120, 40, nil)

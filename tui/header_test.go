@@ -33,6 +33,7 @@ func TestAWideHeaderHasTheWholeTraffic(t *testing.T) {
 
 func TestRatesAreAskedForOnlyWhileThereIsTraffic(t *testing.T) {
 	t.Parallel()
+	inProcess(t, "the clock is made up")
 	synctest.Test(t, func(t *testing.T) {
 		t.Cleanup(func() { <-time.After(2 * time.Minute) }) // timers that have begun end
 		f := newFake()

@@ -279,6 +279,7 @@ func TestAFailedReplayIsSaid(t *testing.T) {
 
 func TestARequestIsCopiedAsCurl(t *testing.T) {
 	t.Parallel()
+	inProcess(t, "the server makes the command")
 	s := requestsScreen(t, busyFake(), 120, 40, nil)
 	s.press("c")
 	s.until("it is copied", func() bool { return len(s.copied.get()) == 1 })

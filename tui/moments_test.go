@@ -14,6 +14,7 @@ import (
 // TestMomentsAreAsDrawn draws what decides whether people like it and is not a tab of its own.
 func TestMomentsAreAsDrawn(t *testing.T) {
 	t.Parallel()
+	inProcess(t, "two events become one")
 	const windows = "120x30 80x24-ascii"
 	drawn(t, "lost", "120x30-mono 80x24-ascii", newFake, func(s *screen) {
 		lost, retry := s.f.engine, clock.Add(2500*time.Millisecond)

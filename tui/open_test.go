@@ -15,6 +15,7 @@ import (
 
 func TestABrowserThatRunsOnHasOpenedThePage(t *testing.T) {
 	t.Parallel()
+	inProcess(t, "the clock is made up")
 	synctest.Test(t, func(t *testing.T) {
 		crash := make(chan struct{})
 		m := still(t, 120, 40, newFake(), func(o *Options) {
@@ -45,6 +46,7 @@ func TestWhyABrowserDidNotOpenIsSaidAndLogged(t *testing.T) {
 
 func TestACopyThatIsTooLongSaysWhatElseThereIs(t *testing.T) {
 	t.Parallel()
+	inProcess(t, "the server makes the command")
 	s := loaded(t, newFake(), 120, 40, func(o *Options) {
 		o.Copy = func(string) error { return system.ErrTooLong }
 		o.Keys = map[string]string{"save-bodies": "B"}

@@ -13,6 +13,7 @@ import (
 
 func TestANewPortIsToldAndItsKeysActOnIt(t *testing.T) {
 	t.Parallel()
+	inProcess(t, "the ports are those of the fake, unserialised")
 	start := func(t *testing.T) *screen {
 		f := newFake()
 		s := loaded(t, f, 120, 40, nil)

@@ -64,6 +64,7 @@ func TestOnlyTheChosenLinkIsShownWhole(t *testing.T) {
 
 func TestALinkIsShownWholeWhateverItsLength(t *testing.T) {
 	t.Parallel()
+	inProcess(t, "the server makes the URLs")
 	f := newFake()
 	f.links = f.links[:1]
 	f.links[0].HostURL, f.links[0].Label = "https://"+strings.Repeat("very-long-name.", 20)+"example.org", "-"
@@ -179,6 +180,7 @@ func TestWhereThereAreNoLinksNothingIsSaidOfThem(t *testing.T) {
 
 func TestLinksOfOtherEnginesAreNotCounted(t *testing.T) {
 	t.Parallel()
+	inProcess(t, "two events become one")
 	f := newFake()
 	far, near := f.links[0], f.links[0]
 	far.ID, far.Sandbox = "far", api.Ref{Engine: "lab", Name: "my-sandbox"}

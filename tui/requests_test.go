@@ -149,6 +149,7 @@ func TestNewRequestsAreFollowedUntilOneGoesDown(t *testing.T) {
 
 func TestLiveExchangesStayAtTheirPlaceAndCountUp(t *testing.T) {
 	t.Parallel()
+	inProcess(t, "the clock is made up")
 	synctest.Test(t, liveExchangesStayAtTheirPlace)
 }
 

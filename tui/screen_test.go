@@ -66,7 +66,7 @@ func newScreen(t *testing.T, f *fake, width, height int, with func(*Options)) *s
 	if with != nil {
 		with(&o)
 	}
-	m, err := newModel(t.Context(), f, o)
+	m, err := newModel(t.Context(), coreOf(t, f), o)
 	require.NoError(t, err)
 	s.m = m
 	s.run(m.Init())

@@ -36,6 +36,7 @@ func TestSharingExplainsAndAsks(t *testing.T) {
 
 func TestTheListenerEndsWithTheScreen(t *testing.T) {
 	t.Parallel()
+	inProcess(t, "the end of a call is seen at once")
 	s := loaded(t, newFake(), 120, 40, nil)
 	s.share()
 	require.Equal(t, []string{"Share 9qf"}, s.f.calls("Share"))
@@ -88,6 +89,7 @@ func TestASharedLinkThatEndsIsNotShownOn(t *testing.T) {
 
 func TestAListenerThatOpensTooLateIsClosed(t *testing.T) {
 	t.Parallel()
+	inProcess(t, "a call that is cancelled may never arrive")
 	f := newFake()
 	s := loaded(t, f, 120, 40, nil)
 	s.send(shareMsg{link: f.links[1]})
