@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -16,40 +17,19 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"daemon-proxy/core"
 	"daemon-proxy/core/wiretest"
 )
 
-// BenchmarkScreen measures what a screen that is attached over HTTP costs a
-// headless core, and prints what comes of it beside the targets.
+// BenchmarkScreen measures a screen on a core that runs, beside a UI that has the
+// core in its own process, and what the screen costs that core.
 func BenchmarkScreen(b *testing.B) {
 	if testing.Short() {
-		b.Skip("takes three minutes")
+		b.Skip("takes five minutes")
 	}
-	binary := newDesk(b).binary
-	fmt.Printf("\n%-64s %10s %10s\n", "a screen attached to a headless core", "measured", "target")
-	for _, stage := range []struct {
-		name    string
-		measure func(*testing.B, *desk) []figure
-	}{{"idle", idleScreen}, {"burst", burstScreen}} {
-		measured := false
-		b.Run(stage.name, func(b *testing.B) {
-			b.ReportMetric(0, "ns/op")
-			if measured { // a higher b.N brings no more: a run is as long as it is
-				return
-			}
-			measured = true
-			for _, f := range stage.measure(b, &desk{dir: b.TempDir(), binary: binary, port: wiretest.FreePort(b)}) {
-				target := "–"
-				if f.target > 0 {
-					target = fmt.Sprintf("≤ "+f.format, f.target)
-				}
-				fmt.Printf("%-64s %10s %10s\n", f.what, fmt.Sprintf(f.format, f.got), target)
-				if f.target > 0 && !f.noisy {
-					require.Less(b, f.got, 10*f.target, f.what)
-				}
-			}
-		})
-	}
+	stages{
+		{"names", namesOnScreen}, {"key", keyOnScreen}, {"idle", idleScreen}, {"stream", idleStream}, {"burst", burstScreen},
+	}.print(b, "a screen on a core that runs, 120×40", newDesk(b).binary)
 }
 
 // headless starts a core, which answers at path with 200.
@@ -98,18 +78,17 @@ func attach(b *testing.B, port int) *attached {
 	return a
 }
 
-// idleScreen is with nothing to say but that the core is there.
-func idleScreen(b *testing.B, d *desk) []figure {
+// idleStream is with nothing to say but that the core is there.
+func idleStream(b *testing.B, d *desk) []figure {
 	const long = time.Minute
-	world := newCrowded(b, 50)
-	p := headless(b, d, "/health", world.environment()...)
+	p := headless(b, d, "/health", "DAEMON_MODE=host")
 	screen := attach(b, d.port)
 	defer screen.Close()
 	time.Sleep(5 * time.Second) // the first look at each container
 	bytes, parts, cpu := screen.bytes.Load(), screen.parts.Load(), p.cpu()
 	time.Sleep(long)
 	return []figure{
-		{what: "CPU of the idle core, 50 containers, a screen attached", got: 100 * (p.cpu() - cpu).Seconds() / long.Seconds(), target: 0.1, format: "%.2f %%"},
+		{what: "CPU of the idle core of this machine, an event stream open", got: 100 * (p.cpu() - cpu).Seconds() / long.Seconds(), target: 0.1, format: "%.2f %%"},
 		{what: "messages a minute then: heartbeats", got: float64(screen.parts.Load() - parts), target: 4, format: "%.0f"},
 		{what: "bytes a minute then", got: float64(screen.bytes.Load() - bytes), target: 100, format: "%.0f"},
 	}
@@ -144,5 +123,114 @@ func burstScreen(b *testing.B, d *desk) []figure {
 	return []figure{
 		{what: fmt.Sprintf("more CPU for a request at %d a second, median of %d pairs", perSecond, pairs), got: 100 * (middle(each) - 1), target: 2, format: "%.1f %%", noisy: true},
 		{what: "kB a second to the screen then", got: middle(bytes) / long.Seconds() / 1000, format: "%.0f"},
+	}
+}
+
+// anotherDesk is a desk whose program finds no core of the first.
+func anotherDesk(b *testing.B, d *desk) *desk {
+	b.Helper()
+	return &desk{dir: b.TempDir(), binary: d.binary, port: wiretest.FreePort(b)}
+}
+
+// namesOnScreen is from exec to a frame with the containers' names.
+func namesOnScreen(b *testing.B, d *desk) []figure {
+	b.Helper()
+	world, alone := newCrowded(b, 50), anotherDesk(b, d)
+	headless(b, d, "/health", world.environment()...)
+	paint := func(d *desk) float64 {
+		t := d.paint(b, exec.Command(d.binary), world.environment()...)
+		defer t.end()
+		return ms(t.shows("worker-000", 0).Sub(t.began))
+	}
+	var attached, own []float64
+	for range 9 {
+		attached, own = append(attached, paint(d)), append(own, paint(alone))
+	}
+	return []figure{
+		{what: "first frame with 50 names after exec, median of 9", got: middle(attached), format: "%.0f ms"},
+		{what: "ratio to a UI with a core of its own", got: middle(attached) / middle(own), target: 1.3, format: "%.2f"},
+	}
+}
+
+// keyOnScreen is with 500 containers and 10,000 exchanges, all shown.
+func keyOnScreen(b *testing.B, d *desk) []figure {
+	b.Helper()
+	world, alone := newCrowded(b, 500), anotherDesk(b, d)
+	headless(b, d, "/health", world.environment()...)
+	keys := func(d *desk) *keyBench {
+		t := d.paint(b, exec.Command(d.binary), world.environment()...)
+		return newKeyBench(b, t, world, d.port)
+	}
+	attached, own := keys(d), keys(alone)
+	var there, here []float64
+	for i := range 40 {
+		there, here = append(there, attached.press(i)), append(here, own.press(i))
+	}
+	return []figure{
+		{what: "key to repaint, 500 containers, 10,000 exchanges, median of 40", got: middle(there), format: "%.1f ms"},
+		{what: "more than with a core of its own", got: middle(there) - middle(here), target: 1, format: "%.1f ms", noisy: true},
+	}
+}
+
+// counted is an address that leads to another one; it counts the bytes.
+func counted(b *testing.B, to string) (address string, bytes *atomic.Int64) {
+	b.Helper()
+	l := wiretest.Listen(b)
+	b.Cleanup(func() { l.Close() })
+	bytes = &atomic.Int64{}
+	carry := func(dst, src net.Conn) {
+		defer dst.Close()
+		buf := make([]byte, 32<<10)
+		for {
+			n, err := src.Read(buf)
+			bytes.Add(int64(n))
+			if err != nil {
+				return
+			}
+			if _, err := dst.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+	}
+	go func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", to)
+			if err != nil {
+				near.Close()
+				continue
+			}
+			go carry(far, near)
+			go carry(near, far)
+		}
+	}()
+	return l.Addr().String(), bytes
+}
+
+// idleScreen is 50 containers, each with a daemon whose health is watched.
+func idleScreen(b *testing.B, d *desk) []figure {
+	b.Helper()
+	const long = 30 * time.Second
+	world := newCrowded(b, 50)
+	c := headless(b, d, "/health", world.environment()...)
+	running, ok := core.ReadRunning(filepath.Join(d.dir, "state", "daemon-proxy"))
+	require.True(b, ok)
+	address, bytes := counted(b, net.JoinHostPort("127.0.0.1", strconv.Itoa(d.port)))
+	t := d.paint(b, exec.Command(d.binary), append(world.environment(), serverEnv+"=http://"+address, keyEnv+"="+running.Key)...)
+	defer t.end()
+	t.shows("v0.190.0", 0)
+	time.Sleep(5 * time.Second) // the first look at each
+	sent, frames, screen, all := bytes.Load(), t.frames.Load(), t.cpu(), c.cpu()
+	time.Sleep(long)
+	share := func(d time.Duration) float64 { return 100 * d.Seconds() / long.Seconds() }
+	screen, all = t.cpu()-screen, c.cpu()-all
+	return []figure{
+		{what: "CPU of screen and core, idle, 50 containers, health watched", got: share(screen + all), target: 0.1, format: "%.2f %%", noisy: true},
+		{what: "of it the screen", got: share(screen), format: "%.2f %%"},
+		{what: "bytes a second between them then", got: float64(bytes.Load()-sent) / long.Seconds(), format: "%.0f"},
+		{what: "repaints a second then", got: float64(t.frames.Load()-frames) / long.Seconds(), format: "%.1f"},
 	}
 }

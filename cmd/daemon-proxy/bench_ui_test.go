@@ -86,18 +86,17 @@ type figure struct {
 	noisy bool
 }
 
-// BenchmarkUI measures the program on a terminal, with a Docker engine that
-// speaks HTTP, and prints what comes of it beside the targets.
-func BenchmarkUI(b *testing.B) {
-	if testing.Short() {
-		b.Skip("takes a minute and a half")
-	}
-	binary := newDesk(b).binary
-	fmt.Printf("\n%-64s %10s %10s\n", "terminal UI, 120×40", "measured", "target")
-	for _, stage := range []struct {
-		name    string
-		measure func(*testing.B, *desk) []figure
-	}{{"first-paint", firstPaint}, {"idle", idle}, {"key", keyToRepaint}, {"burst", burst}} {
+// stages are measured one after another; each gives lines of a table.
+type stages []struct {
+	name    string
+	measure func(*testing.B, *desk) []figure
+}
+
+// print measures and prints what comes of it beside the targets.
+func (all stages) print(b *testing.B, title, binary string) {
+	b.Helper()
+	fmt.Printf("\n%-64s %10s %10s\n", title, "measured", "target")
+	for _, stage := range all {
 		measured := false
 		b.Run(stage.name, func(b *testing.B) {
 			b.ReportMetric(0, "ns/op")
@@ -117,6 +116,16 @@ func BenchmarkUI(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkUI measures the program on a terminal, with a Docker engine that
+// speaks HTTP.
+func BenchmarkUI(b *testing.B) {
+	if testing.Short() {
+		b.Skip("takes a minute and a half")
+	}
+	stages{{"first-paint", firstPaint}, {"idle", idle}, {"key", keyToRepaint}, {"burst", burst}}.
+		print(b, "terminal UI, 120×40", newDesk(b).binary)
 }
 
 // firstPaint is from exec to a frame while the engine's socket is mute.
@@ -160,25 +169,10 @@ func keyToRepaint(b *testing.B, d *desk) []figure {
 	world := newCrowded(b, 500)
 	t := d.paint(b, exec.Command(d.binary), world.environment()...)
 	defer t.end()
-	t.shows("v0.190.0", 0)
-	load(b, d.port, 0, 10_000, 30*time.Second)
-	t.types("2")
-	t.types("a") // of all sandboxes
-	t.shows("all sandboxes . 10[0-9,]+ requests", 0)
-	t.types("\t")
-	var names []string
-	for project := range 20 {
-		for i := project; i < world.containers; i += 20 {
-			names = append(names, fmt.Sprintf("worker-%03d", i))
-		}
-	}
+	keys := newKeyBench(b, t, world, d.port)
 	var took []float64
-	for i, name := range names[1:41] {
-		time.Sleep(time.Duration(60+i*7%40) * time.Millisecond) // at any moment between two frames
-		from, pressed := t.written(), time.Now()
-		t.types("\x1b[B")
-		// The name alone in its ink is the title of the details.
-		took = append(took, ms(t.shows(`\x1b\[[0-9;]*m`+name+`\x1b\[0?m`, from).Sub(pressed)))
+	for i := range 40 {
+		took = append(took, keys.press(i))
 	}
 	slices.Sort(took)
 	return []figure{
@@ -186,6 +180,38 @@ func keyToRepaint(b *testing.B, d *desk) []figure {
 		{what: "the slowest but one", got: took[len(took)-2], format: "%.0f ms"},
 		{what: "resident memory then", got: t.resident(), format: "%.0f MB"},
 	}
+}
+
+// keyBench moves the cursor down a list of containers, beside 10,000 exchanges.
+type keyBench struct {
+	t     *painted
+	names []string // of the containers, in the order of the list
+}
+
+func newKeyBench(b *testing.B, t *painted, world *crowded, port int) *keyBench {
+	b.Helper()
+	t.shows("v0.190.0", 0)
+	load(b, port, 0, 10_000, 30*time.Second)
+	t.types("2")
+	t.types("a") // of all sandboxes
+	t.shows("all sandboxes . 10[0-9,]+ requests", 0)
+	t.types("\t")
+	k := &keyBench{t: t}
+	for project := range 20 {
+		for i := project; i < world.containers; i += 20 {
+			k.names = append(k.names, fmt.Sprintf("worker-%03d", i))
+		}
+	}
+	return k
+}
+
+// press is how long the i-th key takes to be seen, in ms.
+func (k *keyBench) press(i int) float64 {
+	time.Sleep(time.Duration(60+i*7%40) * time.Millisecond) // at any moment between two frames
+	from, pressed := k.t.written(), time.Now()
+	k.t.types("\x1b[B")
+	// The name alone in its ink is the title of the details.
+	return ms(k.t.shows(`\x1b\[[0-9;]*m`+k.names[1+i]+`\x1b\[0?m`, from).Sub(pressed))
 }
 
 // burst is what the UI costs while requests go through. What else the machine

@@ -5,10 +5,12 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -79,16 +81,53 @@ func (c *crowded) engineAnswers(w http.ResponseWriter, r *http.Request) {
 	case strings.HasSuffix(path, "/containers/json"):
 		all := make([]string, c.containers)
 		for i := range all {
-			all[i] = fmt.Sprintf(`{"Id":"%064x","Names":["/worker-%03d"],"Image":"node:22","ImageID":"sha256:%064x","State":"running","Labels":{"com.docker.compose.project":"p%02d"},`+
-				`"HostConfig":{"NetworkMode":"bridge"},"NetworkSettings":{"Networks":{"bridge":{"IPAddress":%q}}}}`, i+1, i, i%9, i%20, address(i))
+			all[i] = fmt.Sprintf(`{"Id":"%064x","Names":["/worker-%03d"],"Image":"node:22","ImageID":"sha256:%064x","State":"running",`+
+				`"Labels":{"com.docker.compose.project":"p%02d"},%s}`, i+1, i, i%9, i%20, networkOf(i))
 		}
 		_, _ = io.WriteString(w, "["+strings.Join(all, ",")+"]")
+	case strings.HasSuffix(path, "/json") && strings.Contains(path, "/containers/"):
+		id := strings.TrimSuffix(path[strings.Index(path, "/containers/")+len("/containers/"):], "/json")
+		i, err := strconv.ParseInt(id, 16, 64)
+		if err != nil {
+			http.NotFound(w, r)
+			return
+		}
+		_, _ = fmt.Fprintf(w, `{"Id":%q,"Name":"/worker-%03d","State":{"Status":"running","Running":true},"Config":{"Image":"node:22"},%s}`,
+			id, i-1, networkOf(int(i-1)))
+	case strings.HasSuffix(path, "/exec"): // cat /proc/net/tcp, with which a daemon is found to be in its container
+		_, _ = io.WriteString(w, `{"Id":"cat"}`)
+	case strings.HasSuffix(path, "/exec/cat/json"):
+		_, _ = io.WriteString(w, `{"ID":"cat","Running":false,"ExitCode":0}`)
+	case strings.HasSuffix(path, "/exec/cat/start"):
+		catSockets(w)
 	case strings.HasSuffix(path, "/events"):
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	default:
 		w.WriteHeader(http.StatusNotFound)
 		_, _ = fmt.Fprintf(w, `{"message":"no route %s"}`, path)
+	}
+}
+
+// networkOf is what the engine says of the i-th container's network.
+func networkOf(i int) string {
+	return fmt.Sprintf(`"HostConfig":{"NetworkMode":"bridge"},"NetworkSettings":{"Networks":{"bridge":{"IPAddress":%q}}}`, address(i))
+}
+
+// catSockets answers the start of an exec with this machine's sockets: those of
+// the daemons are among them.
+func catSockets(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, "HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.multiplexed-stream\r\n"+
+		"Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		text, _ := os.ReadFile(table) // there may be no IPv6
+		head := binary.BigEndian.AppendUint32([]byte{1, 0, 0, 0}, uint32(len(text)))
+		_, _ = conn.Write(append(head, text...))
 	}
 }
 
