@@ -73,10 +73,10 @@ func TestWhyACoreRefusesIsSaidOnce(t *testing.T) {
 	t.Parallel()
 	f := newFake()
 	s := loaded(t, f, 120, 40, attached)
-	refusal := api.NewProblem(api.CodeUnauthorized, "the key is not accepted", "set another")
+	refusal := api.NewProblem(api.CodeUnauthorized, "the key is not accepted", "send another")
 	f.refuse("Attach", refusal)
 	f.cut <- refusal
-	s.shows("the key is not accepted   try: set another")
+	s.shows("the key is not accepted   try: quit, set DAEMON_PROXY_API_KEY to the API key of the core")
 	s.press("up")
 	tried := len(f.calls("Attach"))
 	s.until("it is tried again", func() bool { return len(f.calls("Attach")) > tried+1 })

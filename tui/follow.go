@@ -210,7 +210,7 @@ func (f *follower) lostStream(err error) tea.Cmd {
 	cmds := []tea.Cmd{f.countLost(), tea.Tick(wait, func(time.Time) tea.Msg { return round })}
 	if p := reasonOf(err); p != nil && p.Detail != f.outage.said {
 		f.outage.said = p.Detail
-		cmds = append(cmds, f.notes.fail(p.Detail, p.Hint))
+		cmds = append(cmds, f.notes.fail(format.Explain(p)))
 	}
 	return tea.Batch(cmds...)
 }

@@ -26,12 +26,17 @@ func Lifetime(l api.Link, now time.Time) string {
 	return Coarse(l.ExpiresAt.Sub(now)) + " left"
 }
 
-// Explain returns err in words and its hint, if it has one.
+// Explain returns err in words and its hint, if it has one. Where a key is missing,
+// the core's hint is for programs; a person has to give it to this one.
 func Explain(err error) (what, try string) {
-	if problem, ok := errors.AsType[*api.Problem](err); ok {
-		return problem.Error(), problem.Hint
+	problem, ok := errors.AsType[*api.Problem](err)
+	switch {
+	case !ok:
+		return err.Error(), ""
+	case problem.Code == api.CodeUnauthorized:
+		return problem.Error(), "quit, set DAEMON_PROXY_API_KEY to the API key of the core, and open it again"
 	}
-	return err.Error(), ""
+	return problem.Error(), problem.Hint
 }
 
 // TTL is how long a new link lives, in words.
