@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/config"
@@ -12,6 +13,9 @@ import (
 	"daemon-proxy/core/server"
 	"daemon-proxy/tui"
 )
+
+// farewellWithin is how long a core may take to say that it still runs.
+const farewellWithin = time.Second
 
 // maxPorts is how many ports a core of one's own tries.
 const maxPorts = 100
@@ -47,20 +51,26 @@ func (s *start) attach(ctx context.Context, core api.Service, to *tui.Attached) 
 		return fmt.Errorf("%w (the log is %s)", err, s.config.Logging.File)
 	}
 	if ctx.Err() == nil { // nobody reads it in a terminal that has gone
-		fmt.Fprintln(s.stdout, logging.Printable(farewell(to)))
+		fmt.Fprintln(s.stdout, logging.Printable(farewell(ctx, core, to)))
 	}
 	return nil
 }
 
 // farewell says what becomes of the core.
-func farewell(core *tui.Attached) string {
-	switch {
-	case core.Ends:
-		return "The core on " + core.Name + " was started for this session, and has ended."
-	case core.Name == "":
-		return "The core keeps running at " + core.URL + "."
+func farewell(ctx context.Context, core api.Service, to *tui.Attached) string {
+	where := "on " + to.Name
+	if to.Name == "" {
+		where = "at " + to.URL
 	}
-	return "The core keeps running on " + core.Name + "."
+	if to.Ends {
+		return "The core " + where + " was started for this session, and ends with it."
+	}
+	ctx, stop := context.WithTimeout(ctx, farewellWithin)
+	defer stop()
+	if _, err := core.Status(ctx); err != nil {
+		return "The core " + where + " is not reachable."
+	}
+	return "The core keeps running " + where + "."
 }
 
 // standalone makes the configuration that of a second core: with the next port
