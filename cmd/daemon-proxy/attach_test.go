@@ -118,7 +118,7 @@ func TestW25ACoreOfItsOwnEndsWithItsScreenAndAsksFirst(t *testing.T) {
 	one.shows(`ready>\s*$`)
 	two.shows("not reachable")
 	two.keys("q")
-	two.shows("The core at http://localhost:" + strconv.Itoa(d.port) + " is not reachable", `ready>\s*$`)
+	two.shows("The core at http://localhost:"+strconv.Itoa(d.port)+" is not reachable", `ready>\s*$`)
 }
 
 func TestW24ASecondCoreIsStartedOnPurpose(t *testing.T) {
