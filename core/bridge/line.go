@@ -65,7 +65,9 @@ func (l *Line) session(ctx context.Context) (*Session, error) {
 	}
 	next, err := l.open(ctx)
 	if err != nil {
-		l.failed, l.why = time.Now(), err
+		if ctx.Err() == nil { // the next caller waits longer
+			l.failed, l.why = time.Now(), err
+		}
 		return nil, err
 	}
 	_ = s.Close() // has ended
