@@ -78,7 +78,7 @@ func TestTheGreetingIsFoundBehindWhatALoginScriptPrints(t *testing.T) {
 		"another major":     {`{"protocol":"2.0","version":"v9"}` + "\n", api.CodeProtocolMismatch, "(version v9) speaks protocol 2.0, and this program speaks 1.0"},
 		"from before":       {`{"protocol":""}` + "\n", api.CodeProtocolMismatch, "is older than protocol 1.0"},
 		"nothing":           {"bash: daemon-proxy: not found\n", "", "said nothing"},
-		"without end":       {strings.Repeat("x", maxNoise+1), "", "said nothing"},
+		"without end":       {strings.Repeat("x", mux.MaxNoise+1), "", "said nothing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

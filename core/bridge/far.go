@@ -81,20 +81,9 @@ func Serve(ctx context.Context, in, out *os.File, find func(context.Context) (Co
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, m.Break)
-	defer stop()
 	f := &far{find: find}
 	f.core.Store(&first)
-	var streams sync.WaitGroup
-	for {
-		s, err := m.Accept()
-		if err != nil {
-			break // the session has ended
-		}
-		streams.Go(func() { f.serve(ctx, s) })
-	}
-	m.Close()
-	streams.Wait()
+	m.Serve(ctx, func(s *mux.Stream) { f.serve(ctx, s) })
 	return nil
 }
 

@@ -19,9 +19,6 @@ import (
 	"daemon-proxy/core/mux"
 )
 
-// maxNoise bounds what a login script may print before the greeting.
-const maxNoise = 64 << 10
-
 // Session is the near end.
 type Session struct {
 	number   int // among those of a Line
@@ -61,32 +58,14 @@ func Near(ctx context.Context, in, out *os.File, l mux.Limits) (*Session, error)
 	return s, nil
 }
 
-var errNoGreeting = errors.New("the other end said nothing that a bridge says")
-
 // readGreeting reads up to the end of the greeting and not a byte further.
 func readGreeting(ctx context.Context, p net.Conn) (Greeting, error) {
-	stop := context.AfterFunc(ctx, func() { _ = p.SetReadDeadline(time.Unix(1, 0)) })
-	defer stop()
-	var line []byte
-	var b [1]byte
-	for range maxNoise {
-		if _, err := io.ReadFull(p, b[:]); err != nil {
-			if ctx.Err() != nil {
-				return Greeting{}, ctx.Err()
-			}
-			return Greeting{}, errNoGreeting
-		}
-		if b[0] != '\n' {
-			line = append(line, b[0])
-			continue
-		}
-		var g Greeting
-		if bytes.HasPrefix(line, []byte(`{"protocol":`)) && json.Unmarshal(line, &g) == nil {
-			return g, nil
-		}
-		line = line[:0]
-	}
-	return Greeting{}, errNoGreeting
+	var g Greeting
+	_, err := mux.Greeting(ctx, p, func(line []byte) bool {
+		g = Greeting{}
+		return bytes.HasPrefix(line, []byte(`{"protocol":`)) && json.Unmarshal(line, &g) == nil
+	})
+	return g, err
 }
 
 // speaks is nil if the core speaks this program's protocol.
@@ -155,7 +134,7 @@ func (s *Session) Refresh(ctx context.Context) error {
 		return err
 	}
 	var g Greeting
-	if err := json.NewDecoder(io.LimitReader(conn, maxNoise)).Decode(&g); err != nil {
+	if err := json.NewDecoder(io.LimitReader(conn, mux.MaxNoise)).Decode(&g); err != nil {
 		return fmt.Errorf("ask the other end which core it leads to: %w", err)
 	}
 	if err := speaks(g); err != nil {

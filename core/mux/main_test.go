@@ -1,9 +1,9 @@
 package mux
 
 import (
+	"context"
 	"net"
 	"os"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -20,19 +20,14 @@ func serve(conn net.Conn, addr string, l Limits) error {
 	if err != nil {
 		return err
 	}
-	var streams sync.WaitGroup
-	for s, ended := far.Accept(); ended == nil; s, ended = far.Accept() {
-		streams.Go(func() {
-			service, err := net.Dial("tcp", addr)
-			if err != nil {
-				_ = s.Reset()
-				return
-			}
-			Join(s, service)
-		})
-	}
-	far.Close()
-	streams.Wait()
+	far.Serve(context.Background(), func(s *Stream) {
+		service, err := net.Dial("tcp", addr)
+		if err != nil {
+			_ = s.Reset()
+			return
+		}
+		Join(s, service)
+	})
 	return nil
 }
 

@@ -85,14 +85,22 @@ type Session struct {
 	closing sync.WaitGroup // streams that are being closed
 }
 
-// Near makes the end that opens streams. It closes conn, except if there is an error.
-func Near(conn net.Conn, l Limits) (*Session, error) { return newSession(conn, l, yamux.Client) }
+// Near makes the end that opens streams; it accepts none. It closes conn, except
+// if there is an error.
+func Near(conn net.Conn, l Limits) (*Session, error) {
+	return newSession(conn, l, func(conn net.Conn, c *yamux.Config, memory memory) (*yamux.Session, error) {
+		c.MaxIncomingStreams = 0
+		return yamux.Client(conn, c, memory)
+	})
+}
 
 // Far makes the end that accepts streams. It closes conn, except if there is an error.
 func Far(conn net.Conn, l Limits) (*Session, error) { return newSession(conn, l, yamux.Server) }
 
+type memory = func() (yamux.MemoryManager, error)
+
 // side makes one side of a session of the multiplexer.
-type side func(net.Conn, *yamux.Config, func() (yamux.MemoryManager, error)) (*yamux.Session, error)
+type side func(net.Conn, *yamux.Config, memory) (*yamux.Session, error)
 
 func newSession(conn net.Conn, l Limits, open side) (*Session, error) {
 	l = l.orDefaults()
@@ -125,13 +133,21 @@ func (s *Session) Open(ctx context.Context) (*Stream, error) {
 	return &Stream{Stream: opened, session: s, slot: true}, nil
 }
 
-// Accept waits for the next stream.
-func (s *Session) Accept() (*Stream, error) {
-	accepted, err := s.mux.AcceptStream()
-	if err != nil {
-		return nil, fromMux(err)
+// Serve calls handle with each stream that the other end opens, each time in a
+// goroutine of its own, until the session or ctx ends. It returns once the session
+// is closed and all of them have ended.
+func (s *Session) Serve(ctx context.Context, handle func(*Stream)) {
+	defer context.AfterFunc(ctx, s.Break)()
+	var streams sync.WaitGroup
+	for {
+		accepted, err := s.mux.AcceptStream()
+		if err != nil {
+			break // the session has ended
+		}
+		streams.Go(func() { handle(&Stream{Stream: accepted, session: s}) })
 	}
-	return &Stream{Stream: accepted, session: s}, nil
+	s.Close()
+	streams.Wait()
 }
 
 // Done is closed when the session has ended.
