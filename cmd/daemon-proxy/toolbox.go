@@ -6,7 +6,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"daemon-proxy/core/carrier"
 	"daemon-proxy/core/daemon"
+	"daemon-proxy/core/mux"
 	"daemon-proxy/core/toolbox"
 )
 
@@ -36,6 +38,14 @@ func newToolbox() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&options.Addr, "addr", ":2280", "address to listen on")
 	cmd.Flags().StringVar(&options.LogFile, "log-file", "", "log file; empty: standard output")
+	cmd.AddCommand(&cobra.Command{
+		Use: "bridge", Hidden: true, Args: noArgs,
+		Short: "Carry connections between standard input and output and this sandbox's ports",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			in, out := mux.Standard()
+			return carrier.Serve(cmd.Context(), in, out)
+		},
+	})
 	cmd.Flags().BoolVar(&stop, "stop", false, "stop the other daemons that run from this file, and exit")
 	return cmd
 }

@@ -19,8 +19,9 @@ import (
 // maxErrorBody bounds the error document of the engine.
 const maxErrorBody = 64 << 10
 
-// attach starts a created exec and takes over the connection. The client's own
-// function ignores ctx while it waits for the answer and drops an error's text.
+// attach starts a created exec and takes over the connection, from whose reader
+// the engine's stream comes. The client's own function ignores ctx while it waits
+// for the answer and drops an error's text.
 func (e *Engine) attach(ctx context.Context, execID string, tty bool) (net.Conn, io.Reader, error) {
 	conn, err := e.connect(ctx)
 	if err != nil {
@@ -36,10 +37,7 @@ func (e *Engine) attach(ctx context.Context, execID string, tty bool) (net.Conn,
 		}
 		return nil, nil, err
 	}
-	if tty {
-		return conn, stream, nil
-	}
-	return conn, &frames{r: stream}, nil
+	return conn, stream, nil
 }
 
 // connect opens a connection of its own to the engine, TLS included.

@@ -52,6 +52,9 @@ func (e *Engine) Start(ctx context.Context, id string, spec source.ExecSpec) (so
 	if err != nil {
 		return nil, e.failExec(ctx, id, err)
 	}
+	if !spec.Tty {
+		stream = &frames{r: stream}
+	}
 	p := &process{id: created.ID, engine: e, container: id, conn: conn}
 	p.output = &processOutput{r: stream, process: p}
 	return p, nil

@@ -9,6 +9,7 @@ import (
 
 // Kinds of frame in a multiplexed stream of the engine.
 const (
+	frameError       = 2 // standard error
 	frameSystemError = 3
 	// maxSystemError bounds an error that the engine sends in the stream.
 	maxSystemError = 4 << 10
@@ -21,6 +22,8 @@ const (
 type frames struct {
 	r    io.Reader
 	left uint32 // bytes of the current frame that are not read yet
+	// complaints gets standard error, which is then not read; nil: it is read, too.
+	complaints io.Writer
 }
 
 // Read implements io.Reader.
@@ -57,6 +60,9 @@ func (f *frames) next() error {
 		return fmt.Errorf("the engine: %s", text)
 	case kind > frameSystemError || head[1]|head[2]|head[3] != 0:
 		return fmt.Errorf("not a multiplexed stream: frame head % x", head)
+	case kind == frameError && f.complaints != nil:
+		_, err := io.CopyN(f.complaints, f.r, int64(size))
+		return err
 	}
 	f.left = size
 	return nil

@@ -38,6 +38,12 @@ func Direct(timeout time.Duration, addresses ...string) Reach {
 	}}
 }
 
+// Through connects with dial to the ports of the sandbox that key identifies; host
+// names it in Host headers.
+func Through(key, host string, dial func(ctx context.Context, port int) (net.Conn, error)) Reach {
+	return Reach{Key: key, Host: host, dial: dial}
+}
+
 // Until returns r with another key. Once ctx has ended, Dial fails with its
 // cause, as the address may belong to another sandbox by then.
 func (r Reach) Until(ctx context.Context, key string) Reach {

@@ -1,6 +1,7 @@
 package toolbox
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -63,7 +64,7 @@ func signalAll(pids []int, signal os.Signal) error {
 	return nil
 }
 
-// others are the processes, this one not counted, whose program is the same file.
+// others are the daemons, this process not counted, whose program is the same file.
 func others() ([]int, error) {
 	own, err := os.Stat("/proc/self/exe")
 	if err != nil {
@@ -79,9 +80,16 @@ func others() ([]int, error) {
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		if info, err := os.Stat(program); err == nil && os.SameFile(own, info) {
+		if info, err := os.Stat(program); err == nil && os.SameFile(own, info) && !isBridge(pid) {
 			found = append(found, pid)
 		}
 	}
 	return found, nil
+}
+
+// isBridge reports whether a process of this program is a bridge, which ends with
+// the program that has started it.
+func isBridge(pid int) bool {
+	arguments, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+	return err == nil && bytes.HasSuffix(arguments, []byte("\x00toolbox\x00bridge\x00"))
 }

@@ -184,3 +184,17 @@ func Disconnect(t testing.TB, networkName, id string) {
 	err := dockerClient(t).NetworkDisconnect(ctx, networkName, id, true)
 	require.NoError(t, err, "disconnect %s from %s", id, networkName)
 }
+
+// Top returns the command lines of a container's processes, as the engine sees them.
+func Top(t testing.TB, id string) []string {
+	t.Helper()
+	ctx, cancel := call(t)
+	defer cancel()
+	top, err := dockerClient(t).ContainerTop(ctx, id, []string{"-o", "pid,args"})
+	require.NoError(t, err, "top %s", id)
+	var commands []string
+	for _, process := range top.Processes {
+		commands = append(commands, process[len(process)-1])
+	}
+	return commands
+}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"io"
 	"io/fs"
+	"net"
 	"time"
 )
 
@@ -182,6 +183,15 @@ type Process interface {
 	Wait(ctx context.Context) (exitCode int, err error)
 	// Close hangs up; further output is lost.
 	Close() error
+}
+
+// Piper is a Source that can give a process its standard input.
+type Piper interface {
+	// OpenPipe runs a process without a terminal; ctx bounds the start only. The
+	// connection is its standard input and output, byte for byte, and Close ends
+	// both. Its standard error goes to complaints, during Read. As with Start, a
+	// program that does not exist is not an error; the output ends then.
+	OpenPipe(ctx context.Context, id string, spec ExecSpec, complaints io.Writer) (net.Conn, error)
 }
 
 // Terminal is a process in a container with a terminal: Read is what it shows

@@ -1,0 +1,390 @@
+// Package carrier connects to the TCP ports of a container that this machine
+// cannot dial. It starts one process in the container, a bridge, whose standard
+// input and output carry all connections: the bridge connects each of them to a
+// port on the container's loopback.
+//
+// A Carrier starts its bridge when a connection is wanted, ends it once it has
+// been idle for a while, and starts another one when it has ended for any other
+// reason. The bridge ends with its standard input, so nothing is left in the
+// container when this program or the engine is killed. It listens on nothing and
+// needs no secret: whoever may run processes in the container may use it, and
+// nobody else.
+//
+// The package knows no engine: Options.Open starts the bridge.
+package carrier
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+	"unicode"
+
+	"daemon-proxy/core/mux"
+	"daemon-proxy/core/reach"
+)
+
+const (
+	// startWithin bounds the start of a bridge.
+	startWithin = 10 * time.Second
+	// startPause is how long Dial does not try again after a failed start.
+	startPause = 200 * time.Millisecond
+	// defaultIdle is Options.Idle's default.
+	defaultIdle = 10 * time.Minute
+	// maxComplaint bounds what is kept of a bridge's standard error.
+	maxComplaint = 4 << 10
+)
+
+// limits are those of both ends. The bridge's own memory counts as the container's.
+var limits = mux.Limits{Streams: 4096, Memory: 16 << 20, KeepAlive: 10 * time.Second}
+
+var (
+	// ErrNoBridge is the error of a bridge that did not start, such as because its
+	// program is not in the container.
+	ErrNoBridge = errors.New("no bridge runs in the container")
+	// ErrIdle is the error of a connection that is only a check, while the bridge
+	// has ended because it was idle.
+	ErrIdle = errors.New("the bridge was idle and has ended")
+)
+
+// Options configure New.
+type Options struct {
+	// Open starts the bridge and returns its standard input and output; its
+	// standard error goes to complaints. An error that is ErrNoBridge says why it
+	// cannot start.
+	Open func(ctx context.Context, complaints io.Writer) (net.Conn, error)
+	// Idle is how long the bridge runs without connections; 0 means 10 minutes.
+	Idle time.Duration
+}
+
+// Carrier connects to the ports of one container. It is safe for concurrent use.
+type Carrier struct {
+	o      Options
+	ctx    context.Context // ended by Close
+	cancel context.CancelFunc
+	group  sync.WaitGroup // joined under mu while ctx lives
+
+	mu      sync.Mutex
+	bridge  *bridge     // the last one that was started; nil: there was none
+	rested  bool        // it was ended because it was idle
+	streams int         // connections that are open
+	idle    *time.Timer // ends the bridge; armed while streams is 0
+	used    time.Time   // when the last connection that is not a check was open
+}
+
+// bridge is one start of a bridge.
+type bridge struct {
+	started chan struct{} // closed when session or err is set
+	session *mux.Session
+	err     error
+	at      time.Time // of err
+}
+
+// New returns a Carrier, which starts nothing until it is used. Call Close.
+func New(o Options) *Carrier {
+	if o.Idle <= 0 {
+		o.Idle = defaultIdle
+	}
+	c := &Carrier{o: o}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	return c
+}
+
+// Close ends the bridge and all connections, and waits for that.
+func (c *Carrier) Close() {
+	c.mu.Lock()
+	c.cancel()
+	if c.idle != nil {
+		c.idle.Stop()
+	}
+	c.mu.Unlock()
+	c.group.Wait()
+}
+
+type checkKey struct{}
+
+// Check returns a context for connections that only check the container: they do
+// not keep the bridge from ending, and do not start it again then.
+func Check(ctx context.Context) context.Context { return context.WithValue(ctx, checkKey{}, true) }
+
+func isCheck(ctx context.Context) bool { return ctx.Value(checkKey{}) != nil }
+
+// Reach returns the way to the container's ports; key identifies the container.
+func (c *Carrier) Reach(key string) reach.Reach { return reach.Through(key, "localhost", c.Dial) }
+
+// Ready starts the bridge unless it runs. Unlike Dial, it tries again at once after
+// a failed start. The error may be ErrNoBridge or ErrIdle.
+func (c *Carrier) Ready(ctx context.Context) error {
+	_, err := c.session(ctx, true)
+	return err
+}
+
+// Dial connects to a port of the container's loopback. An error is as that of a
+// net.Dialer if the bridge could not connect: syscall.ECONNREFUSED if nothing
+// listens, a timeout if what listens does not answer.
+func (c *Carrier) Dial(ctx context.Context, port int) (net.Conn, error) {
+	for again := true; ; again = false {
+		session, err := c.session(ctx, false)
+		if err != nil {
+			return nil, err
+		}
+		conn, err := c.dial(ctx, session, port)
+		if err == nil {
+			return conn, nil
+		}
+		select {
+		case <-session.Done(): // it ended just now, and the port has not got a byte
+			if again {
+				continue
+			}
+		default:
+		}
+		return nil, err
+	}
+}
+
+// session returns the session with the bridge, which it starts if needed.
+func (c *Carrier) session(ctx context.Context, now bool) (*mux.Session, error) {
+	c.mu.Lock()
+	if c.ctx.Err() != nil {
+		c.mu.Unlock()
+		return nil, net.ErrClosed
+	}
+	b := c.bridge
+	if b.ended() || b.failed() && (now || time.Since(b.at) > startPause) {
+		b = nil
+	}
+	if b == nil {
+		if c.rested && isCheck(ctx) {
+			c.mu.Unlock()
+			return nil, ErrIdle
+		}
+		b = &bridge{started: make(chan struct{})}
+		c.bridge, c.rested = b, false
+		c.group.Go(func() { c.run(b) })
+	}
+	c.mu.Unlock()
+	select {
+	case <-b.started:
+		return b.session, b.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// ended reports whether there is no bridge that runs or starts; a failed one has
+// not ended.
+func (b *bridge) ended() bool {
+	if b == nil {
+		return true
+	}
+	select {
+	case <-b.started:
+	default:
+		return false
+	}
+	if b.session == nil {
+		return false
+	}
+	select {
+	case <-b.session.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// failed reports whether the bridge did not start.
+func (b *bridge) failed() bool {
+	if b == nil {
+		return false
+	}
+	select {
+	case <-b.started:
+		return b.err != nil
+	default:
+		return false
+	}
+}
+
+// run starts a bridge and waits for its end.
+func (c *Carrier) run(b *bridge) {
+	session, err := c.start()
+	c.mu.Lock()
+	b.session, b.err, b.at = session, err, time.Now()
+	if err == nil {
+		c.armIdle()
+	}
+	close(b.started)
+	c.mu.Unlock()
+	if err != nil {
+		return
+	}
+	select {
+	case <-session.Done():
+	case <-c.ctx.Done():
+	}
+	session.Close()
+}
+
+func (c *Carrier) start() (*mux.Session, error) {
+	ctx, cancel := context.WithTimeout(c.ctx, startWithin)
+	defer cancel()
+	complaints := &tail{}
+	conn, err := c.o.Open(ctx, complaints)
+	if err != nil {
+		return nil, err
+	}
+	noise, err := mux.Greeting(ctx, conn, func(line []byte) bool { return string(line) == greeting })
+	if err == nil {
+		session, err := mux.Near(conn, limits)
+		if err == nil {
+			return session, nil
+		}
+	}
+	conn.Close()
+	if said := printable(append(noise, complaints.kept...)); said != "" {
+		return nil, fmt.Errorf("%w: %s", ErrNoBridge, said)
+	}
+	return nil, fmt.Errorf("%w: %w", ErrNoBridge, err)
+}
+
+// armIdle starts the wait for the end of an idle bridge; mu is held.
+func (c *Carrier) armIdle() {
+	c.used = time.Now()
+	if c.idle == nil {
+		c.idle = time.AfterFunc(c.o.Idle, c.rest)
+	} else {
+		c.idle.Reset(c.o.Idle)
+	}
+}
+
+// rest ends the bridge if it is idle.
+func (c *Carrier) rest() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b := c.bridge
+	if c.ctx.Err() != nil || b.ended() || b.failed() {
+		return
+	}
+	if left := c.o.Idle - time.Since(c.used); c.streams > 0 || left > 0 {
+		c.idle.Reset(max(left, time.Second)) // a check does not take longer
+		return
+	}
+	select {
+	case <-b.started:
+		c.rested = true
+		b.session.Break()
+	default:
+	}
+}
+
+// dial opens a stream to a port.
+func (c *Carrier) dial(ctx context.Context, session *mux.Session, port int) (net.Conn, error) {
+	stream, err := session.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	check := isCheck(ctx)
+	c.mu.Lock()
+	c.streams++
+	if !check {
+		c.used = time.Now()
+	}
+	c.mu.Unlock()
+	conn := &conn{Stream: stream, carrier: c, check: check}
+	stop := context.AfterFunc(ctx, func() { _ = stream.SetDeadline(time.Unix(1, 0)) })
+	conn.remote, err = askFor(stream, port)
+	if !stop() {
+		err = ctx.Err()
+	}
+	if err != nil {
+		_ = conn.Close() // never fails
+		return nil, err
+	}
+	return conn, nil
+}
+
+// askFor asks the bridge for a port and returns the address that it has dialled.
+func askFor(stream *mux.Stream, port int) (net.Addr, error) {
+	if _, err := stream.Write(binary.BigEndian.AppendUint16(nil, uint16(port))); err != nil {
+		return nil, err
+	}
+	var answer [1]byte
+	if _, err := io.ReadFull(stream, answer[:]); err != nil {
+		return nil, err
+	}
+	at := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}
+	failed := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Addr: at, Err: err} }
+	switch answer[0] {
+	case connected4:
+		return at, nil
+	case connected6:
+		return &net.TCPAddr{IP: net.IPv6loopback, Port: port}, nil
+	case refused:
+		return nil, failed(syscall.ECONNREFUSED)
+	case silent:
+		return nil, failed(os.ErrDeadlineExceeded)
+	}
+	text, err := io.ReadAll(io.LimitReader(stream, maxComplaint))
+	if said := printable(text); err == nil && said != "" {
+		return nil, failed(errors.New(said))
+	}
+	return nil, failed(errors.New("the bridge answered unexpectedly"))
+}
+
+// conn is a connection to a port.
+type conn struct {
+	*mux.Stream
+	carrier *Carrier
+	check   bool
+	remote  net.Addr
+	once    sync.Once
+}
+
+// RemoteAddr is the address that the bridge has dialled.
+func (c *conn) RemoteAddr() net.Addr { return c.remote }
+
+// Close implements net.Conn.
+func (c *conn) Close() error {
+	c.once.Do(func() {
+		c.carrier.mu.Lock()
+		defer c.carrier.mu.Unlock()
+		c.carrier.streams--
+		if !c.check {
+			c.carrier.used = time.Now()
+		}
+	})
+	return c.Stream.Close()
+}
+
+// tail keeps the first bytes of a bridge's standard error.
+type tail struct{ kept []byte }
+
+// Write implements io.Writer.
+func (t *tail) Write(p []byte) (int, error) {
+	t.kept = append(t.kept, p[:min(len(p), maxComplaint-len(t.kept))]...)
+	return len(p), nil
+}
+
+// printable returns foreign text as one short line.
+func printable(text []byte) string {
+	line := strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, string(text))
+	line = strings.Join(strings.Fields(line), " ")
+	if runes := []rune(line); len(runes) > 300 {
+		line = string(runes[:300]) + "…"
+	}
+	return line
+}
