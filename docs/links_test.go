@@ -55,7 +55,7 @@ func TestTheLinksOfTheDocumentsLeadSomewhere(t *testing.T) {
 func TestThePathsInTheDocumentsExist(t *testing.T) {
 	t.Parallel()
 	seen := 0
-	for _, page := range []string{"../README.md", "CONTRIBUTING.md", "SECURITY.md", "architecture.md", "deployment.md", "from-python.md"} {
+	for _, page := range []string{"../README.md", "CONTRIBUTING.md", "SECURITY.md", "architecture.md", "deployment.md", "from-python.md", "reach.md"} {
 		text, err := os.ReadFile(page)
 		require.NoError(t, err)
 		for _, m := range namedPath.FindAllStringSubmatch(string(text), -1) {

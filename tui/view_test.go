@@ -53,7 +53,7 @@ func FuzzView(f *testing.F) {
 		back.status.URL, back.engine.Version = b, a
 		back.sandboxes = append(back.sandboxes,
 			api.Sandbox{Ref: ref, Container: "running", Image: b, Project: b, Platform: a, Address: b,
-				SharesNetworkOf: a, Default: true,
+				SharesNetworkOf: a, Via: api.ViaExec, ViaReason: a, Default: true,
 				Daemon: api.Daemon{State: api.DaemonHealthy, Version: b, Kind: a, LatencyHistory: []float64{0, 1},
 					LastError: problem}})
 		back.ports[ref] = []api.PortCard{{Port: api.Port{Port: 1, Address: b}, Name: a, Warning: b, Label: b}}
@@ -250,4 +250,14 @@ func TestALongNameLeavesTheTabsWhole(t *testing.T) {
 		require.Equal(t, 3, m.head.tabAt(x), width)
 		require.NotEqual(t, 3, m.head.tabAt(x-1), width)
 	}
+}
+
+func TestTheOverviewSaysHowAContainerIsReached(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	for i := range f.sandboxes {
+		f.sandboxes[i].Via, f.sandboxes[i].ViaReason = api.ViaExec, "10.88.0.7 cannot be dialled from here"
+	}
+	s := loaded(t, f, 160, 40, nil)
+	s.shows("via exec (10.88.0.7 cannot be dialled from here)")
 }

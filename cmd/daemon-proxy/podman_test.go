@@ -53,20 +53,22 @@ func TestB20EverythingWorksOnPodmansSocket(t *testing.T) {
 	becomes(onHost, "gone")
 }
 
-// TestB20ARootlessPodmanIsListedAndFollowed shows what works where containers
-// have addresses that nobody can dial, and that the rest fails with a reason.
-func TestB20ARootlessPodmanIsListedAndFollowed(t *testing.T) {
+// TestB20B22ARootlessPodmanIsReachedByBridges is where containers have addresses
+// that nobody can dial.
+func TestB20B22ARootlessPodmanIsReachedByBridges(t *testing.T) {
 	enginetest.RootlessPodman(t)
-	name, id := container(t, enginetest.RunOptions{}, nil)
+	name, id := streamsBox(t, enginetest.RunOptions{})
 	other, otherID := container(t, enginetest.RunOptions{}, nil)
 	p := newDesk(t).serving(t, nil, "--daemon-mode", "docker", "--container-name", name)
 	becomes(p, name, "running")
 	require.NotContains(t, listed(p, name), "shares_network_of", "it has a network of its own")
-	p.eventually("the injection fails for a reason", func() bool {
-		problem, failed := listed(p, name)["daemon"].(map[string]any)["last_error"].(map[string]any)
-		return failed && problem["hint"] != "" && problem["detail"] != ""
-	})
-	require.NotEqual(t, "healthy", listed(p, name)["daemon"].(map[string]any)["state"])
+	p.healthy()
+	via, why := p.via(name)
+	require.Equal(t, "exec", via)
+	require.NotEmpty(t, why, "it depends on what else has that address here")
+	token, url, _ := p.link(`{"port":8080}`)
+	streamsWork(t, url)
+	revokingEnds(t, p, token, url)
 
 	enginetest.Kill(t, id, "KILL")
 	becomes(p, name, "exited")

@@ -76,6 +76,12 @@ const (
 	ContainerMissing    = "missing"
 )
 
+// Ways to the ports of a sandbox.
+const (
+	ViaDirect = "direct" // its address is dialled
+	ViaExec   = "exec"   // one process in it, started by its engine, carries the connections
+)
+
 // DaemonState is what is known of the daemon in a sandbox.
 type DaemonState string
 
@@ -130,6 +136,10 @@ type Sandbox struct {
 	Platform string `json:"platform,omitempty"`
 	// Address is the IP address that is dialled; empty if there is none.
 	Address string `json:"address,omitempty"`
+	// Via is how its ports are reached, as a Via… constant; empty while that is not known.
+	Via string `json:"via,omitempty"`
+	// ViaReason is why it is not reached directly.
+	ViaReason string `json:"via_reason,omitempty"`
 	// SharesNetworkOf names the sandbox whose network namespace, and therefore whose daemon, this one uses.
 	SharesNetworkOf string `json:"shares_network_of,omitempty"`
 	// Project is the compose project; empty if there is none.

@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -31,9 +32,10 @@ import (
 	"daemon-proxy/core/reach"
 )
 
+// StartWithin bounds the start of a bridge, which Dial may have to wait for.
+const StartWithin = 10 * time.Second
+
 const (
-	// startWithin bounds the start of a bridge.
-	startWithin = 10 * time.Second
 	// startPause is how long Dial does not try again after a failed start.
 	startPause = 200 * time.Millisecond
 	// defaultIdle is Options.Idle's default.
@@ -60,6 +62,8 @@ type Options struct {
 	// standard error goes to complaints. An error that is ErrNoBridge says why it
 	// cannot start.
 	Open func(ctx context.Context, complaints io.Writer) (net.Conn, error)
+	// Log gets a line for each start and end of a bridge; nil: none.
+	Log *slog.Logger
 	// Idle is how long the bridge runs without connections; 0 means 10 minutes.
 	Idle time.Duration
 }
@@ -89,6 +93,9 @@ type bridge struct {
 
 // New returns a Carrier, which starts nothing until it is used. Call Close.
 func New(o Options) *Carrier {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
 	if o.Idle <= 0 {
 		o.Idle = defaultIdle
 	}
@@ -225,17 +232,20 @@ func (c *Carrier) run(b *bridge) {
 	close(b.started)
 	c.mu.Unlock()
 	if err != nil {
+		c.o.Log.Debug("bridge not started", "error", err)
 		return
 	}
+	c.o.Log.Debug("bridge started")
 	select {
 	case <-session.Done():
 	case <-c.ctx.Done():
 	}
+	c.o.Log.Debug("bridge ended", "reason", session.Err())
 	session.Close()
 }
 
 func (c *Carrier) start() (*mux.Session, error) {
-	ctx, cancel := context.WithTimeout(c.ctx, startWithin)
+	ctx, cancel := context.WithTimeout(c.ctx, StartWithin)
 	defer cancel()
 	complaints := &tail{}
 	conn, err := c.o.Open(ctx, complaints)

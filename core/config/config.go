@@ -111,6 +111,7 @@ type Daemon struct {
 type Docker struct {
 	Host    string // unix:///…, tcp://…, ssh://…, …
 	Context string // name of a docker CLI context
+	Reach   string // "auto", "direct" or "bridge"
 }
 
 // Security guards the management API.

@@ -250,6 +250,13 @@ func dockerAndSecurityKeys() []key {
 		value: text(func(c *Config) *string { return &c.Docker.Context },
 			"empty, or a context's name: letters and digits, after the first also _ . + -", optional(checkContext)),
 	}, {
+		Key: Key{Path: "docker.reach", Env: "DOCKER_REACH", Flag: "docker-reach", Default: "auto",
+			Doc: "How the ports of containers are reached. direct: at the container's address. bridge: through one " +
+				"process in the container, which this program copies there and the engine starts. auto: direct " +
+				"where that address leads to the container, otherwise bridge."},
+		value: choice(func(c *Config) *string { return &c.Docker.Reach }, strings.ToLower, nil, "auto", "direct",
+			"bridge"),
+	}, {
 		Key: Key{Path: "security.enabled", Env: "SECURITY_ENABLED", Flag: "security-enabled", Default: "false",
 			Doc: "Require the API key for the API and /proxy. Preview links need only their token."},
 		value: boolean(func(c *Config) *bool { return &c.Security.Enabled }),

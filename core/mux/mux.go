@@ -153,6 +153,17 @@ func (s *Session) Serve(ctx context.Context, handle func(*Stream)) {
 // Done is closed when the session has ended.
 func (s *Session) Done() <-chan struct{} { return s.mux.CloseChan() }
 
+// Err returns why the session has ended; nil while it has not.
+func (s *Session) Err() error {
+	select {
+	case <-s.Done():
+		_, err := s.mux.AcceptStream()
+		return err
+	default:
+		return nil
+	}
+}
+
 // Later runs f in its own goroutine, which Close waits for, unless the session
 // has ended.
 func (s *Session) Later(f func()) {

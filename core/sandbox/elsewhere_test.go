@@ -68,9 +68,18 @@ func TestS50AContainerElsewhereIsNotTakenForTheOneAtItsAddressHere(t *testing.T)
 			}
 			far := enginetest.Name(t)
 			farID := second.Run(t, far, here.Addresses[0])
-			d := opened(t, func(o *Options) { o.Source, o.StateDir = second.Engine, state })
+			d := opened(t, func(o *Options) {
+				o.Source, o.StateDir, o.Reach = second.Engine, state, "direct"
+			})
 			d.run()
 			isElsewhere(t, d, far, kind)
+			bridged := builtIn(t, "", func(o *Options) { o.Source, o.StateDir = second.Engine, state })
+			bridged.run()
+			bridged.becomes(far, api.DaemonNone)
+			box := bridged.inject(far)
+			require.Equal(t, api.ViaExec, box.Via)
+			require.Contains(t, box.ViaReason, here.Addresses[0]+" belongs to something else here")
+			require.Contains(t, bridged.asks(far, "/port"), "2280")
 			if kind == "recorder" {
 				sent, err := enginetest.Require(t).Logs(t.Context(), id, -1, false)
 				require.NoError(t, err)

@@ -27,8 +27,9 @@ func (s *set) see(ref api.Ref, c source.Container) (changed bool) {
 			b.began()
 			b.Started = time.Now() // a list does not have it, and the stop before may have been missed
 		}
-		if b.proof.address != "" && !c.HostNetwork && !slices.Contains(c.Addresses, b.proof.address) {
+		if b.proof.address != "" && b.proof.bridge == nil && !c.HostNetwork && !slices.Contains(c.Addresses, b.proof.address) {
 			b.proof = proof{}
+			b.dropBridge()
 			if b.state.found == api.DaemonHealthy {
 				b.state = b.state.next(moved)
 			}
@@ -77,6 +78,7 @@ func (s *set) sharesWith(c source.Container) string {
 func (b *box) began() {
 	b.starts++
 	b.proof, b.process = proof{}, nil
+	b.dropBridge()
 }
 
 // lose records that the container of b is gone. The default one stays in the list
@@ -87,6 +89,7 @@ func (b *box) lose() {
 			return // known already
 		}
 		b.container, b.process = source.Container{Infra: b.container.Infra}, nil
+		b.dropBridge()
 		b.ID, b.Address, b.Container, b.ExitCode = "", "", api.ContainerMissing, nil
 		b.Daemon = api.Daemon{Since: time.Now()}
 		b.become(containerStopped, missing(b.Ref))

@@ -38,7 +38,10 @@ func (b *box) found(f daemon.Info, stops int) (still bool) {
 	b.Daemon.Kind, b.Daemon.Version = f.Kind, f.Version
 	b.Daemon.LatencyMS = float64(f.Latency.Microseconds()) / 1000
 	b.Daemon.LatencyHistory = sample(b.Daemon.LatencyHistory, b.Daemon.LatencyMS)
-	if b.Address != "" && b.own() {
+	switch {
+	case b.proof.bridge != nil:
+		b.Daemon.URL = ""
+	case b.Address != "" && b.own():
 		b.Daemon.URL = "http://" + b.set.why.at(b.Address)
 	}
 	return true
@@ -66,6 +69,9 @@ func (b *box) setDown(err error, stops int) {
 		}
 		down = true
 		b.proof = proof{}
+		if b.Via == api.ViaDirect { // perhaps it cannot be dialled any more
+			b.Via = ""
+		}
 		b.become(silent, b.Problem(api.CodeDaemonDown, detail,
 			"POST /api/sandboxes/"+b.String()+"/inject starts it again"))
 		b.Daemon.LatencyHistory = sample(b.Daemon.LatencyHistory, 0)
@@ -93,6 +99,7 @@ func (b *box) distrust(c source.Container, err error) bool {
 		if b.Container == api.ContainerRunning {
 			b.become(distrusted, p)
 		}
+		b.endBridge() // nothing uses it
 	})
 	return true
 }

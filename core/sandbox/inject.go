@@ -160,16 +160,16 @@ func (in *injector) run() error {
 	if shared, err := in.runOwner(); shared || err != nil {
 		return err
 	}
-	if len(c.Addresses) == 0 {
+	if len(c.Addresses) == 0 && !in.s.canBridge() {
 		return in.s.why.noAddress(in.ref)
 	}
 	in.tell.Did(api.StepInspect, "container runs, %s", c.Platform)
 
-	in.tell.Doing(api.StepAdopt, "is a daemon answering on %s?", in.s.why.at(c.Addresses[0]))
+	in.tell.Doing(api.StepAdopt, "is a daemon answering on %s?", in.daemonAt())
 	if adopted, err := in.tryAdopt(); adopted || err != nil {
 		return err
 	}
-	in.tell.Did(api.StepAdopt, "no daemon answers on %s", in.s.why.at(c.Addresses[0]))
+	in.tell.Did(api.StepAdopt, "no daemon answers on %s", in.daemonAt())
 
 	job := in.job()
 	if err := job.Prepare(in.ctx); err != nil {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/carrier"
 	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/sandbox/inject"
 	"daemon-proxy/core/sandbox/source"
@@ -20,6 +22,10 @@ type injector struct {
 	tell  inject.Report // to the callers
 	c     source.Container
 	adopt daemon.Info // what answers, once it does
+	// started is when the daemon was started; brought: the bridge's program was
+	// copied because the container's address refuses connections.
+	started time.Time
+	brought bool
 }
 
 // proveHost proves, for a container with host networking, that the host is this
@@ -42,14 +48,19 @@ func (in *injector) proveHost() error {
 
 // tryAdopt adopts the daemon that answers, if there is one.
 func (in *injector) tryAdopt() (adopted bool, err error) {
-	f, err := in.box.meet(in.ctx, in.c)
+	f, err := in.meetOrBring()
 	misplaced := in.s.why.misplaced(in.ref, in.c, err)
+	broken, isProblem := errors.AsType[*api.Problem](err)
 	switch {
 	case err == nil:
 	case in.ctx.Err() != nil:
 		return false, in.ctx.Err()
 	case misplaced != nil:
 		return false, misplaced
+	case isProblem:
+		return false, broken
+	case errors.Is(err, carrier.ErrNoBridge):
+		return false, in.s.why.noBridge(in.ref, err)
 	case errors.Is(err, daemon.ErrSecret):
 		return false, in.replaceStranger("the built-in daemon there had a secret that is lost")
 	case errors.Is(err, daemon.ErrNoChallenge):
@@ -65,6 +76,76 @@ func (in *injector) tryAdopt() (adopted bool, err error) {
 	in.adopt = in.box.claim(in.ctx, f)
 	in.tell.Did(api.StepAdopt, "a daemon answers already (%s %s): adopted", f.Kind, f.Version)
 	return true, nil
+}
+
+// route leads to the daemon of the injection.
+func (in *injector) route() route { return route{in.box, in.c} }
+
+// meetOrBring is meet for an injection: if only a bridge leads to the container and
+// its program is not there, or is another version, it is copied.
+func (in *injector) meetOrBring() (daemon.Info, error) {
+	f, err := in.route().meet(in.ctx)
+	if !errors.Is(err, carrier.ErrNoBridge) {
+		return f, err
+	}
+	if err := in.bringProgram(in.ctx); err != nil {
+		return f, err
+	}
+	return in.route().meet(in.ctx)
+}
+
+// bringProgram copies this program into the container, as a part of the step.
+func (in *injector) bringProgram(ctx context.Context) error {
+	step := in.lastStep()
+	job := in.job()
+	job.Report = func(e api.Injection) { // its end is not the step's
+		if e.State == "running" {
+			e.Step = step
+			in.tell(e)
+		}
+	}
+	return job.BringProgram(ctx)
+}
+
+// patienceDirect is how long a daemon that was started may refuse connections at the
+// container's address before it is checked that this is the container.
+const patienceDirect = time.Second
+
+// meetStarted is meet for a daemon that was started a moment ago. If its address
+// refuses connections while it answers inside, the address belongs to something else.
+func (in *injector) meetStarted(ctx context.Context) (daemon.Info, error) {
+	f, err := in.route().meet(ctx)
+	late := time.Since(in.started) > patienceDirect
+	if !late || !isRefused(err) || in.route().chosen() != "" || !in.s.canBridge() {
+		return f, err
+	}
+	answers := func() error {
+		_, _, _, err := in.route().throughBridge(ctx, func() {})
+		return err
+	}
+	inside := answers()
+	if errors.Is(inside, carrier.ErrNoBridge) && !in.brought {
+		in.brought = true
+		if err := in.bringProgram(ctx); err != nil {
+			return f, err
+		}
+		inside = answers()
+	}
+	if inside != nil {
+		return f, err
+	}
+	if f, err = in.route().meet(ctx); !isRefused(err) { // it was just starting
+		return f, err
+	}
+	return in.route().meetInside(ctx, in.c.Addresses[0]+" belongs to something else here")
+}
+
+// daemonAt names where the daemon is expected.
+func (in *injector) daemonAt() string {
+	if in.route().chosen() == api.ViaExec || in.s.notDirect(in.c, nil) != "" {
+		return fmt.Sprintf("port %d in it", in.s.o.Config.Port)
+	}
+	return in.s.why.at(in.c.Addresses[0])
 }
 
 // replaceStranger ends a built-in daemon that is not known to be ours.
@@ -84,13 +165,14 @@ func (in *injector) job() *inject.Job {
 	job := in.s.job(in.ref, in.c)
 	job.Report = in.tell
 	job.Meet = func(ctx context.Context) (daemon.Info, error) {
-		f, err := in.box.meet(ctx, in.c)
+		f, err := in.meetStarted(ctx)
 		if misplaced := in.s.why.misplaced(in.ref, in.c, err); misplaced != nil {
 			return f, misplaced
 		}
 		return f, err
 	}
 	job.Started = func(p *inject.Process) {
+		in.started = time.Now()
 		in.s.mu.Lock()
 		in.box.process = p
 		in.s.mu.Unlock()

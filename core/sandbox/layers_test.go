@@ -12,9 +12,11 @@ const layers = `
 	options upstream problems secret state injection detach_unix detach_other
 	containers locate host
 	shell box
+	bridge
 	update
 	network
 	facts proof
+	route
 	health
 	stop injector
 	injector_host

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"daemon-proxy/core/carrier"
 	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/reach"
 	"daemon-proxy/core/sandbox/inject"
@@ -38,20 +39,30 @@ const (
 // namespace, relative to a process's folder in /proc.
 var tables = []string{"net/tcp", "net/tcp6"}
 
+// doubtful is the error of something that cannot be proved to be in the container.
+type doubtful struct{ error }
+
+// Unwrap returns the error itself.
+func (e doubtful) Unwrap() error { return e.error }
+
 // proof is where the daemon of a container is. The zero value: not proved.
 type proof struct {
-	id      string // of the container
-	address string // without the port
-	pid     int    // of a process of the container on this machine; 0: none is known
-	inside  bool   // the container's own programs proved it, and nothing has changed since
-	from    string // our own address at that time: if it changes, so did the route
+	id      string           // of the container
+	address string           // without the port
+	pid     int              // of a process of the container on this machine; 0: none is known
+	inside  bool             // the container's own programs proved it, and nothing has changed since
+	bridge  *carrier.Carrier // it is reached by this one
+	from    string           // our own address at that time: if it changes, so did the route
 }
 
 // reach connects to the ports of the container; it is the zero Reach unless a
 // daemon was found there.
 func (p proof) reach() reach.Reach {
-	if p.address == "" {
+	switch {
+	case p.address == "":
 		return reach.Reach{}
+	case p.bridge != nil:
+		return p.bridge.Reach(p.id + " exec")
 	}
 	return reach.Direct(dialTimeout, p.address)
 }
@@ -100,8 +111,11 @@ func (p prover) meetOnce(
 	}
 	if late || errors.Is(err, daemon.ErrSecret) || errors.Is(err, daemon.ErrNoChallenge) ||
 		errors.Is(err, daemon.ErrNotDaemon) {
-		if _, where := p.locate(ctx, c, v, proof{}); errors.Is(where, inject.ErrElsewhere) {
+		switch _, where := p.locate(ctx, c, v, proof{}); {
+		case errors.Is(where, inject.ErrElsewhere):
 			err = where
+		case errors.Is(where, errUnproved):
+			err = doubtful{err}
 		}
 	}
 	return f, got, err

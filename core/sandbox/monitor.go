@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/carrier"
 	"daemon-proxy/core/daemon"
 )
 
@@ -92,6 +93,9 @@ func (b *box) check() outcome {
 	b.set.mu.Lock()
 	before := b.Daemon.State
 	b.set.mu.Unlock()
+	if errors.Is(err, carrier.ErrIdle) && before == api.DaemonHealthy {
+		return working // it was healthy when it was last used
+	}
 	if err == nil {
 		if before != api.DaemonHealthy {
 			f = b.claim(b.set.ctx, f)
@@ -136,6 +140,7 @@ func (b *box) check() outcome {
 		if b.state.found != api.DaemonFailed || last != nil && last.Code == api.CodeUnreachable {
 			b.become(nobody, nil)
 		}
+		b.endBridge() // nothing uses it
 	})
 	return noDaemon
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/carrier"
 	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/reach"
 	"daemon-proxy/core/sandbox/ports"
@@ -103,6 +104,9 @@ func (s *set) upstream(ref api.Ref) (daemon.Client, Upstream, error) {
 	client := daemon.NewClient(way, s.o.Config.Port, secret)
 	up := newUpstream(client, way.Key)
 	up.Until = owner.place.ctx
+	if owner.proof.bridge != nil {
+		up.DialTimeout = carrier.StartWithin // it may have to be started first
+	}
 	return client, up, nil
 }
 

@@ -27,6 +27,9 @@ type Options struct {
 	Logger             *slog.Logger
 	// OwnPort is the port on which this program listens; it gets no card.
 	OwnPort int
+	// Reach is how containers may be reached: "direct" or "bridge"; otherwise
+	// the program chooses.
+	Reach string
 	// OnEvent, unless it is nil, is called with every change, in order. It must not
 	// block or call methods that change a sandbox.
 	OnEvent func(api.Event)

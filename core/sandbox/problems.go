@@ -100,6 +100,13 @@ func (w problems) noAddress(ref api.Ref) *api.Problem {
 		"connect it: "+w.source.Hint(source.HintConnect, ref.Name))
 }
 
+// noBridge is the problem of a container that only a bridge could reach.
+func (w problems) noBridge(ref api.Ref, err error) *api.Problem {
+	return ref.Problem(api.CodeUnreachable,
+		fmt.Sprintf("%s can be reached only by a process in it, and that did not start: %v", ref, err),
+		"see whether the engine can run a program in it: "+w.source.Hint(source.HintExec, ref.Name)).Because(err)
+}
+
 // refused is the problem of a request that the engine refused.
 func (w problems) refused(ref api.Ref, doing, verb string, err error) *api.Problem {
 	if p, ok := errors.AsType[*api.Problem](err); ok {

@@ -13,11 +13,8 @@ import (
 	"daemon-proxy/core/sandbox/source"
 )
 
-// meet calls the daemon of b, whose container is c, and has it prove that it is
-// in the container. It stores the proof in b. The errors are those of probe,
-// daemon.ErrSecret, daemon.ErrNoChallenge, inject.ErrElsewhere and errUnproved,
-// joined if there are several addresses.
-func (b *box) meet(ctx context.Context, c source.Container) (daemon.Info, error) {
+// meetDirectly is route.meet at the addresses of the container.
+func (b *box) meetDirectly(ctx context.Context, c source.Container) (daemon.Info, error) {
 	b.set.mu.Lock()
 	known, starts := b.proof, b.starts
 	b.set.mu.Unlock()
@@ -85,28 +82,6 @@ func (b *box) onThisMachine(ctx context.Context, c source.Container) error {
 		b.prove(c, starts, got)
 	}
 	return err
-}
-
-// probe calls the daemon of b, or of the owner of its network.
-func (b *box) probe() (daemon.Info, error) {
-	b.set.mu.Lock()
-	owner, err := b.networkOf()
-	if err != nil {
-		b.set.mu.Unlock()
-		return daemon.Info{}, err
-	}
-	c := owner.container
-	b.set.mu.Unlock()
-	if c.HostNetwork {
-		if err := owner.onThisMachine(b.set.ctx, c); err != nil {
-			return daemon.Info{}, err
-		}
-		return b.set.host.probe(b.set.ctx)
-	}
-	if len(c.Addresses) == 0 {
-		return daemon.Info{}, b.set.why.noAddress(b.Ref)
-	}
-	return owner.meet(b.set.ctx, c)
 }
 
 // claim finds out whether this program, perhaps in an earlier run, started the

@@ -162,7 +162,7 @@ func TestAStrangerAtOneAddressLeavesTheOther(t *testing.T) {
 		box.Addresses = c.addresses
 		f.list = []source.Container{box}
 		d := f.desk(t, func(o *Options) { o.Config.ContainerName = "" })
-		_, err := d.boxFor(d.ref("box")).meet(t.Context(), box)
+		_, err := route{d.boxFor(d.ref("box")), box}.meet(t.Context())
 		require.ErrorIs(t, err, c.want)
 		require.Equal(t, c.want == inject.ErrElsewhere, errors.Is(err, inject.ErrElsewhere)) //nolint:errorlint // the table's own value
 	}
@@ -188,7 +188,7 @@ func TestAServiceThatEndsWhileItIsAskedIsNoStranger(t *testing.T) {
 		box := f.container("box")
 		f.list = []source.Container{box}
 		d := f.desk(t, func(o *Options) { o.Config.ContainerName = "" })
-		_, err := d.boxFor(d.ref("box")).meet(t.Context(), box)
+		_, err := route{d.boxFor(d.ref("box")), box}.meet(t.Context())
 		if resets == 1 {
 			require.NoError(t, err)
 			continue

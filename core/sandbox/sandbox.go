@@ -172,6 +172,7 @@ func (s *Sandboxes) Close(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	s.host.close()
+	s.closeBridges()
 	s.group.Wait()
 	return errors.Join(errs...)
 }

@@ -53,6 +53,7 @@ func (b *box) stopDaemon(ctx context.Context, eject func() error) error {
 			b.stops++
 			if b.ended = "was stopped"; eject != nil {
 				b.ended = "was removed"
+				b.endBridge()
 			}
 		})
 	}

@@ -61,7 +61,7 @@ func TestAContainerThatDoesNotRunIsNamedWithItsState(t *testing.T) {
 func TestAContainerWithoutANetworkIsNamed(t *testing.T) {
 	t.Parallel()
 	name, id := shellBox(t, enginetest.RunOptions{Network: "none"})
-	require.Contains(t, builtIn(t, name).fails(name, api.CodeUnreachable).Hint, "docker network connect")
+	require.Contains(t, builtIn(t, name, directly).fails(name, api.CodeUnreachable).Hint, "docker network connect")
 	require.Empty(t, processes(t, id, "daemon-proxy"))
 }
 

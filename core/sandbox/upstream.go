@@ -4,14 +4,16 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"time"
 
 	"daemon-proxy/core/daemon"
 )
 
 // Upstream is how the daemon of a sandbox is reached.
 type Upstream struct {
-	// Dial connects to the daemon within a second, or fails.
-	Dial func(ctx context.Context) (net.Conn, error)
+	// Dial connects to the daemon, which DialTimeout bounds; 0: a second.
+	Dial        func(ctx context.Context) (net.Conn, error)
+	DialTimeout time.Duration
 	// Pool identifies the destination of Dial: connections of different pools must
 	// not be mixed.
 	Pool string

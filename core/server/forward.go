@@ -293,7 +293,7 @@ func (s *Server) target(h *hop) proxy.Target {
 		}
 	}
 	t := proxy.Target{
-		Dial: h.upstream.Dial, Pool: h.upstream.Pool, Authority: h.upstream.Authority,
+		Dial: h.upstream.Dial, DialTimeout: h.upstream.DialTimeout, Pool: h.upstream.Pool, Authority: h.upstream.Authority,
 		RequestURI: "/proxy/" + strconv.Itoa(h.port) + uri, ForwardedPrefix: forwardedPrefix,
 		RequestBody: h.rec.RequestBody, ResponseBody: h.rec.ResponseBody,
 		TunnelIn: h.rec.TunnelIn(), TunnelOut: h.rec.TunnelOut(),

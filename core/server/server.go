@@ -26,11 +26,12 @@ import (
 
 // Upstream is how the daemon of a sandbox is reached.
 type Upstream struct {
-	Dial      func(ctx context.Context) (net.Conn, error)
-	Pool      string            // changes with the place that Dial leads to
-	Authority string            // the Host header for the daemon
-	Header    func(http.Header) // adds what the daemon wants to see
-	Loopback  bool              // the sandbox's localhost is this machine's
+	Dial        func(ctx context.Context) (net.Conn, error)
+	DialTimeout time.Duration     // bounds Dial; 0: the usual
+	Pool        string            // changes with the place that Dial leads to
+	Authority   string            // the Host header for the daemon
+	Header      func(http.Header) // adds what the daemon wants to see
+	Loopback    bool              // the sandbox's localhost is this machine's
 	// Until ends when the daemon is known to be gone; its cause is the
 	// *api.Problem to answer with. nil: only the connections themselves show it.
 	Until context.Context

@@ -201,6 +201,9 @@ func (p *Overview) image(s api.Sandbox) []string {
 	if s.Project != "" {
 		parts = append(parts, "project "+text.Clean(s.Project))
 	}
+	if s.Via == api.ViaExec {
+		parts = append(parts, "via exec ("+text.Clean(s.ViaReason)+")")
+	}
 	return append(parts[:1], slices.DeleteFunc(parts[1:], func(part string) bool { return part == "" })...)
 }
 

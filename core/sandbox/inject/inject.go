@@ -109,14 +109,36 @@ func (j *Job) useInside(ctx context.Context) error {
 	return nil
 }
 
-// bring stages the binary and copies it into the container: mode "volume".
+// Program returns the path of this program in the container.
+func (j *Job) Program() string { return j.installed(true) }
+
+// BringProgram makes sure that the container has this program, whatever its daemon is.
+func (j *Job) BringProgram(ctx context.Context) error {
+	if j.Config.InjectionMode == "direct" {
+		return j.Ref.Problem(api.CodeUnreachable,
+			fmt.Sprintf("%s can be reached only by a process in it, and injection mode \"direct\" copies nothing there", j.Ref),
+			"use --injection-mode volume, or put daemon-proxy into the image as "+j.Program())
+	}
+	b, err := inspectBinary(j.Ref, BuiltIn(j.Executable, j.Container.Platform), true)
+	if err != nil {
+		return err
+	}
+	return j.install(ctx, b)
+}
+
+// bring copies the daemon's binary into the container: mode "volume".
 func (j *Job) bring(ctx context.Context) error {
 	j.Report.Doing(api.StepPrepare, "preparing the daemon's binary")
 	b, err := j.choose()
 	if err != nil {
 		return err
 	}
-	err = b.fits(j.Ref, j.Container.Platform, func(p string) error {
+	return j.install(ctx, b)
+}
+
+// install stages a binary and copies it into the container.
+func (j *Job) install(ctx context.Context, b binary) error {
+	err := b.fits(j.Ref, j.Container.Platform, func(p string) error {
 		_, err := j.Source.Stat(ctx, j.Container.ID, p)
 		return err
 	})

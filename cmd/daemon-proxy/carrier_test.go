@@ -1,0 +1,240 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/stretchr/testify/require"
+
+	"daemon-proxy/core/docker/enginetest"
+	"daemon-proxy/core/wiretest"
+)
+
+// large is how much is sent in each direction.
+const large = 64 << 20
+
+// streamsBox runs the service of long and large answers.
+func streamsBox(t *testing.T, o enginetest.RunOptions) (name, id string) {
+	t.Helper()
+	image := enginetest.Import(t, map[string]enginetest.File{
+		"/program": {Path: enginetest.StaticGo(t, "./testdata/streams")},
+	}, []string{`CMD ["/program"]`})
+	o.Name = enginetest.Name(t)
+	return o.Name, enginetest.Run(t, image, o)
+}
+
+// bridges are the bridges that run in a container.
+func bridges(t *testing.T, id string) int {
+	t.Helper()
+	return len(slices.DeleteFunc(enginetest.Top(t, id), func(command string) bool {
+		return !strings.HasSuffix(command, "toolbox bridge")
+	}))
+}
+
+// patiently is browserLike without a limit, for what takes long on a busy machine.
+var patiently = &http.Client{Transport: browserLike.Transport}
+
+// socketTo opens a WebSocket of the service through a preview.
+func socketTo(t *testing.T, url string) *websocket.Conn {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), startsWithin)
+	defer cancel()
+	c, _, err := websocket.Dial(ctx, strings.Replace(url, "http", "ws", 1)+"/socket",
+		&websocket.DialOptions{HTTPClient: patiently})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.CloseNow() })
+	return c
+}
+
+// streamsWork is the page of streams in one form of preview.
+func streamsWork(t *testing.T, url string) {
+	t.Helper()
+	c := socketTo(t, url)
+	require.NoError(t, c.Write(t.Context(), websocket.MessageText, []byte("hello")))
+	_, message, err := c.Read(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "hello", string(message))
+
+	events, err := patiently.Get(url + "/events")
+	require.NoError(t, err)
+	line, err := bufio.NewReader(events.Body).ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "data: first\n", line)
+	events.Body.Close()
+
+	down, err := patiently.Get(url + "/bytes/" + strconv.Itoa(large))
+	require.NoError(t, err)
+	defer down.Body.Close()
+	hash := sha256.New()
+	size, err := io.Copy(hash, down.Body)
+	require.NoError(t, err)
+	require.Equal(t, int64(large), size)
+	require.Equal(t, down.Trailer.Get("X-Sum"), fmt.Sprintf("%x", hash.Sum(nil)))
+
+	hash.Reset()
+	body := io.TeeReader(io.LimitReader(rand.NewChaCha8([32]byte{1}), large), hash)
+	up, err := http.NewRequest(http.MethodPut, url+"/sum", body)
+	require.NoError(t, err)
+	answer, err := patiently.Do(up)
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	sum, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	require.Equal(t, fmt.Sprintf("%x", hash.Sum(nil)), string(sum))
+
+	var all sync.WaitGroup
+	answers := make(chan string, 200)
+	for range cap(answers) {
+		all.Go(func() {
+			response, err := patiently.Get(url + "/")
+			if err != nil {
+				answers <- err.Error()
+				return
+			}
+			defer response.Body.Close()
+			text, _ := io.ReadAll(response.Body)
+			answers <- string(text)
+		})
+	}
+	all.Wait()
+	for range cap(answers) {
+		require.Equal(t, "service on localhost:8080", <-answers)
+	}
+	require.NoError(t, c.Write(t.Context(), websocket.MessageText, []byte("still here")))
+	_, message, err = c.Read(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "still here", string(message))
+	require.NoError(t, c.Close(websocket.StatusNormalClosure, ""))
+}
+
+// revokingEnds revokes a link while streams of all kinds are open through it.
+func revokingEnds(t *testing.T, p *program, token, url string) {
+	t.Helper()
+	open := func() string { _, answer := p.try("GET", "/proxy/8080/open", ""); return answer }
+	p.eventually("nothing is open", func() bool { return open() == "0" })
+	c := socketTo(t, url)
+	var bodies []io.Reader
+	for _, path := range []string{"/events", "/bytes/" + strconv.Itoa(1<<40)} {
+		response, err := patiently.Get(url + path)
+		require.NoError(t, err)
+		defer response.Body.Close()
+		bodies = append(bodies, response.Body)
+	}
+	endless, stop := io.Pipe()
+	defer stop.Close()
+	go func() { _, _ = io.Copy(stop, rand.NewChaCha8([32]byte{})) }()
+	uploaded := make(chan error, 1)
+	go func() {
+		up, err := http.NewRequest(http.MethodPut, url+"/sum", endless)
+		if err == nil {
+			var answer *http.Response
+			if answer, err = patiently.Do(up); err == nil {
+				_, err = io.Copy(io.Discard, answer.Body)
+				answer.Body.Close()
+			}
+		}
+		uploaded <- err
+	}()
+	p.eventually("four are open", func() bool { return open() == "4" })
+	revoked := time.Now()
+	p.expect(200, `"revoked":true`, "DELETE", "/api/preview/"+token, "")
+	_, _, err := c.Read(t.Context())
+	require.Error(t, err)
+	for _, body := range bodies {
+		_, _ = io.Copy(io.Discard, body)
+	}
+	_ = wiretest.Receive(t, uploaded, "the upload ends")
+	p.eventually("the service has seen it", func() bool { return open() == "0" })
+	took := time.Since(revoked)
+	t.Logf("revoked in %v", took)
+	require.Less(t, took, 10*time.Second)
+}
+
+// via is how a sandbox is reached, and why.
+func (p *program) via(name string) (via, why any) {
+	p.t.Helper()
+	box := listed(p, name)
+	return box["via"], box["via_reason"]
+}
+
+func TestB22AContainerThatCannotBeDialledIsPreviewedThroughABridge(t *testing.T) {
+	t.Parallel()
+	for label, c := range map[string]struct {
+		network, why string
+		flags        []string
+	}{
+		"no network": {"none", "it has no network address", nil},
+		"forced":     {"", "docker.reach is bridge", []string{"--docker-reach", "bridge"}},
+		"daytona":    {"none", "it has no network address", []string{"--binary-source-path", "daytona"}},
+	} {
+		t.Run(label, func(t *testing.T) {
+			t.Parallel()
+			if label == "daytona" {
+				c.flags[1] = enginetest.StaticGo(t, "./testdata/daytona")
+			}
+			name, id := streamsBox(t, enginetest.RunOptions{Network: c.network})
+			flags := append([]string{"--daemon-mode", "docker", "--container-name", name}, c.flags...)
+			p := newDesk(t).serving(t, nil, flags...)
+			p.healthy()
+			via, why := p.via(name)
+			require.Equal(t, "exec", via)
+			require.Equal(t, c.why, why)
+			p.expect(200, "8080", "GET", "/api/sandboxes/"+name+"/ports", "")
+			p.expect(502, `"port_closed"`, "GET", "/proxy/9999/", "")
+			for _, hostForm := range []bool{false, true} {
+				token, url, hostURL := p.link(`{"port":8080}`)
+				if hostForm {
+					url = hostURL
+				}
+				streamsWork(t, url)
+				revokingEnds(t, p, token, url)
+			}
+			// The programs of other tests look into the container, too, but do not stay.
+			p.eventually("one bridge carries everything", func() bool { return bridges(t, id) == 1 })
+		})
+	}
+}
+
+func TestB23NothingOfABridgeIsLeftAndThePreviewComesBack(t *testing.T) {
+	t.Parallel()
+	enginetest.Require(t)
+	name, id := streamsBox(t, enginetest.RunOptions{Network: "none"})
+	d := newDesk(t)
+	flags := []string{"--daemon-mode", "docker", "--container-name", name}
+	first := d.serving(t, nil, flags...)
+	first.healthy()
+	_, url, _ := first.link(`{"port":8080}`)
+	first.expect(200, "service on", "GET", url+"/", "")
+	socketTo(t, url)
+	first.eventually("there is one bridge", func() bool { return bridges(t, id) == 1 })
+	first.signal(syscall.SIGKILL)
+	require.Eventually(t, func() bool { return bridges(t, id) == 0 }, startsWithin, look, "the bridge ends with the desk")
+
+	second := d.serving(t, nil, flags...)
+	comesBack := func() {
+		t.Helper()
+		second.eventually("the preview works again", func() bool {
+			status, answer := second.try("GET", url+"/", "")
+			return status == 200 && strings.Contains(answer, "service on")
+		})
+		second.eventually("one bridge is left", func() bool { return bridges(t, id) == 1 })
+	}
+	comesBack()
+	enginetest.Restart(t, id)
+	comesBack()
+	require.Equal(t, 0, second.signal(syscall.SIGTERM))
+	require.Eventually(t, func() bool { return bridges(t, id) == 0 }, startsWithin, look, "the bridge ends with the desk")
+}

@@ -1,0 +1,126 @@
+package sandbox
+
+import (
+	"context"
+	"io"
+	"net"
+
+	"daemon-proxy/core/api"
+	"daemon-proxy/core/carrier"
+	"daemon-proxy/core/daemon"
+	"daemon-proxy/core/sandbox/source"
+)
+
+// route leads to the daemon in a container.
+type route struct {
+	*box
+	c source.Container
+}
+
+// chosen returns how the container is reached since it started; empty: that is not
+// known yet.
+func (r route) chosen() string {
+	r.set.mu.Lock()
+	defer r.set.mu.Unlock()
+	if r.ID != r.c.ID {
+		return ""
+	}
+	return r.Via
+}
+
+// meet calls the daemon and has it prove that it is in the container. It stores the
+// proof in the box, and how the daemon was reached. The errors are those of probe,
+// daemon.ErrSecret, daemon.ErrNoChallenge, inject.ErrElsewhere, errUnproved, and
+// those of a carrier, joined if there are several addresses.
+func (r route) meet(ctx context.Context) (daemon.Info, error) {
+	via, why, bridge := r.chosen(), r.set.notDirect(r.c, nil), r.set.canBridge()
+	switch {
+	case via == api.ViaExec:
+		return r.meetInside(ctx, why)
+	case why == "":
+		f, err := r.meetDirectly(ctx, r.c)
+		if err == nil {
+			r.choose(api.ViaDirect, "")
+			return f, nil
+		}
+		if why = r.set.notDirect(r.c, err); why == "" || via == api.ViaDirect || !bridge {
+			return f, err
+		}
+	case !bridge:
+		return daemon.Info{}, r.set.why.noAddress(r.Ref)
+	}
+	return r.meetInside(ctx, why)
+}
+
+// meetInside is meet through a bridge, which is chosen from now on if it starts.
+func (r route) meetInside(ctx context.Context, why string) (daemon.Info, error) {
+	f, got, starts, err := r.throughBridge(ctx, func() { r.choose(api.ViaExec, why) })
+	if err == nil {
+		r.prove(r.c, starts, got)
+	}
+	return f, err
+}
+
+// throughBridge calls the daemon through a bridge; started is called once it runs.
+func (r route) throughBridge(ctx context.Context, started func()) (f daemon.Info, got proof, starts int, err error) {
+	bridge, starts := r.carrier()
+	if bridge == nil {
+		return f, got, starts, unknown(r.Ref)
+	}
+	if err := bridge.Ready(ctx); err != nil {
+		return f, got, starts, err
+	}
+	started()
+	f, got, err = r.set.prover.meetThrough(ctx, r.c, bridge)
+	return f, got, starts, err
+}
+
+// choose stores how the container is reached, unless it was replaced.
+func (r route) choose(via, why string) {
+	if r.chosen() == via {
+		return
+	}
+	r.update(func(b *box) {
+		if b.ID == r.c.ID {
+			b.Via, b.ViaReason = via, why
+		}
+	})
+}
+
+// carrier returns the carrier to the container, which is made if needed, and how
+// many of its starts were seen; nil if it was replaced.
+func (r route) carrier() (way *carrier.Carrier, starts int) {
+	s, c := r.set, r.c
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.ID != c.ID || s.ctx.Err() != nil {
+		return nil, 0
+	}
+	if r.bridge == nil {
+		job := s.job(r.Ref, c)
+		r.bridge = carrier.New(carrier.Options{Log: s.log.With("sandbox", r.String()),
+			Open: func(ctx context.Context, complaints io.Writer) (net.Conn, error) {
+				return s.openBridge(ctx, job, complaints)
+			}})
+	}
+	return r.bridge, r.starts
+}
+
+// probe calls the daemon of b, or of the owner of its network.
+func (b *box) probe() (daemon.Info, error) {
+	b.set.mu.Lock()
+	owner, err := b.networkOf()
+	if err != nil {
+		b.set.mu.Unlock()
+		return daemon.Info{}, err
+	}
+	c := owner.container
+	b.set.mu.Unlock()
+	if c.HostNetwork {
+		if err := owner.onThisMachine(b.set.ctx, c); err != nil {
+			return daemon.Info{}, err
+		}
+		return b.set.host.probe(b.set.ctx)
+	}
+	return route{owner, c}.meet(carrier.Check(b.set.ctx))
+}
