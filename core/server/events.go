@@ -160,7 +160,7 @@ func (m management) events(v *visit, _ values) error {
 	control := http.NewResponseController(v.w)
 	proxy.EndUnheard(v.r, longestWrite)
 	defer proxy.EndUnheard(v.r, 0) // the connection may go on
-	defer context.AfterFunc(ctx, func() { _ = control.SetWriteDeadline(time.Now().Add(lastWrite)) })()
+	defer endWrites(ctx, control)()
 
 	out := eventWriter{w: v.w, control: control}
 	out.comment("the events of daemon-proxy")
@@ -200,6 +200,21 @@ func (m management) events(v *visit, _ values) error {
 		}
 	}
 	return nil
+}
+
+// endWrites limits writing to lastWrite once ctx ends. The handler must call stop
+// before it returns: nobody may use a response later, and HTTP/2 panics if one does.
+func endWrites(ctx context.Context, control *http.ResponseController) (stop func()) {
+	done := make(chan struct{})
+	unstarted := context.AfterFunc(ctx, func() {
+		defer close(done)
+		_ = control.SetWriteDeadline(time.Now().Add(lastWrite))
+	})
+	return func() {
+		if !unstarted() {
+			<-done
+		}
+	}
 }
 
 // eventWriter writes an event stream; after an error it does nothing more.

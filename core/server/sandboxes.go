@@ -118,7 +118,7 @@ func (m management) logs(v *visit, path values) error {
 		return nil
 	}
 	control := http.NewResponseController(v.w)
-	defer context.AfterFunc(ctx, func() { _ = control.SetWriteDeadline(time.Now().Add(lastWrite)) })()
+	defer endWrites(ctx, control)()
 	if control.Flush() != nil { // so that a log in which nothing happens begins
 		return nil
 	}

@@ -30,7 +30,7 @@ func (m management) share(v *visit, path values) error {
 	setOwn(v.w.Header())
 	v.w.Header().Set("Content-Type", "application/x-ndjson")
 	control := http.NewResponseController(v.w)
-	defer context.AfterFunc(ctx, func() { _ = control.SetWriteDeadline(time.Now().Add(lastWrite)) })()
+	defer endWrites(ctx, control)()
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for {

@@ -88,6 +88,26 @@ func TestH6EachNameHasALeafAndPlainRequestsGoOverHTTP2(t *testing.T) {
 	require.ErrorAs(t, err, new(*tls.CertificateVerificationError), "who does not trust the authority sees that")
 }
 
+// A panic of a goroutine that still used a response would end the program.
+func TestAnEventStreamOverHTTP2MayEndAtAnyTime(t *testing.T) {
+	t.Parallel()
+	f, _, tr := newTLS(t, nil, withNews(make(news)))
+	client := &http.Client{Transport: tr}
+	for range 300 {
+		ctx, end := context.WithCancel(t.Context())
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+f.host+"/api/events", nil)
+		require.NoError(t, err)
+		resp, err := client.Do(r)
+		require.NoError(t, err)
+		require.Equal(t, 2, resp.ProtoMajor)
+		_, err = resp.Body.Read(make([]byte, 1))
+		require.NoError(t, err)
+		end()
+		resp.Body.Close()
+	}
+	require.Equal(t, 200, fetch(t, tr, "GET", "https://"+f.host+"/health").StatusCode)
+}
+
 func TestH6WebSocketsGoOverHTTP1(t *testing.T) {
 	t.Parallel()
 	f, s, tr := newTLS(t, sayWhere("tls"))
