@@ -240,8 +240,8 @@ func (c *Carrier) run(b *bridge) {
 	case <-session.Done():
 	case <-c.ctx.Done():
 	}
-	c.o.Log.Debug("bridge ended", "reason", session.Err())
 	session.Close()
+	c.o.Log.Debug("bridge ended", "reason", session.Err())
 }
 
 func (c *Carrier) start() (*mux.Session, error) {
