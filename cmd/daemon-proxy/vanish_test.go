@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/exec"
@@ -141,7 +142,9 @@ func otherMachine(t *testing.T) (space, near string) {
 		require.NoError(t, os.RemoveAll(dir))
 	})
 	ip(t, "link", "add", link, "type", "veth", "peer", "name", "far", "netns", space)
-	near, far := "198.18.77.1", "198.18.77.2" // for tests (RFC 2544)
+	net := rand.IntN(1 << 14) // of those for tests (RFC 2544), one that no other run has
+	near = fmt.Sprintf("198.18.%d.%d", net>>6, net&63*4+1)
+	far := fmt.Sprintf("198.18.%d.%d", net>>6, net&63*4+2)
 	ip(t, "addr", "add", near+"/30", "dev", link)
 	ip(t, "link", "set", link, "up")
 	ip(t, "-n", space, "addr", "add", far+"/30", "dev", "far")
