@@ -115,6 +115,8 @@ func Start(ctx context.Context, o Options) (_ *Core, err error) {
 	})
 	c.Requests = traffic.Requests{Version: o.Version, Log: traffic.New(traffic.Options{
 		Bodies: o.Config.Traffic.Bodies, Memory: o.Config.Traffic.Memory, OnChange: c.news.LogChanged,
+		// A front that was attached to an earlier run must not take its exchanges for these.
+		After: uint64(time.Now().UnixMicro()),
 	})}
 	c.news.SetLog(c.Log)
 	hostname, _ := os.Hostname() // without one, that name is not served

@@ -19,6 +19,7 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/news"
+	"daemon-proxy/core/traffic"
 	"daemon-proxy/core/wiretest"
 )
 
@@ -342,4 +343,18 @@ func TestW6TenScreensSeeWhatOneDoes(t *testing.T) {
 	}
 	t.Logf("the slowest of 90 took %v", slowest)
 	require.Less(t, slowest, 2*time.Second)
+}
+
+func TestRequestsHaveOtherNumbersInEachRun(t *testing.T) {
+	t.Parallel()
+	var last uint64
+	for range 2 {
+		c := started(t, func(*Options) {})
+		first := c.Log.Begin(api.Exchange{Method: "GET", Path: "/"})
+		first.End(traffic.End{})
+		list, err := c.Exchanges(t.Context(), "", 1)
+		require.NoError(t, err)
+		require.Greater(t, list[0].ID, last, "a screen that saw the earlier run would replay another request")
+		last = list[0].ID
+	}
 }

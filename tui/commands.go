@@ -10,6 +10,9 @@ import (
 	"daemon-proxy/tui/pane"
 )
 
+// recentAsked is how many of the newest exchanges a snapshot has.
+const recentAsked = 500
+
 // commands makes the commands of the root model. A command captures values, never
 // the model.
 type commands struct {
@@ -113,7 +116,7 @@ func (c commands) exchanges(filter string, n int, msg func([]api.Exchange) tea.M
 // snapshot requests everything that the world holds.
 func (c commands) snapshot() tea.Cmd {
 	return tea.Batch(c.status(), c.engine(), c.sandboxes(), c.links(), c.rates(),
-		c.exchanges("", 500, func(list []api.Exchange) tea.Msg { return recentMsg(list) }),
+		c.exchanges("", recentAsked, func(list []api.Exchange) tea.Msg { return recentMsg(list) }),
 		c.exchanges("live:true", 0, func(list []api.Exchange) tea.Msg { return socketsMsg(list) }))
 }
 

@@ -86,9 +86,7 @@ func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
 		m.World.SetLinks(msg.value)
 		return m.toPanes(msg)
 	case recentMsg:
-		for _, x := range msg {
-			m.World.ApplyExchange(x)
-		}
+		m.World.ApplyRecent(msg, len(msg) < recentAsked)
 		return nil
 	case socketsMsg:
 		m.World.ApplySockets(msg)

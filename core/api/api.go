@@ -239,7 +239,7 @@ type Link struct {
 // Exchange is one request and its response as the request log keeps it.
 // Everything in it may be shown: secrets are masked before it is created.
 type Exchange struct {
-	// ID increases by one with every exchange of this run of the program.
+	// ID increases by one with every exchange; those of a later run of the program are greater.
 	ID     uint64    `json:"id"`
 	Start  time.Time `json:"start"`
 	Method string    `json:"method"`

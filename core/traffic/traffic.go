@@ -40,6 +40,8 @@ type Options struct {
 	Bodies bool
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
+	// After is the ID after which those of the exchanges begin.
+	After uint64
 	// OnChange is called when Changed has something new: an exchange began, got
 	// its answer or ended. It must not block. May be nil.
 	OnChange func()
@@ -72,7 +74,9 @@ func New(options Options) *Log {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	return &Log{options: options, known: map[uint64]*Recording{}, holders: chain{which: byHolding}}
+	l := &Log{options: options, known: map[uint64]*Recording{}, holders: chain{which: byHolding}}
+	l.nextID.Store(options.After)
+	return l
 }
 
 // Begin records that an exchange has begun; x gets its ID, Start and Live.

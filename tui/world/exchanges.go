@@ -31,6 +31,25 @@ func (w *exchanges) OpenSockets() []int {
 	return counts
 }
 
+// ApplyRecent takes the newest exchanges of the core; complete: there are no others
+// than these and newer ones. What is missing among them is no longer in the log,
+// for example because the core was restarted.
+func (w *World) ApplyRecent(newest []api.Exchange, complete bool) {
+	listed := map[uint64]bool{}
+	var last uint64
+	for _, x := range newest {
+		listed[x.ID], last = true, max(last, x.ID)
+	}
+	for name, list := range w.recent {
+		w.recent[name] = slices.DeleteFunc(list, func(x api.Exchange) bool {
+			return complete && !listed[x.ID] && (x.ID < last || last == 0)
+		})
+	}
+	for _, x := range newest {
+		w.ApplyExchange(x)
+	}
+}
+
 func (w *exchanges) addRecent(x api.Exchange) {
 	list := w.recent[x.Sandbox]
 	if i := slices.IndexFunc(list, func(o api.Exchange) bool { return o.ID == x.ID }); i >= 0 {

@@ -52,6 +52,27 @@ func TestWhatIsKnownOfASandboxGoesWithIt(t *testing.T) {
 	require.NotContains(t, w.ports, box)
 }
 
+func TestRequestsOfAnEarlierRunOfTheCoreAreDropped(t *testing.T) {
+	t.Parallel()
+	w := New()
+	at := func(id uint64) api.Exchange { return api.Exchange{ID: id, Sandbox: "web"} }
+	ids := func() (ids []uint64) {
+		for _, x := range w.Recent("web") {
+			ids = append(ids, x.ID)
+		}
+		return ids
+	}
+	for _, id := range []uint64{5, 6, 12} { // 12 came as an event after the list was made
+		w.ApplyExchange(at(id))
+	}
+	w.ApplyRecent([]api.Exchange{at(11), at(10)}, true)
+	require.Equal(t, []uint64{12, 11, 10}, ids())
+	w.ApplyRecent([]api.Exchange{at(20)}, false)
+	require.Equal(t, []uint64{20, 12, 11, 10}, ids(), "there are more than the core has listed")
+	w.ApplyRecent(nil, true)
+	require.Empty(t, ids())
+}
+
 func TestRequestsForWhatIsNoSandboxAreNotKeptByName(t *testing.T) {
 	t.Parallel()
 	w := New()
