@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"testing"
 
@@ -69,6 +70,44 @@ func TestW20ALostCoreKeepsTheScreenUntilItIsBack(t *testing.T) {
 	})
 }
 
+func TestALostCoreIsNotAlsoAnError(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	s := loaded(t, f, 120, 40, attached)
+	f.refuse("Attach", errGone)
+	f.cut <- errGone
+	s.shows("not reachable")
+	s.send(linksMsg{err: errGone})
+	s.send(sandboxesMsg{err: errGone})
+	s.send(statusMsg{err: errGone})
+	s.hides("✕ list", "✕ ask", errGone.Detail)
+	s.send(doneMsg{what: "stop web", err: errGone})
+	s.shows("✕ stop web: " + errGone.Detail)
+}
+
+func TestACallWithoutAnAnswerInTimeMayStillHappen(t *testing.T) {
+	t.Parallel()
+	s := loaded(t, newFake(), 120, 40, attached)
+	s.send(doneMsg{what: "stop web", err: fmt.Errorf("POST /api/sandboxes/web/stop: %w", context.DeadlineExceeded)})
+	s.shows("✕ stop web: there was no answer in time", "try: see what changed before you repeat it: it may still happen")
+	s.hides("POST /api", "deadline")
+}
+
+func TestTheHeaderSaysThatALostCoreIsTried(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	s := loaded(t, f, 120, 40, attached)
+	hold := make(chan struct{})
+	defer close(hold)
+	f.mu.Lock()
+	f.hold = hold
+	f.mu.Unlock()
+	f.cut <- errGone
+	s.shows("not reachable · retry in 1s (R now)")
+	s.press("R")
+	s.shows("not reachable · trying…")
+}
+
 func TestWhyACoreRefusesIsSaidOnce(t *testing.T) {
 	t.Parallel()
 	f := newFake()
@@ -108,8 +147,10 @@ func TestAReadOnlyCoreOffersNoChanges(t *testing.T) {
 	f.status.ReadOnly = true
 	s := loaded(t, f, 120, 40, attached)
 	s.shows("http://localhost:9000 read-only")
-	s.hides("i inject")
-	s.press("down", "down", "i")
+	s.hides("i inject", "n new preview", "v VNC")
+	s.press("down", "down")
+	s.hides("i inject", "i try again", "v VNC")
+	s.press("i")
 	s.shows("not on a read-only core: inject the daemon and start it   try: start the core without server.read_only")
 	s.press("esc", "?")
 	s.shows("(not in read-only mode)")

@@ -257,6 +257,7 @@ func (f *follower) subscribed(msg subscribedMsg) tea.Cmd {
 // retryCore tries the core now.
 func (f *follower) retryCore() tea.Cmd {
 	f.outage.round++
+	f.outage.retry = f.Now()
 	return tea.Batch(f.notes.tell("trying "+f.coreName()+f.Glyph.Ellipsis), f.subscribe())
 }
 

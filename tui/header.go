@@ -73,7 +73,10 @@ func (h *header) url() string {
 		if h.width < roomyHeader {
 			return lost
 		}
-		left := max(0, h.outage.retry.Sub(h.Now()))
+		left := h.outage.retry.Sub(h.Now())
+		if left <= 0 {
+			return lost + l.Ink.Dim.Paint(" "+l.Glyph.Dot+" trying"+l.Glyph.Ellipsis)
+		}
 		return lost + l.Ink.Dim.Paint(fmt.Sprintf(" %s retry in %s (%s now)", l.Glyph.Dot,
 			format.Span(left+time.Second-1), h.Key("refresh")))
 	case url == "":

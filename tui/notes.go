@@ -123,6 +123,16 @@ func (n *notes) failWith(action string, err error) tea.Cmd {
 	return n.fail(action+": "+what, try)
 }
 
+// failToList is failWith for what nobody asked for. That the core is not reachable
+// is not repeated here: the header shows it for as long as it is true.
+func (n *notes) failToList(what string, err error) tea.Cmd {
+	if errors.Is(err, &api.Problem{Code: api.CodeCoreUnreachable}) {
+		n.log.Warn("the core does not answer", "action", what, "error", err)
+		return nil
+	}
+	return n.failWith(what, err)
+}
+
 func (n *notes) begin(msg workMsg) tea.Cmd {
 	n.works = append(n.works, msg.words)
 	return func() tea.Msg { return workedMsg{msg.words, msg.cmd()} }

@@ -68,7 +68,7 @@ func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
 		return m.follow.resubscribe(msg)
 	case statusMsg:
 		if msg.err != nil {
-			return m.notes.failWith("ask the core", msg.err)
+			return m.notes.failToList("ask the core", msg.err)
 		}
 		m.World.SetStatus(msg.value)
 		return nil
@@ -81,7 +81,7 @@ func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
 		return m.takeSandboxes(msg)
 	case linksMsg:
 		if msg.err != nil {
-			return m.notes.failWith("list the previews", msg.err)
+			return m.notes.failToList("list the previews", msg.err)
 		}
 		m.World.SetLinks(msg.value)
 		return m.toPanes(msg)
@@ -163,7 +163,7 @@ func (m *model) takeSandboxes(msg sandboxesMsg) tea.Cmd {
 		if m.World.EngineLost() {
 			return nil // the header says so
 		}
-		return m.notes.failWith("list the sandboxes", msg.err)
+		return m.notes.failToList("list the sandboxes", msg.err)
 	}
 	m.World.ApplyList(msg.value, msg.after)
 	m.list.Refresh()

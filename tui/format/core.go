@@ -2,6 +2,7 @@ package format
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -31,6 +32,8 @@ func Lifetime(l api.Link, now time.Time) string {
 func Explain(err error) (what, try string) {
 	problem, ok := errors.AsType[*api.Problem](err)
 	switch {
+	case !ok && errors.Is(err, context.DeadlineExceeded):
+		return "there was no answer in time", "see what changed before you repeat it: it may still happen"
 	case !ok:
 		return err.Error(), ""
 	case problem.Code == api.CodeUnauthorized:

@@ -192,7 +192,11 @@ func (p *Overview) healthy(d api.Daemon) []string {
 	return parts
 }
 
+// offer is an action that changes something; a read-only screen offers none.
 func (p *Overview) offer(action, words string) string {
+	if p.World.ReadOnly() {
+		return ""
+	}
 	return "   " + p.Ink.Key.Paint(p.Key(action)) + " " + words
 }
 
@@ -235,7 +239,11 @@ func (p *Overview) portLines(s api.Sandbox) []string {
 	if parts == nil {
 		parts = []string{l.Ink.Dim.Paint("nothing listens yet")}
 	}
-	parts = append(parts, l.Ink.Key.Paint(p.Key("new-preview"))+" new preview", l.Ink.Key.Paint(p.Key("vnc"))+" VNC")
+	for _, offer := range []string{p.offer("new-preview", "new preview"), p.offer("vnc", "VNC")} {
+		if offer != "" {
+			parts = append(parts, strings.TrimLeft(offer, " "))
+		}
+	}
 	return append(p.flow("Ports", parts), warnings...)
 }
 
