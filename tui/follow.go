@@ -207,7 +207,7 @@ func (f *follower) lostStream(err error) tea.Cmd {
 	f.log.Warn("no events from the core", "error", err)
 	wait := f.outage.failed(f.Now())
 	round := resubscribeMsg(f.outage.round)
-	cmds := []tea.Cmd{f.countLost(), tea.Tick(wait, func(time.Time) tea.Msg { return round })}
+	cmds := []tea.Cmd{f.endShares(), f.countLost(), tea.Tick(wait, func(time.Time) tea.Msg { return round })}
 	if p := reasonOf(err); p != nil && p.Detail != f.outage.said {
 		f.outage.said = p.Detail
 		cmds = append(cmds, f.notes.fail(format.Explain(p)))

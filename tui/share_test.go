@@ -87,6 +87,18 @@ func TestASharedLinkThatEndsIsNotShownOn(t *testing.T) {
 	s.shows("The link has ended")
 }
 
+func TestASharedLinkIsNotShownOnWithoutItsCore(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	s := loaded(t, f, 120, 40, attached)
+	s.share()
+	f.refuse("Attach", errGone)
+	f.cut <- errGone
+	s.shows("the network can no longer reach port 3000 of my-sandbox: dev-box (ssh) was lost")
+	s.nothingOver()
+	s.until("its listener ends", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.sharing.Err() != nil })
+}
+
 func TestAListenerThatOpensTooLateIsClosed(t *testing.T) {
 	t.Parallel()
 	inProcess(t, "a call that is cancelled may never arrive")

@@ -48,6 +48,9 @@ func (p *Screen) Show(link api.Link, share api.Share) {
 // Whole reports that it takes the whole window.
 func (p *Screen) Whole() bool { return true }
 
+// Title names what the network can reach.
+func (p *Screen) Title() string { return p.title }
+
 // HandleKey implements overlay.
 func (p *Screen) HandleKey(key tea.KeyMsg) (tea.Cmd, bool) {
 	switch key.String() {
