@@ -109,7 +109,7 @@ func (in *injector) bringProgram(ctx context.Context) error {
 
 // patienceDirect is how long a daemon that was started may refuse connections at the
 // container's address before it is checked that this is the container.
-const patienceDirect = time.Second
+const patienceDirect = 3 * time.Second
 
 // meetStarted is meet for a daemon that was started a moment ago. If its address
 // refuses connections while it answers inside, the address belongs to something else.
@@ -135,6 +135,9 @@ func (in *injector) meetStarted(ctx context.Context) (daemon.Info, error) {
 		return f, err
 	}
 	if f, err = in.route().meet(ctx); !isRefused(err) { // it was just starting
+		if in.route().chosen() == api.ViaDirect {
+			in.box.update((*box).endBridge)
+		}
 		return f, err
 	}
 	return in.route().meetInside(ctx, in.c.Addresses[0]+" belongs to something else here")
