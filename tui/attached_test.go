@@ -85,6 +85,22 @@ func TestALostCoreIsNotAlsoAnError(t *testing.T) {
 	s.shows("✕ stop web: " + errGone.Detail)
 }
 
+func TestACoreThatHangsIsLost(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	s := loaded(t, f, 120, 40, attached)
+	late := fmt.Errorf("POST /api/sandboxes/web/stop: %w", context.DeadlineExceeded)
+	asked := len(f.calls("Status"))
+	s.send(doneMsg{what: "stop web", err: late})
+	s.until("it is asked whether it answers", func() bool { return len(f.calls("Status")) > asked })
+	s.settle()
+	s.hides("not reachable")
+	f.refuse("Status", errGone)
+	f.refuse("Attach", errGone)
+	s.send(linksMsg{err: late})
+	s.shows("⇄ dev-box (ssh) ✕ not reachable")
+}
+
 func TestACallWithoutAnAnswerInTimeMayStillHappen(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 120, 40, attached)

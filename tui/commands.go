@@ -42,6 +42,12 @@ type (
 	// subscribedMsg brings the event stream; snapshots are requested after it.
 	subscribedMsg struct {
 		screen api.Screen
+		leave  context.CancelFunc // ends the stream
+		err    error
+	}
+	// doubtedMsg is whether the core still answers a screen.
+	doubtedMsg struct {
+		screen api.Screen
 		err    error
 	}
 	// streamEndedMsg reports the end of the event stream.
@@ -69,7 +75,7 @@ func (c commands) subscribe() tea.Cmd {
 		if err != nil {
 			giveUp()
 		}
-		return subscribedMsg{screen, err}
+		return subscribedMsg{screen, giveUp, err}
 	}
 }
 

@@ -208,7 +208,16 @@ func (f *fake) Events(context.Context) (api.Events, error) { return f, f.ask("Ev
 // fakeScreen is a screen of the fake; all take from one stream.
 type fakeScreen struct {
 	*fake
-	id string
+	id   string
+	life context.Context // of the screen
+}
+
+// Next waits for events until the screen ends.
+func (s fakeScreen) Next(ctx context.Context) ([]api.Event, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.life, cancel)()
+	return s.fake.Next(ctx)
 }
 
 func (f *fake) Attach(ctx context.Context, name string) (api.Screen, error) {
@@ -228,7 +237,7 @@ func (f *fake) Attach(ctx context.Context, name string) (api.Screen, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.attached++
-	s := fakeScreen{f, fmt.Sprint(f.attached)}
+	s := fakeScreen{f, fmt.Sprint(f.attached), ctx}
 	f.status.Screens = append(f.status.Screens, api.ScreenStatus{ID: s.id, Name: name, Since: clock})
 	context.AfterFunc(ctx, func() {
 		f.mu.Lock()

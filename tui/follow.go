@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -10,6 +11,7 @@ import (
 	"daemon-proxy/core/api"
 	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/pane"
+	"daemon-proxy/tui/phone"
 	"daemon-proxy/tui/world"
 )
 
@@ -20,6 +22,8 @@ const (
 	portsAfter = 100 * time.Millisecond
 	// portsEvery is for ports that close; a port that opens comes as an event.
 	portsEvery = 30 * time.Second
+	// doubtWithin is how soon a core answers that only was slow in one call.
+	doubtWithin = 5 * time.Second
 )
 
 type (
@@ -38,6 +42,8 @@ type follower struct {
 	news *portNews
 
 	screen       api.Screen // nil while none is attached
+	leave        func()     // ends the stream of the screen
+	doubting     bool       // a check whether the core answers is running
 	attaching    bool       // a call of Attach is running
 	watched      api.Ref    // the sandbox in the panes and of the screen's Watch
 	watching     bool       // a call of Watch is running
@@ -133,7 +139,7 @@ func (f *follower) takePorts(msg pane.PortsMsg) tea.Cmd {
 		return again
 	}
 	f.changed()
-	cmds := []tea.Cmd{again, f.toPanes(msg)}
+	cmds := []tea.Cmd{again, f.toPanes(msg), f.doubt(msg.Err)}
 	if opened != nil {
 		cmds = append(cmds, f.news.tell(opened))
 	}
@@ -215,6 +221,44 @@ func (f *follower) lostStream(err error) tea.Cmd {
 	return tea.Batch(cmds...)
 }
 
+// doubt checks whether the core answers at all after a call that it did not answer
+// in time: a core that hangs keeps its event stream open.
+func (f *follower) doubt(err error) tea.Cmd {
+	if !errors.Is(err, context.DeadlineExceeded) || f.screen == nil || f.doubting {
+		return nil
+	}
+	f.doubting = true
+	screen, status := f.screen, f.do.backend.Status
+	return f.do.Do(doubtWithin, func(ctx context.Context) tea.Msg {
+		_, err := status(ctx)
+		return doubtedMsg{screen, err}
+	})
+}
+
+// doubted ends the stream of a core that does not answer; lostStream follows.
+func (f *follower) doubted(msg doubtedMsg) tea.Cmd {
+	f.doubting = false
+	if msg.err != nil && msg.screen == f.screen {
+		f.leave()
+	}
+	return nil
+}
+
+// endShares closes the screens with codes: a listener ends with the connection to
+// the core, and does not come back with it.
+func (f *follower) endShares() tea.Cmd {
+	var cmds []tea.Cmd
+	for _, over := range slices.Clone(f.overlays) {
+		if p, ok := over.(*phone.Screen); ok {
+			p.Cancel()
+			f.overlays.close(p)
+			cmds = append(cmds, f.notes.fail("the network can no longer reach "+p.Title()+": "+f.coreName()+" was lost",
+				"show it on a phone again when the core is back"))
+		}
+	}
+	return tea.Batch(cmds...)
+}
+
 // reasonOf returns why the core is lost, nil if there is no more to say than that
 // nothing answers: it refuses, or what leads to it, such as ssh, has a problem.
 func reasonOf(err error) *api.Problem {
@@ -251,6 +295,7 @@ func (f *follower) subscribed(msg subscribedMsg) tea.Cmd {
 	if msg.err != nil {
 		return f.lostStream(msg.err)
 	}
+	f.leave = msg.leave
 	return f.attached(msg.screen)
 }
 

@@ -104,7 +104,7 @@ func (a *linkActions) afterCreate(msg form.CreatedMsg) tea.Cmd {
 		return a.notes.failWith("make a preview", msg.Err)
 	case msg.Err != nil:
 		a.log.Error("an action failed", "action", "make a preview", "error", msg.Err)
-		return nil
+		return a.notes.doubt(msg.Err)
 	}
 	a.World.ApplyLink(msg.Link)
 	switch {

@@ -82,21 +82,6 @@ func (a *linkActions) share(msg shareMsg) tea.Cmd {
 	}
 }
 
-// endShares closes the screens with codes: a listener ends with the connection to
-// the core, and does not come back with it.
-func (u *ui) endShares() tea.Cmd {
-	var cmds []tea.Cmd
-	for _, over := range slices.Clone(u.overlays) {
-		if p, ok := over.(*phone.Screen); ok {
-			p.Cancel()
-			u.overlays.close(p)
-			cmds = append(cmds, u.notes.fail("the network can no longer reach "+p.Title()+": "+u.coreName()+" was lost",
-				"show it on a phone again when the core is back"))
-		}
-	}
-	return tea.Batch(cmds...)
-}
-
 // afterShare shows the code, unless the screen was closed meanwhile.
 func (a *linkActions) afterShare(msg sharedMsg) tea.Cmd {
 	open := slices.Contains(a.overlays, overlay(msg.screen))

@@ -31,6 +31,7 @@ type notes struct {
 	look    *draw.Look
 	log     *slog.Logger
 	changed func()
+	doubt   func(err error) tea.Cmd // is called with what an action failed with
 
 	note  note
 	age   int      // number of the current note, for its timer
@@ -120,15 +121,15 @@ func (n *notes) failWith(action string, err error) tea.Cmd {
 	}
 	n.log.Error("an action failed", "action", action, "error", err)
 	what, try := format.Explain(err)
-	return n.fail(action+": "+what, try)
+	return tea.Batch(n.fail(action+": "+what, try), n.doubt(err))
 }
 
 // failToList is failWith for what nobody asked for. That the core is not reachable
 // is not repeated here: the header shows it for as long as it is true.
 func (n *notes) failToList(what string, err error) tea.Cmd {
-	if errors.Is(err, &api.Problem{Code: api.CodeCoreUnreachable}) {
+	if errors.Is(err, &api.Problem{Code: api.CodeCoreUnreachable}) || errors.Is(err, context.DeadlineExceeded) {
 		n.log.Warn("the core does not answer", "action", what, "error", err)
-		return nil
+		return n.doubt(err)
 	}
 	return n.failWith(what, err)
 }

@@ -44,7 +44,7 @@ func newModel(ctx context.Context, core api.Service, o Options) (*model, error) 
 	u.Env = pane.Env{Look: draw.New(o.Theme, o.ASCII), World: world.New(), Now: o.Now, Key: keys.key,
 		Calls: pane.Calls{Ctx: ctx}}
 	u.options, u.log, u.do = o, o.Logger, commands{Calls: u.Calls, backend: core, name: o.Name}
-	u.notes = &notes{look: u.Look, log: u.log, changed: u.changed}
+	u.notes = &notes{look: u.Look, log: u.log, changed: u.changed, doubt: m.follow.doubt}
 	m.dispatch.keymap, m.mouse = keys, !o.NoMouse
 	if o.ReadOnly {
 		u.World.SetReadOnly()

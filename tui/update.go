@@ -64,6 +64,8 @@ func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
 		return m.follow.subscribed(msg)
 	case streamEndedMsg:
 		return m.follow.lostStream(msg.err)
+	case doubtedMsg:
+		return m.follow.doubted(msg)
 	case resubscribeMsg:
 		return m.follow.resubscribe(msg)
 	case statusMsg:
