@@ -34,7 +34,7 @@ type (
 )
 
 func (a *linkActions) askShare(l api.Link) tea.Cmd {
-	opens := "This opens a second listener on this machine's address in the network. " +
+	opens := "This opens a second listener on the address of " + a.machine() + " in its network. " +
 		"Whoever is on that network and has the link can look at this port, and at nothing else, " +
 		"until you close the screen with the code"
 	path := "The link is served by its path there: a page that insists on absolute paths may look different than here."

@@ -87,6 +87,19 @@ func TestASharedLinkThatEndsIsNotShownOn(t *testing.T) {
 	s.shows("The link has ended")
 }
 
+func TestSharingNamesTheMachineThatListens(t *testing.T) {
+	t.Parallel()
+	for want, with := range map[string]func(*Options){
+		"on the address of this machine":  func(o *Options) { o.Attached = &Attached{URL: "http://[::1]:8080"} },
+		"on the address of dev-box (ssh)": attached,
+		"on the address of box.example":   func(o *Options) { o.Attached = &Attached{URL: "https://box.example:8443"} },
+	} {
+		s := loaded(t, newFake(), 120, 40, with)
+		s.press("3", "down", "Q")
+		s.shows(want)
+	}
+}
+
 func TestASharedLinkIsNotShownOnWithoutItsCore(t *testing.T) {
 	t.Parallel()
 	f := newFake()
