@@ -97,7 +97,7 @@ func TestACoreThatHangsIsLost(t *testing.T) {
 	s.hides("not reachable")
 	f.refuse("Status", errGone)
 	f.refuse("Attach", errGone)
-	s.send(linksMsg{err: late})
+	s.send(watchedMsg{webRef, late})
 	s.shows("⇄ dev-box (ssh) ✕ not reachable")
 }
 

@@ -31,8 +31,13 @@ type (
 	resubscribeMsg int // the round of the outage
 	trafficMsg     struct{}
 	portsDueMsg    int
-	watchedMsg     api.Ref // the screen's Watch has returned
 	lostMsg        struct{}
+
+	// watchedMsg reports that the screen's Watch has returned.
+	watchedMsg struct {
+		ref api.Ref
+		err error
+	}
 )
 
 // follower keeps the world current in addition to the events: it watches the
@@ -82,12 +87,13 @@ func (f *follower) portsDue(round int) tea.Cmd {
 }
 
 // watchDone watches the next sandbox if another was selected during the call.
-func (f *follower) watchDone(ref api.Ref) tea.Cmd {
+func (f *follower) watchDone(msg watchedMsg) tea.Cmd {
 	f.watching = false
-	if ref == f.watched {
-		return nil
+	doubt := f.doubt(msg.err)
+	if msg.ref == f.watched {
+		return doubt
 	}
-	return f.watch()
+	return tea.Batch(doubt, f.watch())
 }
 
 // attached begins to follow the core: everything is requested anew, and what is
@@ -112,10 +118,11 @@ func (f *follower) watch() tea.Cmd {
 	f.watching = true
 	ref, screen, log := f.watched, f.screen, f.log
 	return f.do.Do(pane.Quick, func(ctx context.Context) tea.Msg {
-		if err := screen.Watch(ctx, ref); err != nil {
+		err := screen.Watch(ctx, ref)
+		if err != nil {
 			log.Warn("the core does not follow what is shown", "sandbox", ref.String(), "error", err)
 		}
-		return watchedMsg(ref)
+		return watchedMsg{ref, err}
 	})
 }
 

@@ -36,7 +36,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case portsDueMsg:
 		return m, m.follow.portsDue(int(msg))
 	case watchedMsg:
-		return m, m.follow.watchDone(api.Ref(msg))
+		return m, m.follow.watchDone(msg)
 	case trafficMsg:
 		m.follow.trafficTimer = false
 		return m, tea.Batch(m.do.rates(), m.do.links())
