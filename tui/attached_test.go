@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/wiretest"
 )
 
 var errGone = &api.Problem{Code: api.CodeCoreUnreachable, Detail: "http://localhost:8080 does not answer", Cause: io.EOF}
@@ -83,6 +86,19 @@ func TestALostCoreIsNotAlsoAnError(t *testing.T) {
 	s.hides("✕ list", "✕ ask", errGone.Detail)
 	s.send(doneMsg{what: "stop web", err: errGone})
 	s.shows("✕ stop web: " + errGone.Detail)
+}
+
+func TestALostCoreIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	var log wiretest.Buffer
+	f := newFake()
+	s := loaded(t, f, 120, 40, func(o *Options) { attached(o); o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	f.refuse("Attach", errGone)
+	f.cut <- errGone
+	s.shows("not reachable")
+	tried := len(f.calls("Attach"))
+	s.until("it is tried again", func() bool { return len(f.calls("Attach")) > tried+1 })
+	require.Equal(t, 1, strings.Count(log.String(), "no events from the core"))
 }
 
 func TestACoreThatHangsIsLost(t *testing.T) {

@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -217,7 +218,11 @@ func (f *follower) lostStream(err error) tea.Cmd {
 		return nil
 	}
 	f.screen = nil
-	f.log.Warn("no events from the core", "error", err)
+	level := slog.LevelWarn
+	if f.outage.is() { // which may last for days
+		level = slog.LevelDebug
+	}
+	f.log.Log(f.Ctx, level, "no events from the core", "error", err)
 	wait := f.outage.failed(f.Now())
 	round := resubscribeMsg(f.outage.round)
 	cmds := []tea.Cmd{f.endShares(), f.countLost(), tea.Tick(wait, func(time.Time) tea.Msg { return round })}
