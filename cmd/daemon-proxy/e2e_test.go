@@ -184,7 +184,7 @@ func TestASecondInstanceIsToldWhoRuns(t *testing.T) {
 	second := d2.run(t, nil, "--no-tui", "--daemon-mode", "host")
 	require.Equal(t, exitFailed, second.exit())
 	require.Contains(t, second.stderr.String(), first.url)
-	require.Contains(t, second.stderr.String(), "--state-file")
+	require.Contains(t, second.stderr.String(), "--standalone starts a second one")
 }
 
 func TestWithoutDockerThePortsOfThisMachineArePreviewed(t *testing.T) {
