@@ -335,7 +335,8 @@ func TestLatenciesAreComparedAsTheyAreShown(t *testing.T) {
 		same    bool
 	}{
 		{1.1, 1.2, false, true}, {1.1, 1.2, true, false}, {1.11, 1.13, true, true}, {1.1, 2.1, false, false},
-		{13.1, 13.3, true, true}, {13, 14, true, false}, {0, 1, false, false}, {9.9, 10, true, false},
+		{13.1, 13.3, true, true}, {13, 14, true, false}, {0, 1, false, false}, {0.2, 1.4, false, true}, {0.2, 1.6, false, false},
+		{0.2, 0.4, true, false}, {9.9, 10, true, false},
 	} {
 		require.Equal(t, c.same, sameLatency(c.a, c.b, c.closely), "%v", c)
 	}

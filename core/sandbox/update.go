@@ -38,10 +38,13 @@ func (b *box) become(e event, lastError *api.Problem) {
 }
 
 // sameLatency reports whether two latencies look the same: in whole milliseconds,
-// or closely, below 10 ms, in tenths.
+// at least one, or closely, below 10 ms, in tenths.
 func sameLatency(a, b float64, closely bool) bool {
-	if closely && min(a, b) < 10 {
+	switch {
+	case closely && min(a, b) < 10:
 		a, b = 10*a, 10*b
+	case !closely && min(a, b) > 0:
+		a, b = max(1, a), max(1, b)
 	}
 	return math.Round(a) == math.Round(b)
 }
