@@ -39,15 +39,21 @@ func headless(b *testing.B, d *desk, path string, env ...string) *painted {
 	cmd.Dir, cmd.Env = d.dir, append(d.environment(), env...)
 	require.NoError(b, cmd.Start())
 	b.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	answers(b, d.port, path)
+	return &painted{b: b, cmd: cmd}
+}
+
+// answers waits until a path is answered with 200.
+func answers(b *testing.B, port int, path string) {
+	b.Helper()
 	require.Eventually(b, func() bool {
-		response, err := http.Get("http://127.0.0.1:" + strconv.Itoa(d.port) + path)
+		response, err := http.Get("http://127.0.0.1:" + strconv.Itoa(port) + path)
 		if err != nil {
 			return false
 		}
 		defer response.Body.Close()
 		return response.StatusCode == http.StatusOK
 	}, startsWithin, look)
-	return &painted{b: b, cmd: cmd}
 }
 
 // attached is an event stream of a screen, read as it comes.

@@ -191,6 +191,7 @@ type keyBench struct {
 func newKeyBench(b *testing.B, t *painted, world *crowded, port int) *keyBench {
 	b.Helper()
 	t.shows("v0.190.0", 0)
+	answers(b, port, "/proxy/3000/")
 	load(b, port, 0, 10_000, 30*time.Second)
 	t.types("2")
 	t.types("a") // of all sandboxes
