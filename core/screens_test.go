@@ -11,7 +11,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -109,54 +108,12 @@ func TestW3EventsThatAClientMissedAreSentWhenItComesBack(t *testing.T) {
 	require.NotEqual(t, back.id, anew.id)
 }
 
-// relay leads to a core, until its connections are cut.
-type relay struct {
-	net.Listener
-	mu   sync.Mutex
-	open []net.Conn
-}
-
-func newRelay(t *testing.T, to string) *relay {
-	t.Helper()
-	r := &relay{Listener: wiretest.Listen(t)}
-	var group sync.WaitGroup
-	group.Go(func() {
-		for {
-			near, err := r.Accept()
-			if err != nil {
-				return
-			}
-			far, err := net.Dial("tcp", to)
-			if err != nil {
-				near.Close()
-				continue
-			}
-			r.mu.Lock()
-			r.open = append(r.open, near, far)
-			r.mu.Unlock()
-			group.Go(func() { _, _ = io.Copy(far, near); far.Close() })
-			group.Go(func() { _, _ = io.Copy(near, far); near.Close() })
-		}
-	})
-	t.Cleanup(func() { r.Close(); r.cut(); group.Wait() })
-	return r
-}
-
-func (r *relay) cut() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, c := range r.open {
-		c.Close()
-	}
-	r.open = nil
-}
-
 // A client that follows misses no link, however often its connection is cut.
 func TestW3AClientThatFollowsMissesNothing(t *testing.T) {
 	t.Parallel()
 	const links, cutEach = 60, 20
 	f := newFront(t, func(http.ResponseWriter, *http.Request) {})
-	way := newRelay(t, "127.0.0.1:"+strconv.Itoa(f.options.Config.Server.Port))
+	way := wiretest.NewRelay(t, "127.0.0.1:"+strconv.Itoa(f.options.Config.Server.Port), nil)
 	c := clientAt(t, "http://"+way.Addr().String(), f.Key())
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
@@ -170,7 +127,7 @@ func TestW3AClientThatFollowsMissesNothing(t *testing.T) {
 				go func() {
 					for i := 1; i < links; i++ {
 						if i%cutEach == 0 {
-							way.cut()
+							way.Cut()
 						}
 						create(strconv.Itoa(i))
 					}

@@ -178,42 +178,20 @@ func keyOnScreen(b *testing.B, d *desk) []figure {
 	}
 }
 
-// counted is an address that leads to another one; it counts the bytes.
-func counted(b *testing.B, to string) (address string, bytes *atomic.Int64) {
+// counter counts the bytes that are written to it.
+type counter struct{ atomic.Int64 }
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.Add(int64(len(p)))
+	return len(p), nil
+}
+
+// counted is an address that leads to another one, and counts the bytes.
+func counted(b *testing.B, to string) (address string, bytes *counter) {
 	b.Helper()
-	l := wiretest.Listen(b)
-	b.Cleanup(func() { l.Close() })
-	bytes = &atomic.Int64{}
-	carry := func(dst, src net.Conn) {
-		defer dst.Close()
-		buf := make([]byte, 32<<10)
-		for {
-			n, err := src.Read(buf)
-			bytes.Add(int64(n))
-			if err != nil {
-				return
-			}
-			if _, err := dst.Write(buf[:n]); err != nil {
-				return
-			}
-		}
-	}
-	go func() {
-		for {
-			near, err := l.Accept()
-			if err != nil {
-				return
-			}
-			far, err := net.Dial("tcp", to)
-			if err != nil {
-				near.Close()
-				continue
-			}
-			go carry(far, near)
-			go carry(near, far)
-		}
-	}()
-	return l.Addr().String(), bytes
+	bytes = &counter{}
+	relay := wiretest.NewRelay(b, to, func(dst, src net.Conn) { _, _ = io.Copy(dst, io.TeeReader(src, bytes)) })
+	return relay.Addr().String(), bytes
 }
 
 // idleScreen is 50 containers, each with a daemon whose health is watched.

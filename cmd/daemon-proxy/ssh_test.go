@@ -403,7 +403,7 @@ func TestOverSSHTheCoreThatRunsThereIsUsedAndGoesOn(t *testing.T) {
 		return status == http.StatusOK && body == "you asked for /z"
 	})
 	require.Zero(t, s.signal(syscall.SIGINT))
-	require.NoError(t, syscall.Kill(core.Process.Pid, 0), "the core goes on")
+	require.NoError(t, syscall.Kill(core.Process.Pid, 0), "the core keeps running")
 	require.NotContains(t, s.stderr.String(), "a-key-of-its-own")
 }
 
@@ -429,13 +429,11 @@ func TestOverSSHWhatSSHSaysIsShown(t *testing.T) {
 // delayed is an address that leads to another one with a round trip of twice the delay.
 func delayed(t *testing.T, to string, delay time.Duration) string {
 	t.Helper()
-	l := wiretest.Listen(t)
-	t.Cleanup(func() { l.Close() })
 	type piece struct {
 		due  time.Time
 		data []byte
 	}
-	carry := func(dst, src net.Conn) {
+	return wiretest.NewRelay(t, to, func(dst, src net.Conn) {
 		pieces := make(chan piece, 1<<16)
 		go func() {
 			defer close(pieces)
@@ -454,24 +452,7 @@ func delayed(t *testing.T, to string, delay time.Duration) string {
 				src.Close()
 			}
 		}
-		dst.Close()
-	}
-	go func() {
-		for {
-			near, err := l.Accept()
-			if err != nil {
-				return
-			}
-			far, err := net.Dial("tcp", to)
-			if err != nil {
-				near.Close()
-				continue
-			}
-			go carry(near, far)
-			go carry(far, near)
-		}
-	}()
-	return l.Addr().String()
+	}).Addr().String()
 }
 
 // At 100 ms of round trip, a preview's first byte takes one more of them than
