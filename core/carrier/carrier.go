@@ -7,8 +7,7 @@
 // been idle for a while, and starts another one when it has ended for any other
 // reason. The bridge ends with its standard input, so nothing is left in the
 // container when this program or the engine is killed. It listens on nothing and
-// needs no secret: whoever may run processes in the container may use it, and
-// nobody else.
+// needs no secret: only those who may run processes in the container can use it.
 //
 // The package knows no engine: Options.Open starts the bridge.
 package carrier
@@ -22,12 +21,11 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
-	"unicode"
 
+	"daemon-proxy/core/logging"
 	"daemon-proxy/core/mux"
 	"daemon-proxy/core/reach"
 )
@@ -40,8 +38,10 @@ const (
 	startPause = 200 * time.Millisecond
 	// defaultIdle is Options.Idle's default.
 	defaultIdle = 10 * time.Minute
-	// maxComplaint bounds what is kept of a bridge's standard error.
-	maxComplaint = 4 << 10
+	// maxComplaint bounds what is kept of a bridge's standard error, in bytes, and
+	// longestReason what an error quotes of it, in characters.
+	maxComplaint  = 4 << 10
+	longestReason = 300
 )
 
 // limits are those of both ends. The bridge's own memory counts as the container's.
@@ -186,8 +186,8 @@ func (c *Carrier) session(ctx context.Context, now bool) (*mux.Session, error) {
 	}
 }
 
-// ended reports whether there is no bridge that runs or starts; a failed one has
-// not ended.
+// ended reports whether the bridge has run and ended, or was never started. One
+// that failed to start is not among them.
 func (b *bridge) ended() bool {
 	if b == nil {
 		return true
@@ -247,8 +247,8 @@ func (c *Carrier) run(b *bridge) {
 func (c *Carrier) start() (*mux.Session, error) {
 	ctx, cancel := context.WithTimeout(c.ctx, StartWithin)
 	defer cancel()
-	complaints := &tail{}
-	conn, err := c.o.Open(ctx, complaints)
+	said := &complaints{}
+	conn, err := c.o.Open(ctx, said)
 	if err != nil {
 		return nil, err
 	}
@@ -260,8 +260,8 @@ func (c *Carrier) start() (*mux.Session, error) {
 		}
 	}
 	conn.Close()
-	if said := printable(append(noise, complaints.kept...)); said != "" {
-		return nil, fmt.Errorf("%w: %s", ErrNoBridge, said)
+	if reason := logging.Line(string(append(noise, said.kept...)), longestReason); reason != "" {
+		return nil, fmt.Errorf("%w: %s", ErrNoBridge, reason)
 	}
 	return nil, fmt.Errorf("%w: %w", ErrNoBridge, err)
 }
@@ -344,7 +344,7 @@ func askFor(stream *mux.Stream, port int) (net.Addr, error) {
 		return nil, failed(os.ErrDeadlineExceeded)
 	}
 	text, err := io.ReadAll(io.LimitReader(stream, maxComplaint))
-	if said := printable(text); err == nil && said != "" {
+	if said := logging.Line(string(text), longestReason); err == nil && said != "" {
 		return nil, failed(errors.New(said))
 	}
 	return nil, failed(errors.New("the bridge answered unexpectedly"))
@@ -375,26 +375,11 @@ func (c *conn) Close() error {
 	return c.Stream.Close()
 }
 
-// tail keeps the first bytes of a bridge's standard error.
-type tail struct{ kept []byte }
+// complaints keeps the first bytes of a bridge's standard error.
+type complaints struct{ kept []byte }
 
 // Write implements io.Writer.
-func (t *tail) Write(p []byte) (int, error) {
+func (t *complaints) Write(p []byte) (int, error) {
 	t.kept = append(t.kept, p[:min(len(p), maxComplaint-len(t.kept))]...)
 	return len(p), nil
-}
-
-// printable returns foreign text as one short line.
-func printable(text []byte) string {
-	line := strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, string(text))
-	line = strings.Join(strings.Fields(line), " ")
-	if runes := []rune(line); len(runes) > 300 {
-		line = string(runes[:300]) + "…"
-	}
-	return line
 }

@@ -230,7 +230,7 @@ func TestABridgeThatDoesNotStartSaysWhy(t *testing.T) {
 	defer c.Close()
 	_, err := c.Dial(t.Context(), 80)
 	require.ErrorIs(t, err, ErrNoBridge)
-	require.ErrorContains(t, err, "no such file exec [31mfailed")
+	require.ErrorContains(t, err, "no such file exec ␛[31mfailed")
 	_, err = c.Dial(t.Context(), 80)
 	require.ErrorIs(t, err, ErrNoBridge)
 	require.Equal(t, 1, starts, "a failure is remembered for a moment")
