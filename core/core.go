@@ -253,6 +253,7 @@ func (c *Core) Status(context.Context) (api.Status, error) {
 		Version: c.options.Version, URL: c.URL(), Mode: c.current.Load().sandboxes.Mode(), Exposed: config.Exposed(),
 		ReadOnly:  config.Server.ReadOnly,
 		HostLinks: c.HostLinks(), ConfigFile: config.File, LogFile: config.Logging.File,
-		StopOnExit: config.Daemon.StopOnExit, LinkTTLSeconds: int64(config.Preview.DefaultTTL / time.Second), Screens: c.screens.list(),
+		StopOnExit: config.Daemon.StopOnExit, LinkTTLSeconds: int64(config.Preview.DefaultTTL / time.Second),
+		Screens: c.screens.list(),
 	}, nil
 }

@@ -284,7 +284,7 @@ func TestW23ScreensOverSSHShareACoreAndItsPreviews(t *testing.T) {
 		s.keys("q")
 		s.shows(`The core keeps running on box \(ssh\)\.`)
 	}
-	require.NoError(t, syscall.Kill(running.cmd.Process.Pid, 0), "the core goes on")
+	require.NoError(t, syscall.Kill(running.cmd.Process.Pid, 0), "the core keeps running")
 	require.Zero(t, running.signal(syscall.SIGTERM))
 	b.isLeft()
 }

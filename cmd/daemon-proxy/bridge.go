@@ -71,7 +71,7 @@ func (f *farEnd) run(ctx context.Context) error {
 }
 
 // find returns the core that runs. If none does at the start of the session, it
-// starts one; later it leaves that to whoever runs it.
+// starts one. It does not start another one if a core ends later.
 func (f *farEnd) find(ctx context.Context) (bridge.Core, error) {
 	deadline := time.Now().Add(turnWithin)
 	for {

@@ -42,8 +42,8 @@ type far struct {
 	Previews string
 	// Own: the core was started there for this session, and ends with it.
 	Own bool
-	// Done is closed when the way has ended by itself, and Err is why. Over HTTP
-	// there is no way that could end: Done is nil.
+	// Done is closed when the connection has ended by itself, and Err says why. It
+	// is nil over HTTP, where each call makes its own.
 	Done <-chan struct{}
 	Err  func() error
 	// Close ends the way, and with it the previews on this machine.
@@ -209,7 +209,8 @@ func farKey(cfg config.Config) (string, error) {
 		return "", usageError{fmt.Errorf("%s: %w", keyFileEnv, err)}
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return "", usageError{fmt.Errorf("%s: others may use %s (mode %04o): chmod 600 it", keyFileEnv, name, info.Mode().Perm())}
+		return "", usageError{fmt.Errorf("%s: others may use %s (mode %04o): chmod 600 it",
+			keyFileEnv, name, info.Mode().Perm())}
 	}
 	text, err := io.ReadAll(io.LimitReader(file, longestKey))
 	if err != nil {
@@ -229,7 +230,9 @@ func inTheOpen(address string) bool {
 		return false
 	}
 	addr, err := netip.ParseAddr(u.Hostname())
-	return u.Hostname() != "localhost" && !strings.HasSuffix(u.Hostname(), ".localhost") && (err != nil || !addr.IsLoopback())
+	here := u.Hostname() == "localhost" || strings.HasSuffix(u.Hostname(), ".localhost") ||
+		err == nil && addr.IsLoopback()
+	return !here
 }
 
 // stay serves the previews of a core that ssh reaches until ctx ends, or says

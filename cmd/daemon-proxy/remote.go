@@ -128,7 +128,8 @@ func clientCommand(use, short string, needs own,
 	shown := map[string]bool{"config": true, "docker-host": true, "docker-context": true}
 	cmd.Flags().VisitAll(hideUnless(shown))
 	cmd.Flags().StringVar(&server, "server", "",
-		"daemon-proxy to talk to: a URL, or ssh://[user@]host[:port] (environment: "+serverEnv+"; default: the one running here)")
+		"daemon-proxy to talk to: a URL, or ssh://[user@]host[:port] (environment: "+serverEnv+
+			"; default: the one running here)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, in the form of the HTTP API")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		cfg, err := config.Load(config.Options{Flags: cmd.Flags()})
@@ -221,7 +222,8 @@ func runningCore(ctx context.Context, cfg config.Config) (*client.Client, error)
 		return nil, err
 	case asking.Err() != nil && lives(running.PID):
 		return nil, api.NewProblem(api.CodeCoreUnreachable, fmt.Sprintf("the core at %s (process %d) has not answered for %v",
-			running.URL, running.PID, aliveWithin), "repeat the command, or end that process; daemon-proxy --standalone starts a second core")
+			running.URL, running.PID, aliveWithin),
+			"repeat the command, or end that process; daemon-proxy --standalone starts a second core")
 	}
 	return nil, nil // a crash left core.json behind
 }

@@ -25,7 +25,8 @@ func CheckProtocol(us, them, theirs string) error {
 	if theirs == "" {
 		detail = fmt.Sprintf("%s is older than protocol %s, which %s speaks", them, Protocol, us)
 	}
-	return NewProblem(CodeProtocolMismatch, detail, "install the same version of daemon-proxy on both sides and restart the core")
+	return NewProblem(CodeProtocolMismatch, detail,
+		"install the same version of daemon-proxy on both sides and restart the core")
 }
 
 func major(protocol string) string {

@@ -30,7 +30,7 @@ type Line struct {
 	open    func(context.Context) (*Session, error)
 	current atomic.Pointer[Session]
 	turn    chan struct{} // has an element while nobody opens a session
-	failed  time.Time     // the last attempt, and why; read and written by whoever has the turn
+	failed  time.Time     // the last failed attempt, and why; guarded by turn
 	why     error
 	closed  bool
 }

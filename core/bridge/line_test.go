@@ -52,7 +52,7 @@ func TestALineOpensOneSessionForAllThatNeedIt(t *testing.T) {
 		return err
 	}
 	require.NoError(t, get())
-	require.Zero(t, opened.Load(), "the first goes on")
+	require.Zero(t, opened.Load(), "the first session is still used")
 	require.NoError(t, first.Close())
 	var group sync.WaitGroup
 	failures := make(chan error, 20)
@@ -87,7 +87,7 @@ func TestALineThatCannotBeOpenedIsNotTriedByEachCaller(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	for range 5 {
 		_, err := line.session(t.Context())
-		require.ErrorIs(t, err, why, "that somebody was in a hurry is nobody else's error")
+		require.ErrorIs(t, err, why, "a cancelled attempt is not held against other callers")
 	}
 	require.Equal(t, 2, tries)
 }

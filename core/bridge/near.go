@@ -70,7 +70,8 @@ func readGreeting(ctx context.Context, p net.Conn) (Greeting, error) {
 
 // speaks is nil if the core speaks this program's protocol.
 func speaks(g Greeting) error {
-	return api.CheckProtocol("this program", "the core there (version "+logging.Printable(g.Version)+")", logging.Printable(g.Protocol))
+	there := "the core there (version " + logging.Printable(g.Version) + ")"
+	return api.CheckProtocol("this program", there, logging.Printable(g.Protocol))
 }
 
 // Greeting describes the core at the far end, as it was known last.

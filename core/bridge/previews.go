@@ -118,7 +118,8 @@ func (p *Previews) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	core := session.greeting.Load()
 	result, err := p.proxy.Forward(w, r, proxy.Target{
 		Dial:        func(ctx context.Context) (net.Conn, error) { return session.dial(ctx, core) },
-		DialTimeout: openWithin, Pool: fmt.Sprintf("%d.%d", session.number, core.Turn), Authority: r.Host, RequestURI: r.RequestURI,
+		DialTimeout: openWithin, Pool: fmt.Sprintf("%d.%d", session.number, core.Turn),
+		Authority: r.Host, RequestURI: r.RequestURI,
 		Header: func(h http.Header) { h[api.BridgeHeader] = []string{api.BridgePreviews + " " + core.Key} },
 	})
 	if result.Tunnel != nil {
@@ -140,8 +141,8 @@ func blame(s *Session, err error) error {
 	if problem.Code != api.CodeUpstreamCut && problem.Code != api.CodeDaemonDown {
 		return err
 	}
-	return api.NewProblem(api.CodeUpstreamCut, "daemon-proxy on the other machine closed the connection before it answered",
-		"check that it still runs there").Because(err)
+	return api.NewProblem(api.CodeUpstreamCut,
+		"daemon-proxy on the other machine closed the connection before it answered", "check that it still runs there").Because(err)
 }
 
 // isPreview reports whether the core may be asked for it: the address of a

@@ -42,8 +42,8 @@ type Option func(*Client)
 // WithAPIKey sends the key with every call.
 func WithAPIKey(key string) Option { return WithAPIKeyOf(func() string { return key }) }
 
-// WithAPIKeyOf sends what key returns with each call: a server that is started
-// anew may have another key.
+// WithAPIKeyOf sends what key returns with each call, because a server may have a
+// new key after a restart.
 func WithAPIKeyOf(key func() string) Option { return func(c *Client) { c.key = key } }
 
 // WithHTTPClient uses h for all calls. Its Timeout would end streams too, and
@@ -74,7 +74,9 @@ func New(baseURL string, options ...Option) (*Client, error) {
 	if base.Scheme != "http" && base.Scheme != "https" || base.Host == "" || base.RawQuery != "" || base.Fragment != "" {
 		return nil, fmt.Errorf("the server's URL is %q: want http:// or https:// and a host", baseURL)
 	}
-	w := &wire{base: base, key: func() string { return "" }, http: &http.Client{CheckRedirect: stay}, silence: longestSilence}
+	w := &wire{
+		base: base, key: func() string { return "" }, http: &http.Client{CheckRedirect: stay}, silence: longestSilence,
+	}
 	c := &Client{wire: w, requests: requests{w}}
 	for _, option := range options {
 		option(c)
@@ -103,7 +105,8 @@ func (c *Client) Check(ctx context.Context) error {
 		return err
 	}
 	if health.Status == "" {
-		return api.NewProblem(api.CodeBadUpstream, "what answers at "+c.base.Redacted()+" is not daemon-proxy", "check the URL")
+		return api.NewProblem(api.CodeBadUpstream,
+			"what answers at "+c.base.Redacted()+" is not daemon-proxy", "check the URL")
 	}
 	if health.Version == "" && health.Protocol == "" {
 		return nil

@@ -172,10 +172,14 @@ func refused(err error) bool {
 
 // follow reads one event stream (HTML, "Server-sent events"). last is the id of
 // the last event that was handled; the stream begins after it, if it is not empty.
-func (c *Client) follow(ctx context.Context, path string, last *string, began func(), event func(api.Event) error) error {
+func (c *Client) follow(
+	ctx context.Context, path string, last *string, began func(), event func(api.Event) error,
+) error {
 	reading, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	silence := time.AfterFunc(c.silence, func() { cancel(fmt.Errorf("nothing came for %v, not even a heartbeat", c.silence)) })
+	silence := time.AfterFunc(c.silence, func() {
+		cancel(fmt.Errorf("nothing came for %v, not even a heartbeat", c.silence))
+	})
 	defer silence.Stop()
 	response, err := c.ask(reading, question{
 		method: http.MethodGet, path: path, accept: "text/event-stream", lastEvent: *last,

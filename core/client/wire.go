@@ -153,7 +153,8 @@ func (w *wire) lost(ctx context.Context, err error) error {
 	if p, ok := errors.AsType[*api.Problem](err); ok && p.Hint != "" {
 		hint = p.Hint // of a transport that knows more, such as ssh
 	}
-	return api.NewProblem(api.CodeCoreUnreachable, fmt.Sprintf("the core at %s is not reachable: %v", w.base.Redacted(), err), hint).Because(err)
+	detail := fmt.Sprintf("the core at %s is not reachable: %v", w.base.Redacted(), err)
+	return api.NewProblem(api.CodeCoreUnreachable, detail, hint).Because(err)
 }
 
 // body is that of an answer; that it breaks off is a problem.

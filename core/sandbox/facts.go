@@ -27,7 +27,8 @@ func (s *set) see(ref api.Ref, c source.Container) (changed bool) {
 			b.began()
 			b.Started = time.Now() // a list does not have it, and the stop before may have been missed
 		}
-		if b.proof.address != "" && b.proof.bridge == nil && !c.HostNetwork && !slices.Contains(c.Addresses, b.proof.address) {
+		if b.proof.address != "" && b.proof.bridge == nil && !c.HostNetwork &&
+			!slices.Contains(c.Addresses, b.proof.address) {
 			b.proof = proof{}
 			b.dropBridge()
 			if b.state.found == api.DaemonHealthy {
