@@ -200,7 +200,9 @@ func (f *fake) Status(context.Context) (api.Status, error) {
 	err := f.ask("Status")
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.status, err
+	status := f.status
+	status.Screens = slices.Clone(status.Screens) // Watch changes them in place
+	return status, err
 }
 
 func (f *fake) Events(context.Context) (api.Events, error) { return f, f.ask("Events") }
