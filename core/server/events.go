@@ -1,7 +1,9 @@
 package server
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,8 +25,8 @@ const (
 	// what is sent, and its system to acknowledge it; after that it is cut, and may
 	// connect again.
 	longestWrite = 30 * time.Second
-	// eventsAtOnce is how many events a reader must take in that time.
-	eventsAtOnce = 32
+	// writtenAtOnce is about how many bytes a reader must take in that time.
+	writtenAtOnce = 32 << 10
 	// lastWrite is how long it may take once the server shuts down.
 	lastWrite = time.Second
 )
@@ -221,51 +223,58 @@ func endWrites(ctx context.Context, control *http.ResponseController) (stop func
 type eventWriter struct {
 	w       io.Writer
 	control *http.ResponseController
+	buffer  bytes.Buffer // what is to be written next
 	err     error
 }
 
-func (o *eventWriter) comment(text string) { o.write(func() { fmt.Fprintf(o.w, ": %s\n\n", text) }) }
+func (o *eventWriter) comment(text string) {
+	fmt.Fprintf(&o.buffer, ": %s\n\n", text)
+	o.flush()
+}
 
 // events writes a batch; the id comes with the last event, so that a client
 // which has only a part of the batch resumes before it.
 func (o *eventWriter) events(batch []api.Event, id string) {
-	o.write(func() {
-		for i, e := range batch {
-			if i == len(batch)-1 {
-				o.id(id)
-			}
-			if i%eventsAtOnce == eventsAtOnce-1 && !o.inTime() { // a slow reader is not cut because a batch is long
-				return
-			}
-			fmt.Fprintf(o.w, "event: %s\ndata: ", e.Kind)
-			writeJSON(o.w, e)
-			fmt.Fprint(o.w, "\n")
-		}
-		if len(batch) == 0 && id != "" {
+	encoder := json.NewEncoder(&o.buffer)
+	encoder.SetEscapeHTML(false)
+	for i := range batch {
+		if i == len(batch)-1 {
 			o.id(id)
-			fmt.Fprint(o.w, "\n")
 		}
-	})
+		o.buffer.WriteString("event: ")
+		o.buffer.WriteString(string(batch[i].Kind))
+		o.buffer.WriteString("\ndata: ")
+		_ = encoder.Encode(&batch[i]) // plain values into memory; it ends with a line break
+		o.buffer.WriteByte('\n')
+		if o.buffer.Len() >= writtenAtOnce && !o.write() {
+			return
+		}
+	}
+	if len(batch) == 0 && id != "" {
+		o.id(id)
+		o.buffer.WriteByte('\n')
+	}
+	o.flush()
 }
 
 func (o *eventWriter) id(id string) {
 	if id != "" {
-		fmt.Fprintf(o.w, "id: %s\n", id)
+		fmt.Fprintf(&o.buffer, "id: %s\n", id)
 	}
 }
 
-func (o *eventWriter) write(put func()) {
-	if !o.inTime() {
-		return
-	}
-	put()
-	if o.err == nil {
+// flush sends what is in the buffer.
+func (o *eventWriter) flush() {
+	if o.write() {
 		o.err = o.control.Flush() // says what went wrong before it too
 	}
 }
 
-// inTime gives the reader its time for what comes next.
-func (o *eventWriter) inTime() bool {
-	o.err = o.control.SetWriteDeadline(time.Now().Add(longestWrite))
+// write gives the reader its time for what is in the buffer, and passes it on.
+func (o *eventWriter) write() bool {
+	if o.err = o.control.SetWriteDeadline(time.Now().Add(longestWrite)); o.err == nil {
+		_, o.err = o.w.Write(o.buffer.Bytes())
+	}
+	o.buffer.Reset()
 	return o.err == nil
 }

@@ -249,7 +249,8 @@ func TestALongBatchMayTakeLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		more := make(news)
 		_, lines := streamIn(t, more)
-		batch := make([]api.Event, 10*eventsAtOnce)
+		const inOneWrite = writtenAtOnce / 300 // at most, each has a label of 300 bytes
+		batch := make([]api.Event, 10*inOneWrite)
 		for i := range batch {
 			batch[i] = api.Event{Kind: api.EventLink, Link: &api.Link{ID: strconv.Itoa(i), Label: strings.Repeat("x", 300)}}
 		}
@@ -259,7 +260,7 @@ func TestALongBatchMayTakeLong(t *testing.T) {
 			require.True(t, lines.Scan(), "it was cut after %d events, %v", i, lines.Err())
 			if strings.HasPrefix(lines.Text(), "data: ") {
 				i++
-				time.Sleep(longestWrite / eventsAtOnce / 2) // of the bubble's time
+				time.Sleep(longestWrite / inOneWrite / 2) // of the bubble's time
 			}
 		}
 		require.Greater(t, time.Since(start), 4*longestWrite)
