@@ -61,7 +61,7 @@ func TestAnEngineThatComesLaterMakesItsContainersAppear(t *testing.T) {
 	require.Equal(t, "connected", engineNow(t, c).State)
 	ref, err := c.Resolve(api.Ref{})
 	require.NoError(t, err)
-	require.Equal(t, api.Ref{Engine: "unix://" + socket, Name: name}, ref)
+	require.Equal(t, api.Ref{Engine: api.EngineID("unix://" + socket), Name: name}, ref)
 	boxes, err := c.Sandboxes(t.Context())
 	require.NoError(t, err)
 	defaults := 0
@@ -145,7 +145,7 @@ func TestSwitchingTheEngineKeepsServerAndLinks(t *testing.T) {
 			current = choice.Name
 		}
 	}
-	require.Equal(t, "unix://"+m.socket, current)
+	require.Equal(t, api.EngineID("unix://"+m.socket), current)
 	boxes, err := c.Sandboxes(t.Context())
 	require.NoError(t, err)
 	require.Len(t, boxes, 1, "the containers of the engine that was left are gone")

@@ -6,8 +6,13 @@
 package api
 
 import (
+	"crypto/sha256"
+	"fmt"
+	"regexp"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // HostName is the name under which the machine itself is listed as a sandbox.
@@ -17,10 +22,11 @@ const HostName = "host"
 // it is addressed as "container:host".
 const ContainerPrefix = "container:"
 
-// Ref identifies a sandbox: an engine (docker context) and the name of a
-// container on it. The host has an empty Engine and the name "host".
+// Ref identifies a sandbox: the id of its engine and the name of a container on
+// it. The host has an empty Engine and the name "host".
 // The name is the identity: a container recreated under it is the same sandbox.
 type Ref struct {
+	// Engine is an id as EngineID returns it.
 	Engine string `json:"engine,omitempty"`
 	Name   string `json:"name"`
 }
@@ -61,7 +67,35 @@ func ParseRef(text string) Ref {
 	if name == ContainerPrefix+HostName {
 		name = HostName
 	}
-	return Ref{Engine: text[:at], Name: name}
+	return Ref{Engine: EngineID(text[:at]), Name: name}
+}
+
+// plainAddress matches addresses of which no two have the same id without a hash.
+var plainAddress = regexp.MustCompile(
+	`^(unix://|npipe:///)(/[\w.-]+)+$|^(tcp|ssh)://([\w.-]+@)?[\w.-]*[A-Za-z.][\w.-]*(:\d+)?$`)
+
+// EngineID returns the id of an engine, which consists of letters, digits and
+// ". _ + -": the name of a docker context or a Podman connection is its own, and an
+// address such as "unix:///run/docker.sock" becomes "unix+run+docker.sock".
+func EngineID(nameOrAddress string) string {
+	scheme, rest, isAddress := strings.Cut(nameOrAddress, "://")
+	if !isAddress {
+		return nameOrAddress
+	}
+	if user, host, found := strings.Cut(rest, "@"); found {
+		user, _, _ = strings.Cut(user, ":") // without the password
+		rest = user + "@" + host
+	}
+	id := scheme + "+" + strings.Map(func(r rune) rune {
+		if r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("._-", r)) {
+			return r
+		}
+		return '+'
+	}, strings.TrimLeft(rest, "/"))
+	if !plainAddress.MatchString(scheme + "://" + rest) {
+		id += fmt.Sprintf("+%x", sha256.Sum256([]byte(scheme+"://"+rest)))[:9]
+	}
+	return id
 }
 
 // Container states, as the engine names them, and "missing" for a sandbox

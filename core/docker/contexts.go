@@ -2,6 +2,7 @@ package docker
 
 import (
 	"path/filepath"
+	"strings"
 
 	"github.com/docker/docker/client"
 
@@ -41,18 +42,22 @@ func byName(opts Options, name string) (endpoint, error) {
 	return fromContext(opts, name)
 }
 
-// OptionsFor returns the options that open the engine of a name from Contexts or
-// Engine.Name. Any other name is taken for a context, which Open will not find.
+// OptionsFor returns the options that open an engine, given by a name from Contexts
+// or Engine.Name or by its address. Any other name is taken for a context, which
+// Open will not find.
 func OptionsFor(opts Options, name string) Options {
 	chosen := Options{Env: opts.Env, Home: opts.Home, LookPath: opts.LookPath}
 	full := opts.withDefaults()
-	switch name {
-	case defaultContext:
+	if name == defaultContext {
 		chosen.Host = client.DefaultDockerHost
-	case full.Host, full.Env("DOCKER_HOST"):
-		chosen.Host = name
-	default:
-		chosen.Context = name
+		return chosen
 	}
+	for _, host := range []string{full.Host, full.Env("DOCKER_HOST"), name} {
+		if strings.Contains(host, "://") && api.EngineID(host) == api.EngineID(name) {
+			chosen.Host = host
+			return chosen
+		}
+	}
+	chosen.Context = name
 	return chosen
 }

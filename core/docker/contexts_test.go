@@ -28,7 +28,7 @@ func TestContextsAreThoseOfTheDockerCLI(t *testing.T) {
 		require.NotContains(t, choice.Endpoint, "pw")
 	}
 	got = Contexts(Options{Home: home, Env: env("DOCKER_HOST", "tcp://there:2375"), LookPath: look})
-	require.Equal(t, api.EngineChoice{Name: "tcp://there:2375", Endpoint: "tcp://there:2375"}, got[0])
+	require.Equal(t, api.EngineChoice{Name: "tcp+there+2375", Endpoint: "tcp://there:2375"}, got[0])
 	require.Contains(t, got, def, "the default is still to be had")
 	require.Equal(t, []api.EngineChoice{def}, Contexts(Options{Home: t.TempDir(), Env: env(), LookPath: look}))
 

@@ -142,8 +142,8 @@ func Open(opts Options) (*Engine, error) {
 	return e, nil
 }
 
-// Name is the docker context's name: "default" for the default socket, and the
-// endpoint itself if DOCKER_HOST or Options.Host set one.
+// Name is the engine's id: the docker context's name, "default" for the default
+// socket, and api.EngineID of the address that DOCKER_HOST or Options.Host set.
 func (e *Engine) Name() string { return e.at.name }
 
 // Endpoint is the address in the form of DOCKER_HOST.

@@ -75,7 +75,7 @@ func fromHost(opts Options, host string) (endpoint, error) {
 	if err != nil {
 		return endpoint{}, err
 	}
-	end.name = host
+	end.name = api.EngineID(host)
 	if host == client.DefaultDockerHost {
 		end.name = defaultContext
 	}

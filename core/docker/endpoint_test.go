@@ -67,9 +67,9 @@ func TestEndpointIsChosenInTheOrderOfTheDockerCLI(t *testing.T) {
 		opts       Options
 		host, name string
 	}{
-		"host setting first":             {Options{Host: "unix:///set.sock", Context: "colima", Env: env("DOCKER_HOST", "unix:///env.sock")}, "unix:///set.sock", "unix:///set.sock"},
+		"host setting first":             {Options{Host: "unix:///set.sock", Context: "colima", Env: env("DOCKER_HOST", "unix:///env.sock")}, "unix:///set.sock", "unix+set.sock"},
 		"context setting next":           {Options{Context: "colima", Env: env("DOCKER_HOST", "unix:///env.sock", "DOCKER_CONTEXT", "lab")}, "unix:///colima.sock", "colima"},
-		"DOCKER_HOST before contexts":    {Options{Env: env("DOCKER_HOST", "unix:///env.sock", "DOCKER_CONTEXT", "colima")}, "unix:///env.sock", "unix:///env.sock"},
+		"DOCKER_HOST before contexts":    {Options{Env: env("DOCKER_HOST", "unix:///env.sock", "DOCKER_CONTEXT", "colima")}, "unix:///env.sock", "unix+env.sock"},
 		"DOCKER_CONTEXT before current":  {Options{Env: env("DOCKER_CONTEXT", "colima")}, "unix:///colima.sock", "colima"},
 		"current context":                {Options{Env: env()}, "tcp://lab:2375", "lab"},
 		"DOCKER_CONTEXT=default":         {Options{Env: env("DOCKER_CONTEXT", "default")}, client.DefaultDockerHost, "default"},
@@ -77,13 +77,13 @@ func TestEndpointIsChosenInTheOrderOfTheDockerCLI(t *testing.T) {
 		"DOCKER_CONFIG moves the folder": {Options{Env: env("DOCKER_CONFIG", filepath.Join(other.home, ".docker"))}, client.DefaultDockerHost, "default"},
 		"no configuration at all":        {Options{Env: env(), Home: t.TempDir()}, client.DefaultDockerHost, "default"},
 		"default socket named":           {Options{Host: client.DefaultDockerHost}, client.DefaultDockerHost, "default"},
-		"port by convention":             {Options{Host: "tcp://lab"}, "tcp://lab:2375", "tcp://lab"},
-		"port by convention, IPv6":       {Options{Host: "tcp://[fd00::1]"}, "tcp://[fd00::1]:2375", "tcp://[fd00::1]"},
-		"port by convention, TLS":        {Options{Host: "tcp://lab", Env: env("DOCKER_TLS_VERIFY", "1")}, "tcp://lab:2376", "tcp://lab"},
-		"base path kept":                 {Options{Host: "tcp://lab:80/docker"}, "tcp://lab:80/docker", "tcp://lab:80/docker"},
-		"http is tcp":                    {Options{Host: "http://lab:1"}, "tcp://lab:1", "http://lab:1"},
-		"TLS variables leave sockets":    {Options{Host: "unix:///s", Env: env("DOCKER_TLS_VERIFY", "1")}, "unix:///s", "unix:///s"},
-		"ssh":                            {Options{Host: "ssh://me@lab:2222"}, "ssh://me@lab:2222", "ssh://me@lab:2222"},
+		"port by convention":             {Options{Host: "tcp://lab"}, "tcp://lab:2375", "tcp+lab"},
+		"port by convention, IPv6":       {Options{Host: "tcp://[fd00::1]"}, "tcp://[fd00::1]:2375", api.EngineID("tcp://[fd00::1]")},
+		"port by convention, TLS":        {Options{Host: "tcp://lab", Env: env("DOCKER_TLS_VERIFY", "1")}, "tcp://lab:2376", "tcp+lab"},
+		"base path kept":                 {Options{Host: "tcp://lab:80/docker"}, "tcp://lab:80/docker", "tcp+lab+80+docker+5f64d6e3"},
+		"http is tcp":                    {Options{Host: "http://lab:1"}, "tcp://lab:1", api.EngineID("http://lab:1")},
+		"TLS variables leave sockets":    {Options{Host: "unix:///s", Env: env("DOCKER_TLS_VERIFY", "1")}, "unix:///s", "unix+s"},
+		"ssh":                            {Options{Host: "ssh://me@lab:2222"}, "ssh://me@lab:2222", "ssh+me+lab+2222"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

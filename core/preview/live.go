@@ -54,8 +54,9 @@ type ending struct {
 // newLive returns the link of a stored record.
 func (all *Links) newLive(r record) *Live {
 	l := &Live{
-		Token: r.Token, ID: PublicID(r.Token), Sandbox: api.Ref{Engine: r.Engine, Name: r.Sandbox}, Port: r.Port,
-		Label: r.Label, CreatedAt: r.Created, ExpiresAt: r.Expires, AllowDaemonPort: r.AllowDaemonPort,
+		Token: r.Token, ID: PublicID(r.Token), Port: r.Port,
+		Sandbox: api.Ref{Engine: api.EngineID(r.Engine), Name: r.Sandbox}, // an older version stored the address
+		Label:   r.Label, CreatedAt: r.Created, ExpiresAt: r.Expires, AllowDaemonPort: r.AllowDaemonPort,
 		NoFence: r.NoFence, KeepPrefix: r.KeepPrefix, cookies: readJar(r.Cookies), store: all.soon,
 		now: all.options.Now,
 	}

@@ -418,3 +418,17 @@ func TestResolveAndSplitAllocateNothing(t *testing.T) {
 		live.Count(1, 1)
 	}))
 }
+
+func TestLinksThatStoreAnAddressMeanTheEngineOfThatID(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "links.db")
+	s := openBoltAt(t, file)
+	old := record{Token: newToken(), Engine: "tcp://lab:2375", Sandbox: "web", Port: 3000, Created: time.Now()}
+	require.NoError(t, s.Put(old))
+	require.NoError(t, s.Close())
+	links := openAt(t, file, nil)
+	live, err := links.Resolve(old.Token)
+	require.NoError(t, err)
+	require.NoError(t, links.Close())
+	require.Equal(t, api.Ref{Engine: "tcp+lab+2375", Name: "web"}, live.Sandbox)
+}
