@@ -148,6 +148,7 @@ func TestWhyACoreRefusesIsSaidOnce(t *testing.T) {
 	f.refuse("Attach", refusal)
 	f.cut <- refusal
 	s.shows("the key is not accepted   try: quit, set DAEMON_PROXY_API_KEY to the API key of the core")
+	s.shows("refuses this screen")
 	s.press("up")
 	tried := len(f.calls("Attach"))
 	s.until("it is tried again", func() bool { return len(f.calls("Attach")) > tried+1 })

@@ -224,6 +224,7 @@ func (f *follower) lostStream(err error) tea.Cmd {
 	}
 	f.log.Log(f.Ctx, level, "no events from the core", "error", err)
 	wait := f.outage.failed(f.Now())
+	f.outage.refused = refused(err)
 	round := resubscribeMsg(f.outage.round)
 	cmds := []tea.Cmd{f.endShares(), f.countLost(), tea.Tick(wait, func(time.Time) tea.Msg { return round })}
 	if p := reasonOf(err); p != nil && p.Detail != f.outage.said {
@@ -282,6 +283,12 @@ func reasonOf(err error) *api.Problem {
 		return nil
 	}
 	return p
+}
+
+// refused reports whether the core itself said no.
+func refused(err error) bool {
+	p, ok := errors.AsType[*api.Problem](err)
+	return ok && p.Code != api.CodeCoreUnreachable
 }
 
 // resubscribe tries the core again, unless it was tried since that round began.

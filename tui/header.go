@@ -69,7 +69,11 @@ func (h *header) url() string {
 	}
 	switch {
 	case h.outage.is():
-		lost := strings.TrimRight(name, " ") + " " + l.Ink.Bad.Paint(l.Glyph.Bad+" not reachable")
+		what := " not reachable"
+		if h.outage.refused {
+			what = " refuses this screen"
+		}
+		lost := strings.TrimRight(name, " ") + " " + l.Ink.Bad.Paint(l.Glyph.Bad+what)
 		if h.width < roomyHeader {
 			return lost
 		}

@@ -18,6 +18,8 @@ type outage struct {
 	retry time.Time     // when the core is tried again
 	round int           // number of the current wait, for its timer
 	said  string        // why, if it is more than silence
+	// refused is true if the core answers, and does not let this screen in.
+	refused bool
 }
 
 // is reports whether there is one.

@@ -205,7 +205,9 @@ func TestAScreenOnACoreThatAddressNames(t *testing.T) {
 	s.keys("DAEMON_PROXY_URL= "+d.binary, "Enter")
 	s.shows("open it with --server " + running.url) // another user's service is found by its port
 	s.keys("clear; "+d.binary, "Enter")
-	s.shows("401|API key", "DAEMON_PROXY_API_KEY")
+	s.shows("wants an API key, and none was sent", "DAEMON_PROXY_API_KEY")
+	s.keys("clear; DAEMON_PROXY_API_KEY=another "+d.binary, "Enter")
+	s.shows("does not accept the API key that was sent", "DAEMON_PROXY_API_KEY")
 	s.keys("clear; DAEMON_PROXY_API_KEY_FILE="+file+" "+d.binary, "Enter")
 	s.shows("⇄ "+running.url+" read-only", "this machine")
 	s.keys("n")

@@ -17,7 +17,6 @@ import (
 	"golang.org/x/term"
 
 	"daemon-proxy/core"
-	"daemon-proxy/core/client"
 	"daemon-proxy/core/config"
 	"daemon-proxy/core/logging"
 	"daemon-proxy/tui"
@@ -202,18 +201,20 @@ func (s *start) orOpenThat(ctx context.Context, err error) error {
 	if !errors.Is(err, syscall.EADDRINUSE) {
 		return err
 	}
-	address := fmt.Sprintf("http://localhost:%d", s.config.Server.Port)
-	there, clientErr := client.New(address)
-	if clientErr != nil {
-		return errors.Join(err, clientErr)
-	}
 	ctx, stop := context.WithTimeout(ctx, aliveWithin)
 	defer stop()
-	if there.Check(ctx) != nil {
-		return err
+	for _, scheme := range []string{"http", "https"} {
+		address := fmt.Sprintf("%s://localhost:%d", scheme, s.config.Server.Port)
+		there, clientErr := clientOf(address, "", s.config)
+		if clientErr != nil {
+			return errors.Join(err, clientErr)
+		}
+		if there.Check(ctx) == nil {
+			return hintedError{err, "that is a daemon-proxy: open it with --server " + address +
+				", or choose another port with --port", exitFailed}
+		}
 	}
-	return hintedError{err, "that is a daemon-proxy: open it with --server " + address +
-		", or choose another port with --port", exitFailed}
+	return err
 }
 
 func orElse(first, second error) error {

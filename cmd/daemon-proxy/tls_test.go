@@ -53,6 +53,10 @@ func TestH6ABrowserThatTrustsTheAuthorityOpensEachPreview(t *testing.T) {
 	link := decode[api.Link](t, made.stdout)
 	require.True(t, strings.HasPrefix(link.HostURL, "https://"+link.Token+".localhost:"), link.HostURL)
 
+	s := newScreen(t, d)
+	s.keys(d.binary+" --standalone --port "+strconv.Itoa(d.port), "Enter")
+	s.shows("open it with --server https://localhost:" + strconv.Itoa(d.port))
+
 	home := t.TempDir()
 	store := "sql:" + filepath.Join(home, ".pki", "nssdb")
 	require.NoError(t, os.MkdirAll(strings.TrimPrefix(store, "sql:"), 0o700))

@@ -115,7 +115,8 @@ func (w *wire) send(ctx context.Context, q question) (*http.Response, error) {
 		request.Header.Set("Last-Event-ID", q.lastEvent)
 	}
 	request.Header.Set(api.ProtocolHeader, api.Protocol)
-	if key := w.key(); key != "" {
+	key := w.key()
+	if key != "" {
 		request.Header.Set("X-API-Key", key)
 	}
 	response, err := w.http.Do(request)
@@ -127,7 +128,15 @@ func (w *wire) send(ctx context.Context, q question) (*http.Response, error) {
 		return response, nil
 	}
 	defer response.Body.Close()
-	return nil, refusal{problemOf(response)}
+	problem := problemOf(response)
+	switch { // the server gives strangers one answer for both
+	case problem.Code != api.CodeUnauthorized:
+	case key == "":
+		problem.Detail = "the core wants an API key, and none was sent"
+	default:
+		problem.Detail = "the core does not accept the API key that was sent"
+	}
+	return nil, refusal{problem}
 }
 
 // refusal is a problem that the server answered with.

@@ -2,6 +2,8 @@ package requests
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -146,10 +148,18 @@ func (a *asker) SaveHAR() tea.Cmd {
 		if err != nil {
 			return pane.FailMsg{Action: "save the requests", Err: err}
 		}
+		var archive struct{ Log struct{ Entries []struct{} } }
+		if err := json.Unmarshal(har, &archive); err != nil {
+			return pane.FailMsg{Action: "save the requests", Err: fmt.Errorf("the archive cannot be read: %w", err)}
+		}
+		n := len(archive.Log.Entries)
+		if n == 0 {
+			return pane.SayMsg("nothing to save: the list has no request that has ended")
+		}
 		file, err := save.New(dir, name, har)
 		if err != nil {
 			return pane.FailMsg{Action: "save the requests", Err: err}
 		}
-		return pane.SayMsg("saved " + format.Size(int64(len(har))) + " in " + file)
+		return pane.SayMsg(fmt.Sprintf("saved %s (%s) in %s", format.Count(n, "request"), format.Size(int64(len(har))), file))
 	})
 }
