@@ -112,7 +112,7 @@ func runDemo(ctx context.Context, cfg config.Config, stdout, stderr io.Writer, s
 	if err != nil {
 		return fmt.Errorf("open the log: %w", err)
 	}
-	defer logs.Close()
+	defer func() { _ = logs.Close() }()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c, err := core.Start(ctx, core.Options{Config: cfg, Version: version(), Executable: self, Logger: logger})

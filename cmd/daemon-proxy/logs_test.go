@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -46,9 +47,28 @@ func TestS45TheReaderOfStandardErrorMayLeave(t *testing.T) {
 		status, _ := p.try("GET", fmt.Sprintf("/proxy/1/%d", i), "")
 		require.NotZero(t, status)
 	}
+	p.eventually("the log has them", func() bool { return strings.Contains(logFile(t, d), "/proxy/1/4") })
+}
+
+func logFile(t *testing.T, d *desk) string {
+	t.Helper()
 	log, err := os.ReadFile(filepath.Join(d.dir, "state", "daemon-proxy", "daemon-proxy.log"))
 	require.NoError(t, err)
-	require.Contains(t, string(log), "/proxy/1/4")
+	return string(log)
+}
+
+func TestTheLastRequestBeforeASignalIsLogged(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	p := d.serving(t, []string{"DAEMON_MODE=host"})
+	path := "/proxy/" + strconv.Itoa(speaking(t)) + "/the-last-one"
+	p.eventually("the daemon of the host answers", func() bool {
+		status, _ := p.try("GET", path, "")
+		return status == http.StatusOK
+	})
+	p.expect(200, "", "GET", path+"-but-not-least", "")
+	require.Zero(t, p.signal(syscall.SIGTERM))
+	require.Contains(t, logFile(t, d), "/the-last-one-but-not-least 200")
 }
 
 func TestALongLineOfALogIsCut(t *testing.T) {

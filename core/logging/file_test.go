@@ -24,15 +24,16 @@ func TestS47ALogFileThatWasReplacedIsOpenedAgain(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			file := filepath.Join(t.TempDir(), "logs", "a.log")
-			logger, closer, err := New(Options{File: file, MaxSizeMB: 1})
+			logger, output, err := New(Options{File: file, MaxSizeMB: 1})
 			require.NoError(t, err)
-			defer closer.Close()
+			defer output.Close()
 			logger.Info("before")
+			output.Flush()
 			require.NoError(t, replace(file))
 			if what == "recreated" {
 				require.NoError(t, os.Rename(file+".new", file))
 			}
-			requireLogged(t, logger, file)
+			requireLogged(t, logger, output, file)
 			info, err := os.Stat(file)
 			require.NoError(t, err)
 			require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
@@ -44,13 +45,14 @@ func TestS47ALogFileThatWasReplacedIsOpenedAgain(t *testing.T) {
 }
 
 // requireLogged logs until a record arrives in file, which has no gap.
-func requireLogged(t *testing.T, logger *slog.Logger, file string) {
+func requireLogged(t *testing.T, logger *slog.Logger, output *Output, file string) {
 	t.Helper()
 	i := 0
 	require.Eventually(t, func() bool {
 		i++
 		record := fmt.Sprintf("after %d", i)
 		logger.Info(record)
+		output.Flush()
 		text, _ := os.ReadFile(file)
 		return strings.Contains(string(text), record) && !strings.Contains(string(text), "\x00") &&
 			!strings.Contains(string(text), "before")

@@ -33,26 +33,28 @@ type Options struct {
 	Stderr io.Writer
 }
 
-// New returns the logger; closing ends the file. A file that cannot be written is
+// New returns the logger. A record is written within a tenth of a second, an error
+// at once; closing writes what is left and ends the file. A file that cannot be written is
 // no error but a warning in what is left of the log. The error says what is
 // wrong with level or format.
-func New(o Options) (*slog.Logger, io.Closer, error) {
+func New(o Options) (*slog.Logger, *Output, error) {
 	level, err := parseLevel(o.Level)
 	if err != nil {
 		return nil, nil, err
 	}
-	out := &tee{stderr: o.Stderr}
+	to := &tee{stderr: o.Stderr}
 	var unusable error
 	if o.File != "" {
 		if unusable = usable(o.File); unusable == nil {
-			out.file = newRotated(o.File, o.MaxSizeMB, o.MaxBackups)
+			to.file = newRotated(o.File, o.MaxSizeMB, o.MaxBackups)
 		}
 	}
+	out := newOutput(to)
 	handler, err := newHandler(o.Format, out, level)
 	if err != nil {
 		return nil, nil, errors.Join(err, out.Close())
 	}
-	logger := slog.New(handler)
+	logger := slog.New(urgent{handler, out})
 	if unusable != nil {
 		logger.Warn("cannot write the log file: logging continues without it", "file", o.File, "error", unusable)
 	}

@@ -41,6 +41,18 @@ var (
 	other = api.Ref{Engine: "default", Name: "other"}
 )
 
+// logged is what the server logged.
+type logged struct {
+	wiretest.Buffer
+	output *logging.Output
+}
+
+// String is all of it.
+func (l *logged) String() string {
+	l.output.Flush()
+	return l.Buffer.String()
+}
+
 // front is a whole server on a loopback port, with its links, request log and
 // forwarding, and made-up sandboxes behind it.
 type front struct {
@@ -52,7 +64,7 @@ type front struct {
 	links  *preview.Links
 	urls   *preview.Publisher
 	log    *traffic.Log
-	logged *wiretest.Buffer
+	logged *logged
 
 	telling sync.Mutex
 	told    uint64           // the last change of the log that is in events
@@ -88,11 +100,12 @@ func newFront(t testing.TB, daemon string, changes ...func(*settings)) *front {
 	for _, change := range changes {
 		change(&set)
 	}
-	f := &front{t: t, addr: l.Addr().String(), boxes: set.boxes, logged: &wiretest.Buffer{}, events: &wiretest.Buffer{}, contract: contract.Load(t, OpenAPI())}
+	f := &front{t: t, addr: l.Addr().String(), boxes: set.boxes, logged: &logged{}, events: &wiretest.Buffer{}, contract: contract.Load(t, OpenAPI())}
 	f.host = "localhost:" + strconv.Itoa(set.config.Server.Port)
-	set.log.Level, set.log.Stderr = "DEBUG", f.logged
-	logger, closer, err := logging.New(set.log)
+	set.log.Level, set.log.Stderr = "DEBUG", &f.logged.Buffer
+	logger, output, err := logging.New(set.log)
 	require.NoError(t, err)
+	f.logged.output = output
 	f.links, err = preview.Open(t.Context(), set.links)
 	require.NoError(t, err)
 	f.log = traffic.New(traffic.Options{Bodies: true, OnChange: f.tell})
@@ -117,7 +130,7 @@ func newFront(t testing.TB, daemon string, changes ...func(*settings)) *front {
 		require.NoError(t, <-served)
 		p.Close()
 		require.NoError(t, f.links.Close())
-		require.NoError(t, closer.Close())
+		require.NoError(t, output.Close())
 	})
 	return f
 }
