@@ -33,7 +33,7 @@ type opened struct {
 func (d *desk) open(e config.Docker) (*opened, error) {
 	s := &opened{}
 	if d.options.Config.Daemon.Mode != "host" || d.current.Load() != nil {
-		engine, err := docker.Open(docker.Options{Host: e.Host, Context: e.Context})
+		engine, err := docker.Open(docker.Options{Host: e.Host, Context: e.Context, Logger: d.options.Logger})
 		switch {
 		case err == nil:
 			s.engine = engine

@@ -230,7 +230,7 @@ func TestW23ScreensOverSSHShareACoreAndItsPreviews(t *testing.T) {
 	running.eventually("the core runs", func() bool { return strings.Contains(running.stderr.String(), "daemon-proxy serves") })
 	port := webApp(t, sumOfDownload())
 
-	d := b.desk(b.sshd)
+	d := b.desk(b.Address)
 	opened := filepath.Join(d.dir, "opened")
 	browser := filepath.Join(d.dir, "browser")
 	enginetest.WriteExecutable(t, browser, []byte("#!/bin/sh\necho \"$1\" >> "+opened+"\n"))
@@ -268,7 +268,7 @@ func TestW23ScreensOverSSHShareACoreAndItsPreviews(t *testing.T) {
 		page.until("the page's WebSocket works", `document.getElementById("said").textContent == "echo by socket"`)
 	}
 
-	ssh := filepath.Join(d.dir, "bin", "ssh") // from now on only one that can ask nobody
+	ssh := d.sshProgram // from now on only one that can ask nobody
 	wrapper, err := os.ReadFile(ssh)
 	require.NoError(t, err)
 	next := bytes.Replace(wrapper, []byte("\n"), []byte("\ncase \"$*\" in *BatchMode=yes*) ;; *) exit 255;; esac\n"), 1)

@@ -33,6 +33,7 @@ const (
 type desk struct {
 	dir, binary string
 	port        int
+	sshProgram  string              // its ssh, of a desk that has its own
 	user        *syscall.Credential // who runs the program; nil: the user who runs the test
 }
 

@@ -40,11 +40,10 @@ const (
 // box is another machine as far as ssh can tell: a user with a home of its own,
 // behind an sshd of the test's.
 type box struct {
+	*wiretest.SSHD
 	t      *testing.T
 	user   *user.User
 	home   string
-	sshd   string // its address
-	folder string // of the configuration and keys of both sides
 	binary string
 }
 
@@ -54,52 +53,22 @@ func newBox(t *testing.T) *box {
 	if os.Geteuid() != 0 {
 		wiretest.Skip(t, "only root can create a user and log in as it")
 	}
-	sshd, useradd := wiretest.Program(t, "sshd"), wiretest.Program(t, "useradd")
-	keygen := wiretest.Program(t, "ssh-keygen")
-	folder, err := os.MkdirTemp("/tmp", "daemon-proxy-ssh-") // others must be able to get there
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(folder)) })
-	require.NoError(t, os.Chmod(folder, 0o755))
-	b := &box{t: t, folder: folder, home: filepath.Join(folder, "home"), binary: enginetest.StaticGo(t, "daemon-proxy/cmd/daemon-proxy")}
+	useradd := wiretest.Program(t, "useradd")
+	sshd := wiretest.NewSSHD(t)
+	b := &box{t: t, SSHD: sshd, home: filepath.Join(sshd.Folder, "home"), binary: enginetest.StaticGo(t, "daemon-proxy/cmd/daemon-proxy")}
 	name := "dp-" + strings.ToLower(strconv.FormatUint(rand.Uint64()%1e9, 36))
 	b.must(useradd, "--create-home", "--home-dir", b.home, "--shell", "/bin/sh", "--password", "*", name)
 	t.Cleanup(func() {
 		b.eventually("nothing runs as the user", func() bool { return len(b.processes()) == 0 })
 		b.must("userdel", "--force", name)
 	})
+	var err error
 	b.user, err = user.Lookup(name)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		for _, pid := range b.processes() { // what a test that failed has left
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
-	})
-	for _, key := range []string{"host", "key"} {
-		b.must(keygen, "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(folder, key))
-	}
-	listener := wiretest.Listen(t)
-	b.sshd = listener.Addr().String()
-	listener.Close()
-	require.NoError(t, os.MkdirAll("/run/sshd", 0o755))
-	b.write("sshd_config", 0o644, "ListenAddress "+b.sshd+"\nHostKey "+folder+"/host\nAuthorizedKeysFile "+folder+"/key.pub\n"+
-		"StrictModes no\nUsePAM no\nPasswordAuthentication no\nPidFile none\nPrintMotd no\nAcceptEnv *\n")
-	server := exec.Command(sshd, "-D", "-e", "-f", filepath.Join(folder, "sshd_config"))
-	said := &wiretest.Buffer{}
-	server.Stdout, server.Stderr = said, said
-	require.NoError(t, server.Start())
-	t.Cleanup(func() {
-		require.NoError(t, server.Process.Kill())
-		_ = server.Wait()
-		if t.Failed() {
-			t.Logf("sshd wrote:\n%s", said)
-		}
-	})
-	b.eventually("sshd listens", func() bool {
-		c, err := net.Dial("tcp", b.sshd)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
 	})
 	b.write("home/.config/daemon-proxy/config.yaml", 0o644, "daemon:\n  mode: host\n")
 	return b
@@ -123,7 +92,7 @@ func (b *box) must(program string, args ...string) string {
 // write writes a file of the box; what is in its home is the user's.
 func (b *box) write(name string, mode os.FileMode, content string) string {
 	b.t.Helper()
-	path := filepath.Join(b.folder, name)
+	path := filepath.Join(b.Folder, name)
 	require.NoError(b.t, os.MkdirAll(filepath.Dir(path), 0o755))
 	require.NoError(b.t, os.WriteFile(path, []byte(content), mode))
 	if b.user != nil {
@@ -171,17 +140,8 @@ func (b *box) isLeft() {
 // desk is a person's machine whose ssh finds the box, under that name, at an address.
 func (b *box) desk(address string) *desk {
 	b.t.Helper()
-	host, port, err := net.SplitHostPort(address)
-	require.NoError(b.t, err)
-	d := &desk{dir: b.t.TempDir(), binary: b.binary, port: wiretest.FreePort(b.t)}
-	config := filepath.Join(d.dir, "ssh_config")
-	require.NoError(b.t, os.WriteFile(config, []byte("Host box\n  HostName "+host+"\n  Port "+port+"\n  User "+b.user.Username+
-		"\n  IdentityFile "+b.folder+"/key\n  IdentitiesOnly yes\n  UserKnownHostsFile "+d.dir+"/known\n  StrictHostKeyChecking accept-new\n"+
-		"  LocalForward 127.0.0.1:1 127.0.0.1:1\n  ExitOnForwardFailure yes\n  RemoteCommand echo from the configuration\n"), 0o600))
-	ssh := "#!/bin/sh\nexec " + wiretest.Program(b.t, "ssh") + " -F " + config + " \"$@\"\n"
-	require.NoError(b.t, os.Mkdir(filepath.Join(d.dir, "bin"), 0o755))
-	require.NoError(b.t, os.WriteFile(filepath.Join(d.dir, "bin", "ssh"), []byte(ssh), 0o755))
-	return d
+	return &desk{dir: b.t.TempDir(), binary: b.binary, port: wiretest.FreePort(b.t), sshProgram: b.Client(b.t, address, b.user.Username,
+		"LocalForward 127.0.0.1:1 127.0.0.1:1", "ExitOnForwardFailure yes", "RemoteCommand echo from the configuration")}
 }
 
 // ssh runs a client command over ssh to its end.
@@ -195,7 +155,7 @@ func (d *desk) ssh(t *testing.T, args ...string) (stdout, stderr string, code in
 }
 
 func (d *desk) overSSH() []string {
-	return append(d.environment(), "PATH="+filepath.Join(d.dir, "bin")+":"+os.Getenv("PATH"), "BROWSER=true")
+	return append(d.environment(), "PATH="+filepath.Dir(d.sshProgram)+":"+os.Getenv("PATH"), "BROWSER=true")
 }
 
 // served is a preview that a command serves over ssh.
@@ -264,7 +224,7 @@ func sumOfDownload() string {
 func TestS82OverSSHNothingIsLeftOnTheOtherMachine(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
-	d := b.desk(b.sshd)
+	d := b.desk(b.Address)
 	stdout, stderr, code := d.ssh(t, "sandboxes")
 	require.Equal(t, exitNoCore, code, stdout)
 	require.Contains(t, stderr, "daemon-proxy is not installed on box")
@@ -323,7 +283,7 @@ func TestOverSSHAPreviewWorksInTheBrowserOfThisMachine(t *testing.T) {
 	browser := newBrowser(t)
 	b := newBox(t)
 	b.install("bin/daemon-proxy")
-	d := b.desk(b.sshd)
+	d := b.desk(b.Address)
 	sum := sumOfDownload()
 	s := d.serves(t, nil, webApp(t, sum))
 	for _, url := range []string{s.host, s.path + "/"} { // a navigation to the path form leads to the host form
@@ -375,7 +335,7 @@ func TestOverSSHTheCoreThatRunsThereIsUsedAndGoesOn(t *testing.T) {
 	core := start()
 	t.Cleanup(func() { _ = core.Process.Kill(); _ = core.Wait() })
 
-	d := b.desk(b.sshd)
+	d := b.desk(b.Address)
 	s := d.serves(t, nil, webApp(t, ""))
 	s.expect(200, "you asked for /x", "GET", s.host+"/x", "")
 	s.expect(200, "you asked for /y", "GET", s.path+"/y", "")
@@ -410,8 +370,8 @@ func TestOverSSHTheCoreThatRunsThereIsUsedAndGoesOn(t *testing.T) {
 func TestOverSSHWhatSSHSaysIsShown(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
-	d := b.desk(b.sshd)
-	require.NoError(t, os.WriteFile(filepath.Join(b.folder, "key.pub"), nil, 0o644))
+	d := b.desk(b.Address)
+	require.NoError(t, os.WriteFile(filepath.Join(b.Folder, "key.pub"), nil, 0o644))
 	stdout, stderr, code := d.ssh(t, "sandboxes")
 	require.Equal(t, exitNoCore, code, stdout)
 	require.Contains(t, stderr, "ssh to box failed: ")
@@ -462,7 +422,7 @@ func TestP32APreviewOverSSHCostsOneRoundTripMore(t *testing.T) {
 	const trip = 100 * time.Millisecond
 	b := newBox(t)
 	b.install("bin/daemon-proxy")
-	d := b.desk(delayed(t, b.sshd, trip/2))
+	d := b.desk(delayed(t, b.Address, trip/2))
 	s := d.serves(t, nil, webApp(t, ""))
 	s.expect(200, "you asked for /0", "GET", s.host+"/0", "")
 	for _, method := range []string{"GET", "POST"} { // what may not be sent twice gets a new connection on the whole way

@@ -17,12 +17,13 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/mux"
+	"daemon-proxy/core/ssh"
 	"daemon-proxy/core/wiretest"
 )
 
 func TestTargets(t *testing.T) {
 	t.Parallel()
-	for address, want := range map[string]Target{
+	for address, want := range map[string]ssh.Target{
 		"ssh://box":                 {Host: "box"},
 		"ssh://box/":                {Host: "box"},
 		"ssh://me@box:2222":         {User: "me", Host: "box", Port: "2222"},
@@ -33,7 +34,7 @@ func TestTargets(t *testing.T) {
 		got, err := ParseTarget(address)
 		require.NoError(t, err, address)
 		require.Equal(t, want, got, address)
-		args := got.args(false)
+		args := got.Args(true, farCommand)
 		require.Equal(t, []string{"--", got.Host, farCommand}, args[len(args)-3:])
 	}
 	for _, address := range []string{
@@ -81,7 +82,7 @@ func TestWhySSHFailedIsSaid(t *testing.T) {
 			require.Empty(t, shown.String(), "the error has it")
 		})
 	}
-	_, err := SSH(t.Context(), Target{Host: "box"}, SSHOptions{LookPath: func(string) (string, error) { return "", exec.ErrNotFound }})
+	_, err := SSH(t.Context(), ssh.Target{Host: "box"}, SSHOptions{LookPath: func(string) (string, error) { return "", exec.ErrNotFound }})
 	require.ErrorIs(t, err, &api.Problem{Code: api.CodeSSHFailed})
 	require.ErrorContains(t, err, "not installed on this machine")
 }
@@ -90,7 +91,7 @@ func TestWhySSHFailedIsSaid(t *testing.T) {
 func TestWhatSSHSaysWhileItConnectsIsShown(t *testing.T) {
 	t.Parallel()
 	var shown wiretest.Buffer
-	s, err := SSH(t.Context(), Target{Host: "box"}, SSHOptions{Stderr: &shown, LookPath: fakeSSH(t,
+	s, err := SSH(t.Context(), ssh.Target{Host: "box"}, SSHOptions{Stderr: &shown, LookPath: fakeSSH(t,
 		`echo 'Confirm user presence: touch it' >&2; sleep 1.5; echo '{"protocol":"1.0"}'; cat >/dev/null; echo later >&2`)})
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
@@ -99,7 +100,7 @@ func TestWhatSSHSaysWhileItConnectsIsShown(t *testing.T) {
 
 func TestTheEndOfSSHEndsTheSession(t *testing.T) {
 	t.Parallel()
-	s, err := SSH(t.Context(), Target{Host: "box"}, SSHOptions{LookPath: fakeSSH(t,
+	s, err := SSH(t.Context(), ssh.Target{Host: "box"}, SSHOptions{LookPath: fakeSSH(t,
 		`echo '{"protocol":"1.0"}'; echo 'Connection to box closed by remote host.' >&2; exit 255`)})
 	require.NoError(t, err)
 	wiretest.Receive(t, s.Done(), "the session ends")
@@ -114,7 +115,7 @@ func TestSSHIsEndedWithTheContextAndWithTheSession(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	failed := make(chan error, 1)
 	go func() {
-		_, err := SSH(ctx, Target{Host: "box"}, SSHOptions{LookPath: fakeSSH(t, `echo $$ >`+pids+`; exec sleep 1000`)})
+		_, err := SSH(ctx, ssh.Target{Host: "box"}, SSHOptions{LookPath: fakeSSH(t, `echo $$ >`+pids+`; exec sleep 1000`)})
 		failed <- err
 	}()
 	var pid []byte
@@ -122,7 +123,7 @@ func TestSSHIsEndedWithTheContextAndWithTheSession(t *testing.T) {
 	cancel()
 	require.ErrorIs(t, wiretest.Receive(t, failed, "it gives up"), &api.Problem{Code: api.CodeCancelled})
 
-	s, err := SSH(t.Context(), Target{Host: "box"}, SSHOptions{LookPath: fakeSSH(t,
+	s, err := SSH(t.Context(), ssh.Target{Host: "box"}, SSHOptions{LookPath: fakeSSH(t,
 		`trap "" TERM; echo '{"protocol":"1.0"}'; while :; do sleep 0.1; done`)})
 	require.NoError(t, err)
 	require.NoError(t, s.Close()) // and TestMain sees that nothing is left
@@ -132,7 +133,7 @@ func TestSSHIsEndedWithTheContextAndWithTheSession(t *testing.T) {
 func TestSSHPromptsAtTheTerminalAndIgnoresCtrlC(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("BRIDGE_TEST_SSH") != "" {
-		target := Target{Host: "box"}
+		target := ssh.Target{Host: "box"}
 		look := func(string) (string, error) { return os.Getenv("BRIDGE_TEST_SSH"), nil }
 		interrupted := make(chan os.Signal, 1)
 		signal.Notify(interrupted, os.Interrupt)
@@ -231,7 +232,7 @@ func TestAnyLoginShellFindsTheProgram(t *testing.T) {
 				require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\necho "+says+" $1\n"), 0o755))
 			}
 			out, code := run()
-			require.Equal(t, exitNotFound, code, out)
+			require.Equal(t, ssh.ExitNotFound, code, out)
 			require.Contains(t, out, "not found")
 
 			elsewhere := filepath.Join(home, "opt it", "daemon-proxy")

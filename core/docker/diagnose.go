@@ -16,6 +16,8 @@ import (
 	"syscall"
 
 	"github.com/containerd/errdefs"
+
+	"daemon-proxy/core/ssh"
 )
 
 // settings are the places where the engine's address may be set.
@@ -23,8 +25,11 @@ const settings = "docker.host, DOCKER_HOST or the docker context"
 
 // diagnose returns the cause of a failed connection and the next step.
 func (end endpoint) diagnose(opts Options, err error) (why, hint string) {
-	if s, ok := errors.AsType[*sshError](err); ok {
-		return s.Error(), s.hint()
+	if failed, ok := errors.AsType[*ssh.Error](err); ok {
+		return failed.Error(), end.ssh.hintOf(failed)
+	}
+	if refused, ok := errors.AsType[*socketError](err); ok {
+		return refused.Error(), refused.hint()
 	}
 	if why, hint := end.diagnoseTLS(err); why != "" {
 		return why, hint

@@ -19,6 +19,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -57,6 +58,8 @@ type Options struct {
 	Home string
 	// LookPath finds an executable. Nil: exec.LookPath.
 	LookPath func(string) (string, error)
+	// Logger gets debug lines on how the engine is reached. Nil: nobody.
+	Logger *slog.Logger
 
 	// defaultSocket is the path of the platform's default socket; hints name it.
 	defaultSocket string
@@ -71,6 +74,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.LookPath == nil {
 		o.LookPath = exec.LookPath
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.defaultSocket == "" {
 		o.defaultSocket = strings.TrimPrefix(client.DefaultDockerHost, "unix://")
@@ -87,6 +93,7 @@ type Engine struct {
 	cli  *client.Client
 	// dial opens a connection to the engine, below TLS. Its errors are *dialError.
 	dial func(context.Context) (net.Conn, error)
+	ssh  *sshRoute // nil: the engine is not reached by ssh
 
 	negotiated  atomic.Bool   // the API version is negotiated
 	negotiation chan struct{} // a mutex that can be waited for with a context
@@ -108,16 +115,18 @@ func Open(opts Options) (*Engine, error) {
 
 	transport := &http.Transport{
 		TLSClientConfig: end.tls,
-		MaxIdleConns:    6,
 		IdleConnTimeout: 30 * time.Second,
 		WriteBufferSize: 64 << 10, // copies into containers go out in pieces of this size
+
+		MaxIdleConns: 6, MaxIdleConnsPerHost: 6,
 	}
+	httpClient := &http.Client{Transport: transport, CheckRedirect: client.CheckRedirect}
 	clientHost := end.host
 	if end.scheme == "ssh" {
 		clientHost = "tcp://ssh" // never dialled: the connection is the ssh command's
 	}
 	e.cli, err = client.NewClientWithOpts(
-		client.WithHTTPClient(&http.Client{Transport: transport, CheckRedirect: client.CheckRedirect}),
+		client.WithHTTPClient(httpClient),
 		client.WithHost(clientHost),
 		client.WithAPIVersionNegotiation(), // and no DOCKER_API_VERSION, which would switch it off
 	)
@@ -128,7 +137,9 @@ func Open(opts Options) (*Engine, error) {
 	// WithHost chose the dialer for the scheme; ours adds the error type.
 	dial := transport.DialContext
 	if end.scheme == "ssh" {
-		dial = end.dialSSH
+		e.ssh = newSSHRoute(end.ssh, opts.Logger)
+		httpClient.Transport = &limited{httpClient.Transport, e.ssh}
+		dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return e.ssh.dial(ctx) }
 	}
 	e.dial = func(ctx context.Context) (net.Conn, error) {
 		conn, err := dial(ctx, "tcp", end.address)
@@ -149,8 +160,15 @@ func (e *Engine) Name() string { return e.at.name }
 // Endpoint is the address in the form of DOCKER_HOST.
 func (e *Engine) Endpoint() string { return e.at.host }
 
-// Close closes idle connections. Calls in progress end with their contexts.
-func (e *Engine) Close() error { return e.cli.Close() }
+// Close closes idle connections. Calls in progress end with their contexts, those
+// over ssh at once.
+func (e *Engine) Close() error {
+	err := e.cli.Close()
+	if e.ssh != nil {
+		e.ssh.close()
+	}
+	return err
+}
 
 // Ping returns the engine's version, e.g. "20.10.24". It takes 10 s at most. The
 // error is an *api.Problem of code engine_unreachable or cancelled.

@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/json"
@@ -33,10 +32,6 @@ type endpoint struct {
 	basePath string
 	tls      *tls.Config // nil: plain
 	ssh      sshTarget
-}
-
-func (end endpoint) dialSSH(ctx context.Context, _, _ string) (net.Conn, error) {
-	return end.ssh.dial(ctx)
 }
 
 // resolve chooses the endpoint in the docker CLI's order, after the two

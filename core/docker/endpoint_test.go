@@ -125,7 +125,7 @@ func TestEndpointProblemsNameTheCauseAndTheNextStep(t *testing.T) {
 		"unknown scheme":              {Options{Host: "fd://"}, "fd://", "unix://"},
 		"ftp":                         {Options{Host: "ftp://lab"}, `"ftp" is not supported`, "ssh://"},
 		"ssh option as a host":        {Options{Host: "ssh://-oProxyCommand=touch%20x"}, "", "ssh://"},
-		"ssh option as a user":        {Options{Host: "ssh://-oProxyCommand=x@lab"}, "option of ssh", "ssh://"},
+		"ssh option as a user":        {Options{Host: "ssh://-oProxyCommand=x@lab"}, "is not a user", "ssh://"},
 		"ssh password":                {Options{Host: "ssh://me:secret@lab"}, "it must not have a password", "ssh://"},
 		"missing certificates":        {Options{Host: "tcp://lab", Env: env("DOCKER_CERT_PATH", filepath.Join(d.home, ".docker/contexts/tls", fmt.Sprintf("%x", sha256.Sum256([]byte("badcert"))), "docker"), "DOCKER_TLS_VERIFY", "1")}, "ca.pem", "DOCKER_CERT_PATH"},
 	} {

@@ -14,7 +14,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if slices.Contains(os.Args, "dial-stdio") {
+	if slices.Contains(os.Args, "ClearAllForwardings=yes") {
 		os.Exit(fakeSSH(os.Args[1:]))
 	}
 	goleak.VerifyTestMain(m)
@@ -23,10 +23,15 @@ func TestMain(m *testing.M) {
 // fakeSSH is what the test binary does when it is started as the ssh command:
 // it relays standard input and output to the socket that the remote
 // `docker --host unix://… system dial-stdio` would use. The host's name
-// chooses how it fails.
+// chooses how it fails. It makes no tunnels: ssh_tunnel_test.go has a real ssh.
 func fakeSSH(args []string) int {
 	end := slices.Index(args, "--")
-	switch host := args[end+1]; host {
+	host := args[end+1]
+	if slices.Contains(args, "-N") && host != "deaf" {
+		fmt.Fprintf(os.Stderr, "somebody@%s: Permission denied (publickey).\n", host)
+		return 255
+	}
+	switch host {
 	case "denied":
 		fmt.Fprintln(os.Stderr, "somebody@denied: Permission denied (publickey).")
 		return 255
@@ -37,7 +42,8 @@ func fakeSSH(args []string) int {
 		signal.Ignore()
 		select {}
 	}
-	socket := strings.Trim(args[slices.Index(args, "--host")+1], "'")
+	_, socket, _ := strings.Cut(args[end+2], "--host '")
+	socket, _, _ = strings.Cut(socket, "'")
 	conn, err := net.Dial("unix", strings.TrimPrefix(socket, "unix://"))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -1,39 +1,42 @@
 package docker
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
+
+	"daemon-proxy/core/ssh"
 )
 
-// hangUpGrace is how long the ssh command may take to end after its streams were closed.
-const hangUpGrace = 2 * time.Second
+const (
+	// defaultRemote is an engine's socket on another machine whose URL names none.
+	defaultRemote = "/var/run/docker.sock"
+	// loginWithin bounds one login and the engine's first answer.
+	loginWithin = 30 * time.Second
+	// asking is how many calls may wait for an answer at a time where each
+	// connection is a login of its own.
+	asking = 4
+)
 
-// maxComplaint bounds the kept standard error of the ssh command.
-const maxComplaint = 4 << 10
-
-// sshTarget is an engine that is reached with the user's own ssh, its
-// configuration, keys and agent. A connection is the command
-//
-//	ssh … host docker system dial-stdio
-//
-// as in the docker CLI. Password prompts are disabled: they would appear on the
-// terminal that the program draws on.
-// See https://github.com/docker/cli/blob/master/cli/connhelper/connhelper.go
+// sshTarget is an engine on another machine.
 type sshTarget struct {
-	user, host, port string
-	socket           string // on the other machine; "": its default
-	lookPath         func(string) (string, error)
+	ssh.Target
+	socket   string // on the other machine; "": its default
+	cli      string // "docker" or "podman"
+	lookPath func(string) (string, error)
 }
 
 // parseSSH reads "ssh://[user@]host[:port][/path/to/docker.sock]".
@@ -42,103 +45,271 @@ func parseSSH(address string, lookPath func(string) (string, error)) (sshTarget,
 	if err != nil {
 		return sshTarget{}, errors.New("it is not a well-formed URL")
 	}
-	t := sshTarget{host: u.Hostname(), port: u.Port(), lookPath: lookPath}
+	if u.RawQuery != "" || u.Fragment != "" {
+		return sshTarget{}, errors.New("it must not have a query")
+	}
+	target, err := ssh.TargetOf(u)
+	if err != nil {
+		return sshTarget{}, err
+	}
+	t := sshTarget{Target: target, cli: "docker", lookPath: lookPath}
 	if u.Path != "/" {
 		t.socket = u.Path
 	}
-	if u.User != nil {
-		t.user = u.User.Username()
-		if _, ok := u.User.Password(); ok {
-			return sshTarget{}, errors.New("it must not have a password; use a key")
-		}
-	}
-	switch {
-	case t.host == "":
-		return sshTarget{}, errors.New("it has no host name")
-	case strings.HasPrefix(t.host, "-"), strings.HasPrefix(t.user, "-"):
-		return sshTarget{}, errors.New("a name that begins with - would be an option of ssh")
-	case u.RawQuery != "" || u.Fragment != "":
-		return sshTarget{}, errors.New("it must not have a query")
+	if strings.Contains(t.socket, "podman") {
+		t.cli = "podman"
 	}
 	return t, nil
 }
 
-// args are the arguments of ssh.
-func (t sshTarget) args() []string {
-	args := []string{"-o", "ConnectTimeout=10", "-o", "BatchMode=yes", "-T"}
-	if t.user != "" {
-		args = append(args, "-l", t.user)
-	}
-	if t.port != "" {
-		args = append(args, "-p", t.port)
-	}
-	args = append(args, "--", t.host, "docker")
+// dialStdio is the command that connects its streams to the engine.
+func (t sshTarget) dialStdio() string {
+	words := []string{t.cli}
 	if t.socket != "" { // quoted for the shell on the other side
-		args = append(args, "--host", "'unix://"+strings.ReplaceAll(t.socket, "'", `'\''`)+"'")
+		option := map[string]string{"docker": "--host", "podman": "--url"}[t.cli]
+		words = append(words, option, "'unix://"+strings.ReplaceAll(t.socket, "'", `'\''`)+"'")
 	}
-	return append(args, "system", "dial-stdio")
+	return strings.Join(append(words, "system", "dial-stdio"), " ")
 }
 
-// dial starts the command. A failed login shows only in the first Read.
-func (t sshTarget) dial(ctx context.Context) (net.Conn, error) {
-	if err := ctx.Err(); err != nil {
+// sshRoute opens connections to an engine on another machine, through one tunnel.
+// Where that is not possible, each connection is a login of its own and the
+// command `docker system dial-stdio`, as in the docker CLI. Logins are made one
+// after the other, because the other machine may allow only a few at a time.
+type sshRoute struct {
+	target sshTarget
+	logger *slog.Logger
+	ctx    context.Context // ends with close
+	cancel context.CancelFunc
+
+	turn chan struct{} // has an element while nobody logs in
+	// tunnel is one through which the engine has answered; nil: none yet.
+	tunnel  atomic.Pointer[ssh.Tunnel]
+	refused atomic.Bool // there is no tunnel to this engine, but dial-stdio works
+	calls   chan struct{}
+}
+
+func newSSHRoute(t sshTarget, logger *slog.Logger) *sshRoute {
+	r := &sshRoute{target: t, logger: logger, turn: make(chan struct{}, 1), calls: make(chan struct{}, asking)}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.turn <- struct{}{}
+	return r
+}
+
+// close ends the tunnel; no other is opened.
+func (r *sshRoute) close() {
+	r.cancel()
+	<-r.turn
+	if tunnel := r.tunnel.Swap(nil); tunnel != nil {
+		tunnel.Close()
+	}
+	r.turn <- struct{}{}
+}
+
+// dial opens a connection to the engine.
+func (r *sshRoute) dial(ctx context.Context) (net.Conn, error) {
+	if tunnel := r.tunnel.Load(); tunnel != nil {
+		conn, err := through(ctx, tunnel)
+		if err == nil || ctx.Err() != nil || tunnel.Err() == nil {
+			return conn, err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, loginWithin)
+	defer cancel()
+	defer context.AfterFunc(r.ctx, cancel)()
+	select {
+	case <-r.turn:
+		defer func() { r.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if err := errors.Join(ctx.Err(), r.ctx.Err()); err != nil {
 		return nil, err
 	}
-	program, err := t.lookPath("ssh")
+	program, err := r.target.lookPath("ssh")
 	if err != nil {
-		return nil, &sshError{target: t, cause: err}
+		return nil, &ssh.Error{Target: r.target.Target, Cause: err}
 	}
-	ours, theirIn, theirOut, err := stdioPipes()
-	if err != nil {
-		return nil, &sshError{target: t, cause: err}
+	if r.refused.Load() {
+		return r.dialStdio(ctx, program)
 	}
-	c := &sshConn{target: t, in: ours.in, out: ours.out, done: make(chan struct{})}
-	c.cmd = exec.Command(program, t.args()...) //nolint:gosec,noctx // the configured host; it outlives this call
-	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = theirIn, theirOut, &c.complaint
-	c.cmd.WaitDelay = hangUpGrace
-	detach(c.cmd)
-	err = c.cmd.Start()
-	_, _ = theirIn.Close(), theirOut.Close() // the command has its own copies
-	if err != nil {
-		_, _ = ours.in.Close(), ours.out.Close()
-		return nil, &sshError{target: t, cause: err}
+	conn, err := r.dialTunnel(ctx, program)
+	if err == nil || ctx.Err() != nil || !mayDialStdio(err) {
+		return conn, err
 	}
-	go func() { // Close ends the command and waits for done
-		defer close(c.done)
-		c.ended = c.cmd.Wait()
-	}()
-	return c, nil
+	conn, stdioErr := r.dialStdio(ctx, program)
+	if stdioErr != nil {
+		return nil, r.target.worse(err, stdioErr)
+	}
+	r.refused.Store(true)
+	r.logger.Debug("no tunnel through ssh: each connection is a login of its own", "engine", r.target.String(), "error", err)
+	return conn, nil
 }
 
-// stdio is our side of the command's standard input and output.
-type stdio struct{ in, out *os.File }
+// dialTunnel opens a connection through the tunnel, which may have to be opened
+// first. It returns when the engine has answered.
+func (r *sshRoute) dialTunnel(ctx context.Context, program string) (net.Conn, error) {
+	tunnel := r.tunnel.Load()
+	if tunnel != nil && tunnel.Err() == nil { // somebody else has opened it
+		return through(ctx, tunnel)
+	}
+	if tunnel != nil {
+		r.tunnel.Store(nil)
+		r.logger.Debug("the tunnel through ssh has ended", "engine", r.target.String(), "error", tunnel.Err())
+		tunnel.Close()
+	}
+	remote := r.target.socket
+	if remote == "" {
+		remote = defaultRemote
+	}
+	tunnel, err := ssh.OpenTunnel(ctx, program, r.target.Target, remote)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := through(ctx, tunnel)
+	if err == nil {
+		err = ping(ctx, conn)
+	}
+	if err != nil {
+		if said := tunnel.Said(); ctx.Err() == nil && tunnel.Err() == nil {
+			err = &socketError{target: r.target, socket: remote, said: said, cause: err}
+		}
+		tunnel.Close()
+		return nil, err
+	}
+	r.tunnel.Store(tunnel)
+	return conn, nil
+}
 
-func stdioPipes() (ours stdio, theirIn, theirOut *os.File, err error) {
-	theirIn, ours.in, err = os.Pipe()
-	if err != nil {
-		return stdio{}, nil, nil, err
+// mayDialStdio reports whether dial-stdio may work where a tunnel failed with err:
+// unless ssh itself has failed. A login that is refused may succeed through a
+// connection that the user shares (ControlPath).
+func mayDialStdio(err error) bool {
+	failed, ok := errors.AsType[*ssh.Error](err)
+	return !ok || strings.Contains(failed.Said, "Permission denied")
+}
+
+// worse is which of the two errors to report, of the tunnel and of dial-stdio.
+func (t sshTarget) worse(tunnel, stdio error) error {
+	failed, ok := errors.AsType[*ssh.Error](stdio)
+	if _, refused := errors.AsType[*socketError](tunnel); refused && ok && notFound(failed) {
+		return tunnel // there is no CLI, and it was not needed
 	}
-	ours.out, theirOut, err = os.Pipe()
-	if err != nil {
-		_, _ = theirIn.Close(), ours.in.Close()
-		return stdio{}, nil, nil, err
+	return stdio
+}
+
+func notFound(err *ssh.Error) bool {
+	ended, ok := errors.AsType[*exec.ExitError](err.Cause)
+	return ok && ended.ExitCode() == ssh.ExitNotFound
+}
+
+// ping asks an engine for a first answer, which has no body.
+func ping(ctx context.Context, conn net.Conn) error {
+	// A deadline in the past ends reads and writes that are under way.
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, "http://docker/_ping", http.NoBody)
+	if err == nil {
+		err = req.Write(conn)
 	}
-	return ours, theirIn, theirOut, nil
+	if err == nil {
+		var resp *http.Response
+		if resp, err = http.ReadResponse(bufio.NewReader(conn), req); err == nil {
+			err = resp.Body.Close()
+		}
+	}
+	if err == nil && !stop() {
+		err = ctx.Err()
+	}
+	if err != nil {
+		_ = conn.Close() // the first error counts
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return err
+}
+
+// through opens a connection through a tunnel.
+func through(ctx context.Context, tunnel *ssh.Tunnel) (net.Conn, error) {
+	conn, err := tunnel.Dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &tunnelConn{Conn: conn, tunnel: tunnel}, nil
+}
+
+// tunnelConn is a connection through a tunnel. If it ends with the tunnel, its
+// errors say why.
+type tunnelConn struct {
+	net.Conn
+	tunnel *ssh.Tunnel
+}
+
+// Read implements net.Conn.
+func (c *tunnelConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	return n, c.explain(err)
+}
+
+// Write implements net.Conn.
+func (c *tunnelConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	return n, c.explain(err)
+}
+
+func (c *tunnelConn) explain(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		if ended := c.tunnel.Err(); ended != nil {
+			return &dialError{cause: ended}
+		}
+	}
+	return err
+}
+
+// dialStdio logs in for one connection. It returns when the engine has answered.
+func (r *sshRoute) dialStdio(ctx context.Context, program string) (net.Conn, error) {
+	process, err := ssh.Start(program, r.target.Args(false, r.target.dialStdio()), false, nil)
+	if err != nil {
+		return nil, &ssh.Error{Target: r.target.Target, Cause: err}
+	}
+	conn := &sshConn{target: r.target, process: process, in: process.Stdin, out: process.Stdout}
+	if err := ping(ctx, conn); err != nil {
+		return nil, err
+	}
+	return conn, nil
+}
+
+// limited bounds the calls that wait for an answer while each connection is a
+// login of its own, so that a hundred calls do not mean a hundred logins. A call
+// whose answer has begun, such as a stream of events, does not count.
+type limited struct {
+	http.RoundTripper
+	route *sshRoute
+}
+
+// RoundTrip implements http.RoundTripper.
+func (l *limited) RoundTrip(r *http.Request) (*http.Response, error) {
+	if l.route.refused.Load() {
+		select {
+		case l.route.calls <- struct{}{}:
+			defer func() { <-l.route.calls }()
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+	}
+	return l.RoundTripper.RoundTrip(r)
 }
 
 // sshConn is a net.Conn over the standard streams of an ssh command.
 type sshConn struct {
 	target    sshTarget
-	cmd       *exec.Cmd
+	process   *ssh.Process
 	in, out   *os.File // we write to in and read from out
-	complaint tail     // standard error
-
-	done      chan struct{} // closed when the command has been reaped
-	ended     error         // of Wait; read it only after done
 	closeOnce sync.Once
 }
 
-// Read implements net.Conn. If the command failed, the error is an *sshError with
+// Read implements net.Conn. If the command failed, the error is an *ssh.Error with
 // the command's message, in a *dialError that the Docker client does not replace.
 func (c *sshConn) Read(p []byte) (int, error) {
 	n, err := c.out.Read(p)
@@ -159,35 +330,19 @@ func (c *sshConn) Write(p []byte) (int, error) {
 
 // failure returns why the command ended; err if it succeeded or still runs.
 func (c *sshConn) failure(err error) error {
-	timer := time.NewTimer(hangUpGrace)
-	defer timer.Stop()
-	select {
-	case <-c.done:
-	case <-timer.C:
+	_, ended := c.process.Result()
+	if ended == nil {
 		return err
 	}
-	if c.ended == nil {
-		return err
-	}
-	return &dialError{cause: &sshError{target: c.target, cause: c.ended, said: c.complaint.String()}}
+	return &dialError{cause: &ssh.Error{Target: c.target.Target, Cause: ended, Said: c.process.Said()}}
 }
-
-// CloseWrite ends the command's standard input.
-func (c *sshConn) CloseWrite() error { return c.in.Close() }
 
 // Close closes both streams and waits for the command's end; it kills one that does
 // not end.
 func (c *sshConn) Close() error {
 	c.closeOnce.Do(func() {
-		_, _ = c.in.Close(), c.out.Close() // CloseWrite may have been first
-		timer := time.NewTimer(hangUpGrace)
-		defer timer.Stop()
-		select {
-		case <-c.done:
-		case <-timer.C:
-			_ = c.cmd.Process.Kill() // fails only if it has ended by now
-			<-c.done
-		}
+		_, _ = c.in.Close(), c.out.Close() // what was not written is lost
+		c.process.End()
 	})
 	return nil
 }
@@ -196,7 +351,7 @@ func (c *sshConn) Close() error {
 func (c *sshConn) LocalAddr() net.Addr { return sshAddr("local") }
 
 // RemoteAddr implements net.Conn.
-func (c *sshConn) RemoteAddr() net.Addr { return sshAddr(c.target.host) }
+func (c *sshConn) RemoteAddr() net.Addr { return sshAddr(c.target.Host) }
 
 // SetDeadline implements net.Conn.
 func (c *sshConn) SetDeadline(t time.Time) error {
@@ -214,64 +369,35 @@ type sshAddr string
 func (sshAddr) Network() string  { return "ssh" }
 func (a sshAddr) String() string { return string(a) }
 
-// tail keeps the last bytes written to it.
-type tail struct {
-	mu   sync.Mutex
-	kept []byte
-}
-
-// Write implements io.Writer.
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.kept = append(t.kept, p...)
-	if over := len(t.kept) - maxComplaint; over > 0 {
-		t.kept = append([]byte(nil), t.kept[over:]...)
-	}
-	return len(p), nil
-}
-
-// String returns the kept bytes in one line.
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return string(bytes.Join(bytes.Fields(t.kept), []byte(" ")))
-}
-
-// sshError is an ssh command that could not be started, or that failed.
-type sshError struct {
+// socketError is a socket on another machine to which the tunnel does not lead.
+type socketError struct {
 	target sshTarget
+	socket string
+	said   string
 	cause  error
-	said   string // on its standard error
 }
 
 // Error implements error.
-func (e *sshError) Error() string {
-	if e.said != "" {
-		return fmt.Sprintf("ssh to %s failed: %s", e.target.host, e.said)
-	}
-	return fmt.Sprintf("ssh to %s failed: %v", e.target.host, e.cause)
+func (e *socketError) Error() string {
+	return fmt.Sprintf("the socket %s on %s cannot be reached: %s", e.socket, e.target, e.said)
 }
 
 // Unwrap returns the cause.
-func (e *sshError) Unwrap() error { return e.cause }
+func (e *socketError) Unwrap() error { return e.cause }
 
-// hint depends on the exit code: 255 is an error of ssh itself, 127 the remote
-// shell's "command not found".
-func (e *sshError) hint() string {
-	if errors.Is(e.cause, exec.ErrNotFound) {
+func (e *socketError) hint() string {
+	return fmt.Sprintf("start the engine there, add the path of its socket (%s/PATH), or allow forwarding to sockets "+
+		"in its sshd_config (AllowStreamLocalForwarding)", "ssh://"+e.target.String())
+}
+
+// hintOf depends on the exit code: 127 is the remote shell's "command not found".
+func (t sshTarget) hintOf(err *ssh.Error) string {
+	if errors.Is(err.Cause, exec.ErrNotFound) {
 		return "install an ssh client"
 	}
-	login := e.target.host
-	if e.target.user != "" {
-		login = e.target.user + "@" + login
+	if notFound(err) {
+		return fmt.Sprintf("allow forwarding to sockets on the other machine (AllowStreamLocalForwarding in sshd_config), "+
+			"or install the %s CLI there", t.cli)
 	}
-	if e.target.port != "" {
-		login = "-p " + e.target.port + " " + login
-	}
-	if ended, ok := errors.AsType[*exec.ExitError](e.cause); ok && ended.ExitCode() == 127 {
-		return "the docker CLI is needed on the other machine; without it: " +
-			"ssh -L /tmp/docker.sock:/var/run/docker.sock " + login + " and DOCKER_HOST=unix:///tmp/docker.sock"
-	}
-	return "this must work without asking for a password (use a key and ssh-add): ssh " + login + " docker version"
+	return fmt.Sprintf("this must work without asking for a password (use a key and ssh-add): %s %s version", t.Command(), t.cli)
 }
