@@ -18,6 +18,7 @@ import (
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/certs"
 	"daemon-proxy/core/config"
+	"daemon-proxy/core/metrics"
 	"daemon-proxy/core/news"
 	"daemon-proxy/core/preview"
 	"daemon-proxy/core/proxy"
@@ -113,18 +114,28 @@ func Start(ctx context.Context, o Options) (_ *Core, err error) {
 	c.Publisher = preview.NewPublisher(preview.PublisherOptions{
 		Links: c.links, Server: o.Config.Server, Sandboxes: c.desk, Logger: o.Logger,
 	})
-	c.Requests = traffic.Requests{Version: o.Version, Log: traffic.New(traffic.Options{
+	logged := traffic.Options{
 		Bodies: o.Config.Traffic.Bodies, Memory: o.Config.Traffic.Memory, OnChange: c.news.LogChanged,
 		// A front that was attached to an earlier run must not take its exchanges for these.
 		After: uint64(time.Now().UnixMicro()),
-	})}
-	c.news.SetLog(c.Log)
+	}
 	hostname, _ := os.Hostname() // without one, that name is not served
-	c.server = server.New(server.Options{
+	serving := server.Options{
 		Config: o.Config, Version: o.Version, Logger: o.Logger, Service: c, Sandboxes: c.desk, Links: c.links,
-		Publisher: c.Publisher, Proxy: c.proxy, Traffic: c.Log, Hostname: hostname, Certificate: certificate,
-		RunKey: c.key,
-	})
+		Publisher: c.Publisher, Proxy: c.proxy, Hostname: hostname, Certificate: certificate, RunKey: c.key,
+	}
+	if o.Config.Server.Metrics {
+		counted := c.metrics()
+		logged.OnEnd, serving.Metrics = counted.Ended, counted
+		c.publish = func(e api.Event) {
+			counted.Event(e)
+			c.news.Publish(e)
+		}
+	}
+	c.Requests = traffic.Requests{Version: o.Version, Log: traffic.New(logged)}
+	c.news.SetLog(c.Log)
+	serving.Traffic = c.Log
+	c.server = server.New(serving)
 	if !o.Unlisted {
 		c.list(listeners[0].Addr())
 	}
@@ -132,6 +143,19 @@ func Start(ctx context.Context, o Options) (_ *Core, err error) {
 	go c.run(listeners)
 	o.Logger.Info("daemon-proxy serves", "url", c.URL(), "mode", o.Config.Daemon.Mode, "version", o.Version)
 	return c, nil
+}
+
+// metrics counts what the core does.
+func (c *Core) metrics() *metrics.Metrics {
+	return metrics.New(metrics.Options{
+		Version: c.options.Version,
+		Sandboxes: func() []api.Sandbox {
+			list, _ := c.Sandboxes(c.ctx) // from memory: there is no error
+			return list
+		},
+		Open:    func() map[string]int { return c.Log.Open() },
+		Dropped: func() uint64 { return c.Log.Dropped() },
+	})
 }
 
 func (c *Core) openLinks(ctx context.Context) (*preview.Links, error) {

@@ -52,6 +52,7 @@ type Server struct {
 	TrustedProxies []string // addresses or CIDR prefixes whose X-Forwarded-* count
 	MaxConnections int      // open client connections; default 10000
 	ReadOnly       bool     // refuse every route that changes something
+	Metrics        bool     // answer /metrics
 	TLS            TLS
 }
 

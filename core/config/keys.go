@@ -150,6 +150,11 @@ func serverKeys() []key {
 				"program does by itself, such as injecting daemon.container_name."},
 		value: boolean(func(c *Config) *bool { return &c.Server.ReadOnly }),
 	}, {
+		Key: Key{Path: "server.metrics", Env: "DAEMON_PROXY_METRICS", Flag: "metrics", Default: "false",
+			Doc: "Serve /metrics for Prometheus. It is guarded as the API is: with security on, Prometheus must send " +
+				"the API key as its bearer token."},
+		value: boolean(func(c *Config) *bool { return &c.Server.Metrics }),
+	}, {
 		Key: Key{Path: "server.tls.mode", Env: "DAEMON_PROXY_TLS_MODE", Flag: "tls-mode", Default: "off",
 			Doc: "TLS mode; with TLS, plain requests can use HTTP/2. off: plain HTTP. self-signed: a private " +
 				"authority signs a certificate for each name on demand; it is created once and kept as " +

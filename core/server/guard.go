@@ -23,7 +23,7 @@ import (
 // guarded reports whether a request target is for programs, whether or not there
 // is anything at it.
 func guarded(target string) bool {
-	for _, root := range [...]string{"/api", "/daemon", "/proxy", "/sandboxes"} {
+	for _, root := range [...]string{"/api", "/daemon", "/metrics", "/proxy", "/sandboxes"} {
 		if rest, ok := strings.CutPrefix(target, root); ok && (rest == "" || rest[0] == '/' || rest[0] == '?') {
 			return true
 		}

@@ -52,7 +52,7 @@ func TestS1OnlyOurOwnNamesAreServed(t *testing.T) {
 func forPrograms(port int) []string {
 	p := strconv.Itoa(port)
 	return []string{
-		"/api/preview", "/api/preview/create", "/api/preview/stats", "/api/sandboxes", "/api/sandboxes/web/inject", "/api/sandboxes/web/ports", "/api/nothing", "/api",
+		"/api/preview", "/api/preview/create", "/api/preview/stats", "/api/sandboxes", "/api/sandboxes/web/inject", "/api/sandboxes/web/ports", "/api/nothing", "/api", "/metrics",
 		"/daemon/status", "/daemon/nothing", "/proxy/" + p + "/", "/proxy/" + p, "/proxy/080/", "/proxy/", "/proxy", "/sandboxes/web/proxy/" + p + "/x",
 		"/sandboxes/web/nothing", "/sandboxes/nobody/proxy/" + p + "/", "/proxy/" + p + "/../x", "/proxy/2280/",
 	}

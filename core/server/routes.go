@@ -369,6 +369,11 @@ func stateRoutes() []route {
 		answer: api.DaemonStatus{}, serve: management.daemonStatus, codes: []string{api.CodeUnknownSandbox,
 			api.CodeSandboxRequired},
 	}, {
+		method: "GET", path: "/metrics", summary: "Get the metrics", kind: "text/plain",
+		about: "In the form that Prometheus reads, if server.metrics is on. Labels name sandboxes and ports, never " +
+			"paths, tokens or hosts.",
+		serve: management.metrics, codes: []string{api.CodeUnknownRoute},
+	}, {
 		method: "GET", path: "/openapi.json", summary: "Get this document",
 		answer: map[string]any{}, serve: management.serveOpenAPI, open: true,
 	}}

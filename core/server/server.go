@@ -57,6 +57,8 @@ type Options struct {
 	Publisher *preview.Publisher
 	Proxy     *proxy.Proxy
 	Traffic   *traffic.Log
+	// Metrics answers /metrics; nil: nothing does.
+	Metrics http.Handler
 	// Hostname is this machine's own name; requests may use it.
 	Hostname string
 	// RunKey is accepted as the API key is, also with security off; empty: none is.

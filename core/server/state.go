@@ -54,6 +54,16 @@ func (m management) retryEngine(v *visit, path values) error {
 	return m.engine(v, path)
 }
 
+// metrics answers in the form that Prometheus reads.
+func (m management) metrics(v *visit, _ values) error {
+	if m.o.Metrics == nil {
+		return api.NewProblem(api.CodeUnknownRoute, "there are no metrics here", "turn them on with server.metrics (--metrics)")
+	}
+	setOwn(v.w.Header())
+	m.o.Metrics.ServeHTTP(v.w, v.r)
+	return nil
+}
+
 // demo answers with the demo's link. If the client disconnects, an injection
 // that is in progress is undone.
 func (m management) demo(v *visit, _ values) error {

@@ -73,6 +73,7 @@ func (l *Log) evict() {
 	l.ended.remove(r)
 	delete(l.known, r.id())
 	l.evicted = r.change
+	l.dropped++
 	l.held -= r.cost
 	r.cost = 0
 }

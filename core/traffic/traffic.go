@@ -45,6 +45,8 @@ type Options struct {
 	// OnChange is called when Changed has something new: an exchange began, got
 	// its answer or ended. It must not block. May be nil.
 	OnChange func()
+	// OnEnd is called with each exchange that has ended. It must not block. May be nil.
+	OnEnd func(api.Exchange)
 }
 
 // Log is the request log. Its methods may be called from any goroutine.
@@ -60,6 +62,7 @@ type Log struct {
 	holders chain  // those with a detail
 	change  uint64 // the number of the latest change
 	evicted uint64 // that of the latest exchange that was evicted
+	dropped uint64 // how many were
 	held    int    // bytes in use, by this package's own count
 }
 
@@ -199,6 +202,9 @@ func (l *Log) end(r *Recording, x api.Exchange) {
 	l.makeRoom(0, nil)
 	l.mu.Unlock()
 	l.notify()
+	if l.options.OnEnd != nil {
+		l.options.OnEnd(x)
+	}
 }
 
 // grow counts n more bytes for the line of r, which is under way.
@@ -241,6 +247,30 @@ func (l *Log) find(id uint64) *Recording {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.known[id]
+}
+
+// Dropped is how many ended exchanges the log had no room for any more.
+func (l *Log) Dropped() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.dropped
+}
+
+// Open is how many exchanges of each protocol are under way.
+func (l *Log) Open() map[string]int {
+	open := map[string]int{"http": 0, "websocket": 0, "event-stream": 0}
+	l.mu.Lock()
+	var live []*Recording
+	for r := l.live.first; r != nil; r = l.live.newer(r) {
+		live = append(live, r)
+	}
+	l.mu.Unlock()
+	for _, r := range live {
+		r.mu.Lock()
+		open[r.exchange.Protocol]++
+		r.mu.Unlock()
+	}
+	return open
 }
 
 // Rates sums up the last minute.
