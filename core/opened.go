@@ -47,7 +47,12 @@ func (d *desk) open(e config.Docker) (*opened, error) {
 	options := sandbox.Options{
 		Config: d.options.Config.Daemon, Executable: d.options.Executable, StateDir: d.options.Config.StateDir,
 		CacheDir: d.options.Config.CacheDir, Logger: d.options.Logger, OwnPort: d.options.Config.Server.Port,
-		Reach:      d.options.Config.Docker.Reach,
+		Reach: d.options.Config.Docker.Reach, Helper: d.options.Config.Docker.Helper,
+		BoxDaemon: func(secret, workDir string, inside sandbox.Inside) (sandbox.BoxDaemon, error) {
+			return toolbox.New(toolbox.Options{
+				Secret: secret, Version: d.options.Version, WorkDir: workDir, Inside: inside, Logger: d.options.Logger,
+			})
+		},
 		HostDaemon: func(secret string) (http.Handler, error) { return s.hostDaemon(d.options, secret) },
 		OnEvent: func(e api.Event) {
 			if d.current.Load() == s { // what an engine that was left still reports is not news

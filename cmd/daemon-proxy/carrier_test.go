@@ -20,17 +20,20 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/docker/enginetest"
+	"daemon-proxy/core/sandbox/source"
 	"daemon-proxy/core/wiretest"
 )
 
 // large is how much is sent in each direction.
 const large = 64 << 20
 
-// streamsBox runs the service of long and large answers.
+// streamsBox runs the service of long and large answers. Its image has a daytona,
+// which does not run.
 func streamsBox(t *testing.T, o enginetest.RunOptions) (name, id string) {
 	t.Helper()
 	image := enginetest.Import(t, map[string]enginetest.File{
 		"/program": {Path: enginetest.StaticGo(t, "./testdata/streams")},
+		"/daytona": {Path: enginetest.StaticGo(t, "./testdata/daytona")},
 	}, []string{`CMD ["/program"]`})
 	o.Name = enginetest.Name(t)
 	return o.Name, enginetest.Run(t, image, o)
@@ -204,6 +207,58 @@ func TestB22AContainerThatCannotBeDialledIsPreviewedThroughABridge(t *testing.T)
 			}
 			// The programs of other tests look into the container, too, but do not stay.
 			p.eventually("one bridge carries everything", func() bool { return bridges(t, id) == 1 })
+		})
+	}
+}
+
+func TestB24AContainerThatCannotBeWrittenToIsPreviewedThroughAHelper(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Require(t)
+	for label, c := range map[string]struct {
+		o     enginetest.RunOptions
+		why   string
+		flags []string
+	}{
+		"read-only":            {enginetest.RunOptions{ReadOnly: true}, "its root is read-only", nil},
+		"a daytona is there":   {enginetest.RunOptions{ReadOnly: true, Network: "none"}, "its root is read-only", nil},
+		"nothing is put there": {enginetest.RunOptions{}, "docker.helper is always", []string{"--docker-helper", "always"}},
+		"forced":               {enginetest.RunOptions{}, "docker.reach is helper", []string{"--docker-reach", "helper"}},
+	} {
+		t.Run(label, func(t *testing.T) {
+			t.Parallel()
+			name, id := streamsBox(t, c.o)
+			kind := "built-in"
+			if label == "a daytona is there" {
+				_, err := e.Start(t.Context(), id, source.ExecSpec{Cmd: []string{"/daytona"}, Env: []string{"DAYTONA_SANDBOX_ID=x", "HOME=/"}})
+				require.NoError(t, err)
+				kind = "daytona"
+			}
+			d := newDesk(t)
+			p := d.serving(t, nil, append([]string{"--daemon-mode", "docker", "--container-name", name}, c.flags...)...)
+			p.healthy()
+			via, why := p.via(name)
+			require.Equal(t, "helper", via)
+			require.Equal(t, c.why, why)
+			p.eventually("its daemon is "+kind, func() bool {
+				_, status := p.try("GET", "/daemon/status", "")
+				return strings.Contains(status, `"kind":"`+kind+`"`)
+			})
+			p.expect(200, "8080", "GET", "/api/sandboxes/"+name+"/ports", "")
+			p.expect(502, `"port_closed"`, "GET", "/proxy/9999/", "")
+			for _, hostForm := range []bool{false, true} {
+				token, url, hostURL := p.link(`{"port":8080}`)
+				if hostForm {
+					url = hostURL
+				}
+				streamsWork(t, url)
+				revokingEnds(t, p, token, url)
+			}
+			require.Len(t, enginetest.Helpers(t, id), 1)
+			require.Empty(t, enginetest.Diff(t, id), "nothing was put there")
+			_, boxes := p.try("GET", "/api/sandboxes", "")
+			require.NotContains(t, boxes, "daemon-proxy-helper")
+			require.Contains(t, d.done(t, "eject", name), "removed")
+			require.Empty(t, enginetest.Helpers(t, id))
 		})
 	}
 }

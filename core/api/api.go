@@ -114,6 +114,7 @@ const (
 const (
 	ViaDirect = "direct" // its address is dialled
 	ViaExec   = "exec"   // one process in it, started by its engine, carries the connections
+	ViaHelper = "helper" // a container of this program in its network does
 )
 
 // DaemonState is what is known of the daemon in a sandbox.

@@ -42,6 +42,8 @@ const (
 	// longestReason what an error quotes of it, in characters.
 	maxComplaint  = 4 << 10
 	longestReason = 300
+	// maxListeners bounds what is read of the tables of sockets, in bytes.
+	maxListeners = 4 << 20
 )
 
 // limits are those of both ends. The bridge's own memory counts as the container's.
@@ -56,17 +58,30 @@ var (
 	ErrIdle = errors.New("the bridge was idle and has ended")
 )
 
+// PortError is the error of a connection that the bridge could not make.
+type PortError struct{ err *net.OpError }
+
+// Error returns the text of a net.Dialer's error.
+func (e *PortError) Error() string { return e.err.Error() }
+
+// Unwrap returns the *net.OpError.
+func (e *PortError) Unwrap() error { return e.err }
+
 // Options configure New.
 type Options struct {
 	// Open starts the bridge and returns its standard input and output; its
 	// standard error goes to complaints. An error that is ErrNoBridge says why it
-	// cannot start.
+	// cannot start. If the connection has a method End, as source.HelperConn, it is
+	// called after Close and makes sure that nothing is left.
 	Open func(ctx context.Context, complaints io.Writer) (net.Conn, error)
 	// Log gets a line for each start and end of a bridge; nil: none.
 	Log *slog.Logger
 	// Idle is how long the bridge runs without connections; 0 means 10 minutes.
 	Idle time.Duration
 }
+
+// endWithin bounds Options.Open's End.
+const endWithin = 10 * time.Second
 
 // Carrier connects to the ports of one container. It is safe for concurrent use.
 type Carrier struct {
@@ -133,9 +148,9 @@ func (c *Carrier) Ready(ctx context.Context) error {
 	return err
 }
 
-// Dial connects to a port of the container's loopback. An error is as that of a
-// net.Dialer if the bridge could not connect: syscall.ECONNREFUSED if nothing
-// listens, a timeout if what listens does not answer.
+// Dial connects to a port of the container's loopback. If the bridge could not
+// connect, the error is a *PortError with that of a net.Dialer: syscall.ECONNREFUSED
+// if nothing listens, a timeout if what listens does not answer.
 func (c *Carrier) Dial(ctx context.Context, port int) (net.Conn, error) {
 	for again := true; ; again = false {
 		session, err := c.session(ctx, false)
@@ -223,7 +238,7 @@ func (b *bridge) failed() bool {
 
 // run starts a bridge and waits for its end.
 func (c *Carrier) run(b *bridge) {
-	session, err := c.start()
+	session, end, err := c.start()
 	c.mu.Lock()
 	b.session, b.err, b.at = session, err, time.Now()
 	if err == nil {
@@ -241,29 +256,60 @@ func (c *Carrier) run(b *bridge) {
 	case <-c.ctx.Done():
 	}
 	session.Close()
+	end()
 	c.o.Log.Debug("bridge ended", "reason", session.Err())
 }
 
-func (c *Carrier) start() (*mux.Session, error) {
+// start starts a bridge; end is to be called once the session has ended.
+func (c *Carrier) start() (session *mux.Session, end func(), err error) {
 	ctx, cancel := context.WithTimeout(c.ctx, StartWithin)
 	defer cancel()
 	said := &complaints{}
 	conn, err := c.o.Open(ctx, said)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	end = func() { c.end(conn) }
 	noise, err := mux.Greeting(ctx, conn, func(line []byte) bool { return string(line) == greeting })
 	if err == nil {
-		session, err := mux.Near(conn, limits)
+		session, err = mux.Near(conn, limits)
 		if err == nil {
-			return session, nil
+			return session, end, nil
 		}
 	}
 	conn.Close()
+	end()
 	if reason := logging.Line(string(append(noise, said.kept...)), longestReason); reason != "" {
-		return nil, fmt.Errorf("%w: %s", ErrNoBridge, reason)
+		return nil, nil, fmt.Errorf("%w: %s", ErrNoBridge, reason)
 	}
-	return nil, fmt.Errorf("%w: %w", ErrNoBridge, err)
+	return nil, nil, fmt.Errorf("%w: %w", ErrNoBridge, err)
+}
+
+// end calls the End of a connection that has one.
+func (c *Carrier) end(conn net.Conn) {
+	ender, ok := conn.(interface {
+		End(ctx context.Context) error
+	})
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), endWithin)
+	defer cancel()
+	if err := ender.End(ctx); err != nil {
+		c.o.Log.Warn("a bridge may be left behind", "error", err)
+	}
+}
+
+// Listeners returns the lines of the kernel's tables of TCP sockets (/proc/net/tcp)
+// that are about what listens in the container's network.
+func (c *Carrier) Listeners(ctx context.Context) ([]byte, error) {
+	conn, err := c.Dial(ctx, listeners)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })()
+	return io.ReadAll(io.LimitReader(conn, maxListeners))
 }
 
 // armIdle starts the wait for the end of an idle bridge; mu is held.
@@ -332,7 +378,7 @@ func askFor(stream *mux.Stream, port int) (net.Addr, error) {
 		return nil, err
 	}
 	at := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}
-	failed := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Addr: at, Err: err} }
+	failed := func(err error) error { return &PortError{&net.OpError{Op: "dial", Net: "tcp", Addr: at, Err: err}} }
 	switch answer[0] {
 	case connected4:
 		return at, nil

@@ -1,11 +1,13 @@
 package carrier
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -22,8 +24,11 @@ const greeting = "daemon-proxy bridge 1"
 
 // The first two bytes of a stream are the port, the most significant one first.
 // The bridge answers with one of these bytes; what follows is the connection's, or
-// text after broken.
+// text after broken. The port listeners means the tables of sockets: what follows
+// are their lines.
 const (
+	listeners = 0
+
 	connected4 = '4' // to 127.0.0.1
 	connected6 = '6' // to ::1
 	refused    = 'r' // nothing listens
@@ -65,9 +70,14 @@ func serve(ctx context.Context, s *mux.Stream, here reach.Reach) {
 		return
 	}
 	_ = s.SetReadDeadline(time.Time{})
+	number := int(binary.BigEndian.Uint16(port[:]))
+	if number == listeners {
+		list(s)
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, dialWithin)
 	defer cancel()
-	service, err := here.Dial(ctx, int(binary.BigEndian.Uint16(port[:])))
+	service, err := here.Dial(ctx, number)
 	if err != nil {
 		_, _ = s.Write(whyNot(err)) // the other end sees what is missing
 		return
@@ -93,4 +103,28 @@ func whyNot(err error) []byte {
 		return []byte{silent}
 	}
 	return append([]byte{broken}, err.Error()...)
+}
+
+// list sends the lines of the tables of sockets that are in the state LISTEN (0A).
+// Source: Linux, Documentation/networking/proc_net_tcp.rst.
+func list(s *mux.Stream) {
+	answer := bytes.NewBuffer([]byte{connected4})
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		text, err := os.ReadFile(table) //nolint:gosec // one of the two above
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // there is no IPv6
+		}
+		if err != nil {
+			_, _ = s.Write(whyNot(err)) // the other end sees what is missing
+			return
+		}
+		for line := range bytes.Lines(text) {
+			if fields := bytes.Fields(line); len(fields) > 3 && string(fields[3]) == "0A" {
+				answer.Write(line)
+			}
+		}
+	}
+	if _, err := s.Write(answer.Bytes()); err == nil {
+		_ = s.CloseWrite() // the other end sees what is missing
+	}
 }

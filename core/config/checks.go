@@ -193,6 +193,12 @@ func (c Config) conflicts() []conflict {
 			})
 		}
 	}
+	if c.Docker.Reach == "helper" && c.Docker.Helper == "never" {
+		found = append(found, conflict{
+			Problem{Key: "docker.helper", Value: quote(c.Docker.Helper), Text: "want auto while docker.reach is helper"},
+			[]string{"docker.helper", "docker.reach"},
+		})
+	}
 	if c.Docker.Host != "" && c.Docker.Context != "" {
 		found = append(found, conflict{
 			Problem{Key: "docker.context", Value: quote(c.Docker.Context),

@@ -112,7 +112,8 @@ type Daemon struct {
 type Docker struct {
 	Host    string // unix:///…, tcp://…, ssh://…, …
 	Context string // name of a docker CLI context
-	Reach   string // "auto", "direct" or "bridge"
+	Reach   string // "auto", "direct", "bridge" or "helper"
+	Helper  string // "auto", "always" or "never"
 }
 
 // Security guards the management API.

@@ -257,10 +257,19 @@ func dockerAndSecurityKeys() []key {
 	}, {
 		Key: Key{Path: "docker.reach", Env: "DOCKER_REACH", Flag: "docker-reach", Default: "auto",
 			Doc: "How the ports of containers are reached. direct: at the container's address. bridge: through one " +
-				"process in the container, which this program copies there and the engine starts. auto: direct " +
-				"where that address leads to the container, otherwise bridge."},
+				"process in the container, which this program copies there and the engine starts. helper: through a " +
+				"container of this program in the container's network (see docker.helper). auto: direct where that " +
+				"address leads to the container, otherwise bridge, and helper where nothing can be put into the container."},
 		value: choice(func(c *Config) *string { return &c.Docker.Reach }, strings.ToLower, nil, "auto", "direct",
-			"bridge"),
+			"bridge", "helper"),
+	}, {
+		Key: Key{Path: "docker.helper", Env: "DOCKER_HELPER", Flag: "docker-helper", Default: "auto",
+			Doc: "When a container gets a helper, a container of this program in its network, instead of a daemon in it. " +
+				"auto: where nothing can be put into the container, such as with a read-only root. always: nothing is ever " +
+				"put into a container. never: such a container cannot be used. It has no effect if docker.reach is direct " +
+				"or bridge."},
+		value: choice(func(c *Config) *string { return &c.Docker.Helper }, strings.ToLower, nil, "auto", "always",
+			"never"),
 	}, {
 		Key: Key{Path: "security.enabled", Env: "SECURITY_ENABLED", Flag: "security-enabled", Default: "false",
 			Doc: "Require the API key for the API and /proxy. Preview links need only their token."},

@@ -20,16 +20,22 @@ import (
 const maxErrorBody = 64 << 10
 
 // attach starts a created exec and takes over the connection, from whose reader
-// the engine's stream comes. The client's own function ignores ctx while it waits
-// for the answer and drops an error's text.
+// the engine's stream comes.
 func (e *Engine) attach(ctx context.Context, execID string, tty bool) (net.Conn, io.Reader, error) {
+	return e.hijack(ctx, e.apiURL("/exec/"+execID+"/start"), map[string]bool{"Detach": false, "Tty": tty})
+}
+
+// hijack posts a request that the engine answers with a stream, and takes over
+// its connection. The client's own function ignores ctx while it waits for the
+// answer and drops an error's text.
+func (e *Engine) hijack(ctx context.Context, url string, body any) (net.Conn, io.Reader, error) {
 	conn, err := e.connect(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	// A deadline in the past ends reads and writes that are under way.
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	stream, err := e.startExec(conn, execID, tty)
+	stream, err := upgrade(conn, url, body)
 	if !stop() || err != nil {
 		_ = conn.Close() // the first error counts
 		if ctx.Err() != nil {
@@ -58,15 +64,14 @@ func (e *Engine) connect(ctx context.Context) (net.Conn, error) {
 	return secure, nil
 }
 
-// startExec sends the request and reads the head of the answer; the process's
+// upgrade sends the request and reads the head of the answer; the process's
 // output follows it.
-func (e *Engine) startExec(conn net.Conn, execID string, tty bool) (io.Reader, error) {
-	body, err := json.Marshal(map[string]bool{"Detach": false, "Tty": tty})
+func upgrade(conn net.Conn, url string, body any) (io.Reader, error) {
+	raw, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
-	url := e.apiURL("/exec/" + execID + "/start")
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, url, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, url, bytes.NewReader(raw))
 	if err != nil {
 		return nil, err
 	}
@@ -94,5 +99,5 @@ func (e *Engine) startExec(conn net.Conn, execID string, tty bool) (io.Reader, e
 	if json.Unmarshal(text, &message) != nil || message.Message == "" {
 		message.Message = strings.TrimSpace(string(text))
 	}
-	return nil, fmt.Errorf("start exec: %s: %w", message.Message, errhttp.ToNative(resp.StatusCode))
+	return nil, fmt.Errorf("attach: %s: %w", message.Message, errhttp.ToNative(resp.StatusCode))
 }

@@ -16,7 +16,7 @@ import (
 	"daemon-proxy/core/sandbox/source"
 )
 
-// List returns all containers in one call; on Podman it also inspects new ones.
+// List returns all containers but helpers in one call; on Podman it also inspects new ones.
 func (e *Engine) List(ctx context.Context) ([]source.Container, error) {
 	if err := e.ready(ctx); err != nil {
 		return nil, err
@@ -30,6 +30,9 @@ func (e *Engine) List(ctx context.Context) ([]source.Container, error) {
 	}
 	list := make([]source.Container, 0, len(summaries))
 	for _, s := range summaries {
+		if isHelper(s.Labels) {
+			continue
+		}
 		c := source.Container{
 			ID: s.ID, Name: nameOf(s.ID, s.Names), Image: s.Image, State: stateOf(s.State), ExitCode: exitCodeOf(s.Status),
 			Platform: e.platforms.known(s.ImageID), Labels: s.Labels, Mounts: mountsOf(s.Mounts),

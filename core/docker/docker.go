@@ -88,6 +88,7 @@ var _ source.Source = (*Engine)(nil)
 
 // Engine is one Docker engine. It is safe for concurrent use.
 type Engine struct {
+	helpers
 	opts Options
 	at   endpoint
 	cli  *client.Client
@@ -112,6 +113,7 @@ func Open(opts Options) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{opts: opts, at: end, negotiation: make(chan struct{}, 1)}
+	e.helpers = helpers{e}
 
 	transport := &http.Transport{
 		TLSClientConfig: end.tls,

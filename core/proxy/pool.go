@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"strings"
 	"sync"
 	"time"
 )
@@ -96,11 +97,16 @@ func (p *pool) expire() {
 	}
 }
 
-// drop closes the idle connections of a key.
+// drop closes the idle connections of a key and of its ports.
 func (p *pool) drop(key string) {
+	var list []*upstream
 	p.mu.Lock()
-	list := p.idle[key]
-	delete(p.idle, key)
+	for known, idle := range p.idle {
+		if known == key || strings.HasPrefix(known, key+PoolPort) {
+			list = append(list, idle...)
+			delete(p.idle, known)
+		}
+	}
 	p.mu.Unlock()
 	for _, u := range list {
 		u.Close()

@@ -72,7 +72,8 @@ type Target struct {
 	// DialTimeout bounds one call of Dial; 0: Options.DialTimeout.
 	DialTimeout time.Duration
 	// Pool names connections that are interchangeable: it changes when the
-	// address does. Empty: the connection is neither taken from a pool nor kept.
+	// address does. Empty: the connection is neither taken from a pool nor kept. A
+	// pool of one port of a place is the place's, PoolPort and the port.
 	Pool string
 	// Authority is the Host header on our hop.
 	Authority string
@@ -189,7 +190,11 @@ func (p *Proxy) Close() {
 	p.watcher.close()
 }
 
-// Drop closes the idle connections of a Target.Pool that leads nowhere any more.
+// PoolPort precedes the port in the name of a pool: see Target.Pool.
+const PoolPort = " port "
+
+// Drop closes the idle connections of a Target.Pool that leads nowhere any more,
+// and of the pools of its ports.
 func (p *Proxy) Drop(pool string) { p.idle.drop(pool) }
 
 // Go runs f in a goroutine in which a panic is logged and does not end the

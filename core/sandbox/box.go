@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/carrier"
 	"daemon-proxy/core/sandbox/inject"
 	"daemon-proxy/core/sandbox/ports"
 	"daemon-proxy/core/sandbox/source"
@@ -22,6 +21,7 @@ type set struct {
 	log    *slog.Logger
 	keys   keyring
 	prover prover
+	helped helped
 	host   *host
 	ports  *ports.Ports
 
@@ -54,12 +54,12 @@ type box struct {
 	api.Sandbox
 	set       *set
 	container source.Container
-	state     state            // Daemon.State follows from it
-	starts    int              // how many starts of the container were seen
-	stops     int              // how often the daemon was stopped on request
-	proof     proof            // where its daemon is
-	place     place            // the destination of its requests
-	bridge    *carrier.Carrier // nil: none was needed
+	state     state   // Daemon.State follows from it
+	starts    int     // how many starts of the container were seen
+	stops     int     // how often the daemon was stopped on request
+	proof     proof   // where its daemon is
+	place     place   // the destination of its requests
+	bridge    *bridge // nil: none was needed
 	// monitored is true while a goroutine checks its daemon.
 	monitored bool
 	ended     string          // how its daemon ended on request: "was stopped"; empty otherwise

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"slices"
+	"sync"
 
 	"daemon-proxy/core/carrier"
 	"daemon-proxy/core/daemon"
@@ -16,22 +17,24 @@ import (
 )
 
 // The ports of a container are reached directly at its address, or through a
-// bridge: one process in it, started by its source. Directly is used where the
-// daemon was proved to be in the container at that address, a bridge where there
-// is no address, or it cannot be dialled from here, or something else answers
-// there. A bridge needs no other proof of where it is. What was used first is used
-// until the container starts again; docker.reach allows one of them only.
+// bridge: one process in it, started by its source, or in a helper (see helper.go).
+// Directly is used where the daemon was proved to be in the container at that
+// address, a bridge where there is no address, or it cannot be dialled from here,
+// or something else answers there. A bridge needs no other proof of where it is.
+// What was used first is used until the container starts again; docker.reach allows
+// one of them only.
 
 // The values of docker.reach, besides "auto".
 const (
 	reachDirect = "direct"
 	reachBridge = "bridge"
+	reachHelper = "helper"
 )
 
-// canBridge reports whether the containers may be reached by a bridge.
+// canBridge reports whether the containers may be reached by a bridge in them.
 func (s *set) canBridge() bool {
 	_, can := s.source.(source.Piper)
-	return can && s.o.Reach != reachDirect
+	return can && s.o.Reach != reachDirect && s.o.Reach != reachHelper
 }
 
 // notDirect returns why a daemon in c cannot be reached directly; err is from the
@@ -69,7 +72,7 @@ func isOfDaemon(err error) bool {
 
 // meetThrough is meetAt through a bridge: what answers is in the container.
 func (p prover) meetThrough(
-	ctx context.Context, c source.Container, bridge *carrier.Carrier,
+	ctx context.Context, c source.Container, bridge *bridge,
 ) (daemon.Info, proof, error) {
 	got := proof{id: c.ID, address: "localhost", bridge: bridge}
 	v, err := daemon.NewClient(got.reach(), p.port, "").Open(ctx)
@@ -110,7 +113,7 @@ func (b *box) dropBridge() {
 // endBridge ends the bridge of b; the next use starts another one; mu is held.
 func (b *box) endBridge() {
 	if b.bridge != nil && b.set.ctx.Err() == nil {
-		b.set.group.Go(b.bridge.Close)
+		b.set.group.Go(b.bridge.end)
 		b.bridge = nil
 	}
 }
@@ -118,14 +121,12 @@ func (b *box) endBridge() {
 // closeBridges ends all bridges.
 func (s *set) closeBridges() {
 	s.mu.Lock()
-	var all []*carrier.Carrier
+	var all sync.WaitGroup
 	for _, b := range s.boxes {
 		if b.bridge != nil {
-			all = append(all, b.bridge)
+			all.Go(b.bridge.end)
 		}
 	}
 	s.mu.Unlock()
-	for _, bridge := range all {
-		bridge.Close()
-	}
+	all.Wait()
 }

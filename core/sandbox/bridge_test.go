@@ -19,6 +19,7 @@ import (
 
 func directly(o *Options)    { o.Reach = reachDirect }
 func onlyBridged(o *Options) { o.Reach = reachBridge }
+func unhelped(o *Options)    { o.Helper = helperNever }
 
 func TestAContainerWithoutANetworkIsReachedByABridge(t *testing.T) {
 	t.Parallel()

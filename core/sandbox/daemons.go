@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // Inject copies a daemon into ref and starts it, or adopts the one that answers.
@@ -162,7 +163,14 @@ func (s *Sandboxes) Eject(ctx context.Context, ref api.Ref) error {
 	if b == nil {
 		return missing(ref)
 	}
-	return b.stopDaemon(ctx, func() error { return s.job(ref, c).TakeOut(ctx) })
+	return b.stopDaemon(ctx, func() error {
+		if helpers, ok := s.source.(source.Helper); ok {
+			if err := helpers.RemoveHelperImages(ctx); err != nil {
+				return s.why.refused(ref, "remove the image of the helper of", source.HintCheck, err)
+			}
+		}
+		return s.job(ref, c).TakeOut(ctx)
+	})
 }
 
 // Ports returns the TCP ports that something listens on in ref, sorted by number.

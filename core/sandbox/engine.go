@@ -128,6 +128,7 @@ func (f *follower) follow(ctx context.Context) error {
 		return err
 	}
 	f.setStatus("connected", version, nil, 0)
+	f.set.sweepHelpers(ctx)
 	var died []string            // containers whose processes ended
 	var settled <-chan time.Time // one list covers all events of a short time
 	for {
@@ -254,6 +255,9 @@ func (f *follower) relist(ctx context.Context) error {
 	containers, err := f.set.source.List(ctx)
 	if err != nil {
 		return err
+	}
+	if err := f.set.helped.keep(containers); err != nil {
+		f.set.log.Debug("containers that had helpers could not be forgotten", "error", err)
 	}
 	seen := map[api.Ref]bool{api.Host: true}
 	for _, c := range containers {

@@ -35,6 +35,9 @@ func (s *set) see(ref api.Ref, c source.Container) (changed bool) {
 				b.state = b.state.next(moved)
 			}
 		}
+		if b.Via == api.ViaHelper && c.State != api.ContainerRunning && c.State != api.ContainerPaused {
+			b.dropBridge() // it would stay in a network that is gone
+		}
 		switch {
 		case c.State != api.ContainerRunning:
 			b.become(containerStopped, nil)
@@ -44,6 +47,9 @@ func (s *set) see(ref api.Ref, c source.Container) (changed bool) {
 			b.Daemon.Started = false
 		case b.ID != c.ID || b.Container != c.State:
 			b.become(containerStarted, nil)
+		}
+		if b.ID != c.ID && s.helped.has(c.ID) {
+			b.state = b.state.next(asked)
 		}
 		b.container = c
 		b.ID, b.Image, b.Container, b.ExitCode, b.Labels = c.ID, c.Image, c.State, c.ExitCode, c.Labels

@@ -160,21 +160,36 @@ func (in *injector) run() error {
 	if shared, err := in.runOwner(); shared || err != nil {
 		return err
 	}
-	if len(c.Addresses) == 0 && !in.s.canBridge() {
+	if len(c.Addresses) == 0 && !in.s.canBridge() && !in.s.canHelp() {
 		return in.s.why.noAddress(in.ref)
 	}
 	in.tell.Did(api.StepInspect, "container runs, %s", c.Platform)
+	if in.s.o.Reach == reachHelper {
+		return in.help(in.s.mustHelp())
+	}
+	err = in.put()
+	if why := in.s.cannotPut(err); why != "" {
+		return in.help(why)
+	}
+	return err
+}
 
+// put adopts the daemon that answers, or puts one into the container and starts it.
+func (in *injector) put() error {
 	in.tell.Doing(api.StepAdopt, "is a daemon answering on %s?", in.daemonAt())
 	if adopted, err := in.tryAdopt(); adopted || err != nil {
 		return err
 	}
 	in.tell.Did(api.StepAdopt, "no daemon answers on %s", in.daemonAt())
+	if in.s.mustHelp() != "" {
+		return errMustHelp
+	}
 
 	job := in.job()
 	if err := job.Prepare(in.ctx); err != nil {
 		return err
 	}
+	var err error
 	if in.adopt, err = job.Start(in.ctx); err == nil {
 		in.box.update(func(b *box) { b.Daemon.Started = true })
 	}

@@ -59,8 +59,12 @@ func (in *injector) tryAdopt() (adopted bool, err error) {
 		return false, misplaced
 	case isProblem:
 		return false, broken
+	case errors.Is(err, errMustHelp):
+		return false, err
 	case errors.Is(err, carrier.ErrNoBridge):
-		return false, in.s.why.noBridge(in.ref, err)
+		return false, in.s.why.noBridge(in.ref, inject.CannotRunError{Reason: "no bridge starts in it", Err: err})
+	case in.s.mustHelp() != "" && (errors.Is(err, daemon.ErrSecret) || errors.Is(err, daemon.ErrNoChallenge)):
+		return false, nil // it is left alone
 	case errors.Is(err, daemon.ErrSecret):
 		return false, in.replaceStranger("the built-in daemon there had a secret that is lost")
 	case errors.Is(err, daemon.ErrNoChallenge):
@@ -78,6 +82,43 @@ func (in *injector) tryAdopt() (adopted bool, err error) {
 	return true, nil
 }
 
+// errMustHelp is the error of put where nothing may be put into a container.
+var errMustHelp = errors.New("nothing may be put into the container")
+
+// cannotPut returns why a helper is needed, after put returned err; empty if none is.
+func (s *set) cannotPut(err error) string {
+	if err == nil || !s.canHelp() {
+		return ""
+	}
+	if errors.Is(err, errMustHelp) {
+		return s.mustHelp()
+	}
+	if cannot, ok := errors.AsType[inject.CannotRunError](err); ok {
+		return cannot.Reason
+	}
+	return ""
+}
+
+// help starts a helper for the container, in place of a daemon in it.
+func (in *injector) help(why string) error {
+	in.tell(api.Injection{Step: api.StepCopy, State: "skipped", Detail: "nothing is put into the container: " + why})
+	in.tell.Doing(api.StepStart, "starting a helper")
+	if err := in.s.helped.add(in.c.ID); err != nil {
+		in.s.log.Warn("after a restart of this program the container will get no helper by itself",
+			"sandbox", in.ref.String(), "error", err)
+	}
+	in.route().choose(api.ViaHelper, why)
+	f, err := in.route().meet(in.ctx)
+	if err != nil {
+		in.box.endHelper(in.c)
+		return in.s.why.noHelper(in.ref, why, err)
+	}
+	in.tell.Did(api.StepStart, "a helper runs: %s", why)
+	in.adopt = f
+	in.box.update(func(b *box) { b.Daemon.Started = f.Kind == daemon.KindBuiltIn })
+	return nil
+}
+
 // route leads to the daemon of the injection.
 func (in *injector) route() route { return route{in.box, in.c} }
 
@@ -85,8 +126,11 @@ func (in *injector) route() route { return route{in.box, in.c} }
 // its program is not there, or is another version, it is copied.
 func (in *injector) meetOrBring() (daemon.Info, error) {
 	f, err := in.route().meet(in.ctx)
-	if !errors.Is(err, carrier.ErrNoBridge) {
+	if !errors.Is(err, carrier.ErrNoBridge) || in.route().chosen() == api.ViaHelper {
 		return f, err
+	}
+	if in.s.mustHelp() != "" {
+		return f, errMustHelp
 	}
 	if err := in.bringProgram(in.ctx); err != nil {
 		return f, err

@@ -9,10 +9,10 @@ import (
 // layers are the files of this package, from the lowest: none refers to what a
 // later line declares, be it a name, a field or a method.
 const layers = `
-	options upstream problems secret state injection detach_unix detach_other
+	options upstream problems secret state helped served injection detach_unix detach_other
 	containers locate host
 	shell box
-	bridge
+	bridge helper
 	update
 	network
 	facts proof

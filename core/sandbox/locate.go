@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"daemon-proxy/core/carrier"
 	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/reach"
 	"daemon-proxy/core/sandbox/inject"
@@ -47,12 +46,13 @@ func (e doubtful) Unwrap() error { return e.error }
 
 // proof is where the daemon of a container is. The zero value: not proved.
 type proof struct {
-	id      string           // of the container
-	address string           // without the port
-	pid     int              // of a process of the container on this machine; 0: none is known
-	inside  bool             // the container's own programs proved it, and nothing has changed since
-	bridge  *carrier.Carrier // it is reached by this one
-	from    string           // our own address at that time: if it changes, so did the route
+	id      string  // of the container
+	address string  // without the port
+	pid     int     // of a process of the container on this machine; 0: none is known
+	inside  bool    // the container's own programs proved it, and nothing has changed since
+	bridge  *bridge // it is reached by this one
+	served  *served // it is this one, outside of the container; nil: it is inside
+	from    string  // our own address at that time: if it changes, so did the route
 }
 
 // reach connects to the ports of the container; it is the zero Reach unless a
@@ -62,7 +62,7 @@ func (p proof) reach() reach.Reach {
 	case p.address == "":
 		return reach.Reach{}
 	case p.bridge != nil:
-		return p.bridge.Reach(p.id + " exec")
+		return p.bridge.Reach(p.id + " " + p.bridge.via)
 	}
 	return reach.Direct(dialTimeout, p.address)
 }

@@ -50,6 +50,9 @@ func opened(t *testing.T, change func(*Options)) *desk {
 			return toolbox.New(toolbox.Options{Secret: secret, Version: "test"})
 		},
 	}
+	d.o.BoxDaemon = func(secret, workDir string, inside Inside) (BoxDaemon, error) {
+		return toolbox.New(toolbox.Options{Secret: secret, Version: "test", WorkDir: workDir, Inside: inside})
+	}
 	d.o.Config.Mode = "docker"
 	change(&d.o)
 	if d.o.Source == nil {

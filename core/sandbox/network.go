@@ -1,7 +1,10 @@
 package sandbox
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"daemon-proxy/core/api"
@@ -102,10 +105,24 @@ func (s *set) upstream(ref api.Ref) (daemon.Client, Upstream, error) {
 		secret = s.keys.secret(owner.ID)
 	}
 	client := daemon.NewClient(way, s.o.Config.Port, secret)
+	served := owner.proof.served
+	if served != nil {
+		client = served.client
+	}
 	up := newUpstream(client, way.Key)
 	up.Until = owner.place.ctx
 	if owner.proof.bridge != nil {
 		up.DialTimeout = carrier.StartWithin // it may have to be started first
+		up.Port = func(ctx context.Context, port int) (net.Conn, error) {
+			if served != nil && port == s.o.Config.Port {
+				return nil, servedOutside(ref)
+			}
+			conn, err := way.Dial(ctx, port)
+			if _, ok := errors.AsType[*carrier.PortError](err); ok {
+				err = portClosed(ref, port).Because(err)
+			}
+			return conn, err
+		}
 	}
 	return client, up, nil
 }

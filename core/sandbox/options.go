@@ -1,7 +1,9 @@
 package sandbox
 
 import (
+	"context"
 	"log/slog"
+	"net"
 	"net/http"
 
 	"daemon-proxy/core/api"
@@ -19,6 +21,10 @@ type Options struct {
 	// HostDaemon returns the built-in daemon for the host, which this program
 	// serves itself, given its secret.
 	HostDaemon func(secret string) (http.Handler, error)
+	// BoxDaemon returns a built-in daemon for one container, which this program
+	// serves itself, given its secret, the container's working directory, if that is
+	// known, and the way to its ports. nil: there is none, and so no helper either.
+	BoxDaemon func(secret, workDir string, inside Inside) (BoxDaemon, error)
 	// Executable is this program's own file, the built-in daemon of containers.
 	Executable string
 	// StateDir holds the key from which secrets are derived; CacheDir holds staged
@@ -27,13 +33,31 @@ type Options struct {
 	Logger             *slog.Logger
 	// OwnPort is the port on which this program listens; it gets no card.
 	OwnPort int
-	// Reach is how containers may be reached: "direct" or "bridge"; otherwise
-	// the program chooses.
+	// Reach is how containers may be reached: "direct", "bridge" or "helper";
+	// otherwise the program chooses.
 	Reach string
+	// Helper is when a container gets a helper instead of a daemon: "always" or
+	// "never"; otherwise where no daemon can be put into it.
+	Helper string
 	// OnEvent, unless it is nil, is called with every change, in order. It must not
 	// block or call methods that change a sandbox.
 	OnEvent func(api.Event)
 	// OnGone, unless it is nil, is called in its own goroutine when the destination
 	// that an Upstream's Pool identifies is gone.
 	OnGone func(pool string)
+}
+
+// Inside is the way to the ports of a container.
+type Inside interface {
+	// Dial connects to a port on the container's loopback.
+	Dial(ctx context.Context, port int) (net.Conn, error)
+	// Listeners returns the lines of /proc/net/tcp and /proc/net/tcp6 there that are
+	// about what listens.
+	Listeners(ctx context.Context) ([]byte, error)
+}
+
+// BoxDaemon is a built-in daemon that this program serves.
+type BoxDaemon interface {
+	http.Handler
+	Close()
 }

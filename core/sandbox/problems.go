@@ -107,6 +107,30 @@ func (w problems) noBridge(ref api.Ref, err error) *api.Problem {
 		"see whether the engine can run a program in it: "+w.source.Hint(source.HintExec, ref.Name)).Because(err)
 }
 
+// noHelper is the problem of a container that only a helper could reach; reason is
+// why.
+func (w problems) noHelper(ref api.Ref, reason string, err error) *api.Problem {
+	return ref.Problem(api.CodeUnreachable,
+		fmt.Sprintf("%s needs a helper, a container of this program in its network (%s), and that did not start: %v",
+			ref, reason, err),
+		"see whether the engine can run another container: "+w.source.Hint(source.HintCheck, "")).Because(err)
+}
+
+// portClosed is the problem of a port on which nothing listens.
+func portClosed(ref api.Ref, port int) *api.Problem {
+	return ref.Problem(api.CodePortClosed, fmt.Sprintf("nothing listens on port %d in %s", port, ref),
+		"start the service in the sandbox, or use the port that it listens on")
+}
+
+// servedOutside is the problem of a request to the port of a daemon that this
+// program serves.
+func servedOutside(ref api.Ref) *api.Problem {
+	return ref.Problem(api.CodePortClosed,
+		"no daemon runs in "+ref.String()+": it is reached by a helper, through which there are ports, but no files "+
+			"and no programs",
+		"use the engine for those, or put a daemon into the image")
+}
+
 // refused is the problem of a request that the engine refused.
 func (w problems) refused(ref api.Ref, doing, verb string, err error) *api.Problem {
 	if p, ok := errors.AsType[*api.Problem](err); ok {

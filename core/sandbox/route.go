@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"time"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/carrier"
@@ -35,6 +36,10 @@ func (r route) chosen() string {
 func (r route) meet(ctx context.Context) (daemon.Info, error) {
 	via, why, bridge := r.chosen(), r.set.notDirect(r.c, nil), r.set.canBridge()
 	switch {
+	case via == api.ViaHelper:
+		return r.meetHelped(ctx)
+	case r.set.o.Reach == reachHelper:
+		return daemon.Info{}, daemon.ErrRefused // none was started
 	case via == api.ViaExec:
 		return r.meetInside(ctx, why)
 	case why == "":
@@ -61,9 +66,38 @@ func (r route) meetInside(ctx context.Context, why string) (daemon.Info, error) 
 	return f, err
 }
 
+// meetHelped is meet through a helper, after choose: with the daemon in the
+// container, if there is one, else with one that this program serves.
+func (r route) meetHelped(ctx context.Context) (daemon.Info, error) {
+	bridge, starts := r.carrier(api.ViaHelper)
+	if bridge == nil {
+		return daemon.Info{}, unknown(r.Ref)
+	}
+	if err := bridge.Ready(ctx); err != nil {
+		return daemon.Info{}, err
+	}
+	began := time.Now()
+	f, got, err := r.set.prover.meetThrough(ctx, r.c, bridge)
+	took := time.Since(began)
+	if ctx.Err() != nil {
+		return daemon.Info{}, ctx.Err()
+	}
+	if err != nil {
+		got = proof{id: r.c.ID, address: "localhost", bridge: bridge}
+		if got.served, err = bridge.serve(r.set.o, r.c); err == nil {
+			f, err = got.served.client.Version(ctx)
+		}
+		f.Latency = took // of the helper, not of this program
+	}
+	if err == nil {
+		r.prove(r.c, starts, got)
+	}
+	return f, err
+}
+
 // throughBridge calls the daemon through a bridge; started is called once it runs.
 func (r route) throughBridge(ctx context.Context, started func()) (f daemon.Info, got proof, starts int, err error) {
-	bridge, starts := r.carrier()
+	bridge, starts := r.carrier(api.ViaExec)
 	if bridge == nil {
 		return f, got, starts, unknown(r.Ref)
 	}
@@ -87,21 +121,27 @@ func (r route) choose(via, why string) {
 	})
 }
 
-// carrier returns the carrier to the container, which is made if needed, and how
-// many of its starts were seen; nil if it was replaced.
-func (r route) carrier() (way *carrier.Carrier, starts int) {
+// carrier returns the carrier to the container, a bridge in it or a helper, which
+// is made if needed, and how many of its starts were seen; nil if it was replaced.
+func (r route) carrier(via string) (way *bridge, starts int) {
 	s, c := r.set, r.c
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r.ID != c.ID || s.ctx.Err() != nil {
 		return nil, 0
 	}
+	if r.bridge != nil && r.bridge.via != via {
+		r.endBridge()
+	}
 	if r.bridge == nil {
 		job := s.job(r.Ref, c)
-		r.bridge = carrier.New(carrier.Options{Log: s.log.With("sandbox", r.String()),
-			Open: func(ctx context.Context, complaints io.Writer) (net.Conn, error) {
-				return s.openBridge(ctx, job, complaints)
-			}})
+		open := func(ctx context.Context, complaints io.Writer) (net.Conn, error) {
+			if via == api.ViaHelper {
+				return s.openHelper(ctx, c, complaints)
+			}
+			return s.openBridge(ctx, job, complaints)
+		}
+		r.bridge = &bridge{Carrier: carrier.New(carrier.Options{Log: s.log.With("sandbox", r.String()), Open: open}), via: via}
 	}
 	return r.bridge, r.starts
 }

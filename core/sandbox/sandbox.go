@@ -46,6 +46,7 @@ func New(o Options) (*Sandboxes, error) {
 	}
 	s := &set{
 		control: control{o.Source, problems{o.Source, o.Config.Port}}, o: o, log: o.Logger, keys: key,
+		helped: newHelped(o.StateDir, o.Source),
 		prover: prover{source: o.Source, port: o.Config.Port, keys: key},
 		pace:   usual, monitor: (*box).monitor, boxes: map[api.Ref]*box{},
 	}

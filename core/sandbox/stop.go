@@ -63,6 +63,9 @@ func (b *box) stopDaemon(ctx context.Context, eject func() error) error {
 // stop ends the daemon in the container c of b.
 func (b *box) stop(ctx context.Context, running api.Daemon, c source.Container) error {
 	s, ref := b.set, b.Ref
+	if b.endHelper(c) {
+		return nil
+	}
 	switch {
 	case running.State != api.DaemonHealthy:
 		return nil // it does not run
@@ -85,4 +88,24 @@ func (b *box) stop(ctx context.Context, running api.Daemon, c source.Container) 
 			s.source.Hint(source.HintRestart, ref.Name)).Because(err)
 	}
 	return nil
+}
+
+// endHelper ends the helper of b, if it is reached by one, and waits for that; a
+// daemon that the container has itself is left alone.
+func (b *box) endHelper(c source.Container) (was bool) {
+	var helper *bridge
+	b.update(func(b *box) {
+		if b.ID == c.ID && b.Via == api.ViaHelper {
+			was, helper = true, b.bridge
+			b.proof = proof{}
+			b.dropBridge()
+		}
+	})
+	if helper != nil {
+		helper.end()
+	}
+	if err := b.set.helped.remove(c.ID); err != nil {
+		b.set.log.Warn("that the container had a helper could not be forgotten", "sandbox", b.String(), "error", err)
+	}
+	return was
 }

@@ -122,7 +122,7 @@ func TestAReadOnlyContainerIsNamedAndNothingIsCopied(t *testing.T) {
 		t.Run(label, func(t *testing.T) {
 			t.Parallel()
 			name, _ := shellBox(t, enginetest.RunOptions{ReadOnly: true, Tmpfs: tmpfs})
-			require.Contains(t, builtIn(t, name).fails(name, api.CodeReadOnlyRoot).Hint, "install_dir")
+			require.Contains(t, builtIn(t, name, unhelped).fails(name, api.CodeReadOnlyRoot).Hint, "install_dir")
 		})
 	}
 	for label, o := range map[string]enginetest.RunOptions{
@@ -132,7 +132,7 @@ func TestAReadOnlyContainerIsNamedAndNothingIsCopied(t *testing.T) {
 		t.Run(label, func(t *testing.T) {
 			t.Parallel()
 			name, _ := shellBox(t, o)
-			require.Contains(t, builtIn(t, name).fails(name, api.CodeReadOnlyRoot).Detail, "/usr/local")
+			require.Contains(t, builtIn(t, name, unhelped).fails(name, api.CodeReadOnlyRoot).Detail, "/usr/local")
 		})
 	}
 }
@@ -193,7 +193,7 @@ func TestCancellingEndsTheRetries(t *testing.T) {
 func TestTheDefaultSandboxIsNotTriedAgainForWhatStays(t *testing.T) {
 	t.Parallel()
 	name, id := shellBox(t, enginetest.RunOptions{ReadOnly: true})
-	d := builtIn(t, name)
+	d := builtIn(t, name, unhelped)
 	d.pace = pace{often: look, seldom: look, firstRetry: look, maxRetry: look}
 	d.run()
 	d.becomes(name, api.DaemonFailed)

@@ -26,6 +26,9 @@ type Upstream struct {
 	// Until ends when the daemon is known to be gone; its cause is an
 	// *api.Problem. nil: only the connections themselves show it.
 	Until context.Context
+	// Port connects to a port of the sandbox without the daemon; nil: only the daemon
+	// does. The error is an *api.Problem of code port_closed if nothing listens.
+	Port func(ctx context.Context, port int) (net.Conn, error)
 }
 
 // newUpstream returns an Upstream for a client of a daemon.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -302,6 +303,12 @@ func (s *Server) target(h *hop) proxy.Target {
 	if h.upstream.Loopback {
 		t.DialTimeout = nearDial
 	}
+	if port := h.port; h.upstream.Port != nil {
+		dial := h.upstream.Port
+		t.Dial = func(ctx context.Context) (net.Conn, error) { return dial(ctx, port) }
+		t.Pool, t.Authority = t.Pool+proxy.PoolPort+strconv.Itoa(port), "localhost:"+strconv.Itoa(port)
+		t.RequestURI = uri
+	}
 	return t
 }
 
@@ -315,7 +322,7 @@ func (s *Server) rewriteRequest(h *hop, header http.Header) {
 	}
 	delete(header, "X-Allow-Daemon-Port")
 	header["Cdn-Loop"] = append(slices.Clone(header["Cdn-Loop"]), s.loopID)
-	if h.upstream.Header != nil {
+	if h.upstream.Header != nil && h.upstream.Port == nil {
 		h.upstream.Header(header)
 	}
 }

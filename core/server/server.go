@@ -35,6 +35,9 @@ type Upstream struct {
 	// Until ends when the daemon is known to be gone; its cause is the
 	// *api.Problem to answer with. nil: only the connections themselves show it.
 	Until context.Context
+	// Port connects to a port of the sandbox without the daemon, within DialTimeout;
+	// nil: only the daemon does.
+	Port func(ctx context.Context, port int) (net.Conn, error)
 }
 
 // Sandboxes is the way to the sandboxes. Errors are *api.Problem. Calls wait

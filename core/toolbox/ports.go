@@ -2,15 +2,12 @@ package toolbox
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/hex"
-	"errors"
 	"io"
-	"io/fs"
-	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,8 +21,8 @@ type listener struct {
 }
 
 // ports answers GET /port.
-func (t *Toolbox) ports(w http.ResponseWriter) {
-	listeners, err := listening()
+func (t *Toolbox) ports(ctx context.Context, w http.ResponseWriter) {
+	listeners, err := t.listening(ctx)
 	if err != nil {
 		answer(w, http.StatusNotImplemented,
 			map[string]string{"error": "cannot read the listening ports of this system: " + err.Error()})
@@ -48,40 +45,27 @@ func (t *Toolbox) inUse(ctx context.Context, w http.ResponseWriter, text string)
 		answer(w, http.StatusBadRequest, map[string]string{"error": "the port must be a number from 3000 to 9999"})
 		return
 	}
-	inUse := false
-	for _, host := range []string{"127.0.0.1", "::1"} {
-		c, err := (&net.Dialer{Timeout: 50 * time.Millisecond}).DialContext(ctx, "tcp", net.JoinHostPort(host, text))
-		if err == nil {
-			_ = c.Close() // only to find out whether it opens
-			inUse = true
-		}
+	ctx, cancel := context.WithTimeout(ctx, inUseWithin)
+	defer cancel()
+	c, err := t.options.Inside.Dial(ctx, port)
+	if err == nil {
+		_ = c.Close() // only to find out whether it opens
 	}
-	answer(w, http.StatusOK, map[string]bool{"isInUse": inUse})
+	answer(w, http.StatusOK, map[string]bool{"isInUse": err == nil})
 }
 
-// listening reads the listening sockets of this network namespace from the
-// kernel, by port and address.
-func listening() ([]listener, error) {
-	all := []listener{}
-	read := false
-	for _, name := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		f, err := os.Open(name) //nolint:gosec // one of the two above
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // no IPv6, or no Linux
-		}
-		if err != nil {
-			return nil, err
-		}
-		found, err := parseProcNet(f)
-		_ = f.Close() // only read
-		if err != nil {
-			return nil, err
-		}
-		read = true
-		all = append(all, found...)
+// inUseWithin is how long a port that is in use may take to accept a connection.
+const inUseWithin = 100 * time.Millisecond
+
+// listening returns the listening sockets of the sandbox, by port and address.
+func (t *Toolbox) listening(ctx context.Context) ([]listener, error) {
+	table, err := t.options.Inside.Listeners(ctx)
+	if err != nil {
+		return nil, err
 	}
-	if !read {
-		return nil, errors.New("there is no /proc/net/tcp")
+	all, err := parseProcNet(bytes.NewReader(table))
+	if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(all, func(a, b listener) int {
 		if a.Port != b.Port {
@@ -96,7 +80,7 @@ func listening() ([]listener, error) {
 // proc_net_tcp.txt of the kernel's documentation. Lines that it does not
 // understand are passed over.
 func parseProcNet(r io.Reader) ([]listener, error) {
-	var found []listener
+	found := []listener{}
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())

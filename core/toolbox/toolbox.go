@@ -23,7 +23,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -51,10 +50,14 @@ type Options struct {
 	Secret string
 	// Version is what /version answers.
 	Version string
-	// WorkDir is what /work-dir answers; empty: the current directory.
+	// WorkDir is what /work-dir answers; empty: the current directory, or outside of
+	// the sandbox, an error.
 	WorkDir string
 	// Logger gets a line for what goes wrong; nil: none.
 	Logger *slog.Logger
+	// Inside is the way into the sandbox, for a daemon that runs outside of it; nil:
+	// it runs there.
+	Inside Inside
 
 	// Addr is where Serve listens: ":2280".
 	Addr string
@@ -66,6 +69,7 @@ type Options struct {
 // Toolbox is the daemon's handler. Use New.
 type Toolbox struct {
 	options  Options
+	outside  bool // of the sandbox
 	started  time.Time
 	secret   [sha256.Size]byte
 	proxy    *proxy.Proxy
@@ -83,7 +87,11 @@ func New(options Options) (*Toolbox, error) {
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
-	if options.WorkDir == "" {
+	outside := options.Inside != nil
+	if !outside {
+		options.Inside = here{}
+	}
+	if options.WorkDir == "" && !outside {
 		dir, err := os.Getwd()
 		if err != nil {
 			return nil, fmt.Errorf("find the working directory: %w", err)
@@ -92,7 +100,7 @@ func New(options Options) (*Toolbox, error) {
 	}
 	forwarder := proxy.New(proxy.Options{Logger: options.Logger, BodySilence: -1, DialTimeout: serviceDial})
 	return &Toolbox{
-		options: options, started: time.Now(), secret: sha256.Sum256([]byte(options.Secret)),
+		options: options, outside: outside, started: time.Now(), secret: sha256.Sum256([]byte(options.Secret)),
 		proxy: forwarder, stopped: make(chan struct{}),
 	}, nil
 }
@@ -126,10 +134,18 @@ func (t *Toolbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch r.Method + " " + path {
 	case "GET /port":
-		t.ports(w)
+		t.ports(r.Context(), w)
 	case "GET /work-dir":
+		if t.options.WorkDir == "" {
+			outside(w)
+			return
+		}
 		answer(w, http.StatusOK, map[string]string{"dir": t.options.WorkDir})
 	case "GET /user-home-dir":
+		if t.outside {
+			outside(w)
+			return
+		}
 		home, err := os.UserHomeDir()
 		if err != nil {
 			answer(w, http.StatusInternalServerError, map[string]string{"error": err.Error()})
@@ -165,6 +181,13 @@ func (t *Toolbox) authorized(r *http.Request) bool {
 	return subtle.ConstantTimeCompare(sum[:], t.secret[:]) == 1
 }
 
+// outside answers a request for what only a daemon in the sandbox knows.
+func outside(w http.ResponseWriter) {
+	answer(w, http.StatusNotImplemented, map[string]string{
+		"error": "this daemon runs outside of the sandbox: it reaches the ports there, but no files and no programs",
+	})
+}
+
 func answer(w http.ResponseWriter, status int, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
@@ -191,7 +214,7 @@ func (t *Toolbox) forward(w http.ResponseWriter, r *http.Request, rest string) {
 	number := strconv.FormatUint(port, 10)
 	w.Header().Del("Server") // the service may set its own
 	result, err := t.proxy.Forward(w, r, proxy.Target{
-		Dial:          func(ctx context.Context) (net.Conn, error) { return dialLocal(ctx, number) },
+		Dial:          func(ctx context.Context) (net.Conn, error) { return t.options.Inside.Dial(ctx, int(port)) },
 		Pool:          number,
 		Authority:     "localhost:" + number,
 		RequestURI:    uri,
@@ -208,21 +231,6 @@ func (t *Toolbox) forward(w http.ResponseWriter, r *http.Request, rest string) {
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(http.StatusBadGateway)
 	}
-}
-
-// dialLocal connects to a port of this sandbox. A service may listen on only one
-// of the two addresses of localhost.
-func dialLocal(ctx context.Context, port string) (net.Conn, error) {
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "tcp4", "127.0.0.1:"+port)
-	if err == nil {
-		return c, nil
-	}
-	c, err6 := d.DialContext(ctx, "tcp6", "[::1]:"+port)
-	if err6 != nil {
-		return nil, errors.Join(err, err6)
-	}
-	return c, nil
 }
 
 // Serve runs the daemon until ctx ends or POST /shutdown comes.

@@ -205,8 +205,8 @@ func (p *Overview) image(s api.Sandbox) []string {
 	if s.Project != "" {
 		parts = append(parts, "project "+text.Clean(s.Project))
 	}
-	if s.Via == api.ViaExec {
-		parts = append(parts, "via exec ("+text.Clean(s.ViaReason)+")")
+	if s.ViaReason != "" {
+		parts = append(parts, "via "+text.Clean(s.Via)+" ("+text.Clean(s.ViaReason)+")")
 	}
 	return append(parts[:1], slices.DeleteFunc(parts[1:], func(part string) bool { return part == "" })...)
 }

@@ -7,7 +7,9 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/client"
 	"github.com/stretchr/testify/require"
 )
@@ -30,6 +32,9 @@ type RunOptions struct {
 	// RestartPolicy is "no", "always", "on-failure" or "unless-stopped"; empty: "no".
 	RestartPolicy string
 	Labels        map[string]string
+	CapDrop       []string
+	PidsLimit     int64 // 0: none
+	Memory        int64 // bytes; 0: no limit
 	// CreateOnly leaves the container in the state "created".
 	CreateOnly bool
 }
@@ -55,6 +60,7 @@ func Run(t testing.TB, image string, o RunOptions) string {
 			Tty: o.Tty, Labels: labels, StopTimeout: &noGrace,
 		},
 		&container.HostConfig{
+			CapDrop: o.CapDrop, Resources: container.Resources{Memory: o.Memory, PidsLimit: &o.PidsLimit},
 			NetworkMode: container.NetworkMode(o.Network), ReadonlyRootfs: o.ReadOnly, Tmpfs: o.Tmpfs, Binds: o.Binds,
 			RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyMode(o.RestartPolicy)},
 		},
@@ -197,4 +203,62 @@ func Top(t testing.TB, id string) []string {
 		commands = append(commands, process[len(process)-1])
 	}
 	return commands
+}
+
+// Volume makes a volume of the driver "local" with those options and returns its
+// name; it is removed when the test ends.
+func Volume(t testing.TB, options map[string]string) (name string) {
+	t.Helper()
+	cli := dockerClient(t)
+	ctx, cancel := call(t)
+	defer cancel()
+	made, err := cli.VolumeCreate(ctx, volume.CreateOptions{
+		Name: Name(t), DriverOpts: options, Labels: map[string]string{Label: "1"},
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		ctx, cancel := call(t)
+		defer cancel()
+		require.NoError(t, ignoreMissing(cli.VolumeRemove(ctx, made.Name, true)))
+	})
+	return made.Name
+}
+
+// Helpers returns the ids of the helpers of a container, in any state.
+func Helpers(t testing.TB, id string) (ids []string) {
+	t.Helper()
+	cli := dockerClient(t)
+	ctx, cancel := call(t)
+	defer cancel()
+	all, err := cli.ContainerList(ctx, container.ListOptions{
+		All: true, Filters: filters.NewArgs(filters.Arg("label", "daemon-proxy.helper.of="+id)),
+	})
+	require.NoError(t, err)
+	for _, c := range all {
+		ids = append(ids, c.ID)
+	}
+	return ids
+}
+
+// Inspect returns what the engine knows of a container.
+func Inspect(t testing.TB, id string) container.InspectResponse {
+	t.Helper()
+	ctx, cancel := call(t)
+	defer cancel()
+	c, err := dockerClient(t).ContainerInspect(ctx, id)
+	require.NoError(t, err)
+	return c
+}
+
+// Diff returns the paths that have changed in a container since it was created.
+func Diff(t testing.TB, id string) (paths []string) {
+	t.Helper()
+	ctx, cancel := call(t)
+	defer cancel()
+	changes, err := dockerClient(t).ContainerDiff(ctx, id)
+	require.NoError(t, err)
+	for _, c := range changes {
+		paths = append(paths, c.Path)
+	}
+	return paths
 }

@@ -67,8 +67,9 @@ func (j *Job) copying(bytes int64) {
 func (j *Job) notWritable(why string) *api.Problem {
 	return j.Ref.Problem(api.CodeReadOnlyRoot,
 		fmt.Sprintf("nothing can be copied to %s in %s: %s", path.Dir(j.target), j.Ref, why),
-		"set daemon.install_dir to a folder on a writable volume (a tmpfs will not work), "+
-			"or put the daemon into the image and use --injection-mode direct")
+		"allow a helper (docker.helper, docker.reach), set daemon.install_dir to a folder on a writable volume "+
+			"(a tmpfs will not work), "+
+			"or put the daemon into the image and use --injection-mode direct").Because(CannotRunError{Reason: why})
 }
 
 // noSymlinks refuses a target that is, or lies behind, a symbolic link: it

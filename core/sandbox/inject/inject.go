@@ -27,6 +27,25 @@ import (
 // ErrElsewhere is the error of Job.Meet if what answers is in another container.
 var ErrElsewhere = errors.New("what answers there is not in the container")
 
+// CannotRunError is the cause of a problem if no daemon can be put into the
+// container, or run there, whatever is tried again.
+type CannotRunError struct {
+	// Reason is why, as the end of a sentence: "its root is read-only".
+	Reason string
+	Err    error // may be nil
+}
+
+// Error returns the reason, and the error.
+func (e CannotRunError) Error() string {
+	if e.Err == nil {
+		return e.Reason
+	}
+	return e.Reason + ": " + e.Err.Error()
+}
+
+// Unwrap returns the error.
+func (e CannotRunError) Unwrap() error { return e.Err }
+
 // Job injects a daemon into one container, or removes it from there.
 type Job struct {
 	Ref       api.Ref

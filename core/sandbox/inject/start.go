@@ -242,9 +242,19 @@ func (j *Job) exited(ctx context.Context, p *Process, code int) error {
 	if j.binary.builtIn {
 		hint = "see the daemon's own message"
 	}
-	return j.Ref.Problem(api.CodeDaemonExited,
+	ended := j.Ref.Problem(api.CodeDaemonExited,
 		fmt.Sprintf("the daemon in %s ended at once with exit code %d%s", j.Ref, code, words), hint)
+	switch {
+	case code == cannotExecute:
+		return ended.Because(CannotRunError{Reason: "what is copied there cannot be run"})
+	case j.binary.builtIn:
+		return ended.Because(CannotRunError{Reason: fmt.Sprintf("the daemon ends there with exit code %d", code)})
+	}
+	return ended
 }
+
+// cannotExecute is the exit code of a program that cannot be started.
+const cannotExecute = 126
 
 // lastWords returns the end of the daemon's output, to be appended to a sentence.
 func (j *Job) lastWords(ctx context.Context, p *Process) string {

@@ -194,6 +194,36 @@ type Piper interface {
 	OpenPipe(ctx context.Context, id string, spec ExecSpec, complaints io.Writer) (net.Conn, error)
 }
 
+// Helper is a Source that can run a program of this machine in a container of its
+// own, which has the network of another container and nothing else of it.
+type Helper interface {
+	// OpenHelper starts such a helper for the container id; ctx bounds the start
+	// only. The connection is as that of Piper.OpenPipe. The helper ends with its
+	// standard input, and is then removed. It is not among the containers that
+	// List returns.
+	OpenHelper(ctx context.Context, id string, spec HelperSpec, complaints io.Writer) (HelperConn, error)
+	// RemoveHelpers removes the helpers of an owner whose run is gone.
+	RemoveHelpers(ctx context.Context, owner string, gone func(run string) bool) error
+	// RemoveHelperImages removes what helpers are made of, unless one uses it.
+	RemoveHelperImages(ctx context.Context) error
+}
+
+// HelperSpec says what to run in a helper.
+type HelperSpec struct {
+	// Program is a static executable on this machine, Args its arguments.
+	Program string
+	Args    []string
+	// Owner and Run are kept with the helper, for RemoveHelpers.
+	Owner, Run string
+}
+
+// HelperConn is the standard input and output of a helper.
+type HelperConn interface {
+	net.Conn
+	// End makes sure that the helper is gone, after Close.
+	End(ctx context.Context) error
+}
+
 // Terminal is a process in a container with a terminal: Read is what it shows
 // and ends with io.EOF when the process does, Write types, Close closes the
 // connection. The process continues then.
