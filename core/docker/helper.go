@@ -3,12 +3,10 @@ package docker
 import (
 	"archive/tar"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -74,10 +72,7 @@ func (h helpers) OpenHelper(
 
 // createHelper returns the id of a new helper. Its image is made if it is missing.
 func (h helpers) createHelper(ctx context.Context, id string, spec source.HelperSpec) (string, error) {
-	build, err := buildOf(spec.Program)
-	if err != nil {
-		return "", err
-	}
+	build := spec.Program.Build[:min(len(spec.Program.Build), 16)]
 	create := func() (string, error) {
 		pids := int64(helperPids)
 		created, err := h.e.cli.ContainerCreate(ctx, &container.Config{
@@ -108,41 +103,23 @@ func helperName(of string) string {
 	return fmt.Sprintf("%s-%.12s-%x", helperImage, of, time.Now().UnixNano())
 }
 
-// buildOf identifies the content of a program.
-func buildOf(program string) (string, error) {
-	f, err := os.Open(program) //nolint:gosec // this program's own file
-	if err != nil {
-		return "", fmt.Errorf("the helper's program: %w", err)
-	}
-	defer f.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
-		return "", fmt.Errorf("the helper's program: %w", err)
-	}
-	return fmt.Sprintf("%x", sum.Sum(nil))[:16], nil
-}
-
 // importHelper makes the image and removes those of other builds that nobody uses.
-func (h helpers) importHelper(ctx context.Context, program, build string) error {
-	f, err := os.Open(program) //nolint:gosec // this program's own file
+func (h helpers) importHelper(ctx context.Context, program source.Program, build string) error {
+	content, err := program.Open()
 	if err != nil {
 		return fmt.Errorf("the helper's program: %w", err)
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("the helper's program: %w", err)
-	}
+	defer content.Close()
 	reader, writer := io.Pipe()
 	packed := make(chan struct{})
 	go func() { // it ends before this returns
 		defer close(packed)
 		archive := tar.NewWriter(writer)
 		err := archive.WriteHeader(&tar.Header{
-			Name: helperProgram[1:], Mode: 0o755, Size: info.Size(), Typeflag: tar.TypeReg, ModTime: info.ModTime(),
+			Name: helperProgram[1:], Mode: 0o755, Size: program.Size, Typeflag: tar.TypeReg, ModTime: time.Now(),
 		})
 		if err == nil {
-			_, err = io.CopyN(archive, f, info.Size())
+			_, err = io.CopyN(archive, content, program.Size)
 		}
 		writer.CloseWithError(errors.Join(err, archive.Close()))
 	}()

@@ -3,6 +3,7 @@ package docker_test
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
@@ -34,12 +35,20 @@ func main() {
 	io.Copy(os.Stdout, os.Stdin)
 }`
 
+func programOf(t *testing.T, file string) source.Program {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	require.NoError(t, err)
+	return source.Program{Build: fmt.Sprintf("%x", sha256.Sum256(content)), Size: int64(len(content)),
+		Open: func() (io.ReadCloser, error) { return os.Open(file) }}
+}
+
 // helperOf starts a helper of the container id, and reads its first line.
 func helperOf(t *testing.T, e *docker.Engine, id, program, owner, run string) (source.HelperConn, *bufio.Reader, string) {
 	t.Helper()
 	t.Cleanup(func() { require.NoError(t, e.RemoveHelperImages(context.WithoutCancel(t.Context()))) })
 	conn, err := e.OpenHelper(t.Context(), id, source.HelperSpec{
-		Program: program, Args: []string{"toolbox", "bridge"}, Owner: owner, Run: run}, io.Discard)
+		Program: programOf(t, program), Args: []string{"toolbox", "bridge"}, Owner: owner, Run: run}, io.Discard)
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
 	r := bufio.NewReader(conn)
@@ -143,10 +152,10 @@ func TestAHelperOfAContainerThatDoesNotRunSaysSo(t *testing.T) {
 	e := enginetest.Require(t)
 	id := enginetest.Run(t, enginetest.Busybox(t), enginetest.RunOptions{CreateOnly: true})
 	_, err := e.OpenHelper(t.Context(), id, source.HelperSpec{
-		Program: enginetest.StaticGoSource(t, mirror), Owner: enginetest.Name(t), Run: "1"}, io.Discard)
+		Program: programOf(t, enginetest.StaticGoSource(t, mirror)), Owner: enginetest.Name(t), Run: "1"}, io.Discard)
 	require.Error(t, err)
 	t.Log(err)
 	require.Empty(t, enginetest.Helpers(t, id))
-	_, err = e.OpenHelper(t.Context(), "dp-test-nothing", source.HelperSpec{Program: "/nothing"}, io.Discard)
+	_, err = e.OpenHelper(t.Context(), "dp-test-nothing", source.HelperSpec{}, io.Discard)
 	require.Error(t, err)
 }

@@ -74,13 +74,17 @@ func (k keyring) owner() string {
 }
 
 // openHelper starts a helper for a container.
-func (s *set) openHelper(ctx context.Context, c source.Container, complaints io.Writer) (net.Conn, error) {
+func (s *set) openHelper(ctx context.Context, job *inject.Job, complaints io.Writer) (net.Conn, error) {
 	helpers, ok := s.source.(source.Helper)
 	if !ok {
 		return nil, carrier.ErrNoBridge
 	}
-	return helpers.OpenHelper(ctx, c.ID, source.HelperSpec{
-		Program: inject.BuiltIn(s.o.Executable, c.Platform), Args: []string{"toolbox", "bridge"},
+	program, err := job.HelperProgram()
+	if err != nil {
+		return nil, err
+	}
+	return helpers.OpenHelper(ctx, job.Container.ID, source.HelperSpec{
+		Program: program, Args: []string{"toolbox", "bridge"},
 		Owner: s.keys.owner(), Run: thisRun,
 	}, complaints)
 }

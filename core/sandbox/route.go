@@ -137,7 +137,7 @@ func (r route) carrier(via string) (way *bridge, starts int) {
 		job := s.job(r.Ref, c)
 		open := func(ctx context.Context, complaints io.Writer) (net.Conn, error) {
 			if via == api.ViaHelper {
-				return s.openHelper(ctx, c, complaints)
+				return s.openHelper(ctx, job, complaints)
 			}
 			return s.openBridge(ctx, job, complaints)
 		}

@@ -9,11 +9,13 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -130,6 +132,20 @@ func (j *Job) useInside(ctx context.Context) error {
 
 // Program returns the path of this program in the container.
 func (j *Job) Program() string { return j.installed(true) }
+
+// HelperProgram returns this program for a helper of the container.
+func (j *Job) HelperProgram() (source.Program, error) {
+	b, err := inspectBinary(j.Ref, BuiltIn(j.Executable, j.Container.Platform), true)
+	if err == nil {
+		err = b.fits(j.Ref, j.Container.Platform, func(string) error { return fs.ErrNotExist })
+	}
+	if err != nil {
+		return source.Program{}, err
+	}
+	sum, err := digest(b.path)
+	return source.Program{Build: hex.EncodeToString(sum[:]), Size: b.size,
+		Open: func() (io.ReadCloser, error) { return os.Open(b.path) }}, err
+}
 
 // BringProgram makes sure that the container has this program, whatever its daemon is.
 func (j *Job) BringProgram(ctx context.Context) error {

@@ -194,8 +194,7 @@ type Piper interface {
 	OpenPipe(ctx context.Context, id string, spec ExecSpec, complaints io.Writer) (net.Conn, error)
 }
 
-// Helper is a Source that can run a program of this machine in a container of its
-// own, which has the network of another container and nothing else of it.
+// Helper is a Source that can run a program of ours in a container of its own, which has the network of another container and nothing else of it.
 type Helper interface {
 	// OpenHelper starts such a helper for the container id; ctx bounds the start
 	// only. The connection is as that of Piper.OpenPipe. The helper ends with its
@@ -210,11 +209,18 @@ type Helper interface {
 
 // HelperSpec says what to run in a helper.
 type HelperSpec struct {
-	// Program is a static executable on this machine, Args its arguments.
-	Program string
-	Args    []string
+	Program Program
+	Args    []string // its arguments
 	// Owner and Run are kept with the helper, for RemoveHelpers.
 	Owner, Run string
+}
+
+// Program is a static executable.
+type Program struct {
+	// Build identifies the content: its SHA-256, in hexadecimal digits.
+	Build string
+	Size  int64 // bytes
+	Open  func() (io.ReadCloser, error)
 }
 
 // HelperConn is the standard input and output of a helper.
