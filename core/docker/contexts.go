@@ -4,22 +4,28 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/docker/docker/client"
-
 	"daemon-proxy/core/api"
 )
 
-// Contexts returns the engines that the docker CLI knows on this machine: the
-// default one, its contexts by name, and DOCKER_HOST if it is another. None is
-// marked as current: the caller knows which one it uses.
+// Contexts returns the engines that are known on this machine: the default one,
+// the docker CLI's contexts and the podman CLI's connections by name, engines
+// whose socket is at a usual place and exists, and DOCKER_HOST if it is another.
+// None is marked as current: the caller knows which one it uses. It does not connect.
 func Contexts(opts Options) []api.EngineChoice {
-	opts = opts.withDefaults()
 	var choices []api.EngineChoice
-	seen := map[string]bool{}
+	for _, end := range known(opts.withDefaults()) {
+		choices = append(choices, api.EngineChoice{Name: end.name, Endpoint: withoutPassword(end.host)})
+	}
+	return choices
+}
+
+// known are the engines behind Contexts.
+func known(opts Options) (all []endpoint) {
+	names, places := map[string]bool{}, map[string]bool{}
 	add := func(end endpoint, err error) {
-		if err == nil && !seen[end.name] {
-			seen[end.name] = true
-			choices = append(choices, api.EngineChoice{Name: end.name, Endpoint: withoutPassword(end.host)})
+		if err == nil && !names[end.name] {
+			names[end.name], places[end.place()] = true, true
+			all = append(all, end)
 		}
 	}
 	if opts.Host != "" {
@@ -28,28 +34,36 @@ func Contexts(opts Options) []api.EngineChoice {
 	if host := opts.Env("DOCKER_HOST"); host != "" {
 		add(fromHost(opts, host))
 	}
+	contexts := map[string]bool{}
 	for _, name := range contextNames(filepath.Join(configDir(opts), "contexts")) {
+		contexts[name] = true
 		add(byName(opts, name))
 	}
-	return choices
+	for _, end := range append(podmanEndpoints(opts, contexts), socketEndpoints(opts)...) {
+		if !places[end.place()] { // such as a socket that has a context
+			add(end, nil)
+		}
+	}
+	return all
 }
 
 // byName returns the engine of a context, regardless of DOCKER_HOST.
 func byName(opts Options, name string) (endpoint, error) {
 	if name == defaultContext {
-		return fromHost(opts, client.DefaultDockerHost)
+		return fromHost(opts, opts.defaultHost())
 	}
-	return fromContext(opts, name)
+	return fromStore(opts, name)
 }
 
 // OptionsFor returns the options that open an engine, given by a name from Contexts
 // or Engine.Name or by its address. Any other name is taken for a context, which
 // Open will not find.
 func OptionsFor(opts Options, name string) Options {
-	chosen := Options{Env: opts.Env, Home: opts.Home, LookPath: opts.LookPath}
+	chosen := opts
+	chosen.Host, chosen.Context = "", ""
 	full := opts.withDefaults()
 	if name == defaultContext {
-		chosen.Host = client.DefaultDockerHost
+		chosen.Host = full.defaultHost()
 		return chosen
 	}
 	for _, host := range []string{full.Host, full.Env("DOCKER_HOST"), name} {

@@ -91,15 +91,22 @@ func diagnoseSocket(opts Options, path string, err error) (why, hint string) {
 		return fmt.Sprintf("you may not use the socket %s", path),
 			"add yourself to the group docker: sudo usermod -aG docker $USER, then log in again (newgrp docker works at once)"
 	case errors.Is(err, syscall.ECONNREFUSED):
+		if others := found(opts, path); len(others) > 0 {
+			return "nothing listens on its socket", chooseHint(others)
+		}
 		return "nothing listens on its socket; the engine is not running", startHint()
 	case !errors.Is(err, fs.ErrNotExist):
 		return "", ""
 	}
-	if other := otherSockets(opts, path); len(other) > 0 {
-		return "there is no socket " + path, "another engine's socket exists: set DOCKER_HOST=unix://" + other[0]
+	if others := found(opts, path); len(others) > 0 {
+		return "there is no socket " + path, chooseHint(others)
 	}
 	_, noCLI := opts.LookPath("docker")
 	_, noEngine := opts.LookPath("dockerd")
+	if _, noPodman := opts.LookPath("podman"); noEngine != nil && noPodman == nil && runtime.GOOS == "linux" {
+		return fmt.Sprintf("there is no socket %s; Podman is installed, but its socket is not there", path),
+			"start it: systemctl --user enable --now podman.socket"
+	}
 	if noCLI != nil && noEngine != nil {
 		return fmt.Sprintf("there is no socket %s and no docker program; Docker is not installed", path),
 			"install it: https://docs.docker.com/engine/install/ (or run in host mode, which needs no Docker)"
@@ -110,24 +117,14 @@ func diagnoseSocket(opts Options, path string, err error) (why, hint string) {
 	return fmt.Sprintf("there is no socket %s; the engine is not running", path), startHint()
 }
 
-// otherSockets are the sockets of rootless and desktop engines that exist.
-func otherSockets(opts Options, except string) []string {
-	candidates := []string{opts.defaultSocket}
-	if dir := opts.Env("XDG_RUNTIME_DIR"); dir != "" {
-		candidates = append(candidates, filepath.Join(dir, "docker.sock")) // rootless
+// chooseHint names engines that run here, and how to choose one.
+func chooseHint(engines []endpoint) string {
+	words := make([]string, len(engines))
+	for i, end := range engines {
+		words[i] = fmt.Sprintf("%s (%s)", end.name, end.host)
 	}
-	for _, place := range []string{
-		".docker/run", ".docker/desktop", ".colima/default", ".orbstack/run", ".rd",
-	} {
-		candidates = append(candidates, filepath.Join(opts.Home, place, "docker.sock"))
-	}
-	var found []string
-	for _, file := range candidates {
-		if info, err := os.Stat(file); file != except && err == nil && info.Mode()&fs.ModeSocket != 0 {
-			found = append(found, file)
-		}
-	}
-	return found
+	return "these engines run here: " + strings.Join(words, ", ") +
+		"; use one with --docker-context " + engines[0].name + ", or with docker.context in the configuration"
 }
 
 func startHint() string {

@@ -62,7 +62,7 @@ func TestPingTellsWhySocketsFail(t *testing.T) {
 		require.NoError(t, err)
 		defer func() { require.NoError(t, listener.Close()) }()
 		e := open(t, Options{Host: "unix://" + socket(t), Env: env("XDG_RUNTIME_DIR", runtimeDir), LookPath: nothingInstalled})
-		requireUnreachable(t, e, "there is no socket", "DOCKER_HOST=unix://"+rootless)
+		requireUnreachable(t, e, "there is no socket", "rootless (unix://"+rootless+"); use one with --docker-context rootless")
 	})
 	t.Run("stale", func(t *testing.T) {
 		t.Parallel()

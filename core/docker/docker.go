@@ -47,9 +47,11 @@ type Options struct {
 	// Host is an endpoint such as "unix:///var/run/docker.sock",
 	// "tcp://10.0.0.5:2376" or "ssh://user@host". Empty: by Context.
 	Host string
-	// Context is the name of a docker context. Empty: DOCKER_HOST, else
-	// DOCKER_CONTEXT, else the current context of the docker CLI, else the
-	// default socket.
+	// Context is the name of a docker context or of another engine in Contexts.
+	// Empty: DOCKER_HOST, else DOCKER_CONTEXT, else the current context of the
+	// docker CLI, else the default socket. If that does not exist either, the
+	// Podman that CONTAINER_HOST or CONTAINER_CONNECTION names, else the only
+	// engine that listens at a usual socket, else Podman's default connection.
 	Context string
 
 	// Env looks up an environment variable, "" if unset. Nil: os.Getenv.
@@ -61,13 +63,15 @@ type Options struct {
 	// Logger gets debug lines on how the engine is reached. Nil: nobody.
 	Logger *slog.Logger
 
-	// defaultSocket is the path of the platform's default socket; hints name it.
+	// defaultSocket is the path of the platform's default socket, or its address if
+	// it has no path.
 	defaultSocket string
+	podmanRootful string // the path of the socket of a Podman that root runs
 }
 
 func (o Options) withDefaults() Options {
 	if o.Env == nil {
-		o.Env = os.Getenv
+		o.Env = environment
 	}
 	if o.Home == "" {
 		o.Home, _ = os.UserHomeDir() // without one there is no docker CLI configuration either
@@ -81,7 +85,18 @@ func (o Options) withDefaults() Options {
 	if o.defaultSocket == "" {
 		o.defaultSocket = strings.TrimPrefix(client.DefaultDockerHost, "unix://")
 	}
+	if o.podmanRootful == "" {
+		o.podmanRootful = podmanRootful
+	}
 	return o
+}
+
+// defaultHost is the platform's default socket in the form of DOCKER_HOST.
+func (o Options) defaultHost() string {
+	if strings.Contains(o.defaultSocket, "://") {
+		return o.defaultSocket
+	}
+	return "unix://" + o.defaultSocket
 }
 
 var _ source.Source = (*Engine)(nil)
@@ -103,8 +118,8 @@ type Engine struct {
 	platforms   platforms
 }
 
-// Open finds the engine that opts choose. It reads files but does not connect:
-// see Ping. The error is an *api.Problem: a context that does not exist, an
+// Open finds the engine that opts choose. It reads files but does not connect,
+// unless to find which engine there is in place of the default: see Ping. The error is an *api.Problem: a context that does not exist, an
 // invalid endpoint, certificates that cannot be read.
 func Open(opts Options) (*Engine, error) {
 	opts = opts.withDefaults()

@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/docker/docker/client"
 	"github.com/docker/go-connections/tlsconfig"
 
 	"daemon-proxy/core/api"
@@ -36,7 +35,8 @@ type endpoint struct {
 
 // resolve chooses the endpoint in the docker CLI's order, after the two
 // settings of our own: Options.Host, Options.Context, DOCKER_HOST,
-// DOCKER_CONTEXT, currentContext of config.json, the default socket.
+// DOCKER_CONTEXT, currentContext of config.json, the default socket. If none is
+// chosen and there is no default socket, see instead.
 func resolve(opts Options) (endpoint, error) {
 	if opts.Host != "" {
 		return fromHost(opts, opts.Host)
@@ -54,10 +54,17 @@ func resolve(opts Options) (endpoint, error) {
 			return endpoint{}, err
 		}
 	}
+	if name == "" {
+		if end, ok := instead(opts); ok {
+			opts.Logger.Info("there is no default socket; another engine is used",
+				"socket", opts.defaultSocket, "engine", end.name, "endpoint", withoutPassword(end.host))
+			return end, nil
+		}
+	}
 	if name == "" || name == defaultContext {
 		host := opts.Env("DOCKER_HOST") // "default" asked for by name means this too
 		if host == "" {
-			host = client.DefaultDockerHost
+			host = opts.defaultHost()
 		}
 		return fromHost(opts, host)
 	}
@@ -71,7 +78,7 @@ func fromHost(opts Options, host string) (endpoint, error) {
 		return endpoint{}, err
 	}
 	end.name = api.EngineID(host)
-	if host == client.DefaultDockerHost {
+	if host == opts.defaultHost() {
 		end.name = defaultContext
 	}
 	// As the Go SDK: a certificate folder alone means TLS whose server is not verified.
@@ -100,14 +107,34 @@ type contextMeta struct {
 	}
 }
 
-// fromContext is the endpoint of a context of the docker CLI's context store.
+// fromContext is the endpoint of a context of the docker CLI, or of another engine
+// that is known here by that name.
 func fromContext(opts Options, name string) (endpoint, error) {
+	end, err := fromStore(opts, name)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return end, err
+	}
+	names := contextNames(filepath.Join(configDir(opts), "contexts"))
+	for _, end := range known(opts) {
+		if end.name == name {
+			return end, nil
+		}
+		if !slices.Contains(names, end.name) {
+			names = append(names, end.name)
+		}
+	}
+	return endpoint{}, unknownContext(name, names)
+}
+
+// fromStore is the endpoint of a context of the docker CLI's context store. The
+// error is fs.ErrNotExist if it has no such context.
+func fromStore(opts Options, name string) (endpoint, error) {
 	store := filepath.Join(configDir(opts), "contexts")
 	id := fmt.Sprintf("%x", sha256.Sum256([]byte(name)))
 	file := filepath.Join(store, "meta", id, "meta.json")
 	meta, err := readContext(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return endpoint{}, unknownContext(name, contextNames(store))
+		return endpoint{}, err
 	}
 	if err != nil {
 		return endpoint{}, badConfig(file, err)
@@ -275,7 +302,7 @@ func badConfig(file string, err error) *api.Problem {
 
 func unknownContext(name string, names []string) *api.Problem {
 	p := api.NewProblem(api.CodeEngineUnreachable,
-		fmt.Sprintf("there is no docker context %q; there are: %s", name, strings.Join(names, ", ")),
+		fmt.Sprintf("there is no engine or docker context %q; there are: %s", name, strings.Join(names, ", ")),
 		"set docker.context or DOCKER_CONTEXT to one of them, or create it: docker context create "+name)
 	p.Names = names
 	return p

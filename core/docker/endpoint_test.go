@@ -115,8 +115,8 @@ func TestEndpointProblemsNameTheCauseAndTheNextStep(t *testing.T) {
 		opts         Options
 		detail, hint string
 	}{
-		"context that does not exist": {Options{Context: "lap"}, `there is no docker context "lap"; there are: default, badcert, empty, lab`, "docker.context"},
-		"variable names no context":   {Options{Env: env("DOCKER_CONTEXT", "../lab")}, `there is no docker context "../lab"`, "DOCKER_CONTEXT"},
+		"context that does not exist": {Options{Context: "lap"}, `there is no engine or docker context "lap"; there are: default, badcert, empty, lab`, "docker.context"},
+		"variable names no context":   {Options{Env: env("DOCKER_CONTEXT", "../lab")}, `there is no engine or docker context "../lab"`, "DOCKER_CONTEXT"},
 		"context without an endpoint": {Options{Context: "empty"}, "no docker endpoint", "docker.host"},
 		"context with bad TLS files":  {Options{Context: "badcert"}, "ca.pem", "docker context update badcert"},
 		"damaged config.json":         {Options{Home: broken.home}, "config.json", "repair the file"},

@@ -159,8 +159,8 @@ func (r *sshRoute) dialTunnel(ctx context.Context, program string) (net.Conn, er
 		tunnel.Close()
 	}
 	remote := r.target.socket
-	if remote == "" {
-		remote = defaultRemote
+	if remote == "" && r.target.cli == "docker" {
+		remote = defaultRemote // Podman's depends on the user there; its CLI knows
 	}
 	tunnel, err := ssh.OpenTunnel(ctx, program, r.target.Target, remote)
 	if err != nil {

@@ -159,9 +159,16 @@ func (s *said) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String is what was kept, in one line that may be shown.
+// String is what was kept, in one line that may be shown, without what ssh says of
+// keys that it has accepted.
 func (s *said) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return logging.Printable(string(bytes.Join(bytes.Fields(s.kept), []byte(" "))))
+	var words [][]byte
+	for line := range bytes.Lines(s.kept) {
+		if !bytes.HasPrefix(line, []byte("Warning: Permanently added ")) {
+			words = append(words, bytes.Fields(line)...)
+		}
+	}
+	return logging.Printable(string(bytes.Join(words, []byte(" "))))
 }
