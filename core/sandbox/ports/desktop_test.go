@@ -30,15 +30,15 @@ func TestADesktopIsStartedThroughTheDaemon(t *testing.T) {
 func TestALabelNamesTheDesktop(t *testing.T) {
 	t.Parallel()
 	for label, want := range map[string]api.PortCard{
-		"3000":            {Desktop: "desktop", Chosen: true},
-		"3000/":           {Desktop: "desktop", Chosen: true, Path: "/"},
+		"3000":             {Desktop: "desktop", Chosen: true},
+		"3000/":            {Desktop: "desktop", Chosen: true, Path: "/"},
 		"3000/a/b?x=\x1b[": {Desktop: "desktop", Chosen: true, Path: "/a/b?x=␛["},
-		"3001":            {},
-		"3000 ":           {},
-		"+3000":           {},
-		"93000":           {},
-		"":                {},
-		"/":               {},
+		"3001":             {},
+
+		"+3000": {},
+		"93000": {},
+		"":      {},
+		"/":     {},
 	} {
 		card := api.PortCard{Port: api.Port{Port: 3000}, Service: "http"}
 		want.Port, want.Service = card.Port, card.Service
