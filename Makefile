@@ -14,8 +14,9 @@ run: build ## build and start the program: make run ARGS="--container-name my-sa
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## build bin/daemon-proxy, a static binary
-	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=auto -ldflags '-s -w' -o $(BIN) ./cmd/daemon-proxy
+build: ## build bin/daemon-proxy, a static binary that contains the small program for containers
+	$(GO) run ./deploy/toolbox
+	CGO_ENABLED=0 $(GO) build -tags embedded -trimpath -buildvcs=auto -ldflags '-s -w' -o $(BIN) ./cmd/daemon-proxy
 
 test: ## run every test that this machine supports; a skipped test says why
 	@[ -n "$(RACE)" ] || echo "no C compiler: testing without -race"
@@ -61,4 +62,4 @@ fmt: ## format the code
 	golangci-lint fmt ./...
 
 clean: ## remove what was built
-	rm -rf bin dist .artifacts
+	rm -rf bin dist .artifacts core/inside/built

@@ -58,7 +58,7 @@ func withContainer(t *testing.T, changes ...func(*Options)) (*Core, api.Ref) {
 	engine := enginetest.Require(t)
 	ref := api.Ref{Engine: engine.Name(), Name: enginetest.Name(t)}
 	enginetest.Run(t, enginetest.Busybox(t), enginetest.RunOptions{Name: ref.Name})
-	program := enginetest.StaticGo(t, "daemon-proxy/cmd/daemon-proxy")
+	program := enginetest.StaticGo(t, "daemon-proxy/cmd/toolbox")
 	c := started(t, func(o *Options) {
 		o.Config.Docker.Host, o.Executable, o.Config.Daemon.Mode = engine.Endpoint(), program, "docker"
 		for _, change := range changes {

@@ -3,7 +3,6 @@ package core
 import (
 	"archive/tar"
 	"context"
-	"crypto/sha256"
 	"debug/elf"
 	"errors"
 	"fmt"
@@ -15,18 +14,18 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/config"
+	"daemon-proxy/core/demo"
 	"daemon-proxy/core/docker"
-	"daemon-proxy/core/sandbox/inject"
+	"daemon-proxy/core/inside"
 	"daemon-proxy/core/sandbox/source"
+	"daemon-proxy/core/version"
 )
 
 // What the demo sandbox is made of.
 const (
-	DemoName    = "daemon-proxy-demo" // the container's name
-	DemoPort    = 8080                // where its page is
-	DemoCommand = "demo-page"         // the subcommand that serves the page
-	demoImage   = "daemon-proxy-demo:latest"
-	demoLabel   = "daemon-proxy.demo" // on image and container: which build they are of
+	DemoName  = "daemon-proxy-demo" // the container's name
+	demoImage = "daemon-proxy-demo:latest"
+	demoLabel = "daemon-proxy.demo" // on image and container: which build they are of
 	// demoAppears bounds the wait for the container to be listed.
 	demoAppears = 5 * time.Second
 )
@@ -44,7 +43,11 @@ func (c *Core) Demo(ctx context.Context) (api.Link, error) {
 		}
 		return api.Link{}, p
 	}
-	if err := startDemo(ctx, s.engine, demoProgram(c.options.Executable)); err != nil {
+	program, err := demoProgram(c.options.Executable)
+	if err != nil {
+		return api.Link{}, err
+	}
+	if err := startDemo(ctx, s.engine, program); err != nil {
 		return api.Link{}, err
 	}
 	ref := api.Ref{Engine: s.engine.Name(), Name: DemoName}
@@ -64,7 +67,7 @@ func (c *Core) Demo(ctx context.Context) (api.Link, error) {
 	if err := s.sandboxes.Inject(ctx, ref, nil); err != nil {
 		return api.Link{}, err
 	}
-	return c.LinkTo(ctx, ref, DemoPort, "demo")
+	return c.LinkTo(ctx, ref, demo.Port, "demo")
 }
 
 // RemoveDemo removes the demo sandbox's container and image, and reports whether
@@ -110,17 +113,14 @@ func demoOwned(c source.Container) error {
 }
 
 // startDemo makes sure that the demo's container of this build runs.
-func startDemo(ctx context.Context, e *docker.Engine, executable string) error {
-	build, err := demoBuild(executable)
-	if err != nil {
-		return err
-	}
+func startDemo(ctx context.Context, e *docker.Engine, p source.Program) error {
+	build := p.Build[:16]
 	have, _, err := e.ImageLabel(ctx, demoImage, demoLabel)
 	if err != nil {
 		return err
 	}
 	if have != build {
-		if err := importDemo(ctx, e, executable, build); err != nil {
+		if err := importDemo(ctx, e, p); err != nil {
 			return err
 		}
 	}
@@ -151,67 +151,69 @@ func startDemo(ctx context.Context, e *docker.Engine, executable string) error {
 	return nil
 }
 
-// demoProgram is the program's Linux build: an engine on a desk of another
-// system runs in a machine of the same architecture.
-func demoProgram(executable string) string {
-	return inject.BuiltIn(executable, "linux/"+runtime.GOARCH)
-}
-
-// demoBuild names the build of the program that the demo is made of. It must
-// be a static Linux program: nothing else is in the image.
-func demoBuild(executable string) (string, error) {
+// demoProgram is the small program for the architecture of this machine, which an
+// engine on a desk of another system has too, else this program itself. It must be
+// a static Linux program: nothing else is in the image.
+func demoProgram(executable string) (source.Program, error) {
+	if p, ok := inside.For("linux/" + runtime.GOARCH); ok {
+		return source.Program{Build: p.Build, Size: p.Size, Open: p.Open}, nil
+	}
 	f, err := os.Open(executable) //nolint:gosec // this program's own file
 	if err != nil {
-		return "", demoProblem("this program cannot find its own file", err)
+		return source.Program{}, demoProblem("this program cannot find its own file", err)
 	}
 	defer f.Close()
-	program, err := elf.NewFile(f)
+	own, err := elf.NewFile(f)
 	if err != nil {
-		return "", api.NewProblem(api.CodeNotExecutable,
+		return source.Program{}, api.NewProblem(api.CodeNotExecutable,
 			"the demo sandbox is made from this program's own Linux build, and this is another",
-			"run any container that serves a page: docker run -d --name my-sandbox -p 8000 python:3-alpine python -m http.server").Because(err)
+			"use a release of daemon-proxy or build it with `make build`").Because(err)
 	}
-	for _, p := range program.Progs {
+	for _, p := range own.Progs {
 		if p.Type == elf.PT_INTERP {
-			return "", api.NewProblem(api.CodeDynamicBinary,
+			return source.Program{}, api.NewProblem(api.CodeDynamicBinary,
 				"the demo sandbox is made from this program alone, and this build is dynamically linked",
 				"build it static: CGO_ENABLED=0 go build")
 		}
 	}
-	h := sha256.New()
-	if _, err := io.Copy(h, io.NewSectionReader(f, 0, 1<<62)); err != nil {
-		return "", demoProblem("this program's own file cannot be read", err)
+	const all = 1 << 62
+	content := io.NewSectionReader(f, 0, all)
+	build, err := version.Sum(content)
+	if err != nil {
+		return source.Program{}, demoProblem("this program's own file cannot be read", err)
 	}
-	return fmt.Sprintf("%x", h.Sum(nil))[:16], nil
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return source.Program{}, demoProblem("this program's own file cannot be read", err)
+	}
+	open := func() (io.ReadCloser, error) { return os.Open(executable) } //nolint:gosec // as above
+	return source.Program{Build: build, Size: size, Open: open}, nil
 }
 
 // importDemo makes the image: the program, and a /tmp.
-func importDemo(ctx context.Context, e *docker.Engine, executable, build string) error {
-	f, err := os.Open(executable) //nolint:gosec // this program's own file
+func importDemo(ctx context.Context, e *docker.Engine, p source.Program) error {
+	content, err := p.Open()
 	if err != nil {
 		return demoProblem("this program cannot find its own file", err)
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return demoProblem("this program cannot find its own file", err)
-	}
+	defer content.Close()
 	reader, writer := io.Pipe()
 	packed := make(chan struct{})
 	go func() {
 		defer close(packed)
+		now := time.Now()
 		archive := tar.NewWriter(writer)
-		err := archive.WriteHeader(&tar.Header{Name: "tmp/", Mode: 0o1777, Typeflag: tar.TypeDir, ModTime: info.ModTime()})
+		err := archive.WriteHeader(&tar.Header{Name: "tmp/", Mode: 0o1777, Typeflag: tar.TypeDir, ModTime: now})
 		if err == nil {
-			err = archive.WriteHeader(&tar.Header{Name: "daemon-proxy", Mode: 0o755, Size: info.Size(), Typeflag: tar.TypeReg, ModTime: info.ModTime()})
+			err = archive.WriteHeader(&tar.Header{Name: "daemon-proxy", Mode: 0o755, Size: p.Size, Typeflag: tar.TypeReg, ModTime: now})
 		}
 		if err == nil {
-			_, err = io.CopyN(archive, f, info.Size())
+			_, err = io.CopyN(archive, content, p.Size)
 		}
 		writer.CloseWithError(errors.Join(err, archive.Close()))
 	}()
 	err = e.ImportImage(ctx, demoImage, reader,
-		`ENTRYPOINT ["/daemon-proxy", "`+DemoCommand+`"]`, "LABEL "+demoLabel+"="+build, fmt.Sprintf("EXPOSE %d", DemoPort))
+		`ENTRYPOINT ["/daemon-proxy", "`+demo.Command+`"]`, "LABEL "+demoLabel+"="+p.Build[:16], fmt.Sprintf("EXPOSE %d", demo.Port))
 	reader.CloseWithError(io.ErrClosedPipe)
 	<-packed
 	if err != nil {

@@ -119,7 +119,7 @@ func TestSwitchingTheEngineKeepsServerAndLinks(t *testing.T) {
 	real := enginetest.Require(t)
 	name := enginetest.Name(t)
 	enginetest.Run(t, enginetest.Busybox(t), enginetest.RunOptions{Name: name})
-	program := enginetest.StaticGo(t, "daemon-proxy/cmd/daemon-proxy")
+	program := enginetest.StaticGo(t, "daemon-proxy/cmd/toolbox")
 	m := newMuteEngine(t)
 	c := started(t, func(o *Options) {
 		o.Config.Docker.Host, o.Executable = real.Endpoint(), program

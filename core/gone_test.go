@@ -46,7 +46,7 @@ func main() {
 func TestP20WhatWaitsForADeadContainerEnds(t *testing.T) {
 	t.Parallel()
 	service := enginetest.StaticGoSource(t, endless)
-	program := enginetest.StaticGo(t, "daemon-proxy/cmd/daemon-proxy")
+	program := enginetest.StaticGo(t, "daemon-proxy/cmd/toolbox")
 	for how, die := range map[string]func(t testing.TB, network, id string){
 		"killed":       func(t testing.TB, _, id string) { enginetest.Kill(t, id, "KILL") },
 		"disconnected": enginetest.Disconnect,

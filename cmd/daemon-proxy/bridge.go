@@ -21,6 +21,7 @@ import (
 	"daemon-proxy/core/config"
 	"daemon-proxy/core/logging"
 	"daemon-proxy/core/mux"
+	"daemon-proxy/core/version"
 )
 
 const (
@@ -125,7 +126,7 @@ func (f *farEnd) start(ctx context.Context) (bridge.Core, error) {
 	if err != nil {
 		logger.Warn("cannot find the program's own file: the built-in daemon cannot be injected", "error", err)
 	}
-	c, err := core.Start(ctx, core.Options{Config: cfg, Version: version(), Executable: self, Logger: logger})
+	c, err := core.Start(ctx, core.Options{Config: cfg, Version: version.String(), Executable: self, Logger: logger})
 	if err != nil {
 		return bridge.Core{}, errors.Join(err, logs.Close())
 	}
@@ -133,7 +134,7 @@ func (f *farEnd) start(ctx context.Context) (bridge.Core, error) {
 	settle(ctx, c)
 	own := throughLoopback(core.Running{
 		Address: net.JoinHostPort("127.0.0.1", strconv.Itoa(cfg.Server.Port)), URL: c.URL(),
-		Protocol: api.Protocol, Version: version(), Key: c.Key(),
+		Protocol: api.Protocol, Version: version.String(), Key: c.Key(),
 	})
 	own.Own = true
 	return own, nil

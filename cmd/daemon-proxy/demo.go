@@ -2,12 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -19,7 +15,7 @@ import (
 	"daemon-proxy/core/config"
 	"daemon-proxy/core/demo"
 	"daemon-proxy/core/logging"
-	"daemon-proxy/core/proxy"
+	"daemon-proxy/core/version"
 )
 
 // demoTime bounds the creation of the demo and its removal.
@@ -68,21 +64,11 @@ func newDemo(stderr io.Writer) *cobra.Command {
 	return cmd
 }
 
-// newDemoPage is what runs in the demo sandbox.
+// newDemoPage is what runs in the demo sandbox if this program is there.
 func newDemoPage() *cobra.Command {
 	return &cobra.Command{
-		Use: core.DemoCommand, Short: "Serve the page of the demo sandbox", Hidden: true, Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx := cmd.Context()
-			server := proxy.NewServer(demo.Handler(), slog.Default())
-			server.Addr = fmt.Sprintf(":%d", core.DemoPort)
-			server.BaseContext = func(net.Listener) context.Context { return ctx }
-			defer context.AfterFunc(ctx, func() { _ = server.Close() })()
-			if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
-				return fmt.Errorf("serve the demo page: %w", err)
-			}
-			return nil
-		},
+		Use: demo.Command, Short: "Serve the page of the demo sandbox", Hidden: true, Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return demo.Serve(cmd.Context()) },
 	}
 }
 
@@ -115,7 +101,7 @@ func runDemo(ctx context.Context, cfg config.Config, stdout, stderr io.Writer, s
 	defer func() { _ = logs.Close() }()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	c, err := core.Start(ctx, core.Options{Config: cfg, Version: version(), Executable: self, Logger: logger})
+	c, err := core.Start(ctx, core.Options{Config: cfg, Version: version.String(), Executable: self, Logger: logger})
 	if err != nil {
 		return err
 	}

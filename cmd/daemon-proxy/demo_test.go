@@ -33,6 +33,7 @@ func TestTheDemoNeedsNothingButTheProgram(t *testing.T) {
 	e := enginetest.Require(t)
 	onlyOne(t)
 	d := newDesk(t)
+	d.binary = enginetest.Made(t)
 	remove := func() {
 		p := d.run(t, nil, "demo", "--remove")
 		require.Zero(t, p.exit(), p.stderr.String())

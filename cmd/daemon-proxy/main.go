@@ -10,15 +10,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"regexp"
 	"runtime"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/config"
+	"daemon-proxy/core/version"
 )
 
 // The exit codes of the program.
@@ -103,7 +102,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 			"whatever listens inside it: a VNC desktop, a dev server, a notebook.\n\n" +
 			"In a terminal it opens the UI: on the daemon-proxy that runs here, or on that of --server,\n" +
 			"which then keeps running; else it starts one, which ends with the UI.",
-		Version:       version(),
+		Version:       version.String(),
 		Args:          noArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -152,37 +151,13 @@ func newVersion() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if asJSON {
 				r := remote{out: cmd.OutOrStdout()}
-				return r.document(map[string]string{"version": version(), "go": runtime.Version(),
+				return r.document(map[string]string{"version": version.String(), "go": runtime.Version(),
 					"platform": runtime.GOOS + "/" + runtime.GOARCH})
 			}
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), version())
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), version.String())
 			return err
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
-}
-
-// version is what the build recorded: the release's tag, "devel-" and the
-// commit between releases, or "devel" when it was built outside a checkout.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "devel"
-	}
-	return shortVersion(info.Main.Version)
-}
-
-// pseudoVersion is what Go calls a commit without a tag
-// (https://go.dev/ref/mod#pseudo-versions).
-var pseudoVersion = regexp.MustCompile(`^v\d+\.\d+\.\d+-(?:.*\.)?\d{14}-([0-9a-f]{7})[0-9a-f]{5}(\+dirty)?$`)
-
-func shortVersion(module string) string {
-	if module == "" || module == "(devel)" {
-		return "devel"
-	}
-	if m := pseudoVersion.FindStringSubmatch(module); m != nil {
-		return "devel-" + m[1] + m[2]
-	}
-	return module
 }

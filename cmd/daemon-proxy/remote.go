@@ -25,6 +25,7 @@ import (
 	"daemon-proxy/core/client"
 	"daemon-proxy/core/config"
 	"daemon-proxy/core/logging"
+	"daemon-proxy/core/version"
 )
 
 const (
@@ -269,7 +270,7 @@ func (r *remote) startOwn(ctx context.Context, needs own) (end func() error, err
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	c, err := core.Start(running, core.Options{Config: cfg, Version: version(), Executable: self, Unlisted: true,
+	c, err := core.Start(running, core.Options{Config: cfg, Version: version.String(), Executable: self, Unlisted: true,
 		Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		cancel()

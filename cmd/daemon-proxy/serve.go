@@ -19,6 +19,7 @@ import (
 	"daemon-proxy/core"
 	"daemon-proxy/core/config"
 	"daemon-proxy/core/logging"
+	"daemon-proxy/core/version"
 	"daemon-proxy/tui"
 )
 
@@ -163,7 +164,7 @@ func (s *start) run(ctx context.Context, unlisted bool) error {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	c, err := core.Start(running, core.Options{
-		Config: cfg, Version: version(), Executable: self, Logger: logger, Unlisted: unlisted,
+		Config: cfg, Version: version.String(), Executable: self, Logger: logger, Unlisted: unlisted,
 	})
 	if err != nil {
 		return s.orOpenThat(ctx, err)

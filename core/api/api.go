@@ -71,8 +71,9 @@ func ParseRef(text string) Ref {
 }
 
 // plainAddress matches addresses of which no two have the same id without a hash.
-var plainAddress = regexp.MustCompile(
-	`^(unix://|npipe:///)(/[\w.-]+)+$|^(tcp|ssh)://([\w.-]+@)?[\w.-]*[A-Za-z.][\w.-]*(:\d+)?$`)
+// It is compiled where it is needed, so that the program inside containers does not
+// contain package regexp.
+const plainAddress = `^(unix://|npipe:///)(/[\w.-]+)+$|^(tcp|ssh)://([\w.-]+@)?[\w.-]*[A-Za-z.][\w.-]*(:\d+)?$`
 
 // EngineID returns the id of an engine, which consists of letters, digits and
 // ". _ + -": the name of a docker context or a Podman connection is its own, and an
@@ -92,7 +93,7 @@ func EngineID(nameOrAddress string) string {
 		}
 		return '+'
 	}, strings.TrimLeft(rest, "/"))
-	if !plainAddress.MatchString(scheme + "://" + rest) {
+	if !regexp.MustCompile(plainAddress).MatchString(scheme + "://" + rest) {
 		id += fmt.Sprintf("+%x", sha256.Sum256([]byte(scheme+"://"+rest)))[:9]
 	}
 	return id

@@ -21,6 +21,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -102,6 +103,7 @@ type Carrier struct {
 type bridge struct {
 	started chan struct{} // closed when session or err is set
 	session *mux.Session
+	build   string // version.Build of its program; empty: it did not say
 	err     error
 	at      time.Time // of err
 }
@@ -146,6 +148,18 @@ func (c *Carrier) Reach(key string) reach.Reach { return reach.Through(key, "loc
 func (c *Carrier) Ready(ctx context.Context) error {
 	_, err := c.session(ctx, true)
 	return err
+}
+
+// Build returns version.Build of the bridge that runs; empty if it does not report
+// that. It is false if none runs.
+func (c *Carrier) Build() (build string, runs bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b := c.bridge
+	if b.ended() || b.failed() {
+		return "", false
+	}
+	return b.build, b.session != nil
 }
 
 // Dial connects to a port of the container's loopback. If the bridge could not
@@ -238,9 +252,9 @@ func (b *bridge) failed() bool {
 
 // run starts a bridge and waits for its end.
 func (c *Carrier) run(b *bridge) {
-	session, end, err := c.start()
+	session, build, end, err := c.start()
 	c.mu.Lock()
-	b.session, b.err, b.at = session, err, time.Now()
+	b.session, b.build, b.err, b.at = session, build, err, time.Now()
 	if err == nil {
 		c.armIdle()
 	}
@@ -260,29 +274,35 @@ func (c *Carrier) run(b *bridge) {
 	c.o.Log.Debug("bridge ended", "reason", session.Err())
 }
 
-// start starts a bridge; end is to be called once the session has ended.
-func (c *Carrier) start() (session *mux.Session, end func(), err error) {
+// start starts a bridge and returns which build it is; end is to be called once the
+// session has ended.
+func (c *Carrier) start() (session *mux.Session, build string, end func(), err error) {
 	ctx, cancel := context.WithTimeout(c.ctx, StartWithin)
 	defer cancel()
 	said := &complaints{}
 	conn, err := c.o.Open(ctx, said)
 	if err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
 	end = func() { c.end(conn) }
-	noise, err := mux.Greeting(ctx, conn, func(line []byte) bool { return string(line) == greeting })
+	noise, err := mux.Greeting(ctx, conn, func(line []byte) (is bool) {
+		var rest string
+		rest, is = strings.CutPrefix(string(line), greeting)
+		build, is = strings.TrimPrefix(rest, " "), is && (rest == "" || rest[0] == ' ')
+		return is
+	})
 	if err == nil {
 		session, err = mux.Near(conn, limits)
 		if err == nil {
-			return session, end, nil
+			return session, build, end, nil
 		}
 	}
 	conn.Close()
 	end()
 	if reason := logging.Line(string(append(noise, said.kept...)), longestReason); reason != "" {
-		return nil, nil, fmt.Errorf("%w: %s", ErrNoBridge, reason)
+		return nil, "", nil, fmt.Errorf("%w: %s", ErrNoBridge, reason)
 	}
-	return nil, nil, fmt.Errorf("%w: %w", ErrNoBridge, err)
+	return nil, "", nil, fmt.Errorf("%w: %w", ErrNoBridge, err)
 }
 
 // end calls the End of a connection that has one.

@@ -16,10 +16,12 @@ import (
 
 	"daemon-proxy/core/mux"
 	"daemon-proxy/core/reach"
+	"daemon-proxy/core/version"
 )
 
-// greeting is the first line of a bridge's output, without its end. What follows
-// is of that version.
+// greeting begins the first line of a bridge's output. What follows the line is of
+// that version. After a space, the line ends with version.Build of the bridge, which
+// those of the first builds do not report.
 const greeting = "daemon-proxy bridge 1"
 
 // The first two bytes of a stream are the port, the most significant one first.
@@ -49,7 +51,7 @@ const (
 func Serve(ctx context.Context, in, out *os.File) error {
 	p := mux.Pipes(in, out)
 	defer func() { _ = p.Close() }() // the session may have closed them
-	if _, err := fmt.Fprintln(out, greeting); err != nil {
+	if _, err := fmt.Fprintln(out, greeting, version.Build()); err != nil {
 		return fmt.Errorf("greet the other end: %w", err)
 	}
 	m, err := mux.Far(p, limits)

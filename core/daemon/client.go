@@ -73,6 +73,9 @@ func NewClient(r reach.Reach, port int, secret string) Client {
 // Info describes a daemon that answered.
 type Info struct {
 	Kind, Version string
+	// Build is version.Build of the built-in daemon's process; empty if it does not
+	// report that, as older ones do.
+	Build string
 	// Latency is the round trip of the call.
 	Latency time.Duration
 	// Started is when the daemon started; zero if unknown.
@@ -263,6 +266,7 @@ func (c *Conn) Version(ctx context.Context) (Info, error) {
 	}
 	var reply struct {
 		Version string
+		Build   string
 		Uptime  float64 `json:"uptime_seconds"` // the built-in daemon's
 	}
 	if answer.Status != http.StatusOK || json.Unmarshal(answer.Body, &reply) != nil || reply.Version == "" {
@@ -270,7 +274,7 @@ func (c *Conn) Version(ctx context.Context) (Info, error) {
 	}
 	info := Info{Kind: KindDaytona, Version: reply.Version, Latency: time.Since(start)}
 	if answer.Header.Get("Server") == ServerName {
-		info.Kind = KindBuiltIn
+		info.Kind, info.Build = KindBuiltIn, reply.Build
 	}
 	if reply.Uptime > 0 {
 		info.Started = time.Now().Add(-time.Duration(reply.Uptime * float64(time.Second)))

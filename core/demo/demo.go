@@ -4,8 +4,11 @@
 package demo
 
 import (
+	"context"
 	"embed"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -13,23 +16,65 @@ import (
 	"github.com/coder/websocket"
 )
 
+// The demo sandbox runs this command of the program and serves the page on this port.
+const (
+	Command = "demo-page"
+	Port    = 8080
+)
+
+// Serve serves the page until ctx ends.
+func Serve(ctx context.Context) error {
+	server := &http.Server{
+		Addr: fmt.Sprintf(":%d", Port), Handler: Handler(), ReadHeaderTimeout: readHeader,
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
+	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve the demo page: %w", err)
+	}
+	return nil
+}
+
+// readHeader bounds the time for the head of a request.
+const readHeader = 10 * time.Second
+
 //go:embed page.html style.css picture.svg
 var files embed.FS
 
 // Handler serves the page.
-func Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", page)
-	mux.HandleFunc("GET /visits", visits)
-	mux.HandleFunc("GET /clock", clock)
-	mux.Handle("GET /", http.FileServerFS(files))
-	return mux
+func Handler() http.Handler { return http.HandlerFunc(serve) }
+
+func serve(w http.ResponseWriter, r *http.Request) {
+	switch r.Method + " " + r.URL.Path {
+	case "GET /":
+		page(w, r)
+	case "GET /visits":
+		visits(w, r)
+	case "GET /clock":
+		clock(w, r)
+	case "GET /style.css":
+		file(w, "style.css", "text/css; charset=utf-8")
+	case "GET /picture.svg":
+		file(w, "picture.svg", "image/svg+xml")
+	default:
+		http.Error(w, "404 page not found", http.StatusNotFound)
+	}
 }
 
 func page(w http.ResponseWriter, r *http.Request) {
 	countVisit(w, r)
 	w.Header().Set("Cache-Control", "no-store")
-	http.ServeFileFS(w, r, files, "page.html")
+	file(w, "page.html", "text/html; charset=utf-8")
+}
+
+func file(w http.ResponseWriter, name, contentType string) {
+	content, err := files.ReadFile(name)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", contentType)
+	_, _ = w.Write(content) // the client may have disconnected
 }
 
 // visitCookie counts the visits of a browser.

@@ -42,7 +42,7 @@ const (
 	helperProgram = "/daemon-proxy"
 	// helperUser is "nobody" on most systems; nothing in the image has an owner.
 	helperUser = "65534:65534"
-	// What a helper may use: its program takes 20 MB, and 256 KiB for each
+	// What a helper may use: its program takes 7 MB, and 256 KiB for each
 	// connection whose data nobody reads.
 	helperMemory = 256 << 20
 	helperPids   = 64

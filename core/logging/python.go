@@ -70,11 +70,14 @@ var fields = map[string]func(record) any{
 	"taskName":        func(record) any { return "None" },
 }
 
-var directive = regexp.MustCompile(`%(?:%|\((\w+)\)([-+ #0]*)(\d*)((?:\.\d+)?)([sdifeEgGr]))`)
+// directives matches what begins with % in a format. It is not compiled before a
+// format is parsed, so that programs that parse none do not contain package regexp.
+const directives = `%(?:%|\((\w+)\)([-+ #0]*)(\d*)((?:\.\d+)?)([sdifeEgGr]))`
 
 // newPython parses a format; the error names what is wrong in it.
 func newPython(format string, out io.Writer, level slog.Level) (slog.Handler, error) {
 	p := &python{out: out, mu: &sync.Mutex{}, level: level}
+	directive := regexp.MustCompile(directives)
 	rest := format
 	literal := func(text string) error {
 		if i := strings.IndexByte(text, '%'); i >= 0 {

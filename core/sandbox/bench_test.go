@@ -57,7 +57,7 @@ func BenchmarkReach(b *testing.B) {
 		b.Run(way, func(b *testing.B) {
 			s, err := New(Options{
 				Source: e, Reach: way, StateDir: state, CacheDir: b.TempDir(), Config: config.Defaults().Daemon,
-				Executable: enginetest.StaticGo(b, "daemon-proxy/cmd/daemon-proxy"), Logger: slog.New(slog.DiscardHandler),
+				Executable: enginetest.StaticGo(b, "daemon-proxy/cmd/toolbox"), Logger: slog.New(slog.DiscardHandler),
 			})
 			require.NoError(b, err)
 			defer func() { require.NoError(b, s.Close(context.Background())) }()

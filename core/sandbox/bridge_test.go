@@ -27,7 +27,7 @@ func TestAContainerWithoutANetworkIsReachedByABridge(t *testing.T) {
 		daemon.KindBuiltIn: func(name string) *desk { return builtIn(t, name) },
 		daemon.KindDaytona: func(name string) *desk {
 			return daytona(t, name, "", nil, func(o *Options) {
-				o.Executable = enginetest.StaticGo(t, "daemon-proxy/cmd/daemon-proxy")
+				o.Executable = enginetest.StaticGo(t, "daemon-proxy/cmd/toolbox")
 			})
 		},
 	} {

@@ -79,7 +79,7 @@ func (s *set) openHelper(ctx context.Context, job *inject.Job, complaints io.Wri
 	if !ok {
 		return nil, carrier.ErrNoBridge
 	}
-	program, err := job.HelperProgram()
+	program, err := job.BuiltIn()
 	if err != nil {
 		return nil, err
 	}

@@ -74,7 +74,7 @@ func builtIn(t *testing.T, name string, changes ...func(*Options)) *desk {
 	t.Helper()
 	return opened(t, func(o *Options) {
 		o.Config.ContainerName = name
-		o.Executable = enginetest.StaticGo(t, "daemon-proxy/cmd/daemon-proxy")
+		o.Executable = enginetest.StaticGo(t, "daemon-proxy/cmd/toolbox")
 		for _, change := range changes {
 			change(o)
 		}

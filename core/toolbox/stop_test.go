@@ -16,7 +16,7 @@ import (
 // run from its own file.
 func TestStopOthersEndsThoseOfItsOwnFileOnly(t *testing.T) {
 	t.Parallel()
-	program := enginetest.StaticGo(t, "daemon-proxy/cmd/daemon-proxy")
+	program := enginetest.StaticGo(t, "daemon-proxy/cmd/toolbox")
 	raw, err := os.ReadFile(program)
 	require.NoError(t, err)
 	other := filepath.Join(t.TempDir(), filepath.Base(program))

@@ -2,7 +2,7 @@
 // forwards to the ports there, for people without a daytona binary. Its
 // answers have the shapes of the Daytona daemon's:
 //
-//	GET  /version              {"version":"…","uptime_seconds":…}
+//	GET  /version              {"version":"…","build":"…","uptime_seconds":…}, see version.Build
 //	GET  /port                 {"ports":[…],"listeners":[{"port":…,"address":"…"}]}
 //	GET  /port/{port}/in-use   {"isInUse":true}
 //	GET  /work-dir             {"dir":"…"}
@@ -38,6 +38,7 @@ import (
 
 	"daemon-proxy/core/daemon"
 	"daemon-proxy/core/proxy"
+	"daemon-proxy/core/version"
 )
 
 // serviceDial bounds a connection to a service here. If nothing listens,
@@ -115,7 +116,7 @@ func (t *Toolbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path, _, _ := strings.Cut(r.RequestURI, "?")
 	if path == "/version" && r.Method == http.MethodGet {
 		answer(w, http.StatusOK,
-			map[string]any{"version": t.options.Version, "uptime_seconds": time.Since(t.started).Seconds()})
+			map[string]any{"version": t.options.Version, "build": version.Build(), "uptime_seconds": time.Since(t.started).Seconds()})
 		return
 	}
 	if nonce, ok := strings.CutPrefix(path, daemon.ChallengePath); ok && r.Method == http.MethodGet {

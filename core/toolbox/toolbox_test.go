@@ -72,7 +72,7 @@ func TestS16OnlyTheVersionIsOpen(t *testing.T) {
 	port := service(t, "127.0.0.1:0", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
 	response, body := ask(t, "GET", url+"/version", "")
 	require.Equal(t, 200, response.StatusCode)
-	require.Regexp(t, `^\{"uptime_seconds":[0-9.e-]+,"version":"v1.2.3"\}$`, body)
+	require.Regexp(t, `^\{"build":"[0-9a-f]{64}","uptime_seconds":[0-9.e-]+,"version":"v1.2.3"\}$`, body)
 	require.Equal(t, daemon.ServerName, response.Header.Get("Server"))
 	for _, given := range []string{"", "wrong", secret + "x"} {
 		for _, target := range []string{"GET /port", "GET /work-dir", "GET /proxy/" + port + "/", "POST /shutdown", "POST /version", "GET /other"} {

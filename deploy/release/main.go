@@ -1,8 +1,7 @@
 // Command release makes the archives of a release in a folder: for each
-// platform the program, its Linux builds that are injected into containers of
-// another architecture, completions, man pages, licence and example
-// configuration; a list of all modules (CycloneDX) and checksums. The same
-// source and Go version give the same bytes.
+// platform the program, which contains the small one for containers, completions,
+// man pages, licence and example configuration; a list of all modules (CycloneDX)
+// and checksums. The same source and Go version give the same bytes.
 package main
 
 import (
@@ -28,9 +27,6 @@ import (
 // platforms are what is released.
 var platforms = []string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64", "windows/amd64"}
 
-// injected are the builds that go into containers.
-var injected = []string{"linux/amd64", "linux/arm64"}
-
 func main() {
 	log.SetFlags(0)
 	out := flag.String("out", "dist", "folder for the archives; what is in it goes")
@@ -55,8 +51,11 @@ func release(ctx context.Context, out string, wanted []string) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := run(exec.CommandContext(ctx, "go", "run", "./deploy/toolbox")); err != nil {
+		return err
+	}
 	builds := map[string]string{}
-	for _, platform := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(wanted, injected)))) {
+	for _, platform := range wanted {
 		if builds[platform], err = build(ctx, work, platform); err != nil {
 			return err
 		}
@@ -79,7 +78,7 @@ func release(ctx context.Context, out string, wanted []string) (err error) {
 	}
 	for _, platform := range wanted {
 		name := "daemon-proxy_" + version + "_" + strings.ReplaceAll(platform, "/", "_")
-		if err := archive(filepath.Join(out, name), platform, append(programs(platform, builds), common...), when); err != nil {
+		if err := archive(filepath.Join(out, name), platform, append(common[:len(common):len(common)], program(platform, builds)), when); err != nil {
 			return err
 		}
 	}
@@ -99,25 +98,20 @@ type entry struct {
 	mode       os.FileMode
 }
 
-// programs are the builds that an archive carries.
-func programs(platform string, builds map[string]string) []entry {
+// program is the build that an archive carries.
+func program(platform string, builds map[string]string) entry {
 	name := "daemon-proxy"
 	if strings.HasPrefix(platform, "windows/") {
 		name += ".exe"
 	}
-	entries := []entry{{name, builds[platform], 0o755}}
-	for _, other := range injected {
-		if other != platform {
-			entries = append(entries, entry{"daemon-proxy-" + strings.ReplaceAll(other, "/", "-"), builds[other], 0o755})
-		}
-	}
-	return entries
+	return entry{name, builds[platform], 0o755}
 }
 
 func build(ctx context.Context, work, platform string) (string, error) {
 	goos, goarch, _ := strings.Cut(platform, "/")
 	path := filepath.Join(work, "daemon-proxy-"+goos+"-"+goarch)
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=auto", "-ldflags", "-s -w -buildid=", "-o", path, "./cmd/daemon-proxy") //nolint:gosec // our own
+	cmd := exec.CommandContext(ctx, "go", "build", "-tags", "embedded", "-trimpath", "-buildvcs=auto", //nolint:gosec // our own
+		"-ldflags", "-s -w -buildid=", "-o", path, "./cmd/daemon-proxy")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+goos, "GOARCH="+goarch)
 	return path, run(cmd)
 }

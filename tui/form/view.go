@@ -51,16 +51,16 @@ func (f *Form) row(card api.PortCard, width int) string {
 
 func (f *Form) remarks(card api.PortCard) string {
 	var words []string
-	switch {
-	case card.Service == "https":
+	switch card.Service {
+	case "https":
 		words = append(words, "http over TLS")
-	case card.IsDesktop():
-		words = append(words, format.Desktop(card), f.Key("vnc")+" opens it")
-	case card.Service == "rfb":
+	case "vnc":
+		words = append(words, "VNC desktop", f.Key("vnc")+" opens it")
+	case "rfb":
 		words = append(words, "a VNC server")
-	case card.Service == "unknown":
+	case "unknown":
 		words = append(words, "silent")
-	case card.Service == "other":
+	case "other":
 	default:
 		if service := text.Clean(card.Service); service != format.Card(card) {
 			words = append(words, service)

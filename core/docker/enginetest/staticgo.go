@@ -34,6 +34,18 @@ func StaticGo(t testing.TB, target string, tags ...string) string {
 	return build(t, key, target, tags)
 }
 
+// Made is this program as `make build` makes it: with the small one for containers in it.
+func Made(t testing.TB) string {
+	t.Helper()
+	root, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	require.NoError(t, err)
+	pack := exec.CommandContext(t.Context(), "go", "run", "./deploy/toolbox")
+	pack.Dir = strings.TrimSpace(string(root))
+	output, err := pack.CombinedOutput()
+	require.NoError(t, err, "go run ./deploy/toolbox: %s", output)
+	return StaticGo(t, "daemon-proxy/cmd/daemon-proxy", "embedded")
+}
+
 // StaticGoSource is StaticGo for the text of one file of package main that
 // imports only the standard library.
 func StaticGoSource(t testing.TB, source string) string {

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"daemon-proxy/core/api"
+	"daemon-proxy/core/inside"
+	"daemon-proxy/core/version"
 )
 
 // DefaultDaytona is where a daytona binary is looked for when none is configured.
@@ -29,14 +31,37 @@ const workDirHelp = "sets the working directory"
 // start. A program that contains it is a daemon.
 const daemonText = "Starting toolbox server on port"
 
-// binary is a daemon's executable on this machine.
+// binary is a daemon's executable: a file on this machine, or the small program
+// that this one contains.
 type binary struct {
-	path    string
+	path    string          // of the file, or the small program's name
+	small   *inside.Program // nil: it is a file
 	builtIn bool
 	size    int64
 	// platform is os/arch; interp is the loader of a dynamic one.
 	platform, interp string
 	workDirFlag      bool
+}
+
+// open returns the content of the executable.
+func (b binary) open() (io.ReadCloser, error) {
+	if b.small != nil {
+		return b.small.Open()
+	}
+	return os.Open(b.path)
+}
+
+// build is what version.Build is of the executable.
+func (b binary) build() (string, error) {
+	if b.small != nil {
+		return b.small.Build, nil
+	}
+	f, err := os.Open(b.path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	return version.Sum(f)
 }
 
 // name returns the file's name in the container.
@@ -55,31 +80,30 @@ func (j *Job) installed(builtIn bool) string {
 }
 
 // choose returns the binary to inject: the configured one, else the daytona at
-// its default path, else this program, in a build for the platform.
+// its default path, else the built-in daemon.
 func (j *Job) choose() (binary, error) {
+	if j.UsesBuiltIn() {
+		return j.program()
+	}
 	file := j.Config.BinarySourcePath
-	switch {
-	case file != "":
-	case IsFile(DefaultDaytona):
+	if file == "" {
 		file = DefaultDaytona
-	default:
-		return inspectBinary(j.Ref, BuiltIn(j.Executable, j.Container.Platform), true)
 	}
 	return inspectBinary(j.Ref, file, false)
 }
 
-// BuiltIn returns the file of this program's build for a platform,
-// os/arch[/variant]: executable itself, or daemon-proxy-OS-ARCH beside it, as in
-// a release, if the platform is another one and the file exists.
-func BuiltIn(executable, platform string) string {
-	parts := strings.Split(platform, "/")
-	if len(parts) < 2 || parts[0]+"/"+parts[1] == HostPlatform() {
-		return executable
+// UsesBuiltIn reports whether the daemon to inject is the built-in one.
+func (j *Job) UsesBuiltIn() bool {
+	return j.Config.InjectionMode != "direct" && j.Config.BinarySourcePath == "" && !IsFile(DefaultDaytona)
+}
+
+// program returns the built-in daemon for the container: the small program in a build
+// for its platform, else this program itself.
+func (j *Job) program() (binary, error) {
+	if small, ok := inside.For(j.Container.Platform); ok {
+		return binary{path: "daemon-proxy", small: &small, builtIn: true, size: small.Size, platform: small.Platform}, nil
 	}
-	if beside := filepath.Join(filepath.Dir(executable), "daemon-proxy-"+parts[0]+"-"+parts[1]); IsFile(beside) {
-		return beside
-	}
-	return executable
+	return inspectBinary(j.Ref, j.Executable, true)
 }
 
 // IsFile reports whether there is a regular file of that name on this machine.
@@ -117,6 +141,10 @@ func inspectBinary(ref api.Ref, file string, builtIn bool) (binary, error) {
 	return b, nil
 }
 
+// withPrograms is the next step if this program was built without the small one.
+const withPrograms = "use a release of daemon-proxy or build it with `make build`: " +
+	"those contain the built-in daemon for linux/amd64, linux/arm64 and linux/arm/v7"
+
 var architectures = map[elf.Machine]string{
 	elf.EM_X86_64: "amd64", elf.EM_AARCH64: "arm64", elf.EM_386: "386", elf.EM_ARM: "arm",
 	elf.EM_PPC64: "ppc64le", elf.EM_S390: "s390x", elf.EM_RISCV: "riscv64",
@@ -125,8 +153,11 @@ var architectures = map[elf.Machine]string{
 func (b *binary) readELF(ref api.Ref, r io.ReaderAt) error {
 	f, err := elf.NewFile(r)
 	if err != nil {
-		return ref.Problem(api.CodeNotExecutable,
-			fmt.Sprintf("%s is not an ELF executable: %v", b.path, err), "use a Linux build of the daemon")
+		hint := "use a Linux build of the daemon"
+		if b.builtIn { // of another system
+			hint = withPrograms
+		}
+		return ref.Problem(api.CodeNotExecutable, fmt.Sprintf("%s is not an ELF executable: %v", b.path, err), hint)
 	}
 	if f.Type != elf.ET_EXEC && f.Type != elf.ET_DYN {
 		return ref.Problem(api.CodeNotExecutable, b.path+" is an ELF file but not an executable",
@@ -261,8 +292,8 @@ func (b binary) fits(ref api.Ref, platform string, loader func(path string) erro
 	have := strings.Split(b.platform, "/")
 	if len(want) >= 2 && (want[0] != have[0] || want[1] != have[1]) {
 		hint := "name a binary for " + platform + " (daemon.binary_source_path)"
-		if b.builtIn && len(want) == 2 {
-			hint = "put daemon-proxy-" + want[0] + "-" + want[1] + " of the release beside the program, or " + hint
+		if b.builtIn {
+			hint = withPrograms + "; or " + hint
 		}
 		return ref.Problem(api.CodeArchMismatch,
 			fmt.Sprintf("%s is built for %s, the container %s is %s", b.path, b.platform, ref, platform), hint)

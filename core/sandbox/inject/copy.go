@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path"
 	"strings"
 	"syscall"
@@ -112,7 +111,7 @@ func (j *Job) compare(ctx context.Context) (same bool, err error) {
 		return false, fmt.Errorf("stat %s: %w", j.target, err)
 	}
 	defer content.Close()
-	own, err := os.Open(j.binary.path)
+	own, err := j.binary.open()
 	if err != nil {
 		return false, err
 	}
@@ -180,7 +179,7 @@ func sameContent(a, b io.Reader) (bool, error) {
 // stream sends the binary as a tar with this one entry: the engine makes the
 // missing folders, and existing ones keep their modes.
 func (j *Job) stream(ctx context.Context) error {
-	f, err := os.Open(j.binary.path)
+	f, err := j.binary.open()
 	if err != nil {
 		return err
 	}

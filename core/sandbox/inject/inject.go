@@ -9,13 +9,11 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -54,7 +52,8 @@ type Job struct {
 	Container source.Container
 	Source    source.Source
 	Config    config.Daemon
-	// Executable is the built-in daemon; CacheDir holds staged copies of others.
+	// Executable is the built-in daemon if this program does not contain the small one
+	// for the container's platform; CacheDir holds staged copies of others.
 	Executable, CacheDir string
 	// Secret is the built-in daemon's; Mark identifies a daytona's process as ours.
 	Secret, Mark string
@@ -130,31 +129,30 @@ func (j *Job) useInside(ctx context.Context) error {
 	return nil
 }
 
-// Program returns the path of this program in the container.
+// Program returns the path of the built-in daemon, which is also the bridge, in the container.
 func (j *Job) Program() string { return j.installed(true) }
 
-// HelperProgram returns this program for a helper of the container.
-func (j *Job) HelperProgram() (source.Program, error) {
-	b, err := inspectBinary(j.Ref, BuiltIn(j.Executable, j.Container.Platform), true)
+// BuiltIn returns the built-in daemon for the container, which is also the bridge.
+func (j *Job) BuiltIn() (source.Program, error) {
+	b, err := j.program()
 	if err == nil {
 		err = b.fits(j.Ref, j.Container.Platform, func(string) error { return fs.ErrNotExist })
 	}
 	if err != nil {
 		return source.Program{}, err
 	}
-	sum, err := digest(b.path)
-	return source.Program{Build: hex.EncodeToString(sum[:]), Size: b.size,
-		Open: func() (io.ReadCloser, error) { return os.Open(b.path) }}, err
+	build, err := b.build()
+	return source.Program{Build: build, Size: b.size, Open: b.open}, err
 }
 
-// BringProgram makes sure that the container has this program, whatever its daemon is.
+// BringProgram makes sure that the container has that file, of this build, whatever its daemon is.
 func (j *Job) BringProgram(ctx context.Context) error {
 	if j.Config.InjectionMode == "direct" {
 		return j.Ref.Problem(api.CodeUnreachable,
 			fmt.Sprintf("%s can be reached only by a process in it, and injection mode \"direct\" copies nothing there", j.Ref),
 			"use --injection-mode volume, or put daemon-proxy into the image as "+j.Program())
 	}
-	b, err := inspectBinary(j.Ref, BuiltIn(j.Executable, j.Container.Platform), true)
+	b, err := j.program()
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,7 @@
+//go:build !embedded
+
+package inside
+
+import "embed"
+
+var built embed.FS
