@@ -48,6 +48,7 @@ func (d *desk) open(e config.Docker) (*opened, error) {
 		Config: d.options.Config.Daemon, Executable: d.options.Executable, StateDir: d.options.Config.StateDir,
 		CacheDir: d.options.Config.CacheDir, Logger: d.options.Logger, OwnPort: d.options.Config.Server.Port,
 		Reach: d.options.Config.Docker.Reach, Helper: d.options.Config.Docker.Helper,
+		Brief: d.options.Unlisted,
 		BoxDaemon: func(secret, workDir string, inside sandbox.Inside) (sandbox.BoxDaemon, error) {
 			return toolbox.New(toolbox.Options{
 				Secret: secret, Version: d.options.Version, WorkDir: workDir, Inside: inside, Logger: d.options.Logger,

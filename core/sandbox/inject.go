@@ -62,7 +62,8 @@ func (s *set) joinOrBegin(ctx context.Context, ref api.Ref, onlyWanted bool) (*i
 	}
 	in := newInjection(s.ctx, ref, s.emit)
 	b.injected, b.state = in, b.state.next(injectBegan)
-	s.group.Go((&injector{injection: in, s: s, box: b, stops: b.stops, tell: in.report}).life)
+	renews := !onlyWanted || b.Daemon.Kind == ""
+	s.group.Go((&injector{injection: in, s: s, box: b, stops: b.stops, renews: renews, tell: in.report}).life)
 	return in, nil
 }
 

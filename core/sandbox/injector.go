@@ -18,10 +18,12 @@ type injector struct {
 	*injection
 	s     *set
 	box   *box
-	stops int           // how often the daemon had been stopped on request
-	tell  inject.Report // to the callers
-	c     source.Container
-	adopt daemon.Info // what answers, once it does
+	stops int // how often the daemon had been stopped on request
+	// renews: a daemon of another build is not adopted but replaced.
+	renews bool
+	tell   inject.Report // to the callers
+	c      source.Container
+	adopt  daemon.Info // what answers, once it does
 	// started is when the daemon was started; brought: the bridge's program was
 	// copied because the container's address refuses connections.
 	started time.Time
@@ -77,6 +79,12 @@ func (in *injector) tryAdopt() (adopted bool, err error) {
 	default:
 		return false, nil // refused or not reachable: start one
 	}
+	if in.renews {
+		var ended bool
+		if f, ended, err = in.renew(f); ended || err != nil {
+			return false, err
+		}
+	}
 	in.adopt = in.box.claim(in.ctx, f)
 	in.tell.Did(api.StepAdopt, "a daemon answers already (%s %s): adopted", f.Kind, f.Version)
 	return true, nil
@@ -117,6 +125,33 @@ func (in *injector) help(why string) error {
 	in.adopt = f
 	in.box.update(func(b *box) { b.Daemon.Started = f.Kind == daemon.KindBuiltIn })
 	return nil
+}
+
+// renew replaces what another build of this program has put into the container, if f
+// or the bridge to it is of one. If f was ended, another daemon is to be started;
+// else the daemon that answers is returned. If the new build cannot be copied, the
+// other one is used.
+func (in *injector) renew(f daemon.Info) (_ daemon.Info, ended bool, err error) {
+	itsDaemon, itsBridge := in.route().otherBuild(f)
+	if !itsDaemon && !itsBridge {
+		return f, false, nil
+	}
+	err = in.bringProgram(in.ctx)
+	if err == nil && itsDaemon {
+		err = in.route().shutDown(in.ctx)
+	}
+	if err != nil {
+		in.s.log.Warn("what another build of daemon-proxy has put into a container is used, as it cannot be replaced",
+			"sandbox", in.ref.String(), "error", err)
+		return f, false, in.ctx.Err()
+	}
+	in.box.update((*box).endBridge) // the next one is of this build
+	if itsDaemon {
+		in.tell.Did(api.StepAdopt, "the built-in daemon there is of another build: it is replaced")
+		return f, true, nil
+	}
+	f, err = in.route().meet(in.ctx)
+	return f, false, err
 }
 
 // route leads to the daemon of the injection.

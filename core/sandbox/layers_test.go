@@ -17,7 +17,7 @@ const layers = `
 	network
 	facts proof
 	route
-	health
+	build health
 	stop injector
 	injector_host
 	inject

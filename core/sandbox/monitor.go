@@ -91,7 +91,7 @@ func (b *box) check() outcome {
 	}
 	f, err := b.probe()
 	b.set.mu.Lock()
-	before := b.Daemon.State
+	before, first := b.Daemon.State, b.Daemon.Kind == ""
 	b.set.mu.Unlock()
 	if errors.Is(err, carrier.ErrIdle) && before == api.DaemonHealthy {
 		return working // it was healthy when it was last used
@@ -99,6 +99,13 @@ func (b *box) check() outcome {
 	if err == nil {
 		if before != api.DaemonHealthy {
 			f = b.claim(b.set.ctx, f)
+		}
+		if first {
+			if mended, p := b.mend(f); p != nil {
+				return broken
+			} else if mended {
+				return working
+			}
 		}
 		if b.setHealthy(f, stops) && before != api.DaemonHealthy {
 			b.set.log.Info("daemon healthy", "sandbox", b.String(), "version", f.Version, "kind", f.Kind, "adopted", true)
@@ -143,4 +150,21 @@ func (b *box) check() outcome {
 		b.endBridge() // nothing uses it
 	})
 	return noDaemon
+}
+
+// mend replaces the daemon f, which answers in c and was just found for the first
+// time, or the bridge to it if they are of another build. It reports whether there
+// was anything to replace, and the problem of that.
+func (b *box) mend(f daemon.Info) (mended bool, p *api.Problem) {
+	b.set.mu.Lock()
+	r := route{b, b.container}
+	ours := b.own() && b.Daemon.Started
+	b.set.mu.Unlock()
+	if !ours || b.set.o.Brief {
+		return false, nil
+	}
+	if itsDaemon, itsBridge := r.otherBuild(f); !itsDaemon && !itsBridge {
+		return false, nil
+	}
+	return true, b.set.inject(b.set.ctx, b.Ref, nil, false)
 }

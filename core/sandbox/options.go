@@ -25,7 +25,8 @@ type Options struct {
 	// serves itself, given its secret, the container's working directory, if that is
 	// known, and the way to its ports. nil: there is none, and so no helper either.
 	BoxDaemon func(secret, workDir string, inside Inside) (BoxDaemon, error)
-	// Executable is this program's own file, the built-in daemon of containers.
+	// Executable is this program's own file, the built-in daemon of containers for which
+	// it does not contain the small program.
 	Executable string
 	// StateDir holds the key from which secrets are derived; CacheDir holds staged
 	// binaries.
@@ -39,6 +40,9 @@ type Options struct {
 	// Helper is when a container gets a helper instead of a daemon: "always" or
 	// "never"; otherwise where no daemon can be put into it.
 	Helper string
+	// Brief: the program runs only for a moment, or beside another one. Daemons of other
+	// builds are replaced only by an injection that was asked for.
+	Brief bool
 	// OnEvent, unless it is nil, is called with every change, in order. It must not
 	// block or call methods that change a sandbox.
 	OnEvent func(api.Event)
