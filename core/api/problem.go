@@ -121,6 +121,7 @@ const (
 	CodeMethodNotAllowed = "method_not_allowed" // 405
 
 	CodeEngineUnreachable = "engine_unreachable"  // 503
+	CodeEngineRefused     = "engine_refused"      // 403: a filter or a plugin of the engine forbids it
 	CodeArchMismatch      = "arch_mismatch"       // 422
 	CodeNotExecutable     = "not_executable"      // 422: not an ELF executable
 	CodeDynamicBinary     = "dynamic_binary"      // 422: its loader is missing in the container
@@ -189,6 +190,7 @@ var kinds = map[string]struct {
 	CodeReadOnly:          {403, "Read-only"},
 	CodeMethodNotAllowed:  {405, "Method not allowed"},
 	CodeEngineUnreachable: {503, "Engine not reachable"},
+	CodeEngineRefused:     {403, "Refused by the engine"},
 	CodeArchMismatch:      {422, "Wrong architecture"},
 	CodeNotExecutable:     {422, "Not executable"},
 	CodeDynamicBinary:     {422, "Dynamically linked binary"},

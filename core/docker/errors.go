@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/client"
@@ -33,8 +34,21 @@ func (e *Engine) fail(op, container string, err error) error {
 		return missing(container, err)
 	case client.IsErrConnectionFailed(err), isDialError(err), errors.Is(err, context.DeadlineExceeded):
 		return e.unreachable(err)
+	case errdefs.IsPermissionDenied(err):
+		return e.refused(op+" "+container, err).In(container, 0)
 	}
 	return fmt.Errorf("%s %s: %w", op, container, err)
+}
+
+// refused is the problem of a call that something in front of the engine forbids,
+// such as a proxy that lets only some calls through, or a plugin of the engine.
+func (e *Engine) refused(what string, err error) *api.Problem {
+	detail := fmt.Sprintf("the Docker engine at %s refuses to %s", e.at.host, what)
+	if said := err.Error(); !strings.Contains(said, "<") { // a page is not for people
+		detail += ": " + said
+	}
+	return api.NewProblem(api.CodeEngineRefused, detail, "allow it in the socket proxy or the authorization plugin in front of the engine: "+
+		"lists, inspections, events, execs and copies are needed (docker-socket-proxy: CONTAINERS, EXEC, EVENTS and POST)").Because(err)
 }
 
 func isDialError(err error) bool {
@@ -69,6 +83,9 @@ func (e *Engine) unreachable(err error) *api.Problem {
 	if errors.Is(err, context.Canceled) {
 		what := "the request to the Docker engine at " + e.at.host + " was cancelled"
 		return api.NewProblem(api.CodeCancelled, what, "").Because(err)
+	}
+	if errdefs.IsPermissionDenied(err) {
+		return e.refused("list containers and events", err)
 	}
 	why, hint := e.at.diagnose(e.opts, err)
 	return api.NewProblem(api.CodeEngineUnreachable,

@@ -187,7 +187,7 @@ var notInjected = []string{api.CodePortTaken, api.CodeForeignFile, api.CodeArchM
 // unreachable are the problems of a sandbox whose daemon cannot be reached.
 var unreachable = []string{api.CodeUnknownSandbox, api.CodeBadPath, api.CodeSandboxStopped,
 	api.CodeSandboxPaused, api.CodeSandboxMissing,
-	api.CodeSandboxBusy, api.CodeEngineUnreachable, api.CodeUnreachable, api.CodeDaemonDown, api.CodeNoDaemon}
+	api.CodeSandboxBusy, api.CodeEngineUnreachable, api.CodeEngineRefused, api.CodeUnreachable, api.CodeDaemonDown, api.CodeNoDaemon}
 
 func sandboxRoutes() []route {
 	return []route{{

@@ -18,6 +18,12 @@ type Relay struct {
 // it returns; nil: as they come.
 func NewRelay(t testing.TB, to string, carry func(dst, src net.Conn)) *Relay {
 	t.Helper()
+	return NewRelayTo(t, "tcp", to, carry)
+}
+
+// NewRelayTo is NewRelay to an address of any network, such as "unix".
+func NewRelayTo(t testing.TB, network, to string, carry func(dst, src net.Conn)) *Relay {
+	t.Helper()
 	if carry == nil {
 		carry = func(dst, src net.Conn) { _, _ = io.Copy(dst, src) }
 	}
@@ -29,7 +35,7 @@ func NewRelay(t testing.TB, to string, carry func(dst, src net.Conn)) *Relay {
 			if err != nil {
 				return
 			}
-			far, err := net.Dial("tcp", to)
+			far, err := net.Dial(network, to)
 			if err != nil {
 				near.Close()
 				continue
@@ -43,6 +49,18 @@ func NewRelay(t testing.TB, to string, carry func(dst, src net.Conn)) *Relay {
 	})
 	t.Cleanup(func() { r.Close(); r.Cut(); group.Wait() })
 	return r
+}
+
+// Reset ends all connections with a reset.
+func (r *Relay) Reset() {
+	r.mu.Lock()
+	for _, c := range r.open {
+		if c, ok := c.(*net.TCPConn); ok {
+			_ = c.SetLinger(0) // it may have been closed
+		}
+	}
+	r.mu.Unlock()
+	r.Cut()
 }
 
 // Cut ends all connections.
