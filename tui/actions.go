@@ -41,7 +41,7 @@ func sandboxRows(m *model) []*action {
 			when: on(func(s api.Sandbox) bool { return world.Injectable(s) && !m.World.Injecting(s.Ref) }),
 			run:  m.sandboxes.inject},
 		{id: "vnc", keys: []string{"v"}, short: "VNC", changes: true, when: running, run: m.sandboxes.vnc,
-			desc: "open the VNC desktop in the browser; injects the daemon and creates a link if needed"},
+			desc: "open the desktop in the browser; injects the daemon and creates a link if needed"},
 		{id: "stop-daemon", keys: []string{"x"}, desc: "stop the daemon that this program started", changes: true,
 			when: on(func(s api.Sandbox) bool { return s.Daemon.Started && world.HasDaemon(s) }),
 			run:  m.sandboxes.askStopDaemon},

@@ -129,11 +129,11 @@ func TestOneKeyOpensTheDesktop(t *testing.T) {
 		f.ports[boxRef] = []api.PortCard{{Port: api.Port{Port: 3000}, Service: "http"}}
 		s := loaded(t, f, 120, 40, nil)
 		s.press("v")
-		s.shows("Nothing listens on port 6080")
+		s.shows("None of its ports shows one")
 		s.press("enter")
 		require.Empty(t, f.calls("StartDesktop"), "no is in focus")
 		s.press("v")
-		s.shows("Nothing listens on port 6080")
+		s.shows("None of its ports shows one")
 		s.press("right", "enter")
 		s.until("the browser opens", func() bool { return len(s.opened.get()) == 1 })
 		require.Equal(t, []string{"StartDesktop my-sandbox"}, f.calls("StartDesktop"))
@@ -150,7 +150,7 @@ func TestWhatIsNoDesktopIsNotOpenedAsOne(t *testing.T) {
 	}{
 		"a page": {"http", "Vite + React",
 			[]string{"Port 6080 has no noVNC page", "Vite + React", "open it as a page"}},
-		"raw VNC": {"rfb", "", []string{"no desktop in my-sandbox", "VNC without a page"}},
+		"raw VNC": {"rfb", "", []string{"a VNC server listens on port 6080", "start noVNC in front of it", "localhost:6080"}},
 		"TLS":     {"https", "localhost", []string{"no desktop in my-sandbox"}},
 		"mute":    {"unknown", "", []string{"did not answer in time", "v tries again"}},
 	} {
@@ -170,6 +170,55 @@ func TestWhatIsNoDesktopIsNotOpenedAsOne(t *testing.T) {
 			s.until("the browser opens", func() bool { return len(s.opened.get()) == 1 })
 			require.Equal(t, "http://newtoken.localhost:8080/", s.opened.get()[0])
 			require.Equal(t, []string{"CreateLink 6080 my-sandbox"}, f.calls("CreateLink"))
+		})
+	}
+}
+
+func TestADesktopIsFoundOnAnyPort(t *testing.T) {
+	t.Parallel()
+	card := func(port int, service, desktop string) api.PortCard {
+		return api.PortCard{Port: api.Port{Port: port}, Service: service, Desktop: desktop}
+	}
+	selkies, root, kasm := card(3001, "http", "Selkies"), card(7900, "vnc", "noVNC"), card(6901, "https", "KasmVNC")
+	root.Path, kasm.Warning = "/", "speaks TLS itself"
+	guacamole := card(8080, "http", "Guacamole")
+	guacamole.Path = "/guacamole/"
+	chosen := card(9000, "http", "desktop")
+	chosen.Path, chosen.Chosen = "/view/", true
+	for name, test := range map[string]struct {
+		cards []api.PortCard
+		keys  []string
+		opens string
+		shows string
+	}{
+		"by what answers":     {cards: []api.PortCard{card(80, "http", ""), selkies}, opens: "/"},
+		"noVNC at the root":   {cards: []api.PortCard{root}, opens: "/?autoconnect=true&resize=scale"},
+		"in a folder":         {cards: []api.PortCard{guacamole}, opens: "/guacamole/"},
+		"one of several":      {cards: []api.PortCard{root, selkies}, shows: "Desktops of my-sandbox", keys: []string{"down", "enter"}, opens: "/"},
+		"the one of a label":  {cards: []api.PortCard{root, selkies, chosen}, opens: "/view/"},
+		"what TLS hides":      {cards: []api.PortCard{kasm}, shows: "network.ssl.require_ssl: false"},
+		"beside one over TLS": {cards: []api.PortCard{kasm, selkies}, opens: "/"},
+		"VNC without a page":  {cards: []api.PortCard{card(5901, "rfb", "")}, shows: "websockify --web /usr/share/novnc 6080 localhost:5901"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake()
+			f.ports[boxRef], f.links = test.cards, nil
+			s := loaded(t, f, 160, 40, nil)
+			s.press("v")
+			if test.shows != "" {
+				s.shows(test.shows)
+				require.Empty(t, s.opened.get())
+			}
+			s.press(test.keys...)
+			if test.opens == "" {
+				require.Empty(t, f.calls("CreateLink"))
+				return
+			}
+			s.until("the browser opens", func() bool { return len(s.opened.get()) == 1 })
+			require.Equal(t, "http://newtoken.localhost:8080"+test.opens, s.opened.get()[0])
+			require.Len(t, f.calls("CreateLink"), 1)
+			require.Contains(t, f.calls("CreateLink")[0], " my-sandbox desktop")
 		})
 	}
 }

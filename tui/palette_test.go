@@ -63,7 +63,7 @@ func TestThePaletteKeepsItsColumnsApart(t *testing.T) {
 	t.Parallel()
 	s := loaded(t, newFake(), 80, 24, nil)
 	s.press(":")
-	s.shows(" vnc          open the VNC desktop in the browser; injects the daemo…  v │",
+	s.shows(" vnc          open the desktop in the browser; injects the daemon an…  v │",
 		" new-preview  create a preview")
 }
 

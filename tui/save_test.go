@@ -2,8 +2,10 @@ package tui
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -46,7 +48,7 @@ func TestS42AFullDiskLeavesNoCutFile(t *testing.T) {
 
 	s := requestsScreen(t, busyFake(), 120, 30, nil)
 	s.m.requests().Dir = dir
-	s.f.har = bytes.Repeat([]byte("x"), 128<<10)
+	s.f.har = fmt.Appendf(nil, `{"log": {"entries": [{"x": "%s"}]}}`, strings.Repeat("x", 128<<10))
 	s.press("S")
 	s.shows("save the requests: ", "no space left on device", "free some space")
 	files, err = os.ReadDir(dir)

@@ -17,12 +17,13 @@ import (
 // desktopColour is what the desktop is filled with.
 const desktopColour = "#2a6f97"
 
-// desktopScript starts a VNC desktop with one xterm, and noVNC on 6080, all as
-// Debian has them.
+// desktopScript starts a VNC desktop with one xterm, and noVNC on 6080 and on a port
+// that is not usual, all as Debian has them.
 const desktopScript = `
 Xtigervnc :1 -geometry 1024x768 -depth 24 -SecurityTypes None -rfbport 5900 -localhost &
 until xsetroot -solid '` + desktopColour + `'; do sleep 0.1; done
 xterm -geometry 80x12+200+300 -e /bin/sh &
+websockify --web /usr/share/novnc 17905 localhost:5900 &
 exec websockify --web /usr/share/novnc 6080 localhost:5900
 `
 
@@ -49,6 +50,10 @@ func TestM6H4AVNCDesktopIsSeenAndTypedInto(t *testing.T) {
 	p.eventually("noVNC is served", func() bool {
 		status, _ := p.try("GET", url+"/vnc.html", "")
 		return status == 200
+	})
+	p.eventually("both are found by what they answer", func() bool {
+		said := d.command(t, nil, "ports", name, "--json").stdout
+		return strings.Count(said, `"desktop": "noVNC"`) == 2 && strings.Contains(said, "17905")
 	})
 	port := strings.TrimPrefix(p.url, "http://localhost:")
 	const query = "/vnc.html?autoconnect=true&resize=scale"

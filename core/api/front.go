@@ -75,6 +75,11 @@ type PortCard struct {
 	Service string `json:"service,omitempty"`
 	// Name is the page's title, or the Server header, or empty: "Vite + React".
 	Name string `json:"name,omitempty"`
+	// Desktop is what shows a desktop in the browser there: "noVNC", "KasmVNC",
+	// "Selkies", "Guacamole", "remote desktop", or "desktop" if only a label says so.
+	Desktop string `json:"desktop,omitempty"`
+	// Chosen is true for the desktop that the label daemon-proxy.desktop names.
+	Chosen bool `json:"chosen,omitempty"`
 	// Remarks are words such as "websocket", "login".
 	Remarks []string `json:"remarks,omitempty"`
 	// Warning is the reason why a preview may not work; empty if it should.
@@ -83,6 +88,9 @@ type PortCard struct {
 	Label string `json:"label,omitempty"`
 	Path  string `json:"path,omitempty"`
 }
+
+// IsDesktop reports whether a browser is shown a desktop there.
+func (c PortCard) IsDesktop() bool { return c.Desktop != "" || c.Service == "vnc" }
 
 // Rates sums up the exchanges of the last minute.
 type Rates struct {

@@ -266,7 +266,7 @@ func SuggestedLabel(card api.PortCard) string {
 	if card.Label != "" {
 		return text.Clean(card.Label) // an input drops what Clean replaces
 	}
-	if card.Service == "vnc" {
+	if card.IsDesktop() {
 		return world.VNCLabel
 	}
 	name := ansi.Strip(card.Name)

@@ -74,7 +74,7 @@ func (f *Form) portKey(key tea.KeyMsg) tea.Cmd {
 	case name == "G", name == "end":
 		f.move(draw.ToBottom)
 	case name == f.Key("vnc"):
-		if card, ok := f.card(); ok && card.Service == "vnc" {
+		if card, ok := f.card(); ok && card.IsDesktop() {
 			return f.wants("vnc", true)
 		}
 	case name == f.Key("inject") && world.Injectable(s):

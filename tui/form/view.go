@@ -51,16 +51,16 @@ func (f *Form) row(card api.PortCard, width int) string {
 
 func (f *Form) remarks(card api.PortCard) string {
 	var words []string
-	switch card.Service {
-	case "https":
+	switch {
+	case card.Service == "https":
 		words = append(words, "http over TLS")
-	case "vnc":
-		words = append(words, "VNC desktop", f.Key("vnc")+" opens it")
-	case "rfb":
+	case card.IsDesktop():
+		words = append(words, format.Desktop(card), f.Key("vnc")+" opens it")
+	case card.Service == "rfb":
 		words = append(words, "a VNC server")
-	case "unknown":
+	case card.Service == "unknown":
 		words = append(words, "silent")
-	case "other":
+	case card.Service == "other":
 	default:
 		if service := text.Clean(card.Service); service != format.Card(card) {
 			words = append(words, service)

@@ -88,6 +88,17 @@ func Card(card api.PortCard) string {
 	return text.Clean(card.Service)
 }
 
+// Desktop describes the desktop that is shown on a port.
+func Desktop(card api.PortCard) string {
+	switch card.Desktop {
+	case "", "noVNC":
+		return "VNC desktop"
+	case "desktop", "remote desktop":
+		return card.Desktop
+	}
+	return text.Clean(card.Desktop) + " desktop"
+}
+
 // Status is the status of an exchange, or dots if there is none yet.
 func Status(x api.Exchange) string {
 	if x.Status == 0 {

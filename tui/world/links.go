@@ -148,9 +148,13 @@ func (w *World) PageURL(l api.Link) string {
 	return w.LinkURL(l) + strings.TrimLeft(card.Path, "/")
 }
 
-// DesktopURL returns the noVNC page of a link, which connects and scales automatically.
+// DesktopURL returns the page of a link that shows a desktop; noVNC's connects and
+// scales automatically.
 func (w *World) DesktopURL(l api.Link) string {
 	base := w.LinkURL(l)
+	if card, known := w.card(w.refOf(l), l.Port); known && card.Desktop != "" && card.Desktop != noVNC {
+		return base + strings.TrimLeft(card.Path, "/")
+	}
 	q := "autoconnect=true&resize=scale"
 	if !w.status.HostLinks || l.HostURL == "" {
 		// noVNC expects its socket at the root of the host by default.
@@ -168,10 +172,13 @@ func (w *World) DesktopURL(l api.Link) string {
 // liteDesktop is the smaller of noVNC's pages.
 const liteDesktop = "vnc_lite.html"
 
-// DesktopPage returns the page of noVNC on a link's port.
+// noVNC is the desktop whose page takes parameters.
+const noVNC = "noVNC"
+
+// DesktopPage returns the page of the desktop on a link's port.
 func (w *World) DesktopPage(l api.Link) string {
-	if card, _ := w.card(w.refOf(l), l.Port); card.Path == "/"+liteDesktop {
-		return liteDesktop
+	if card, _ := w.card(w.refOf(l), l.Port); card.Path != "" {
+		return strings.TrimLeft(card.Path, "/")
 	}
 	return "vnc.html"
 }
@@ -180,9 +187,19 @@ func (w *World) DesktopPage(l api.Link) string {
 func (w *World) IsDesktop(l api.Link) bool {
 	card, known := w.card(w.refOf(l), l.Port)
 	if !known || card.Service == "unknown" {
-		return l.Port == VNCPort && l.Label == VNCLabel
+		return l.Label == VNCLabel
 	}
-	return card.Service == "vnc"
+	return card.IsDesktop()
+}
+
+// Desktops returns the cards of the desktops that a browser can show: the one that a
+// label chooses, else all.
+func Desktops(cards []api.PortCard) []api.PortCard {
+	shown := slices.DeleteFunc(slices.Clone(cards), func(c api.PortCard) bool { return !c.IsDesktop() || !ForBrowser(c) })
+	if i := slices.IndexFunc(shown, func(c api.PortCard) bool { return c.Chosen }); i >= 0 {
+		return shown[i : i+1]
+	}
+	return shown
 }
 
 // refOf returns the sandbox of a link, by name if the link does not have its engine.

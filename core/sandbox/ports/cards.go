@@ -125,6 +125,7 @@ func (f foundCard) usable(p api.Port) bool {
 // that are still usable are reused.
 func identifyAll(ctx context.Context, t Target, ports []api.Port, found map[int]foundCard) []api.PortCard {
 	label := readDevcontainer(t.Labels[devcontainerLabel])
+	desktop := readDesktop(t.Labels[desktopLabel])
 	cards := make([]api.PortCard, len(ports))
 	slots := make(chan struct{}, cardsAtOnce)
 	var group sync.WaitGroup
@@ -139,6 +140,7 @@ func identifyAll(ctx context.Context, t Target, ports []api.Port, found map[int]
 			cards[i] = identify(ctx, t, p)
 			cards[i].Sandbox = t.Ref
 			label.complete(&cards[i])
+			desktop.complete(&cards[i])
 		})
 	}
 	group.Wait()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -24,6 +25,9 @@ const (
 // desktopPages are the pages that noVNC has, the preferred one first.
 var desktopPages = [...]string{"/vnc.html", "/vnc_lite.html"}
 
+// guacamole is where Guacamole is by default, in a Tomcat with nothing at its root.
+const guacamole = "/guacamole/"
+
 // mentionsVNC reports whether a page may be noVNC's or link to it.
 func mentionsVNC(p page) bool {
 	lower := strings.ToLower(p.body)
@@ -31,16 +35,69 @@ func mentionsVNC(p page) bool {
 		strings.Contains(strings.ToLower(p.header.Get("Server")), "websockify")
 }
 
-// findDesktop turns a card into that of a VNC desktop if its port serves noVNC's
-// page. Any page at that path is not enough: servers of single-page applications
-// answer every path.
-func findDesktop(ctx context.Context, client daemon.Client, card *api.PortCard) (found bool) {
+var remoteDesktop = regexp.MustCompile(`(?i)\b(rdp|xrdp|remote desktop|myrtille)\b`)
+
+// desktopOf returns whose page shows a desktop, by what they have in common in
+// all their versions; empty if it is none that is known. noVNC is not among them.
+func desktopOf(p page, title string) string {
+	lower := strings.ToLower(title)
+	switch {
+	case strings.HasPrefix(p.header.Get("Server"), "KasmVNC"), lower == "kasmvnc":
+		return "KasmVNC"
+	case p.status != http.StatusOK:
+	case strings.Contains(lower, "selkies"):
+		return "Selkies"
+	case strings.Contains(lower, "guacamole") && strings.Contains(p.body, "guac-"):
+		return "Guacamole"
+	case remoteDesktop.MatchString(title):
+		return "remote desktop"
+	}
+	return ""
+}
+
+// findDesktop adds to a card whether its port shows a desktop, and on which page.
+// first is what the port's root answers.
+func findDesktop(ctx context.Context, client daemon.Client, card *api.PortCard, first page) {
+	if card.Desktop = desktopOf(first, card.Name); card.Desktop != "" {
+		return
+	}
+	if card.Port.Port == vncPort || mentionsVNC(first) {
+		found := findNoVNC(ctx, client, card)
+		if !found && isNoVNC(first) {
+			found, card.Path = true, "/"
+		}
+		if found {
+			card.Service, card.Desktop = "vnc", "noVNC"
+			return
+		}
+	}
+	if first.status == http.StatusNotFound && strings.Contains(first.body, "Tomcat") {
+		p, err := fetchPage(ctx, client, card.Port.Port, guacamole)
+		if err != nil {
+			return
+		}
+		found := api.PortCard{Port: card.Port}
+		describe(&found, p)
+		if found.Desktop = desktopOf(p, found.Name); found.Desktop != "" {
+			found.Path = guacamole
+			*card = found
+		}
+	}
+}
+
+// isNoVNC reports whether a page is noVNC's own, as images have it at the root.
+func isNoVNC(p page) bool {
+	return p.status == http.StatusOK && strings.Contains(p.body, `"noVNC_container"`)
+}
+
+// findNoVNC reports whether a port serves a page of noVNC, and notes which. Any page
+// at that path is not enough: servers of single-page applications answer every path.
+func findNoVNC(ctx context.Context, client daemon.Client, card *api.PortCard) (found bool) {
 	for _, path := range desktopPages {
 		p, err := fetchPage(ctx, client, card.Port.Port, path)
 		if err != nil || p.status != http.StatusOK || !strings.Contains(strings.ToLower(p.body), "novnc") {
 			continue
 		}
-		card.Service = "vnc"
 		if path != desktopPages[0] {
 			card.Path = path
 		}
@@ -111,7 +168,7 @@ func (p *Ports) StartDesktop(ctx context.Context, ref api.Ref) error {
 func isDesktop(ctx context.Context, ref api.Ref, client daemon.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, cardTimeout)
 	defer cancel()
-	if findDesktop(ctx, client, &api.PortCard{Port: api.Port{Port: vncPort}}) {
+	if findNoVNC(ctx, client, &api.PortCard{Port: api.Port{Port: vncPort}}) {
 		return nil
 	}
 	return noDesktop(ref, fmt.Sprintf("what listens on port %d of %s has no noVNC page (/vnc.html)", vncPort, ref),

@@ -27,6 +27,31 @@ func TestADesktopIsStartedThroughTheDaemon(t *testing.T) {
 	require.Equal(t, vncPort, p.Port)
 }
 
+func TestALabelNamesTheDesktop(t *testing.T) {
+	t.Parallel()
+	for label, want := range map[string]api.PortCard{
+		"3000":             {Desktop: "desktop", Chosen: true},
+		"3000/":            {Desktop: "desktop", Chosen: true, Path: "/"},
+		"3000/a/b?x=\x1b[": {Desktop: "desktop", Chosen: true, Path: "/a/b?x=␛["},
+		"3001":             {},
+
+		"+3000": {},
+		"93000": {},
+		"":      {},
+		"/":     {},
+	} {
+		card := api.PortCard{Port: api.Port{Port: 3000}, Service: "http"}
+		want.Port, want.Service = card.Port, card.Service
+		readDesktop(label).complete(&card)
+		require.Equal(t, want, card, label)
+	}
+	for _, service := range []string{"http", "other"} {
+		card := api.PortCard{Port: api.Port{Port: 6080}, Service: service}
+		readDevcontainer(`{"portsAttributes":{"6080":{"label":"Desktop (noVNC)"}}}`).complete(&card)
+		require.Equal(t, service == "http", card.IsDesktop())
+	}
+}
+
 func TestWhatADaemonSaysOfItsDesktop(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

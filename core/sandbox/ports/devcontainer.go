@@ -153,6 +153,9 @@ func (d devcontainer) complete(card *api.PortCard) {
 	if strings.HasPrefix(attributes.Path, "/") {
 		card.Path = oneLine(attributes.Path)
 	}
+	if card.Service == "http" && card.Desktop == "" && desktopWord.MatchString(attributes.Label) {
+		card.Desktop = "desktop"
+	}
 	if attributes.Protocol == "https" && (card.Service == "other" || card.Service == "unknown") {
 		isTLS(card, "")
 	}

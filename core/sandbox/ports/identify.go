@@ -1,10 +1,13 @@
 package ports
 
 import (
+	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"html"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -60,9 +63,7 @@ func identify(ctx context.Context, t Target, p api.Port) api.PortCard {
 		identifyDirectly(ctx, t.Reach, &card)
 	default:
 		describe(&card, answer)
-		if p.Port == vncPort || mentionsVNC(answer) {
-			findDesktop(ctx, t.Daemon, &card)
-		}
+		findDesktop(ctx, t.Daemon, &card, answer)
 	}
 	if p.Address == "::1" {
 		card.Warning = "bound to ::1 only"
@@ -196,6 +197,30 @@ func identifyDirectly(ctx context.Context, r reach.Reach, card *api.PortCard) {
 		name = certificates[0].Subject.CommonName
 	}
 	isTLS(card, name)
+	if p, err := fetchSecure(ctx, secure); err == nil {
+		found := api.PortCard{Port: card.Port}
+		describe(&found, p)
+		card.Name, card.Desktop = cmp.Or(found.Name, card.Name), desktopOf(p, found.Name)
+	}
+}
+
+// fetchSecure requests the first page of a service that speaks TLS itself.
+func fetchSecure(ctx context.Context, c net.Conn) (page, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://localhost/", nil)
+	if err != nil {
+		return page{}, err
+	}
+	request.Close = true
+	if err := request.Write(c); err != nil {
+		return page{}, err
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(c), request)
+	if err != nil {
+		return page{}, err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, maxPage))
+	return page{status: answer.StatusCode, header: answer.Header, body: string(body), path: "/"}, err
 }
 
 // isTLS records that a port speaks TLS itself, with the name of its certificate.

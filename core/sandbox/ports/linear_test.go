@@ -23,7 +23,10 @@ func TestS43WhatServicesAndLabelsSayIsReadInLinearTime(t *testing.T) {
 			p.wantsTLS()
 			mentionsVNC(p)
 			describe(port(), p)
+			desktopOf(p, s)
+			isNoVNC(p)
 		},
+		"desktop":     func(s string) { readDesktop(s).complete(port()) },
 		"redirect":    func(s string) { page{status: 302, path: "/" + s, header: http.Header{"Location": {s}}}.redirect(3000) },
 		"certificate": func(s string) { isTLS(port(), s) },
 		"banner":      func(s string) { readBanner(port(), s) },

@@ -154,6 +154,11 @@ func TestWhatAnswersOnAPortIsNamed(t *testing.T) {
 	d, _ := onHost(t, nil)
 	secure := httptest.NewTLSServer(text("hello"))
 	t.Cleanup(secure.Close)
+	kasm := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Server", "KasmVNC/4.0")
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	t.Cleanup(kasm.Close)
 	for name, test := range map[string]struct {
 		port    int
 		service string
@@ -161,6 +166,7 @@ func TestWhatAnswersOnAPortIsNamed(t *testing.T) {
 		remarks []string
 		warning string
 		path    string
+		desktop string
 	}{
 		"title": {port: servePage(t, text("<html><head><title>\n Vite &amp; React </title>")), service: "http", title: "Vite & React"},
 		"server": {port: servePage(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -178,13 +184,34 @@ func TestWhatAnswersOnAPortIsNamed(t *testing.T) {
 		}), service: "http", remarks: []string{"base path /shop/"}, path: "/shop/"},
 		"websocket only": {port: servePage(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUpgradeRequired) }), service: "http", remarks: []string{"websocket"}},
 		"vite":           {port: servePage(t, text(`<title>x</title><script type=module src="/@vite/client">`)), service: "http", title: "x", remarks: []string{"websocket"}},
-		"novnc":          {port: servePage(t, text("<title>noVNC</title>")), service: "vnc", title: "noVNC"},
+		"novnc":          {port: servePage(t, text("<title>noVNC</title>")), service: "vnc", title: "noVNC", desktop: "noVNC"},
 		"vnc listing": {port: servePage(t, only(map[string]string{
 			"/": `<title>Directory listing for /</title><a href="vnc.html">`, "/vnc.html": "<title>noVNC</title>",
-		})), service: "vnc", title: "noVNC"},
+		})), service: "vnc", title: "noVNC", desktop: "noVNC"},
 		"vnc lite": {port: servePage(t, only(map[string]string{
 			"/": `<title>Desk</title><a href="vnc_lite.html">noVNC</a>`, "/vnc_lite.html": "<title>noVNC</title>",
-		})), service: "vnc", title: "Desk", path: "/vnc_lite.html"},
+		})), service: "vnc", title: "Desk", path: "/vnc_lite.html", desktop: "noVNC"},
+		"noVNC at the root": {port: servePage(t, only(map[string]string{
+			"/": `<html class="noVNC_loading"><title>Firefox</title><div id="noVNC_container">`,
+		})), service: "vnc", title: "Firefox", path: "/", desktop: "noVNC"},
+		"kasm": {port: servePage(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Server", "KasmVNC/4.0")
+			w.WriteHeader(http.StatusUnauthorized)
+		}), service: "http", title: "KasmVNC/4.0", remarks: []string{"login"}, desktop: "KasmVNC"},
+		"kasm over TLS": {port: portOf(t, kasm.Listener.Addr()), service: "https", title: "KasmVNC/4.0", desktop: "KasmVNC",
+			warning: "speaks TLS itself: the daemon forwards plain HTTP only"},
+		"selkies": {port: servePage(t, text(`<title>Selkies</title><div id="app">`)), service: "http", title: "Selkies", desktop: "Selkies"},
+		"guacamole": {port: servePage(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/guacamole/" {
+				w.WriteHeader(http.StatusNotFound)
+				fmt.Fprint(w, "<title>HTTP Status 404</title><h3>Apache Tomcat/9.0</h3>")
+				return
+			}
+			fmt.Fprint(w, "<title>Apache Guacamole</title><guac-notification>")
+		}), service: "http", title: "Apache Guacamole", remarks: []string{"base path /guacamole/"}, path: "/guacamole/", desktop: "Guacamole"},
+		"a recipe": {port: servePage(t, text("<title>Guacamole in five minutes</title>")), service: "http", title: "Guacamole in five minutes"},
+		"rdp":      {port: servePage(t, text("<title>Web RDP client</title>")), service: "http", title: "Web RDP client", desktop: "remote desktop"},
+		"a word":   {port: servePage(t, text("<title>Birdplay</title>")), service: "http", title: "Birdplay"},
 		"about vnc": {port: servePage(t, only(map[string]string{
 			"/": `<title>Manual</title>How to set up noVNC`, "/vnc.html": "<title>Manual</title>",
 		})), service: "http", title: "Manual"},
@@ -205,6 +232,8 @@ func TestWhatAnswersOnAPortIsNamed(t *testing.T) {
 			require.Equal(t, test.remarks, card.Remarks)
 			require.Equal(t, test.warning, card.Warning)
 			require.Equal(t, test.path, card.Path)
+			require.Equal(t, test.desktop, card.Desktop)
+			require.False(t, card.Chosen)
 			require.Equal(t, "127.0.0.1", card.Address)
 		})
 	}
