@@ -18,3 +18,10 @@ func TestAScreenIsNamedByItsUserAndMachine(t *testing.T) {
 	defer null.Close()
 	require.Regexp(t, `^[^@]+@[^@./ ]+ null$`, ScreenName(null))
 }
+
+func TestAContainerIsNotNamedByItsID(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "container", place("0123456789ab", true))
+	require.Equal(t, "0123456789ab", place("0123456789ab", false))
+	require.Equal(t, "web", place("web.example", true), "a name that was given")
+}
