@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -34,6 +36,7 @@ func streamsBox(t *testing.T, o enginetest.RunOptions) (name, id string) {
 	image := enginetest.Import(t, map[string]enginetest.File{
 		"/program": {Path: enginetest.StaticGo(t, "./testdata/streams")},
 		"/daytona": {Path: enginetest.StaticGo(t, "./testdata/daytona")},
+		"/stop":    {Path: enginetest.StaticGo(t, "./testdata/stop")},
 	}, []string{`CMD ["/program"]`})
 	o.Name = enginetest.Name(t)
 	return o.Name, enginetest.Run(t, image, o)
@@ -261,6 +264,141 @@ func TestB24AContainerThatCannotBeWrittenToIsPreviewedThroughAHelper(t *testing.
 			require.Empty(t, enginetest.Helpers(t, id))
 		})
 	}
+}
+
+// way is a container that is reached in one way, and what of us is there.
+type way struct {
+	via, name, id string
+	left          func() int // processes or containers of ours
+	stop          func()     // stops them with a signal
+}
+
+// ways are containers that are reached by a bridge, and by a helper.
+func ways(t *testing.T) []way {
+	t.Helper()
+	e := enginetest.Require(t)
+	t.Cleanup(func() { require.NoError(t, e.RemoveHelperImages(context.WithoutCancel(t.Context()))) })
+	bridged, bridgedID := streamsBox(t, enginetest.RunOptions{Network: "none", RestartPolicy: "always"})
+	helped, helpedID := streamsBox(t, enginetest.RunOptions{ReadOnly: true, RestartPolicy: "always"})
+	return []way{
+		{"exec", bridged, bridgedID, func() int { return bridges(t, bridgedID) }, func() {
+			_, code, err := e.Run(t.Context(), bridgedID, source.ExecSpec{Cmd: []string{"/stop"}})
+			require.NoError(t, err)
+			require.Zero(t, code)
+		}},
+		{"helper", helped, helpedID, func() int { return len(enginetest.Helpers(t, helpedID)) }, func() {
+			for _, id := range enginetest.Helpers(t, helpedID) {
+				enginetest.Kill(t, id, "STOP")
+			}
+		}},
+	}
+}
+
+// comesBack waits until a preview works, and one bridge or helper is left.
+func (w way) comesBack(p *program, url string) {
+	p.t.Helper()
+	p.eventually("the preview works again", func() bool {
+		status, answer := p.try("GET", url+"/", "")
+		return status == 200 && strings.Contains(answer, "service on")
+	})
+	p.eventually("one is left", func() bool { return w.left() == 1 })
+}
+
+func TestB25NothingOfABridgeOrHelperIsLeftAndThePreviewComesBack(t *testing.T) {
+	t.Parallel()
+	for _, w := range ways(t) {
+		t.Run(w.via, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t)
+			socket, found := strings.CutPrefix(enginetest.Require(t).Endpoint(), "unix://")
+			if !found {
+				wiretest.Skip(t, "the engine is not at a socket of this machine")
+			}
+			cable := newCable(t, socket)
+			flags := []string{"--daemon-mode", "docker", "--container-name", w.name, "--docker-host", "tcp://" + cable.Addr().String()}
+			first := d.serving(t, nil, flags...)
+			first.healthy()
+			via, _ := first.via(w.name)
+			require.Equal(t, w.via, via)
+			_, url, _ := first.link(`{"port":8080}`)
+			w.comesBack(first, url)
+			socketTo(t, url)
+			first.signal(syscall.SIGKILL)
+			require.Eventually(t, func() bool { return w.left() == 0 }, startsWithin, look, "it ends with the program")
+
+			second := d.serving(t, nil, flags...)
+			w.comesBack(second, url)
+			enginetest.Restart(t, w.id)
+			w.comesBack(second, url)
+			w.stop()
+			w.comesBack(second, url)
+			cable.pull()
+			w.comesBack(second, url)
+			require.Equal(t, 0, second.signal(syscall.SIGTERM))
+			require.Eventually(t, func() bool { return w.left() == 0 }, startsWithin, look, "it ends with the program")
+			if w.via == "helper" {
+				require.Empty(t, enginetest.Diff(t, w.id))
+			}
+		})
+	}
+}
+
+// The engine is one that the test has started.
+func TestB25NothingIsLeftAfterARestartOfTheEngine(t *testing.T) {
+	second := enginetest.StartSecond(t)
+	t.Setenv("DOCKER_HOST", second.Host)
+	for _, w := range ways(t) {
+		t.Run(w.via, func(t *testing.T) {
+			p := newDesk(t).serving(t, nil, "--daemon-mode", "docker", "--container-name", w.name, "--docker-host", second.Host)
+			p.healthy()
+			via, _ := p.via(w.name)
+			require.Equal(t, w.via, via)
+			_, url, _ := p.link(`{"port":8080}`)
+			w.comesBack(p, url)
+			for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+				second.Restart(t, signal)
+				w.comesBack(p, url)
+			}
+			require.Equal(t, 0, p.signal(syscall.SIGTERM))
+			require.Eventually(t, func() bool { return w.left() == 0 }, startsWithin, look, "it ends with the program")
+		})
+	}
+}
+
+// cable is a relay whose connections can be lost without either side hearing of it.
+type cable struct {
+	*wiretest.Relay
+	whole atomic.Pointer[chan struct{}] // closed once the connections of that time are lost
+}
+
+func newCable(t *testing.T, to string) *cable {
+	t.Helper()
+	c := &cable{}
+	whole := make(chan struct{})
+	c.whole.Store(&whole)
+	c.Relay = wiretest.NewRelayTo(t, "unix", to, func(dst, src net.Conn) {
+		lost := *c.whole.Load()
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := src.Read(buf)
+			select {
+			case <-lost:
+				<-t.Context().Done()
+				return
+			default:
+			}
+			if _, failed := dst.Write(buf[:n]); err != nil || failed != nil {
+				return
+			}
+		}
+	})
+	return c
+}
+
+// pull loses all connections; those that are made afterwards work.
+func (c *cable) pull() {
+	next := make(chan struct{})
+	close(*c.whole.Swap(&next))
 }
 
 func TestB23NothingOfABridgeIsLeftAndThePreviewComesBack(t *testing.T) {

@@ -54,6 +54,8 @@ var (
 	// ErrNoBridge is the error of a bridge that did not start, such as because its
 	// program is not in the container.
 	ErrNoBridge = errors.New("no bridge runs in the container")
+	// ErrStalled is the error of a connection through a bridge that no longer answers.
+	ErrStalled = errors.New("the bridge does not answer")
 	// ErrIdle is the error of a connection that is only a check, while the bridge
 	// has ended because it was idle.
 	ErrIdle = errors.New("the bridge was idle and has ended")
@@ -184,6 +186,31 @@ func (c *Carrier) Dial(ctx context.Context, port int) (net.Conn, error) {
 		}
 		return nil, err
 	}
+}
+
+// aliveWithin is how long a bridge may take to give a sign of life.
+const aliveWithin = 5 * time.Second
+
+// CheckStalled checks, after a connection through the bridge was not made in time,
+// that the bridge itself answers. If it does not, it is given up, the next use starts
+// another one, and the error is ErrStalled.
+func (c *Carrier) CheckStalled() error {
+	c.mu.Lock()
+	b := c.bridge
+	c.mu.Unlock()
+	if b.ended() || b.failed() {
+		return nil
+	}
+	select {
+	case <-b.started:
+	default:
+		return nil
+	}
+	if b.session.Alive(aliveWithin) {
+		return nil
+	}
+	b.session.Break()
+	return ErrStalled
 }
 
 // session returns the session with the bridge, which it starts if needed.

@@ -298,3 +298,77 @@ func TestABridgeSurvivesConnectionsThatAreClosedAtAnyTime(t *testing.T) {
 	echoes(t, kept)
 	require.EqualValues(t, 1, b.started.Load())
 }
+
+func TestABridgeThatGivesNoSignOfLifeIsGivenUp(t *testing.T) {
+	t.Parallel()
+	c, b := opened(t, 0)
+	require.NoError(t, c.CheckStalled(), "there is none yet")
+	port := echoing(t, "127.0.0.1:0")
+	conn, err := c.Dial(t.Context(), port)
+	require.NoError(t, err)
+	require.NoError(t, c.CheckStalled())
+	echoes(t, conn)
+	require.NoError(t, conn.Close())
+	require.EqualValues(t, 1, b.started.Load())
+
+	starts := 0
+	stalled := New(Options{Open: func(ctx context.Context, w io.Writer) (net.Conn, error) {
+		if starts++; starts > 1 {
+			return b.open(ctx, w)
+		}
+		ours, theirs := net.Pipe()
+		go func() {
+			_, _ = theirs.Write([]byte(greeting + "\n"))
+			_, _ = io.Copy(io.Discard, theirs)
+		}()
+		return ours, nil
+	}})
+	defer stalled.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err = stalled.Dial(ctx, port)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorIs(t, stalled.CheckStalled(), ErrStalled)
+	conn, err = stalled.Dial(t.Context(), port)
+	require.NoError(t, err)
+	echoes(t, conn)
+	require.NoError(t, conn.Close())
+	require.Equal(t, 2, starts)
+}
+
+func TestTheListenersOfTheContainerAreListed(t *testing.T) {
+	t.Parallel()
+	c, _ := opened(t, 0)
+	port := echoing(t, "127.0.0.1:0")
+	lines, err := c.Listeners(t.Context())
+	require.NoError(t, err)
+	require.Contains(t, string(lines), fmt.Sprintf(" 0100007F:%04X 00000000:0000 0A ", port))
+	require.NotContains(t, string(lines), " 01 ", "connections are not")
+}
+
+// ender is a connection that counts its ends.
+type ender struct {
+	net.Conn
+	ended chan bool
+}
+
+func (e *ender) End(context.Context) error { e.ended <- true; return nil }
+
+func TestWhatIsLeftOfABridgeIsEnded(t *testing.T) {
+	t.Parallel()
+	b := &bridges{t: t, ended: make(chan error, 10)}
+	ended := make(chan bool, 10)
+	c := New(Options{Open: func(ctx context.Context, w io.Writer) (net.Conn, error) {
+		conn, err := b.open(ctx, w)
+		return &ender{conn, ended}, err
+	}})
+	require.NoError(t, c.Ready(t.Context()))
+	b.last.Load().Close()
+	require.True(t, wiretest.Receive(t, ended, "after its end"))
+	require.NoError(t, c.Ready(t.Context()))
+	c.Close()
+	require.Len(t, ended, 1, "before Close returns")
+	for range 2 {
+		wiretest.Receive(t, b.ended, "the bridge ends")
+	}
+}

@@ -84,6 +84,9 @@ func (e *Engine) unreachable(err error) *api.Problem {
 		what := "the request to the Docker engine at " + e.at.host + " was cancelled"
 		return api.NewProblem(api.CodeCancelled, what, "").Because(err)
 	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		_ = e.cli.Close() // its idle connections, which may be lost, too
+	}
 	if errdefs.IsPermissionDenied(err) {
 		return e.refused("list containers and events", err)
 	}

@@ -19,6 +19,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -77,6 +78,7 @@ type Session struct {
 	OnReset func(code uint32)
 
 	mux    *yamux.Session
+	from   *counted
 	limits Limits
 	slots  chan struct{} // a place for each open stream
 
@@ -105,11 +107,49 @@ type side func(net.Conn, *yamux.Config, memory) (*yamux.Session, error)
 func newSession(conn net.Conn, l Limits, open side) (*Session, error) {
 	l = l.orDefaults()
 	b := &budget{limit: int64(l.Memory)}
-	session, err := open(conn, l.config(), b.share)
+	from := &counted{Conn: conn}
+	session, err := open(from, l.config(), b.share)
 	if err != nil {
 		return nil, fmt.Errorf("carry streams over one connection: %w", err)
 	}
-	return &Session{mux: session, limits: l, slots: make(chan struct{}, l.Streams)}, nil
+	return &Session{mux: session, from: from, limits: l, slots: make(chan struct{}, l.Streams)}, nil
+}
+
+// counted counts the reads that returned something.
+type counted struct {
+	net.Conn
+	reads atomic.Int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.reads.Add(1)
+	}
+	return n, err
+}
+
+// aliveLook is how often Alive looks.
+const aliveLook = 10 * time.Millisecond
+
+// Alive asks the other end for a sign of life and reports whether anything arrives
+// from it within that time: on a slow way, an answer can be behind other data.
+func (s *Session) Alive(within time.Duration) bool {
+	before := s.from.reads.Load()
+	s.Later(func() { _, _ = s.mux.Ping() }) // whether it is answered shows below
+	timeout := time.After(within)
+	look := time.NewTicker(aliveLook)
+	defer look.Stop()
+	for s.from.reads.Load() == before {
+		select {
+		case <-s.Done():
+			return false
+		case <-timeout:
+			return false
+		case <-look.C:
+		}
+	}
+	return true
 }
 
 // Open opens a stream. It waits while all places are taken.

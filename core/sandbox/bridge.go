@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,11 +77,17 @@ func (p prover) meetThrough(
 ) (daemon.Info, proof, error) {
 	got := proof{id: c.ID, address: "localhost", bridge: bridge}
 	v, err := daemon.NewClient(got.reach(), p.port, "").Open(ctx)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		err = cmp.Or(bridge.CheckStalled(), fmt.Errorf("%w: %w", daemon.ErrSilent, err))
+	}
 	if err != nil {
 		return daemon.Info{}, proof{}, err
 	}
 	defer v.Close()
 	f, err := v.Version(ctx)
+	if errors.Is(err, daemon.ErrSilent) {
+		err = cmp.Or(bridge.CheckStalled(), err)
+	}
 	if err == nil && f.Kind == daemon.KindBuiltIn {
 		err = v.Challenge(ctx, p.keys.secret(c.ID))
 	}

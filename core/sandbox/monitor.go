@@ -112,6 +112,9 @@ func (b *box) check() outcome {
 		}
 		return working
 	}
+	if errors.Is(err, carrier.ErrStalled) && before == api.DaemonHealthy {
+		return broken // which says nothing of the daemon
+	}
 	b.set.mu.Lock()
 	restart := b.state.goal == wanted
 	c := b.container

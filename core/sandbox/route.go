@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"time"
@@ -81,6 +82,9 @@ func (r route) meetHelped(ctx context.Context) (daemon.Info, error) {
 	took := time.Since(began)
 	if ctx.Err() != nil {
 		return daemon.Info{}, ctx.Err()
+	}
+	if errors.Is(err, carrier.ErrStalled) {
+		return daemon.Info{}, err
 	}
 	if err != nil {
 		got = proof{id: r.c.ID, address: "localhost", bridge: bridge}

@@ -53,6 +53,7 @@ func (c *Command) Run(ctx context.Context, version string) error {
 
 // RunBridge is the bridge, on the standard input and output.
 func RunBridge(ctx context.Context) error {
+	EndStopped()
 	in, out := mux.Standard()
 	return carrier.Serve(ctx, in, out)
 }

@@ -93,3 +93,34 @@ func isBridge(pid int) bool {
 	arguments, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
 	return err == nil && bytes.HasSuffix(arguments, []byte("\x00toolbox\x00bridge\x00"))
 }
+
+// EndStopped kills the bridges of this container that a signal has stopped (SIGSTOP).
+// They do not see that their input has ended, and carry nothing for anybody: this
+// program gives such a bridge up, and starts another one.
+func EndStopped() {
+	programs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return
+	}
+	here, err := os.Readlink("/proc/self/ns/mnt") // others may be visible here
+	if err != nil {
+		return
+	}
+	for _, program := range programs {
+		pid, err := strconv.Atoi(filepath.Base(program))
+		if err != nil || !isBridge(pid) || !isStopped(pid) {
+			continue
+		}
+		if there, err := os.Readlink(filepath.Join(program, "ns/mnt")); err == nil && there == here {
+			_ = signalAll([]int{pid}, os.Kill) // it may be another user's
+		}
+	}
+}
+
+// isStopped reports whether a signal has stopped a process. Its state follows its
+// name in parentheses. Source: proc_pid_stat(5).
+func isStopped(pid int) bool {
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	end := bytes.LastIndexByte(stat, ')')
+	return err == nil && end >= 0 && len(stat) > end+2 && stat[end+2] == 'T'
+}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,6 +33,32 @@ type Second struct {
 	cli  *client.Client
 	// image is the image of its containers.
 	image string
+	// start starts its process, which is daemon.
+	start  func()
+	daemon *exec.Cmd
+	log    string // its log file
+	// containerd is the file with the pid of the containerd that it starts.
+	containerd string
+}
+
+// Restart ends the engine with a signal, SIGTERM or SIGKILL, and starts it again.
+func (s *Second) Restart(t testing.TB, signal syscall.Signal) {
+	t.Helper()
+	require.NoError(t, s.daemon.Process.Signal(signal))
+	_ = s.daemon.Wait()            // its exit code does not matter
+	if signal == syscall.SIGKILL { // what it has started is left, and would be waited for
+		raw, err := os.ReadFile(s.containerd)
+		require.NoError(t, err)
+		pid, err := strconv.Atoi(strings.TrimSpace(string(raw)))
+		require.NoError(t, err)
+		require.NoError(t, syscall.Kill(pid, signal))
+		require.Eventually(t, func() bool { return syscall.Kill(pid, 0) != nil }, callTimeout, 10*time.Millisecond)
+	}
+	s.start()
+	if !answers(t, s.Engine) {
+		text, _ := os.ReadFile(s.log)
+		require.FailNow(t, "the engine does not answer", "%s", text)
+	}
 }
 
 // StartSecond starts one; it ends with the test. It needs root, dockerd, ip and
@@ -52,6 +79,7 @@ func StartSecond(t testing.TB) *Second {
 	run(t, "ip", "netns", "add", space)
 	t.Cleanup(func() {
 		run(t, "ip", "netns", "del", space)
+		unmount(t, dir)
 		require.NoError(t, os.RemoveAll(dir))
 	})
 	run(t, "ip", "-n", space, "link", "set", "lo", "up")
@@ -60,20 +88,23 @@ func StartSecond(t testing.TB) *Second {
 	require.NoError(t, os.WriteFile(in("config.json"), []byte("{}"), 0o600))
 	log, err := os.Create(in("log"))
 	require.NoError(t, err)
-	defer log.Close()
+	t.Cleanup(func() { log.Close() })
 	host := "unix://" + in("docker.sock")
-	// nsenter and not `ip netns exec`, which hides the control groups.
-	daemon := exec.CommandContext(context.WithoutCancel(t.Context()), "nsenter", "--net=/run/netns/"+space, "dockerd",
-		"--config-file", in("config.json"), "--data-root", in("data"), "--exec-root", in("exec"), "--pidfile", in("pid"),
-		"-H", host, "--storage-driver", "vfs", "--bridge", "none", "--iptables=false")
-	daemon.Stdout, daemon.Stderr = log, log
-	daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	require.NoError(t, daemon.Start())
+	s := &Second{Host: host, log: in("log"), containerd: in("exec/containerd/containerd.pid")}
+	s.start = func() {
+		// nsenter and not `ip netns exec`, which hides the control groups.
+		s.daemon = exec.CommandContext(context.WithoutCancel(t.Context()), "nsenter", "--net=/run/netns/"+space, "dockerd",
+			"--config-file", in("config.json"), "--data-root", in("data"), "--exec-root", in("exec"), "--pidfile", in("pid"),
+			"-H", host, "--storage-driver", "vfs", "--bridge", "none", "--iptables=false")
+		s.daemon.Stdout, s.daemon.Stderr = log, log
+		s.daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		require.NoError(t, s.daemon.Start())
+	}
+	s.start()
 	t.Cleanup(func() {
-		_ = daemon.Process.Signal(syscall.SIGTERM) // Wait waits for its end
-		_ = daemon.Wait()                          // its exit code does not matter
+		_ = s.daemon.Process.Signal(syscall.SIGTERM) // Wait waits for its end
+		_ = s.daemon.Wait()                          // its exit code does not matter
 	})
-	s := &Second{Host: host}
 	s.Engine, err = docker.Open(docker.Options{Host: host})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() }) // has nothing to report
@@ -91,6 +122,18 @@ func StartSecond(t testing.TB) *Second {
 	s.image, err = importTar(ctx, s.cli, &files)
 	require.NoError(t, err)
 	return s
+}
+
+// unmount unmounts what a killed engine has left below dir.
+func unmount(t testing.TB, dir string) {
+	t.Helper()
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	require.NoError(t, err)
+	for line := range strings.Lines(string(mounts)) {
+		if fields := strings.Fields(line); len(fields) > 1 && strings.HasPrefix(fields[1], dir+"/") {
+			require.NoError(t, syscall.Unmount(fields[1], 0))
+		}
+	}
 }
 
 func answers(t testing.TB, e *docker.Engine) bool {
