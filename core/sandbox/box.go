@@ -23,7 +23,9 @@ type set struct {
 	prover prover
 	helped helped
 	host   *host
-	ports  *ports.Ports
+	// hostBox is the sandbox of this machine, perhaps of another set.
+	hostBox *box
+	ports   *ports.Ports
 
 	ctx    context.Context // of everything that outlives a call; ended by Close
 	cancel context.CancelFunc
@@ -34,6 +36,7 @@ type set struct {
 	monitor func(*box, time.Duration)
 
 	mode    atomic.Value // string: what mode "auto" currently means; nothing until decided
+	follows atomic.Bool  // see Options.Follows
 	eventMu sync.Mutex   // held during a change and its event, so that events are in the order of changes
 	mu      sync.Mutex
 	boxes   map[api.Ref]*box
@@ -85,7 +88,7 @@ func (s *set) addHost(host source.Facts) error {
 		b := s.newBox(api.Ref{Engine: host.Name(), Name: c.Name}, "host", api.DaemonNone)
 		b.container, b.Container, b.Address, b.Platform = c, c.State, c.Addresses[0], c.Platform
 		b.Default = s.o.Config.Mode == "host"
-		s.boxes[b.Ref] = b
+		s.boxes[b.Ref], s.hostBox = b, b
 	}
 	return err
 }
@@ -99,7 +102,7 @@ func (s *set) boxFor(ref api.Ref) *box {
 	b := s.boxes[ref]
 	if b == nil {
 		b = s.newBox(ref, "container", api.DaemonUnknown)
-		if s.Mode() == "docker" && ref.Name == s.o.Config.ContainerName {
+		if s.Mode() == "docker" && ref.Name == s.defaultName() {
 			b.Default, b.state = true, b.state.next(asked)
 		}
 		s.boxes[ref] = b
@@ -140,9 +143,21 @@ func (b *box) snapshot() api.Sandbox {
 	return out
 }
 
+// defaultName returns the name of the default sandbox, if it is configured and
+// among these.
+func (s *set) defaultName() string {
+	if s.follows.Load() {
+		return ""
+	}
+	return s.o.Config.ContainerName
+}
+
 // Mode returns "docker" or "host"; "auto" until the engine has answered or timed
 // out. "host" becomes "docker" when an engine answers later.
 func (s *set) Mode() string {
+	if s.follows.Load() && s.source != nil && s.o.Config.Mode == "auto" {
+		return "docker"
+	}
 	if mode, ok := s.mode.Load().(string); ok {
 		return mode
 	}

@@ -110,11 +110,14 @@ func (s *Sandboxes) EnsureHost(ref api.Ref) error {
 	if port, _ := s.host.current(); port != 0 || !uses {
 		return nil
 	}
-	host := s.box(api.Host).shown()
-	if s.Mode() == "host" && host.Daemon.State == api.DaemonFailed && host.Daemon.LastError != nil {
+	hosts, host := s.hostBox.set, s.hostBox.shown()
+	if hosts.Mode() == "host" && host.Daemon.State == api.DaemonFailed && host.Daemon.LastError != nil {
 		return host.Daemon.LastError // it is retried by itself
 	}
-	return s.Inject(s.ctx, api.Host, nil)
+	if p := hosts.inject(hosts.ctx, api.Host, nil, false); p != nil {
+		return p
+	}
+	return nil
 }
 
 // Upstream returns how to reach the daemon of ref. It neither connects nor starts

@@ -34,7 +34,7 @@ func newFollower(s *set) *follower {
 		s.status = api.EngineStatus{
 			Name: s.source.Name(), Endpoint: s.source.Endpoint(), State: "connecting", Since: time.Now(),
 		}
-		if name := s.o.Config.ContainerName; name != "" && s.o.Config.Mode == "docker" {
+		if name := s.defaultName(); name != "" && s.o.Config.Mode == "docker" {
 			s.boxFor(s.ref(name)).Container = api.ContainerMissing
 		}
 	}
@@ -48,9 +48,9 @@ func (f *follower) Run(ctx context.Context) {
 	ports.Go(func() { f.set.ports.Follow(ctx, f.set.pace.often) })
 	defer ports.Wait()
 	defer f.settle()
-	if f.set.source == nil || f.set.o.Config.Mode == "host" {
+	if (f.set.source == nil || f.set.o.Config.Mode == "host") && !f.set.follows.Load() {
 		f.decide("host")
-		f.want(api.Host)
+		f.wantHost()
 	}
 	if f.set.source == nil {
 		f.settle()

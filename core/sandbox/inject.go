@@ -209,7 +209,7 @@ func (in *injector) runOwner() (shared bool, err error) {
 		return false, err
 	}
 	in.tell.Did(api.StepInspect, "%s uses the network of %s, and so its daemon", in.ref, owner.Ref)
-	if p := in.s.inject(in.ctx, owner.Ref, nil, false); p != nil {
+	if p := owner.set.inject(in.ctx, owner.Ref, nil, false); p != nil {
 		return true, p
 	}
 	now := owner.shown()

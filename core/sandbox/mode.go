@@ -26,9 +26,24 @@ func (d *decision) decideBy(state string) {
 		d.decide("docker")
 	case d.set.Mode() == "auto":
 		d.decide("host")
-		d.want(api.Host)
+		d.wantHost()
 	}
 	d.settle()
+}
+
+// Lead makes these sandboxes, which followed, those with the default sandbox.
+func (d *decision) Lead() {
+	s := d.set
+	s.follows.Store(false)
+	s.mu.Lock()
+	state := s.status.State
+	s.mu.Unlock()
+	switch {
+	case s.o.Config.Mode == "docker":
+		d.choose()
+	case state == "connected" || state == "lost":
+		d.decideBy(state)
+	}
 }
 
 // decide sets what mode "auto" means.
@@ -37,42 +52,40 @@ func (d *decision) decide(mode string) {
 	if s.o.Config.Mode != "auto" || s.Mode() == mode {
 		return
 	}
-	s.eventMu.Lock()
-	defer s.eventMu.Unlock()
-	s.mu.Lock()
-	s.mode.Store(mode)
 	if mode == "host" {
 		s.log.Warn("no engine answers: the ports of this machine are previewed until one does")
 	}
-	var changed []api.Sandbox
-	host := s.boxes[api.Host]
-	if host.Default != (mode == "host") {
-		host.Default = mode == "host"
-		changed = append(changed, host.snapshot())
+	s.hostBox.update(func(b *box) { b.Default = mode == "host" })
+	if mode == "docker" {
+		d.choose()
 	}
-	name := s.o.Config.ContainerName
-	if name != "" && mode == "docker" {
-		b := s.boxFor(s.ref(name))
+	s.mode.Store(mode)
+	s.hostBox.set.mode.Store(mode)
+}
+
+// choose makes the configured container the default sandbox.
+func (d *decision) choose() {
+	s, name := d.set, d.set.defaultName()
+	if name == "" {
+		return
+	}
+	s.mu.Lock()
+	b := s.boxFor(s.ref(name))
+	s.mu.Unlock()
+	b.update(func(b *box) {
 		if b.Container == "" {
 			b.Container = api.ContainerMissing
 		}
 		b.Default, b.state = true, b.state.next(asked)
-		changed = append(changed, b.snapshot())
-	}
-	s.mu.Unlock()
-	for i := range changed {
-		s.emit(api.Event{Kind: api.EventSandbox, Sandbox: &changed[i]})
-	}
-	if name != "" && mode == "docker" {
-		s.keep(s.ref(name))
-	}
+	})
+	s.keep(b.Ref)
 }
 
-// want marks a sandbox as needing a daemon, and starts monitoring it.
-func (d *decision) want(ref api.Ref) {
-	d.set.mu.Lock()
-	b := d.set.boxes[ref]
-	b.state = b.state.next(asked)
-	d.set.mu.Unlock()
-	d.set.keep(ref)
+// wantHost marks the host as needing a daemon, and starts monitoring it.
+func (d *decision) wantHost() {
+	host := d.set.hostBox
+	host.set.mu.Lock()
+	host.state = host.state.next(asked)
+	host.set.mu.Unlock()
+	host.set.keep(host.Ref)
 }

@@ -53,7 +53,7 @@ func (b *box) owner() (*box, error) {
 		}
 		return nil, unknown(b.Ref)
 	}
-	return b.set.boxes[api.Host], nil
+	return b.set.hostBox, nil
 }
 
 // usesHost reports whether b uses the host's daemon; mu is held.

@@ -15,6 +15,8 @@ import (
 type Options struct {
 	// Source has the containers; nil: there is only the host.
 	Source source.Source
+	// Follows is true if the default sandbox is among other sandboxes, until Lead.
+	Follows bool
 	// Config is the section "daemon". Mode "auto" is like "docker" once the engine
 	// has answered, and like "host" until then: see Settled.
 	Config config.Daemon

@@ -22,15 +22,22 @@ import (
 	"daemon-proxy/core/sandbox/ports"
 )
 
-// Sandboxes are all sandboxes of one engine, and the host. Their states are
-// updated only while Run runs.
+// Sandboxes are all sandboxes of one engine, and the host unless it is among other
+// sandboxes. Their states are updated only while Run runs.
 type Sandboxes struct {
 	*set      // what can be done with containers, and Mode
 	*follower // Run, and what is known of the engine
 }
 
-// New makes the set; Run fills it and Close ends it.
-func New(o Options) (*Sandboxes, error) {
+// New makes the set, which has the host; Run fills it and Close ends it.
+func New(o Options) (*Sandboxes, error) { return newSandboxes(o, nil) }
+
+// Beside is New without a host: the containers with host networking use the daemon
+// of the host of s, which is closed later.
+func (s *Sandboxes) Beside(o Options) (*Sandboxes, error) { return newSandboxes(o, s.hostBox) }
+
+// newSandboxes makes a set; without the box of a host it gets one of its own.
+func newSandboxes(o Options, shared *box) (*Sandboxes, error) {
 	key, err := loadKey(o.StateDir)
 	if err != nil {
 		p := api.NewProblem(api.CodeStateUnusable, fmt.Sprintf("the key of the built-in daemons: %v", err),
@@ -52,6 +59,11 @@ func New(o Options) (*Sandboxes, error) {
 	}
 	s.ports = ports.New(s.portsOptions())
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.follows.Store(o.Follows)
+	if shared != nil {
+		s.host, s.hostBox = shared.set.host, shared
+		return &Sandboxes{s, newFollower(s)}, nil
+	}
 	s.host = &host{o: o, life: s.ctx, group: &s.group}
 	if err := s.addHost(s.host); err != nil {
 		return nil, err
@@ -76,6 +88,9 @@ func (s *Sandboxes) List() []api.Sandbox {
 	})
 	return list
 }
+
+// Has reports whether ref is known.
+func (s *Sandboxes) Has(ref api.Ref) bool { return s.box(ref) != nil }
 
 // Get returns one sandbox; false if it is unknown.
 func (s *Sandboxes) Get(ref api.Ref) (api.Sandbox, bool) {
@@ -122,7 +137,7 @@ func (s *Sandboxes) defaultRef() (api.Ref, error) {
 	if s.Mode() == "host" || s.source == nil {
 		return api.Host, nil
 	}
-	if name := s.o.Config.ContainerName; name != "" {
+	if name := s.defaultName(); name != "" {
 		return s.ref(name), nil
 	}
 	running := s.names(true)
@@ -172,7 +187,9 @@ func (s *Sandboxes) Close(ctx context.Context) error {
 			"send the request again"))
 	}
 	s.mu.Unlock()
-	s.host.close()
+	if s.hostBox.set == s.set {
+		s.host.close()
+	}
 	s.closeBridges()
 	s.group.Wait()
 	return errors.Join(errs...)

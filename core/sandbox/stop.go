@@ -19,11 +19,11 @@ func (b *box) stopDaemon(ctx context.Context, eject func() error) error {
 	case err != nil:
 	case owner == b && b.container.HostNetwork:
 		err = conflict(ref, "the host is served from within this program", "end the program instead")
-	case owner.state.work != idle:
-		err = owner.busy()
 	case owner.container.HostNetwork:
 		err = conflict(ref, ref.String()+" uses the daemon of the host, which is served from within this program",
 			"end the program instead")
+	case owner.state.work != idle:
+		err = owner.busy()
 	}
 	if err != nil {
 		s.mu.Unlock()

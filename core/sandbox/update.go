@@ -51,7 +51,7 @@ func sameLatency(a, b float64, closely bool) bool {
 
 // sameShown reports whether two states look the same, except for the latency.
 func sameShown(a, b api.Sandbox) bool {
-	return a.Via == b.Via && a.ViaReason == b.ViaReason && a.Container == b.Container &&
+	return a.Default == b.Default && a.Via == b.Via && a.ViaReason == b.ViaReason && a.Container == b.Container &&
 		sameExit(a.ExitCode, b.ExitCode) && a.ID == b.ID && a.Image == b.Image &&
 		a.Address == b.Address && a.SharesNetworkOf == b.SharesNetworkOf &&
 		a.Daemon.State == b.Daemon.State && a.Daemon.Version == b.Daemon.Version && a.Daemon.Kind == b.Daemon.Kind &&
