@@ -73,7 +73,7 @@ var _ api.Service = (*Core)(nil)
 // something that is not there. Nothing is left behind then. An engine or a
 // container that does not answer is no error.
 func Start(ctx context.Context, o Options) (_ *Core, err error) {
-	c := &Core{desk: &desk{options: o}, done: make(chan struct{}), key: rand.Text()}
+	c := &Core{desk: &desk{engines{options: o}}, done: make(chan struct{}), key: rand.Text()}
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	var undo []func() error
 	defer func() {
@@ -106,11 +106,14 @@ func Start(ctx context.Context, o Options) (_ *Core, err error) {
 	c.proxy = proxy.New(proxy.Options{Logger: o.Logger, Crowded: func() bool { return c.server.Crowded() }})
 	c.screens = &screens{news: &c.news, resolve: c.Resolve, watch: c.watch}
 	c.publish, c.dropPool, c.rewatch = c.news.Publish, c.proxy.Drop, c.screens.rewatch
-	first, err := c.open(o.Config.Docker)
-	if err != nil {
+	if err := c.openHost(); err != nil {
 		return nil, err
 	}
-	c.current.Store(first)
+	if o.Config.Daemon.Mode != "host" {
+		if err := c.openFirst(); err != nil {
+			return nil, err
+		}
+	}
 	c.Publisher = preview.NewPublisher(preview.PublisherOptions{
 		Links: c.links, Server: o.Config.Server, Sandboxes: c.desk, Logger: o.Logger,
 	})
@@ -139,7 +142,11 @@ func Start(ctx context.Context, o Options) (_ *Core, err error) {
 	if !o.Unlisted {
 		c.list(listeners[0].Addr())
 	}
-	first.start(c.ctx)
+	c.machine.start(c.ctx)
+	for _, e := range c.all() {
+		e.first = true
+		e.start(c.ctx)
+	}
 	go c.run(listeners)
 	o.Logger.Info("daemon-proxy serves", "url", c.URL(), "mode", o.Config.Daemon.Mode, "version", o.Version)
 	return c, nil
@@ -164,7 +171,7 @@ func (c *Core) openLinks(ctx context.Context) (*preview.Links, error) {
 		StateFile: config.Preview.StateFile, DefaultTTL: config.Preview.DefaultTTL, MaxLinks: config.Preview.MaxLinks,
 		DaemonPort: config.Daemon.Port, Logger: c.options.Logger,
 		OnChange: func(l api.Link) {
-			l.Token = ""
+			l.Token, l.SandboxName = "", c.NameOf(l.Sandbox)
 			c.news.Publish(api.Event{Kind: api.EventLink, Time: time.Now(), Link: &l})
 		},
 	})
@@ -274,7 +281,7 @@ func (c *Core) Screens(context.Context) ([]api.ScreenStatus, error) { return c.s
 func (c *Core) Status(context.Context) (api.Status, error) {
 	config := c.options.Config
 	return api.Status{
-		Version: c.options.Version, URL: c.URL(), Mode: c.current.Load().sandboxes.Mode(), Exposed: config.Exposed(),
+		Version: c.options.Version, URL: c.URL(), Mode: c.primary().Mode(), Exposed: config.Exposed(),
 		ReadOnly:  config.Server.ReadOnly,
 		HostLinks: c.HostLinks(), ConfigFile: config.File, LogFile: config.Logging.File,
 		StopOnExit: config.Daemon.StopOnExit, LinkTTLSeconds: int64(config.Preview.DefaultTTL / time.Second),

@@ -34,8 +34,9 @@ const (
 // is there already is used again.
 func (c *Core) Demo(ctx context.Context) (api.Link, error) {
 	c.Settle()
-	s := c.current.Load()
-	if status := s.status(); s.engine == nil || status.State != "connected" {
+	s := c.demoEngine()
+	if s == nil {
+		status, _ := c.Engine(ctx) // has no error
 		p := api.NewProblem(api.CodeEngineUnreachable,
 			"the demo sandbox is a container, and no Docker engine answers", "install or start Docker")
 		if status.Error != nil {
@@ -50,7 +51,7 @@ func (c *Core) Demo(ctx context.Context) (api.Link, error) {
 	if err := startDemo(ctx, s.engine, program); err != nil {
 		return api.Link{}, err
 	}
-	ref := api.Ref{Engine: s.engine.Name(), Name: DemoName}
+	ref := api.Ref{Engine: s.name, Name: DemoName}
 	listed, cancel := context.WithTimeout(ctx, demoAppears)
 	defer cancel()
 	for {
@@ -70,15 +71,29 @@ func (c *Core) Demo(ctx context.Context) (api.Link, error) {
 	return c.LinkTo(ctx, ref, demo.Port, "demo")
 }
 
-// RemoveDemo removes the demo sandbox's container and image, and reports whether
-// there was either.
-func RemoveDemo(ctx context.Context, d config.Docker) (bool, error) {
-	e, err := docker.Open(docker.Options{Host: d.Host, Context: d.Context})
-	if err != nil {
-		return false, err
+// demoEngine is the first engine that answers; nil if none does.
+func (c *Core) demoEngine() *opened {
+	for _, o := range c.all() {
+		if o.status().State == "connected" {
+			return o
+		}
 	}
-	was, err := removeDemo(ctx, e)
-	return was, errors.Join(err, e.Close())
+	return nil
+}
+
+// RemoveDemo removes the demo sandbox's container and image from the configured
+// engines, and reports whether there was either.
+func RemoveDemo(ctx context.Context, d config.Docker) (removed bool, err error) {
+	for _, options := range configured(d) {
+		e, cannot := docker.Open(options)
+		if cannot != nil {
+			err = errors.Join(err, cannot)
+			continue
+		}
+		was, failed := removeDemo(ctx, e)
+		removed, err = removed || was, errors.Join(err, failed, e.Close())
+	}
+	return removed, err
 }
 
 func removeDemo(ctx context.Context, e *docker.Engine) (bool, error) {

@@ -4,29 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/sandbox"
 	"daemon-proxy/core/server"
 )
 
-// desk is the sources that are open, with their sandboxes: one engine, and this
-// machine beside it. It is api.Sandboxes, and what needs an engine of api.Core.
-type desk struct {
-	options  Options
-	publish  func(api.Event)
-	dropPool func(pool string) // ends the idle connections to a place that is gone
-	rewatch  func()            // calls watch for a source that was opened
-	ctx      context.Context   // ends when the core begins to
+// desk is the engines that are open, with their sandboxes, and this machine. It is
+// api.Sandboxes.
+type desk struct{ engines }
 
-	switching sync.Mutex // held while current is replaced
-	current   atomic.Pointer[opened]
+// sets are this machine and the sandboxes of each engine.
+func (d *desk) sets() []*sandbox.Sandboxes {
+	list := []*sandbox.Sandboxes{d.machine.host}
+	for _, o := range d.all() {
+		list = append(list, o.sandboxes)
+	}
+	return list
 }
-
-// all are the sandboxes of each source.
-func (d *desk) all() []*sandbox.Sandboxes { return []*sandbox.Sandboxes{d.current.Load().sandboxes} }
 
 // at is the sandboxes that ref belongs to, and ref in full.
 func (d *desk) at(ref api.Ref) (*sandbox.Sandboxes, api.Ref, error) {
@@ -36,46 +31,127 @@ func (d *desk) at(ref api.Ref) (*sandbox.Sandboxes, api.Ref, error) {
 			return nil, ref, err
 		}
 	}
-	s := d.current.Load()
-	if s.engine != nil && !ref.IsHost() && ref.Engine != s.engine.Name() {
-		return nil, ref, api.NewProblem(api.CodeSandboxMissing,
-			fmt.Sprintf("%s is on the engine %q, the program uses %q now", ref, ref.Engine, s.engine.Name()),
-			"switch back to that engine").In(ref.String(), 0)
+	if ref.IsHost() {
+		return d.machine.host, ref, nil
 	}
-	return s.sandboxes, ref, nil
+	o := d.find(ref.Engine)
+	if o == nil {
+		return nil, ref, api.NewProblem(api.CodeEngineClosed,
+			fmt.Sprintf("%s is on the engine %q, which is not open", ref, ref.Engine),
+			"open that engine: E in the terminal UI, or PUT /api/engines/"+ref.Engine).In(ref.Long(), 0)
+	}
+	ref.Engine = o.name
+	return o.sandboxes, ref, nil
 }
 
-// Settle waits until it is known whether the engine answers, 3 s at most, so
-// that no caller needs to guess which sandboxes there are.
-func (d *desk) Settle() {
+// Settle waits until it is known whether the primary engine answers, 3 s at most,
+// so that no caller needs to guess which sandboxes there are.
+func (d *desk) Settle() { d.settle(d.primary()) }
+
+func (d *desk) settle(s *sandbox.Sandboxes) {
+	if s == d.machine.host && len(d.all()) > 0 {
+		return
+	}
 	select {
-	case <-d.current.Load().sandboxes.Settled():
+	case <-s.Settled():
 	case <-d.ctx.Done():
 	}
 }
 
-// Resolve is the sandbox that a name means, in full.
+// Resolve is the sandbox that a name means, in full. A name without its engine is
+// one of any engine that is open. It is a problem, sandbox_required, if several
+// engines have it. An engine that was opened later counts once it has answered.
 func (d *desk) Resolve(ref api.Ref) (api.Ref, error) {
 	if ref.IsHost() {
 		return ref, nil
 	}
-	d.Settle()
-	s := d.current.Load()
-	if s.engine != nil && ref.Engine == s.engine.Name() {
-		return s.sandboxes.Resolve(ref.String())
+	if ref == (api.Ref{}) {
+		d.Settle()
+		return d.primary().Resolve("")
 	}
-	return s.sandboxes.Resolve(ref.Long())
+	if ref.Engine != "" {
+		s, ref, err := d.at(ref)
+		if err != nil {
+			return ref, err
+		}
+		d.settle(s)
+		return s.Resolve(ref.String())
+	}
+	for _, o := range d.all() {
+		if o.first {
+			d.settle(o.sandboxes)
+		}
+	}
+	return d.resolveName(ref.Name)
+}
+
+// resolveName is Resolve for a name without its engine.
+func (d *desk) resolveName(name string) (api.Ref, error) {
+	all := d.all()
+	if len(all) == 0 {
+		return d.machine.host.Resolve(name)
+	}
+	var found []string
+	var last api.Ref
+	var failed error
+	for _, o := range all {
+		ref, err := o.sandboxes.Resolve(name)
+		switch {
+		case err == nil:
+			last, found = ref, append(found, ref.Long())
+		case o.problem != nil:
+			failed = o.problem
+		case failed == nil || errors.Is(failed, &api.Problem{Code: api.CodeUnknownSandbox}): // others explain more
+			failed = err
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return last, nil
+	case len(found) > 1:
+		p := api.NewProblem(api.CodeSandboxRequired,
+			fmt.Sprintf("there is a container %q on several engines", name), "name its engine, too: "+found[0]).In(name, 0)
+		p.Names = found
+		return api.Ref{}, p
+	}
+	if p, ok := errors.AsType[*api.Problem](failed); ok && p.Code == api.CodeUnknownSandbox {
+		p.Names = nil
+		for _, o := range all {
+			for _, box := range o.sandboxes.List() {
+				p.Names = append(p.Names, d.NameOf(box.Ref))
+			}
+		}
+	}
+	return api.Ref{}, failed
+}
+
+// NameOf is the name by which people and URLs address a sandbox: NAME where that is
+// unique among the engines that are open, else ENGINE/NAME.
+func (d *desk) NameOf(ref api.Ref) string {
+	if ref.Engine == "" {
+		return ref.String()
+	}
+	open := false
+	for _, o := range d.all() {
+		if o.name == ref.Engine {
+			open = true
+		} else if o.sandboxes.Has(api.Ref{Engine: o.name, Name: ref.Name}) {
+			return ref.Long()
+		}
+	}
+	if !open {
+		return ref.Long()
+	}
+	return ref.String()
 }
 
 // Upstream is how the daemon of ref is reached.
 func (d *desk) Upstream(ref api.Ref) (server.Upstream, error) {
-	if !ref.IsHost() {
-		d.Settle()
-	}
 	s, ref, err := d.at(ref)
 	if err != nil {
 		return server.Upstream{}, err
 	}
+	d.settle(s)
 	if err := s.EnsureHost(ref); err != nil {
 		return server.Upstream{}, err
 	}
@@ -95,7 +171,7 @@ func (d *desk) Loopback(ref api.Ref) bool {
 // Sandboxes are the containers and the host.
 func (d *desk) Sandboxes(context.Context) ([]api.Sandbox, error) {
 	var list []api.Sandbox
-	for _, s := range d.all() {
+	for _, s := range d.sets() {
 		list = append(list, s.List()...)
 	}
 	return list, nil
@@ -122,14 +198,27 @@ func (d *desk) DaemonStatus(_ context.Context, ref api.Ref) (api.DaemonStatus, e
 	}
 	box, _ := s.Get(ref)
 	box.Ref = ref
-	return box.Status(s.Mode()), nil
+	status := box.Status(d.primary().Mode())
+	status.Sandbox = d.NameOf(ref)
+	return status, nil
 }
 
 // watch sets the sandboxes that are followed closely.
 func (d *desk) watch(refs []api.Ref) {
-	for _, s := range d.all() {
-		s.Watch(refs)
+	d.machine.host.Watch(of("", refs))
+	for _, o := range d.all() {
+		o.sandboxes.Watch(of(o.name, refs))
 	}
+}
+
+// of are those of an engine.
+func of(engine string, refs []api.Ref) (list []api.Ref) {
+	for _, ref := range refs {
+		if ref.Engine == engine {
+			list = append(list, ref)
+		}
+	}
+	return list
 }
 
 // Inject puts a daemon into ref; the end of ctx undoes it.
@@ -144,7 +233,7 @@ func (d *desk) Inject(ctx context.Context, ref api.Ref, progress func(api.Inject
 // UndoInjections cancels all injections and returns when nothing of them is
 // left; no other begins.
 func (d *desk) UndoInjections(ctx context.Context) (err error) {
-	for _, s := range d.all() {
+	for _, s := range d.sets() {
 		err = errors.Join(err, s.UndoInjections(ctx))
 	}
 	return err

@@ -151,7 +151,7 @@ func TestSwitchingTheEngineKeepsServerAndLinks(t *testing.T) {
 	require.Len(t, boxes, 1, "the containers of the engine that was left are gone")
 	status, body := get(t, c, path+"/")
 	require.Equal(t, 503, status)
-	require.Contains(t, body["detail"], "is on the engine")
+	require.Equal(t, api.CodeEngineClosed, body["code"])
 	links, err := c.Links(t.Context())
 	require.NoError(t, err)
 	require.Len(t, links, 1)

@@ -3,121 +3,104 @@ package core
 import (
 	"context"
 	"errors"
-	"net/http"
 	"sync"
 
 	"daemon-proxy/core/api"
-	"daemon-proxy/core/config"
 	"daemon-proxy/core/docker"
 	"daemon-proxy/core/sandbox"
 	"daemon-proxy/core/toolbox"
 )
 
-// opened is a source that is open: one engine and the sandboxes on it, this
-// machine among them. The server, the links and the request log outlive it.
+// opened is an engine that is open, with the sandboxes on it. The server, the links
+// and the request log outlive it.
 type opened struct {
-	engine    *docker.Engine // nil: there is none
-	problem   *api.Problem   // why there is none, if one was looked for
+	name      string
+	options   docker.Options
+	engine    *docker.Engine // nil: it could not be opened
+	problem   *api.Problem   // why it could not be opened
 	sandboxes *sandbox.Sandboxes
+	first     bool // it was opened when the program started
 
 	cancel context.CancelFunc // ends running
 	group  sync.WaitGroup
-
-	mu      sync.Mutex
-	toolbox *toolbox.Toolbox // the host's, once it runs
 }
 
-// open opens the engine that e means, without asking it, and its sandboxes. In
-// mode "docker" an engine that cannot be opened is an error; in mode "auto" the
-// host is what there is.
-func (d *desk) open(e config.Docker) (*opened, error) {
-	s := &opened{}
-	if d.options.Config.Daemon.Mode != "host" || d.current.Load() != nil {
-		engine, err := docker.Open(docker.Options{Host: e.Host, Context: e.Context, Logger: d.options.Logger})
-		switch {
-		case err == nil:
-			s.engine = engine
-		case d.options.Config.Daemon.Mode == "docker" || d.current.Load() != nil:
-			return nil, err
-		default:
-			s.problem = api.AsProblem(err)
-			d.options.Logger.Warn("no engine can be used", "error", err, "hint", s.problem.Hint)
-		}
+// open opens the engine that e means, without asking it, and its sandboxes. It
+// follows if the default sandbox is on another engine.
+func (d *engines) open(e docker.Options, follows bool) (*opened, error) {
+	e.Logger = d.options.Logger
+	engine, err := docker.Open(e)
+	if err != nil {
+		return nil, err
 	}
-	options := sandbox.Options{
-		Config: d.options.Config.Daemon, Executable: d.options.Executable, StateDir: d.options.Config.StateDir,
-		CacheDir: d.options.Config.CacheDir, Logger: d.options.Logger, OwnPort: d.options.Config.Server.Port,
-		Reach: d.options.Config.Docker.Reach, Helper: d.options.Config.Docker.Helper,
+	o := &opened{name: engine.Name(), options: e, engine: engine}
+	options := d.sandboxOptions(follows)
+	options.Source, options.OnEvent = engine, func(e api.Event) { d.tell(o, e) }
+	if follows {
+		options.Logger = options.Logger.With("engine", o.name)
+	}
+	if o.sandboxes, err = d.machine.host.Beside(options); err != nil {
+		return nil, errors.Join(err, engine.Close())
+	}
+	return o, nil
+}
+
+// broken is an engine that cannot be opened because of err: it has no sandboxes.
+func (d *engines) broken(e docker.Options, follows bool, err error) (*opened, error) {
+	o := &opened{name: engineName(e), options: e, problem: api.AsProblem(err)}
+	d.options.Logger.Warn("an engine cannot be used", "engine", o.name, "error", err, "hint", o.problem.Hint)
+	o.sandboxes, err = d.machine.host.Beside(d.sandboxOptions(follows))
+	return o, err
+}
+
+func (d *engines) sandboxOptions(follows bool) sandbox.Options {
+	c := d.options.Config
+	return sandbox.Options{
+		Config: c.Daemon, Executable: d.options.Executable, StateDir: c.StateDir, CacheDir: c.CacheDir,
+		Logger: d.options.Logger, OwnPort: c.Server.Port, Reach: c.Docker.Reach, Helper: c.Docker.Helper,
 		Brief: d.options.Unlisted,
 		BoxDaemon: func(secret, workDir string, inside sandbox.Inside) (sandbox.BoxDaemon, error) {
 			return toolbox.New(toolbox.Options{
 				Secret: secret, Version: d.options.Version, WorkDir: workDir, Inside: inside, Logger: d.options.Logger,
 			})
 		},
-		HostDaemon: func(secret string) (http.Handler, error) { return s.hostDaemon(d.options, secret) },
-		OnEvent: func(e api.Event) {
-			if d.current.Load() == s { // what an engine that was left still reports is not news
-				d.publish(e)
-			}
-		},
-		OnGone: d.dropPool,
+		HostDaemon: d.machine.daemon(d.options),
+		OnGone:     d.dropPool, Follows: follows,
 	}
-	if s.engine != nil {
-		options.Source = s.engine
-	}
-	var err error
-	if s.sandboxes, err = sandbox.New(options); err != nil {
-		if s.engine != nil {
-			err = errors.Join(err, s.engine.Close())
-		}
-		return nil, err
-	}
-	return s, nil
 }
 
-// hostDaemon makes the built-in daemon of this machine, in place of an earlier one.
-func (s *opened) hostDaemon(o Options, secret string) (http.Handler, error) {
-	t, err := toolbox.New(toolbox.Options{
-		Secret: secret, Version: o.Version, WorkDir: o.Config.Daemon.WorkDir, Logger: o.Logger,
-	})
-	if err != nil {
-		return nil, err
+// tell publishes an event of an engine that is still open.
+func (d *engines) tell(o *opened, e api.Event) {
+	if !d.isOpen(o) {
+		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.toolbox != nil {
-		s.toolbox.Close()
+	if e.Engine != nil {
+		e.Engine.Primary = d.isPrimary(o)
 	}
-	s.toolbox = t
-	return t, nil
+	d.publish(e)
 }
 
-// start follows the engine until ctx ends or the source is closed.
-func (s *opened) start(ctx context.Context) {
-	ctx, s.cancel = context.WithCancel(ctx)
-	s.group.Go(func() { s.sandboxes.Run(ctx) })
+// start follows the engine until ctx ends or it is closed.
+func (o *opened) start(ctx context.Context) {
+	ctx, o.cancel = context.WithCancel(ctx)
+	o.group.Go(func() { o.sandboxes.Run(ctx) })
 }
 
 // close ends everything of it.
-func (s *opened) close(ctx context.Context) error {
-	s.cancel()
-	s.group.Wait()
-	err := s.sandboxes.Close(ctx)
-	s.mu.Lock()
-	if s.toolbox != nil {
-		s.toolbox.Close()
-	}
-	s.mu.Unlock()
-	if s.engine != nil {
-		err = errors.Join(err, s.engine.Close())
+func (o *opened) close(ctx context.Context) error {
+	o.cancel()
+	o.group.Wait()
+	err := o.sandboxes.Close(ctx)
+	if o.engine != nil {
+		err = errors.Join(err, o.engine.Close())
 	}
 	return err
 }
 
 // status is the state of the engine.
-func (s *opened) status() api.EngineStatus {
-	if s.engine == nil && s.problem != nil {
-		return api.EngineStatus{State: "lost", Error: s.problem}
+func (o *opened) status() api.EngineStatus {
+	if o.problem != nil {
+		return api.EngineStatus{Name: o.name, State: "lost", Error: o.problem}
 	}
-	return s.sandboxes.Engine()
+	return o.sandboxes.Engine()
 }

@@ -52,13 +52,18 @@ func writeRunning(stateDir string, r Running) error {
 	if err != nil {
 		return err
 	}
-	next, err := os.CreateTemp(stateDir, "core-*.json") // mode 0600
+	return writeFile(runningFile(stateDir), raw)
+}
+
+// writeFile puts a file in place in one step, readable by its user only.
+func writeFile(file string, content []byte) error {
+	next, err := os.CreateTemp(filepath.Dir(file), "core-*.json") // mode 0600
 	if err != nil {
 		return err
 	}
-	_, err = next.Write(append(raw, '\n'))
+	_, err = next.Write(append(content, '\n'))
 	if err = errors.Join(err, next.Close()); err == nil {
-		err = os.Rename(next.Name(), runningFile(stateDir))
+		err = os.Rename(next.Name(), file)
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(next.Name()))

@@ -92,9 +92,9 @@ func programRows(m *model) []*action {
 	return grouped(groupProgram, everywhere, []*action{
 		{id: "palette", keys: []string{":"}, desc: "run any action that applies here, by name",
 			run: m.dispatch.openPalette},
-		{id: "engine", keys: []string{"E"}, desc: "switch to another engine (docker context)", in: onSandbox,
+		{id: "engine", keys: []string{"E"}, desc: "open and close engines (docker contexts)", in: onSandbox,
 			changes: true, run: m.dispatch.openEngines},
-		{id: "refresh", keys: []string{"R"}, desc: "refresh now and retry the engine", run: m.follow.refresh},
+		{id: "refresh", keys: []string{"R"}, desc: "refresh now and retry lost engines", run: m.follow.refresh},
 		{id: "mouse", keys: []string{"m"}, desc: "turn the mouse on or off (off: the terminal selects text)",
 			run: m.toggleMouse},
 		{id: "help", keys: []string{"?"}, short: "help", desc: "show every key", run: m.dispatch.openHelp},

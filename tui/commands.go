@@ -32,7 +32,7 @@ type answer[T any] struct {
 
 type (
 	statusMsg    = answer[api.Status]
-	engineMsg    = answer[api.EngineStatus]
+	statesMsg    = answer[[]api.EngineStatus]
 	sandboxesMsg = answer[[]api.Sandbox]
 	linksMsg     = answer[[]api.Link]
 	ratesMsg     = answer[api.Rates]
@@ -103,7 +103,7 @@ func request[T any](c commands, deadline time.Duration, call func(context.Contex
 }
 
 func (c commands) status() tea.Cmd    { return request(c, pane.Quick, c.backend.Status) }
-func (c commands) engine() tea.Cmd    { return request(c, pane.Quick, c.backend.Engine) }
+func (c commands) engines() tea.Cmd   { return request(c, pane.Quick, c.backend.EngineStates) }
 func (c commands) sandboxes() tea.Cmd { return request(c, pane.Quick, c.backend.Sandboxes) }
 func (c commands) links() tea.Cmd     { return request(c, pane.Quick, c.backend.Links) }
 func (c commands) rates() tea.Cmd     { return request(c, pane.Quick, c.backend.Rates) }
@@ -121,7 +121,7 @@ func (c commands) exchanges(filter string, n int, msg func([]api.Exchange) tea.M
 
 // snapshot requests everything that the world holds.
 func (c commands) snapshot() tea.Cmd {
-	return tea.Batch(c.status(), c.engine(), c.sandboxes(), c.links(), c.rates(),
+	return tea.Batch(c.status(), c.engines(), c.sandboxes(), c.links(), c.rates(),
 		c.exchanges("", recentAsked, func(list []api.Exchange) tea.Msg { return recentMsg(list) }),
 		c.exchanges("live:true", 0, func(list []api.Exchange) tea.Msg { return socketsMsg(list) }))
 }

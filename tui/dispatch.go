@@ -2,7 +2,6 @@ package tui
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"slices"
 
@@ -79,36 +78,10 @@ func (d *dispatcher) openPalette() tea.Cmd {
 	return nil
 }
 
-type enginesMsg = answer[[]api.EngineChoice]
-
-// openEngines lists the docker contexts.
+// openEngines shows the engines.
 func (d *dispatcher) openEngines() tea.Cmd {
-	backend, do, l, log := d.do.backend, d.do, d.Look, d.log
-	p := dialog.NewPicker(l, "Engines", nil)
-	p.Wait = "asking" + l.Glyph.Ellipsis
-	p.Take = func(msg tea.Msg) ([]dialog.Choice, bool, error) {
-		list, mine := msg.(enginesMsg)
-		if !mine {
-			return nil, false, nil
-		}
-		if list.err != nil {
-			log.Error("an action failed", "action", "list the engines", "error", list.err)
-		}
-		var out []dialog.Choice
-		for _, e := range list.value {
-			right := e.Endpoint
-			if e.Current {
-				right += " " + l.Glyph.Healthy + " in use"
-			}
-			run := do.act(2*pane.Quick, "switch to engine "+e.Name, "engine "+e.Name,
-				func(ctx context.Context) error { return backend.SwitchEngine(ctx, e.Name) })
-			out = append(out, dialog.Choice{Words: e.Name, Right: right,
-				Then: working("switching to engine "+e.Name, run)})
-		}
-		return out, true, list.err
-	}
-	d.overlays.push(p)
-	return request(do, pane.Quick, backend.Engines)
+	d.overlays.push(newChooser(d.ui))
+	return request(d.do, pane.Quick, d.do.backend.Engines)
 }
 
 func (d *dispatcher) inVain(key string) tea.Cmd {
@@ -124,7 +97,7 @@ func (d *dispatcher) inVain(key string) tea.Cmd {
 // whyNot returns why an action cannot be run now; empty if there is no text for it.
 func (d *dispatcher) whyNot(a *action) string {
 	s, ok := d.selected()
-	name := format.Sandbox(s.Ref)
+	name := d.Named(s.Ref)
 	switch {
 	case a.id == "demo":
 		return "no engine answers that could run the demo"

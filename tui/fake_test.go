@@ -22,6 +22,7 @@ type fake struct {
 	mu        sync.Mutex
 	status    api.Status
 	engine    api.EngineStatus
+	others    []api.EngineStatus // that are open, too
 	engines   []api.EngineChoice
 	sandboxes []api.Sandbox
 	ports     map[api.Ref][]api.PortCard
@@ -73,8 +74,8 @@ func newFake() *fake {
 		shared: "http://192.168.1.7:8081/preview/k3v9aaaabbbbccccddddeeeeffffgggg/",
 		status: api.Status{Version: "v0.1.0", URL: "http://localhost:8080", Mode: "docker", HostLinks: true},
 		engine: api.EngineStatus{Name: "default", Endpoint: "unix:///var/run/docker.sock", State: "connected",
-			Version: "28.5", Since: clock.Add(-time.Hour)},
-		engines: []api.EngineChoice{{Name: "default", Endpoint: "unix:///var/run/docker.sock", Current: true},
+			Primary: true, Version: "28.5", Since: clock.Add(-time.Hour)},
+		engines: []api.EngineChoice{{Name: "default", Endpoint: "unix:///var/run/docker.sock", Open: true, Current: true},
 			{Name: "lab", Endpoint: "ssh://lab"}},
 		sandboxes: []api.Sandbox{
 			{Ref: api.Host, Kind: "host", Container: "running",
@@ -130,7 +131,7 @@ func newFake() *fake {
 		f.exchanges = append(f.exchanges,
 			api.Exchange{ID: uint64(100 - i), Start: clock.Add(-time.Duration(i) * 3 * time.Second),
 				Method: []string{"GET", "POST"}[i%2], Path: fmt.Sprintf("/app/%d.js", i),
-				Status: []int{200, 304, 404, 502}[i%4], Sandbox: "my-sandbox", Port: 3000, LinkID: "9qf",
+				Status: []int{200, 304, 404, 502}[i%4], Sandbox: "my-sandbox", Ref: box, Port: 3000, LinkID: "9qf",
 				Kind:     "preview",
 				Protocol: "http", Duration: 3100 * time.Microsecond, BytesOut: 12_400})
 	}
@@ -297,6 +298,30 @@ func (f *fake) Engine(context.Context) (api.EngineStatus, error) { return f.engi
 
 func (f *fake) Engines(context.Context) ([]api.EngineChoice, error) {
 	return f.engines, f.ask("Engines")
+}
+
+func (f *fake) EngineStates(context.Context) ([]api.EngineStatus, error) {
+	return append([]api.EngineStatus{f.engine}, f.others...), f.ask("EngineStates")
+}
+
+func (f *fake) OpenEngine(_ context.Context, name string) error {
+	if err := f.ask("OpenEngine", name); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(f.engines, func(e api.EngineChoice) bool { return e.Name == name }) {
+		return api.NewProblem(api.CodeEngineUnreachable, "there is no engine "+name, "choose another")
+	}
+	return nil
+}
+
+func (f *fake) CloseEngine(_ context.Context, name string) error {
+	if err := f.ask("CloseEngine", name); err != nil {
+		return err
+	}
+	if name == f.engine.Name && len(f.others) == 0 {
+		return api.NewProblem(api.CodeBadRequest, "it is the only engine that is open", "open another").WithStatus(409)
+	}
+	return nil
 }
 
 func (f *fake) SwitchEngine(ctx context.Context, name string) error {
@@ -526,14 +551,13 @@ func (f *fake) CreateLink(ctx context.Context, r api.LinkRequest) (api.Link, err
 	if err := f.ask("CreateLink", r.Port, r.Sandbox, r.Label); err != nil {
 		return api.Link{}, err
 	}
-	if box, err := f.Sandbox(ctx, api.ParseRef(r.Sandbox)); err != nil {
+	box, err := f.Sandbox(ctx, api.ParseRef(r.Sandbox))
+	if err != nil {
 		return api.Link{}, err
-	} else if r.Sandbox == "" {
-		r.Sandbox = box.String()
 	}
 	l := api.Link{Token: "newtoken", ID: "new", URL: "http://localhost:8080/preview/newtoken",
 		HostURL: "http://newtoken.localhost:8080",
-		Port:    r.Port, SandboxName: r.Sandbox, Label: r.Label, State: "active", CreatedAt: clock, Fence: true,
+		Port:    r.Port, Sandbox: box.Ref, SandboxName: box.String(), Label: r.Label, State: "active", CreatedAt: clock, Fence: true,
 		StripPrefix: true}
 	if r.TTLSeconds != nil && *r.TTLSeconds > 0 {
 		at := clock.Add(time.Duration(*r.TTLSeconds) * time.Second)
@@ -596,6 +620,9 @@ func (f *fake) Exchanges(_ context.Context, filter string, n int) ([]api.Exchang
 			return nil, err
 		}
 		if ok && (n == 0 || len(taken) < n) {
+			if x.Ref == (api.Ref{}) && x.Sandbox != "" {
+				x.Ref = api.Ref{Engine: "default", Name: x.Sandbox}
+			}
 			taken = append(taken, x)
 		}
 	}
@@ -607,7 +634,7 @@ func fakeMatch(filter string, x api.Exchange) (bool, error) {
 	for _, word := range strings.Fields(filter) {
 		key, value, found := strings.Cut(word, ":")
 		has := map[string]bool{
-			"sandbox": x.Sandbox == value, "method": strings.EqualFold(x.Method, value),
+			"sandbox": x.Sandbox == api.ParseRef(value).Name, "method": strings.EqualFold(x.Method, value),
 			"status": strings.HasPrefix(fmt.Sprint(x.Status), strings.TrimSuffix(value, "xx")),
 			"path":   strings.Contains(x.Path, value), "live": fmt.Sprint(x.Live) == value,
 		}

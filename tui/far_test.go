@@ -71,6 +71,8 @@ type unforwarded struct{}
 
 var errUnforwarded = errors.New("the server of this test forwards nothing")
 
+func (unforwarded) NameOf(ref api.Ref) string { return ref.String() }
+
 func (unforwarded) Settle()                              {}
 func (unforwarded) Resolve(ref api.Ref) (api.Ref, error) { return ref, nil }
 func (unforwarded) Upstream(api.Ref) (server.Upstream, error) {

@@ -121,7 +121,7 @@ func TestOneKeyOpensTheDesktop(t *testing.T) {
 		s.until("the browser opens", func() bool { return len(s.opened.get()) == 1 })
 		require.Equal(t, "http://localhost:8080/preview/newtoken/vnc.html?autoconnect=true&resize=scale&path=preview%2Fnewtoken%2Fwebsockify", s.opened.get()[0])
 		require.Equal(t, []string{"Inject web"}, f.calls("Inject"))
-		require.Equal(t, []string{"CreateLink 6080 web desktop"}, f.calls("CreateLink"))
+		require.Equal(t, []string{"CreateLink 6080 default/web desktop"}, f.calls("CreateLink"))
 	})
 	t.Run("where nothing listens the desktop can be started", func(t *testing.T) {
 		t.Parallel()
@@ -169,7 +169,7 @@ func TestWhatIsNoDesktopIsNotOpenedAsOne(t *testing.T) {
 			s.press("right", "enter")
 			s.until("the browser opens", func() bool { return len(s.opened.get()) == 1 })
 			require.Equal(t, "http://newtoken.localhost:8080/", s.opened.get()[0])
-			require.Equal(t, []string{"CreateLink 6080 my-sandbox"}, f.calls("CreateLink"))
+			require.Equal(t, []string{"CreateLink 6080 default/my-sandbox"}, f.calls("CreateLink"))
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -13,6 +14,7 @@ import (
 	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/pane"
 	"daemon-proxy/tui/phone"
+	"daemon-proxy/tui/text"
 	"daemon-proxy/tui/world"
 )
 
@@ -174,7 +176,8 @@ func (f *follower) trafficDue() tea.Cmd {
 // countLost redraws once a second while the header counts how long the engine is
 // lost, or when the core is tried again.
 func (f *follower) countLost() tea.Cmd {
-	if !f.engineLost() && !f.outage.is() || f.lostTimer {
+	counts := f.engineLost() || f.World.Several() && f.World.LostEngines() > 0 || f.outage.is()
+	if !counts || f.lostTimer {
 		return nil
 	}
 	f.lostTimer = true
@@ -184,12 +187,12 @@ func (f *follower) countLost() tea.Cmd {
 // tried says how the retry of a lost engine ended.
 func (f *follower) tried() tea.Cmd {
 	e := f.World.Engine()
-	if !f.retrying || e.State == "lost" && e.RetryAt == nil { // the retry is running
+	if !f.retrying || f.World.EngineLost() && e.RetryAt == nil { // the retry is running
 		return nil
 	}
 	f.retrying = false
 	switch {
-	case e.State != "lost":
+	case !f.World.EngineLost():
 		return nil // another note reports that it is back
 	case e.Error == nil:
 		return f.notes.fail("the engine does not answer", "")
@@ -197,18 +200,23 @@ func (f *follower) tried() tea.Cmd {
 	return f.notes.fail(e.Error.Error(), e.Error.Hint)
 }
 
-// engineBack returns the note that the engine is back, and its consequences.
-func (f *follower) engineBack() string {
-	now := f.Now()
-	// Links to this machine worked all the time.
-	switch n := f.World.ActiveLinks(now) - len(f.World.LinksOf(api.Host, now)); n {
-	case 0:
-		return "engine back"
-	case 1:
-		return "engine back " + f.Glyph.Dot + " 1 preview works again"
-	default:
-		return "engine back " + f.Glyph.Dot + " " + format.Count(n, "preview") + " work again"
+// engineBack returns the note that engines are back, and its consequences.
+func (f *follower) engineBack(names []string) string {
+	back := "engine back"
+	if f.World.Several() {
+		back = "engine " + text.Clean(strings.Join(names, ", ")) + " back"
 	}
+	n := 0
+	for _, name := range names {
+		n += f.World.ActiveLinks(f.Now(), name)
+	}
+	switch n {
+	case 0:
+		return back
+	case 1:
+		return back + " " + f.Glyph.Dot + " 1 preview works again"
+	}
+	return back + " " + f.Glyph.Dot + " " + format.Count(n, "preview") + " work again"
 }
 
 // lostStream tries the core again in a while: it has gone, or refuses. A reason

@@ -35,7 +35,7 @@ func TestTwoKeysFromTheListToAURLInTheClipboard(t *testing.T) {
 	s.press("n", "enter")
 	s.until("the URL is in the clipboard", func() bool { return len(s.copied.get()) == 1 })
 	require.Equal(t, "http://newtoken.localhost:8080/", s.copied.get()[0])
-	require.Equal(t, []string{"CreateLink 3000 my-sandbox vite"}, s.f.calls("CreateLink"))
+	require.Equal(t, []string{"CreateLink 3000 default/my-sandbox vite"}, s.f.calls("CreateLink"))
 	require.Equal(t, int64(0), *s.f.requests[0].TTLSeconds, "until revoked")
 	s.nothingOver()
 	s.shows("Preview copied: http://newtoken.localhost:8080/")
@@ -51,7 +51,7 @@ func TestTheFormOpensWhatItMakes(t *testing.T) {
 	s.press("down", "o")
 	s.until("the browser opens", func() bool { return len(s.opened.get()) == 1 })
 	require.Equal(t, "http://newtoken.localhost:8080/vnc.html?autoconnect=true&resize=scale", s.opened.get()[0])
-	require.Equal(t, []string{"CreateLink 6080 my-sandbox desktop"}, s.f.calls("CreateLink"))
+	require.Equal(t, []string{"CreateLink 6080 default/my-sandbox desktop"}, s.f.calls("CreateLink"))
 	require.Empty(t, s.copied.get())
 }
 
@@ -74,7 +74,7 @@ func TestAnotherPortIsTypedAndChecked(t *testing.T) {
 	s.word("80x80") // the letter does nothing
 	s.press("enter")
 	s.until("it is made", func() bool { return len(s.f.calls("CreateLink")) == 1 })
-	require.Equal(t, "CreateLink 8080 my-sandbox", s.f.calls("CreateLink")[0])
+	require.Equal(t, "CreateLink 8080 default/my-sandbox", s.f.calls("CreateLink")[0])
 }
 
 func TestARefusalStandsInTheForm(t *testing.T) {
@@ -107,7 +107,7 @@ func TestTheLabelIsThePortsUntilOneIsTyped(t *testing.T) {
 	s.word("o") // a letter of a label, not create and open
 	s.press("enter")
 	s.until("it is made", func() bool { return len(s.f.calls("CreateLink")) == 1 })
-	require.Equal(t, "CreateLink 3000 my-sandbox desktop oneo", s.f.calls("CreateLink")[0])
+	require.Equal(t, "CreateLink 3000 default/my-sandbox desktop oneo", s.f.calls("CreateLink")[0])
 }
 
 func TestHowLongALinkLives(t *testing.T) {
@@ -148,7 +148,7 @@ func TestTheFormWithoutADaemonOffersToInject(t *testing.T) {
 	s.shows("▸ 5173   Vite")
 	s.press("enter")
 	s.until("it is made", func() bool { return len(f.calls("CreateLink")) == 1 })
-	require.Equal(t, "CreateLink 5173 web vite", f.calls("CreateLink")[0])
+	require.Equal(t, "CreateLink 5173 default/web vite", f.calls("CreateLink")[0])
 }
 
 func TestAnErrorOfThePortsSaysWhatToDo(t *testing.T) {
@@ -253,7 +253,7 @@ func TestAPortThatClosesIsStillTheOneThatIsMeant(t *testing.T) {
 			s.shows("▸ 3000   other port")
 			s.press("enter")
 			s.until("it is made", func() bool { return len(f.calls("CreateLink")) == 1 })
-			require.Equal(t, "CreateLink 3000 my-sandbox", f.calls("CreateLink")[0])
+			require.Equal(t, "CreateLink 3000 default/my-sandbox", f.calls("CreateLink")[0])
 		})
 	}
 }

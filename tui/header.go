@@ -104,11 +104,13 @@ func (h *header) engine() []string {
 	if n := len(s.Screens); n > 1 {
 		screens = dot + format.Count(n, "screen")
 	}
+	containers := format.Count(h.World.Containers(), "container")
+	counts := containers + dot + format.Count(h.World.ActiveLinks(h.Now(), ""), "preview") + screens
 	switch {
+	case h.World.Several() && !h.World.EngineLost():
+		return h.engines(containers, counts)
 	case e.State == "connected":
 		version, _, _ := strings.Cut(e.Version, "+")
-		containers := format.Count(h.World.Containers(), "container")
-		counts := containers + dot + format.Count(h.World.ActiveLinks(h.Now()), "preview") + screens
 		return []string{
 			"engine " + name + " " + text.Clean(version) + dot + counts,
 			"engine " + name + dot + counts, name + dot + counts, counts, containers, "",
@@ -118,6 +120,9 @@ func (h *header) engine() []string {
 		retry := "retrying"
 		if e.RetryAt != nil && e.RetryAt.After(h.Now()) {
 			retry = "retry in " + format.Span(e.RetryAt.Sub(h.Now())+time.Second-1)
+		}
+		if h.World.Several() {
+			name = format.Count(len(h.World.Engines()), "engine")
 		}
 		bad := func(s string) string { return l.Ink.Bad.Paint(l.Glyph.Bad + " " + s) }
 		return []string{
@@ -130,6 +135,24 @@ func (h *header) engine() []string {
 		return []string{l.Ink.Dim.Paint(none + dot + "this machine" + screens), l.Ink.Dim.Paint(none)}
 	}
 	return []string{l.Ink.Busy.Paint(l.Glyph.Busy+" looking for the engine") + l.Ink.Dim.Paint(l.Glyph.Ellipsis)}
+}
+
+// engines returns texts for the state of several engines, from the longest to the
+// shortest.
+func (h *header) engines(containers, counts string) []string {
+	l, dot := h.Look, " "+h.Glyph.Dot+" "
+	several, trouble := format.Count(len(h.World.Engines()), "engine"), ""
+	switch lost := h.World.LostEngines(); {
+	case lost > 1:
+		trouble = dot + l.Ink.Bad.Paint(fmt.Sprintf("%s %d lost", l.Glyph.Bad, lost))
+	case lost == 1:
+		for _, e := range h.World.Engines() {
+			if e.State == "lost" {
+				trouble = dot + l.Ink.Bad.Paint(l.Glyph.Bad+" "+l.Cut(text.Clean(e.Name), 20)+" lost")
+			}
+		}
+	}
+	return []string{several + trouble + dot + counts, several + trouble + dot + containers, several + trouble, several, ""}
 }
 
 // traffic returns texts for the traffic, from the longest to the shortest.
@@ -171,7 +194,7 @@ func (h *header) selectedName() string {
 	if h.list.Selected == (api.Ref{}) {
 		return "no sandbox"
 	}
-	return format.Sandbox(h.list.Selected)
+	return h.Named(h.list.Selected)
 }
 
 // names returns the names of the tabs, with the current one marked.

@@ -13,7 +13,8 @@ const layers = `
 	commands notes overlay help outage
 	stage
 	ui
-	header port_news quit follow dispatch request_actions
+	header engines port_news quit follow
+	dispatch request_actions
 	sandbox_desktop link_share link_actions
 	sandbox_actions
 	model

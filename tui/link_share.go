@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,7 +66,7 @@ func (a *linkActions) share(msg shareMsg) tea.Cmd {
 		if msg.newLink {
 			ttl := int64(sharedFor / time.Second)
 			link, err = backend.CreateLink(ctx,
-				api.LinkRequest{Port: link.Port, Sandbox: link.SandboxName, Label: link.Label, TTLSeconds: &ttl,
+				api.LinkRequest{Port: link.Port, Sandbox: cmp.Or(link.Sandbox.Long(), link.SandboxName), Label: link.Label, TTLSeconds: &ttl,
 					Fence: &link.Fence, StripPrefix: &link.StripPrefix})
 		}
 		var share api.Share

@@ -48,7 +48,7 @@ func TestWorkUnderWayIsSaidUntilItsEnd(t *testing.T) {
 			if strings.HasPrefix(name, "engine") {
 				s.press("E")
 				s.shows("ssh://lab")
-				s.word("lab")
+				s.press("down")
 			}
 			s.press(c.keys...)
 			s.shows("◐ " + c.doing)

@@ -20,8 +20,7 @@ func TestThePaletteRunsWhatItFinds(t *testing.T) {
 	s.word("engi")
 	s.press("enter")
 	s.shows("Engines", "ssh://lab")
-	s.word("lab")
-	s.press("enter")
+	s.press("down", "enter")
 	s.until("it is switched", func() bool { return len(s.f.calls("SwitchEngine")) == 1 })
 }
 
@@ -189,6 +188,6 @@ func TestWhyThereAreNoEnginesStandsInTheirPicker(t *testing.T) {
 	s.press("E")
 	s.shows("the docker contexts cannot be read", "look at ~/.docker/contexts")
 	require.NotContains(t, s.text(), "asking")
-	s.press("x", "enter")
+	s.press("x", "esc")
 	s.nothingOver()
 }

@@ -91,7 +91,7 @@ func (p *portNews) openNew() tea.Cmd {
 		return p.open(p.World.PageURL(links[i]), p.linkName(links[i]))
 	}
 	backend, request := p.do.backend,
-		api.LinkRequest{Port: card.Port.Port, Sandbox: ref.String(), Label: form.SuggestedLabel(card)}
+		api.LinkRequest{Port: card.Port.Port, Sandbox: ref.Long(), Label: form.SuggestedLabel(card)}
 	return p.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 		link, err := backend.CreateLink(ctx, request)
 		return form.CreatedMsg{Link: link, Open: true, Err: err}

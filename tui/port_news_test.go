@@ -30,7 +30,7 @@ func TestANewPortIsToldAndItsKeysActOnIt(t *testing.T) {
 		s := start(t)
 		s.press("o")
 		s.until("the browser opens", func() bool { return len(s.opened.get()) == 1 })
-		require.Equal(t, []string{"CreateLink 5173 my-sandbox vite"}, s.f.calls("CreateLink"))
+		require.Equal(t, []string{"CreateLink 5173 default/my-sandbox vite"}, s.f.calls("CreateLink"))
 		require.Equal(t, "http://newtoken.localhost:8080/", s.opened.get()[0])
 	})
 	t.Run("n stands at it", func(t *testing.T) {

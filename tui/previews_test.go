@@ -108,7 +108,7 @@ func TestALinkThatHasEndedCanOnlyBeMadeAnew(t *testing.T) {
 	s.shows("8888", "old one")
 	s.press("enter")
 	s.until("it is made", func() bool { return len(f.calls("CreateLink")) == 1 })
-	require.Equal(t, "CreateLink 8888 my-sandbox old one", f.calls("CreateLink")[0])
+	require.Equal(t, "CreateLink 8888 default/my-sandbox old one", f.calls("CreateLink")[0])
 }
 
 func TestTheChosenLinkStaysChosen(t *testing.T) {

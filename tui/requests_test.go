@@ -184,8 +184,8 @@ func TestTheFilterOfRequestsIsLive(t *testing.T) {
 	s.word("status:5xx")
 	s.shows("5 of 17")
 	s.until("the whole filter is asked for",
-		func() bool { return len(s.f.calls("Exchanges sandbox:my-sandbox status:5xx")) > 0 })
-	require.Contains(t, s.f.calls("Exchanges"), "Exchanges sandbox:my-sandbox status:5xx 0")
+		func() bool { return len(s.f.calls("Exchanges sandbox:default/my-sandbox status:5xx")) > 0 })
+	require.Contains(t, s.f.calls("Exchanges"), "Exchanges sandbox:default/my-sandbox status:5xx 0")
 	require.NotContains(t, s.text(), "/logo.png")
 
 	s.send(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(" bogus:"), Paste: true})
@@ -275,7 +275,7 @@ func TestRequestsAreSavedAsHAR(t *testing.T) {
 	s.press("S")
 	s.until("it is saved", func() bool { _, err := os.Stat(file); return err == nil })
 	s.shows("saved 2 requests (30 B) in")
-	require.Equal(t, "HAR sandbox:my-sandbox login", s.f.calls("HAR")[0])
+	require.Equal(t, "HAR sandbox:default/my-sandbox login", s.f.calls("HAR")[0])
 	info, err := os.Stat(file)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())

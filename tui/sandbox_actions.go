@@ -35,7 +35,7 @@ func (a *sandboxActions) vnc() tea.Cmd {
 		return nil
 	}
 	if s.Daemon.State == api.DaemonHealthy {
-		return working("looking for the desktop of "+s.String(), a.find(s.Ref))
+		return working("looking for the desktop of "+a.Named(s.Ref), a.find(s.Ref))
 	}
 	a.thenDesktop[s.Ref] = true
 	return a.injectInto(s.Ref)
@@ -47,7 +47,9 @@ type injectedMsg struct {
 	err error
 }
 
-func notKept(ref api.Ref) string { return ref.String() + ": cancelled, nothing was kept" }
+func (a *sandboxActions) notKept(ref api.Ref) string {
+	return a.Named(ref) + ": cancelled, nothing was kept"
+}
 
 type demoMsg = answer[api.Link]
 
@@ -68,8 +70,8 @@ func (a *sandboxActions) injectInto(ref api.Ref) tea.Cmd {
 }
 
 func (a *sandboxActions) cancelInjection(ref api.Ref) tea.Cmd {
-	what := "the injection into " + ref.String()
-	return a.change(ref, 2*pane.Quick, "cancelling "+what, "cancel "+what, notKept(ref), a.do.backend.CancelInjection)
+	what := "the injection into " + a.Named(ref)
+	return a.change(ref, 2*pane.Quick, "cancelling "+what, "cancel "+what, a.notKept(ref), a.do.backend.CancelInjection)
 }
 
 func (a *sandboxActions) afterInject(msg injectedMsg) tea.Cmd {
@@ -81,33 +83,33 @@ func (a *sandboxActions) afterInject(msg injectedMsg) tea.Cmd {
 	switch {
 	case msg.err == nil:
 		a.World.DismissInjection(msg.ref)
-		cmds = append(cmds, a.notes.say(msg.ref.String()+": the daemon is ready"))
+		cmds = append(cmds, a.notes.say(a.Named(msg.ref)+": the daemon is ready"))
 		if desktop {
 			cmds = append(cmds, a.find(msg.ref))
 		}
 	case isCancelled(msg.err):
 		a.World.DismissInjection(msg.ref)
-		cmds = append(cmds, a.notes.say(notKept(msg.ref)))
+		cmds = append(cmds, a.notes.say(a.notKept(msg.ref)))
 	default:
 		problem := &api.Problem{Detail: msg.err.Error()}
 		if what, try := format.Explain(msg.err); try != "" {
 			problem.Detail, problem.Hint = what, try
 		}
 		a.World.FailInjection(msg.ref, problem)
-		cmds = append(cmds, a.notes.failWith("inject "+msg.ref.String(), msg.err))
+		cmds = append(cmds, a.notes.failWith("inject "+a.Named(msg.ref), msg.err))
 	}
 	return tea.Batch(cmds...)
 }
 
 func (a *sandboxActions) askStopDaemon() tea.Cmd {
-	ref, name := a.list.Selected, a.list.Selected.String()
+	ref, name := a.list.Selected, a.Named(a.list.Selected)
 	stop := a.change(ref, pane.Quick, "stopping the daemon in "+name, "stop the daemon in "+name,
 		name+": the daemon has ended", a.do.backend.StopDaemon)
 	return a.ask("Stop the daemon in "+name+"?", "stop", stop, "Its previews do not work until it is injected again.")
 }
 
 func (a *sandboxActions) askEject() tea.Cmd {
-	ref, name := a.list.Selected, a.list.Selected.String()
+	ref, name := a.list.Selected, a.Named(a.list.Selected)
 	eject := a.change(ref, 2*pane.Quick, "ejecting from "+name, "eject from "+name,
 		name+": nothing of ours is left in it", a.do.backend.Eject)
 	return a.ask("Eject from "+name+"?", "eject", eject,
@@ -119,7 +121,7 @@ func (a *sandboxActions) startOrStop() tea.Cmd {
 	if !ok {
 		return nil
 	}
-	name := s.String()
+	name := a.Named(s.Ref)
 	if s.Container != api.ContainerRunning {
 		return a.change(s.Ref, 2*pane.Quick, "starting "+name, "start "+name, name+" runs", a.do.backend.StartContainer)
 	}

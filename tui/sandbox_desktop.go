@@ -39,7 +39,7 @@ func linkTo(
 	if i >= 0 {
 		return vncMsg{ref: ref, link: links[i]}
 	}
-	link, err := backend.CreateLink(ctx, api.LinkRequest{Port: port, Sandbox: ref.String(), Label: label})
+	link, err := backend.CreateLink(ctx, api.LinkRequest{Port: port, Sandbox: ref.Long(), Label: label})
 	return vncMsg{ref: ref, link: link, err: err}
 }
 

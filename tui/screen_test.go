@@ -81,7 +81,7 @@ func loaded(t *testing.T, f *fake, width, height int, with func(*Options)) *scre
 	s.until("all is loaded", func() bool {
 		w := s.m.World
 		unknown := func(l api.Link) bool { _, known := w.Link(l.ID); return !known }
-		recent := func(x api.Exchange) bool { return len(w.Recent(x.Sandbox)) > 0 }
+		recent := func(x api.Exchange) bool { return len(w.Recent(api.Ref{Engine: "default", Name: x.Sandbox})) > 0 }
 		return w.Listed() && w.Status().URL != "" && w.Engine().State != "connecting" &&
 			!slices.ContainsFunc(f.links, unknown) && w.Rates() == f.rates &&
 			(slices.ContainsFunc(f.exchanges, recent) || len(f.exchanges) == 0) &&

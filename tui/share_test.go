@@ -58,7 +58,7 @@ func TestALinkWithoutAnExpiryIsNotShared(t *testing.T) {
 	s.shows("Only a link that expires can be shared on a network", "make a link for 1h and show it")
 	s.press("right", "enter")
 	s.until("it is shown", func() bool { return len(s.f.calls("Share")) == 1 })
-	require.Equal(t, []string{"CreateLink 6080 my-sandbox desktop"}, s.f.calls("CreateLink"))
+	require.Equal(t, []string{"CreateLink 6080 default/my-sandbox desktop"}, s.f.calls("CreateLink"))
 	require.Equal(t, int64(3600), *s.f.requests[0].TTLSeconds)
 	require.Equal(t, "Share new", s.f.calls("Share")[0])
 }

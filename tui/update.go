@@ -74,11 +74,12 @@ func (m *model) takeAnswer(msg tea.Msg) tea.Cmd {
 		}
 		m.World.SetStatus(msg.value)
 		return nil
-	case engineMsg:
+	case statesMsg:
 		if msg.err == nil {
-			m.World.ApplyEngine(msg.value, msg.after)
+			m.World.ApplyEngines(msg.value, msg.after)
+			m.list.Refresh()
 		}
-		return m.follow.countLost()
+		return tea.Batch(m.arrange(), m.follow.countLost())
 	case sandboxesMsg:
 		return m.takeSandboxes(msg)
 	case linksMsg:
@@ -199,8 +200,8 @@ func (m *model) takeEvents(batch pane.EventsMsg) tea.Cmd {
 	if c.EngineLost {
 		cmds = append(cmds, m.follow.countLost())
 	}
-	if c.EngineBack {
-		cmds = append(cmds, m.notes.say(m.follow.engineBack()), m.do.snapshot())
+	if c.EngineBack != nil {
+		cmds = append(cmds, m.notes.say(m.follow.engineBack(c.EngineBack)), m.do.snapshot())
 	}
 	return tea.Batch(append(cmds, m.toPanes(batch))...)
 }

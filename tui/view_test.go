@@ -28,7 +28,7 @@ func still(t testing.TB, width, height int, f *fake, with func(*Options)) *model
 	m, err := newModel(t.Context(), f, o)
 	require.NoError(t, err)
 	for _, msg := range []tea.Msg{
-		tea.WindowSizeMsg{Width: width, Height: height}, statusMsg{value: f.status}, engineMsg{value: f.engine},
+		tea.WindowSizeMsg{Width: width, Height: height}, statusMsg{value: f.status}, statesMsg{value: append([]api.EngineStatus{f.engine}, f.others...)},
 		sandboxesMsg{value: f.sandboxes},
 		linksMsg{value: f.links}, ratesMsg{value: f.rates}, recentMsg(f.exchanges),
 	} {

@@ -26,14 +26,14 @@ func TestASnapshotThatIsOlderThanAnEventDoesNotUndoIt(t *testing.T) {
 	t.Parallel()
 	f := newFake()
 	m := still(t, 120, 40, f, nil)
-	sandboxes, engine := m.do.sandboxes()(), m.do.engine()()
+	sandboxes, engine := m.do.sandboxes()(), m.do.engines()()
 	old, later := api.Ref{Engine: "default", Name: "old"}, api.Ref{Engine: "default", Name: "later"}
 	m.Update(pane.EventsMsg{
 		{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: webRef, Container: api.ContainerRunning,
 			Daemon: api.Daemon{State: api.DaemonHealthy}}},
 		{Kind: api.EventSandbox, Sandbox: &api.Sandbox{Ref: later}},
 		{Kind: api.EventRemoved, Sandbox: &api.Sandbox{Ref: old}},
-		{Kind: api.EventEngine, Engine: &api.EngineStatus{State: "lost"}},
+		{Kind: api.EventEngine, Engine: &api.EngineStatus{Name: "default", State: "lost"}},
 	})
 	snapshot := sandboxes.(sandboxesMsg)
 	snapshot.value[1].Image = "another" // my-sandbox, of which no event told
@@ -49,7 +49,7 @@ func TestASnapshotThatIsOlderThanAnEventDoesNotUndoIt(t *testing.T) {
 	require.Equal(t, "lost", m.World.Engine().State)
 	f.sandboxes = newFake().sandboxes
 	m.Update(m.do.sandboxes()())
-	m.Update(m.do.engine()())
+	m.Update(m.do.engines()())
 	require.False(t, has(later), "what is asked for later holds")
 	require.True(t, has(old))
 	require.Equal(t, "connected", m.World.Engine().State)

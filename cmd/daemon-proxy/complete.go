@@ -57,7 +57,7 @@ func offeredSandboxes(ctx context.Context, r *remote) []cobra.Completion {
 	var names []cobra.Completion
 	for _, s := range list.Sandboxes {
 		names = append(names,
-			cobra.CompletionWithDesc(logging.Printable(s.String()), s.Container+", daemon "+string(s.Daemon.State)))
+			cobra.CompletionWithDesc(logging.Printable(list.NameOf(s.Ref)), s.Container+", daemon "+string(s.Daemon.State)))
 	}
 	return names
 }

@@ -300,11 +300,11 @@ func (r *remote) awaitEngine(ctx context.Context) error {
 		switch {
 		case err != nil:
 			return err
-		case list.Engine.Error != nil:
-			return list.Engine.Error
-		case list.Engine.State == "": // host mode
+		case len(list.Engines) == 0: // host mode
 			return nil
-		case list.Engine.State == "connected":
+		case !slices.ContainsFunc(list.Engines, func(e api.EngineStatus) bool { return e.Error == nil }):
+			return list.Engine.Error
+		case !slices.ContainsFunc(list.Engines, func(e api.EngineStatus) bool { return e.State == "connecting" }):
 			if connected.IsZero() {
 				connected = time.Now()
 			}

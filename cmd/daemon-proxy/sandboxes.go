@@ -27,8 +27,14 @@ func newSandboxes() *cobra.Command {
 			}
 			rows := [][]string{{"NAME", "CONTAINER", "DAEMON", "VERSION", "PLATFORM", "IMAGE"}}
 			for _, s := range list.Sandboxes {
-				rows = append(rows,
-					[]string{s.String(), s.Container, string(s.Daemon.State), s.Daemon.Version, s.Platform, s.Image})
+				rows = append(rows, []string{
+					list.NameOf(s.Ref), s.Container, string(s.Daemon.State), s.Daemon.Version, s.Platform, s.Image})
+			}
+			if len(list.Engines) > 1 {
+				rows[0] = append(rows[0], "ENGINE")
+				for i, s := range list.Sandboxes {
+					rows[i+1] = append(rows[i+1], orDash(s.Engine))
+				}
 			}
 			return r.table(rows...)
 		})
@@ -48,7 +54,7 @@ func newInject() *cobra.Command {
 			return r.Inject(ctx, ref, func(step api.Injection) {
 				if r.json {
 					_ = r.line(step)
-				} else if line := stepLine(ref.String(), step); line != "" {
+				} else if line := stepLine(ref.Long(), step); line != "" {
 					fmt.Fprintln(r.out, logging.Printable(line))
 				}
 			})
@@ -111,7 +117,7 @@ func newEject() *cobra.Command {
 // changed prints what was done to a sandbox: its state in JSON, else a sentence.
 func (r *remote) changed(ctx context.Context, ref api.Ref, sentence string) error {
 	if !r.json {
-		_, err := fmt.Fprintf(r.out, sentence, logging.Printable(ref.String()))
+		_, err := fmt.Fprintf(r.out, sentence, logging.Printable(ref.Long()))
 		return err
 	}
 	box, err := r.Sandbox(ctx, ref)
@@ -165,8 +171,12 @@ func newStatus() *cobra.Command {
 			if err != nil && !errors.Is(err, &api.Problem{Code: api.CodeUnauthorized}) { // /health needs no key
 				return err
 			}
+			engines, err := r.EngineStates(ctx)
+			if err != nil && !errors.Is(err, &api.Problem{Code: api.CodeUnauthorized}) {
+				return err
+			}
 			if r.json && len(args) == 0 {
-				return r.document(stateOfCore{health, screens})
+				return r.document(stateOfCore{health, engines, screens})
 			}
 			rows := [][]string{{"daemon-proxy", health.Version, health.Status, r.URL()}}
 			var ref api.Ref
@@ -188,6 +198,11 @@ func newStatus() *cobra.Command {
 				}
 			}
 			if ref.Name == "" {
+				for _, e := range engines {
+					if len(engines) > 1 {
+						rows = append(rows, []string{"engine", e.Name, e.State, orDash(e.Version)})
+					}
+				}
 				for _, s := range screens {
 					rows = append(rows, []string{"screen", s.Name, "since " + s.Since.Local().Format(time.DateTime),
 						orDash(s.Watching.String())})
@@ -198,13 +213,15 @@ func newStatus() *cobra.Command {
 	cmd.Args, cmd.ValidArgsFunction = atMostOne, first(offers(offeredSandboxes))
 	cmd.Long = "status asks the running daemon-proxy for its state; the health check of a container can\nuse it. If " +
 		"the daemon is down, the state is \"degraded\" but the exit code is still 0. Without SANDBOX\nit also lists the " +
-		"terminals that are attached, since when, and the sandbox that each of them shows.\n\n" + exitCodes
+		"engines, if several are open, and the terminals that are attached, since when, and\nthe sandbox that each of " +
+		"them shows.\n\n" + exitCodes
 	return cmd
 }
 
 // stateOfCore is what status prints as JSON.
 type stateOfCore struct {
 	api.Health
+	Engines []api.EngineStatus `json:"engines,omitempty"`
 	Screens []api.ScreenStatus `json:"screens,omitempty"`
 }
 

@@ -14,6 +14,9 @@ type Health struct {
 	Daemon        DaemonState `json:"daemon,omitempty"`  // the state of its daemon
 	// Reason is why Status is "degraded", if known.
 	Reason *Problem `json:"reason,omitempty"`
+	// LostEngines are the engines that are open and do not answer. Status is only about
+	// the default sandbox and its engine.
+	LostEngines []string `json:"lost_engines,omitempty"`
 	// Warning describes a dangerous setting of the server.
 	Warning string `json:"warning,omitempty"`
 }
@@ -57,8 +60,21 @@ type Revoked struct {
 
 // SandboxList is the document of GET /api/sandboxes.
 type SandboxList struct {
-	Engine    EngineStatus `json:"engine"`
-	Sandboxes []Sandbox    `json:"sandboxes"`
+	// Engine is the primary engine, and Engines are all that are open.
+	Engine    EngineStatus   `json:"engine"`
+	Engines   []EngineStatus `json:"engines"`
+	Sandboxes []Sandbox      `json:"sandboxes"`
+}
+
+// NameOf is the name by which people address a sandbox of the list: NAME where that
+// is unique in it, else ENGINE/NAME.
+func (l SandboxList) NameOf(ref Ref) string {
+	for i := range l.Sandboxes {
+		if other := l.Sandboxes[i].Ref; other.Engine != "" && ref.Engine != "" && other.Name == ref.Name && other != ref {
+			return ref.Long()
+		}
+	}
+	return ref.String()
 }
 
 // PortList is the document of GET /api/sandboxes/{name}/ports.
@@ -84,7 +100,13 @@ type ExchangeList struct {
 
 // EngineList is the document of GET /api/engines.
 type EngineList struct {
+	// Engines are those that are open and those that can be opened.
 	Engines []EngineChoice `json:"engines"`
+}
+
+// EngineStates is the document of GET /api/engines/open, the primary engine first.
+type EngineStates struct {
+	Engines []EngineStatus `json:"engines"`
 }
 
 // EngineName is the body of PUT /api/engine.

@@ -318,8 +318,10 @@ type Exchange struct {
 type EngineStatus struct {
 	Name     string `json:"name"`
 	Endpoint string `json:"endpoint"`
-	// State is "connecting", "connected" or "lost".
-	State   string    `json:"state"`
+	// State is "connecting", "connected" or "lost"; in an event also "closed".
+	State string `json:"state"`
+	// Primary marks the engine on which the default sandbox is.
+	Primary bool      `json:"primary,omitempty"`
 	Version string    `json:"version,omitempty"`
 	Since   time.Time `json:"since"`
 	// Error is the reason why it does not answer, with a hint.
@@ -327,6 +329,9 @@ type EngineStatus struct {
 	// RetryAt is when a lost engine is tried again; omitted while an attempt is running.
 	RetryAt *time.Time `json:"retry_at,omitempty"`
 }
+
+// EngineClosed is the State of an engine that is no longer open.
+const EngineClosed = "closed"
 
 // EventKind names what an Event is about; exactly the field of that name is
 // set, and none for "reset". More kinds may come: ignore those that are unknown.
@@ -339,7 +344,7 @@ const (
 	EventInjection EventKind = "injection" // an injection took a step
 	EventLink      EventKind = "link"      // a link was created, revoked, expired
 	EventExchange  EventKind = "exchange"  // an exchange began, got its answer or ended
-	EventEngine    EventKind = "engine"    // an engine was reached or lost
+	EventEngine    EventKind = "engine"    // an engine was opened, reached, lost or closed
 	EventPort      EventKind = "port"      // a port of a watched sandbox began to listen
 	EventScreens   EventKind = "screens"   // a screen was attached, went or shows another sandbox: all of them
 	EventAttached  EventKind = "attached"  // over HTTP, the first event of a screen: which one it is

@@ -21,11 +21,21 @@ type Service interface {
 // Core is what there is to ask of the core itself: its engine, events and logs.
 type Core interface {
 	Status(ctx context.Context) (Status, error)
+	// Engine is the state of the primary engine, on which the default sandbox is;
+	// zero if none is open.
 	Engine(ctx context.Context) (EngineStatus, error)
-	// Engines are those that can be switched to.
+	// EngineStates are the states of the engines that are open, the primary one first.
+	EngineStates(ctx context.Context) ([]EngineStatus, error)
+	// Engines are those that are open and those that can be opened.
 	Engines(ctx context.Context) ([]EngineChoice, error)
+	// OpenEngine opens an engine beside the others, by a name that Engines gave. It
+	// does not wait for it to answer.
+	OpenEngine(ctx context.Context, name string) error
+	// CloseEngine closes an engine; it is a problem if no other is open.
+	CloseEngine(ctx context.Context, name string) error
+	// SwitchEngine opens an engine and closes all others.
 	SwitchEngine(ctx context.Context, name string) error
-	// RetryEngine looks for the engine now instead of at the next retry.
+	// RetryEngine looks for the engines now instead of at the next retry.
 	RetryEngine(ctx context.Context) error
 	// Demo starts the demo sandbox and returns its link.
 	Demo(ctx context.Context) (Link, error)

@@ -151,7 +151,9 @@ type Frame struct {
 type EngineChoice struct {
 	Name     string `json:"name"`
 	Endpoint string `json:"endpoint"`
-	Current  bool   `json:"current,omitempty"`
+	Open     bool   `json:"open,omitempty"`
+	// Current marks the primary engine, on which the default sandbox is.
+	Current bool `json:"current,omitempty"`
 }
 
 // Share is a second listener on the LAN that serves one link in path mode.

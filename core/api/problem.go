@@ -122,6 +122,7 @@ const (
 
 	CodeEngineUnreachable = "engine_unreachable"  // 503
 	CodeEngineRefused     = "engine_refused"      // 403: a filter or a plugin of the engine forbids it
+	CodeEngineClosed      = "engine_closed"       // 503: the sandbox is on an engine that is not open
 	CodeArchMismatch      = "arch_mismatch"       // 422
 	CodeNotExecutable     = "not_executable"      // 422: not an ELF executable
 	CodeDynamicBinary     = "dynamic_binary"      // 422: its loader is missing in the container
@@ -191,6 +192,7 @@ var kinds = map[string]struct {
 	CodeMethodNotAllowed:  {405, "Method not allowed"},
 	CodeEngineUnreachable: {503, "Engine not reachable"},
 	CodeEngineRefused:     {403, "Refused by the engine"},
+	CodeEngineClosed:      {503, "Engine not open"},
 	CodeArchMismatch:      {422, "Wrong architecture"},
 	CodeNotExecutable:     {422, "Not executable"},
 	CodeDynamicBinary:     {422, "Dynamically linked binary"},

@@ -46,28 +46,48 @@ func core(t *testing.T, s api.Service) {
 	require.NotEmpty(t, status.Version)
 	require.NotEmpty(t, status.Mode)
 	require.Regexp(t, `^https?://[^/]+$`, status.URL)
-	_, err = s.Engine(t.Context())
-	require.NoError(t, err)
-	engines, err := s.Engines(t.Context())
-	require.NoError(t, err)
-	current := 0
-	for _, engine := range engines {
-		require.NotEmpty(t, engine.Name)
-		if engine.Current {
-			current++
-		}
-	}
-	require.LessOrEqual(t, current, 1)
-	requireCode(t, api.CodeEngineUnreachable, s.SwitchEngine(t.Context(), nobody.Name))
-	after, err := s.Engines(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, engines, after, "a switch that fails changes nothing")
-	require.NoError(t, s.RetryEngine(t.Context()))
+	engines(t, s)
 	if link, err := s.Demo(t.Context()); err == nil {
 		require.Contains(t, link.URL, "/preview/"+link.Token)
 	} else {
 		requireCode(t, api.CodeEngineUnreachable, err)
 	}
+}
+
+func engines(t *testing.T, s api.Service) {
+	primary, err := s.Engine(t.Context())
+	require.NoError(t, err)
+	states, err := s.EngineStates(t.Context())
+	require.NoError(t, err)
+	if len(states) > 0 {
+		require.Equal(t, primary.Name, states[0].Name)
+		require.NoError(t, s.OpenEngine(t.Context(), primary.Name), "it is open")
+	}
+	choices, err := s.Engines(t.Context())
+	require.NoError(t, err)
+	open := map[string]bool{}
+	for _, engine := range choices {
+		require.NotEmpty(t, engine.Name)
+		require.Equal(t, engine.Open && engine.Name == primary.Name, engine.Current)
+		if engine.Open {
+			open[engine.Name] = true
+		}
+	}
+	for i, state := range states {
+		require.Equal(t, i == 0, state.Primary)
+		require.True(t, open[state.Name], state.Name)
+	}
+	require.Len(t, open, len(states))
+	requireCode(t, api.CodeEngineUnreachable, s.SwitchEngine(t.Context(), nobody.Name))
+	requireCode(t, api.CodeEngineUnreachable, s.OpenEngine(t.Context(), nobody.Name))
+	require.NoError(t, s.CloseEngine(t.Context(), nobody.Name), "it is not open")
+	if len(states) == 1 {
+		requireCode(t, api.CodeBadRequest, s.CloseEngine(t.Context(), primary.Name))
+	}
+	after, err := s.Engines(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, choices, after, "what fails changes nothing")
+	require.NoError(t, s.RetryEngine(t.Context()))
 }
 
 func sandboxes(t *testing.T, s api.Service) {

@@ -33,6 +33,7 @@ var _ api.Service = (*Client)(nil)
 // Client talks to one server. Its methods may be called from any goroutine.
 type Client struct {
 	*wire
+	engines
 	requests
 }
 
@@ -77,7 +78,7 @@ func New(baseURL string, options ...Option) (*Client, error) {
 	w := &wire{
 		base: base, key: func() string { return "" }, http: &http.Client{CheckRedirect: stay}, silence: longestSilence,
 	}
-	c := &Client{wire: w, requests: requests{w}}
+	c := &Client{wire: w, engines: engines{w}, requests: requests{w}}
 	for _, option := range options {
 		option(c)
 	}
@@ -135,7 +136,7 @@ func (c *Client) Sandbox(ctx context.Context, ref api.Ref) (api.Sandbox, error) 
 	}
 	list, err := c.Sandboxes(ctx)
 	for _, box := range list {
-		if ref.Means(box.Ref) || box.String() == status.Sandbox {
+		if api.ParseRef(status.Sandbox).Means(box.Ref) {
 			return box, err
 		}
 	}

@@ -96,6 +96,14 @@ func checkContext(s string) (string, string, bool) {
 	return s, "", isName(s, "_.+-")
 }
 
+// checkEngine accepts the name of a context and an address with a scheme.
+func checkEngine(s string) (string, string, bool) {
+	if strings.Contains(s, "://") {
+		return checkDockerHost(s)
+	}
+	return checkContext(s)
+}
+
 // isName reports whether s begins with an ASCII letter or digit and continues
 // with those and the characters of inside.
 func isName(s, inside string) bool {
@@ -199,11 +207,18 @@ func (c Config) conflicts() []conflict {
 			[]string{"docker.helper", "docker.reach"},
 		})
 	}
-	if c.Docker.Host != "" && c.Docker.Context != "" {
+	switch {
+	case c.Docker.Host != "" && c.Docker.Context != "":
 		found = append(found, conflict{
 			Problem{Key: "docker.context", Value: quote(c.Docker.Context),
 				Text: "want only one of docker.host and docker.context"},
 			[]string{"docker.context", "docker.host"},
+		})
+	case len(c.Docker.Engines) > 0 && c.Docker.Host+c.Docker.Context != "":
+		found = append(found, conflict{
+			Problem{Key: "docker.engines", Value: quote(strings.Join(c.Docker.Engines, ",")),
+				Text: "want only one of docker.engines, docker.host and docker.context"},
+			[]string{"docker.engines", "docker.host", "docker.context"},
 		})
 	}
 	return found

@@ -106,12 +106,15 @@ type Daemon struct {
 	StopOnExit       bool              // stop the daemons that this program started when it ends
 }
 
-// Docker selects the engine. Load fills at most one of the two and already
-// considers DOCKER_HOST and DOCKER_CONTEXT: if both are empty, the docker CLI's
+// Docker selects the engines. Load fills at most one of Host, Context and Engines and
+// already considers DOCKER_HOST and DOCKER_CONTEXT: if all are empty, the docker CLI's
 // current context is used.
 type Docker struct {
 	Host    string // unix:///…, tcp://…, ssh://…, …
 	Context string // name of a docker CLI context
+	// Engines are the engines to open, by name or address, the primary one first;
+	// empty: the one of Host or Context.
+	Engines []string
 	Reach   string // "auto", "direct", "bridge" or "helper"
 	Helper  string // "auto", "always" or "never"
 }

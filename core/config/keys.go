@@ -245,7 +245,7 @@ func dockerAndSecurityKeys() []key {
 			Doc: "The Docker engine to use. DOCKER_HOST is the docker CLI's own variable, and DOCKER_TLS_VERIFY and " +
 				"DOCKER_CERT_PATH work as they do there. Set either host or context, not both; flags override the " +
 				"environment, which overrides the file, and of the two variables DOCKER_HOST wins. Both empty: " +
-				"the docker CLI's current context."},
+				"the docker CLI's current context, or docker.engines."},
 		value: text(func(c *Config) *string { return &c.Docker.Host },
 			"empty, or an address such as unix:///var/run/docker.sock or tcp://10.0.0.5:2376",
 			optional(checkDockerHost)),
@@ -254,6 +254,13 @@ func dockerAndSecurityKeys() []key {
 			Doc: "Context of the docker CLI whose engine to use (docker context ls)."},
 		value: text(func(c *Config) *string { return &c.Docker.Context },
 			"empty, or a context's name: letters and digits, after the first also _ . + -", optional(checkContext)),
+	}, {
+		Key: Key{Path: "docker.engines", Env: "DOCKER_ENGINES", Flag: "docker-engines",
+			Doc: "Several engines to use at once instead of the one of host or context: names of docker contexts, or " +
+				"addresses. The default sandbox is on the first one. Engines can also be opened and closed while the " +
+				"program runs (E in the terminal UI); the next start with the same configuration opens the same ones."},
+		value: list(func(c *Config) *[]string { return &c.Docker.Engines },
+			"a list of names of contexts and addresses such as unix:///run/docker.sock or ssh://user@host", checkEngine),
 	}, {
 		Key: Key{Path: "docker.reach", Env: "DOCKER_REACH", Flag: "docker-reach", Default: "auto",
 			Doc: "How the ports of containers are reached. direct: at the container's address. bridge: through one " +

@@ -149,20 +149,27 @@ func (l *loader) givenFlags() {
 	}
 }
 
-// chooseEngine leaves one of docker.host and docker.context: the one of the
-// higher layer; of the two variables DOCKER_HOST, as in the docker CLI. Both
-// in one file or both as flags is a conflict.
+// chooseEngine leaves one of docker.engines, docker.host and docker.context: the one
+// of the highest layer; of variables the first of these, as in the docker CLI. Two
+// in one file or two as flags are a conflict.
 func (l *loader) chooseEngine() {
 	docker := &l.cfg.Docker
-	if docker.Host == "" || docker.Context == "" {
-		return
+	settings := []struct {
+		path  string
+		given bool
+		clear func()
+	}{
+		{"docker.engines", len(docker.Engines) > 0, func() { docker.Engines = nil }},
+		{"docker.host", docker.Host != "", func() { docker.Host = "" }},
+		{"docker.context", docker.Context != "", func() { docker.Context = "" }},
 	}
-	host, context := l.origins["docker.host"].layer, l.origins["docker.context"].layer
-	switch {
-	case host > context || host == layerEnv && context == layerEnv:
-		docker.Context = ""
-	case context > host:
-		docker.Host = ""
+	for i, a := range settings {
+		for j, b := range settings {
+			la, lb := l.origins[a.path].layer, l.origins[b.path].layer
+			if a.given && b.given && (la < lb || la == layerEnv && lb == layerEnv && j < i) {
+				a.clear()
+			}
+		}
 	}
 }
 

@@ -177,6 +177,9 @@ func (e *Engine) Name() string { return e.at.name }
 // Endpoint is the address in the form of DOCKER_HOST.
 func (e *Engine) Endpoint() string { return e.at.host }
 
+// Same reports whether other is the same engine, perhaps under another name.
+func (e *Engine) Same(other *Engine) bool { return e.at.place() == other.at.place() }
+
 // Close closes idle connections. Calls in progress end with their contexts, those
 // over ssh at once.
 func (e *Engine) Close() error {

@@ -83,11 +83,7 @@ func splitPrefix(target string) (Route, error) {
 			return Route{}, nil
 		}
 		route.Kind = KindSandboxProxy
-		route.Sandbox, after = cutSegment(after)
-		if !isSandboxName(route.Sandbox) {
-			return Route{}, nil
-		}
-		if after, ok = strings.CutPrefix(after, "/proxy/"); !ok {
+		if route.Sandbox, after, ok = cutSandbox(after); !ok {
 			return Route{}, nil
 		}
 	}
@@ -95,6 +91,30 @@ func splitPrefix(target string) (Route, error) {
 	_, err := ParsePort(route.Port)
 	return route, err
 }
+
+// cutSandbox cuts NAME/proxy/PORT… or ENGINE/NAME/proxy/PORT… before the port.
+func cutSandbox(s string) (sandbox, port string, ok bool) {
+	name, rest := cutSegment(s)
+	port, short := strings.CutPrefix(rest, "/proxy/")
+	short = short && isSandboxName(name)
+	if number, _ := cutSegment(port); short && isPort(number) {
+		return name, port, true
+	}
+	if second, rest := cutSegment(strings.TrimPrefix(rest, "/")); isEngine(name) && isSandboxName(second) {
+		if port, ok := strings.CutPrefix(rest, "/proxy/"); ok {
+			return name + "/" + second, port, true
+		}
+	}
+	return name, port, short
+}
+
+func isPort(s string) bool {
+	_, err := ParsePort(s)
+	return err == nil
+}
+
+// isEngine reports whether s can be the id of an engine.
+func isEngine(s string) bool { return isName(strings.ReplaceAll(s, "+", ""), true) }
 
 // cutSegment cuts a path before its next slash, or before its query.
 func cutSegment(s string) (segment, rest string) {

@@ -33,6 +33,12 @@ func TestP2SplitPathKeepsTheBytes(t *testing.T) {
 		"/sandboxes/my-box_1.x/proxy/1/":           {Kind: KindSandboxProxy, Sandbox: "my-box_1.x", Port: "1", Rest: "/"},
 		"/sandboxes/host/proxy/65535":              {Kind: KindSandboxProxy, Sandbox: "host", Port: "65535", Rest: ""},
 		"/sandboxes/container:host/proxy/3000/a?b": {Kind: KindSandboxProxy, Sandbox: "container:host", Port: "3000", Rest: "/a?b"},
+		"/sandboxes/unix+run+d.sock/web/proxy/1/": {
+			Kind: KindSandboxProxy, Sandbox: "unix+run+d.sock/web", Port: "1", Rest: "/"},
+		"/sandboxes/lab/container:host/proxy/1": {
+			Kind: KindSandboxProxy, Sandbox: "lab/container:host", Port: "1", Rest: ""},
+		"/sandboxes/lab/proxy/proxy/1/":       {Kind: KindSandboxProxy, Sandbox: "lab/proxy", Port: "1", Rest: "/"},
+		"/sandboxes/lab/proxy/1/x":            {Kind: KindSandboxProxy, Sandbox: "lab", Port: "1", Rest: "/x"},
 		"/":                                   {},
 		"/health":                             {},
 		"/api/preview":                        {},
@@ -59,7 +65,10 @@ func TestP2SplitPathKeepsTheBytes(t *testing.T) {
 		"/sandboxes/container:other/proxy/1/": {},
 		"/sandboxes/a@b/proxy/1/":             {},
 		"/sandboxes/a/proxy":                  {},
-		"/sandboxes/a/b/proxy/1/":             {},
+		"/sandboxes/a/b/c/proxy/1/":           {},
+		"/sandboxes/a@b/c/proxy/1/":           {},
+		"/sandboxes/../a/proxy/1/":            {},
+		"/sandboxes/a/../proxy/1/":            {},
 	} {
 		got, err := SplitPath(target)
 		require.NoError(t, err, target)

@@ -38,6 +38,8 @@ type PublisherOptions struct {
 type Sandboxes interface {
 	// Resolve is a sandbox in full; its problems are those of CreateLink.
 	Resolve(ref api.Ref) (api.Ref, error)
+	// NameOf is the name by which people and URLs address a sandbox.
+	NameOf(ref api.Ref) string
 	// Loopback reports whether the sandbox's localhost is this machine's. It
 	// starts nothing.
 	Loopback(ref api.Ref) bool
@@ -118,11 +120,14 @@ func (p *Publisher) RevokeLink(_ context.Context, tokenOrID string) error {
 }
 
 // WithURLs sets the URLs of links relative to base ("http://localhost:8080"),
-// in place.
+// and the names of their sandboxes, in place.
 func (p *Publisher) WithURLs(base string, links []api.Link) []api.Link {
 	domain := ""
 	if p.HostLinks() {
 		domain = p.o.Server.PreviewDomain
+	}
+	for i := range links {
+		links[i].SandboxName = p.o.Sandboxes.NameOf(links[i].Sandbox)
 	}
 	return WithURLs(base, domain, links)
 }

@@ -141,6 +141,13 @@ func (m management) health(v *visit, _ values) error {
 	} else if engine, err := m.o.Service.Engine(v.r.Context()); err == nil && engine.State == "lost" {
 		answer.Status, answer.Reason = "degraded", engine.Error
 	}
+	if engines, err := m.o.Service.EngineStates(v.r.Context()); err == nil {
+		for _, engine := range engines {
+			if engine.State == "lost" {
+				answer.LostEngines = append(answer.LostEngines, engine.Name)
+			}
+		}
+	}
 	answer.Version, answer.Protocol = m.o.Version, api.Protocol
 	answer.UptimeSeconds = max(seconds(m.started), 0.001)
 	if m.o.Config.Exposed() {

@@ -36,6 +36,7 @@ type boxes struct {
 	shell    func(ctx context.Context, ref api.Ref, size api.TerminalSize) (api.Terminal, error)
 	share    func(ctx context.Context, id string) (api.Share, error)
 	engine   api.EngineStatus
+	others   []api.EngineStatus
 	asked    []string // see note
 	screens  []api.ScreenStatus
 	attached int // screens so far
@@ -127,6 +128,8 @@ func (b *boxes) Logs(ctx context.Context, ref api.Ref, source string, tail int, 
 
 func (b *boxes) Settle() {}
 
+func (b *boxes) NameOf(ref api.Ref) string { return ref.String() }
+
 func (b *boxes) Resolve(ref api.Ref) (api.Ref, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -136,7 +139,7 @@ func (b *boxes) Resolve(ref api.Ref) (api.Ref, error) {
 			return api.Ref{}, &api.Problem{Title: "Which sandbox?", Status: 409, Code: api.CodeSandboxRequired, Detail: "there are two", Hint: "name one", Names: []string{"other", "web"}}
 		}
 	}
-	if x := b.known[name]; x != nil {
+	if x := b.known[name]; x != nil && (ref.Engine == "" || ref.Engine == x.Engine) {
 		return x.Ref, nil
 	}
 	return api.Ref{}, &api.Problem{Title: "Unknown sandbox", Status: 404, Code: api.CodeUnknownSandbox, Detail: "there is no such sandbox", Hint: "see GET /api/sandboxes"}

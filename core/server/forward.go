@@ -148,14 +148,14 @@ func (s *Server) redirect(v *visit, status int, location string, ref api.Ref, po
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Length", "0")
 	v.w.WriteHeader(status)
-	s.logVisit(v, api.Exchange{Status: status, Sandbox: ref.String(), Port: port})
+	s.logVisit(v, api.Exchange{Status: status, Sandbox: s.o.Sandboxes.NameOf(ref), Port: port})
 }
 
 // forward sends a request to its daemon and its answer back, counts and records it.
 func (s *Server) forward(h *hop) error {
 	r := h.r
 	x := api.Exchange{
-		Start: h.start, Method: logging.ShownMethod(r.Method), Sandbox: h.ref.String(), Ref: h.ref, Port: h.port,
+		Start: h.start, Method: logging.ShownMethod(r.Method), Sandbox: s.o.Sandboxes.NameOf(h.ref), Ref: h.ref, Port: h.port,
 		Kind: "proxy", Protocol: "http", Remote: h.remote,
 	}
 	x.Path, x.PathSize = traffic.ShownPath(h.rest)
@@ -274,7 +274,7 @@ func (s *Server) roundTrip(h *hop) (result proxy.Result, err error) {
 	}
 	if p, ok := err.(*api.Problem); ok && p.Sandbox == "" { //nolint:errorlint // Forward's own problem, to be completed
 		named := *p
-		named.Sandbox, named.Port = h.ref.String(), h.port
+		named.Sandbox, named.Port = s.o.Sandboxes.NameOf(h.ref), h.port
 		err = &named
 	}
 	return result, err

@@ -33,8 +33,10 @@ var (
 	anyMethod  = []string{"get", "head", "post", "put", "patch", "delete", "options"}
 	segment    = regexp.MustCompile(`\{(\w+)\}`)
 	ofSegment  = map[string]string{
-		"token":  "The link's token, or its public id where the API is asked.",
-		"name":   `The sandbox's name: a container's, "host", or "container:host" for a container of that name.`,
+		"token": "The link's token, or its public id where the API is asked.",
+		"name": `The sandbox's name: a container's, "host", or "container:host" for a container of that name. ` +
+			`ENGINE/NAME, whose parts may be two segments, is the container of that engine.`,
+		"engine": "The engine's name, as the list has it, or its address, escaped.",
 		"screen": "The screen's id.",
 		"id":     "The request's number.", "port": "The TCP port, 1 to 65535.", "path": "What the service is asked for, slashes included.",
 	}

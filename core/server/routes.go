@@ -99,6 +99,7 @@ func allow(rows []route) string {
 func (m management) callAPI(v *visit) error {
 	r := v.r
 	path, _, _ := strings.Cut(r.RequestURI, "?")
+	path = m.joined(path)
 	var fits []route // all rows of one path
 	for _, row := range m.table {
 		if row.serve == nil || len(fits) > 0 && row.path != fits[0].path {
@@ -131,6 +132,21 @@ func (m management) callAPI(v *visit) error {
 	}
 	v.w.Header().Set("Allow", allow(fits))
 	return api.NewProblem(api.CodeMethodNotAllowed, "allowed here: "+allow(fits), "use "+fits[0].method)
+}
+
+// joined is a path with ENGINE/NAME as one segment, as {name} in the table is. NAME
+// alone comes first where both fit.
+func (m management) joined(path string) string {
+	rest, ok := strings.CutPrefix(path, "/api/sandboxes/")
+	engine, name, long := strings.Cut(rest, "/")
+	known := func(row route) bool {
+		_, fits := row.match(path)
+		return fits
+	}
+	if !ok || !long || engine == "" || slices.ContainsFunc(m.table, known) {
+		return path
+	}
+	return "/api/sandboxes/" + engine + "%2F" + name
 }
 
 func nothingHere() *api.Problem {
@@ -187,12 +203,13 @@ var notInjected = []string{api.CodePortTaken, api.CodeForeignFile, api.CodeArchM
 // unreachable are the problems of a sandbox whose daemon cannot be reached.
 var unreachable = []string{api.CodeUnknownSandbox, api.CodeBadPath, api.CodeSandboxStopped,
 	api.CodeSandboxPaused, api.CodeSandboxMissing,
-	api.CodeSandboxBusy, api.CodeEngineUnreachable, api.CodeEngineRefused, api.CodeUnreachable, api.CodeDaemonDown, api.CodeNoDaemon}
+	api.CodeSandboxBusy, api.CodeEngineUnreachable, api.CodeEngineRefused, api.CodeEngineClosed, api.CodeUnreachable,
+	api.CodeDaemonDown, api.CodeNoDaemon}
 
 func sandboxRoutes() []route {
 	return []route{{
 		method: "GET", path: "/api/sandboxes", summary: "List the sandboxes",
-		about:  "The containers of the engine, and the machine itself under the name host.",
+		about:  "The containers of all engines that are open, and the machine itself under the name host.",
 		answer: api.SandboxList{}, serve: management.listSandboxes,
 	}, {
 		method: "GET", path: "/api/sandboxes/{name}/ports", summary: "List the listening ports of a sandbox",
@@ -266,7 +283,7 @@ func sandboxRoutes() []route {
 
 // filterTerms is the parameter of routes that take a filter.
 var filterTerms = param{"filter", "Terms that must all match: status:5xx, status:404, method:post, port:3000, path:/api, " +
-	"sandbox:web, kind:preview, protocol:websocket, link:ID, live:true, or text to find in method, path, " +
+	"sandbox:web, engine:lab, kind:preview, protocol:websocket, link:ID, live:true, or text to find in method, path, " +
 	"sandbox and note. A ! before a term negates it; quotes keep words together.", ""}
 
 func requestRoutes() []route {
@@ -342,21 +359,38 @@ func stateRoutes() []route {
 		method: "GET", path: "/api/status", summary: "Get the state of the core",
 		answer: api.Status{}, serve: management.status,
 	}, {
-		method: "GET", path: "/api/engine", summary: "Get the state of the engine",
+		method: "GET", path: "/api/engine", summary: "Get the state of the primary engine",
+		about:  "The default sandbox is on this engine.",
 		answer: api.EngineStatus{}, serve: management.engine,
 	}, {
-		method: "PUT", path: "/api/engine", summary: "Switch to another engine",
-		about: "The answer does not wait until the new engine answers. Links to sandboxes of the previous engine work " +
-			"again once it is switched back to. The body is limited to 4 KiB.",
+		method: "PUT", path: "/api/engine", summary: "Open an engine and close all others",
+		about: "The answer does not wait until the new engine answers. Links to sandboxes of the previous engines work " +
+			"again once those are opened again. The body is limited to 4 KiB.",
 		body: api.EngineName{}, answer: api.EngineStatus{}, serve: management.switchEngine, keyed: true, changes: true,
 		codes: []string{api.CodeEngineUnreachable},
 	}, {
-		method: "POST", path: "/api/engine/retry", summary: "Look for the engine now",
-		about:  "If the engine is connected, its containers are listed again.",
+		method: "POST", path: "/api/engine/retry", summary: "Look for the engines now",
+		about:  "The containers of engines that are connected are listed again.",
 		answer: api.EngineStatus{}, serve: management.retryEngine, keyed: true, codes: []string{api.CodeEngineUnreachable},
 	}, {
-		method: "GET", path: "/api/engines", summary: "List the engines that can be switched to",
+		method: "GET", path: "/api/engines", summary: "List the engines",
+		about:  "Those that are open and those that can be opened.",
 		answer: api.EngineList{}, serve: management.listEngines,
+	}, {
+		method: "GET", path: "/api/engines/open", summary: "Get the states of the engines that are open",
+		answer: api.EngineStates{}, serve: engineStates,
+	}, {
+		method: "PUT", path: "/api/engines/{engine}", summary: "Open an engine beside the others",
+		about: "The answer does not wait until the engine answers. The engines that are open are opened again by the " +
+			"next start with the same configuration.",
+		answer: api.EngineStates{}, serve: changesEngine(api.Service.OpenEngine), keyed: true, changes: true,
+		codes: []string{api.CodeEngineUnreachable, api.CodeBadPath},
+	}, {
+		method: "DELETE", path: "/api/engines/{engine}", summary: "Close an engine",
+		about: "Links to its sandboxes work again once it is opened again. The only one that is open cannot be closed " +
+			"(409). Closing one that is not open changes nothing.",
+		answer: api.EngineStates{}, serve: changesEngine(api.Service.CloseEngine), keyed: true, changes: true,
+		codes: []string{api.CodeBadPath},
 	}, {
 		method: "POST", path: "/api/demo", summary: "Start the demo sandbox",
 		about: "Creates the container if needed, puts a daemon into it and answers with a link to its page. If the " +

@@ -32,7 +32,11 @@ func (m management) listSandboxes(v *visit, _ values) error {
 	if err != nil {
 		return err
 	}
-	reply(v.w, api.SandboxList{Engine: engine, Sandboxes: boxes})
+	engines, err := m.o.Service.EngineStates(v.r.Context())
+	if err != nil {
+		return err
+	}
+	reply(v.w, api.SandboxList{Engine: engine, Engines: append([]api.EngineStatus{}, engines...), Sandboxes: boxes})
 	return nil
 }
 

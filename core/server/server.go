@@ -46,6 +46,8 @@ type Sandboxes interface {
 	Settle()
 	// Resolve is the sandbox that a name means, in full.
 	Resolve(ref api.Ref) (api.Ref, error)
+	// NameOf is the name by which people and URLs address a sandbox.
+	NameOf(ref api.Ref) string
 	Upstream(ref api.Ref) (Upstream, error)
 }
 

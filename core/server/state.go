@@ -1,6 +1,9 @@
 package server
 
 import (
+	"context"
+	"net/url"
+
 	"daemon-proxy/core/api"
 )
 
@@ -31,6 +34,29 @@ func (m management) listEngines(v *visit, _ values) error {
 	}
 	reply(v.w, api.EngineList{Engines: append([]api.EngineChoice{}, engines...)})
 	return nil
+}
+
+func engineStates(m management, v *visit, _ values) error {
+	open, err := m.o.Service.EngineStates(v.r.Context())
+	if err != nil {
+		return err
+	}
+	reply(v.w, api.EngineStates{Engines: append([]api.EngineStatus{}, open...)})
+	return nil
+}
+
+// changesEngine opens or closes the engine of the path and answers with the states.
+func changesEngine(change func(api.Service, context.Context, string) error) func(management, *visit, values) error {
+	return func(m management, v *visit, path values) error {
+		name, err := url.PathUnescape(path["engine"])
+		if err != nil {
+			return api.NewProblem(api.CodeBadPath, "the engine's name has an invalid escape", "see GET /api/engines")
+		}
+		if err := change(m.o.Service, v.r.Context(), name); err != nil {
+			return err
+		}
+		return engineStates(m, v, path)
+	}
 }
 
 func (m management) switchEngine(v *visit, path values) error {

@@ -3,7 +3,9 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -35,6 +37,25 @@ func (b *boxes) Status(context.Context) (api.Status, error) {
 
 func (b *boxes) Engines(context.Context) ([]api.EngineChoice, error) {
 	return []api.EngineChoice{{Name: "default", Endpoint: "unix:///var/run/docker.sock", Current: true}}, nil
+}
+
+func (b *boxes) EngineStates(context.Context) ([]api.EngineStatus, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]api.EngineStatus{b.engine}, b.others...), nil
+}
+
+func (b *boxes) OpenEngine(_ context.Context, name string) error {
+	b.note("open", name)
+	if name == "gone" {
+		return api.NewProblem(api.CodeEngineUnreachable, "there is no docker context "+name, "see docker context ls")
+	}
+	return nil
+}
+
+func (b *boxes) CloseEngine(_ context.Context, name string) error {
+	b.note("close", name)
+	return nil
 }
 
 func (b *boxes) SwitchEngine(_ context.Context, name string) error {
@@ -97,6 +118,40 @@ func TestTheStateOfTheCoreIsThatOfWhoAsks(t *testing.T) {
 	require.Equal(t, "http://my-desk:99/preview/the-token-of-the-demo", doc["url"])
 	require.Equal(t, "http://the-token-of-the-demo.localhost:99", doc["host_url"])
 	require.Equal(t, []string{"demo"}, f.boxes.notes())
+}
+
+func TestEnginesAreOpenedAndClosed(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, "127.0.0.1:1", withRunKey)
+	f.boxes.others = []api.EngineStatus{{Name: "lab", State: "lost"}}
+	open := document(t, f.do("PUT", "/api/engines/lab", "", byRunKey), "engines")["engines"].([]any)
+	require.Equal(t, "lab", open[1].(map[string]any)["name"])
+	document(t, f.do("PUT", "/api/engines/unix%3A%2F%2F%2Frun%2Fx.sock", "", byRunKey), "engines")
+	document(t, f.do("DELETE", "/api/engines/lab", "", byRunKey), "engines")
+	require.Equal(t, []string{"open lab", "open unix:///run/x.sock", "close lab"}, f.boxes.notes())
+	requireProblem(t, f.do("PUT", "/api/engines/gone", "", byRunKey), api.CodeEngineUnreachable)
+	require.Equal(t, []any{"lab"}, document(t, f.get("/health"))["lost_engines"])
+	require.Len(t, document(t, f.get("/api/sandboxes"), "sandboxes")["engines"], 2)
+}
+
+func TestASandboxIsNamedWithItsEngineInTwoSegments(t *testing.T) {
+	t.Parallel()
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.URL.Path)
+	}))
+	t.Cleanup(upstream.Close)
+	f := newFront(t, strings.TrimPrefix(upstream.URL, "http://"), withRunKey)
+	for _, name := range []string{"web", "default/web", "default%2Fweb"} {
+		require.Equal(t, "web", document(t, f.do("POST", "/api/sandboxes/"+name+"/stop", ""))["name"], name)
+		requireProblem(t, f.do("POST", "/api/sandboxes/"+name+"/nothing", ""), api.CodeUnknownRoute)
+	}
+	document(t, f.do("POST", "/api/sandboxes/default/web/container/start", ""), "name")
+	for _, name := range []string{"web", "default/web"} {
+		require.Equal(t, "/proxy/3000/a/b", f.get("/sandboxes/"+name+"/proxy/3000/a/b").Body, name)
+		requireProblem(t, f.get("/sandboxes/"+name+"/proxy/x/a"), api.CodeBadPort)
+	}
+	requireProblem(t, f.get("/sandboxes/lab/web/proxy/3000/"), api.CodeUnknownSandbox)
+	requireProblem(t, f.get("/sandboxes/a/b/c/proxy/3000/"), api.CodeUnknownRoute)
 }
 
 func TestTheEngineIsSwitchedAndRetried(t *testing.T) {

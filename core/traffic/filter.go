@@ -23,7 +23,7 @@ type term struct {
 // ParseFilter reads words that must all hold:
 //
 //	status:5xx  status:404  method:post  port:3000  path:/api  sandbox:web
-//	kind:preview  protocol:websocket  link:ID  live:true  text
+//	engine:lab  kind:preview  protocol:websocket  link:ID  live:true  text
 //
 // Text is looked for in method, path, sandbox and note, whatever its case. A
 // "!" before a word turns it round; quotes hold a word with spaces together.
@@ -82,8 +82,11 @@ func parseTerm(word string) (func(api.Exchange) bool, error) {
 		return equals(func(x api.Exchange) string { return x.Method }), nil
 	case "sandbox":
 		return func(x api.Exchange) bool {
-			return strings.EqualFold(x.Sandbox, value) || strings.EqualFold(x.Ref.Long(), value)
+			return strings.EqualFold(x.Sandbox, value) || strings.EqualFold(x.Ref.String(), value) ||
+				strings.EqualFold(x.Ref.Long(), value)
 		}, nil
+	case "engine":
+		return equals(func(x api.Exchange) string { return x.Ref.Engine }), nil
 	case "kind":
 		return equals(func(x api.Exchange) string { return x.Kind }), nil
 	case "protocol":
@@ -95,8 +98,8 @@ func parseTerm(word string) (func(api.Exchange) bool, error) {
 	case "path":
 		return func(x api.Exchange) bool { return strings.Contains(x.Path, value) }, nil
 	}
-	return nil, fmt.Errorf("unknown key %q; the keys are status, method, port, path, sandbox, kind, protocol, link "+
-		"and live; quote text that contains a colon", key)
+	return nil, fmt.Errorf("unknown key %q; the keys are status, method, port, path, sandbox, engine, kind, protocol, "+
+		"link and live; quote text that contains a colon", key)
 }
 
 func parseStatus(word, value string) (func(api.Exchange) bool, error) {

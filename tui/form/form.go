@@ -252,7 +252,7 @@ func (f *Form) create(open bool) tea.Cmd {
 	}
 	f.creating = true
 	backend := f.backend
-	request := api.LinkRequest{Port: port, Sandbox: f.ref.String(), Label: strings.TrimSpace(f.label.Value()),
+	request := api.LinkRequest{Port: port, Sandbox: f.ref.Long(), Label: strings.TrimSpace(f.label.Value()),
 		TTLSeconds: &ttl}
 	return f.Do(pane.Quick, func(ctx context.Context) tea.Msg {
 		link, err := backend.CreateLink(ctx, request)

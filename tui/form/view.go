@@ -33,7 +33,7 @@ func (f *Form) View(width, height int) []string {
 	}
 	arrows := func(a, b string) string { return format.Keys([]string{a}) + format.Keys([]string{b}) }
 	foot += arrows("up", "down") + " port   " + arrows("left", "right") + " lives   tab next field"
-	return l.Box(l.Ink.Title.Paint("Preview a port of "+format.Sandbox(f.ref)), l.Ink.Dim.Paint(foot), lines, width,
+	return l.Box(l.Ink.Title.Paint("Preview a port of "+f.Named(f.ref)), l.Ink.Dim.Paint(foot), lines, width,
 		min(height, len(lines)+2), true)
 }
 

@@ -115,3 +115,12 @@ func KeyName(key tea.KeyMsg) string {
 	}
 	return "space"
 }
+
+// Retry returns when a lost engine is tried again, to follow its state: ", retry 8s";
+// empty while it is tried.
+func Retry(at *time.Time, now time.Time) string {
+	if at == nil || !at.After(now) {
+		return ""
+	}
+	return ", retry " + Span(at.Sub(now)+time.Second-1)
+}

@@ -21,7 +21,7 @@ func lifeOf(w *world.World, ref api.Ref, source string) life {
 	switch {
 	case source == api.LogProgram:
 		return life{runs: true}
-	case !ok, w.EngineLost(), s.Container != api.ContainerRunning,
+	case !ok, w.Lost(ref), s.Container != api.ContainerRunning,
 		source == api.LogDaemon && s.Daemon.State != api.DaemonHealthy:
 		return life{}
 	}

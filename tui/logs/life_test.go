@@ -20,7 +20,7 @@ func TestALogThatHasEndedIsOpenedWhenItGoesOn(t *testing.T) {
 		return pane.EventsMsg{{Kind: api.EventSandbox, Sandbox: &s}}
 	}
 	engine := func(state string) pane.EventsMsg {
-		return pane.EventsMsg{{Kind: api.EventEngine, Engine: &api.EngineStatus{State: state}}}
+		return pane.EventsMsg{{Kind: api.EventEngine, Engine: &api.EngineStatus{Name: "default", State: state}}}
 	}
 	as := sandbox(func(*api.Sandbox) {})
 	exited := sandbox(func(s *api.Sandbox) { s.Container = api.ContainerExited })

@@ -132,7 +132,7 @@ func (p *Pane) revive() tea.Cmd {
 // Retry reopens a log that has ended, at the user's request. It does not if the
 // log is paused, or if the engine is lost and the log would be empty.
 func (p *Pane) Retry() tea.Cmd {
-	if p.ended == nil || p.paused || p.currentSource() != api.LogProgram && p.World.EngineLost() {
+	if p.ended == nil || p.paused || p.currentSource() != api.LogProgram && p.World.Lost(p.ref) {
 		return nil
 	}
 	return p.reopen()

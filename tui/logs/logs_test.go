@@ -34,7 +34,7 @@ func (silent) Logs(ctx context.Context, _ api.Ref, _ string, _ int, _ bool) (io.
 func newPane(t *testing.T) *Pane {
 	t.Helper()
 	w := world.New()
-	w.ApplyEngine(api.EngineStatus{State: "connected"}, 0)
+	w.ApplyEngines([]api.EngineStatus{{Name: "default", State: "connected"}}, 0)
 	w.ApplyList([]api.Sandbox{box}, 0)
 	key := func(action string) string { return action }
 	return New(pane.Env{Look: draw.New("dark", false), World: w, Key: key, Calls: pane.Calls{Ctx: t.Context()}},

@@ -10,6 +10,8 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/tui/draw"
+	"daemon-proxy/tui/format"
+	"daemon-proxy/tui/text"
 	"daemon-proxy/tui/world"
 )
 
@@ -60,6 +62,15 @@ type Env struct {
 	Now   func() time.Time
 	Key   func(action string) string // the key of an action
 	Calls
+}
+
+// Named returns the name of a sandbox in texts: with its engine if another one has a
+// sandbox of that name.
+func (e Env) Named(ref api.Ref) string {
+	if e.World.Ambiguous(ref) {
+		return text.Clean(ref.Long())
+	}
+	return format.Sandbox(ref)
 }
 
 // The deadlines of calls.

@@ -3,6 +3,7 @@
 package previews
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -128,11 +129,12 @@ func (p *Pane) View(focused bool) []string {
 func (p *Pane) obstacle(page *world.Page) []string {
 	l := p.Look
 	s, ok := p.World.Sandbox(p.ref)
-	name := text.Clean(p.ref.String())
+	name := p.Named(p.ref)
+	engine := text.Clean(cmp.Or(p.ref.Engine, p.World.Engine().Name))
 	var why, try string
-	switch engine := text.Clean(p.World.Engine().Name); {
+	switch {
 	case p.ref.IsHost() && p.World.EngineLost():
-		n := p.World.ActiveLinks(p.Now()) - page.Own
+		n := p.World.ActiveLinks(p.Now(), "") - page.Own
 		if n == 0 {
 			return nil
 		}
@@ -143,7 +145,7 @@ func (p *Pane) obstacle(page *world.Page) []string {
 	case p.ref.IsHost():
 		why = format.Count(page.Strayed, "link") +
 			" to containers that are not there now; they work again when one of that name runs"
-	case p.World.EngineLost():
+	case p.World.Lost(p.ref):
 		why, try = fmt.Sprintf("Links to %s may not work until engine %s is back", name, engine),
 			p.Key("refresh")+" try now"
 	case !ok:
@@ -163,7 +165,7 @@ func (p *Pane) obstacle(page *world.Page) []string {
 
 func (p *Pane) nothing() []string {
 	l := p.Look
-	lines := []string{"", " No preview of " + format.Sandbox(p.ref) + " yet.", "",
+	lines := []string{"", " No preview of " + p.Named(p.ref) + " yet.", "",
 		"   " + l.Ink.Key.Paint(p.Key("new-preview")) + "  a link to a port of it"}
 	if !p.ref.IsHost() {
 		lines = append(lines, "   "+l.Ink.Key.Paint(p.Key("vnc"))+"  its VNC desktop in the browser")

@@ -85,7 +85,7 @@ func (a *asker) scoped(words string) string {
 	if words != "" {
 		words = " " + words
 	}
-	return "sandbox:" + a.ref.String() + words
+	return "sandbox:" + a.ref.Long() + words
 }
 
 func (a *asker) ask(what, number int, words string, n int) tea.Cmd {

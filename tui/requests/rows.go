@@ -34,7 +34,9 @@ func (p *rows) forget() {
 	p.settle(p.listHeight())
 }
 
-func (p *rows) covers(x *api.Exchange) bool { return p.Everywhere || x.Sandbox == p.ref.String() }
+func (p *rows) covers(x *api.Exchange) bool {
+	return p.Everywhere || x.Ref == p.ref || x.Ref == (api.Ref{}) && x.Sandbox == p.ref.String()
+}
 
 func (p *rows) headHeight() int { return 1 + len(p.wrongLines()) }
 

@@ -56,7 +56,7 @@ func (p *rows) whose() string {
 	if p.Everywhere {
 		return "any sandbox"
 	}
-	return format.Sandbox(p.ref)
+	return p.Named(p.ref)
 }
 
 // head shows the filter, the number of matches, and whether the list follows.

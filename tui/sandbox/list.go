@@ -41,11 +41,12 @@ type List struct {
 	filter   draw.FilterLine
 }
 
-// listRow is a sandbox, by its index in the world, or the heading of a project; an
-// empty heading ends the last project.
+// listRow is a sandbox, by its index in the world, or the heading of an engine or a
+// project; an empty heading ends the last group.
 type listRow struct {
 	sandbox int // -1 for a heading
 	heading string
+	engine  bool // the heading is an engine's name
 }
 
 // NewList returns the list; selected is selected once it is listed.
@@ -82,17 +83,15 @@ func (p *List) Refresh() {
 	p.applyPending()
 	p.rows = p.rows[:0]
 	p.detailWidth, p.latencyWidth, p.hidden = 0, 0, 0
-	project, nameWidth := "", 0
+	group := p.groups()
+	nameWidth := 0
 	for i := range p.World.Sandboxes() {
 		s := &p.World.Sandboxes()[i]
 		if !p.matches(s) {
 			p.hidden++
 			continue
 		}
-		if s.Project != project { // the machine is last and in no project: separate it
-			project = s.Project
-			p.rows = append(p.rows, listRow{-1, project})
-		}
+		p.rows = append(p.rows, group(s)...)
 		p.rows = append(p.rows, listRow{sandbox: i})
 		_, _, state, more := p.state(*s)
 		if more == "" {
@@ -102,14 +101,56 @@ func (p *List) Refresh() {
 		p.latencyWidth = max(p.latencyWidth, len(shownLatency(*s))+1)
 		nameWidth = max(nameWidth, text.Width(shownName(*s)))
 	}
+	p.rows = append(p.rows, group(nil)...)
 	p.RowWidth = max(p.RowWidth, nameWidth+p.besideName())
 	p.cursor.Resize(len(p.rows), p.listHeight())
 	p.follow()
 }
 
+// groups returns a function that returns the headings before the next sandbox, and
+// those after the last one, for nil. If several engines are open, each has one, those
+// without a container, too; a filter hides theirs.
+func (p *List) groups() func(*api.Sandbox) []listRow {
+	engines, project, next := p.World.Engines(), "", 0
+	if !p.World.Several() {
+		engines = nil
+	}
+	heads := func(until int) (rows []listRow) {
+		for ; next < until; next++ {
+			if p.filter.Value() == "" || next == until-1 {
+				rows = append(rows, listRow{sandbox: -1, heading: engines[next].Name, engine: true})
+			}
+			project = ""
+		}
+		return rows
+	}
+	return func(s *api.Sandbox) (rows []listRow) {
+		last := s == nil || s.IsHost()
+		switch {
+		case last && p.filter.Value() == "":
+			rows = heads(len(engines))
+		case !last:
+			rows = heads(1 + slices.IndexFunc(engines, func(e api.EngineStatus) bool { return e.Name == s.Engine }))
+		}
+		switch {
+		case s == nil:
+		case s.IsHost() && next > 0: // it is on no engine
+			rows = append(rows, listRow{sandbox: -1})
+		case s.Project != project: // the machine is last and in no project: separate it
+			project = s.Project
+			rows = append(rows, listRow{sandbox: -1, heading: project})
+		}
+		return rows
+	}
+}
+
 func (p *List) matches(s *api.Sandbox) bool {
 	want := strings.ToLower(strings.TrimSpace(p.filter.Value()))
-	return want == "" || strings.Contains(strings.ToLower(s.String()+" "+s.Project+" "+s.Image+" "+s.Container+" "+
+	name := s.String()
+	if p.World.Several() {
+		name = s.Long()
+	}
+	return want == "" || strings.Contains(strings.ToLower(name+" "+s.Project+" "+s.Image+" "+s.Container+" "+
 		string(s.Daemon.State)), want)
 }
 
@@ -252,12 +293,12 @@ func (p *List) View(focused bool) []string {
 	for i := from; i < to; i++ {
 		r := p.rows[i]
 		if r.sandbox < 0 {
-			out = append(out, p.Ink.Dim.Paint(text.Clean(r.heading)))
+			out = append(out, p.heading(r))
 			continue
 		}
 		s := p.World.Sandboxes()[r.sandbox]
 		row := p.Row(p.row(s), p.width, i == p.cursor.At, focused && !p.filter.Typing)
-		if p.World.EngineLost() && !s.IsHost() && i != p.cursor.At {
+		if p.World.Lost(s.Ref) && i != p.cursor.At {
 			row = p.Ink.Dim.Paint(ansi.Strip(row))
 		}
 		out = append(out, row)
@@ -273,6 +314,29 @@ func (p *List) View(focused bool) []string {
 	}
 	out = p.Fill(out, p.width, p.listHeight())
 	return append(out, p.filterLine())
+}
+
+// heading draws the name of a project, or that of an engine with its state.
+func (p *List) heading(r listRow) string {
+	l, name := p.Look, text.Clean(r.heading)
+	if !r.engine {
+		if p.World.Several() {
+			name = "  " + name
+		}
+		return l.Ink.Dim.Paint(name)
+	}
+	e, _ := p.World.EngineNamed(r.heading)
+	var state string
+	switch e.State {
+	case "connected":
+		version, _, _ := strings.Cut(e.Version, "+")
+		state = l.Ink.Dim.Paint(text.Clean(version))
+	case "lost":
+		state = l.Ink.Bad.Paint(l.Glyph.Bad+" lost") + l.Ink.Dim.Paint(format.Retry(e.RetryAt, p.Now()))
+	default:
+		state = l.Ink.Busy.Paint("connecting" + l.Glyph.Ellipsis)
+	}
+	return l.Ends(" "+l.Ink.Title.Paint(l.Cut(name, max(1, p.width-text.Width(state)-4))), state+" ", p.width)
 }
 
 // below returns the first steps, which are shown below the rows.

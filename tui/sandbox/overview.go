@@ -299,7 +299,7 @@ func (p *Overview) previews(ref api.Ref) []string {
 func (p *Overview) recent(s api.Sandbox) []string {
 	l := p.Look
 	var lines []string
-	recent := p.World.Recent(s.String())
+	recent := p.World.Recent(s.Ref)
 	for _, x := range recent[:min(8, len(recent))] {
 		end := l.Right(format.Latency(x.Duration), 8)
 		if p.width >= roomy {

@@ -12,12 +12,21 @@ const recentKept = 20
 
 // exchanges are the newest exchanges of each sandbox, and what stays open.
 type exchanges struct {
-	recent  map[string][]api.Exchange  // by the sandbox's name, newest first
+	recent  map[api.Ref][]api.Exchange // newest first
 	sockets map[string]map[uint64]bool // ids of WebSockets and event streams, by the id of their link
 }
 
-// Recent returns the newest exchanges of the sandbox of that name, newest first.
-func (w *exchanges) Recent(name string) []api.Exchange { return w.recent[name] }
+// Recent returns the newest exchanges of a sandbox, newest first.
+func (w *exchanges) Recent(ref api.Ref) []api.Exchange { return w.recent[ref] }
+
+// exchangeRef returns the sandbox of an exchange, by name if the exchange does not
+// have its engine.
+func exchangeRef(x api.Exchange, among []api.Sandbox) api.Ref {
+	if x.Ref != (api.Ref{}) {
+		return x.Ref
+	}
+	return refNamed(x.Sandbox, among)
+}
 
 // Sockets returns how many sockets are open on a link.
 func (w *exchanges) Sockets(link string) int { return len(w.sockets[link]) }
@@ -50,8 +59,8 @@ func (w *World) ApplyRecent(newest []api.Exchange, complete bool) {
 	}
 }
 
-func (w *exchanges) addRecent(x api.Exchange) {
-	list := w.recent[x.Sandbox]
+func (w *exchanges) addRecent(ref api.Ref, x api.Exchange) {
+	list := w.recent[ref]
 	if i := slices.IndexFunc(list, func(o api.Exchange) bool { return o.ID == x.ID }); i >= 0 {
 		list[i] = x
 		return
@@ -63,7 +72,7 @@ func (w *exchanges) addRecent(x api.Exchange) {
 		list = list[:recentKept-1]
 	}
 	i, _ := slices.BinarySearchFunc(list, x, func(a, b api.Exchange) int { return cmp.Compare(b.ID, a.ID) })
-	w.recent[x.Sandbox] = slices.Insert(list, i, x)
+	w.recent[ref] = slices.Insert(list, i, x)
 }
 
 func (w *exchanges) applySocket(x api.Exchange) {
@@ -85,10 +94,10 @@ func (w *exchanges) applySocket(x api.Exchange) {
 
 // ApplySockets restarts the count with all live exchanges, except those that an
 // event has reported as ended in the meantime.
-func (w *exchanges) ApplySockets(live []api.Exchange) {
+func (w *World) ApplySockets(live []api.Exchange) {
 	clear(w.sockets)
 	for _, x := range live {
-		over := slices.ContainsFunc(w.recent[x.Sandbox], func(o api.Exchange) bool { return o.ID == x.ID && !o.Live })
+		over := slices.ContainsFunc(w.recent[exchangeRef(x, w.sandboxes)], func(o api.Exchange) bool { return o.ID == x.ID && !o.Live })
 		if !over {
 			w.applySocket(x)
 		}

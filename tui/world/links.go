@@ -31,13 +31,17 @@ func Works(l api.Link, now time.Time) bool {
 	return l.State == "active" && (l.ExpiresAt == nil || l.ExpiresAt.After(now))
 }
 
-// ActiveLinks returns how many links to this machine and to containers of the engine
-// work, including those that do not have their engine.
-func (w *World) ActiveLinks(now time.Time) int {
-	n := 0
+// ActiveLinks returns how many links to this machine and to containers of the engines
+// that are open work; of one engine only those to its containers. Links that do not
+// have their engine are included.
+func (w *World) ActiveLinks(now time.Time, engine string) (n int) {
 	for i := range w.links {
 		ref := w.links[i].Sandbox
-		if Works(w.links[i], now) && (ref == (api.Ref{}) || ref.IsHost() || ref.Engine == w.engine.Name) {
+		_, counts := w.EngineNamed(ref.Engine)
+		if counts = counts || ref.IsHost(); engine != "" {
+			counts = ref.Engine == engine
+		}
+		if Works(w.links[i], now) && (counts || ref == (api.Ref{})) {
 			n++
 		}
 	}
@@ -207,10 +211,16 @@ func (w *World) refOf(l api.Link) api.Ref {
 	if l.Sandbox != (api.Ref{}) {
 		return l.Sandbox
 	}
-	if i := slices.IndexFunc(w.sandboxes, func(s api.Sandbox) bool { return s.String() == l.SandboxName }); i >= 0 {
-		return w.sandboxes[i].Ref
+	return refNamed(l.SandboxName, w.sandboxes)
+}
+
+// refNamed returns the sandbox that a name means.
+func refNamed(name string, among []api.Sandbox) api.Ref {
+	ref := api.ParseRef(name)
+	if i := slices.IndexFunc(among, func(s api.Sandbox) bool { return ref.Means(s.Ref) }); i >= 0 {
+		return among[i].Ref
 	}
-	return api.Ref{Name: l.SandboxName}
+	return ref
 }
 
 // The port of daytona's VNC desktop, and the label of links to it.

@@ -15,17 +15,16 @@ import (
 // World is the copy. It has no lock: only Bubble Tea's loop uses it.
 type World struct {
 	status    api.Status
-	readOnly  bool // whatever the core allows
-	engine    api.EngineStatus
+	readOnly  bool          // whatever the core allows
+	engines                 // those that are open
 	sandboxes []api.Sandbox // in the order of the list
 	listed    bool          // the list of sandboxes has arrived at least once
 	// lastBatch is the number of the last batch of events with news of a sandbox
-	// since the last snapshot; engineBatch is that of the engine.
-	lastBatch   map[api.Ref]uint64
-	engineBatch uint64
-	links       []api.Link
-	pages       map[api.Ref]*Page // of links, computed on demand
-	rates       api.Rates
+	// since the last snapshot.
+	lastBatch map[api.Ref]uint64
+	links     []api.Link
+	pages     map[api.Ref]*Page // of links, computed on demand
+	rates     api.Rates
 	injections
 	exchanges
 	ports
@@ -45,10 +44,10 @@ type Page struct {
 // New returns the world before the core has answered.
 func New() *World {
 	return &World{
-		engine:     api.EngineStatus{State: "connecting"},
+		engines:    engines{batch: map[string]uint64{}},
 		lastBatch:  map[api.Ref]uint64{},
 		injections: injections{map[api.Ref]*Injection{}, map[api.Ref]time.Time{}},
-		exchanges:  exchanges{map[string][]api.Exchange{}, map[string]map[uint64]bool{}},
+		exchanges:  exchanges{map[api.Ref][]api.Exchange{}, map[string]map[uint64]bool{}},
 		ports:      ports{},
 	}
 }
@@ -74,12 +73,6 @@ func (w *World) OtherScreens(except string) (names []string) {
 	}
 	return names
 }
-
-// Engine returns the engine's state.
-func (w *World) Engine() api.EngineStatus { return w.engine }
-
-// EngineLost reports whether the engine has stopped answering, or never did.
-func (w *World) EngineLost() bool { return w.engine.State == "lost" }
 
 // Rates returns the traffic.
 func (w *World) Rates() api.Rates { return w.rates }
@@ -117,7 +110,15 @@ func (w *World) Containers() int {
 	return n
 }
 
-// sortSandboxes puts single containers first, then compose projects, then the machine.
+// Ambiguous reports whether another engine has a sandbox of the name of ref.
+func (w *World) Ambiguous(ref api.Ref) bool {
+	return ref.Engine != "" && w.Several() && slices.ContainsFunc(w.sandboxes, func(s api.Sandbox) bool {
+		return s.Name == ref.Name && s.Engine != "" && s.Engine != ref.Engine
+	})
+}
+
+// sortSandboxes sorts by engine; of an engine single containers come first, then
+// compose projects. The machine is last.
 func (w *World) sortSandboxes() {
 	slices.SortFunc(w.sandboxes, func(a, b api.Sandbox) int {
 		if a.IsHost() != b.IsHost() {
@@ -126,8 +127,8 @@ func (w *World) sortSandboxes() {
 			}
 			return -1
 		}
-		return cmp.Or(strings.Compare(a.Project, b.Project),
-			strings.Compare(a.Name, b.Name), strings.Compare(a.Engine, b.Engine))
+		return cmp.Or(w.compareEngines(a.Engine, b.Engine), strings.Compare(a.Project, b.Project),
+			strings.Compare(a.Name, b.Name))
 	})
 }
 
@@ -138,8 +139,9 @@ type Change struct {
 	// UnknownLink is true if a new link came without its URL.
 	UnknownLink bool
 	EngineLost  bool
-	EngineBack  bool
-	NewPorts    []api.PortCard
+	// EngineBack are the engines that answer again.
+	EngineBack []string
+	NewPorts   []api.PortCard
 }
 
 // ApplyList applies a snapshot of the sandboxes, except for those that a batch of
@@ -153,12 +155,11 @@ func (w *World) ApplyList(list []api.Sandbox, after uint64) {
 	w.forgetUnlisted()
 }
 
-// ApplyEngine applies the engine's state after that many batches of events, unless
-// a later batch has updated it.
-func (w *World) ApplyEngine(engine api.EngineStatus, after uint64) {
-	if w.engineBatch <= after {
-		w.engine = engine
-	}
+// ApplyEngines applies a snapshot of the engines after that many batches of events,
+// except for those that a later batch has updated.
+func (w *World) ApplyEngines(list []api.EngineStatus, after uint64) {
+	w.applyStates(list, after)
+	w.sortSandboxes()
 }
 
 // Apply applies the batch of events of that number.
@@ -171,7 +172,7 @@ func (w *World) Apply(events []api.Event, number uint64) Change {
 		switch {
 		case e.Injection != nil:
 			c.Visible = true
-			if !w.Unlisted(e.Injection.Sandbox.String()) {
+			if !w.Unlisted(e.Injection.Sandbox) {
 				w.applyInjection(*e.Injection, e.Time)
 			}
 		case e.Kind == api.EventRemoved && e.Sandbox != nil:
@@ -198,18 +199,22 @@ func (w *World) Apply(events []api.Event, number uint64) Change {
 			c.Visible, w.status.Screens = true, e.Screens
 		case e.Engine != nil:
 			c.Visible = true
-			c.EngineLost = c.EngineLost || w.engine.State == "connected" && e.Engine.State == "lost"
-			c.EngineBack = c.EngineBack || w.EngineLost() && e.Engine.State == "connected"
-			w.engine, w.engineBatch = *e.Engine, number
+			before, _ := w.EngineNamed(e.Engine.Name)
+			c.EngineLost = c.EngineLost || before.State == "connected" && e.Engine.State == "lost"
+			if before.State == "lost" && e.Engine.State == "connected" {
+				c.EngineBack = append(c.EngineBack, e.Engine.Name)
+			}
+			w.setState(*e.Engine, number)
+			w.sortSandboxes()
 		}
 	}
 	return c
 }
 
-// Unlisted reports whether a sandbox of that name is known not to exist: requests
-// can have any name, and events may be late.
-func (w *World) Unlisted(name string) bool {
-	return w.listed && !slices.ContainsFunc(w.sandboxes, func(s api.Sandbox) bool { return s.String() == name })
+// Unlisted reports whether a sandbox is known not to exist: requests can have any
+// name, and events may be late.
+func (w *World) Unlisted(ref api.Ref) bool {
+	return w.listed && !slices.ContainsFunc(w.sandboxes, func(s api.Sandbox) bool { return ref.Means(s.Ref) })
 }
 
 // forgetUnlisted drops the state of sandboxes that no longer exist.
@@ -217,16 +222,16 @@ func (w *World) forgetUnlisted() {
 	if !w.listed {
 		return
 	}
-	there := make(map[string]bool, len(w.sandboxes))
+	there := make(map[api.Ref]bool, 2*len(w.sandboxes))
 	for i := range w.sandboxes {
-		there[w.sandboxes[i].String()] = true
+		there[w.sandboxes[i].Ref], there[api.Ref{Name: w.sandboxes[i].String()}] = true, true
 	}
-	maps.DeleteFunc(w.ports, func(ref api.Ref, _ PortList) bool { return !there[ref.String()] })
-	maps.DeleteFunc(w.byRef, func(ref api.Ref, _ *Injection) bool { return !there[ref.String()] })
-	maps.DeleteFunc(w.ended, func(ref api.Ref, _ time.Time) bool { return !there[ref.String()] })
-	maps.DeleteFunc(w.recent, func(name string, _ []api.Exchange) bool { return !there[name] })
+	maps.DeleteFunc(w.ports, func(ref api.Ref, _ PortList) bool { return !there[ref] })
+	maps.DeleteFunc(w.byRef, func(ref api.Ref, _ *Injection) bool { return !there[ref] })
+	maps.DeleteFunc(w.ended, func(ref api.Ref, _ time.Time) bool { return !there[ref] })
+	maps.DeleteFunc(w.recent, func(ref api.Ref, _ []api.Exchange) bool { return !there[ref] })
 	for i := range w.links {
-		if l := &w.links[i]; !there[cmp.Or(l.SandboxName, l.Sandbox.String())] {
+		if l := &w.links[i]; !there[w.refOf(*l)] {
 			delete(w.sockets, l.ID)
 		}
 	}
@@ -272,15 +277,15 @@ func (w *World) ApplyLink(l api.Link) bool {
 // ApplyExchange applies an update of one exchange.
 func (w *World) ApplyExchange(x api.Exchange) {
 	w.applySocket(x)
-	if w.recent[x.Sandbox] != nil || !w.Unlisted(x.Sandbox) {
-		w.addRecent(x)
+	if ref := exchangeRef(x, w.sandboxes); w.recent[ref] != nil || !w.Unlisted(ref) {
+		w.addRecent(ref, x)
 	}
 }
 
 // EndInjection notes the end of an injection that this UI started: older news of it
 // is ignored.
 func (w *World) EndInjection(ref api.Ref, at time.Time) {
-	if !w.Unlisted(ref.String()) {
+	if !w.Unlisted(ref) {
 		w.ended[ref] = at
 	}
 }

@@ -57,7 +57,7 @@ func TestRequestsOfAnEarlierRunOfTheCoreAreDropped(t *testing.T) {
 	w := New()
 	at := func(id uint64) api.Exchange { return api.Exchange{ID: id, Sandbox: "web"} }
 	ids := func() (ids []uint64) {
-		for _, x := range w.Recent("web") {
+		for _, x := range w.Recent(api.Ref{Name: "web"}) {
 			ids = append(ids, x.ID)
 		}
 		return ids
@@ -77,12 +77,12 @@ func TestRequestsForWhatIsNoSandboxAreNotKeptByName(t *testing.T) {
 	t.Parallel()
 	w := New()
 	w.ApplyExchange(api.Exchange{ID: 1, Sandbox: "before the list"})
-	require.Contains(t, w.recent, "before the list")
+	require.Contains(t, w.recent, api.Ref{Name: "before the list"})
 	w.ApplyList([]api.Sandbox{{Ref: box}, {Ref: api.Host}}, 0)
 	require.Empty(t, w.recent)
 	for _, name := range []string{"nobody", "my-sandbox"} {
 		w.ApplyExchange(api.Exchange{ID: 2, Sandbox: name})
 	}
 	require.Len(t, w.recent, 1)
-	require.Contains(t, w.recent, "my-sandbox")
+	require.Contains(t, w.recent, box)
 }
