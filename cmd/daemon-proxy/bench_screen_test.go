@@ -28,7 +28,7 @@ func BenchmarkScreen(b *testing.B) {
 		b.Skip("takes five minutes")
 	}
 	stages{
-		{"names", namesOnScreen}, {"key", keyOnScreen}, {"idle", idleScreen}, {"stream", idleStream}, {"burst", burstScreen},
+		{"names", namesOnScreen}, {"key", keyOnScreen}, {"idle", idleScreen}, {"stream", idleStream}, {"burst", burstScreen}, {"engines", idleEngines},
 	}.print(b, "a screen on a core that runs, 120×40", newDesk(b).binary)
 }
 

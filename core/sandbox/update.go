@@ -37,16 +37,18 @@ func (b *box) become(e event, lastError *api.Problem) {
 	b.state, b.Daemon.LastError = b.state.next(e), lastError
 }
 
-// sameLatency reports whether two latencies look the same: in whole milliseconds,
-// at least one, or closely, below 10 ms, in tenths.
+// sameLatency reports whether two latencies are told apart: closely, they look the
+// same in whole milliseconds or, below 10 ms, in tenths; otherwise neither is twice
+// the other, or both are below 5 ms. Each event is work for every screen.
 func sameLatency(a, b float64, closely bool) bool {
+	low, high := min(a, b), max(a, b)
 	switch {
-	case closely && min(a, b) < 10:
-		a, b = 10*a, 10*b
-	case !closely && min(a, b) > 0:
-		a, b = max(1, a), max(1, b)
+	case !closely:
+		return low > 0 && high < max(5, 2*low) || high == 0
+	case low < 10:
+		low, high = 10*low, 10*high
 	}
-	return math.Round(a) == math.Round(b)
+	return math.Round(low) == math.Round(high)
 }
 
 // sameShown reports whether two states look the same, except for the latency.
