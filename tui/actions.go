@@ -53,7 +53,7 @@ func sandboxRows(m *model) []*action {
 		{id: "eject", keys: []string{"U"}, desc: "remove the daemon's binary and log from the container",
 			changes: true, when: running, run: m.sandboxes.askEject},
 		{id: "demo", keys: []string{"D"}, short: "demo", desc: "start the demo sandbox and open it", changes: true,
-			when:    func() bool { return m.World.Engine().State == "connected" },
+			when:    func() bool { return m.World.Connected() },
 			offered: func() bool { return m.World.Containers() == 0 },
 			run:     m.sandboxes.demo, about: func() any { return nil }},
 	})

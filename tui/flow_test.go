@@ -218,7 +218,7 @@ func TestADesktopIsFoundOnAnyPort(t *testing.T) {
 			s.until("the browser opens", func() bool { return len(s.opened.get()) == 1 })
 			require.Equal(t, "http://newtoken.localhost:8080"+test.opens, s.opened.get()[0])
 			require.Len(t, f.calls("CreateLink"), 1)
-			require.Contains(t, f.calls("CreateLink")[0], " my-sandbox desktop")
+			require.Contains(t, f.calls("CreateLink")[0], "/my-sandbox desktop")
 		})
 	}
 }

@@ -25,6 +25,7 @@ func loadUIState(file string) uiState {
 	if err != nil || json.Unmarshal(raw, &s) != nil {
 		return uiState{}
 	}
+	s.Sandbox.Engine = api.EngineID(s.Sandbox.Engine) // an older version stored the address
 	return s
 }
 

@@ -46,6 +46,11 @@ func (w *engines) Several() bool { return len(w.list) > 1 }
 // EngineLost reports whether all engines have stopped answering, or never did.
 func (w *engines) EngineLost() bool { return len(w.list) > 0 && w.LostEngines() == len(w.list) }
 
+// Connected reports whether an engine answers.
+func (w *engines) Connected() bool {
+	return slices.ContainsFunc(w.list, func(e api.EngineStatus) bool { return e.State == "connected" })
+}
+
 // LostEngines counts the engines that do not answer.
 func (w *engines) LostEngines() (n int) {
 	for _, e := range w.list {
