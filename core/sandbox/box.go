@@ -61,6 +61,7 @@ type box struct {
 	starts    int     // how many starts of the container were seen
 	stops     int     // how often the daemon was stopped on request
 	proof     proof   // where its daemon is
+	away      string  // the container's id, if its host network is that of another machine
 	place     place   // the destination of its requests
 	bridge    *bridge // nil: none was needed
 	// monitored is true while a goroutine checks its daemon.

@@ -50,6 +50,8 @@ func (s *set) notDirect(c source.Container, err error) string {
 	switch {
 	case s.o.Reach == reachBridge:
 		return "docker.reach is bridge"
+	case c.HostNetwork:
+		return "it uses the network of another machine"
 	case len(c.Addresses) == 0:
 		return "it has no network address"
 	case errors.Is(err, inject.ErrElsewhere):

@@ -155,16 +155,19 @@ func (s *Sandboxes) Eject(ctx context.Context, ref api.Ref) error {
 	if err != nil {
 		return err
 	}
-	if c.HostNetwork || c.SharesNetworkOf != "" {
+	b := s.box(ref)
+	if b == nil {
+		return missing(ref)
+	}
+	s.mu.Lock()
+	own := b.own()
+	s.mu.Unlock()
+	if !own {
 		return conflict(ref,
 			ref.String()+" uses the network of another sandbox, and so its daemon", "eject the daemon of that one")
 	}
 	if err := s.why.notRunning(ref, c.State); err != nil {
 		return err
-	}
-	b := s.box(ref)
-	if b == nil {
-		return missing(ref)
 	}
 	return b.stopDaemon(ctx, func() error {
 		if helpers, ok := s.source.(source.Helper); ok {

@@ -3,7 +3,13 @@
 package sandbox
 
 import (
+	"context"
 	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,6 +17,7 @@ import (
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/docker/enginetest"
 	"daemon-proxy/core/sandbox/source"
+	"daemon-proxy/core/wiretest"
 )
 
 // recorder answers on port 2280 as an older built-in daemon would, and writes
@@ -113,6 +120,56 @@ func isElsewhere(t *testing.T, d *desk, far, kind string) {
 	require.Error(t, err)
 	_, err = d.Ports(t.Context(), d.ref(far))
 	require.Error(t, err)
+}
+
+// A helper leads to the host's network of another machine, and a port of this one
+// is none of it.
+func TestS50TheHostNetworkOfAnotherMachineIsReachedByAHelper(t *testing.T) {
+	t.Parallel()
+	second := enginetest.StartSecond(t)
+	t.Cleanup(func() { require.NoError(t, second.RemoveHelperImages(context.WithoutCancel(t.Context()))) })
+	here := wiretest.Port(t, wiretest.Serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "this machine") }))
+	there, folder := wiretest.FreePort(t), t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "index.html"), []byte("that machine"), 0o644))
+	service := exec.Command("nsenter", "--net=/run/netns/"+second.Space, wiretest.Program(t, "busybox"),
+		"httpd", "-f", "-p", "127.0.0.1:"+strconv.Itoa(there), "-h", folder)
+	require.NoError(t, service.Start())
+	t.Cleanup(func() { _ = service.Process.Kill(); _ = service.Wait() })
+
+	name := enginetest.Name(t)
+	second.RunOnHost(t, name)
+	d := builtIn(t, "", func(o *Options) { o.Source = second.Engine })
+	d.run()
+	d.becomes(name, api.DaemonNone)
+	box := d.inject(name)
+	require.Equal(t, api.ViaHelper, box.Via)
+	require.Equal(t, "it uses the network of another machine", box.ViaReason)
+	require.Empty(t, box.SharesNetworkOf)
+	require.False(t, d.Loopback(d.ref(name)))
+	client, err := d.client(d.ref(name))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { // the server may be just starting
+		answer, err := client.Get(t.Context(), there, "/", 1<<10)
+		return err == nil && string(answer.Body) == "that machine"
+	}, soon, look)
+	answer, err := client.Get(t.Context(), here, "/", 1<<10)
+	require.NotContains(t, string(answer.Body), "this machine", "%v", err)
+	ports, err := d.Ports(t.Context(), d.ref(name))
+	require.NoError(t, err)
+	var found []int
+	for _, p := range ports {
+		found = append(found, p.Port)
+	}
+	require.Contains(t, found, there)
+	require.NotContains(t, found, here)
+	require.NoError(t, d.Eject(t.Context(), d.ref(name)))
+	d.becomes(name, api.DaemonNone)
+
+	// Where helpers are not allowed, it is said why it cannot be reached.
+	without := builtIn(t, "", func(o *Options) { o.Source, o.Helper = second.Engine, helperNever })
+	without.run()
+	require.Contains(t, without.becomes(name, api.DaemonFailed).Daemon.LastError.Detail, "uses the network of the engine's machine")
+	require.ErrorIs(t, without.fails(name, api.CodeUnreachable), &api.Problem{Code: api.CodeUnreachable})
 }
 
 // The host's network of another machine is not this machine's.

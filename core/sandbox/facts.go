@@ -64,13 +64,16 @@ func (s *set) see(ref api.Ref, c source.Container) (changed bool) {
 		if !c.StartedAt.IsZero() {
 			b.Started = c.StartedAt
 		}
-		b.SharesNetworkOf = s.sharesWith(c)
+		b.SharesNetworkOf = s.sharesWith(b, c)
 	})
 	return changed
 }
 
-func (s *set) sharesWith(c source.Container) string {
+func (s *set) sharesWith(b *box, c source.Container) string {
 	if c.HostNetwork {
+		if b.away == c.ID {
+			return ""
+		}
 		return api.HostName
 	}
 	for ref, b := range s.boxes {

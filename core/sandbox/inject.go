@@ -165,8 +165,11 @@ func (in *injector) run() error {
 		return in.s.why.noAddress(in.ref)
 	}
 	in.tell.Did(api.StepInspect, "container runs, %s", c.Platform)
-	if in.s.o.Reach == reachHelper {
+	switch {
+	case in.s.o.Reach == reachHelper:
 		return in.help(in.s.mustHelp())
+	case c.HostNetwork: // a daemon in it would listen on the network of that machine
+		return in.help(in.s.notDirect(c, nil))
 	}
 	err = in.put()
 	if why := in.s.cannotPut(err); why != "" {

@@ -30,18 +30,20 @@ type injector struct {
 	brought bool
 }
 
-// proveHost proves, for a container with host networking, that the host is this
-// machine.
+// proveHost finds out, for a container with host networking, whether the host is
+// this machine. It returns an error if that is neither so nor can be reached.
 func (in *injector) proveHost() error {
 	in.s.mu.Lock()
 	network, err := in.box.networkOf()
-	if err != nil || !network.container.HostNetwork {
+	if err != nil || !network.onHost() {
 		in.s.mu.Unlock()
 		return err
 	}
 	c := network.container
 	in.s.mu.Unlock()
-	err = network.onThisMachine(in.ctx, c)
+	if err = network.onThisMachine(in.ctx, c); (route{network, c}).isAway(err) {
+		return nil
+	}
 	if misplaced := in.s.why.misplaced(in.ref, c, err); misplaced != nil {
 		return misplaced
 	}

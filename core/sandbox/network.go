@@ -15,13 +15,19 @@ import (
 )
 
 // own reports whether b has a network, and so a daemon, of its own; mu is held.
-func (b *box) own() bool { return !b.container.HostNetwork && b.container.SharesNetworkOf == "" }
+func (b *box) own() bool { return !b.onHost() && b.container.SharesNetworkOf == "" }
+
+// onHost reports whether b uses the network of its engine's machine, as long as
+// that is not known to be another one than this; mu is held.
+func (b *box) onHost() bool {
+	return b.container.HostNetwork && (b.away == "" || b.away != b.container.ID)
+}
 
 // networkOf returns the box whose network namespace b uses, usually b itself. If
 // that one has host networking, its host need not be this machine; mu is held.
 func (b *box) networkOf() (*box, error) {
 	for range len(b.set.boxes) {
-		if b.container.HostNetwork || b.own() {
+		if b.onHost() || b.own() {
 			return b, nil
 		}
 		id, found := b.container.SharesNetworkOf, false
@@ -44,7 +50,7 @@ func (b *box) networkOf() (*box, error) {
 // owner returns the box whose daemon b uses, usually b itself; mu is held.
 func (b *box) owner() (*box, error) {
 	b, err := b.networkOf()
-	if err != nil || !b.container.HostNetwork {
+	if err != nil || !b.onHost() {
 		return b, err
 	}
 	if b.proof.id != b.ID {
@@ -59,14 +65,14 @@ func (b *box) owner() (*box, error) {
 // usesHost reports whether b uses the host's daemon; mu is held.
 func (b *box) usesHost() bool {
 	owner, err := b.owner()
-	return err == nil && owner.container.HostNetwork
+	return err == nil && owner.onHost()
 }
 
 // reach connects to the ports of b, which has a daemon of its own or is the host;
 // mu is held.
 func (b *box) reach() reach.Reach {
 	switch {
-	case b.container.HostNetwork:
+	case b.onHost():
 		return reach.Direct(0, b.container.Addresses...)
 	case b.place.key == "":
 		return b.proof.reach()
@@ -90,7 +96,7 @@ func (s *set) upstream(ref api.Ref) (daemon.Client, Upstream, error) {
 	owner, err := b.owner()
 	switch {
 	case err != nil:
-	case owner.container.HostNetwork:
+	case owner.onHost():
 		return s.host.upstream()
 	default:
 		if err = owner.unusable(); err == nil && owner.place.key == "" {
@@ -151,7 +157,7 @@ func (s *set) target(ref api.Ref) (ports.Target, error) {
 	if b := s.boxes[ref]; b != nil {
 		t.Labels = b.Labels
 		if owner, err := b.owner(); err == nil {
-			t.Reach, t.OnHost = owner.reach(), owner.container.HostNetwork
+			t.Reach, t.OnHost = owner.reach(), owner.onHost()
 		}
 	}
 	return t, nil

@@ -157,7 +157,7 @@ func (w problems) misplaced(ref api.Ref, c source.Container, err error) *api.Pro
 		p := ref.Problem(api.CodeUnreachable,
 			ref.String()+" uses the network of the engine's machine, and that is not known to be this one: "+
 				err.Error(),
-			"run daemon-proxy on the engine's machine, or give the container a network of its own")
+			"run daemon-proxy on the engine's machine, allow helpers (docker.reach, docker.helper), or give the container a network of its own")
 		p.Cause = err
 		return p
 	case errors.Is(err, inject.ErrElsewhere):

@@ -10,6 +10,7 @@ import (
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/carrier"
 	"daemon-proxy/core/daemon"
+	"daemon-proxy/core/sandbox/inject"
 	"daemon-proxy/core/sandbox/source"
 )
 
@@ -150,6 +151,21 @@ func (r route) carrier(via string) (way *bridge, starts int) {
 	return r.bridge, r.starts
 }
 
+// isAway reports whether err, of onThisMachine, shows that the container uses the
+// network of another machine, and that this can be reached: by a helper. It is
+// recorded.
+func (r route) isAway(err error) bool {
+	if !errors.Is(err, inject.ErrElsewhere) || !r.set.canHelp() {
+		return false
+	}
+	r.update(func(b *box) {
+		if b.ID == r.c.ID {
+			b.away, b.SharesNetworkOf = r.c.ID, ""
+		}
+	})
+	return true
+}
+
 // probe calls the daemon of b, or of the owner of its network.
 func (b *box) probe() (daemon.Info, error) {
 	b.set.mu.Lock()
@@ -158,13 +174,16 @@ func (b *box) probe() (daemon.Info, error) {
 		b.set.mu.Unlock()
 		return daemon.Info{}, err
 	}
-	c := owner.container
+	c, onHost := owner.container, owner.onHost()
 	b.set.mu.Unlock()
-	if c.HostNetwork {
-		if err := owner.onThisMachine(b.set.ctx, c); err != nil {
+	if onHost {
+		err := owner.onThisMachine(b.set.ctx, c)
+		if err == nil {
+			return b.set.host.probe(b.set.ctx)
+		}
+		if !(route{owner, c}).isAway(err) {
 			return daemon.Info{}, err
 		}
-		return b.set.host.probe(b.set.ctx)
 	}
 	return route{owner, c}.meet(carrier.Check(b.set.ctx))
 }

@@ -17,9 +17,9 @@ func (b *box) stopDaemon(ctx context.Context, eject func() error) error {
 	owner, err := b.owner()
 	switch {
 	case err != nil:
-	case owner == b && b.container.HostNetwork:
+	case owner == b && b.onHost():
 		err = conflict(ref, "the host is served from within this program", "end the program instead")
-	case owner.container.HostNetwork:
+	case owner.onHost():
 		err = conflict(ref, ref.String()+" uses the daemon of the host, which is served from within this program",
 			"end the program instead")
 	case owner.state.work != idle:

@@ -30,7 +30,9 @@ type Second struct {
 	*docker.Engine
 	// Host is its endpoint, in the form of DOCKER_HOST.
 	Host string
-	cli  *client.Client
+	// Space is the name of its network namespace, for `ip netns`.
+	Space string
+	cli   *client.Client
 	// image is the image of its containers.
 	image string
 	// start starts its process, which is daemon.
@@ -90,7 +92,7 @@ func StartSecond(t testing.TB) *Second {
 	require.NoError(t, err)
 	t.Cleanup(func() { log.Close() })
 	host := "unix://" + in("docker.sock")
-	s := &Second{Host: host, log: in("log"), containerd: in("exec/containerd/containerd.pid")}
+	s := &Second{Host: host, Space: space, log: in("log"), containerd: in("exec/containerd/containerd.pid")}
 	s.start = func() {
 		// nsenter and not `ip netns exec`, which hides the control groups.
 		s.daemon = exec.CommandContext(context.WithoutCancel(t.Context()), "nsenter", "--net=/run/netns/"+space, "dockerd",
@@ -162,6 +164,20 @@ func run(t testing.TB, name string, args ...string) {
 const idle = `package main
 import ("os"; "os/signal"; "syscall")
 func main() { c := make(chan os.Signal, 1); signal.Notify(c, syscall.SIGTERM); <-c }`
+
+// RunOnHost starts a container with that name and the network of the engine's
+// machine, in which one program waits for a signal.
+func (s *Second) RunOnHost(t testing.TB, name string) (id string) {
+	t.Helper()
+	ctx, cancel := call(t)
+	defer cancel()
+	created, err := s.cli.ContainerCreate(ctx,
+		&container.Config{Image: s.image, Cmd: []string{"/idle"}}, &container.HostConfig{NetworkMode: "host"}, nil, nil, name)
+	require.NoError(t, err)
+	require.NoError(t, s.cli.ContainerStart(ctx, created.ID, container.StartOptions{}))
+	t.Cleanup(func() { remove(t, s.cli, created.ID) })
+	return created.ID
+}
 
 // Run starts a container with that name and address, in which one program waits
 // for a signal and nothing listens.
