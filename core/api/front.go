@@ -147,7 +147,7 @@ type Frame struct {
 	Data []byte `json:"data,omitempty"`
 }
 
-// EngineChoice is one docker context that can be switched to.
+// EngineChoice is one engine that is open or can be opened.
 type EngineChoice struct {
 	Name     string `json:"name"`
 	Endpoint string `json:"endpoint"`

@@ -251,16 +251,17 @@ func dockerAndSecurityKeys() []key {
 			optional(checkDockerHost)),
 	}, {
 		Key: Key{Path: "docker.context", Env: "DOCKER_CONTEXT", Flag: "docker-context",
-			Doc: "Context of the docker CLI whose engine to use (docker context ls)."},
+			Doc: "Engine to use, by name: a context of the docker CLI (docker context ls), a connection of the podman CLI, " +
+				"or an engine that is found here, such as podman or colima."},
 		value: text(func(c *Config) *string { return &c.Docker.Context },
-			"empty, or a context's name: letters and digits, after the first also _ . + -", optional(checkContext)),
+			"empty, or a name: letters and digits, after the first also _ . + -", optional(checkContext)),
 	}, {
 		Key: Key{Path: "docker.engines", Env: "DOCKER_ENGINES", Flag: "docker-engines",
-			Doc: "Several engines to use at once instead of the one of host or context: names of docker contexts, or " +
+			Doc: "Several engines to use at once instead of the one of host or context: names as for context, or " +
 				"addresses. The default sandbox is on the first one. Engines can also be opened and closed while the " +
 				"program runs (E in the terminal UI); the next start with the same configuration opens the same ones."},
 		value: list(func(c *Config) *[]string { return &c.Docker.Engines },
-			"a list of names of contexts and addresses such as unix:///run/docker.sock or ssh://user@host", checkEngine),
+			"a list of names and addresses such as unix:///run/docker.sock or ssh://user@host", checkEngine),
 	}, {
 		Key: Key{Path: "docker.reach", Env: "DOCKER_REACH", Flag: "docker-reach", Default: "auto",
 			Doc: "How the ports of containers are reached. direct: at the container's address. bridge: through one " +
