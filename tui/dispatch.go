@@ -118,7 +118,7 @@ func (d *dispatcher) whyNot(a *action) string {
 	case a.id == "stop-daemon":
 		return "this program did not start the daemon, so it does not stop it: " + name
 	case a.group == groupSandbox && s.IsHost():
-		return "this machine is not a container"
+		return name + " is not a container"
 	case a.group == groupSandbox && s.Container != api.ContainerRunning:
 		return fmt.Sprintf("the container %s: %s", format.Container(s), format.StartHint(s, d.key))
 	}

@@ -132,7 +132,7 @@ func (h *header) engine() []string {
 		}
 	case e.State == "lost", e.Name == "" && h.World.Status().Mode == "host":
 		none := "no container engine"
-		return []string{l.Ink.Dim.Paint(none + dot + "this machine" + screens), l.Ink.Dim.Paint(none)}
+		return []string{l.Ink.Dim.Paint(none + dot + h.Machine + screens), l.Ink.Dim.Paint(none)}
 	}
 	return []string{l.Ink.Busy.Paint(l.Glyph.Busy+" looking for the engine") + l.Ink.Dim.Paint(l.Glyph.Ellipsis)}
 }

@@ -35,7 +35,7 @@ type (
 )
 
 func (a *linkActions) askShare(l api.Link) tea.Cmd {
-	opens := "This opens a second listener on the address of " + a.machine() + " in its network. " +
+	opens := "This opens a second listener on the address of " + a.Machine + " in its network. " +
 		"Whoever is on that network and has the link can look at this port, and at nothing else, " +
 		"until you close the screen with the code"
 	path := "The link is served by its path there: a page that insists on absolute paths may look different than here."

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"net"
+	"net/url"
 	"os"
 	"time"
 
@@ -60,4 +62,20 @@ func (o Options) withDefaults() Options {
 		o.Now = time.Now
 	}
 	return o
+}
+
+// machine names the machine that the core runs on.
+func (o Options) machine() string {
+	a := o.Attached
+	if a == nil {
+		return "this machine"
+	}
+	if a.Name != "" {
+		return a.Name
+	}
+	at, err := url.Parse(a.URL)
+	if err != nil || at.Hostname() == "localhost" || net.ParseIP(at.Hostname()).IsLoopback() {
+		return "this machine"
+	}
+	return at.Hostname()
 }

@@ -95,6 +95,7 @@ func TestSharingNamesTheMachineThatListens(t *testing.T) {
 		"on the address of box.example":   func(o *Options) { o.Attached = &Attached{URL: "https://box.example:8443"} },
 	} {
 		s := loaded(t, newFake(), 120, 40, with)
+		s.shows("● " + strings.TrimPrefix(want, "on the address of ")) // in the list
 		s.press("3", "down", "Q")
 		s.shows(want)
 	}

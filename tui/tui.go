@@ -42,7 +42,7 @@ func newModel(ctx context.Context, core api.Service, o Options) (*model, error) 
 		return nil, err
 	}
 	u.Env = pane.Env{Look: draw.New(o.Theme, o.ASCII), World: world.New(), Now: o.Now, Key: keys.key,
-		Calls: pane.Calls{Ctx: ctx}}
+		Machine: o.machine(), Calls: pane.Calls{Ctx: ctx}}
 	u.options, u.log, u.do = o, o.Logger, commands{Calls: u.Calls, backend: core, name: o.Name}
 	u.notes = &notes{look: u.Look, log: u.log, changed: u.changed, doubt: m.follow.doubt}
 	m.dispatch.keymap, m.mouse = keys, !o.NoMouse

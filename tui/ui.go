@@ -3,8 +3,6 @@ package tui
 import (
 	"fmt"
 	"log/slog"
-	"net"
-	"net/url"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -52,22 +50,6 @@ func (u *ui) coreName() string {
 		return a.Name
 	}
 	return "the core"
-}
-
-// machine names the machine that the core runs on, in a sentence.
-func (u *ui) machine() string {
-	a := u.options.Attached
-	if a == nil {
-		return "this machine"
-	}
-	if a.Name != "" {
-		return a.Name
-	}
-	at, err := url.Parse(a.URL)
-	if err != nil || at.Hostname() == "localhost" || net.ParseIP(at.Hostname()).IsLoopback() {
-		return "this machine"
-	}
-	return at.Hostname()
 }
 
 // engineLost reports whether the engine of the listed containers is lost.

@@ -238,7 +238,7 @@ func TestW23ScreensOverSSHShareACoreAndItsPreviews(t *testing.T) {
 	one, two := newScreen(t, d, env...), newScreen(t, d, env...)
 	for _, s := range []*screen{one, two} {
 		s.keys(d.binary+" --server ssh://box", "Enter")
-		s.shows(`⇄ box \(ssh\)  http://localhost:\d+`, "this machine")
+		s.shows(`⇄ box \(ssh\)  http://localhost:\d+`, `[●○] box \(ssh\)`)
 	}
 	one.shows("2 screens")
 	one.keys("n")
@@ -277,7 +277,7 @@ func TestW23ScreensOverSSHShareACoreAndItsPreviews(t *testing.T) {
 	pid := strings.TrimSpace(two.tmux("display-message", "-p", "#{pane_pid}"))
 	require.NoError(t, exec.Command("sh", "-c", "for p in $(pgrep -P "+pid+"); do pkill -9 -P $p; done").Run())
 	two.shows("not reachable|is back")
-	two.shows(`⇄ box \(ssh\)  http://localhost:`+here, "this machine")
+	two.shows(`⇄ box \(ssh\)  http://localhost:`+here, `[●○] box \(ssh\)`)
 	running.eventually("the preview works again", func() bool {
 		status, body := running.try("GET", url+"/y", "")
 		return status == 200 && body == "you asked for /y"

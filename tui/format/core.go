@@ -131,14 +131,6 @@ func Code(x api.Exchange) string {
 	return cmp.Or(codes[x.Code], strings.ReplaceAll(text.Clean(x.Code), "_", " "))
 }
 
-// Sandbox returns the name of a sandbox in texts.
-func Sandbox(ref api.Ref) string {
-	if ref.IsHost() {
-		return "this machine"
-	}
-	return text.Clean(ref.String())
-}
-
 // Version returns a version with its prefix: "v0.190.0".
 func Version(s string) string {
 	if s = text.Clean(s); s != "" && s[0] >= '0' && s[0] <= '9' {

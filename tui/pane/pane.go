@@ -10,7 +10,6 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/tui/draw"
-	"daemon-proxy/tui/format"
 	"daemon-proxy/tui/text"
 	"daemon-proxy/tui/world"
 )
@@ -61,6 +60,8 @@ type Env struct {
 	World *world.World
 	Now   func() time.Time
 	Key   func(action string) string // the key of an action
+	// Machine names the machine that the core runs on: "this machine".
+	Machine string
 	Calls
 }
 
@@ -70,7 +71,10 @@ func (e Env) Named(ref api.Ref) string {
 	if e.World.Ambiguous(ref) {
 		return text.Clean(ref.Long())
 	}
-	return format.Sandbox(ref)
+	if ref.IsHost() {
+		return e.Machine
+	}
+	return text.Clean(ref.String())
 }
 
 // The deadlines of calls.

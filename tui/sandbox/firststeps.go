@@ -98,7 +98,7 @@ func (p firstSteps) machine(width int) []string {
 		lines = append(lines, l.Ink.Dim.Paint("  nothing listens"))
 	}
 	if p.World.Containers() == 0 && p.World.Engine().State != "connected" {
-		lines = append(text.Wrap("Until then, anything listening on this machine can be previewed:", width), lines...)
+		lines = append(text.Wrap("Until then, anything listening on "+p.Machine+" can be previewed:", width), lines...)
 	}
 	return lines
 }

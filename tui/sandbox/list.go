@@ -99,7 +99,7 @@ func (p *List) Refresh() {
 		}
 		p.detailWidth = max(p.detailWidth, min(len(more), moreMost)+1)
 		p.latencyWidth = max(p.latencyWidth, len(shownLatency(*s))+1)
-		nameWidth = max(nameWidth, text.Width(shownName(*s)))
+		nameWidth = max(nameWidth, text.Width(p.shownName(*s)))
 	}
 	p.rows = append(p.rows, group(nil)...)
 	p.RowWidth = max(p.RowWidth, nameWidth+p.besideName())
@@ -370,7 +370,7 @@ func (p *List) row(s api.Sandbox) string {
 	if more == "" {
 		words = ink.Paint(l.Fit(state, stateWidth+p.detailWidth))
 	}
-	return ink.Paint(glyph) + " " + l.Fit(shownName(s), max(6, p.width-p.besideName())) + " " + words +
+	return ink.Paint(glyph) + " " + l.Fit(p.shownName(s), max(6, p.width-p.besideName())) + " " + words +
 		l.Right(shownLatency(s), p.latencyWidth)
 }
 
@@ -379,11 +379,14 @@ func (p *List) besideName() int {
 }
 
 // shownName returns a sandbox's name for a row; those of a project are indented.
-func shownName(s api.Sandbox) string {
-	if s.Project != "" && !s.IsHost() {
-		return " " + format.Sandbox(s.Ref)
+func (p *List) shownName(s api.Sandbox) string {
+	switch {
+	case s.IsHost():
+		return p.Machine
+	case s.Project != "":
+		return " " + text.Clean(s.String())
 	}
-	return format.Sandbox(s.Ref)
+	return text.Clean(s.String())
 }
 
 // Widths of the list, in cells.

@@ -102,7 +102,7 @@ func (p *Overview) host(s api.Sandbox) []string {
 	lines := p.machine(p.width - 2)
 	if s.Daemon.State != api.DaemonHealthy {
 		lines = append(p.daemonLines(s),
-			p.Ink.Dim.Paint("What listens on this machine is seen once a daemon runs here."))
+			p.Ink.Dim.Paint("What listens on "+p.Machine+" is seen once a daemon runs there."))
 	}
 	return slices.Concat(lines, []string{""}, p.previews(s.Ref), p.recent(s))
 }
