@@ -204,8 +204,12 @@ func newStatus() *cobra.Command {
 					}
 				}
 				for _, s := range screens {
-					rows = append(rows, []string{"screen", s.Name, "since " + s.Since.Local().Format(time.DateTime),
-						orDash(s.Watching.String())})
+					shows := s.Watching.String()
+					if len(engines) > 1 {
+						shows = s.Watching.Long()
+					}
+					rows = append(rows,
+						[]string{"screen", s.Name, "since " + s.Since.Local().Format(time.DateTime), orDash(shows)})
 				}
 			}
 			return r.table(rows...)
