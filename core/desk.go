@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/sandbox"
@@ -156,7 +157,21 @@ func (d *desk) Upstream(ref api.Ref) (server.Upstream, error) {
 		return server.Upstream{}, err
 	}
 	up, err := s.Upstream(ref)
-	return server.Upstream(up), err
+	return server.Upstream(up), d.named(ref, err)
+}
+
+// named names the sandbox in a problem, and in its hint, with its engine where the
+// name alone means several.
+func (d *desk) named(ref api.Ref, err error) error {
+	p, ok := errors.AsType[*api.Problem](err)
+	name := d.NameOf(ref)
+	if !ok || name == ref.String() {
+		return err
+	}
+	long := *p
+	long.Sandbox = name
+	long.Hint = strings.ReplaceAll(p.Hint, "/api/sandboxes/"+ref.String()+"/", "/api/sandboxes/"+name+"/")
+	return &long
 }
 
 // Loopback reports whether the sandbox's localhost is this machine's.
@@ -227,7 +242,7 @@ func (d *desk) Inject(ctx context.Context, ref api.Ref, progress func(api.Inject
 	if err != nil {
 		return err
 	}
-	return s.Inject(ctx, ref, progress)
+	return d.named(ref, s.Inject(ctx, ref, progress))
 }
 
 // UndoInjections cancels all injections and returns when nothing of them is
@@ -247,7 +262,7 @@ func (d *desk) on(
 	if err != nil {
 		return err
 	}
-	return act(s, ctx, ref)
+	return d.named(ref, act(s, ctx, ref))
 }
 
 // LeaveInjection makes the injection of ref independent of its callers.
