@@ -26,8 +26,8 @@ import (
 	"daemon-proxy/core/wiretest"
 )
 
-// large is how much is sent in each direction.
-const large = 64 << 20
+// large and huge are how much is sent in each direction.
+const large, huge = 64 << 20, 1 << 30
 
 // streamsBox runs the service of long and large answers. Its image has a daytona,
 // which does not run.
@@ -65,8 +65,9 @@ func socketTo(t *testing.T, url string) *websocket.Conn {
 	return c
 }
 
-// streamsWork is the page of streams in one form of preview.
-func streamsWork(t *testing.T, url string) {
+// streamsWork is the page of streams in one form of preview, with so many bytes in
+// each direction.
+func streamsWork(t *testing.T, url string, size int64) {
 	t.Helper()
 	c := socketTo(t, url)
 	require.NoError(t, c.Write(t.Context(), websocket.MessageText, []byte("hello")))
@@ -81,17 +82,17 @@ func streamsWork(t *testing.T, url string) {
 	require.Equal(t, "data: first\n", line)
 	events.Body.Close()
 
-	down, err := patiently.Get(url + "/bytes/" + strconv.Itoa(large))
+	down, err := patiently.Get(url + "/bytes/" + strconv.FormatInt(size, 10))
 	require.NoError(t, err)
 	defer down.Body.Close()
 	hash := sha256.New()
-	size, err := io.Copy(hash, down.Body)
+	got, err := io.Copy(hash, down.Body)
 	require.NoError(t, err)
-	require.Equal(t, int64(large), size)
+	require.Equal(t, size, got)
 	require.Equal(t, down.Trailer.Get("X-Sum"), fmt.Sprintf("%x", hash.Sum(nil)))
 
 	hash.Reset()
-	body := io.TeeReader(io.LimitReader(rand.NewChaCha8([32]byte{1}), large), hash)
+	body := io.TeeReader(io.LimitReader(rand.NewChaCha8([32]byte{1}), size), hash)
 	up, err := http.NewRequest(http.MethodPut, url+"/sum", body)
 	require.NoError(t, err)
 	answer, err := patiently.Do(up)
@@ -169,6 +170,23 @@ func revokingEnds(t *testing.T, p *program, token, url string) {
 	require.Less(t, took, 10*time.Second)
 }
 
+// bothForms is the page of streams in both forms of a preview, and its end.
+func bothForms(t *testing.T, p *program, much bool) {
+	t.Helper()
+	for _, hostForm := range []bool{false, true} {
+		size := int64(large)
+		token, url, hostURL := p.link(`{"port":8080}`)
+		if hostForm {
+			url = hostURL
+			if much {
+				size = huge
+			}
+		}
+		streamsWork(t, url, size)
+		revokingEnds(t, p, token, url)
+	}
+}
+
 // via is how a sandbox is reached, and why.
 func (p *program) via(name string) (via, why any) {
 	p.t.Helper()
@@ -179,12 +197,14 @@ func (p *program) via(name string) (via, why any) {
 func TestB22AContainerThatCannotBeDialledIsPreviewedThroughABridge(t *testing.T) {
 	t.Parallel()
 	for label, c := range map[string]struct {
-		network, why string
+		network, via string
+		why          any
 		flags        []string
 	}{
-		"no network": {"none", "it has no network address", nil},
-		"forced":     {"", "docker.reach is bridge", []string{"--docker-reach", "bridge"}},
-		"daytona":    {"none", "it has no network address", []string{"--binary-source-path", "daytona"}},
+		"no network": {"none", "exec", "it has no network address", nil},
+		"forced":     {"", "exec", "docker.reach is bridge", []string{"--docker-reach", "bridge"}},
+		"daytona":    {"none", "exec", "it has no network address", []string{"--binary-source-path", "daytona"}},
+		"none":       {"", "direct", nil, nil},
 	} {
 		t.Run(label, func(t *testing.T) {
 			t.Parallel()
@@ -196,20 +216,14 @@ func TestB22AContainerThatCannotBeDialledIsPreviewedThroughABridge(t *testing.T)
 			p := newDesk(t).serving(t, nil, flags...)
 			p.healthy()
 			via, why := p.via(name)
-			require.Equal(t, "exec", via)
+			require.Equal(t, c.via, via)
 			require.Equal(t, c.why, why)
 			p.expect(200, "8080", "GET", "/api/sandboxes/"+name+"/ports", "")
 			p.expect(502, `"port_closed"`, "GET", "/proxy/9999/", "")
-			for _, hostForm := range []bool{false, true} {
-				token, url, hostURL := p.link(`{"port":8080}`)
-				if hostForm {
-					url = hostURL
-				}
-				streamsWork(t, url)
-				revokingEnds(t, p, token, url)
+			bothForms(t, p, label == "no network")
+			if c.via == "exec" { // the programs of other tests look into the container, too, but do not stay
+				p.eventually("one bridge carries everything", func() bool { return bridges(t, id) == 1 })
 			}
-			// The programs of other tests look into the container, too, but do not stay.
-			p.eventually("one bridge carries everything", func() bool { return bridges(t, id) == 1 })
 		})
 	}
 }
@@ -248,14 +262,7 @@ func TestB24AContainerThatCannotBeWrittenToIsPreviewedThroughAHelper(t *testing.
 			})
 			p.expect(200, "8080", "GET", "/api/sandboxes/"+name+"/ports", "")
 			p.expect(502, `"port_closed"`, "GET", "/proxy/9999/", "")
-			for _, hostForm := range []bool{false, true} {
-				token, url, hostURL := p.link(`{"port":8080}`)
-				if hostForm {
-					url = hostURL
-				}
-				streamsWork(t, url)
-				revokingEnds(t, p, token, url)
-			}
+			bothForms(t, p, label == "read-only")
 			require.Len(t, enginetest.Helpers(t, id), 1)
 			require.Empty(t, enginetest.Diff(t, id), "nothing was put there")
 			_, boxes := p.try("GET", "/api/sandboxes", "")

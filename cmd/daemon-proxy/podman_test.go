@@ -3,6 +3,7 @@ package main
 import (
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -67,13 +68,30 @@ func TestB20B22ARootlessPodmanIsReachedByBridges(t *testing.T) {
 	require.Equal(t, "exec", via)
 	require.NotEmpty(t, why, "it depends on what else has that address here")
 	token, url, _ := p.link(`{"port":8080}`)
-	streamsWork(t, url)
+	streamsWork(t, url, large)
 	revokingEnds(t, p, token, url)
 
 	enginetest.Kill(t, id, "KILL")
 	becomes(p, name, "exited")
 	enginetest.Remove(t, otherID)
 	becomes(p, other, "gone")
+}
+
+// TestB20B24AHelperWorksOnPodman is a container with a read-only root on Podman.
+func TestB20B24AHelperWorksOnPodman(t *testing.T) {
+	enginetest.Podman(t)
+	name, id := streamsBox(t, enginetest.RunOptions{ReadOnly: true})
+	p := newDesk(t).serving(t, nil, "--daemon-mode", "docker", "--container-name", name)
+	p.healthy()
+	via, why := p.via(name)
+	require.Equal(t, "helper", via)
+	require.Equal(t, "its root is read-only", why)
+	token, url, _ := p.link(`{"port":8080}`)
+	streamsWork(t, url, large)
+	revokingEnds(t, p, token, url)
+	require.Len(t, enginetest.Helpers(t, id), 1)
+	p.signal(syscall.SIGKILL)
+	require.Eventually(t, func() bool { return len(enginetest.Helpers(t, id)) == 0 }, startsWithin, look)
 }
 
 // listed is a container in the list of sandboxes; one that is not there is "gone".

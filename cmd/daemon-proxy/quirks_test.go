@@ -44,7 +44,7 @@ func TestB32ABridgeWorksBehindAProxyOfTheEngine(t *testing.T) {
 	via, _ := p.via(name)
 	require.Equal(t, "exec", via)
 	token, url, _ := p.link(`{"port":8080}`)
-	streamsWork(t, url)
+	streamsWork(t, url, large)
 	revokingEnds(t, p, token, url)
 	require.Zero(t, p.signal(15))
 	p.eventually("nothing of the bridge is left", func() bool { return bridges(t, id) == 0 })

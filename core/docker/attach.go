@@ -67,9 +67,12 @@ func (e *Engine) connect(ctx context.Context) (net.Conn, error) {
 // upgrade sends the request and reads the head of the answer; the process's
 // output follows it.
 func upgrade(conn net.Conn, url string, body any) (io.Reader, error) {
-	raw, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
+	var raw []byte
+	if body != nil { // to Podman, the body of some requests is a part of the stream
+		var err error
+		if raw, err = json.Marshal(body); err != nil {
+			return nil, err
+		}
 	}
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, url, bytes.NewReader(raw))
 	if err != nil {

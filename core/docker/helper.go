@@ -46,8 +46,12 @@ const (
 	// connection whose data nobody reads.
 	helperMemory = 256 << 20
 	helperPids   = 64
+	// createHelperWithin bounds the creation of a container.
+	createHelperWithin = 10 * time.Second
 	// endHelperWithin bounds the removal of a helper that did not start.
 	endHelperWithin = 10 * time.Second
+	// endHelperLook is how often it is looked at.
+	endHelperLook = 20 * time.Millisecond
 )
 
 // OpenHelper implements source.Helper.
@@ -74,6 +78,9 @@ func (h helpers) OpenHelper(
 func (h helpers) createHelper(ctx context.Context, id string, spec source.HelperSpec) (string, error) {
 	build := spec.Program.Build[:min(len(spec.Program.Build), 16)]
 	create := func() (string, error) {
+		// A call that is given up may create one nonetheless.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), createHelperWithin)
+		defer cancel()
 		pids := int64(helperPids)
 		created, err := h.e.cli.ContainerCreate(ctx, &container.Config{
 			Image: helperImage + ":" + build, Cmd: append([]string{helperProgram}, spec.Args...), User: helperUser,
@@ -88,15 +95,20 @@ func (h helpers) createHelper(ctx context.Context, id string, spec source.Helper
 		}, nil, nil, helperName(id))
 		return created.ID, err
 	}
-	made, err := create()
-	if errdefs.IsNotFound(err) && strings.Contains(err.Error(), helperImage) {
+	for tries := 0; ; tries++ {
+		made, err := create()
+		if !errdefs.IsNotFound(err) || !strings.Contains(err.Error(), helperImage) || tries == helperImports {
+			return made, err
+		}
 		if err := h.importHelper(ctx, spec.Program, build); err != nil {
 			return "", err
 		}
-		made, err = create()
 	}
-	return made, err
 }
+
+// helperImports is how often the image is made: another program may remove it
+// before it is used.
+const helperImports = 5
 
 // helperName is the name of a helper, for people: another start has another one.
 func helperName(of string) string {
@@ -127,7 +139,7 @@ func (h helpers) importHelper(ctx context.Context, program source.Program, build
 	reader.CloseWithError(io.ErrClosedPipe)
 	<-packed
 	if err == nil {
-		err = h.removeHelperImages(ctx, build)
+		_ = h.removeHelperImages(ctx, build) // the next import tries again
 	}
 	return err
 }
@@ -140,11 +152,8 @@ func (h helpers) removeHelperImages(ctx context.Context, except string) error {
 	}
 	for _, old := range all {
 		if old.Labels[helperLabel] != except {
-			// One that a helper uses is in conflict; another program may remove it as well.
-			_, err := h.e.cli.ImageRemove(ctx, old.ID, image.RemoveOptions{})
-			if err != nil && !errdefs.IsConflict(err) && !errdefs.IsNotFound(err) {
-				return h.e.fail("remove the image", helperImage, err)
-			}
+			// One that a helper uses stays, and another program may remove one at the same time.
+			_, _ = h.e.cli.ImageRemove(ctx, old.ID, image.RemoveOptions{})
 		}
 	}
 	return nil
@@ -153,7 +162,7 @@ func (h helpers) removeHelperImages(ctx context.Context, except string) error {
 // startHelper attaches to a helper and starts it.
 func (h helpers) startHelper(ctx context.Context, id string, complaints io.Writer) (source.HelperConn, error) {
 	query := url.Values{"stream": {"1"}, "stdin": {"1"}, "stdout": {"1"}, "stderr": {"1"}, "detachKeys": {detachKeys}}
-	conn, stream, err := h.e.hijack(ctx, h.e.apiURL("/containers/"+id+"/attach")+"?"+query.Encode(), struct{}{})
+	conn, stream, err := h.e.hijack(ctx, h.e.apiURL("/containers/"+id+"/attach")+"?"+query.Encode(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -174,13 +183,22 @@ type helperConn struct {
 // End implements source.HelperConn.
 func (h *helperConn) End(ctx context.Context) error { return h.helpers.endHelper(ctx, h.id) }
 
-// endHelper removes a helper, which may be removing itself.
+// endHelper removes a helper, which may be removing itself, and waits for that.
 func (h helpers) endHelper(ctx context.Context, id string) error {
-	err := h.e.cli.ContainerRemove(ctx, id, container.RemoveOptions{Force: true})
-	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) {
-		return nil
+	for {
+		err := h.e.cli.ContainerRemove(ctx, id, container.RemoveOptions{Force: true})
+		if errdefs.IsNotFound(err) {
+			return nil
+		}
+		if err != nil && !errdefs.IsConflict(err) {
+			return h.e.fail("remove the helper", id, err)
+		}
+		select {
+		case <-ctx.Done():
+			return h.e.fail("remove the helper", id, ctx.Err())
+		case <-time.After(endHelperLook):
+		}
 	}
-	return h.e.fail("remove the helper", id, err)
 }
 
 // RemoveHelpers implements source.Helper.

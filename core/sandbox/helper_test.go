@@ -2,6 +2,9 @@ package sandbox
 
 import (
 	"context"
+	"io"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -9,6 +12,8 @@ import (
 
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/docker/enginetest"
+	"daemon-proxy/core/sandbox/inject"
+	"daemon-proxy/core/sandbox/source"
 )
 
 // helping are sandboxes whose helpers leave no image behind.
@@ -68,7 +73,6 @@ func TestEachContainerIsReachedOneWayOrSaysWhyNot(t *testing.T) {
 			if c.why != "" {
 				require.Equal(t, c.why, box.ViaReason)
 			}
-			t.Log(box.ViaReason)
 			client, err := d.client(d.ref(name))
 			require.NoError(t, err)
 			require.Eventually(t, func() bool { // the server may be just starting
@@ -87,4 +91,105 @@ func TestEachContainerIsReachedOneWayOrSaysWhyNot(t *testing.T) {
 			}, "%v", ports)
 		})
 	}
+}
+
+func TestAContainerThatIsPausedOrRestartingIsNotReachedAndTheErrorSaysSo(t *testing.T) {
+	t.Parallel()
+	paused, id := webBox(t, enginetest.RunOptions{ReadOnly: true})
+	enginetest.Pause(t, id)
+	crashing, crashingID := shellBox(t, enginetest.RunOptions{
+		ReadOnly: true, Cmd: []string{"false"}, RestartPolicy: "always"})
+	d := helping(t)
+	d.run()
+	require.Eventually(t, func() bool {
+		_, known := d.Get(d.ref(crashing))
+		return known && d.get(paused).Container == api.ContainerPaused
+	}, soon, look)
+	require.Contains(t, d.fails(paused, api.CodeSandboxPaused).Hint, "unpause")
+	require.Eventually(t, func() bool { // it runs for a moment, again and again
+		p := api.AsProblem(d.Inject(t.Context(), d.ref(crashing), nil))
+		return p.Code == api.CodeSandboxBusy
+	}, soon, look)
+	require.Empty(t, enginetest.Helpers(t, id))
+	require.Eventually(t, func() bool { return len(enginetest.Helpers(t, crashingID)) == 0 }, soon, look)
+	enginetest.Unpause(t, id)
+	d.becomes(paused, api.DaemonNone)
+	require.Equal(t, api.ViaHelper, d.inject(paused).Via)
+}
+
+func TestAHelperIsStartedAgainForAContainerThatHadOne(t *testing.T) {
+	t.Parallel()
+	name, id := webBox(t, enginetest.RunOptions{ReadOnly: true})
+	state := func(o *Options) { o.StateDir = t.TempDir() }
+	first := helping(t, state)
+	first.run()
+	first.becomes(name, api.DaemonNone)
+	first.inject(name)
+	require.Len(t, enginetest.Helpers(t, id), 1)
+	require.NoError(t, first.Close(t.Context()))
+	require.Empty(t, enginetest.Helpers(t, id))
+
+	same := func(o *Options) { o.StateDir = first.o.StateDir }
+	second := helping(t, same)
+	second.run()
+	require.Equal(t, api.ViaHelper, second.becomes(name, api.DaemonHealthy).Via)
+	before := enginetest.Helpers(t, id)
+	enginetest.Restart(t, id)
+	require.Eventually(t, func() bool {
+		now := enginetest.Helpers(t, id)
+		return len(now) == 1 && now[0] != before[0] && second.get(name).Daemon.State == api.DaemonHealthy
+	}, soon, look, "one is in the network of the new start")
+	require.NoError(t, second.StopDaemon(t.Context(), second.ref(name)))
+	require.Empty(t, enginetest.Helpers(t, id))
+	require.NoError(t, second.Close(t.Context()))
+
+	third := helping(t, same)
+	third.run()
+	third.becomes(name, api.DaemonNone)
+	require.Empty(t, enginetest.Helpers(t, id), "it was stopped")
+}
+
+func TestAHelperThatAKilledRunLeftIsRemoved(t *testing.T) {
+	t.Parallel()
+	name, id := shellBox(t, enginetest.RunOptions{ReadOnly: true})
+	d := helping(t)
+	program, err := d.job(d.ref(name), source.Container{ID: id, Platform: inject.HostPlatform()}).BuiltIn()
+	require.NoError(t, err)
+	const ended = 1<<22 - 1 // the largest that Linux gives, usually after four million others
+	e := enginetest.Require(t)
+	var conns []source.HelperConn
+	for _, run := range []string{strconv.Itoa(ended) + "-x", strconv.Itoa(os.Getppid()) + "-x"} {
+		conn, err := e.OpenHelper(t.Context(), id, source.HelperSpec{
+			Program: program, Args: []string{"toolbox", "bridge"}, Owner: d.keys.owner(), Run: run}, io.Discard)
+		require.NoError(t, err)
+		conns = append(conns, conn)
+	}
+	d.run()
+	require.Eventually(t, func() bool { return len(enginetest.Helpers(t, id)) == 1 }, soon, look,
+		"but not that of a program that runs")
+	for _, conn := range conns {
+		require.NoError(t, conn.Close())
+		require.NoError(t, conn.End(t.Context()))
+	}
+	require.Empty(t, enginetest.Helpers(t, id))
+}
+
+func TestContainersThatHadHelpersAreRememberedUntilTheyAreGone(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	dir := t.TempDir()
+	h, other := newHelped(dir, f), newHelped(dir, nil)
+	require.NoError(t, h.keep(nil), "there is no folder yet")
+	for _, id := range []string{"one", "../two"} {
+		require.NoError(t, h.add(id))
+	}
+	require.NoError(t, other.add("one"))
+	require.True(t, h.has("../two"))
+	require.NoError(t, h.keep([]source.Container{{ID: "one"}}))
+	require.True(t, h.has("one"))
+	require.False(t, h.has("../two"))
+	require.True(t, other.has("one"), "of another engine")
+	require.NoError(t, h.remove("one"))
+	require.NoError(t, h.remove("one"))
+	require.False(t, h.has("one"))
 }

@@ -127,12 +127,13 @@ func (r route) choose(via, why string) {
 }
 
 // carrier returns the carrier to the container, a bridge in it or a helper, which
-// is made if needed, and how many of its starts were seen; nil if it was replaced.
+// is made if needed, and how many of its starts were seen; nil if it was replaced, or
+// does not run and would need a helper, which would stay.
 func (r route) carrier(via string) (way *bridge, starts int) {
 	s, c := r.set, r.c
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.ID != c.ID || s.ctx.Err() != nil {
+	if r.ID != c.ID || s.ctx.Err() != nil || via == api.ViaHelper && r.Container != api.ContainerRunning {
 		return nil, 0
 	}
 	if r.bridge != nil && r.bridge.via != via {
