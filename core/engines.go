@@ -350,22 +350,22 @@ func engineName(o docker.Options) string {
 }
 
 // openFirst opens the engines of the configuration, or those that were open last.
-// The error is that of the primary engine in mode "docker".
+// The error is that of a configured primary engine in mode "docker".
 func (d *engines) openFirst() error {
-	for _, name := range d.openLast() {
-		if o, err := d.open(d.engineOptions(name), len(d.all()) > 0); err == nil {
-			d.add(o)
+	first, last := d.configured(), d.openLast()
+	strict := d.options.Config.Daemon.Mode == "docker" && len(last) == 0
+	if len(last) > 0 {
+		first = nil
+		for _, name := range last {
+			first = append(first, d.engineOptions(name))
 		}
 	}
-	if len(d.all()) > 0 {
-		return nil
-	}
-	for i, options := range d.configured() {
+	for i, options := range first {
 		if d.find(engineName(options)) != nil { // the same one under another name
 			continue
 		}
 		o, err := d.open(options, i > 0)
-		if err != nil && i == 0 && d.options.Config.Daemon.Mode == "docker" {
+		if err != nil && i == 0 && strict {
 			return err
 		}
 		if err != nil {

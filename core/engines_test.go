@@ -132,6 +132,17 @@ func TestEnginesThatAreOpenAreRemembered(t *testing.T) {
 		require.Equal(t, api.EngineID(a), ref.Engine)
 	})
 	run(func(c *Core) { require.Equal(t, []string{api.EngineID(b), api.EngineID(a)}, openNames(t, c)) })
+	// One that cannot be opened any more is shown, and can be closed.
+	raw, err := os.ReadFile(filepath.Join(dir, "engines.json"))
+	require.NoError(t, err)
+	gone := strings.Replace(string(raw), `"open":[`, `"open":["no-such-context-here",`, 1)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "engines.json"), []byte(gone), 0o600))
+	run(func(c *Core) {
+		require.Equal(t, "lost", stateOf(t, c, "no-such-context-here"))
+		connects(t, c, api.EngineID(a), api.EngineID(b))
+		require.NoError(t, c.CloseEngine(t.Context(), "no-such-context-here"))
+		require.Equal(t, []string{api.EngineID(b), api.EngineID(a)}, openNames(t, c))
+	})
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "engines.json"), []byte("{"), 0o600))
 	run(func(c *Core) { require.Equal(t, []string{api.EngineID(a), api.EngineID(b)}, openNames(t, c)) })
 	configured = []string{other}
