@@ -112,8 +112,11 @@ func (a *sandboxActions) askEject() tea.Cmd {
 	ref, name := a.list.Selected, a.Named(a.list.Selected)
 	eject := a.change(ref, 2*pane.Quick, "ejecting from "+name, "eject from "+name,
 		name+": nothing of ours is left in it", a.do.backend.Eject)
-	return a.ask("Eject from "+name+"?", "eject", eject,
-		"The daemon is stopped, its binary and its log are taken out of the container.")
+	what := "The daemon is stopped, its binary and its log are taken out of the container."
+	if s, ok := a.selected(); ok && s.Via == api.ViaHelper {
+		what = "Its helper is removed. Nothing of ours is in the container."
+	}
+	return a.ask("Eject from "+name+"?", "eject", eject, what)
 }
 
 func (a *sandboxActions) startOrStop() tea.Cmd {

@@ -261,3 +261,19 @@ func TestTheOverviewSaysHowAContainerIsReached(t *testing.T) {
 	s := loaded(t, f, 160, 40, nil)
 	s.shows("via exec (10.88.0.7 cannot be dialled from here)")
 }
+
+func TestWhatEjectDoesDependsOnHowAContainerIsReached(t *testing.T) {
+	t.Parallel()
+	for via, says := range map[string]string{
+		api.ViaExec: "its binary and its log are taken out", api.ViaHelper: "Its helper is removed",
+	} {
+		f := newFake()
+		for i := range f.sandboxes {
+			f.sandboxes[i].Via, f.sandboxes[i].ViaReason = via, "a reason"
+		}
+		s := loaded(t, f, 160, 40, nil)
+		s.shows("via " + via + " (a reason)")
+		s.press("U")
+		s.shows(says)
+	}
+}

@@ -27,12 +27,17 @@ const (
 func (s *Sandboxes) DaemonLog(ctx context.Context, ref api.Ref, tail int, follow bool) (io.ReadCloser, error) {
 	s.mu.Lock()
 	var kept *inject.Process
+	outside := false
 	if b := s.boxes[ref]; b != nil {
 		if owner, err := b.owner(); err == nil {
-			ref, kept = owner.Ref, owner.process
+			ref, kept, outside = owner.Ref, owner.process, owner.proof.served != nil
 		}
 	}
 	s.mu.Unlock()
+	if outside {
+		return nil, ref.Problem(api.CodeNoLog, "the daemon of "+ref.String()+" is a part of this program, which reaches "+
+			"the container through a helper", "see this program's own log")
+	}
 	c, err := s.inspect(ctx, ref)
 	if err != nil {
 		return nil, err
