@@ -58,7 +58,8 @@ type Core struct {
 	links   *preview.Links
 	proxy   *proxy.Proxy
 	server  *server.Server
-	key     string // of this run: who can read core.json may do what the API key allows
+	address net.Addr // where the server listens
+	key     string   // of this run: who can read core.json may do what the API key allows
 	done    chan struct{}
 	err     error
 
@@ -139,8 +140,9 @@ func Start(ctx context.Context, o Options) (_ *Core, err error) {
 	c.news.SetLog(c.Log)
 	serving.Traffic = c.Log
 	c.server = server.New(serving)
+	c.address = listeners[0].Addr()
 	if !o.Unlisted {
-		c.list(listeners[0].Addr())
+		c.list(c.address)
 	}
 	c.machine.start(c.ctx)
 	for _, e := range c.all() {

@@ -44,12 +44,14 @@ type fake struct {
 	sharing   context.Context // of the last Share
 	shared    string          // the URL that Share gives
 
-	// working is what Demo, SwitchEngine, StartContainer, StopContainer and Replay wait for; nil: nothing.
+	// working is what Diagnose before its end, and Demo, SwitchEngine, StartContainer, StopContainer and Replay wait for; nil: nothing.
 	working func(ctx context.Context)
 	// looking is what Ports waits for; nil: nothing.
 	looking func(ctx context.Context)
 
 	panics bool // RetryEngine does
+
+	findings []api.Finding // of Diagnose; nil: all is well
 
 	// injecting is what Inject does; nil: it is done at once.
 	injecting func(ctx context.Context, ref api.Ref) error
@@ -418,6 +420,29 @@ func (f *fake) Inject(ctx context.Context, ref api.Ref, progress func(api.Inject
 	for i := range f.sandboxes {
 		if f.sandboxes[i].Ref == ref {
 			f.sandboxes[i].Daemon = api.Daemon{State: api.DaemonHealthy, Kind: "built-in", Started: true}
+		}
+	}
+	return nil
+}
+
+func (f *fake) Diagnose(ctx context.Context, ref api.Ref, report func(api.Finding)) error {
+	if err := f.askOf("Diagnose", ref); err != nil {
+		return err
+	}
+	findings := f.findings
+	if findings == nil {
+		findings = []api.Finding{{Hop: "core", State: api.FoundOK, Detail: "daemon-proxy v0.1.0, protocol 1.0", DurationMS: 0.02},
+			{State: api.FoundOK, Detail: "all is well", Finished: true}}
+	}
+	for i, found := range findings {
+		if f.working != nil && i == len(findings)-1 {
+			f.working(ctx)
+		}
+		if err := spoken(ctx.Err()); err != nil {
+			return err
+		}
+		if report != nil {
+			report(found)
 		}
 	}
 	return nil

@@ -10,7 +10,7 @@ import (
 // later line declares, be it a name, a field or a method.
 const layers = `
 	options keymap
-	commands notes overlay help outage
+	commands notes overlay help doctor outage
 	stage
 	ui
 	header engines port_news quit follow

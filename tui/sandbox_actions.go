@@ -69,6 +69,16 @@ func (a *sandboxActions) injectInto(ref api.Ref) tea.Cmd {
 	})
 }
 
+// checkUp shows a diagnosis of the way to the selected sandbox.
+func (a *sandboxActions) checkUp() tea.Cmd {
+	ref, backend := a.list.Selected, a.do.backend
+	c, cmd := newCheckup(a.Ctx, a.Look, "The way to "+a.Named(ref), func(ctx context.Context, report func(api.Finding)) error {
+		return backend.Diagnose(ctx, ref, report)
+	})
+	a.overlays.push(c)
+	return cmd
+}
+
 func (a *sandboxActions) cancelInjection(ref api.Ref) tea.Cmd {
 	what := "the injection into " + a.Named(ref)
 	return a.change(ref, 2*pane.Quick, "cancelling "+what, "cancel "+what, a.notKept(ref), a.do.backend.CancelInjection)

@@ -26,6 +26,7 @@ const (
 	exitFailed = 1 // it could not start, or ended because of a failure
 	exitUsage  = 2 // flags, environment or configuration file are wrong
 	exitNoCore = 3 // no core runs, and the command needs one
+	exitUnwell = 4 // doctor found a hop that fails or loses something
 )
 
 func main() {
@@ -67,6 +68,9 @@ func report(stderr io.Writer, err error) int {
 	if problems, ok := errors.AsType[*config.Errors](err); ok {
 		fmt.Fprintln(stderr, problems.Error())
 		return exitUsage
+	}
+	if _, ok := errors.AsType[unwellError](err); ok {
+		return exitUnwell
 	}
 	if usage, ok := errors.AsType[usageError](err); ok {
 		fmt.Fprintf(stderr, "daemon-proxy: %v\nSee daemon-proxy --help.\n", usage.error)
@@ -121,7 +125,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	root.SetVersionTemplate("daemon-proxy {{.Version}}\n")
 	root.AddCommand(newToolbox(), newDemo(stderr), newDemoPage(), newVersion(), newConfig())
 	root.AddCommand(newSandboxes(), newInject(), newStop(), newEject(), newPorts(), newPreview(), newRequests(),
-		newStatus(), newLogs(), newBridge())
+		newStatus(), newDoctor(), newLogs(), newBridge())
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.InitDefaultCompletionCmd() // it keeps what it writes to

@@ -26,6 +26,10 @@ func newToolbox() *cobra.Command {
 		Use: toolbox.BridgeCommand, Hidden: true, Args: noArgs,
 		Short: "Carry connections between standard input and output and this sandbox's ports",
 		RunE:  func(cmd *cobra.Command, _ []string) error { return toolbox.RunBridge(cmd.Context()) },
+	}, &cobra.Command{
+		Use: toolbox.EchoCommand, Hidden: true, Args: noArgs,
+		Short: "Serve the self-test page of doctor until standard input ends",
+		RunE:  func(cmd *cobra.Command, _ []string) error { return toolbox.RunEcho(cmd.Context()) },
 	})
 	return cmd
 }

@@ -35,6 +35,8 @@ func run(ctx context.Context, args []string) error {
 		return demo.Serve(ctx)
 	case slices.Equal(args, []string{toolbox.CommandName, toolbox.BridgeCommand}):
 		return toolbox.RunBridge(ctx)
+	case slices.Equal(args, []string{toolbox.CommandName, toolbox.EchoCommand}):
+		return toolbox.RunEcho(ctx)
 	case len(args) > 0 && args[0] == toolbox.CommandName:
 		return daemon(ctx, args[1:])
 	}

@@ -13,7 +13,7 @@ import (
 // of its size, at most 6.5 MB, before you add one.
 var imports = []string{
 	"daemon-proxy/cmd/toolbox", "daemon-proxy/core/api", "daemon-proxy/core/carrier", "daemon-proxy/core/daemon",
-	"daemon-proxy/core/demo", "daemon-proxy/core/logging", "daemon-proxy/core/mux", "daemon-proxy/core/proxy",
+	"daemon-proxy/core/demo", "daemon-proxy/core/echo", "daemon-proxy/core/logging", "daemon-proxy/core/mux", "daemon-proxy/core/proxy",
 	"daemon-proxy/core/reach", "daemon-proxy/core/toolbox", "daemon-proxy/core/version", "daemon-proxy/core/wsframe",
 	"github.com/coder/websocket", "github.com/coder/websocket/internal/bpool",
 	"github.com/coder/websocket/internal/errd", "github.com/coder/websocket/internal/util",

@@ -39,6 +39,11 @@ type Core interface {
 	RetryEngine(ctx context.Context) error
 	// Demo starts the demo sandbox and returns its link.
 	Demo(ctx context.Context) (Link, error)
+	// Diagnose checks the way from the core to a port of ref, hop by hop, and calls
+	// report, if not nil, with each finding; the last one has Finished set. The zero
+	// Ref is the default sandbox, without which only the core is checked. Nothing is
+	// injected. The error is not about what was found.
+	Diagnose(ctx context.Context, ref Ref, report func(Finding)) error
 	// Events registers before it returns; what happened earlier is in the lists.
 	Events(ctx context.Context) (Events, error)
 	// Attach is Events for a front with a display, which is listed with that name

@@ -23,7 +23,7 @@ const patience = 10 * time.Second
 func Run(t *testing.T, s api.Service, without ...string) {
 	for name, part := range map[string]func(*testing.T, api.Service){
 		"core": core, "sandboxes": sandboxes, "inject": inject, "ports": ports, "links": links, "events": events,
-		"logs": logs, "requests": requests, "repeat": repeat, "share": share,
+		"logs": logs, "requests": requests, "repeat": repeat, "share": share, "diagnosis": diagnosis,
 		"screens": screens, "screen news": screenNews,
 	} {
 		if !slices.Contains(without, name) {
@@ -130,6 +130,26 @@ func inject(t *testing.T, s api.Service) {
 	require.NoError(t, err)
 	require.True(t, status.Running)
 	requireCode(t, api.CodeBadRequest, s.LeaveInjection(t.Context(), api.Host)) // none is in progress
+}
+
+func diagnosis(t *testing.T, s api.Service) {
+	require.NoError(t, s.Inject(t.Context(), api.Host, nil))
+	requireCode(t, api.CodeUnknownSandbox, s.Diagnose(t.Context(), nobody, nil))
+	var found []api.Finding
+	require.NoError(t, s.Diagnose(t.Context(), api.Host, func(f api.Finding) { found = append(found, f) }))
+	var hops []string
+	for i, f := range found {
+		require.Equal(t, i == len(found)-1, f.Finished, f.Hop)
+		require.NotEmpty(t, f.Detail, f.Hop)
+		if hops = append(hops, f.Hop); f.State == api.FoundFailed && !f.Finished {
+			require.NotEmpty(t, f.Hint, f.Hop)
+		}
+	}
+	require.Subset(t, []string{"core", "state", "server", "engine", "container", "carrier", "daemon", "port", "front", ""}, hops)
+	require.Equal(t, "core", hops[0])
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.Error(t, s.Diagnose(ended, api.Host, nil))
 }
 
 func ports(t *testing.T, s api.Service) {

@@ -306,7 +306,7 @@ func (c *Carrier) run(b *bridge) {
 func (c *Carrier) start() (session *mux.Session, build string, end func(), err error) {
 	ctx, cancel := context.WithTimeout(c.ctx, StartWithin)
 	defer cancel()
-	said := &complaints{}
+	said := &Complaints{}
 	conn, err := c.o.Open(ctx, said)
 	if err != nil {
 		return nil, "", nil, err
@@ -468,11 +468,14 @@ func (c *conn) Close() error {
 	return c.Stream.Close()
 }
 
-// complaints keeps the first bytes of a bridge's standard error.
-type complaints struct{ kept []byte }
+// Complaints keeps the first bytes of a process's standard error.
+type Complaints struct{ kept []byte }
+
+// String returns what was kept.
+func (t *Complaints) String() string { return string(t.kept) }
 
 // Write implements io.Writer.
-func (t *complaints) Write(p []byte) (int, error) {
+func (t *Complaints) Write(p []byte) (int, error) {
 	t.kept = append(t.kept, p[:min(len(p), maxComplaint-len(t.kept))]...)
 	return len(p), nil
 }

@@ -96,8 +96,11 @@ func (p prover) meetThrough(
 	return f, got, err
 }
 
-// openBridge starts a bridge with the program that is in the container.
-func (s *set) openBridge(ctx context.Context, job *inject.Job, complaints io.Writer) (net.Conn, error) {
+// openInside starts a command of the program that is in the container: a bridge, or
+// the self-test page.
+func (s *set) openInside(
+	ctx context.Context, job *inject.Job, command string, complaints io.Writer,
+) (net.Conn, error) {
 	piper, ok := s.source.(source.Piper)
 	if !ok {
 		return nil, carrier.ErrNoBridge
@@ -108,7 +111,7 @@ func (s *set) openBridge(ctx context.Context, job *inject.Job, complaints io.Wri
 	} else if err != nil {
 		return nil, err
 	}
-	spec := source.ExecSpec{Cmd: []string{program, "toolbox", "bridge"}, WorkDir: "/"}
+	spec := source.ExecSpec{Cmd: []string{program, "toolbox", command}, WorkDir: "/"}
 	return piper.OpenPipe(ctx, job.Container.ID, spec, complaints)
 }
 

@@ -73,8 +73,10 @@ func (k keyring) owner() string {
 	return k.derive("helper " + name)[:32]
 }
 
-// openHelper starts a helper for a container.
-func (s *set) openHelper(ctx context.Context, job *inject.Job, complaints io.Writer) (net.Conn, error) {
+// openHelper starts a helper for a container, with a command as for openInside.
+func (s *set) openHelper(
+	ctx context.Context, job *inject.Job, command string, complaints io.Writer,
+) (net.Conn, error) {
 	helpers, ok := s.source.(source.Helper)
 	if !ok {
 		return nil, carrier.ErrNoBridge
@@ -84,7 +86,7 @@ func (s *set) openHelper(ctx context.Context, job *inject.Job, complaints io.Wri
 		return nil, err
 	}
 	return helpers.OpenHelper(ctx, job.Container.ID, source.HelperSpec{
-		Program: program, Args: []string{"toolbox", "bridge"},
+		Program: program, Args: []string{"toolbox", command},
 		Owner: s.keys.owner(), Run: thisRun,
 	}, complaints)
 }

@@ -25,7 +25,7 @@ const layers = `
 	mode
 	engine
 	sandbox
-	daemons log
+	daemons selftest log
 `
 
 func TestNoFileRefersToALayerAboveIt(t *testing.T) {

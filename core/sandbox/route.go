@@ -143,9 +143,9 @@ func (r route) carrier(via string) (way *bridge, starts int) {
 		job := s.job(r.Ref, c)
 		open := func(ctx context.Context, complaints io.Writer) (net.Conn, error) {
 			if via == api.ViaHelper {
-				return s.openHelper(ctx, job, complaints)
+				return s.openHelper(ctx, job, "bridge", complaints)
 			}
-			return s.openBridge(ctx, job, complaints)
+			return s.openInside(ctx, job, "bridge", complaints)
 		}
 		r.bridge = &bridge{Carrier: carrier.New(carrier.Options{Log: s.log.With("sandbox", r.String()), Open: open}), via: via}
 	}

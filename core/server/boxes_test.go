@@ -261,3 +261,14 @@ func (f *front) tell() {
 		_ = json.NewEncoder(f.events).Encode(x)
 	}
 }
+
+func (b *boxes) Diagnose(ctx context.Context, ref api.Ref, report func(api.Finding)) error {
+	b.note("Diagnose " + ref.String())
+	report(api.Finding{Hop: "core", State: api.FoundOK, Detail: "it runs", DurationMS: 0.1})
+	report(api.Finding{Hop: "port", State: api.FoundLoss, Detail: "kept: methods", Lost: []string{"path bytes"}, Hint: "report it"})
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	report(api.Finding{State: api.FoundLoss, Detail: "there are losses", Finished: true})
+	return nil
+}

@@ -398,6 +398,16 @@ func stateRoutes() []route {
 		answer: api.Link{}, serve: management.demo, keyed: true, changes: true, codes: slices.Concat([]string{api.CodeEngineUnreachable,
 			api.CodeForeignFile, api.CodeTooMany, api.CodeStateUnusable}, notInjected, unreachable),
 	}, {
+		method: "POST", path: "/api/doctor", summary: "Check the way to a sandbox, hop by hop",
+		about: "One line for each hop, as it is checked: core, state, server, engine, container, carrier, daemon, port, " +
+			"front. The last line has finished set. At the last two hops a self-test page, which runs in the sandbox " +
+			"meanwhile, is called with all methods, a path and headers that are easily changed, trailers, a WebSocket, an " +
+			"event stream and 64 MiB in each direction; lost names what does not pass unchanged. The first hop that " +
+			"fails has a hint, and nothing behind it is checked. Nothing is injected or copied.",
+		query: []param{{"sandbox", "Name of the sandbox; the default sandbox if omitted, or none if there is none.", ""}},
+		kind:  "application/x-ndjson", stream: api.Finding{}, serve: diagnose, keyed: true, changes: true,
+		codes: []string{api.CodeUnknownSandbox},
+	}, {
 		method: "GET", path: "/daemon/status", summary: "Get the state of a sandbox's daemon",
 		query:  []param{{"sandbox", "Name of the sandbox; the default sandbox if omitted.", ""}},
 		answer: api.DaemonStatus{}, serve: management.daemonStatus, codes: []string{api.CodeUnknownSandbox,

@@ -7,6 +7,7 @@ import (
 
 	"daemon-proxy/core/carrier"
 	"daemon-proxy/core/daemon"
+	"daemon-proxy/core/echo"
 	"daemon-proxy/core/mux"
 )
 
@@ -16,6 +17,7 @@ import (
 const (
 	CommandName   = "toolbox" // the daemon; its flags are those of Command
 	BridgeCommand = "bridge"  // after CommandName: the bridge
+	EchoCommand   = "echo"    // after CommandName: the self-test page
 )
 
 // Command is the command line of the daemon.
@@ -57,3 +59,6 @@ func RunBridge(ctx context.Context) error {
 	in, out := mux.Standard()
 	return carrier.Serve(ctx, in, out)
 }
+
+// RunEcho serves the self-test page until the standard input ends.
+func RunEcho(ctx context.Context) error { return echo.Serve(ctx, os.Stdin, os.Stdout) }
