@@ -64,6 +64,9 @@ type box struct {
 	away      string  // the container's id, if its host network is that of another machine
 	place     place   // the destination of its requests
 	bridge    *bridge // nil: none was needed
+	// looked is true once a daemon was looked for inside because the address refused
+	// connections.
+	looked bool
 	// monitored is true while a goroutine checks its daemon.
 	monitored bool
 	ended     string          // how its daemon ended on request: "was stopped"; empty otherwise

@@ -118,7 +118,7 @@ func (s *set) openInside(
 // dropBridge ends the bridge of b and the choice of it, since the container is
 // another one or was started again; mu is held.
 func (b *box) dropBridge() {
-	b.Via, b.ViaReason = "", ""
+	b.Via, b.ViaReason, b.looked = "", "", false
 	b.endBridge()
 }
 

@@ -87,6 +87,9 @@ func TestS50AContainerElsewhereIsNotTakenForTheOneAtItsAddressHere(t *testing.T)
 			require.Equal(t, api.ViaExec, box.Via)
 			require.Contains(t, box.ViaReason, here.Addresses[0]+" belongs to something else here")
 			require.Contains(t, bridged.asks(far, "/port"), "2280")
+			again := builtIn(t, "", func(o *Options) { o.Source, o.StateDir = second.Engine, state })
+			again.run() // another run of the program finds it
+			require.Equal(t, api.ViaExec, again.becomes(far, api.DaemonHealthy).Via)
 			if kind == "recorder" {
 				sent, err := enginetest.Require(t).Logs(t.Context(), id, -1, false)
 				require.NoError(t, err)

@@ -215,13 +215,7 @@ func (in *injector) meetStarted(ctx context.Context) (daemon.Info, error) {
 	if inside != nil {
 		return f, err
 	}
-	if f, err = in.route().meet(ctx); !isRefused(err) { // it was just starting
-		if in.route().chosen() == api.ViaDirect {
-			in.box.update((*box).endBridge)
-		}
-		return f, err
-	}
-	return in.route().meetInside(ctx, in.c.Addresses[0]+" belongs to something else here")
+	return in.route().meetHidden(ctx)
 }
 
 // daemonAt names where the daemon is expected.

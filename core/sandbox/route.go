@@ -68,6 +68,36 @@ func (r route) meetInside(ctx context.Context, why string) (daemon.Info, error) 
 	return f, err
 }
 
+// look is meetHidden for a daemon that may be in a container whose address refuses
+// connections. It looks once for each start of the container, and only if the
+// program of a bridge is in it. refused is the error of the address.
+func (r route) look(ctx context.Context, refused error) (daemon.Info, error) {
+	r.set.mu.Lock()
+	first := r.ID == r.c.ID && r.Via == "" && !r.looked && r.state.work == idle
+	r.looked = r.looked || first
+	r.set.mu.Unlock()
+	if !first || !r.set.canBridge() {
+		return daemon.Info{}, refused
+	}
+	if _, _, _, err := r.throughBridge(ctx, func() {}); err != nil {
+		r.update((*box).endBridge)
+		return daemon.Info{}, refused
+	}
+	return r.meetHidden(ctx)
+}
+
+// meetHidden is meet for a daemon that answers inside, after its address has refused
+// connections: it was just starting, or the address belongs to something else.
+func (r route) meetHidden(ctx context.Context) (daemon.Info, error) {
+	if f, err := r.meet(ctx); !isRefused(err) {
+		if r.chosen() == api.ViaDirect {
+			r.update((*box).endBridge)
+		}
+		return f, err
+	}
+	return r.meetInside(ctx, r.c.Addresses[0]+" belongs to something else here")
+}
+
 // meetHelped is meet through a helper, after choose: with the daemon in the
 // container, if there is one, else with one that this program serves.
 func (r route) meetHelped(ctx context.Context) (daemon.Info, error) {
@@ -186,5 +216,10 @@ func (b *box) probe() (daemon.Info, error) {
 			return daemon.Info{}, err
 		}
 	}
-	return route{owner, c}.meet(carrier.Check(b.set.ctx))
+	r, ctx := route{owner, c}, carrier.Check(b.set.ctx)
+	f, err := r.meet(ctx)
+	if isRefused(err) && len(c.Addresses) > 0 {
+		return r.look(ctx, err)
+	}
+	return f, err
 }
