@@ -124,8 +124,8 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.SetVersionTemplate("daemon-proxy {{.Version}}\n")
 	root.AddCommand(newToolbox(), newDemo(stderr), newDemoPage(), newVersion(), newConfig())
-	root.AddCommand(newSandboxes(), newInject(), newStop(), newEject(), newPorts(), newPreview(), newRequests(),
-		newStatus(), newDoctor(), newLogs(), newBridge())
+	root.AddCommand(newSandboxes(), newEngines(), newInject(), newStop(), newEject(), newPorts(), newPreview(),
+		newRequests(), newStatus(), newDoctor(), newLogs(), newBridge())
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.InitDefaultCompletionCmd() // it keeps what it writes to

@@ -126,7 +126,7 @@ func clientCommand(use, short string, needs own,
 	var asJSON bool
 	cmd := &cobra.Command{Use: use, Short: short, Long: short + ".\n\n" + exitCodes, Args: noArgs}
 	config.BindFlags(cmd.Flags())
-	shown := map[string]bool{"config": true, "docker-host": true, "docker-context": true}
+	shown := map[string]bool{"config": true, "docker-host": true, "docker-context": true, "docker-engines": true}
 	cmd.Flags().VisitAll(hideUnless(shown))
 	cmd.Flags().StringVar(&server, "server", "",
 		"daemon-proxy to talk to: a URL, or ssh://[user@]host[:port] (environment: "+serverEnv+
