@@ -146,7 +146,13 @@ func (h helpers) importHelper(ctx context.Context, program source.Program, build
 
 // removeHelperImages removes the images of all builds but one, unless they are used.
 func (h helpers) removeHelperImages(ctx context.Context, except string) error {
-	all, err := h.e.cli.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("label", helperLabel))})
+	list := func() ([]image.Summary, error) {
+		return h.e.cli.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("label", helperLabel))})
+	}
+	all, err := list()
+	for try := 1; err != nil && try < 3; try++ { // Docker 20.10 fails if any image is removed meanwhile
+		all, err = list()
+	}
 	if err != nil {
 		return h.e.fail("list the images of", "helpers", err)
 	}
