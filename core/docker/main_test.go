@@ -42,9 +42,9 @@ func fakeSSH(args []string) int {
 		signal.Ignore()
 		select {}
 	}
-	_, socket, _ := strings.Cut(args[end+2], "--host '")
+	_, socket, _ := strings.Cut(args[end+2], "unix://")
 	socket, _, _ = strings.Cut(socket, "'")
-	conn, err := net.Dial("unix", strings.TrimPrefix(socket, "unix://"))
+	conn, err := net.Dial("unix", socket)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -62,15 +62,22 @@ func parseSSH(address string, lookPath func(string) (string, error)) (sshTarget,
 	return t, nil
 }
 
-// dialStdio is the command that connects its streams to the engine.
+// dialStdio is the command that connects its streams to the engine, for any login
+// shell. The CLI alone would outlive a connection on which nothing is sent to this
+// side, such as that of an exec: the end of its input does not end it, nor does SIGTERM.
 func (t sshTarget) dialStdio() string {
 	words := []string{t.cli}
-	if t.socket != "" { // quoted for the shell on the other side
+	if t.socket != "" {
 		option := map[string]string{"docker": "--host", "podman": "--url"}[t.cli]
-		words = append(words, option, "'unix://"+strings.ReplaceAll(t.socket, "'", `'\''`)+"'")
+		words = append(words, option, quoted("unix://"+t.socket))
 	}
-	return strings.Join(append(words, "system", "dial-stdio"), " ")
+	command := strings.Join(append(words, "system", "dial-stdio"), " ")
+	return "exec sh -c " + quoted("trap : TERM; exec 3<&0; { cat <&3; kill -9 0; } 2>/dev/null | "+
+		"{ "+command+` 3<&-; code=$?; trap "" TERM; kill 0; exit $code; }; exit $?`)
 }
+
+// quoted is text as one word of a shell.
+func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
 // sshRoute opens connections to an engine on another machine, through one tunnel.
 // Where that is not possible, each connection is a login of its own and the

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -51,17 +53,34 @@ func TestSSHCarriesCallsAndExecs(t *testing.T) {
 
 func TestSSHRunsTheCommandOfTheDockerCLI(t *testing.T) {
 	t.Parallel()
-	for address, want := range map[string]string{
-		"ssh://lab":                     "docker system dial-stdio",
-		"ssh://lab/":                    "docker system dial-stdio",
-		"ssh://me@lab:2222":             "docker system dial-stdio",
-		"ssh://[fd00::1]/run/d.sock":    "docker --host 'unix:///run/d.sock' system dial-stdio",
-		"ssh://lab/a'b;$(x)":            `docker --host 'unix:///a'\''b;$(x)' system dial-stdio`,
-		"ssh://lab/run/user/1/podman/p": "podman --url 'unix:///run/user/1/podman/p' system dial-stdio",
+	programs := t.TempDir()
+	for _, name := range []string{"docker", "podman"} {
+		script := "#!/bin/sh\nfor word; do echo \"$word\"; done\nexit 7\n"
+		require.NoError(t, os.WriteFile(filepath.Join(programs, name), []byte(script), 0o755))
+	}
+	for address, want := range map[string][]string{
+		"ssh://lab":                     {"system", "dial-stdio"},
+		"ssh://lab/":                    {"system", "dial-stdio"},
+		"ssh://[fd00::1]/run/d.sock":    {"--host", "unix:///run/d.sock", "system", "dial-stdio"},
+		"ssh://lab/a'b;$(x)":            {"--host", "unix:///a'b;$(x)", "system", "dial-stdio"},
+		"ssh://lab/run/user/1/podman/p": {"--url", "unix:///run/user/1/podman/p", "system", "dial-stdio"},
 	} {
 		target, err := parseSSH(address, nil)
 		require.NoError(t, err, address)
-		require.Equal(t, want, target.dialStdio(), address)
+		for _, shell := range []string{"sh", "bash"} {
+			if _, err := exec.LookPath(shell); err != nil {
+				continue
+			}
+			cmd := exec.Command(shell, "-c", target.dialStdio())
+			cmd.Env = []string{"PATH=" + programs + ":/usr/bin:/bin"}
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // as sshd does
+			input, err := cmd.StdinPipe()                        // it does not end before
+			require.NoError(t, err)
+			out, _ := cmd.Output()
+			require.Equal(t, strings.Join(want, "\n")+"\n", string(out), address)
+			require.Equal(t, 7, cmd.ProcessState.ExitCode(), "that of the CLI")
+			_ = input.Close()
+		}
 	}
 }
 
