@@ -25,7 +25,14 @@ func background(program string, args []string) *exec.Cmd {
 }
 
 // ask asks ssh to end: killed at a prompt, it would leave the terminal without echo.
-func ask(cmd *exec.Cmd) { signal(cmd, syscall.SIGTERM) }
+// In the background it has no terminal; there only a shell around it might end.
+func ask(cmd *exec.Cmd) {
+	if cmd.SysProcAttr != nil && cmd.SysProcAttr.Setsid {
+		kill(cmd)
+		return
+	}
+	signal(cmd, syscall.SIGTERM)
+}
 
 func kill(cmd *exec.Cmd) { signal(cmd, syscall.SIGKILL) }
 

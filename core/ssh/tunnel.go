@@ -46,7 +46,7 @@ type Tunnel struct {
 // when this program does. The folder goes with it. The standard output is what
 // ssh has to say; it ends with ssh.
 const tunnelScript = `folder=$1; shift; "$@" </dev/null 2>&1 & ssh=$!; exec >&- 2>&-; read -r _; ` +
-	`kill "$ssh"; wait "$ssh"; code=$?; rm -rf -- "$folder"; exit "$code"`
+	`kill -9 "$ssh"; wait "$ssh"; code=$?; rm -rf -- "$folder"; exit "$code"`
 
 // OpenTunnel logs in without asking a person anything. It waits for as long as
 // ssh does, until ctx ends. The error is an *Error if ssh has failed; any other
