@@ -144,15 +144,15 @@ func TestWhyACoreRefusesIsSaidOnce(t *testing.T) {
 	t.Parallel()
 	f := newFake()
 	s := loaded(t, f, 120, 40, attached)
-	refusal := api.NewProblem(api.CodeUnauthorized, "the key is not accepted", "send another")
+	refusal := api.NewProblem(api.CodeUnauthorized, "the core does not accept the API key that was sent", "send another")
 	f.refuse("Attach", refusal)
 	f.cut <- refusal
-	s.shows("the key is not accepted   try: quit, set DAEMON_PROXY_API_KEY to the API key of the core")
+	s.shows("the core does not accept the API key that was sent", "try: quit, set DAEMON_PROXY_API_KEY to the API key of the core")
 	s.shows("refuses this screen")
 	s.press("up")
 	tried := len(f.calls("Attach"))
 	s.until("it is tried again", func() bool { return len(f.calls("Attach")) > tried+1 })
-	require.NotContains(t, s.text(), "the key is not accepted")
+	require.NotContains(t, s.text(), "does not accept the API key")
 }
 
 func TestARetryDuringARetryAttachesOnce(t *testing.T) {

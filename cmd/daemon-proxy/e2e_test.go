@@ -95,6 +95,7 @@ func TestTheEnvironmentOfThePythonService(t *testing.T) {
 	p.expect(200, "service on", "GET", "/proxy/8080/", "", "Authorization", "Bearer k-e-y-0123456789")
 	answer := p.expect(200, "Accept", "GET", "/proxy/8080/echo-headers", "", "X-API-Key", "k-e-y-0123456789", "Accept", "*/*")
 	require.NotContains(t, answer, "k-e-y", "the key reached the service")
+	p.eventually("the log has the last request", func() bool { return strings.Contains(p.stderr.String(), "/echo-headers 200") })
 	require.NotContains(t, p.stderr.String(), "k-e-y", "the key reached the log")
 }
 

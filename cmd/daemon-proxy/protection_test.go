@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -82,5 +83,5 @@ func TestAStrangersProjectNeitherStopsNorSteersAService(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte("title: my site\nserver:\n  port: 4000\n"), 0o644))
 	require.NoError(t, os.Chown(file, 1, 1))
 	p := d.serving(t, nil, "--daemon-mode", "host")
-	require.Contains(t, p.stderr.String(), file+" is ignored")
+	p.eventually("it says so", func() bool { return strings.Contains(p.stderr.String(), file+" is ignored") })
 }
