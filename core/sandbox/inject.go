@@ -117,7 +117,12 @@ func (in *injector) life() {
 	in.report(end)
 	close(in.done)
 	if p == nil || in.dropped {
-		s.keep(in.ref)
+		s.mu.Lock()
+		users := s.usersOf(in.box)
+		s.mu.Unlock()
+		for _, b := range append(users, in.box) {
+			s.keep(b.Ref)
+		}
 	} else {
 		in.box.keepLater()
 	}

@@ -62,6 +62,16 @@ func (b *box) owner() (*box, error) {
 	return b.set.hostBox, nil
 }
 
+// usersOf returns the other boxes that use the daemon of owner; mu is held.
+func (s *set) usersOf(owner *box) (users []*box) {
+	for _, b := range s.boxes {
+		if used, err := b.owner(); b != owner && err == nil && used == owner {
+			users = append(users, b)
+		}
+	}
+	return users
+}
+
 // usesHost reports whether b uses the host's daemon; mu is held.
 func (b *box) usesHost() bool {
 	owner, err := b.owner()

@@ -29,15 +29,23 @@ func (b *box) stopDaemon(ctx context.Context, eject func() error) error {
 		s.mu.Unlock()
 		return err
 	}
-	running, c, goal := owner.Daemon, owner.container, b.state.goal
+	running, c := owner.Daemon, owner.container
 	owner.state = owner.state.next(stopBegan)
-	b.state = b.state.next(renounced) // it may use the daemon of another sandbox
+	users := s.usersOf(owner)
+	var wanting []*box
+	for _, user := range users { // one that still wants a daemon would start it again
+		if user.state.goal != unwanted {
+			wanting = append(wanting, user)
+		}
+		user.state = user.state.next(renounced)
+	}
 	s.mu.Unlock()
 	err = owner.stop(ctx, running, c)
 	if err != nil {
 		s.mu.Lock()
-		if owner.state = owner.state.next(stopFailed); goal != unwanted {
-			b.state = b.state.next(asked)
+		owner.state = owner.state.next(stopFailed)
+		for _, user := range wanting {
+			user.state = user.state.next(asked)
 		}
 		s.mu.Unlock()
 		return asProblem(owner.Ref, err)
@@ -47,7 +55,7 @@ func (b *box) stopDaemon(ctx context.Context, eject func() error) error {
 		owner.update(func(b *box) { b.state, b.Daemon = b.state.next(ejectBegan), api.Daemon{Since: b.Daemon.Since} })
 		err = eject()
 	}
-	for _, stopped := range []*box{b, owner} {
+	for _, stopped := range append(users, owner) {
 		stopped.update(func(b *box) {
 			b.state, b.Daemon = b.state.next(stopDone), api.Daemon{Since: b.Daemon.Since}
 			b.stops++

@@ -84,6 +84,23 @@ func TestAContainerThatSharesANetworkUsesTheOwnersDaemon(t *testing.T) {
 	require.Equal(t, api.DaemonNone, d.get(guest).Daemon.State)
 }
 
+func TestADaemonThatIsEjectedIsNotStartedAgainByWhoSharesItsNetwork(t *testing.T) {
+	t.Parallel()
+	owner, ownerID := shellBox(t, enginetest.RunOptions{})
+	guest, _ := shellBox(t, enginetest.RunOptions{Network: "container:" + ownerID})
+	d := builtIn(t, guest)
+	d.pace = pace{often: look, seldom: look, firstRetry: look, maxRetry: 100 * time.Millisecond}
+	d.run()
+	d.becomes(guest, api.DaemonHealthy)
+	require.NoError(t, d.Eject(t.Context(), d.ref(owner)))
+	for began := time.Now(); time.Since(began) < 500*time.Millisecond; time.Sleep(100 * time.Millisecond) {
+		require.Empty(t, processes(t, ownerID, "daemon-proxy"))
+		require.Equal(t, api.DaemonNone, d.get(guest).Daemon.State)
+	}
+	d.inject(owner)
+	d.becomes(guest, api.DaemonHealthy)
+}
+
 func TestAContainerWhoseNetworkOwnerIsGoneIsNamed(t *testing.T) {
 	t.Parallel()
 	_, ownerID := shellBox(t, enginetest.RunOptions{})
