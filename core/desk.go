@@ -42,6 +42,9 @@ func (d *desk) at(ref api.Ref) (*sandbox.Sandboxes, api.Ref, error) {
 			"open that engine: E in the terminal UI, or PUT /api/engines/"+ref.Engine).In(ref.Long(), 0)
 	}
 	ref.Engine = o.name
+	if o.problem != nil {
+		return nil, ref, o.unusable(ref)
+	}
 	return o.sandboxes, ref, nil
 }
 
@@ -101,7 +104,7 @@ func (d *desk) resolveName(name string) (api.Ref, error) {
 		case err == nil:
 			last, found = ref, append(found, ref.Long())
 		case o.problem != nil:
-			failed = o.problem
+			failed = o.unusable(api.Ref{Name: name})
 		case failed == nil || errors.Is(failed, &api.Problem{Code: api.CodeUnknownSandbox}): // others explain more
 			failed = err
 		}

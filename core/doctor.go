@@ -241,7 +241,10 @@ func (d *doctor) checkCarrier(ctx context.Context, s *sandbox.Sandboxes, ref api
 		d.find("carrier", api.FoundSkipped, "none is needed", "")
 		return
 	}
-	err := s.Carry(ctx, ref)
+	err := s.EnsureHost(ref)
+	if err == nil {
+		err = s.Carry(ctx, ref)
+	}
 	box, _ := s.Get(ref)
 	if errors.Is(err, &api.Problem{Code: api.CodeNoDaemon}) {
 		d.find("daemon", api.FoundFailed, "no daemon is in "+ref.String(), "inject it: daemon-proxy inject "+ref.Long())

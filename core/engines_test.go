@@ -194,6 +194,12 @@ func TestS92AnEngineThatCannotBeUsedHoldsTheOthersNotUp(t *testing.T) {
 			require.Equal(t, "lost", stateOf(t, c, "no-such-context-here"))
 			require.Eventually(t, func() bool { return stateOf(t, c, api.EngineID("unix://"+m.socket)) == "lost" }, soon, look)
 			require.ErrorContains(t, c.RetryEngine(t.Context()), "no-such-context-here")
+			for _, name := range []string{"nobody", "no-such-context-here/nobody"} {
+				status, body := get(t, c, "/sandboxes/"+name+"/proxy/3000/")
+				require.Equal(t, 503, status, name)
+				require.Equal(t, api.CodeEngineUnreachable, body["code"])
+				require.Contains(t, body["detail"], `no container "nobody", unless it is on no-such-context-here: there is no engine`)
+			}
 			status, body := get(t, c, "/sandboxes/web/proxy/3000/")
 			require.Equal(t, 503, status)
 			require.Equal(t, api.CodeNoDaemon, body["code"])

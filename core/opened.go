@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"daemon-proxy/core/api"
@@ -51,6 +52,13 @@ func (d *engines) broken(e docker.Options, follows bool, err error) (*opened, er
 	d.options.Logger.Warn("an engine cannot be used", "engine", o.name, "error", err, "hint", o.problem.Hint)
 	o.sandboxes, err = d.machine.host.Beside(d.sandboxOptions(follows))
 	return o, err
+}
+
+// unusable is the problem of a sandbox that may be on o, which could not be opened.
+func (o *opened) unusable(ref api.Ref) *api.Problem {
+	p := *o.problem
+	p.Detail = fmt.Sprintf("there is no container %q, unless it is on %s: %s", ref.Name, o.name, p.Detail)
+	return p.In(ref.Long(), 0)
 }
 
 func (d *engines) sandboxOptions(follows bool) sandbox.Options {
