@@ -72,8 +72,9 @@ func (t sshTarget) dialStdio() string {
 		words = append(words, option, quoted("unix://"+t.socket))
 	}
 	command := strings.Join(append(words, "system", "dial-stdio"), " ")
-	return "exec sh -c " + quoted("trap : TERM; exec 3<&0; { cat <&3; kill -9 0; } 2>/dev/null | "+
-		"{ "+command+` 3<&-; code=$?; trap "" TERM; kill 0; exit $code; }; exit $?`)
+	// The first line of the pipe is the process that ends the CLI with its input.
+	return "exec sh -c " + quoted(`exec 3<&0 4>&2 2>/dev/null; sh -c "echo \$\$; cat; kill -9 0" <&3 3<&- 4>&- | `+
+		"{ read input; "+command+" 2>&4 3<&- 4>&-; code=$?; kill -9 $input; exit $code; }; exit $?")
 }
 
 // quoted is text as one word of a shell.
