@@ -17,11 +17,15 @@ import (
 	"daemon-proxy/core/api"
 	"daemon-proxy/core/echo"
 	"daemon-proxy/core/sandbox"
+	"daemon-proxy/core/sandbox/source"
 	"daemon-proxy/core/server"
 )
 
 // ownWithin bounds a call of the core's own server.
 const ownWithin = 5 * time.Second
+
+// engineWithin bounds a call of an engine.
+const engineWithin = 10 * time.Second
 
 // Diagnose implements api.Core. The self-test page runs in the sandbox meanwhile, and
 // the requests to it are in the request log.
@@ -194,7 +198,7 @@ func (d *doctor) checkEngine(ctx context.Context, e api.EngineStatus) {
 	d.began = time.Now()
 	var err error
 	if o := d.core.find(e.Name); o != nil && e.State == "connected" {
-		err = o.sandboxes.RetryEngine(ctx)
+		err = inTime(ctx, o.sandboxes.RetryEngine)
 	}
 	switch {
 	case err != nil:
@@ -206,6 +210,17 @@ func (d *doctor) checkEngine(ctx context.Context, e api.EngineStatus) {
 	default:
 		d.find("engine", api.FoundOK, fmt.Sprintf("%s %s at %s lists its containers", e.Name, e.Version, e.Endpoint), "")
 	}
+}
+
+// inTime calls an engine, which may be frozen.
+func inTime(ctx context.Context, call func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, engineWithin)
+	defer cancel()
+	err := call(ctx)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("the engine has not answered for %v", engineWithin)
+	}
+	return err
 }
 
 // checkWay checks the way to a sandbox, up to the first hop that fails.
@@ -228,7 +243,11 @@ func (d *doctor) checkContainer(ctx context.Context, s *sandbox.Sandboxes, ref a
 		d.find("container", api.FoundSkipped, "it is this machine", "")
 		return
 	}
-	c, err := s.Container(ctx, ref)
+	var c source.Container
+	err := inTime(ctx, func(ctx context.Context) (err error) {
+		c, err = s.Container(ctx, ref)
+		return err
+	})
 	if err != nil {
 		d.fail("container", err, "docker ps -a shows its state")
 		return
