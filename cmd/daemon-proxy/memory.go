@@ -12,13 +12,16 @@ import (
 const (
 	// besideLog is the memory that the program may use beside the request log
 	// before it is collected more often than Go does.
-	besideLog = 12 << 20
+	besideLog = 10 << 20
 	// quietAfter is how long nothing must have been collected until memory that
 	// is no longer needed is returned to the system, if it is worthwhile.
 	quietAfter = 5 * time.Second
-	worthwhile = 4 << 20
-	// checkAgain is when memory is checked again while much of it is needed.
-	checkAgain = 15 * time.Second
+	worthwhile = 2 << 20
+	// checkAgain is when memory is checked again while much of it is needed: connections
+	// of a load may hold it for a while. Where the need is but a little above the floor,
+	// it is checked fewChecks times, so that the program comes to rest.
+	checkAgain = 10 * time.Second
+	fewChecks  = 4
 )
 
 // memory keeps the program small. Left alone, Go lets the heap grow to twice
@@ -34,6 +37,7 @@ type memory struct {
 	stopped bool
 	quiet   *time.Timer
 	own     uint64 // the number of collections when giveBack last returned
+	checks  int    // how often memory was checked since the last other collection
 }
 
 // keepSmall keeps the program small until stop is called. A GOMEMLIMIT of the
@@ -64,6 +68,7 @@ func (m *memory) collected() {
 	}
 	m.limit()
 	if collections() != m.own {
+		m.checks = 0
 		m.quiet.Reset(quietAfter)
 	}
 	m.watch()
@@ -92,7 +97,8 @@ func (m *memory) giveBack() {
 	if u.unneeded >= worthwhile {
 		debug.FreeOSMemory()
 	}
-	if u.needed > m.floor+worthwhile {
+	if u.needed > m.floor+worthwhile || u.needed > m.floor && m.checks < fewChecks {
+		m.checks++
 		m.quiet.Reset(checkAgain) // nothing collects what is released when the load is over
 	}
 	m.own = collections()

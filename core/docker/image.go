@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -89,9 +91,26 @@ func (e *Engine) RemoveContainer(ctx context.Context, nameOrID string) error {
 	if err := e.begin(ctx, nameOrID); err != nil {
 		return err
 	}
-	err := e.cli.ContainerRemove(ctx, nameOrID, container.RemoveOptions{Force: true, RemoveVolumes: true})
-	if errdefs.IsNotFound(err) {
-		return nil
+	for try := 1; ; try++ {
+		err := e.cli.ContainerRemove(ctx, nameOrID, container.RemoveOptions{Force: true, RemoveVolumes: true})
+		if err == nil || errdefs.IsNotFound(err) {
+			return nil
+		}
+		// Something may still be writing there, or have it mounted.
+		if try == maxRemovals || !strings.Contains(err.Error(), "failed to remove root filesystem") {
+			return e.fail("remove", nameOrID, err)
+		}
+		select {
+		case <-time.After(removeAgain):
+		case <-ctx.Done():
+			return e.fail("remove", nameOrID, ctx.Err())
+		}
 	}
-	return e.fail("remove", nameOrID, err)
 }
+
+const (
+	// maxRemovals is how often the removal of a container is tried whose files
+	// cannot be removed, removeAgain the time between.
+	maxRemovals = 4
+	removeAgain = 500 * time.Millisecond
+)
