@@ -271,6 +271,7 @@ func FuzzView(f *testing.F) {
 	f.Add(uint8(76), uint8(20), "web\x1b[2J", "日本語👨\u200d👩\u200d👧", "y")
 	f.Add(uint8(20), uint8(3), "\xff\x00\u202e", "a\nb", "a")
 	f.Add(uint8(60), uint8(15), "क्षि", strings.Repeat("long", 100), "")
+	f.Add(uint8(32), uint8(15), "क", strings.Repeat("long", 82)+strings.Repeat("-", 17), "")
 	f.Fuzz(func(t *testing.T, width, height uint8, a, b, filter string) {
 		p := shown(t)
 		p.Show(box.Ref, max(5, int(width)), int(height), true)

@@ -224,7 +224,8 @@ func Wrap(s string, width int) []string {
 	if width < 1 {
 		return nil
 	}
-	return strings.Split(ansi.Wrap(s, width, "/&?="), "\n")
+	// Wrap leaves rows too wide where a long word ends in hyphens.
+	return strings.Split(ansi.Hardwrap(ansi.Wrap(s, width, "/&?="), width, true), "\n")
 }
 
 // Break breaks s into lines of exactly width cells: a terminal joins what is
