@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -230,7 +231,9 @@ func (d *doctor) checkWay(ctx context.Context, ref api.Ref) {
 		d.fail("container", err, "")
 		return
 	}
-	for _, check := range []func(context.Context, *sandbox.Sandboxes, api.Ref){d.checkContainer, d.checkCarrier, d.checkDaemon, d.checkPort} {
+	for _, check := range []func(context.Context, *sandbox.Sandboxes, api.Ref){
+		d.checkContainer, d.checkCarrier, d.checkDaemon, d.checkPort,
+	} {
 		if check(ctx, s, ref); d.failed || ctx.Err() != nil {
 			return
 		}
@@ -369,7 +372,7 @@ func (d *doctor) test(ctx context.Context, hop string, way echo.Way, before []st
 	switch {
 	case len(lost) == 0:
 		d.find(hop, api.FoundOK, detail, "")
-	case len(before) == len(lost):
+	case slices.Equal(before, lost):
 		d.find(hop, api.FoundLoss, detail, "the same is lost at the hop before", lost...)
 	default:
 		d.find(hop, api.FoundLoss, detail, "it is lost at this hop; please report it with the output of --json", lost...)

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -230,6 +232,31 @@ func TestTenEnginesOfFiftyContainersAreOneList(t *testing.T) {
 	ref, err := c.Resolve(api.ParseRef("box-7-42"))
 	require.NoError(t, err)
 	require.Equal(t, api.EngineID(engines[7]), ref.Engine)
+}
+
+// An engine that accepts connections and never answers is named by the doctor,
+// which does not wait for it forever.
+func TestP41TheDoctorNamesAnEngineThatIsFrozen(t *testing.T) {
+	t.Parallel()
+	fake, m := enginetest.FakeEngine(t, "web"), newMuteEngine(t)
+	m.lets(strings.TrimPrefix(fake, "unix://"))
+	engine := api.EngineID("unix://" + m.socket)
+	c := started(t, func(o *Options) { o.Config.Docker.Engines = []string{"unix://" + m.socket} })
+	connects(t, c, engine)
+	m.frozen.Lock()
+	defer m.frozen.Unlock()
+	var failed []api.Finding
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	require.NoError(t, c.Diagnose(ctx, api.Ref{Engine: engine, Name: "web"}, func(f api.Finding) {
+		if f.State == api.FoundFailed && !f.Finished {
+			failed = append(failed, f)
+		}
+	}))
+	require.Len(t, failed, 1)
+	require.Equal(t, "engine", failed[0].Hop)
+	require.Equal(t, "the engine has not answered for 10s", failed[0].Detail)
+	require.NotEmpty(t, failed[0].Hint)
 }
 
 // Two real engines have a container of the same name. Each link leads to its own,

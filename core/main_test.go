@@ -72,6 +72,7 @@ type muteEngine struct {
 	mu      sync.Mutex
 	open    []net.Conn
 	through string
+	frozen  sync.RWMutex // locked for writing: nothing passes
 }
 
 func newMuteEngine(t *testing.T) *muteEngine {
@@ -113,9 +114,22 @@ func (m *muteEngine) join(c net.Conn, to string) {
 	m.open = append(m.open, far)
 	m.mu.Unlock()
 	var both sync.WaitGroup
-	both.Go(func() { _, _ = io.Copy(far, c); far.Close() })
-	both.Go(func() { _, _ = io.Copy(c, far); c.Close() })
+	both.Go(func() { _, _ = io.Copy(far, passing{c, m}); far.Close() })
+	both.Go(func() { _, _ = io.Copy(c, passing{far, m}); c.Close() })
 	both.Wait()
+}
+
+// passing is what passes while the engine is not frozen.
+type passing struct {
+	io.Reader
+	engine *muteEngine
+}
+
+func (p passing) Read(b []byte) (int, error) {
+	n, err := p.Reader.Read(b)
+	p.engine.frozen.RLock()
+	defer p.engine.frozen.RUnlock()
+	return n, err
 }
 
 // lets connects what comes from now on to a real engine, and hangs up the rest.

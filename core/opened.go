@@ -37,9 +37,7 @@ func (d *engines) open(e docker.Options, follows bool) (*opened, error) {
 	o := &opened{name: engine.Name(), options: e, engine: engine}
 	options := d.sandboxOptions(follows)
 	options.Source, options.OnEvent = engine, func(e api.Event) { d.tell(o, e) }
-	if follows {
-		options.Logger = options.Logger.With("engine", o.name)
-	}
+	options.Logger = options.Logger.With("engine", o.name)
 	if o.sandboxes, err = d.machine.host.Beside(options); err != nil {
 		return nil, errors.Join(err, engine.Close())
 	}

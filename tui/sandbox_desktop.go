@@ -33,7 +33,8 @@ type desktops struct{ *ui }
 
 // linkTo uses the first of the links to that port that fits, or makes one.
 func linkTo(
-	ctx context.Context, backend api.Service, ref api.Ref, port int, label string, links []api.Link, fits func(api.Link) bool,
+	ctx context.Context, backend api.Service, ref api.Ref, port int, label string,
+	links []api.Link, fits func(api.Link) bool,
 ) vncMsg {
 	i := slices.IndexFunc(links, func(l api.Link) bool { return l.Port == port && fits(l) })
 	if i >= 0 {

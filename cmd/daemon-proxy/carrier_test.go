@@ -311,17 +311,23 @@ func (w way) comesBack(p *program, url string) {
 	p.eventually("one is left", func() bool { return w.left() == 1 })
 }
 
+// engineSocket is where the engine listens on this machine.
+func engineSocket(t *testing.T) string {
+	t.Helper()
+	path, ok := strings.CutPrefix(enginetest.Require(t).Endpoint(), "unix://")
+	if !ok {
+		wiretest.Skip(t, "the engine is not at a socket of this machine")
+	}
+	return path
+}
+
 func TestB25NothingOfABridgeOrHelperIsLeftAndThePreviewComesBack(t *testing.T) {
 	t.Parallel()
 	for _, w := range ways(t) {
 		t.Run(w.via, func(t *testing.T) {
 			t.Parallel()
 			d := newDesk(t)
-			socket, found := strings.CutPrefix(enginetest.Require(t).Endpoint(), "unix://")
-			if !found {
-				wiretest.Skip(t, "the engine is not at a socket of this machine")
-			}
-			cable := newCable(t, socket)
+			cable := newCable(t, engineSocket(t))
 			flags := []string{"--daemon-mode", "docker", "--container-name", w.name, "--docker-host", "tcp://" + cable.Addr().String()}
 			first := d.serving(t, nil, flags...)
 			first.healthy()

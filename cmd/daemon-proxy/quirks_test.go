@@ -9,23 +9,18 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"daemon-proxy/core/docker/enginetest"
-	"daemon-proxy/core/wiretest"
 )
 
 // Behind a proxy that cannot close one direction of a connection only, as those of
 // Docker Desktop and its like, a bridge carries all that it carries elsewhere.
 func TestB32ABridgeWorksBehindAProxyOfTheEngine(t *testing.T) {
 	t.Parallel()
-	path, ok := strings.CutPrefix(enginetest.Require(t).Endpoint(), "unix://")
-	if !ok {
-		wiretest.Skip(t, "the engine has no Unix socket")
-	}
+	path := engineSocket(t)
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: "docker"})
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", path)

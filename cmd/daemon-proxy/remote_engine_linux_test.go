@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -18,10 +17,7 @@ import (
 // the connection was cut, and nothing is left after the program was killed.
 func TestB30B22PreviewsOfAnEngineOverSSH(t *testing.T) {
 	t.Parallel()
-	path, ok := strings.CutPrefix(enginetest.Require(t).Endpoint(), "unix://")
-	if !ok {
-		wiretest.Skip(t, "the engine has no Unix socket")
-	}
+	path := engineSocket(t)
 	for name, sshd := range map[string][]string{"through a tunnel": nil, "without tunnels": {"AllowStreamLocalForwarding no"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

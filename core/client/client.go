@@ -298,21 +298,38 @@ func (c *Client) Inject(ctx context.Context, ref api.Ref, progress func(api.Inje
 		return err
 	}
 	defer response.Body.Close()
-	for steps := json.NewDecoder(response.Body); ; {
-		var step api.Injection
-		if err := steps.Decode(&step); err != nil {
-			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-				err = c.lost(ctx, io.ErrUnexpectedEOF)
-			}
-			return fmt.Errorf("inject %s: the server hung up before the end: %w", ref, err)
-		}
+	var failed *api.Problem
+	err = eachOf(ctx, c, response.Body, func(step api.Injection) (last bool) {
 		if progress != nil {
 			progress(step)
 		}
-		if step.Error != nil {
-			return step.Error
+		failed = step.Error
+		return step.Finished || failed != nil
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("inject %s: %w", ref, err)
+	case failed != nil:
+		return failed
+	}
+	return nil
+}
+
+// eachOf reads documents of a stream, and calls each for them until one is the last.
+func eachOf[T any](ctx context.Context, c *Client, from io.Reader, each func(T) (last bool)) error {
+	for documents := json.NewDecoder(from); ; {
+		var document T
+		err := documents.Decode(&document)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			err = c.lost(ctx, io.ErrUnexpectedEOF)
+			fallthrough
+		case err != nil:
+			return fmt.Errorf("the server hung up before the end: %w", err)
 		}
-		if step.Finished {
+		if each(document) {
 			return nil
 		}
 	}

@@ -2,10 +2,7 @@ package client
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 
@@ -24,19 +21,15 @@ func (c *Client) Diagnose(ctx context.Context, ref api.Ref, report func(api.Find
 		return err
 	}
 	defer response.Body.Close()
-	for findings := json.NewDecoder(response.Body); ; {
-		var f api.Finding
-		if err := findings.Decode(&f); err != nil {
-			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-				err = c.lost(ctx, io.ErrUnexpectedEOF)
-			}
-			return fmt.Errorf("diagnose: the server hung up before the end: %w", err)
-		}
-		if report != nil {
-			report(f)
-		}
-		if f.Finished {
-			return nil
-		}
+	if report == nil {
+		report = func(api.Finding) {}
 	}
+	err = eachOf(ctx, c, response.Body, func(f api.Finding) (last bool) {
+		report(f)
+		return f.Finished
+	})
+	if err != nil {
+		return fmt.Errorf("diagnose: %w", err)
+	}
+	return nil
 }

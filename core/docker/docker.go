@@ -119,8 +119,9 @@ type Engine struct {
 }
 
 // Open finds the engine that opts choose. It reads files but does not connect,
-// unless to find which engine there is in place of the default: see Ping. The error is an *api.Problem: a context that does not exist, an
-// invalid endpoint, certificates that cannot be read.
+// unless to find which engine there is in place of the default: see Ping. The
+// error is an *api.Problem: a context that does not exist, an invalid endpoint,
+// certificates that cannot be read.
 func Open(opts Options) (*Engine, error) {
 	opts = opts.withDefaults()
 	end, err := resolve(opts)

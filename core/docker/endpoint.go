@@ -303,7 +303,7 @@ func badConfig(file string, err error) *api.Problem {
 func unknownContext(name string, names []string) *api.Problem {
 	p := api.NewProblem(api.CodeEngineUnreachable,
 		fmt.Sprintf("there is no engine or docker context %q; there are: %s", name, strings.Join(names, ", ")),
-		"set docker.context or DOCKER_CONTEXT to one of them, or create it: docker context create "+name)
+		"name one of them (docker.context, docker.engines, DOCKER_CONTEXT), or create it: docker context create "+name)
 	p.Names = names
 	return p
 }

@@ -99,7 +99,9 @@ func New(o Options) *Metrics {
 			Name: "daemon_proxy_request_log_dropped_total", Help: "Exchanges that the request log had no room for any more.",
 		}, func() float64 { return float64(o.Dropped()) }),
 	)
-	m.Handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, ErrorHandling: promhttp.ContinueOnError})
+	m.Handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		MaxRequestsInFlight: 4, ErrorHandling: promhttp.ContinueOnError,
+	})
 	return m
 }
 

@@ -222,9 +222,9 @@ func (f *follower) setStatus(state, version string, p *api.Problem, retryIn time
 	switch {
 	case changed && p != nil:
 		f.set.log.Warn("the engine does not answer: the last known state of its containers is shown",
-			"engine", status.Name, "error", p.Error(), "hint", p.Hint)
+			"error", p.Error(), "hint", p.Hint)
 	case changed:
-		f.set.log.Info("engine connected", "engine", status.Name, "version", status.Version)
+		f.set.log.Info("engine connected", "version", status.Version)
 	}
 }
 

@@ -50,8 +50,7 @@ func runEnded(run string) bool {
 // canHelp reports whether containers may get helpers.
 func (s *set) canHelp() bool {
 	_, can := s.source.(source.Helper)
-	return can && s.o.BoxDaemon != nil && s.o.Helper != helperNever && (s.o.Reach == reachHelper || s.o.Reach != reachDirect &&
-		s.o.Reach != reachBridge)
+	return can && s.o.BoxDaemon != nil && s.o.Helper != helperNever && s.o.Reach != reachDirect && s.o.Reach != reachBridge
 }
 
 // mustHelp returns why every container gets a helper; empty if that is not so.

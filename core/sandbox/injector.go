@@ -114,7 +114,7 @@ func (in *injector) help(why string) error {
 	in.tell(api.Injection{Step: api.StepCopy, State: "skipped", Detail: "nothing is put into the container: " + why})
 	in.tell.Doing(api.StepStart, "starting a helper")
 	if err := in.s.helped.add(in.c.ID); err != nil {
-		in.s.log.Warn("after a restart of this program the container will get no helper by itself",
+		in.s.log.Warn("the container will not get its helper back when this program is restarted",
 			"sandbox", in.ref.String(), "error", err)
 	}
 	in.route().choose(api.ViaHelper, why)

@@ -160,6 +160,7 @@ func (a *asker) SaveHAR() tea.Cmd {
 		if err != nil {
 			return pane.FailMsg{Action: "save the requests", Err: err}
 		}
-		return pane.SayMsg(fmt.Sprintf("saved %s (%s) in %s", format.Count(n, "request"), format.Size(int64(len(har))), file))
+		size := format.Size(int64(len(har)))
+		return pane.SayMsg(fmt.Sprintf("saved %s (%s) in %s", format.Count(n, "request"), size, file))
 	})
 }

@@ -199,7 +199,8 @@ func (w *World) IsDesktop(l api.Link) bool {
 // Desktops returns the cards of the desktops that a browser can show: the one that a
 // label chooses, else all.
 func Desktops(cards []api.PortCard) []api.PortCard {
-	shown := slices.DeleteFunc(slices.Clone(cards), func(c api.PortCard) bool { return !c.IsDesktop() || !ForBrowser(c) })
+	hidden := func(c api.PortCard) bool { return !c.IsDesktop() || !ForBrowser(c) }
+	shown := slices.DeleteFunc(slices.Clone(cards), hidden)
 	if i := slices.IndexFunc(shown, func(c api.PortCard) bool { return c.Chosen }); i >= 0 {
 		return shown[i : i+1]
 	}

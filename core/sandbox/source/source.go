@@ -194,7 +194,8 @@ type Piper interface {
 	OpenPipe(ctx context.Context, id string, spec ExecSpec, complaints io.Writer) (net.Conn, error)
 }
 
-// Helper is a Source that can run a program of ours in a container of its own, which has the network of another container and nothing else of it.
+// Helper is a Source that can run a program of ours in a container of its own,
+// which has the network of another container and nothing else of it.
 type Helper interface {
 	// OpenHelper starts such a helper for the container id; ctx bounds the start
 	// only. The connection is as that of Piper.OpenPipe. The helper ends with its
